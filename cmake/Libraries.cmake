@@ -1,0 +1,12 @@
+# Libraries from the system's packages, each with what it is for.
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)              # formatting
+find_package(nlohmann_json REQUIRED)    # JSON
+find_package(CLI11 REQUIRED)            # command line
+find_package(OpenSSL REQUIRED)          # SHA-256 of what is fetched
+find_package(ZLIB REQUIRED)             # *.csv.gz
+find_package(Freetype REQUIRED)         # the dataset of rendered digits
+find_package(SQLiteCpp REQUIRED)        # the results store
+find_package(Threads REQUIRED)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)  # content hashes
+pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)     # wheels are zip files

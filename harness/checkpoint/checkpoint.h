@@ -1,0 +1,54 @@
+/// Checkpoints on disk: a Hugging Face-style folder (config.json and safetensors, single or sharded
+/// with an index) or a lone .safetensors file. Weights are memory-mapped and read when asked for.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "harness/checkpoint/safetensors.h"
+#include "harness/checkpoint/tensors.h"
+#include "harness/core/json.h"
+
+namespace assay {
+
+class Checkpoint : public TensorSource {
+ public:
+  /// Reads headers only. DataError, naming the file, when something is missing, truncated or
+  /// inconsistent (an index that names a tensor its shard lacks, overlapping or short data, ...).
+  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::string label() const override { return path_.string(); }
+  const std::vector<TensorInfo>& tensors() const override { return infos_; }
+  at::Tensor read(const std::string& name) const override;
+  /// Computed once per process, then remembered.
+  std::string content_hash() const override;
+
+  /// config.json; null for a lone file.
+  const Json& config() const { return config_; }
+  /// assay.json: how Assay made this checkpoint (recipe, tasks trained on, cost); null otherwise.
+  const Json& origin() const { return origin_; }
+
+ private:
+  Checkpoint() = default;
+  std::filesystem::path path_;
+  std::vector<std::shared_ptr<const SafetensorsFile>> files_;
+  std::map<std::string, size_t> file_of_;
+  std::vector<TensorInfo> infos_;
+  Json config_, origin_;
+  mutable std::string hash_;
+};
+
+/// What a checkpoint folder holds beside its weights.
+struct CheckpointExtras {
+  Json config;           ///< config.json; none when null
+  Json origin;           ///< assay.json; none when null
+  std::string card;      ///< README.md; none when empty
+};
+
+/// Writes a folder whole or not at all: everything goes to a temporary sibling that is synced and then
+/// renamed. An existing folder is replaced only when `replace` is set, else UserError.
+void write_checkpoint(const std::filesystem::path& folder, const StateDict& tensors,
+                      const CheckpointExtras& extras, bool replace);
+
+}  // namespace assay

@@ -1,0 +1,67 @@
+/// Named tensors: the one form in which model weights move through Assay.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace assay {
+
+/// Weights by name, in name order. Linear weights are stored [out, in].
+using StateDict = std::map<std::string, at::Tensor>;
+
+struct TensorInfo {
+  std::string name;
+  at::ScalarType dtype;
+  std::vector<int64_t> shape;
+  int64_t numel() const;
+  int64_t bytes() const;
+};
+
+/// Whatever tensors can be read from by name: a checkpoint on disk or weights in memory.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+  /// Says which source this is in messages: a path or a given label.
+  virtual std::string label() const = 0;
+  /// In name order.
+  virtual const std::vector<TensorInfo>& tensors() const = 0;
+  /// The tensor, in its storage dtype. It may share memory with the source: do not write to it.
+  /// DataError when there is none of that name.
+  virtual at::Tensor read(const std::string& name) const = 0;
+  /// XXH3-128 over all names, dtypes, shapes and bytes, in hexadecimal. Independent of how the tensors
+  /// are laid out in files.
+  virtual std::string content_hash() const = 0;
+
+  /// nullptr when there is none of that name.
+  const TensorInfo* find(const std::string& name) const;
+};
+
+/// Weights in memory as a source.
+class MemorySource : public TensorSource {
+ public:
+  MemorySource(std::string label, StateDict tensors);
+  std::string label() const override { return label_; }
+  const std::vector<TensorInfo>& tensors() const override { return infos_; }
+  at::Tensor read(const std::string& name) const override;
+  std::string content_hash() const override;
+
+ private:
+  std::string label_;
+  StateDict tensors_;
+  std::vector<TensorInfo> infos_;
+};
+
+/// "float32", "bfloat16", ...: the names used in messages, sweep files and results.
+std::string dtype_name(at::ScalarType dtype);
+/// UserError listing the known names.
+at::ScalarType dtype_from_name(const std::string& name, const std::string& where);
+/// "[3, 4]".
+std::string shape_text(at::IntArrayRef shape);
+
+/// content_hash() of any set of tensors.
+std::string content_hash(const TensorSource& source);
+
+}  // namespace assay

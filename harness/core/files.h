@@ -1,0 +1,33 @@
+/// Places and whole-file reading and writing.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace assay {
+
+namespace fs = std::filesystem;
+
+/// Assay's own folder with `tasks/`, `datasets/`, `recipes/` and `sweeps/`: the environment variable
+/// ASSAY_HOME, else the source folder the program was built from.
+fs::path home_folder();
+
+/// Where datasets are kept: ASSAY_DATA_DIR, else `data` under home_folder().
+fs::path data_folder();
+
+/// A path named in a file or on the command line: as it is when absolute or existing, else under
+/// `base`, else under home_folder(). UserError naming all places looked at when there is none.
+fs::path find_file(const fs::path& path, const fs::path& base = {});
+
+/// DataError when the file cannot be read.
+std::string read_file(const fs::path& path);
+
+/// Writes under a temporary name beside `path`, syncs and renames: `path` holds either its old content
+/// or all of the new. DataError (with the system's reason) when it cannot; nothing is left behind.
+void write_file(const fs::path& path, std::string_view content);
+
+/// fsync of a file or folder that was written by other means. DataError when it fails.
+void sync_path(const fs::path& path);
+
+}  // namespace assay

@@ -1,0 +1,112 @@
+#include "harness/core/json.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "harness/core/error.h"
+
+namespace assay {
+
+Json read_json(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  if (!in || std::filesystem::is_directory(path)) data_error("cannot read '{}'", path.string());
+  try {
+    return Json::parse(in);
+  } catch (const Json::parse_error& e) {
+    user_error("{}: not valid JSON: {}", path.string(), e.what());
+  }
+}
+
+JsonReader JsonReader::at(const std::string& key) {
+  auto found = find(key);
+  if (!found) user_error("{}: the key '{}' is missing", where_, key);
+  return *found;
+}
+
+std::optional<JsonReader> JsonReader::find(const std::string& key) {
+  if (!value_->is_object()) fail("expected an object");
+  asked_.push_back(key);
+  const auto it = value_->find(key);
+  if (it == value_->end()) return std::nullopt;
+  return JsonReader(*it, where_ + "." + key);
+}
+
+std::vector<JsonReader> JsonReader::elements() const {
+  if (!value_->is_array()) fail("expected a list");
+  std::vector<JsonReader> out;
+  for (size_t i = 0; i < value_->size(); ++i)
+    out.emplace_back((*value_)[i], fmt::format("{}[{}]", where_, i));
+  return out;
+}
+
+std::vector<std::pair<std::string, JsonReader>> JsonReader::entries() const {
+  if (!value_->is_object()) fail("expected an object");
+  std::vector<std::pair<std::string, JsonReader>> out;
+  for (const auto& [key, value] : value_->items())
+    out.emplace_back(key, JsonReader(value, where_ + "." + key));
+  return out;
+}
+
+std::string JsonReader::as_string() const {
+  if (!value_->is_string()) fail("expected a string");
+  return value_->get<std::string>();
+}
+
+double JsonReader::as_number() const {
+  if (!value_->is_number()) fail("expected a number");
+  return value_->get<double>();
+}
+
+int64_t JsonReader::as_integer() const {
+  if (!value_->is_number_integer()) fail("expected an integer");
+  return value_->get<int64_t>();
+}
+
+bool JsonReader::as_bool() const {
+  if (!value_->is_boolean()) fail("expected true or false");
+  return value_->get<bool>();
+}
+
+std::vector<std::string> JsonReader::as_strings() const {
+  std::vector<std::string> out;
+  for (const auto& element : elements()) out.push_back(element.as_string());
+  return out;
+}
+
+std::string JsonReader::string(const std::string& key, std::string fallback) {
+  const auto found = find(key);
+  return found ? found->as_string() : std::move(fallback);
+}
+
+double JsonReader::number(const std::string& key, double fallback) {
+  const auto found = find(key);
+  return found ? found->as_number() : fallback;
+}
+
+int64_t JsonReader::integer(const std::string& key, int64_t fallback) {
+  const auto found = find(key);
+  return found ? found->as_integer() : fallback;
+}
+
+bool JsonReader::boolean(const std::string& key, bool fallback) {
+  const auto found = find(key);
+  return found ? found->as_bool() : fallback;
+}
+
+void JsonReader::finish() const {
+  if (!value_->is_object()) return;
+  for (const auto& [key, unused] : value_->items())
+    if (std::find(asked_.begin(), asked_.end(), key) == asked_.end())
+      throw UserError(unknown_name("key", key, where_, asked_));
+}
+
+void JsonReader::fail(const std::string& message) const {
+  std::string found = value_->dump();
+  constexpr size_t kMostShown = 80;
+  if (found.size() > kMostShown) found = found.substr(0, kMostShown) + "...";
+  user_error("{}: {}, found {}", where_, message, found);
+}
+
+std::string canonical(const Json& value) { return value.dump(); }
+
+}  // namespace assay

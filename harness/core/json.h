@@ -1,0 +1,68 @@
+/// Strict reading of JSON input: every key is asked for by name, every leftover key is an error.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace assay {
+
+using Json = nlohmann::json;
+
+/// Parses a file; comments are not allowed. DataError when it cannot be read, UserError with line and
+/// column when it is not JSON.
+Json read_json(const std::filesystem::path& path);
+
+/// A value of a JSON document that knows where it stands ("sweep.json: $.methods[2].grid"), so that
+/// every complaint names the place. Objects are read key by key; call finish() when all known keys
+/// were asked for: it refuses the others with the nearest known name.
+class JsonReader {
+ public:
+  JsonReader(const Json& value, std::string where) : value_(&value), where_(std::move(where)) {}
+
+  const Json& json() const { return *value_; }
+  const std::string& where() const { return where_; }
+
+  bool is_object() const { return value_->is_object(); }
+  bool is_array() const { return value_->is_array(); }
+  bool is_string() const { return value_->is_string(); }
+
+  /// The value of a key of an object. UserError when this is no object or the key is missing.
+  JsonReader at(const std::string& key);
+  std::optional<JsonReader> find(const std::string& key);
+  /// Elements of an array, entries of an object in key order. UserError on other kinds.
+  std::vector<JsonReader> elements() const;
+  std::vector<std::pair<std::string, JsonReader>> entries() const;
+
+  std::string as_string() const;
+  double as_number() const;
+  int64_t as_integer() const;
+  bool as_bool() const;
+  std::vector<std::string> as_strings() const;
+
+  std::string string(const std::string& key) { return at(key).as_string(); }
+  std::string string(const std::string& key, std::string fallback);
+  double number(const std::string& key, double fallback);
+  int64_t integer(const std::string& key, int64_t fallback);
+  bool boolean(const std::string& key, bool fallback);
+
+  /// UserError when the object holds a key that was never asked for.
+  void finish() const;
+
+  /// UserError "WHERE: message, found VALUE".
+  [[noreturn]] void fail(const std::string& message) const;
+
+ private:
+  const Json* value_;
+  std::string where_;
+  std::vector<std::string> asked_;
+};
+
+/// Canonical text: keys sorted, no white space, shortest round-trip numbers. Equal values give equal
+/// bytes, so it can be hashed.
+std::string canonical(const Json& value);
+
+}  // namespace assay

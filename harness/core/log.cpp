@@ -1,0 +1,82 @@
+#include "harness/core/log.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <mutex>
+
+namespace assay {
+namespace {
+
+LogLevel current_level = LogLevel::kInfo;
+std::mutex output_mutex;
+bool progress_line_shown = false;
+
+bool on_terminal() {
+  static const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  return terminal;
+}
+
+double now_s() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(now).count();
+}
+
+void clear_progress_line() {
+  if (progress_line_shown) fmt::print(stderr, "\r\033[K");
+  progress_line_shown = false;
+}
+
+std::string duration_text(double seconds) {
+  const auto total = static_cast<int64_t>(seconds + 0.5);
+  return total >= 60 ? fmt::format("{}m{:02}s", total / 60, total % 60) : fmt::format("{}s", total);
+}
+
+}  // namespace
+
+void set_log_level(LogLevel level) { current_level = level; }
+
+void log_line(LogLevel level, const std::string& text) {
+  if (level > current_level) return;
+  const std::lock_guard lock(output_mutex);
+  clear_progress_line();
+  fmt::print(stderr, "{}\n", text);
+}
+
+Progress::Progress(std::string title, int64_t total)
+    : title_(std::move(title)), total_(total), started_s_(now_s()), drawn_s_(started_s_) {}
+
+Progress::~Progress() {
+  const std::lock_guard lock(output_mutex);
+  clear_progress_line();
+}
+
+void Progress::advance(int64_t steps, const std::string& note) {
+  done_ += steps;
+  // Redraw often on a terminal, rarely in a log file, and always at the end.
+  const double interval_s = on_terminal() ? 0.1 : 10.0;
+  if (done_ < total_ && now_s() - drawn_s_ < interval_s) return;
+  drawn_s_ = now_s();
+  draw(note);
+}
+
+void Progress::draw(const std::string& note) {
+  if (current_level < LogLevel::kInfo || total_ == 0) return;
+  const double elapsed = now_s() - started_s_;
+  const double left = elapsed / static_cast<double>(done_) * static_cast<double>(total_ - done_);
+  const std::string line =
+      fmt::format("{} {}/{} ({}%) {} elapsed, {} left{}{}", title_, done_, total_,
+                  100 * done_ / total_, duration_text(elapsed), duration_text(left),
+                  note.empty() ? "" : ": ", note);
+  const std::lock_guard lock(output_mutex);
+  if (on_terminal()) {
+    fmt::print(stderr, "\r\033[K{:.{}}", line, 110);
+    std::fflush(stderr);
+    progress_line_shown = true;
+  } else {
+    fmt::print(stderr, "{}\n", line);
+  }
+}
+
+}  // namespace assay

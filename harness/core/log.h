@@ -1,0 +1,46 @@
+/// Messages to the person at the terminal, on standard error. Results go to standard output and only
+/// harness/cli writes there.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace assay {
+
+enum class LogLevel { kQuiet, kInfo, kDebug };
+
+void set_log_level(LogLevel level);
+
+/// One line each. Thread-safe; a line is written whole. A progress line in the way is cleared first.
+void log_line(LogLevel level, const std::string& text);
+
+template <typename... Args>
+void log_info(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::kInfo, fmt::format(format, std::forward<Args>(args)...));
+}
+
+template <typename... Args>
+void log_warning(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::kQuiet, "warning: " + fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Progress of `total` steps with an estimate of the time left: a line that redraws itself on a
+/// terminal, a plain line now and then elsewhere. Silent at LogLevel::kQuiet.
+class Progress {
+ public:
+  Progress(std::string title, int64_t total);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  /// Counts `steps` more as done; `note` says what was just finished.
+  void advance(int64_t steps = 1, const std::string& note = "");
+
+ private:
+  void draw(const std::string& note);
+  std::string title_;
+  int64_t total_, done_ = 0;
+  double started_s_, drawn_s_;
+};
+
+}  // namespace assay

@@ -1,0 +1,49 @@
+/// What a method says of itself: data, so that it can be checked before a tensor is read, stored with
+/// every result and printed as the practical-requirements table.
+#pragma once
+
+#include <string_view>
+
+namespace assay {
+
+/// The kind of model a merge gives.
+enum class Output { kSameArchitecture, kWider, kMixtureOfExperts, kEnsemble };
+
+/// What a method asks for.
+struct Needs {
+  static constexpr int kAnyNumber = 1 << 20;
+
+  bool base = false;                ///< the checkpoint the experts were fine-tuned from
+  int min_experts = 1;
+  int max_experts = kAnyNumber;
+  bool calibration_inputs = false;  ///< unlabelled examples
+  bool calibration_labels = false;
+  bool gradients = false;           ///< backward passes through the experts
+  bool same_shapes = true;          ///< every expert has the same tensors with the same shapes
+  bool same_initialization = true;  ///< only meaningful between models of one loss basin
+  bool tokenizer = false;           ///< all models must share one
+  Output output = Output::kSameArchitecture;
+};
+
+struct MethodInfo {
+  std::string_view name;     ///< [a-z0-9_]+, unique
+  int version = 1;           ///< raise it when results change: old scores are then not reused
+  std::string_view paper;    ///< "arXiv:2306.01708 §3", or a URL
+  std::string_view summary;  ///< one line
+  Needs needs{};
+  bool randomized = false;   ///< the result depends on the seed
+  /// JSON parameters under which merging two identical experts returns that expert; the conformance
+  /// tests hold every method to it.
+  std::string_view identity = "{}";
+};
+
+/// A published behaviour as named parameters: `ties@mergekit`.
+struct Preset {
+  std::string_view name;
+  std::string_view parameters;  ///< a JSON object
+  std::string_view help;
+};
+
+std::string_view output_name(Output output);
+
+}  // namespace assay

@@ -1,0 +1,80 @@
+/// Network architectures. One file each: a struct with its configuration fields, the names and shapes
+/// of its tensors, and a forward pass written over a StateDict, so that a merged set of weights is a
+/// model at once, and gradients flow when the weights ask for them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/core/registry.h"
+#include "harness/method/parameters.h"
+
+namespace assay {
+
+class Architecture {
+ public:
+  virtual ~Architecture() = default;
+  /// What config.json holds: "model_type" and every field.
+  virtual Json config() const = 0;
+  /// Fresh random weights, float32 on CPU; a function of the seed alone.
+  virtual StateDict initial_weights(uint64_t seed) const = 0;
+  /// Class scores [n, classes] for a batch of inputs [n, ...], on the weights' device and dtype.
+  virtual at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const = 0;
+};
+
+struct ArchitectureEntry {
+  std::string summary;
+  std::string paper;
+  std::vector<ParamDoc> fields;
+  std::function<std::unique_ptr<Architecture>(const JsonReader& config)> make;
+};
+
+Registry<ArchitectureEntry>& architectures();
+
+/// From the content of a config.json: "model_type" names the architecture, the other keys are its
+/// fields. UserError on unknown names and fields.
+std::unique_ptr<Architecture> make_architecture(JsonReader config);
+
+/// Checks that `source` holds exactly the tensors of the architecture with the right shapes, and reads
+/// them to the device. DataError naming the first that is missing, extra or misshapen.
+StateDict load_weights(const Architecture& architecture, const TensorSource& source,
+                       at::Device device);
+
+namespace detail {
+
+/// An architecture struct T has: `static constexpr std::string_view name, summary, paper`, fields with
+/// `void parameters(auto&& p)` (as methods do), initial_weights() and logits().
+template <typename T>
+class ArchitectureAdaptor final : public Architecture {
+ public:
+  explicit ArchitectureAdaptor(const JsonReader& fields) { assign_parameters(network_, fields); }
+  Json config() const override {
+    Json json = parameters_to_json(network_);
+    json["model_type"] = T::name;
+    return json;
+  }
+  StateDict initial_weights(uint64_t seed) const override { return network_.initial_weights(seed); }
+  at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const override {
+    return network_.logits(weights, inputs);
+  }
+
+ private:
+  T network_;
+};
+
+template <typename T>
+bool register_architecture() {
+  return architectures().add(
+      std::string(T::name),
+      {std::string(T::summary), std::string(T::paper), describe_parameters<T>(),
+       [](const JsonReader& fields) { return std::make_unique<ArchitectureAdaptor<T>>(fields); }});
+}
+
+}  // namespace detail
+}  // namespace assay
+
+#define ASSAY_ARCHITECTURE(Type)                 \
+  [[maybe_unused]] static const bool assay_registered = \
+      ::assay::detail::register_architecture<Type>();

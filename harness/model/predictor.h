@@ -1,0 +1,44 @@
+/// What a task evaluates: anything that turns inputs into class scores.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "harness/model/architecture.h"
+
+namespace assay {
+
+class Predictor {
+ public:
+  virtual ~Predictor() = default;
+  /// [n, classes], float32, on device(). Adds n to counters::examples, once per member model.
+  virtual at::Tensor logits(const at::Tensor& inputs) const = 0;
+  virtual at::Device device() const = 0;
+};
+
+/// One set of weights.
+class ModelPredictor : public Predictor {
+ public:
+  ModelPredictor(std::shared_ptr<const Architecture> architecture, StateDict weights,
+                 at::Device device);
+  at::Tensor logits(const at::Tensor& inputs) const override;
+  at::Device device() const override { return device_; }
+
+ private:
+  std::shared_ptr<const Architecture> architecture_;
+  StateDict weights_;
+  at::Device device_;
+};
+
+/// The output ensemble: the mean of the members' logits (model soups' definition).
+class EnsemblePredictor : public Predictor {
+ public:
+  explicit EnsemblePredictor(std::vector<std::shared_ptr<const Predictor>> members);
+  at::Tensor logits(const at::Tensor& inputs) const override;
+  at::Device device() const override { return members_.front()->device(); }
+
+ private:
+  std::vector<std::shared_ptr<const Predictor>> members_;
+};
+
+}  // namespace assay

@@ -1,0 +1,67 @@
+/// Datasets: described by a manifest (datasets/NAME.json: source, members, licence, sha256, splits),
+/// fetched into data_folder(), checked, and decoded by a loader registered in datasets/.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/core/files.h"
+#include "harness/core/json.h"
+#include "harness/core/registry.h"
+
+namespace assay {
+
+enum class Split { kTrain = 0, kValidation = 1, kTest = 2 };
+std::string split_name(Split split);
+/// UserError listing train, validation, test.
+Split split_from_name(const std::string& name, const std::string& where);
+
+/// Labelled 28x28 grey images. Every item belongs to exactly one split.
+struct ImageDataset {
+  at::Tensor images;          ///< float32 [n, 1, 28, 28] in [0, 1], ink bright on dark
+  at::Tensor labels;          ///< int64 [n], the suite's joint label space
+  std::vector<Split> splits;  ///< n entries
+};
+
+/// A file of a dataset as fetched.
+struct DataFile {
+  std::string name;    ///< relative to the dataset's folder under data_folder()
+  std::string sha256;
+};
+
+struct DatasetManifest {
+  std::string name, title, licence, loader;
+  Json source;         ///< where the files come from: see datasets/README.md
+  Json options;        ///< the loader's own settings (splits, seeds, sizes)
+  std::vector<DataFile> files;
+  std::string hash;    ///< of everything above that determines the decoded data
+  fs::path folder() const { return data_folder() / name; }
+};
+
+/// All manifests under home_folder()/datasets, by name.
+std::vector<std::string> dataset_names();
+/// UserError when there is no such manifest.
+DatasetManifest read_manifest(const std::string& name);
+
+/// Fetches what is missing or damaged and checks it. DataError naming the file when the network or a
+/// tool is missing or a checksum is wrong after fetching. True when anything was fetched.
+bool fetch_dataset(const DatasetManifest& manifest);
+/// One message per file that is missing or damaged; empty when all are right.
+std::vector<std::string> verify_dataset(const DatasetManifest& manifest);
+
+using DatasetLoader = std::function<ImageDataset(const DatasetManifest&)>;
+Registry<DatasetLoader>& dataset_loaders();
+
+/// Verified and decoded, once per process; fetched first when missing.
+std::shared_ptr<const ImageDataset> load_dataset(const std::string& name);
+
+}  // namespace assay
+
+#define ASSAY_DATASET_LOADER(name, function)            \
+  [[maybe_unused]] static const bool assay_registered = \
+      ::assay::dataset_loaders().add(name, function);

@@ -1,0 +1,70 @@
+/// What a task author sees. A task scores a predictor on one split of some data.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/core/json.h"
+#include "harness/core/registry.h"
+#include "harness/model/predictor.h"
+#include "harness/task/dataset.h"
+
+namespace assay {
+
+/// One metric over one split, with the outcome of every item in the dataset's fixed order, so that two
+/// models can be compared in pairs on the same items.
+struct MetricResult {
+  std::string metric;            ///< "acc": joint label space; "acc_own": among the task's own labels
+  double value;                  ///< the mean of the outcomes, a fraction in [0, 1]
+  std::vector<float> outcomes;   ///< per item
+};
+
+/// Inputs and integer targets for training.
+struct Examples {
+  at::Tensor inputs;   ///< float32 [n, ...]
+  at::Tensor targets;  ///< int64 [n]
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+  const std::string& name() const { return name_; }
+  /// Of the definition and of the data's manifest: part of every cell's key.
+  const std::string& hash() const { return hash_; }
+  /// The task file's own entry, for the store.
+  const Json& definition() const { return definition_; }
+
+  /// The first entry is the primary metric. DataError when the split is empty or a score is not finite.
+  virtual std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const = 0;
+  /// On CPU. DataError when the split is empty.
+  virtual Examples examples(Split split) const = 0;
+  virtual int64_t size(Split split) const = 0;
+
+ protected:
+  Task(std::string name, std::string hash, Json definition)
+      : name_(std::move(name)), hash_(std::move(hash)), definition_(std::move(definition)) {}
+
+ private:
+  std::string name_, hash_;
+  Json definition_;
+};
+
+/// Makes tasks of one kind. `definition` has the suite's shared keys merged with the task's own.
+using TaskKind = std::function<std::shared_ptr<const Task>(const std::string& name,
+                                                           JsonReader definition)>;
+Registry<TaskKind>& task_kinds();
+
+/// "digits/mnist-012" for every task of every suite file under home_folder()/tasks.
+std::vector<std::string> task_names();
+/// Loaded once per process. UserError with the nearest name when there is no such task.
+std::shared_ptr<const Task> load_task(const std::string& name);
+/// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when one
+/// matches nothing.
+std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns);
+
+}  // namespace assay
+
+#define ASSAY_TASK_KIND(name, function)                 \
+  [[maybe_unused]] static const bool assay_registered = \
+      ::assay::task_kinds().add(name, function);

@@ -1,0 +1,101 @@
+/// What the store holds, as plain values.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/cost.h"
+#include "harness/core/json.h"
+
+namespace assay {
+
+/// Where and with what a run was made.
+struct Environment {
+  std::string git_revision;  ///< "-dirty" appended when the tree had changes; empty when unknown
+  std::string compiler, libtorch, device, cpu, host_os, command_line;
+  int threads = 0;
+};
+
+struct CheckpointRecord {
+  std::string hash;  ///< content hash of the weights
+  std::string name, path;
+  std::string role;  ///< "base", "expert" or "multitask"
+  Json origin;       ///< its assay.json (recipe, tasks trained on, training cost), or null
+};
+
+struct TaskRecord {
+  std::string name, hash;
+  Json definition;
+  int64_t validation_items = 0, test_items = 0;
+};
+
+/// A method as it described itself when its runs were made.
+struct MethodRecord {
+  std::string name;
+  int version = 0;
+  std::string paper, summary;
+  Json needs;       ///< {"base": true, "min_experts": 2, ..., "output": "same architecture"}
+  Json parameters;  ///< [{"name", "type", "default", "range", "choices", "help"}, ...]
+};
+
+struct ScoreRecord {
+  std::string task;    ///< TaskRecord::name
+  std::string split;   ///< "validation" or "test"
+  std::string metric;  ///< "acc", "acc_own", ...
+  bool primary = false;
+  double value = 0;
+  std::vector<float> outcomes;  ///< per item, in the task's fixed order
+};
+
+enum class RunStatus { kOk, kSkipped, kFailed };
+
+/// One evaluated model: a merge with given parameters, or a reference model.
+struct RunRecord {
+  std::string key;   ///< hash of everything that determines the scores; unique in the store
+  std::string kind;  ///< "merge", "base", "expert", "multitask" or "ensemble"
+  std::string split; ///< the split it is scored on: "validation" or "test"
+  std::string method;  ///< for merges: registry name; else empty
+  std::string preset;
+  int method_version = 0;
+  Json parameters = Json::object();
+  uint64_t seed = 0;
+  std::string base;                  ///< checkpoint hash, or empty
+  std::vector<std::string> experts;  ///< checkpoint hashes, in merge order
+  RunStatus status = RunStatus::kOk;
+  std::string reason;                ///< of a skip or a failure
+  Json diagnostics = Json::object();
+  std::map<std::string, Cost> costs; ///< by phase: "statistics", "merge", "evaluation"
+  std::vector<ScoreRecord> scores;
+};
+
+/// What an expert set says of a task: held-in when an expert of the set was trained on it.
+struct SetTask {
+  std::string task;
+  bool held_in = false;
+  std::string own_expert;  ///< checkpoint hash of the expert trained on it; empty when held out
+};
+
+struct ExpertSetRecord {
+  std::string name;  ///< a replicate of the sweep
+  std::vector<std::string> experts;  ///< checkpoint hashes
+  std::vector<SetTask> tasks;
+};
+
+struct SweepRecord {
+  std::string name;
+  Json config;       ///< the sweep file as read
+  std::string hash;  ///< of name and config: the same sweep run again is the same record
+  std::vector<ExpertSetRecord> sets;
+};
+
+/// Why a run belongs to a sweep: its place in the leaderboard.
+struct Placement {
+  std::string set;      ///< ExpertSetRecord::name
+  std::string row;      ///< leaderboard row: "ties", "base", "expert mnist-012", ...
+  std::string variant;  ///< "reference", "default", "tuned", or "grid" (a validation run of the grid)
+};
+
+}  // namespace assay
