@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <mutex>
 
 #include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/tensors.h"
@@ -36,18 +37,19 @@ class Checkpoint : public TensorSource {
   std::map<std::string, size_t> file_of_;
   std::vector<TensorInfo> infos_;
   Json config_, origin_;
+  mutable std::mutex hash_mutex_;
   mutable std::string hash_;
 };
 
 /// What a checkpoint folder holds beside its weights.
 struct CheckpointExtras {
-  Json config;           ///< config.json; none when null
-  Json origin;           ///< assay.json; none when null
-  std::string card;      ///< README.md; none when empty
+  Json config;       ///< config.json; none when null
+  Json origin;       ///< assay.json; none when null
+  std::string card;  ///< README.md; none when empty
 };
 
-/// Writes a folder whole or not at all: everything goes to a temporary sibling that is synced and then
-/// renamed. An existing folder is replaced only when `replace` is set, else UserError.
+/// Writes a folder whole or not at all: everything goes to a temporary sibling that is synced and
+/// then renamed. An existing folder is replaced only when `replace` is set, else UserError.
 void write_checkpoint(const std::filesystem::path& folder, const StateDict& tensors,
                       const CheckpointExtras& extras, bool replace);
 

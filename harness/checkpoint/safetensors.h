@@ -1,4 +1,5 @@
-/// The safetensors format: 8 bytes little-endian header length, a JSON header, then the tensors' bytes.
+/// The safetensors format: 8 bytes little-endian header length, a JSON header, then the tensors'
+/// bytes.
 #pragma once
 
 #include <filesystem>
@@ -37,7 +38,8 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   std::vector<size_t> offsets_;  // of the data in the file, one per entry of infos_
 };
 
-/// Writes one file (no temporary name: callers write whole folders). Adds to counters::bytes_written.
+/// Writes one file (no temporary name: callers write whole folders). Adds to
+/// counters::bytes_written.
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors);
 
 }  // namespace assay

@@ -31,8 +31,8 @@ class TensorSource {
   /// The tensor, in its storage dtype. It may share memory with the source: do not write to it.
   /// DataError when there is none of that name.
   virtual at::Tensor read(const std::string& name) const = 0;
-  /// XXH3-128 over all names, dtypes, shapes and bytes, in hexadecimal. Independent of how the tensors
-  /// are laid out in files.
+  /// XXH3-128 over all names, dtypes, shapes and bytes, in hexadecimal. Independent of how the
+  /// tensors are laid out in files.
   virtual std::string content_hash() const = 0;
 
   /// nullptr when there is none of that name.

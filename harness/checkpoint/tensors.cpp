@@ -1,0 +1,96 @@
+#include "harness/checkpoint/tensors.h"
+
+#include <ATen/ATen.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "harness/core/error.h"
+#include "harness/core/hash.h"
+
+namespace assay {
+namespace {
+
+constexpr std::array<std::pair<const char*, at::ScalarType>, 13> kDtypes{{
+    {"float64", at::kDouble},
+    {"float32", at::kFloat},
+    {"float16", at::kHalf},
+    {"bfloat16", at::kBFloat16},
+    {"float8_e4m3fn", at::kFloat8_e4m3fn},
+    {"float8_e5m2", at::kFloat8_e5m2},
+    {"int64", at::kLong},
+    {"int32", at::kInt},
+    {"int16", at::kShort},
+    {"int8", at::kChar},
+    {"uint8", at::kByte},
+    {"bool", at::kBool},
+    {"complex64", at::kComplexFloat},
+}};
+
+}  // namespace
+
+int64_t TensorInfo::numel() const {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return count;
+}
+
+int64_t TensorInfo::bytes() const {
+  return numel() * static_cast<int64_t>(c10::elementSize(dtype));
+}
+
+const TensorInfo* TensorSource::find(const std::string& name) const {
+  const auto& all = tensors();
+  const auto it =
+      std::lower_bound(all.begin(), all.end(), name,
+                       [](const TensorInfo& a, const std::string& b) { return a.name < b; });
+  return it != all.end() && it->name == name ? &*it : nullptr;
+}
+
+MemorySource::MemorySource(std::string label, StateDict tensors)
+    : label_(std::move(label)), tensors_(std::move(tensors)) {
+  for (const auto& [name, tensor] : tensors_)
+    infos_.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+}
+
+at::Tensor MemorySource::read(const std::string& name) const {
+  const auto it = tensors_.find(name);
+  if (it == tensors_.end()) data_error("{} has no tensor '{}'", label_, name);
+  return it->second;
+}
+
+std::string MemorySource::content_hash() const { return assay::content_hash(*this); }
+
+std::string dtype_name(at::ScalarType dtype) {
+  for (const auto& [name, type] : kDtypes)
+    if (type == dtype) return name;
+  return c10::toString(dtype);
+}
+
+at::ScalarType dtype_from_name(const std::string& name, const std::string& where) {
+  std::vector<std::string> known;
+  for (const auto& [candidate, type] : kDtypes) {
+    if (candidate == name) return type;
+    known.emplace_back(candidate);
+  }
+  throw UserError(unknown_name("dtype", name, where, known));
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  return fmt::format("[{}]", fmt::join(shape.begin(), shape.end(), ", "));
+}
+
+std::string content_hash(const TensorSource& source) {
+  Hasher hasher;
+  for (const TensorInfo& info : source.tensors()) {
+    hasher.text(info.name).text(dtype_name(info.dtype)).number(info.shape.size());
+    for (const int64_t size : info.shape) hasher.number(static_cast<uint64_t>(size));
+    const at::Tensor tensor = source.read(info.name).cpu().contiguous();
+    hasher.bytes(tensor.data_ptr(), tensor.nbytes());
+  }
+  return hasher.hex();
+}
+
+}  // namespace assay
