@@ -1,6 +1,6 @@
-/// Network architectures. One file each: a struct with its configuration fields, the names and shapes
-/// of its tensors, and a forward pass written over a StateDict, so that a merged set of weights is a
-/// model at once, and gradients flow when the weights ask for them.
+/// Network architectures. One file each: a struct with its configuration fields, the names and
+/// shapes of its tensors, and a forward pass written over a StateDict, so that a merged set of
+/// weights is a model at once, and gradients flow when the weights ask for them.
 #pragma once
 
 #include <functional>
@@ -18,9 +18,12 @@ class Architecture {
   virtual ~Architecture() = default;
   /// What config.json holds: "model_type" and every field.
   virtual Json config() const = 0;
+  /// Every tensor's name, dtype and shape, in name order. Makes no weights.
+  virtual std::vector<TensorInfo> tensors() const = 0;
   /// Fresh random weights, float32 on CPU; a function of the seed alone.
   virtual StateDict initial_weights(uint64_t seed) const = 0;
   /// Class scores [n, classes] for a batch of inputs [n, ...], on the weights' device and dtype.
+  /// DataError when the inputs do not have the shape that the architecture takes.
   virtual at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const = 0;
 };
 
@@ -37,15 +40,23 @@ Registry<ArchitectureEntry>& architectures();
 /// fields. UserError on unknown names and fields.
 std::unique_ptr<Architecture> make_architecture(JsonReader config);
 
-/// Checks that `source` holds exactly the tensors of the architecture with the right shapes, and reads
-/// them to the device. DataError naming the first that is missing, extra or misshapen.
+/// Checks that `source` holds exactly the tensors of the architecture with the right shapes, and
+/// reads them to the device. DataError naming the first that is missing, extra or misshapen.
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,
                        at::Device device);
 
+/// He et al., arXiv:1502.01852: weights of two or more dimensions [out, ...] are normal with
+/// variance 2 / fan_in, vectors are zero. Every tensor draws from a stream of its own, keyed by
+/// seed and name.
+StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed);
+
+/// DataError "NAME takes inputs of shape SHAPE, found ..." unless `inputs` is [n, item...].
+void check_inputs(std::string_view architecture, const at::Tensor& inputs, at::IntArrayRef item);
+
 namespace detail {
 
-/// An architecture struct T has: `static constexpr std::string_view name, summary, paper`, fields with
-/// `void parameters(auto&& p)` (as methods do), initial_weights() and logits().
+/// An architecture struct T has: `static constexpr std::string_view name, summary, paper`, fields
+/// with `void parameters(auto&& p)` (as methods do), initial_weights() and logits().
 template <typename T>
 class ArchitectureAdaptor final : public Architecture {
  public:
@@ -55,6 +66,7 @@ class ArchitectureAdaptor final : public Architecture {
     json["model_type"] = T::name;
     return json;
   }
+  std::vector<TensorInfo> tensors() const override { return network_.tensors(); }
   StateDict initial_weights(uint64_t seed) const override { return network_.initial_weights(seed); }
   at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const override {
     return network_.logits(weights, inputs);
@@ -75,6 +87,6 @@ bool register_architecture() {
 }  // namespace detail
 }  // namespace assay
 
-#define ASSAY_ARCHITECTURE(Type)                 \
+#define ASSAY_ARCHITECTURE(Type)                        \
   [[maybe_unused]] static const bool assay_registered = \
       ::assay::detail::register_architecture<Type>();
