@@ -9,9 +9,10 @@
 
 namespace assay {
 
-/// Counts the floating-point operations of LibTorch operators into counters::flops for as long as the
-/// process runs: matrix products, convolutions, normalisations, element-wise work and reductions, by
-/// their shapes. One multiply-add is two. Assay's own kernels add theirs. Idempotent.
+/// Counts the floating-point operations of LibTorch operators into counters::flops for as long as
+/// the process runs, by the shapes of their inputs; harness/cost/flops.cpp holds the table. One
+/// multiply-add is two, a comparison or an elementary function one. Moving, sorting and integer
+/// work is none. Assay's own kernels add theirs. Idempotent; a Meter calls it.
 void count_operator_flops();
 
 class Meter {
@@ -21,8 +22,10 @@ class Meter {
   Meter(const Meter&) = delete;
   Meter& operator=(const Meter&) = delete;
 
-  /// The cost so far. Waits for the device to finish its work first. Nested meters each see their own
-  /// span; peak_rss_bytes is absent where the system does not let the peak be reset.
+  /// The cost so far. Waits for the device to finish its work first. Meters may nest and overlap:
+  /// each sees its own span. Counters, CPU time and peaks are those of the whole process.
+  /// peak_rss_bytes is absent where the system does not let the peak be reset. device_s is the time
+  /// between two events on the device's current stream; it and peak_device_bytes are absent on CPU.
   Cost stop();
 
  private:

@@ -1,0 +1,128 @@
+#include "harness/cost/meter.h"
+
+#include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/Event.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <time.h>
+
+#include <chrono>
+#include <map>
+
+#include "harness/cost/peak.h"
+
+namespace assay {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double process_cpu_s() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+struct Counts {
+  int64_t flops = counters::flops;
+  int64_t bytes_read = counters::bytes_read;
+  int64_t bytes_written = counters::bytes_written;
+  int64_t examples = counters::examples;
+  int64_t gradient_steps = counters::gradient_steps;
+};
+
+/// One per device, shared by all meters on it.
+SharedPeak& device_peak(at::Device device) {
+  static std::mutex mutex;
+  static std::map<std::string, SharedPeak> peaks;
+  const std::lock_guard lock(mutex);
+  const auto read = [device]() -> std::optional<int64_t> {
+    constexpr auto kAggregate =
+        static_cast<size_t>(at::CachingDeviceAllocator::StatType::AGGREGATE);
+    const auto stats = at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    return stats.allocated_bytes[kAggregate].peak;
+  };
+  const auto reset = [device] {
+    at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+    return true;
+  };
+  return peaks.try_emplace(device.str(), read, reset).first->second;
+}
+
+/// Time and peak memory of an accelerator.
+class DeviceSpan {
+ public:
+  explicit DeviceSpan(at::Device device)
+      : guard_(device.type()), device_(with_index(device)), peak_(device_peak(device_)) {
+    guard_.synchronizeDevice(device_.index());
+    peak_.begin(&peak_bytes_);
+    start_.record(guard_.getStream(device_));
+  }
+  ~DeviceSpan() { peak_.end(&peak_bytes_); }
+  DeviceSpan(const DeviceSpan&) = delete;
+  DeviceSpan& operator=(const DeviceSpan&) = delete;
+
+  void fill(Cost& cost) {
+    c10::Event stop(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
+    stop.record(guard_.getStream(device_));
+    guard_.synchronizeDevice(device_.index());
+    cost.device_s = start_.elapsedTime(stop) * 1e-3;
+    peak_.update();
+    cost.peak_device_bytes = peak_bytes_;
+  }
+
+ private:
+  at::Device with_index(at::Device device) const {
+    at::globalContext().lazyInitDevice(device.type());
+    return device.has_index() ? device : guard_.getDevice();
+  }
+
+  c10::impl::VirtualGuardImpl guard_;
+  at::Device device_;
+  SharedPeak& peak_;
+  int64_t peak_bytes_ = 0;
+  // An event of the default flags keeps the time.
+  c10::Event start_{device_.type(), c10::EventFlag::BACKEND_DEFAULT};
+};
+
+}  // namespace
+
+struct Meter::State {
+  int64_t resident_bytes = 0;
+  bool resident_known = resident_peak().begin(&resident_bytes);
+  std::optional<DeviceSpan> device;
+  Counts counts;
+  double cpu_s = 0;
+  Clock::time_point start;
+
+  ~State() { resident_peak().end(&resident_bytes); }
+};
+
+Meter::Meter(at::Device device) : state_(std::make_unique<State>()) {
+  count_operator_flops();
+  if (!device.is_cpu()) state_->device.emplace(device);
+  state_->counts = Counts{};
+  state_->cpu_s = process_cpu_s();
+  state_->start = Clock::now();
+}
+
+Meter::~Meter() = default;
+
+Cost Meter::stop() {
+  Cost cost;
+  if (state_->device) state_->device->fill(cost);
+  cost.wall_s = std::chrono::duration<double>(Clock::now() - state_->start).count();
+  cost.cpu_s = process_cpu_s() - state_->cpu_s;
+  if (state_->resident_known) {
+    resident_peak().update();
+    cost.peak_rss_bytes = state_->resident_bytes;
+  }
+  const Counts now, &then = state_->counts;
+  cost.flops = now.flops - then.flops;
+  cost.bytes_read = now.bytes_read - then.bytes_read;
+  cost.bytes_written = now.bytes_written - then.bytes_written;
+  cost.examples = now.examples - then.examples;
+  cost.gradient_steps = now.gradient_steps - then.gradient_steps;
+  return cost;
+}
+
+}  // namespace assay

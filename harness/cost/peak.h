@@ -1,0 +1,41 @@
+/// Peaks of memory that several overlapping spans of work watch at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace assay {
+
+/// A high-water mark kept by the system, which any span may reset: before a reset the mark reached
+/// so far is handed to all spans being watched, so that none loses its peak. Thread-safe.
+class SharedPeak {
+ public:
+  /// `read` gives the mark since the last reset; `reset` says whether it could lower the mark to
+  /// what is in use now.
+  SharedPeak(std::function<std::optional<int64_t>()> read, std::function<bool()> reset)
+      : read_(std::move(read)), reset_(std::move(reset)) {}
+
+  /// Starts to watch: `peak` is kept up to date until end(). False when the mark cannot be reset;
+  /// `peak` is then not watched.
+  bool begin(int64_t* peak);
+  /// Hands the mark reached so far to all.
+  void update();
+  void end(int64_t* peak);
+
+ private:
+  void update_locked();
+
+  std::function<std::optional<int64_t>()> read_;
+  std::function<bool()> reset_;
+  std::mutex mutex_;
+  std::vector<int64_t*> watched_;
+};
+
+/// Resident memory of this process: VmHWM of /proc/self/status, reset through
+/// /proc/self/clear_refs.
+SharedPeak& resident_peak();
+
+}  // namespace assay

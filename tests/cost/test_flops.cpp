@@ -1,0 +1,120 @@
+#include <ATen/ATen.h>
+
+#include <thread>
+
+#include "harness/cost/meter.h"
+#include "harness/model/architecture.h"
+#include "tests/catch.h"
+
+using namespace assay;
+
+namespace {
+
+template <typename Work>
+int64_t flops_of(Work&& work) {
+  count_operator_flops();
+  const int64_t before = counters::flops;
+  work();
+  return counters::flops - before;
+}
+
+std::unique_ptr<Architecture> architecture(const char* config) {
+  const Json json = Json::parse(config);
+  return make_architecture(JsonReader(json, "config.json: $"));
+}
+
+}  // namespace
+
+TEST_CASE("a matrix product counts two per multiply-add, once", "[cost]") {
+  const at::Tensor a = at::ones({3, 4}), b = at::ones({4, 5}), bias = at::ones({5});
+
+  CHECK(flops_of([&] { at::mm(a, b); }) == 2 * 3 * 4 * 5);
+  CHECK(flops_of([&] { at::matmul(a, b); }) == 2 * 3 * 4 * 5);
+  CHECK(flops_of([&] { at::linear(a, b.t(), bias); }) == 2 * 3 * 4 * 5 + 3 * 5);
+  CHECK(flops_of([&] { at::bmm(at::ones({7, 3, 4}), at::ones({7, 4, 5})); }) == 7 * 2 * 3 * 4 * 5);
+  CHECK(flops_of([&] { at::mv(a, at::ones({4})); }) == 2 * 3 * 4);
+  CHECK(flops_of([&] { at::dot(at::ones({6}), at::ones({6})); }) == 2 * 6);
+}
+
+TEST_CASE("element-wise work counts one per operation and element of the result", "[cost]") {
+  const at::Tensor a = at::ones({3, 1}), b = at::ones({4});
+
+  CHECK(flops_of([&] { at::add(a, b); }) == 12);
+  CHECK(flops_of([&] { at::add(a, b, 0.5); }) == 24);
+  CHECK(flops_of([&] { at::mul(b, 3.0); }) == 4);
+  CHECK(flops_of([&] { b.clone().sub_(b); }) == 4);
+  CHECK(flops_of([&] { at::lerp(b, b, 0.5); }) == 12);
+  CHECK(flops_of([&] { b.clone().addcmul_(b, b, 0.5); }) == 12);
+  at::Tensor out = at::empty({0});
+  CHECK(flops_of([&] { at::add_out(out, a, b); }) == 12);
+}
+
+TEST_CASE("reductions count one per element that goes in", "[cost]") {
+  CHECK(flops_of([] { at::ones({3, 4}).sum(0); }) == 12);
+  CHECK(flops_of([] { at::ones({3, 4}).mean(); }) == 12);
+  CHECK(flops_of([] { at::softmax(at::ones({3, 4}), 1); }) == 5 * 12);
+  CHECK(flops_of([] { at::max_pool2d(at::ones({2, 3, 6, 6}), 2); }) == 2 * 3 * 3 * 3 * 4);
+}
+
+TEST_CASE("moving and integer work counts nothing", "[cost]") {
+  CHECK(flops_of([] { at::ones({3, 4}).t().contiguous().reshape({12}).to(at::kDouble); }) == 0);
+  CHECK(flops_of([] { at::arange(12).mul(3).sum(); }) == 0);
+}
+
+TEST_CASE("convolutions count the filter once per element of the result", "[cost]") {
+  const at::Tensor images = at::ones({2, 3, 9, 9});
+  const at::Tensor weight = at::ones({4, 3, 3, 3}).requires_grad_(true), bias = at::ones({4});
+
+  // (9 + 2 * 1 - 3) / 2 + 1 = 5 positions per axis.
+  CHECK(flops_of([&] { at::conv2d(images, weight, bias, 2, 1); }) ==
+        2 * 4 * 5 * 5 * (2 * 3 * 3 * 3 + 1));
+  CHECK(flops_of([&] {
+          at::conv2d(images, at::ones({6, 1, 3, 3}), at::Tensor(), 1, 0, 1, 3);
+        }) == 2 * 6 * 7 * 7 * 2 * 9);
+  CHECK(flops_of([&] {
+          at::conv_transpose2d(at::ones({2, 4, 5, 5}), at::ones({4, 3, 3, 3}));
+        }) == 2 * 4 * 5 * 5 * 2 * 3 * 3 * 3);
+
+  // Backward: only the weight asks for a gradient. sum() backward expands, which is no arithmetic.
+  const at::Tensor loss = at::conv2d(images, weight, bias, 2, 1).sum();
+  CHECK(flops_of([&] { loss.backward(); }) == 2 * 4 * 5 * 5 * 2 * 3 * 3 * 3);
+}
+
+TEST_CASE("a forward pass of small_cnn costs what the formula says", "[cost]") {
+  const auto cnn =
+      architecture(R"({"model_type": "small_cnn", "classes": 10, "channels": 4, "hidden": 6})");
+  const StateDict weights = cnn->initial_weights(1);
+  const at::Tensor images = at::ones({5, 1, 28, 28});
+
+  const int64_t conv1 = 4 * 784 * (2 * 9 + 1), pool1 = 4 * 196 * 4, relu1 = 4 * 196;
+  const int64_t conv2 = 8 * 196 * (2 * 9 * 4 + 1), pool2 = 8 * 49 * 4, relu2 = 8 * 49;
+  const int64_t hidden = 6 * (2 * 8 * 49 + 1) + 6, head = 10 * (2 * 6 + 1);
+  CHECK(flops_of([&] { cnn->logits(weights, images); }) ==
+        5 * (conv1 + pool1 + relu1 + conv2 + pool2 + relu2 + hidden + head));
+}
+
+TEST_CASE("a training step of an mlp costs what the formula says", "[cost]") {
+  const int64_t n = 8, i = 5, h = 3, c = 4;
+  const auto mlp = architecture(R"({"model_type": "mlp", "inputs": 5, "hidden": 3, "classes": 4})");
+  StateDict weights = mlp->initial_weights(1);
+  for (auto& [name, tensor] : weights) tensor.requires_grad_(true);
+  const at::Tensor x = at::ones({n, i}), y = at::zeros({n}, at::kLong);
+
+  const int64_t forward = n * h * (2 * i + 1) + n * h + n * c * (2 * h + 1) + 5 * n * c;
+  const int64_t head = n * c + 2 * (2 * n * c * h);      // gradients of bias, weight and input
+  const int64_t hidden = n * h + n * h + 2 * n * h * i;  // of ReLU, bias and weight
+  at::Tensor loss;
+  CHECK(flops_of([&] { loss = at::cross_entropy_loss(mlp->logits(weights, x), y); }) == forward);
+  CHECK(flops_of([&] { loss.backward(); }) == 4 * n * c + head + hidden);
+}
+
+TEST_CASE("work of several threads is all counted", "[cost]") {
+  const auto work = [] {
+    for (int i = 0; i < 100; ++i) at::mm(at::ones({2, 2}), at::ones({2, 2}));
+  };
+  CHECK(flops_of([&] {
+          std::thread other(work);
+          work();
+          other.join();
+        }) == 2 * 100 * 2 * 2 * 2 * 2);
+}
