@@ -1,5 +1,5 @@
-/// What a piece of work cost, and the process-wide counters that the parts of Assay add to while they
-/// work. harness/cost reads them. A value that could not be measured is absent, never zero.
+/// What a piece of work cost, and the process-wide counters that the parts of Assay add to while
+/// they work. harness/cost reads them. A value that could not be measured is absent, never zero.
 #pragma once
 
 #include <atomic>
@@ -21,8 +21,8 @@ struct Cost {
   std::optional<int64_t> examples;  ///< data items that went through a model
   std::optional<int64_t> gradient_steps;
 
-  /// Sums what adds up and takes the maximum of peaks. A value absent on both sides stays absent; one
-  /// absent on one side only makes the sum unknown, hence absent (peaks: the known one).
+  /// Sums what adds up and takes the maximum of peaks. A value absent on both sides stays absent;
+  /// one absent on one side only makes the sum unknown, hence absent (peaks: the known one).
   Cost& operator+=(const Cost& other);
 };
 

@@ -30,18 +30,18 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 std::string suggestion(const std::string& name, const std::vector<std::string>& candidates) {
   if (candidates.empty()) return "";
-  const auto nearest = std::min_element(
-      candidates.begin(), candidates.end(), [&](const std::string& a, const std::string& b) {
-        return edit_distance(name, a) < edit_distance(name, b);
-      });
+  const auto nearest = std::min_element(candidates.begin(), candidates.end(),
+                                        [&](const std::string& a, const std::string& b) {
+                                          return edit_distance(name, a) < edit_distance(name, b);
+                                        });
   std::string text;
   if (edit_distance(name, *nearest) <= std::max<size_t>(2, name.size() / 2))
     text += fmt::format(" Did you mean '{}'?", *nearest);
   constexpr size_t kMostListed = 40;
   const size_t listed = std::min(candidates.size(), kMostListed);
-  text += fmt::format(" Known: {}{}.",
-                      fmt::join(candidates.begin(), candidates.begin() + listed, ", "),
-                      listed < candidates.size() ? ", ..." : "");
+  text +=
+      fmt::format(" Known: {}{}.", fmt::join(candidates.begin(), candidates.begin() + listed, ", "),
+                  listed < candidates.size() ? ", ..." : "");
   return text;
 }
 

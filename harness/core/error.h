@@ -53,9 +53,9 @@ namespace detail {
 }  // namespace assay
 
 /// A bug in Assay, not in its input: prints the condition and aborts.
-#define ASSAY_CHECK(condition, ...)                                             \
-  do {                                                                          \
-    if (!(condition))                                                           \
-      ::assay::detail::check_failed(#condition, __FILE__, __LINE__,             \
-                                    ::fmt::format("" __VA_ARGS__));             \
+#define ASSAY_CHECK(condition, ...)                                 \
+  do {                                                              \
+    if (!(condition))                                               \
+      ::assay::detail::check_failed(#condition, __FILE__, __LINE__, \
+                                    ::fmt::format("" __VA_ARGS__)); \
   } while (false)

@@ -9,8 +9,8 @@ namespace assay {
 
 namespace fs = std::filesystem;
 
-/// Assay's own folder with `tasks/`, `datasets/`, `recipes/` and `sweeps/`: the environment variable
-/// ASSAY_HOME, else the source folder the program was built from.
+/// Assay's own folder with `tasks/`, `datasets/`, `recipes/` and `sweeps/`: the environment
+/// variable ASSAY_HOME, else the source folder the program was built from.
 fs::path home_folder();
 
 /// Where datasets are kept: ASSAY_DATA_DIR, else `data` under home_folder().
@@ -23,8 +23,9 @@ fs::path find_file(const fs::path& path, const fs::path& base = {});
 /// DataError when the file cannot be read.
 std::string read_file(const fs::path& path);
 
-/// Writes under a temporary name beside `path`, syncs and renames: `path` holds either its old content
-/// or all of the new. DataError (with the system's reason) when it cannot; nothing is left behind.
+/// Writes under a temporary name beside `path`, syncs and renames: `path` holds either its old
+/// content or all of the new. DataError (with the system's reason) when it cannot; nothing is left
+/// behind.
 void write_file(const fs::path& path, std::string_view content);
 
 /// fsync of a file or folder that was written by other means. DataError when it fails.

@@ -12,8 +12,8 @@ namespace assay {
 
 using Json = nlohmann::json;
 
-/// Parses a file; comments are not allowed. DataError when it cannot be read, UserError with line and
-/// column when it is not JSON.
+/// Parses a file; comments are not allowed. DataError when it cannot be read, UserError with line
+/// and column when it is not JSON.
 Json read_json(const std::filesystem::path& path);
 
 /// A value of a JSON document that knows where it stands ("sweep.json: $.methods[2].grid"), so that
@@ -61,8 +61,8 @@ class JsonReader {
   std::vector<std::string> asked_;
 };
 
-/// Canonical text: keys sorted, no white space, shortest round-trip numbers. Equal values give equal
-/// bytes, so it can be hashed.
+/// Canonical text: keys sorted, no white space, shortest round-trip numbers. Equal values give
+/// equal bytes, so it can be hashed.
 std::string canonical(const Json& value);
 
 }  // namespace assay

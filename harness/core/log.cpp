@@ -65,10 +65,9 @@ void Progress::draw(const std::string& note) {
   if (current_level < LogLevel::kInfo || total_ == 0) return;
   const double elapsed = now_s() - started_s_;
   const double left = elapsed / static_cast<double>(done_) * static_cast<double>(total_ - done_);
-  const std::string line =
-      fmt::format("{} {}/{} ({}%) {} elapsed, {} left{}{}", title_, done_, total_,
-                  100 * done_ / total_, duration_text(elapsed), duration_text(left),
-                  note.empty() ? "" : ": ", note);
+  const std::string line = fmt::format("{} {}/{} ({}%) {} elapsed, {} left{}{}", title_, done_,
+                                       total_, 100 * done_ / total_, duration_text(elapsed),
+                                       duration_text(left), note.empty() ? "" : ": ", note);
   const std::lock_guard lock(output_mutex);
   if (on_terminal()) {
     fmt::print(stderr, "\r\033[K{:.{}}", line, 110);

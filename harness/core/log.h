@@ -1,5 +1,5 @@
-/// Messages to the person at the terminal, on standard error. Results go to standard output and only
-/// harness/cli writes there.
+/// Messages to the person at the terminal, on standard error. Results go to standard output and
+/// only harness/cli writes there.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,7 +12,8 @@ enum class LogLevel { kQuiet, kInfo, kDebug };
 
 void set_log_level(LogLevel level);
 
-/// One line each. Thread-safe; a line is written whole. A progress line in the way is cleared first.
+/// One line each. Thread-safe; a line is written whole. A progress line in the way is cleared
+/// first.
 void log_line(LogLevel level, const std::string& text);
 
 template <typename... Args>

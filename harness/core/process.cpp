@@ -37,8 +37,8 @@ int wait_for(pid_t pid) {
   return exit_code_of(status);
 }
 
-// Starts `command` with the given descriptors as 0, 1 and (when not negative) 2. Returns -1 with errno
-// set when it cannot be started.
+// Starts `command` with the given descriptors as 0, 1 and (when not negative) 2. Returns -1 with
+// errno set when it cannot be started.
 pid_t spawn(const std::vector<std::string>& command, const std::vector<std::string>& environment,
             int in, int out, int err) {
   std::vector<char*> argv, envp;

@@ -1,5 +1,5 @@
-/// Host-side draws from Philox: a cursor over one key's stream. No std:: distributions, which differ
-/// between standard libraries, and no global state.
+/// Host-side draws from Philox: a cursor over one key's stream. No std:: distributions, which
+/// differ between standard libraries, and no global state.
 #pragma once
 
 #include <cmath>

@@ -1,0 +1,20 @@
+/// What this program and machine are, for the record of every run.
+#pragma once
+
+#include <string>
+
+namespace assay {
+
+/// The short git revision the program was built from, "-dirty" appended when the tree had changes;
+/// empty when it was not built from a repository.
+std::string git_revision();
+/// "GCC 12.2.0".
+std::string compiler_name();
+/// The processor's model name and the operating system, as they call themselves; empty when
+/// unknown.
+std::string cpu_name();
+std::string os_name();
+/// Now, in UTC: "2026-11-22T08:30:00Z".
+std::string utc_now();
+
+}  // namespace assay

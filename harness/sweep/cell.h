@@ -1,0 +1,57 @@
+/// A cell: one model to make and score. It is plain data, so that it can be sent to another process
+/// or machine, and its key is a hash of everything that determines its scores.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/core/json.h"
+#include "results/records.h"
+
+namespace assay {
+
+/// A checkpoint as a cell names it.
+struct ModelRef {
+  std::string path;  ///< absolute, of the checkpoint folder
+  std::string hash;  ///< content hash
+};
+
+struct TaskRef {
+  std::string name;
+  std::string hash;
+};
+
+struct Cell {
+  /// "merge"; "model": the one expert alone (a base, an expert, a multitask model); "ensemble": the
+  /// mean of the experts' logits.
+  std::string kind;
+  std::string record_kind;  ///< RunRecord::kind: "merge", "base", "expert", "multitask", "ensemble"
+  std::string method;       ///< "NAME" or "NAME@PRESET", for merges
+  Json parameters = Json::object();  ///< all of them, defaults included
+  uint64_t seed = 0;                 ///< 0 unless the method is randomised
+  ModelRef base;                     ///< empty path: none
+  std::vector<ModelRef> experts;
+  std::vector<TaskRef> tasks;
+  std::string split;   ///< "validation" or "test"
+  std::string device;  ///< "cpu", "cuda:0"
+
+  std::string key() const;
+  /// Short, for progress and messages.
+  std::string describe() const;
+};
+
+void to_json(Json& json, const Cell& cell);
+void from_json(const Json& json, Cell& cell);
+
+/// Makes the model and scores it. Never throws for a cell's own troubles: the record's status and
+/// reason say what happened.
+RunRecord run_cell(const Cell& cell);
+
+/// The part of a record that a worker sends back: status, reason, diagnostics, costs, scores.
+Json result_to_json(const RunRecord& record);
+/// Fills the record of `cell` from it.
+RunRecord result_from_json(const Cell& cell, const Json& json);
+/// A record for `cell` with its identity filled in and no result yet.
+RunRecord empty_record(const Cell& cell);
+
+}  // namespace assay

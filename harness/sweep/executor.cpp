@@ -1,0 +1,116 @@
+#include "harness/sweep/executor.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <istream>
+#include <ostream>
+#include <thread>
+
+#include "harness/core/error.h"
+#include "harness/core/process.h"
+
+namespace assay {
+namespace {
+
+class InProcess : public Executor {
+ public:
+  void run(const std::vector<Cell>& cells,
+           const std::function<void(size_t, RunRecord)>& done) override {
+    for (size_t i = 0; i < cells.size(); ++i) done(i, run_cell(cells[i]));
+  }
+};
+
+class LocalWorkers : public Executor {
+ public:
+  LocalWorkers(int workers, std::vector<std::string> command)
+      : workers_(static_cast<size_t>(workers)), command_(std::move(command)) {
+    const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+    const unsigned threads = std::max(1u, cores / static_cast<unsigned>(workers_));
+    environment_ = {fmt::format("OMP_NUM_THREADS={}", threads)};
+  }
+
+  void run(const std::vector<Cell>& cells,
+           const std::function<void(size_t, RunRecord)>& done) override {
+    std::vector<Slot> slots(std::min(workers_, cells.size()));
+    size_t next = 0;
+    for (Slot& slot : slots) assign(slot, cells, next);
+    while (std::any_of(slots.begin(), slots.end(), [](const Slot& s) { return s.busy; })) {
+      for (const size_t i : ready(slots)) {
+        Slot& slot = slots[i];
+        const auto line = slot.child->read_line();
+        const size_t finished = slot.cell;
+        RunRecord record = line ? result_from_json(cells[finished], Json::parse(*line))
+                                : crashed(cells[finished], slot);
+        assign(slot, cells, next);
+        done(finished, std::move(record));
+      }
+    }
+  }
+
+ private:
+  struct Slot {
+    std::unique_ptr<ChildProcess> child;
+    size_t cell = 0;
+    bool busy = false;
+  };
+
+  // Gives the slot the next cell, in a new process if it has none.
+  void assign(Slot& slot, const std::vector<Cell>& cells, size_t& next) {
+    slot.busy = next < cells.size();
+    if (!slot.busy) {
+      slot.child.reset();
+      return;
+    }
+    if (!slot.child) slot.child = std::make_unique<ChildProcess>(command_, environment_);
+    slot.cell = next++;
+    // A failed write shows as the end of the child's output, which read_line() reports.
+    slot.child->write_line(Json(cells[slot.cell]).dump());
+  }
+
+  static RunRecord crashed(const Cell& cell, Slot& slot) {
+    RunRecord record = empty_record(cell);
+    record.status = RunStatus::kFailed;
+    record.reason =
+        fmt::format("the worker process ended early: {}", exit_text(slot.child->wait()));
+    slot.child.reset();
+    return record;
+  }
+
+  static std::vector<size_t> ready(const std::vector<Slot>& slots) {
+    std::vector<size_t> indices, out;
+    std::vector<pollfd> polls;
+    for (size_t i = 0; i < slots.size(); ++i) {
+      if (!slots[i].busy) continue;
+      if (slots[i].child->has_buffered_line()) out.push_back(i);
+      indices.push_back(i);
+      polls.push_back({slots[i].child->output_descriptor(), POLLIN, 0});
+    }
+    if (!out.empty()) return out;
+    while (::poll(polls.data(), polls.size(), -1) < 0 && errno == EINTR) {
+    }
+    for (size_t k = 0; k < polls.size(); ++k)
+      if (polls[k].revents != 0) out.push_back(indices[k]);
+    return out;
+  }
+
+  size_t workers_;
+  std::vector<std::string> command_, environment_;
+};
+
+}  // namespace
+
+std::unique_ptr<Executor> in_process_executor() { return std::make_unique<InProcess>(); }
+
+std::unique_ptr<Executor> local_workers_executor(int workers, std::vector<std::string> command) {
+  ASSAY_CHECK(workers >= 1);
+  return std::make_unique<LocalWorkers>(workers, std::move(command));
+}
+
+void serve_cells(std::istream& in, std::ostream& out) {
+  for (std::string line; std::getline(in, line);)
+    out << result_to_json(run_cell(Json::parse(line).get<Cell>())).dump() << std::endl;
+}
+
+}  // namespace assay

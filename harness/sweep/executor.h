@@ -1,0 +1,34 @@
+/// Where cells run. A cluster scheduler is one more implementation of this interface.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/sweep/cell.h"
+
+namespace assay {
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  /// Runs all cells, in any order. Calls `done` once for each, from the calling thread, as it
+  /// finishes. An exception from `done` ends the run.
+  virtual void run(const std::vector<Cell>& cells,
+                   const std::function<void(size_t index, RunRecord record)>& done) = 0;
+};
+
+/// One after the other in this process, with all its threads.
+std::unique_ptr<Executor> in_process_executor();
+
+/// In `workers` child processes, `command` each ("assay worker"), which read cells and write
+/// results as lines of JSON and share the machine's cores. A worker that dies fails its cell only
+/// and is replaced.
+std::unique_ptr<Executor> local_workers_executor(int workers, std::vector<std::string> command);
+
+/// What a worker process does: answers each cell read from `in` with a line on `out`, to the end of
+/// input.
+void serve_cells(std::istream& in, std::ostream& out);
+
+}  // namespace assay

@@ -1,0 +1,105 @@
+#include "harness/sweep/plan.h"
+
+#include <algorithm>
+
+#include "harness/merge/merge.h"
+#include "harness/method/method.h"
+
+namespace assay {
+namespace {
+
+// Validation scores are for choosing, and only held-in tasks may choose; test scores cover all
+// tasks.
+std::vector<TaskRef> scored_tasks(const ResolvedSweep& sweep, const ExpertSet& set, Split split) {
+  const std::vector<std::string> held_in = sweep.held_in(set);
+  std::vector<TaskRef> out;
+  for (const auto& task : sweep.tasks)
+    if (split == Split::kTest ||
+        std::find(held_in.begin(), held_in.end(), task->name()) != held_in.end())
+      out.push_back({task->name(), task->hash()});
+  return out;
+}
+
+Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, const std::string& kind,
+                const std::string& record_kind, const std::vector<std::string>& models,
+                Split split) {
+  Cell cell;
+  cell.kind = kind;
+  cell.record_kind = record_kind;
+  for (const std::string& model : models) cell.experts.push_back(sweep.models.at(model).ref());
+  cell.tasks = scored_tasks(sweep, set, split);
+  cell.split = split_name(split);
+  cell.device = sweep.device;
+  return cell;
+}
+
+void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& plan) {
+  const auto add = [&](const std::string& row, const std::string& kind,
+                       const std::string& record_kind, const std::vector<std::string>& models) {
+    plan.fixed.push_back({model_cell(sweep, set, kind, record_kind, models, Split::kTest),
+                          {set.name, row, "reference"}});
+  };
+  if (sweep.file.base) add("base", "model", "base", {*sweep.file.base});
+  Choice best{{set.name, "best expert", "reference"}, {}, {}};
+  for (const std::string& expert : set.experts) {
+    add("expert " + expert, "model", "expert", {expert});
+    best.candidates.push_back(
+        model_cell(sweep, set, "model", "expert", {expert}, Split::kValidation));
+    best.test_cells.push_back(plan.fixed.back().cell);
+  }
+  plan.choices.push_back(std::move(best));
+  if (set.multitask) add("multitask", "model", "multitask", {*set.multitask});
+  add("ensemble", "ensemble", "ensemble", set.experts);
+}
+
+Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
+                const Json& parameters, uint64_t seed, Split split) {
+  Cell cell = model_cell(sweep, set, "merge", "merge", set.experts, split);
+  const auto made = make_method(method.method, JsonReader(parameters, method.where));
+  cell.method = method.method;
+  cell.parameters = made->parameters();
+  cell.seed = made->info().randomized ? seed : 0;
+  if (made->info().needs.base && sweep.file.base)
+    cell.base = sweep.models.at(*sweep.file.base).ref();
+  return cell;
+}
+
+void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
+                 Plan& plan) {
+  const bool randomized =
+      methods().at(parse_method_ref(method.method).name, method.where).info.randomized;
+  for (const uint64_t seed : sweep.file.seeds) {
+    plan.fixed.push_back({merge_cell(sweep, set, method, method.parameters, seed, Split::kTest),
+                          {set.name, method.label, "default"}});
+    // One skipped row says all there is to say; its grid would repeat it.
+    if (!method.grid.empty() && !unmet_need(plan.fixed.back().cell)) {
+      Choice choice{{set.name, method.label, "tuned"}, {}, {}};
+      for (const Json& point : method.grid_points()) {
+        choice.candidates.push_back(
+            merge_cell(sweep, set, method, point, seed, Split::kValidation));
+        choice.test_cells.push_back(merge_cell(sweep, set, method, point, seed, Split::kTest));
+      }
+      plan.choices.push_back(std::move(choice));
+    }
+    if (!randomized) break;  // the other seeds would give the same bytes
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> unmet_need(const Cell& cell) {
+  if (cell.kind != "merge") return std::nullopt;
+  const MethodInfo& info = methods().at(parse_method_ref(cell.method).name, "a cell").info;
+  return unmet_need(info, !cell.base.path.empty(), cell.experts.size());
+}
+
+Plan plan_sweep(const ResolvedSweep& sweep) {
+  Plan plan;
+  for (const ExpertSet& set : sweep.file.sets) {
+    plan_references(sweep, set, plan);
+    for (const MethodSpec& method : sweep.file.methods) plan_method(sweep, set, method, plan);
+  }
+  return plan;
+}
+
+}  // namespace assay

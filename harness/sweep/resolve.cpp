@@ -1,0 +1,129 @@
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/core/hash.h"
+#include "harness/merge/merge.h"
+#include "harness/sweep/plan.h"
+#include "harness/train/recipe.h"
+
+namespace assay {
+namespace {
+
+std::vector<std::string> string_list(const Json& origin, const char* key) {
+  return origin.is_object() && origin.contains(key) ? origin.at(key).get<std::vector<std::string>>()
+                                                    : std::vector<std::string>{};
+}
+
+class ModelOpener {
+ public:
+  explicit ModelOpener(ResolvedSweep& sweep) : sweep_(sweep) {
+    if (sweep.file.recipe) recipe_ = Recipe::read(*sweep.file.recipe);
+  }
+
+  void open(const std::string& name, const std::string& role) {
+    if (sweep_.models.contains(name)) return;
+    SweepModel model{name, role, nullptr, {}};
+    if (recipe_) {
+      model.checkpoint = ensure_checkpoint(*recipe_, name, models_folder(recipe_->name()));
+    } else {
+      const fs::path path = find_file(name, sweep_.file.path.parent_path());
+      model.checkpoint = Checkpoint::open(fs::absolute(path).lexically_normal());
+    }
+    const auto given = sweep_.file.trained_on.find(name);
+    model.trained_on = given != sweep_.file.trained_on.end()
+                           ? given->second
+                           : string_list(model.checkpoint->origin(), "trained_on");
+    sweep_.models.emplace(name, std::move(model));
+  }
+
+ private:
+  ResolvedSweep& sweep_;
+  std::optional<Recipe> recipe_;
+};
+
+void check_trained_on(const ResolvedSweep& sweep) {
+  std::vector<std::string> known;
+  for (const auto& [name, unused] : sweep.models) known.push_back(name);
+  for (const auto& [name, tasks] : sweep.file.trained_on) {
+    if (!sweep.models.contains(name))
+      throw UserError(
+          unknown_name("model", name, sweep.file.path.string() + ": trained_on", known));
+    for (const std::string& task : tasks) load_task(task);
+  }
+}
+
+void check_sets(const ResolvedSweep& sweep) {
+  for (const ExpertSet& set : sweep.file.sets) {
+    if (sweep.held_in(set).empty())
+      user_error(
+          "{}: no task of the sweep is held-in for the set '{}': none of its experts says that it "
+          "was trained on one. Name tasks they were trained on, or say so under 'trained_on'",
+          sweep.file.path.string(), set.name);
+    MergeInputs inputs;
+    if (sweep.file.base) inputs.base = sweep.models.at(*sweep.file.base).checkpoint;
+    for (const std::string& expert : set.experts)
+      inputs.experts.push_back(sweep.models.at(expert).checkpoint);
+    check_compatible(inputs);
+  }
+}
+
+}  // namespace
+
+std::filesystem::path models_folder(const std::string& recipe_name) {
+  const char* root = std::getenv("ASSAY_MODELS_DIR");
+  return (root && *root ? fs::path(root) : fs::path("out") / "models") / recipe_name;
+}
+
+ResolvedSweep resolve_sweep(SweepFile file, const std::string& device) {
+  ResolvedSweep sweep;
+  sweep.file = std::move(file);
+  sweep.device = device;
+  sweep.tasks = load_tasks(sweep.file.tasks);
+  ModelOpener opener(sweep);
+  if (sweep.file.base) opener.open(*sweep.file.base, "base");
+  for (const ExpertSet& set : sweep.file.sets) {
+    for (const std::string& expert : set.experts) opener.open(expert, "expert");
+    if (set.multitask) opener.open(*set.multitask, "multitask");
+  }
+  check_trained_on(sweep);
+  check_sets(sweep);
+  return sweep;
+}
+
+std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {
+  std::set<std::string> trained;
+  for (const std::string& expert : set.experts) {
+    const auto& on = models.at(expert).trained_on;
+    trained.insert(on.begin(), on.end());
+  }
+  std::vector<std::string> out;
+  for (const auto& task : tasks)
+    if (trained.contains(task->name())) out.push_back(task->name());
+  return out;
+}
+
+SweepRecord ResolvedSweep::record() const {
+  SweepRecord record{file.name, file.json, hash_text(file.name + canonical(file.json)), {}};
+  for (const ExpertSet& set : file.sets) {
+    ExpertSetRecord set_record{set.name, {}, {}};
+    for (const std::string& expert : set.experts)
+      set_record.experts.push_back(models.at(expert).checkpoint->content_hash());
+    for (const auto& task : tasks) {
+      SetTask entry{task->name(), false, ""};
+      for (const std::string& expert : set.experts) {
+        const SweepModel& model = models.at(expert);
+        const auto& on = model.trained_on;
+        if (entry.held_in || std::find(on.begin(), on.end(), task->name()) == on.end()) continue;
+        entry = {task->name(), true, model.checkpoint->content_hash()};
+      }
+      set_record.tasks.push_back(std::move(entry));
+    }
+    record.sets.push_back(std::move(set_record));
+  }
+  return record;
+}
+
+}  // namespace assay

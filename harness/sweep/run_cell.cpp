@@ -1,0 +1,102 @@
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/core/error.h"
+#include "harness/cost/meter.h"
+#include "harness/merge/merge.h"
+#include "harness/model/predictor.h"
+#include "harness/sweep/cell.h"
+#include "harness/sweep/device.h"
+#include "harness/task/task.h"
+
+namespace assay {
+namespace {
+
+// Checkpoints stay mapped for the life of the process: the cells of a sweep share them.
+std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
+  static std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
+  auto& checkpoint = opened[model.path];
+  if (!checkpoint) checkpoint = Checkpoint::open(model.path);
+  if (checkpoint->content_hash() != model.hash)
+    data_error("{}: the weights changed since the sweep was planned", model.path);
+  return checkpoint;
+}
+
+std::shared_ptr<const Predictor> load_predictor(const ModelRef& model, at::Device device) {
+  const auto checkpoint = open_checked(model);
+  const std::shared_ptr<const Architecture> architecture =
+      make_architecture(JsonReader(checkpoint->config(), model.path + "/config.json"));
+  return std::make_shared<ModelPredictor>(architecture,
+                                          load_weights(*architecture, *checkpoint, device), device);
+}
+
+std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device device,
+                                                 RunRecord& record) {
+  MergeInputs inputs;
+  if (!cell.base.path.empty()) inputs.base = open_checked(cell.base);
+  for (const ModelRef& expert : cell.experts) inputs.experts.push_back(open_checked(expert));
+  inputs.seed = cell.seed;
+  inputs.device = device;
+  const Json config = open_checked(cell.experts.front())->config();
+  const std::shared_ptr<const Architecture> architecture =
+      make_architecture(JsonReader(config, cell.experts.front().path + "/config.json"));
+
+  // The parameters are complete, so a preset has nothing to add.
+  const auto method =
+      make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
+  MergeReport report;
+  StateDict weights = merge_to_memory(*method, inputs, &report);
+  record.costs["statistics"] = report.statistics;
+  record.costs["merge"] = report.merge;
+  record.diagnostics = report.diagnostics;
+  return std::make_shared<ModelPredictor>(architecture, std::move(weights), device);
+}
+
+std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device device,
+                                                RunRecord& record) {
+  if (cell.kind == "merge") return merge_predictor(cell, device, record);
+  std::vector<std::shared_ptr<const Predictor>> members;
+  for (const ModelRef& expert : cell.experts) members.push_back(load_predictor(expert, device));
+  if (cell.kind == "ensemble") return std::make_shared<EnsemblePredictor>(std::move(members));
+  ASSAY_CHECK(cell.kind == "model" && members.size() == 1, "cell of kind {}", cell.kind);
+  return members.front();
+}
+
+}  // namespace
+
+RunRecord run_cell(const Cell& cell) {
+  count_operator_flops();
+  RunRecord record = empty_record(cell);
+  try {
+    const at::Device device = parse_device(cell.device);
+    const auto predictor = make_predictor(cell, device, record);
+    const Split split = split_from_name(cell.split, "a cell");
+    Meter meter(device);
+    for (const TaskRef& ref : cell.tasks) {
+      const auto task = load_task(ref.name);
+      if (task->hash() != ref.hash)
+        data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
+      bool primary = true;
+      for (MetricResult& result : task->evaluate(*predictor, split)) {
+        if (!std::isfinite(result.value))
+          data_error("task {}: the score '{}' is {}", ref.name, result.metric, result.value);
+        record.scores.push_back({ref.name, cell.split, result.metric, primary, result.value,
+                                 std::move(result.outcomes)});
+        primary = false;
+      }
+    }
+    record.costs["evaluation"] = meter.stop();
+  } catch (const SkipCell& e) {
+    record.status = RunStatus::kSkipped;
+    record.reason = e.what();
+  } catch (const std::exception& e) {
+    record.status = RunStatus::kFailed;
+    record.reason = e.what();
+  }
+  if (record.status != RunStatus::kOk) record.scores.clear();
+  return record;
+}
+
+}  // namespace assay

@@ -1,0 +1,146 @@
+#include "harness/sweep/run_sweep.h"
+
+#include <ATen/Parallel.h>
+
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/core/log.h"
+#include "harness/core/provenance.h"
+#include "harness/sweep/describe.h"
+
+namespace assay {
+namespace {
+
+// The mean primary score over a run's tasks; absent when it has none.
+std::optional<double> mean_score(const Store& store, const std::string& key) {
+  const auto run = store.find_run(key);
+  if (!run || run->status != RunStatus::kOk) return std::nullopt;
+  double sum = 0;
+  int64_t count = 0;
+  for (const ScoreRecord& score : run->scores) {
+    if (!score.primary) continue;
+    sum += score.value;
+    ++count;
+  }
+  return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
+}
+
+class SweepRun {
+ public:
+  SweepRun(Store& store, int64_t sweep, Executor& executor, const Environment& environment)
+      : store_(store), sweep_(sweep), executor_(executor), environment_(environment) {}
+
+  // Runs the cells that have no result yet and places all of them.
+  void run(const std::vector<PlannedCell>& planned, const std::string& title) {
+    std::vector<Cell> missing;
+    std::set<std::string> seen;
+    for (const PlannedCell& entry : planned) {
+      const std::string key = entry.cell.key();
+      if (!seen.insert(key).second) continue;
+      const auto known = store_.find_run(key);
+      if (known && known->status == RunStatus::kOk) {
+        summary_.reused += reported_.insert(key).second ? 1 : 0;
+        continue;
+      }
+      if (const auto reason = unmet_need(entry.cell)) {
+        skip(entry.cell, *reason);
+        continue;
+      }
+      missing.push_back(entry.cell);
+    }
+    Progress progress(title, static_cast<int64_t>(missing.size()));
+    executor_.run(missing, [&](size_t index, RunRecord record) {
+      finish(record);
+      progress.advance(1, missing[index].describe());
+    });
+    for (const PlannedCell& entry : planned)
+      store_.place_run(sweep_, entry.cell.key(), entry.placement);
+  }
+
+  // The candidate that the validation scores chose; absent when none has a score.
+  std::optional<size_t> winner(const Choice& choice) const {
+    std::optional<size_t> best;
+    double best_score = 0;
+    for (size_t i = 0; i < choice.candidates.size(); ++i) {
+      const auto score = mean_score(store_, choice.candidates[i].key());
+      if (!score || (best && *score <= best_score)) continue;
+      best = i;
+      best_score = *score;
+    }
+    return best;
+  }
+
+  const SweepSummary& summary() const { return summary_; }
+
+ private:
+  void skip(const Cell& cell, const std::string& reason) {
+    RunRecord record = empty_record(cell);
+    record.status = RunStatus::kSkipped;
+    record.reason = reason;
+    finish(record);
+  }
+
+  void finish(const RunRecord& record) {
+    store_.put_run(record, environment_);
+    reported_.insert(record.key);
+    ++summary_.ran;
+    if (record.status == RunStatus::kSkipped) ++summary_.skipped;
+    if (record.status == RunStatus::kFailed) {
+      ++summary_.failed;
+      log_warning("failed: {} {}: {}", record.method.empty() ? record.kind : record.method,
+                  canonical(record.parameters), record.reason);
+    }
+    for (const auto& [phase, cost] : record.costs)
+      (phase == "evaluation" ? summary_.evaluate_s : summary_.merge_s) += cost.wall_s.value_or(0);
+  }
+
+  Store& store_;
+  int64_t sweep_;
+  Executor& executor_;
+  const Environment& environment_;
+  SweepSummary summary_;
+  std::set<std::string> reported_;
+};
+
+}  // namespace
+
+SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& store,
+                       Executor& executor, const Environment& environment) {
+  for (const auto& [name, model] : sweep.models) store.put_checkpoint(checkpoint_record(model));
+  for (const auto& task : sweep.tasks) store.put_task(task_record(*task));
+  for (const MethodSpec& method : sweep.file.methods)
+    store.put_method(method_record(parse_method_ref(method.method).name));
+  const int64_t id = store.put_sweep(sweep.record());
+  store.clear_placements(id);
+
+  SweepRun run(store, id, executor, environment);
+  std::vector<PlannedCell> first = plan.fixed;
+  for (const Choice& choice : plan.choices)
+    for (const Cell& candidate : choice.candidates)
+      first.push_back({candidate, {choice.placement.set, choice.placement.row, "grid"}});
+  run.run(first, "references, defaults and grids");
+
+  std::vector<PlannedCell> second;
+  for (const Choice& choice : plan.choices)
+    if (const auto best = run.winner(choice))
+      second.push_back({choice.test_cells[*best], choice.placement});
+  run.run(second, "chosen configurations");
+  store.finish_sweep(id);
+  return run.summary();
+}
+
+Environment current_environment(const std::string& device, const std::string& command_line) {
+  Environment environment;
+  environment.git_revision = git_revision();
+  environment.compiler = compiler_name();
+  environment.libtorch = ASSAY_LIBTORCH_VERSION;
+  environment.device = device;
+  environment.cpu = cpu_name();
+  environment.host_os = os_name();
+  environment.command_line = command_line;
+  environment.threads = at::get_num_threads();
+  return environment;
+}
+
+}  // namespace assay

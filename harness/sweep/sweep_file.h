@@ -1,0 +1,53 @@
+/// Sweep files: what to compare, as JSON. See docs/sweep-files.md.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/json.h"
+
+namespace assay {
+
+/// A leaderboard row: one method with fixed parameters, and perhaps a grid to tune over.
+struct MethodSpec {
+  std::string label;   ///< the row's name; "ties@tensor" unless the file gives another
+  std::string method;  ///< "NAME" or "NAME@PRESET"
+  Json parameters = Json::object();               ///< fixed ones
+  std::map<std::string, std::vector<Json>> grid;  ///< values to try; empty: not tuned
+  std::string where;                              ///< its place in the file, for messages
+
+  /// Every combination of the grid on top of the fixed parameters, in a fixed order.
+  std::vector<Json> grid_points() const;
+};
+
+/// Experts that are merged together: one replicate of the comparison.
+struct ExpertSet {
+  std::string name;
+  std::vector<std::string> experts;      ///< model names
+  std::optional<std::string> multitask;  ///< model name of the multitask reference
+};
+
+struct SweepFile {
+  std::string name;
+  std::filesystem::path path;
+  Json json;  ///< as read
+  /// The recipe whose checkpoints the model names are; absent: they are paths of checkpoint
+  /// folders, relative to the sweep file.
+  std::optional<std::filesystem::path> recipe;
+  std::optional<std::string> base;
+  std::vector<ExpertSet> sets;
+  /// For checkpoints not made by Assay: which tasks a model was trained on, by model name.
+  std::map<std::string, std::vector<std::string>> trained_on;
+  std::vector<std::string> tasks;  ///< names and globs
+  std::vector<MethodSpec> methods;
+  std::vector<uint64_t> seeds;
+
+  /// UserError naming the place in the file on anything wrong with it: unknown keys, methods,
+  /// presets and parameters, values out of range, double names. No checkpoint or data is touched.
+  static SweepFile read(const std::filesystem::path& path);
+};
+
+}  // namespace assay
