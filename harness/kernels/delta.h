@@ -1,0 +1,117 @@
+/// The task-vector family, element by element: what an expert changed (its delta from the base),
+/// dropped at random (DARE, arXiv:2311.03099), rescaled, trimmed by magnitude (TIES,
+/// arXiv:2306.01708), weighted; then the election of a sign over all experts. Every method of the
+/// family, and every statistic one needs, is a configuration of these functions.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "harness/kernels/element.h"
+
+namespace assay {
+
+/// One expert's part in the merge of one tensor. Steps happen in the order of the members.
+struct DeltaTerm {
+  float drop = 0.0f;       ///< probability that an element is dropped
+  uint64_t key = 0;        ///< Philox key of the draws; the counter is the element's index
+  float rescale = 1.0f;    ///< multiplies what was not dropped
+  uint32_t threshold = 0;  ///< magnitude_bits() below which an element is trimmed
+  /// Elements exactly at the threshold are kept when their index is below this.
+  int64_t tie_end = std::numeric_limits<int64_t>::max();
+  float weight = 1.0f;  ///< multiplies what is left
+};
+
+enum class Elect { kMass, kCount };  ///< sign of the sum; majority of the signs
+enum class Reduce {
+  kSumAll,             ///< no election: the sum of all
+  kMeanAgree,          ///< mean of the nonzero entries whose sign is the elected one
+  kSumAgree,           ///< their sum
+  kMaxAgree,           ///< the one of largest magnitude
+  kWeightedMeanAgree,  ///< their sum divided by the sum of their weights
+};
+
+struct DeltaRule {
+  Reduce reduce = Reduce::kSumAll;
+  Elect elect = Elect::kMass;
+  int tie_sign = 0;  ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
+  float scale = 1.0f;
+};
+
+/// The delta of element `index`, dropped, rescaled and trimmed; not weighted.
+ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const DeltaTerm& term,
+                                             int64_t index) {
+  float delta = expert - base;
+  if (term.drop > 0.0f && philox_uniform(term.key, static_cast<uint64_t>(index)) < term.drop)
+    return 0.0f;
+  if (term.rescale != 1.0f) delta *= term.rescale;
+  const uint32_t magnitude = magnitude_bits(delta);
+  if (magnitude < term.threshold || (magnitude == term.threshold && index >= term.tie_end))
+    return 0.0f;
+  return delta;
+}
+
+/// delta_element() times the weight.
+ASSAY_HOST_DEVICE inline float term_element(float expert, float base, const DeltaTerm& term,
+                                            int64_t index) {
+  const float delta = delta_element(expert, base, term, index);
+  return term.weight == 1.0f ? delta : delta * term.weight;
+}
+
+/// The sign elected by `count` values before ties are settled: -1, 0 or +1.
+template <typename Value>
+ASSAY_HOST_DEVICE inline int elect_element(int count, const Value& value, Elect elect) {
+  float mass = value(0);
+  int votes = sign_of(mass);
+  for (int i = 1; i < count; ++i) {
+    const float v = value(i);
+    if (elect == Elect::kMass)
+      mass += v;
+    else
+      votes += sign_of(v);
+  }
+  if (elect == Elect::kMass) return sign_of(mass);
+  return votes > 0 ? 1 : (votes < 0 ? -1 : 0);
+}
+
+/// Merges the values that agree with the sign.
+template <typename Value>
+ASSAY_HOST_DEVICE inline float agree_element(int count, const Value& value, const DeltaTerm* terms,
+                                             Reduce reduce, int sign) {
+  float sum = 0.0f, weights = 0.0f;
+  int agreeing = 0;
+  for (int i = 0; i < count; ++i) {
+    const float v = value(i);
+    if (sign == 0 || sign_of(v) != sign) continue;
+    if (reduce == Reduce::kMaxAgree) {
+      if (magnitude_bits(v) > magnitude_bits(sum)) sum = v;
+      continue;
+    }
+    sum += v;
+    ++agreeing;
+    if (reduce == Reduce::kWeightedMeanAgree) weights += terms[i].weight;
+  }
+  if (reduce == Reduce::kMeanAgree && agreeing > 1) return sum / static_cast<float>(agreeing);
+  // Weights of both signs can cancel; then, as in mergekit, the sum stands as it is.
+  if (reduce == Reduce::kWeightedMeanAgree && magnitude_bits(weights) > 0x322bcc77u /* 1e-8 */)
+    return sum / weights;
+  return sum;
+}
+
+/// The merged element: base + scale * reduced. `value(i)` gives term_element() of expert i.
+template <typename Value>
+ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, float base,
+                                             const DeltaTerm* terms, const DeltaRule& rule) {
+  float merged = 0.0f;
+  if (rule.reduce == Reduce::kSumAll) {
+    merged = value(0);
+    for (int i = 1; i < count; ++i) merged += value(i);
+  } else {
+    int sign = elect_element(count, value, rule.elect);
+    if (sign == 0) sign = rule.tie_sign;
+    merged = agree_element(count, value, terms, rule.reduce, sign);
+  }
+  return base + rule.scale * merged;
+}
+
+}  // namespace assay

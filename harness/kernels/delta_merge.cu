@@ -1,0 +1,30 @@
+#include "harness/kernels/delta_merge.h"
+#include "harness/kernels/launch.cuh"
+
+namespace assay::cuda {
+namespace {
+
+// Terms are worked out anew where the election and the reduction both read them: arithmetic is
+// cheaper here than memory.
+__global__ void delta_merge_kernel(const Operand* operands, const DeltaTerm* terms, int count,
+                                   DeltaRule rule, int64_t elements, float* out) {
+  for (int64_t j = first_element(); j < elements; j += element_step()) {
+    const float base = load(operands[0], j);
+    const auto value = [&](int i) {
+      return term_element(load(operands[i + 1], j), base, terms[i], j);
+    };
+    out[j] = merge_element(count, value, base, terms, rule);
+  }
+}
+
+}  // namespace
+
+void delta_merge(const Operand* operands, const DeltaTerm* terms, int count, DeltaRule rule,
+                 int64_t elements, float* out, void* stream) {
+  if (elements == 0) return;
+  delta_merge_kernel<<<grid_size(elements), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+      operands, terms, count, rule, elements, out);
+  check_launch("delta_merge");
+}
+
+}  // namespace assay::cuda

@@ -1,0 +1,28 @@
+/// One pass that merges a tensor of every expert of the task-vector family: see delta.h.
+#pragma once
+
+#include <vector>
+
+#include "harness/kernels/delta.h"
+
+namespace at {
+class Tensor;
+}
+
+namespace assay {
+
+/// base + scale * reduce(terms of all experts), float32. All tensors have one shape and device,
+/// each in any dtype of Storage; one term per expert.
+at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                       const std::vector<DeltaTerm>& terms, const DeltaRule& rule);
+
+/// Float operations per element of what comes before the sum over experts.
+int64_t delta_flops(const std::vector<DeltaTerm>& terms);
+
+namespace cuda {
+/// Device pointers; operands[0] is the base, followed by `count` experts.
+void delta_merge(const Operand* operands, const DeltaTerm* terms, int count, DeltaRule rule,
+                 int64_t elements, float* out, void* stream);
+}  // namespace cuda
+
+}  // namespace assay

@@ -1,0 +1,47 @@
+#include "harness/kernels/gram.h"
+
+#include <ATen/ATen.h>
+
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/launch.h"
+
+namespace assay {
+
+Gram gram(const std::vector<at::Tensor>& tensors) {
+  const Operands operands(tensors);
+  const int n = operands.size();
+  const int64_t pairs = int64_t{n} * (n + 1) / 2, blocks = num_blocks(operands.count());
+  count_flops(2 * pairs, operands.count());
+  at::Tensor partials =
+      at::empty({pairs, blocks}, at::device(operands.device()).dtype(at::kDouble));
+  double* out = partials.mutable_data_ptr<double>();
+  if (!operands.on_cuda()) {
+    for_blocks(operands.count(), [&](int64_t block, int64_t begin, int64_t end) {
+      const BlockValues values(operands, begin, end);
+      int64_t pair = 0;
+      for (int i = 0; i < n; ++i)
+        for (int j = i; j < n; ++j, ++pair) {
+          double sum = 0;
+          for (int64_t k = 0; k < end - begin; ++k)
+            sum += product_element(values[i][k], values[j][k]);
+          out[pair * blocks + block] = sum;
+        }
+    });
+  } else if constexpr (kCudaKernels) {
+    CudaLaunch launch(operands.device());
+    cuda::gram(launch.upload(operands), n, operands.count(), blocks, out, launch.stream());
+    partials = partials.cpu();
+    out = partials.mutable_data_ptr<double>();
+  }
+  Gram result(n);
+  int64_t pair = 0;
+  for (int i = 0; i < n; ++i)
+    for (int j = i; j < n; ++j, ++pair) {
+      double sum = 0;
+      for (int64_t block = 0; block < blocks; ++block) sum += out[pair * blocks + block];
+      result.add(i, j, sum);
+    }
+  return result;
+}
+
+}  // namespace assay

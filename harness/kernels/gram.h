@@ -1,0 +1,49 @@
+/// Inner products of every pair of tensors, in float64: norms on the diagonal, angles off it.
+#pragma once
+
+#include <vector>
+
+#include "harness/kernels/element.h"
+
+namespace at {
+class Tensor;
+}
+
+namespace assay {
+
+/// The share of one element in the inner product of two tensors; exact.
+ASSAY_HOST_DEVICE inline double product_element(float a, float b) {
+  return static_cast<double>(a) * static_cast<double>(b);
+}
+
+/// A symmetric matrix of inner products.
+class Gram {
+ public:
+  explicit Gram(int size = 0) : size_(size), values_(static_cast<size_t>(size) * size) {}
+  int size() const { return size_; }
+  double operator()(int i, int j) const { return values_[static_cast<size_t>(i * size_ + j)]; }
+  void add(int i, int j, double value) {
+    values_[static_cast<size_t>(i * size_ + j)] += value;
+    if (i != j) values_[static_cast<size_t>(j * size_ + i)] += value;
+  }
+  /// Of another set of tensors, element by element: the Gram matrix of the concatenations.
+  void add(const Gram& other) {
+    for (size_t k = 0; k < values_.size(); ++k) values_[k] += other.values_[k];
+  }
+
+ private:
+  int size_;
+  std::vector<double> values_;
+};
+
+/// Tensors of one shape and device, flattened. Sums go over fixed blocks in a fixed order.
+Gram gram(const std::vector<at::Tensor>& tensors);
+
+namespace cuda {
+/// One partial sum per pair i <= j (in row order) and for each of `blocks` equal shares of the
+/// elements: partials[pair * blocks + block].
+void gram(const Operand* operands, int count, int64_t elements, int64_t blocks, double* partials,
+          void* stream);
+}  // namespace cuda
+
+}  // namespace assay

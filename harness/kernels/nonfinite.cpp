@@ -1,0 +1,33 @@
+#include "harness/kernels/nonfinite.h"
+
+#include <ATen/ATen.h>
+
+#include <atomic>
+
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/launch.h"
+
+namespace assay {
+
+int64_t count_nonfinite(const at::Tensor& tensor) {
+  const Operands operands({tensor});
+  if constexpr (kCudaKernels)
+    if (operands.on_cuda()) {
+      const at::Tensor count = at::zeros({}, at::device(operands.device()).dtype(at::kLong));
+      const CudaLaunch launch(operands.device());
+      cuda::count_nonfinite(operands[0], operands.count(),
+                            static_cast<unsigned long long*>(count.mutable_data_ptr()),
+                            launch.stream());
+      return count.item<int64_t>();
+    }
+  std::atomic<int64_t> total{0};
+  for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
+    const BlockValues values(operands, begin, end);
+    int64_t bad = 0;
+    for (int64_t j = 0; j < end - begin; ++j) bad += is_finite(values[0][j]) ? 0 : 1;
+    total += bad;
+  });
+  return total;
+}
+
+}  // namespace assay

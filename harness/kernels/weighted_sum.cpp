@@ -1,0 +1,37 @@
+#include "harness/kernels/weighted_sum.h"
+
+#include <ATen/ATen.h>
+
+#include "harness/core/error.h"
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/launch.h"
+
+namespace assay {
+
+at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors,
+                        const std::vector<double>& weights) {
+  ASSAY_CHECK(tensors.size() == weights.size());
+  const Operands operands(tensors);
+  const std::vector<float> factors(weights.begin(), weights.end());
+  const bool equal = std::equal(factors.begin() + 1, factors.end(), factors.begin());
+  const int n = operands.size();
+  at::Tensor out = operands.like();
+  count_flops(equal ? n : 2 * n - 1, operands.count());
+  if constexpr (kCudaKernels)
+    if (operands.on_cuda()) {
+      CudaLaunch launch(operands.device());
+      cuda::weighted_sum(launch.upload(operands), launch.upload(factors), n, equal,
+                         operands.count(), out.mutable_data_ptr<float>(), launch.stream());
+      return out;
+    }
+  float* result = out.mutable_data_ptr<float>();
+  for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
+    const BlockValues values(operands, begin, end);
+    for (int64_t j = begin; j < end; ++j)
+      result[j] = weighted_sum_element(
+          n, [&](int i) { return values[i][j - begin]; }, factors.data(), equal);
+  });
+  return out;
+}
+
+}  // namespace assay
