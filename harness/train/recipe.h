@@ -1,5 +1,5 @@
-/// Recipes: how the checkpoints of a study are made. One JSON file describes an architecture and any
-/// number of named checkpoints, each trained from scratch or from another one.
+/// Recipes: how the checkpoints of a study are made. One JSON file describes an architecture and
+/// any number of named checkpoints, each trained from scratch or from another one.
 #pragma once
 
 #include <map>
@@ -15,31 +15,36 @@ namespace assay {
 
 /// One part of a training mixture.
 struct MixturePart {
-  std::string task;                ///< "digits/mnist-012"; its train split is used
-  std::optional<int64_t> examples; ///< the first so many, in the dataset's order; absent: all
+  std::string task;                 ///< "digits/mnist-012"; its train split is used
+  std::optional<int64_t> examples;  ///< so many, drawn by the seed; absent: all
 };
 
 struct CheckpointRecipe {
-  std::string name;
+  std::string name;  ///< also of its folder
   std::string init;  ///< another checkpoint of the recipe, or "random"
   std::string role;  ///< "base", "expert" or "multitask"
   std::vector<MixturePart> mixture;
   int64_t steps = 0, batch = 0;
-  double learning_rate = 0, weight_decay = 0;
-  uint64_t seed = 0;
+  double learning_rate = 0;  ///< of AdamW, at the first step
+  double weight_decay = 0;
+  std::string schedule = "cosine";  ///< of the learning rate: "cosine" (falls to 0) or "constant"
+  uint64_t seed = 0;                ///< of the initial weights and of the order of the examples
 };
 
 class Recipe {
  public:
-  /// UserError on unknown keys, missing or cyclic `init`s, unknown tasks.
+  /// UserError, naming the place in the file, on unknown keys, missing settings, values out of
+  /// range, missing or cyclic `init`s, unknown architectures and tasks. Reads no data.
   static Recipe read(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }
   const std::vector<CheckpointRecipe>& checkpoints() const { return checkpoints_; }
   /// UserError with the nearest name when there is none.
   const CheckpointRecipe& at(const std::string& checkpoint) const;
-  /// Of everything that determines the weights: architecture, recipe entry, data, and those of `init`.
+  /// Of everything that determines the weights: architecture, recipe entry, data, and those of
+  /// `init`.
   std::string hash(const std::string& checkpoint) const;
+  /// The content of config.json, every field included.
   const Json& architecture() const { return architecture_; }
 
  private:
@@ -49,8 +54,13 @@ class Recipe {
 };
 
 /// Makes sure that `folder`/NAME holds the checkpoint made by the recipe as it stands now: opens it
-/// when its assay.json carries the same recipe hash, else trains it (and what it starts from). Training
-/// runs on one thread, so its bytes do not depend on the number of cores.
+/// when its assay.json carries the same recipe hash, else trains it (and what it starts from) and
+/// replaces what was there. assay.json also says which tasks it was trained on ("trained_on": in
+/// this step and earlier ones after the base) and pre-trained on ("pretrained_on": by its base),
+/// examples per part, steps, seed, cost and final loss (the mean over the last tenth of the steps).
+/// Training minimises cross entropy over the joint label space with AdamW, on minibatches from a
+/// fresh permutation of the whole mixture per epoch, on one thread of the CPU, so its bytes do not
+/// depend on the number of cores. DataError, naming the recipe, when the loss is not finite.
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
                                                     const std::filesystem::path& folder);
 

@@ -1,0 +1,207 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <torch/optim/adamw.h>
+
+#include <cmath>
+#include <numbers>
+#include <set>
+
+#include "harness/core/log.h"
+#include "harness/core/provenance.h"
+#include "harness/core/rng.h"
+#include "harness/cost/meter.h"
+#include "harness/model/architecture.h"
+#include "harness/task/task.h"
+#include "harness/train/recipe.h"
+
+namespace assay {
+namespace {
+
+/// More threads would sum in another order.
+class SingleThread {
+ public:
+  SingleThread() { at::set_num_threads(1); }
+  ~SingleThread() { at::set_num_threads(before_); }
+  SingleThread(const SingleThread&) = delete;
+  SingleThread& operator=(const SingleThread&) = delete;
+
+ private:
+  int before_ = at::get_num_threads();
+};
+
+struct Mixture {
+  Examples examples;
+  std::vector<int64_t> sizes;  // of the parts
+};
+
+Mixture read_mixture(const CheckpointRecipe& recipe, const std::string& where) {
+  std::vector<at::Tensor> inputs, targets;
+  Mixture mixture;
+  for (const MixturePart& part : recipe.mixture) {
+    const Examples all = load_task(part.task)->examples(Split::kTrain);
+    const int64_t available = all.inputs.size(0);
+    const int64_t wanted = part.examples.value_or(available);
+    if (wanted > available)
+      data_error("{}: {} examples of '{}' are asked for, its train split has {}", where, wanted,
+                 part.task, available);
+    auto drawn = Rng(recipe.seed, "examples of " + part.task).permutation(available);
+    drawn.resize(static_cast<size_t>(wanted));
+    const at::Tensor index = at::tensor(drawn, at::kLong);
+    inputs.push_back(all.inputs.index_select(0, index));
+    targets.push_back(all.targets.index_select(0, index));
+    mixture.sizes.push_back(wanted);
+  }
+  mixture.examples = {at::cat(inputs), at::cat(targets)};
+  return mixture;
+}
+
+/// Endless minibatches; a new permutation for every pass over the examples. A batch may span two.
+class Minibatches {
+ public:
+  Minibatches(const Examples& examples, int64_t batch, uint64_t key)
+      : examples_(examples), batch_(batch), rng_(key) {}
+
+  Examples next() {
+    std::vector<int64_t> picked;
+    while (static_cast<int64_t>(picked.size()) < batch_) {
+      if (position_ == order_.size()) {
+        order_ = rng_.permutation(examples_.inputs.size(0));
+        position_ = 0;
+      }
+      picked.push_back(order_[position_++]);
+    }
+    const at::Tensor index = at::tensor(picked, at::kLong);
+    return {examples_.inputs.index_select(0, index), examples_.targets.index_select(0, index)};
+  }
+
+ private:
+  const Examples& examples_;
+  int64_t batch_;
+  Rng rng_;
+  std::vector<int64_t> order_;
+  size_t position_ = 0;
+};
+
+double learning_rate_at(const CheckpointRecipe& recipe, int64_t step) {
+  if (recipe.schedule == "constant") return recipe.learning_rate;
+  const double done = static_cast<double>(step) / static_cast<double>(recipe.steps);
+  return recipe.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * done));
+}
+
+/// Trains `weights` in place; returns the mean loss over the last tenth of the steps.
+double train(const Architecture& architecture, const CheckpointRecipe& recipe,
+             const Examples& examples, const std::string& where, StateDict& weights) {
+  const c10::AutoGradMode with_gradients(true);
+  std::vector<at::Tensor> parameters;
+  for (auto& [unused, tensor] : weights) parameters.push_back(tensor.requires_grad_(true));
+  torch::optim::AdamW optimizer(
+      parameters,
+      torch::optim::AdamWOptions(recipe.learning_rate).weight_decay(recipe.weight_decay));
+
+  Minibatches batches(examples, recipe.batch, stream_key(recipe.seed, "order for " + recipe.name));
+  Progress progress("train " + recipe.name, recipe.steps);
+  const int64_t last_tenth = recipe.steps - std::max<int64_t>(1, recipe.steps / 10);
+  double loss_sum = 0;
+  for (int64_t step = 0; step < recipe.steps; ++step) {
+    optimizer.param_groups().front().options().set_lr(learning_rate_at(recipe, step));
+    const Examples batch = batches.next();
+    optimizer.zero_grad();
+    at::Tensor loss =
+        at::cross_entropy_loss(architecture.logits(weights, batch.inputs), batch.targets);
+    const double value = loss.item<double>();
+    if (!std::isfinite(value))
+      data_error("{}: the loss is {} at step {} of {}; a smaller learning_rate than {} may help",
+                 where, value, step + 1, recipe.steps, recipe.learning_rate);
+    loss.backward();
+    optimizer.step();
+    counters::examples += recipe.batch;
+    counters::gradient_steps += 1;
+    if (step >= last_tenth) loss_sum += value;
+    progress.advance();
+  }
+  for (auto& [unused, tensor] : weights) tensor = tensor.detach();
+  return loss_sum / static_cast<double>(recipe.steps - last_tenth);
+}
+
+/// The tasks of a key of the origin of what was started from, then those of `more` that are new.
+Json with_tasks(const Json& init_origin, const char* key, const std::vector<MixturePart>& more) {
+  Json tasks = init_origin.is_object() ? init_origin.value(key, Json::array()) : Json::array();
+  std::set<std::string> seen(tasks.begin(), tasks.end());
+  for (const MixturePart& part : more)
+    if (seen.insert(part.task).second) tasks.push_back(part.task);
+  return tasks;
+}
+
+Json describe(const CheckpointRecipe& recipe, const std::string& recipe_hash,
+              const std::vector<int64_t>& sizes, const Json& init_origin) {
+  const bool base = recipe.role == "base";
+  Json examples = Json::object();
+  for (size_t i = 0; i < sizes.size(); ++i) examples[recipe.mixture[i].task] = sizes[i];
+  return {{"assay", 1},
+          {"name", recipe.name},
+          {"role", recipe.role},
+          {"recipe_hash", recipe_hash},
+          {"init", recipe.init},
+          {"trained_on", with_tasks(init_origin, "trained_on",
+                                    base ? std::vector<MixturePart>{} : recipe.mixture)},
+          {"pretrained_on", with_tasks(init_origin, "pretrained_on",
+                                       base ? recipe.mixture : std::vector<MixturePart>{})},
+          {"examples", examples},
+          {"steps", recipe.steps},
+          {"batch", recipe.batch},
+          {"learning_rate", recipe.learning_rate},
+          {"weight_decay", recipe.weight_decay},
+          {"schedule", recipe.schedule},
+          {"seed", recipe.seed}};
+}
+
+std::shared_ptr<const Checkpoint> existing(const std::filesystem::path& path,
+                                           const std::string& recipe_hash) {
+  if (!std::filesystem::exists(path)) return nullptr;
+  try {
+    auto checkpoint = Checkpoint::open(path);
+    const Json& origin = checkpoint->origin();
+    if (origin.is_object() && origin.value("recipe_hash", "") == recipe_hash) return checkpoint;
+    log_info("{}: made by another recipe, training it anew", path.string());
+  } catch (const DataError& error) {
+    log_warning("{}; training it anew", error.what());
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
+                                                    const std::filesystem::path& folder) {
+  const CheckpointRecipe& entry = recipe.at(name);
+  const std::string hash = recipe.hash(name);
+  if (auto checkpoint = existing(folder / name, hash)) return checkpoint;
+  std::shared_ptr<const Checkpoint> init;
+  if (entry.init != "random") init = ensure_checkpoint(recipe, entry.init, folder);
+
+  const std::string where = fmt::format("recipe '{}', checkpoint '{}'", recipe.name(), name);
+  const auto architecture = make_architecture(JsonReader(recipe.architecture(), where));
+  const Mixture mixture = read_mixture(entry, where);
+  const SingleThread single_thread;
+  Meter meter;
+  StateDict weights = init ? load_weights(*architecture, *init, at::kCPU)
+                           : architecture->initial_weights(entry.seed);
+  for (auto& [unused, tensor] : weights) tensor = tensor.clone();  // not the mapped file
+  const double final_loss = train(*architecture, entry, mixture.examples, where, weights);
+
+  Json origin = describe(entry, hash, mixture.sizes, init ? init->origin() : Json());
+  origin["final_loss"] = final_loss;
+  origin["cost"] = meter.stop();
+  origin["provenance"] = {{"git_revision", git_revision()},
+                          {"compiler", compiler_name()},
+                          {"libtorch", ASSAY_LIBTORCH_VERSION},
+                          {"cpu", cpu_name()},
+                          {"os", os_name()},
+                          {"made", utc_now()}};
+  std::filesystem::create_directories(folder);
+  write_checkpoint(folder / name, weights, {recipe.architecture(), origin, ""}, true);
+  return Checkpoint::open(folder / name);
+}
+
+}  // namespace assay
