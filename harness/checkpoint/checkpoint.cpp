@@ -133,6 +133,8 @@ void write_checkpoint(const std::filesystem::path& folder, const StateDict& tens
     if (!extras.origin.is_null())
       write_file(temporary / "assay.json", extras.origin.dump(kIndent) + "\n");
     if (!extras.card.empty()) write_file(temporary / "README.md", extras.card);
+    for (const fs::path& file : extras.copies)
+      write_file(temporary / file.filename(), read_file(file));
     sync_path(temporary);
     if (fs::exists(target)) {
       exchange(temporary, target);

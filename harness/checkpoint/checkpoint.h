@@ -46,6 +46,7 @@ struct CheckpointExtras {
   Json config;       ///< config.json; none when null
   Json origin;       ///< assay.json; none when null
   std::string card;  ///< README.md; none when empty
+  std::vector<std::filesystem::path> copies;  ///< files copied under their own names
 };
 
 /// Writes a folder whole or not at all: everything goes to a temporary sibling that is synced and

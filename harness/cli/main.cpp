@@ -1,1 +1,81 @@
-int main() { return 0; }
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "harness/cli/commands.h"
+#include "harness/core/error.h"
+#include "harness/core/log.h"
+#include "harness/core/provenance.h"
+
+namespace {
+
+constexpr int kUnexpected = 1;
+
+constexpr const char* kExamples = R"(Examples:
+  assay run sweeps/quickstart.json --db out/quickstart.sqlite      compare methods
+  assay report out/quickstart.sqlite -o out/quickstart.html        write the report
+  assay list methods                                               what there is
+  assay show method ties                                           what one does, needs and takes
+  assay merge merge.json -o merged/                                one merge to a folder
+Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data.)";
+
+int run(int argc, char** argv) {
+  using namespace assay;
+  cli::Common common;
+  common.command_line = fmt::format("{}", fmt::join(argv, argv + argc, " "));
+  common.program = std::filesystem::read_symlink("/proc/self/exe").string();
+
+  CLI::App app{"Assay: the benchmark harness for model merging", "assay"};
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  app.set_version_flag(
+      "--version", fmt::format("assay {} (git {}, {}, LibTorch {})", ASSAY_VERSION, git_revision(),
+                               compiler_name(), ASSAY_LIBTORCH_VERSION));
+  app.add_flag_callback(
+      "-q,--quiet", [] { set_log_level(LogLevel::kQuiet); }, "only warnings and results");
+  int threads = 0;
+  app.add_option("--threads", threads, "threads of this process (default: all cores)")
+      ->check(CLI::Range(1, 4096));
+  app.parse_complete_callback([&] {
+    if (threads > 0) at::set_num_threads(threads);
+  });
+  app.fallthrough();
+  cli::add_run(app, common);
+  cli::add_report(app, common);
+  cli::add_merge(app, common);
+  cli::add_eval(app, common);
+  cli::add_train(app, common);
+  cli::add_data(app, common);
+  cli::add_list(app, common);
+  cli::add_show(app, common);
+  cli::add_worker(app, common);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? EXIT_SUCCESS : UserError::kExitCode;
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const assay::UserError& e) {
+    fmt::print(stderr, "assay: {}\n", e.what());
+    return assay::UserError::kExitCode;
+  } catch (const assay::SkipCell& e) {
+    fmt::print(stderr, "assay: {}\n", e.what());
+    return assay::UserError::kExitCode;
+  } catch (const assay::DataError& e) {
+    fmt::print(stderr, "assay: {}\n", e.what());
+    return assay::DataError::kExitCode;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "assay: unexpected: {}\n", e.what());
+    return kUnexpected;
+  }
+}

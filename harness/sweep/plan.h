@@ -15,15 +15,19 @@
 
 namespace assay {
 
-/// A model of the sweep, with its checkpoint there.
+/// A model of the sweep.
 struct SweepModel {
-  std::string name, role;  ///< role: "base", "expert" or "multitask"
-  std::shared_ptr<const Checkpoint> checkpoint;
-  std::vector<std::string> trained_on;  ///< task names
-  ModelRef ref() const { return {checkpoint->path().string(), checkpoint->content_hash()}; }
+  std::string name, role;                        ///< role: "base", "expert" or "multitask"
+  std::shared_ptr<const Checkpoint> checkpoint;  ///< null: still to be trained (in a dry run)
+  std::vector<std::string> trained_on;           ///< task names
+  /// Name and no hash while the checkpoint is not there.
+  ModelRef ref() const {
+    return checkpoint ? ModelRef{checkpoint->path().string(), checkpoint->content_hash()}
+                      : ModelRef{name, ""};
+  }
 };
 
-/// A sweep whose checkpoints and tasks are all there.
+/// A sweep with its checkpoints and tasks.
 struct ResolvedSweep {
   SweepFile file;
   std::map<std::string, SweepModel> models;
@@ -38,9 +42,12 @@ struct ResolvedSweep {
 /// ASSAY_MODELS_DIR/RECIPE.
 std::filesystem::path models_folder(const std::string& recipe_name);
 
-/// Fetches data, trains what is missing, opens everything and checks that the models fit together
-/// and that every set's held-in tasks are known.
-ResolvedSweep resolve_sweep(SweepFile file, const std::string& device);
+/// What to do about checkpoints that a recipe makes and that are not there.
+enum class Missing { kTrain, kLeave };
+
+/// Trains what is missing (or leaves it, for a dry run), opens everything and checks that the
+/// models fit together and that every set has held-in tasks.
+ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing missing);
 
 /// A cell and its place in the leaderboard. Cells of equal key are one run with several places.
 struct PlannedCell {

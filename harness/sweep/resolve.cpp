@@ -19,7 +19,7 @@ std::vector<std::string> string_list(const Json& origin, const char* key) {
 
 class ModelOpener {
  public:
-  explicit ModelOpener(ResolvedSweep& sweep) : sweep_(sweep) {
+  ModelOpener(ResolvedSweep& sweep, Missing missing) : sweep_(sweep), missing_(missing) {
     if (sweep.file.recipe) recipe_ = Recipe::read(*sweep.file.recipe);
   }
 
@@ -27,20 +27,23 @@ class ModelOpener {
     if (sweep_.models.contains(name)) return;
     SweepModel model{name, role, nullptr, {}};
     if (recipe_) {
-      model.checkpoint = ensure_checkpoint(*recipe_, name, models_folder(recipe_->name()));
+      const fs::path folder = models_folder(recipe_->name());
+      model.checkpoint = missing_ == Missing::kTrain ? ensure_checkpoint(*recipe_, name, folder)
+                                                     : find_checkpoint(*recipe_, name, folder);
     } else {
       const fs::path path = find_file(name, sweep_.file.path.parent_path());
       model.checkpoint = Checkpoint::open(fs::absolute(path).lexically_normal());
     }
     const auto given = sweep_.file.trained_on.find(name);
-    model.trained_on = given != sweep_.file.trained_on.end()
-                           ? given->second
-                           : string_list(model.checkpoint->origin(), "trained_on");
+    model.trained_on = given != sweep_.file.trained_on.end() ? given->second
+                       : model.checkpoint ? string_list(model.checkpoint->origin(), "trained_on")
+                                          : recipe_->trained_on(name);
     sweep_.models.emplace(name, std::move(model));
   }
 
  private:
   ResolvedSweep& sweep_;
+  Missing missing_;
   std::optional<Recipe> recipe_;
 };
 
@@ -66,7 +69,9 @@ void check_sets(const ResolvedSweep& sweep) {
     if (sweep.file.base) inputs.base = sweep.models.at(*sweep.file.base).checkpoint;
     for (const std::string& expert : set.experts)
       inputs.experts.push_back(sweep.models.at(expert).checkpoint);
-    check_compatible(inputs);
+    const bool all_there = std::all_of(inputs.experts.begin(), inputs.experts.end(),
+                                       [](const auto& expert) { return expert != nullptr; });
+    if (all_there && (inputs.base || !sweep.file.base)) check_compatible(inputs);
   }
 }
 
@@ -77,12 +82,12 @@ std::filesystem::path models_folder(const std::string& recipe_name) {
   return (root && *root ? fs::path(root) : fs::path("out") / "models") / recipe_name;
 }
 
-ResolvedSweep resolve_sweep(SweepFile file, const std::string& device) {
+ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing missing) {
   ResolvedSweep sweep;
   sweep.file = std::move(file);
   sweep.device = device;
   sweep.tasks = load_tasks(sweep.file.tasks);
-  ModelOpener opener(sweep);
+  ModelOpener opener(sweep, missing);
   if (sweep.file.base) opener.open(*sweep.file.base, "base");
   for (const ExpertSet& set : sweep.file.sets) {
     for (const std::string& expert : set.experts) opener.open(expert, "expert");

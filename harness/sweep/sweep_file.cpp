@@ -1,6 +1,7 @@
 #include "harness/sweep/sweep_file.h"
 
 #include <fmt/ranges.h>
+#include <fnmatch.h>
 
 #include <algorithm>
 #include <set>
@@ -132,6 +133,15 @@ SweepFile SweepFile::read(const std::filesystem::path& path) {
   }
   root.finish();
   return sweep;
+}
+
+void keep_only(SweepFile& sweep, const std::string& glob) {
+  std::vector<std::string> labels;
+  for (const MethodSpec& method : sweep.methods) labels.push_back(method.label);
+  std::erase_if(sweep.methods, [&](const MethodSpec& method) {
+    return ::fnmatch(glob.c_str(), method.label.c_str(), 0) != 0;
+  });
+  if (sweep.methods.empty()) throw UserError(unknown_name("row", glob, "--only", labels));
 }
 
 }  // namespace assay

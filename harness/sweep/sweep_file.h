@@ -50,4 +50,7 @@ struct SweepFile {
   static SweepFile read(const std::filesystem::path& path);
 };
 
+/// Keeps the method rows whose label matches the glob; references stay. UserError when none does.
+void keep_only(SweepFile& sweep, const std::string& glob);
+
 }  // namespace assay

@@ -187,4 +187,22 @@ std::string Recipe::hash(const std::string& checkpoint) const {
   return hash_text(canonical(everything));
 }
 
+std::vector<std::string> Recipe::tasks_of(const std::string& checkpoint, bool of_bases) const {
+  const CheckpointRecipe& entry = at(checkpoint);
+  std::vector<std::string> tasks =
+      entry.init == "random" ? std::vector<std::string>{} : tasks_of(entry.init, of_bases);
+  if ((entry.role == "base") != of_bases) return tasks;
+  for (const MixturePart& part : entry.mixture)
+    if (std::find(tasks.begin(), tasks.end(), part.task) == tasks.end()) tasks.push_back(part.task);
+  return tasks;
+}
+
+std::vector<std::string> Recipe::trained_on(const std::string& checkpoint) const {
+  return tasks_of(checkpoint, false);
+}
+
+std::vector<std::string> Recipe::pretrained_on(const std::string& checkpoint) const {
+  return tasks_of(checkpoint, true);
+}
+
 }  // namespace assay

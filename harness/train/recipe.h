@@ -44,14 +44,25 @@ class Recipe {
   /// Of everything that determines the weights: architecture, recipe entry, data, and those of
   /// `init`.
   std::string hash(const std::string& checkpoint) const;
+  /// The tasks that a checkpoint was trained on after its base, in this step and earlier ones, and
+  /// those that its base was pre-trained on.
+  std::vector<std::string> trained_on(const std::string& checkpoint) const;
+  std::vector<std::string> pretrained_on(const std::string& checkpoint) const;
   /// The content of config.json, every field included.
   const Json& architecture() const { return architecture_; }
 
  private:
+  std::vector<std::string> tasks_of(const std::string& checkpoint, bool of_bases) const;
+
   std::string name_;
   Json architecture_;
   std::vector<CheckpointRecipe> checkpoints_;
 };
+
+/// `folder`/NAME when it holds the checkpoint made by the recipe as it stands now, by the recipe
+/// hash in its assay.json; null otherwise. Its path is absolute.
+std::shared_ptr<const Checkpoint> find_checkpoint(const Recipe& recipe, const std::string& name,
+                                                  const std::filesystem::path& folder);
 
 /// Makes sure that `folder`/NAME holds the checkpoint made by the recipe as it stands now: opens it
 /// when its assay.json carries the same recipe hash, else trains it (and what it starts from) and

@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <numbers>
-#include <set>
 
 #include "harness/core/log.h"
 #include "harness/core/provenance.h"
@@ -124,29 +123,17 @@ double train(const Architecture& architecture, const CheckpointRecipe& recipe,
   return loss_sum / static_cast<double>(recipe.steps - last_tenth);
 }
 
-/// The tasks of a key of the origin of what was started from, then those of `more` that are new.
-Json with_tasks(const Json& init_origin, const char* key, const std::vector<MixturePart>& more) {
-  Json tasks = init_origin.is_object() ? init_origin.value(key, Json::array()) : Json::array();
-  std::set<std::string> seen(tasks.begin(), tasks.end());
-  for (const MixturePart& part : more)
-    if (seen.insert(part.task).second) tasks.push_back(part.task);
-  return tasks;
-}
-
-Json describe(const CheckpointRecipe& recipe, const std::string& recipe_hash,
-              const std::vector<int64_t>& sizes, const Json& init_origin) {
-  const bool base = recipe.role == "base";
+Json describe(const Recipe& file, const CheckpointRecipe& recipe,
+              const std::vector<int64_t>& sizes) {
   Json examples = Json::object();
   for (size_t i = 0; i < sizes.size(); ++i) examples[recipe.mixture[i].task] = sizes[i];
   return {{"assay", 1},
           {"name", recipe.name},
           {"role", recipe.role},
-          {"recipe_hash", recipe_hash},
+          {"recipe_hash", file.hash(recipe.name)},
           {"init", recipe.init},
-          {"trained_on", with_tasks(init_origin, "trained_on",
-                                    base ? std::vector<MixturePart>{} : recipe.mixture)},
-          {"pretrained_on", with_tasks(init_origin, "pretrained_on",
-                                       base ? recipe.mixture : std::vector<MixturePart>{})},
+          {"trained_on", file.trained_on(recipe.name)},
+          {"pretrained_on", file.pretrained_on(recipe.name)},
           {"examples", examples},
           {"steps", recipe.steps},
           {"batch", recipe.batch},
@@ -156,27 +143,28 @@ Json describe(const CheckpointRecipe& recipe, const std::string& recipe_hash,
           {"seed", recipe.seed}};
 }
 
-std::shared_ptr<const Checkpoint> existing(const std::filesystem::path& path,
-                                           const std::string& recipe_hash) {
+}  // namespace
+
+std::shared_ptr<const Checkpoint> find_checkpoint(const Recipe& recipe, const std::string& name,
+                                                  const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / name;
+  const std::string hash = recipe.hash(name);
   if (!std::filesystem::exists(path)) return nullptr;
   try {
-    auto checkpoint = Checkpoint::open(path);
+    auto checkpoint = Checkpoint::open(std::filesystem::absolute(path).lexically_normal());
     const Json& origin = checkpoint->origin();
-    if (origin.is_object() && origin.value("recipe_hash", "") == recipe_hash) return checkpoint;
-    log_info("{}: made by another recipe, training it anew", path.string());
+    if (origin.is_object() && origin.value("recipe_hash", "") == hash) return checkpoint;
+    log_info("{}: made by another recipe", path.string());
   } catch (const DataError& error) {
-    log_warning("{}; training it anew", error.what());
+    log_warning("{}", error.what());
   }
   return nullptr;
 }
 
-}  // namespace
-
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
                                                     const std::filesystem::path& folder) {
   const CheckpointRecipe& entry = recipe.at(name);
-  const std::string hash = recipe.hash(name);
-  if (auto checkpoint = existing(folder / name, hash)) return checkpoint;
+  if (auto checkpoint = find_checkpoint(recipe, name, folder)) return checkpoint;
   std::shared_ptr<const Checkpoint> init;
   if (entry.init != "random") init = ensure_checkpoint(recipe, entry.init, folder);
 
@@ -190,7 +178,7 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
   for (auto& [unused, tensor] : weights) tensor = tensor.clone();  // not the mapped file
   const double final_loss = train(*architecture, entry, mixture.examples, where, weights);
 
-  Json origin = describe(entry, hash, mixture.sizes, init ? init->origin() : Json());
+  Json origin = describe(recipe, entry, mixture.sizes);
   origin["final_loss"] = final_loss;
   origin["cost"] = meter.stop();
   origin["provenance"] = {{"git_revision", git_revision()},
@@ -200,8 +188,8 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
                           {"os", os_name()},
                           {"made", utc_now()}};
   std::filesystem::create_directories(folder);
-  write_checkpoint(folder / name, weights, {recipe.architecture(), origin, ""}, true);
-  return Checkpoint::open(folder / name);
+  write_checkpoint(folder / name, weights, {recipe.architecture(), origin, "", {}}, true);
+  return Checkpoint::open(std::filesystem::absolute(folder / name).lexically_normal());
 }
 
 }  // namespace assay

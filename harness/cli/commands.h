@@ -1,0 +1,27 @@
+/// The subcommands of the program `assay`, one file each. Each adds itself to the application; its
+/// callback does the work and throws on errors, which main() turns into exit codes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace assay::cli {
+
+/// Options that all subcommands understand.
+struct Common {
+  std::string command_line;  ///< as typed, for the record
+  std::string program;       ///< this program's own file, for worker processes
+  bool quiet = false;
+};
+
+void add_run(CLI::App& app, const Common& common);
+void add_report(CLI::App& app, const Common& common);
+void add_merge(CLI::App& app, const Common& common);
+void add_eval(CLI::App& app, const Common& common);
+void add_train(CLI::App& app, const Common& common);
+void add_data(CLI::App& app, const Common& common);
+void add_list(CLI::App& app, const Common& common);
+void add_show(CLI::App& app, const Common& common);
+/// Hidden: what `assay run` starts its workers as.
+void add_worker(CLI::App& app, const Common& common);
+
+}  // namespace assay::cli

@@ -1,0 +1,60 @@
+#include <fmt/format.h>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/cli/commands.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/sweep/cell.h"
+#include "harness/sweep/device.h"
+#include "harness/task/task.h"
+
+namespace assay::cli {
+namespace {
+
+struct Options {
+  std::string checkpoint, device = "auto", split = "test";
+  std::vector<std::string> tasks;
+  bool json = false;
+};
+
+void eval(const Options& options) {
+  const auto checkpoint =
+      Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
+  Cell cell;
+  cell.kind = "model";
+  cell.record_kind = "model";
+  cell.experts = {{checkpoint->path().string(), checkpoint->content_hash()}};
+  for (const auto& task : load_tasks(options.tasks))
+    cell.tasks.push_back({task->name(), task->hash()});
+  cell.split = split_name(split_from_name(options.split, "the command line"));
+  cell.device = device_text(parse_device(options.device));
+
+  const RunRecord record = run_cell(cell);
+  if (record.status != RunStatus::kOk) throw DataError(record.reason);
+  if (options.json) {
+    fmt::print("{}\n", result_to_json(record).dump(2));
+    return;
+  }
+  fmt::print("{:32} {:10} {:>8} {:>8}\n", "task", "metric", "value", "items");
+  for (const ScoreRecord& score : record.scores)
+    fmt::print("{:32} {:10} {:8.4f} {:8}\n", score.task, score.metric, score.value,
+               score.outcomes.size());
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, const Common&) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("eval", "score one checkpoint on tasks");
+  command->footer(R"(Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
+  command->add_option("CHECKPOINT", options->checkpoint, "checkpoint folder")->required();
+  command->add_option("--tasks", options->tasks, "task names or globs")->required();
+  command->add_option("--split", options->split, "train, validation or test")
+      ->capture_default_str();
+  command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "print JSON, per-item outcomes included");
+  command->callback([options] { eval(*options); });
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,79 @@
+#include <fmt/format.h>
+
+#include "harness/cli/commands.h"
+#include "harness/core/json.h"
+#include "harness/method/method.h"
+#include "harness/model/architecture.h"
+#include "harness/sweep/describe.h"
+#include "harness/task/task.h"
+
+namespace assay::cli {
+namespace {
+
+struct Line {
+  std::string name, text;
+};
+
+std::vector<Line> method_lines() {
+  std::vector<Line> lines;
+  for (const std::string& name : methods().names()) {
+    const MethodEntry& entry = methods().at(name, "the registry");
+    lines.push_back({name, fmt::format("{} [{}]", entry.info.summary, entry.info.paper)});
+    for (const Preset& preset : entry.presets)
+      lines.push_back({fmt::format("{}@{}", name, preset.name), std::string(preset.help)});
+  }
+  return lines;
+}
+
+std::vector<Line> task_lines() {
+  std::vector<Line> lines;
+  for (const std::string& name : task_names())
+    lines.push_back({name, canonical(load_task(name)->definition())});
+  return lines;
+}
+
+std::vector<Line> dataset_lines() {
+  std::vector<Line> lines;
+  for (const std::string& name : dataset_names()) {
+    const DatasetManifest manifest = read_manifest(name);
+    lines.push_back({name, fmt::format("{} ({})", manifest.title, manifest.licence)});
+  }
+  return lines;
+}
+
+std::vector<Line> architecture_lines() {
+  std::vector<Line> lines;
+  for (const std::string& name : architectures().names())
+    lines.push_back({name, architectures().at(name, "the registry").summary});
+  return lines;
+}
+
+void print(const std::vector<Line>& lines, bool json) {
+  if (json) {
+    Json out = Json::array();
+    for (const Line& line : lines) out.push_back({{"name", line.name}, {"summary", line.text}});
+    fmt::print("{}\n", out.dump(2));
+    return;
+  }
+  size_t width = 0;
+  for (const Line& line : lines) width = std::max(width, line.name.size());
+  for (const Line& line : lines) fmt::print("{:{}}  {}\n", line.name, width, line.text);
+}
+
+}  // namespace
+
+void add_list(CLI::App& app, const Common&) {
+  CLI::App* command = app.add_subcommand("list", "list methods, tasks, datasets or architectures");
+  command->require_subcommand(1);
+  auto json = std::make_shared<bool>(false);
+  command->add_flag("--json", *json, "print JSON");
+  const auto add = [&](const char* name, const char* help, std::vector<Line> (*lines)()) {
+    command->add_subcommand(name, help)->callback([lines, json] { print(lines(), *json); });
+  };
+  add("methods", "merging methods and their presets", method_lines);
+  add("tasks", "tasks, with their definitions", task_lines);
+  add("datasets", "datasets, with their licences", dataset_lines);
+  add("architectures", "network architectures", architecture_lines);
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,99 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "harness/cli/commands.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/core/log.h"
+#include "harness/sweep/device.h"
+#include "harness/sweep/estimate.h"
+#include "harness/sweep/run_sweep.h"
+#include "reports/report.h"
+
+namespace assay::cli {
+namespace {
+
+struct Options {
+  std::string sweep, db, device = "auto", only;
+  int workers = 1;
+  bool dry_run = false, json = false;
+};
+
+void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& options) {
+  const bool known = fs::exists(options.db);
+  const auto store = known ? std::optional(Store::open_read_only(options.db)) : std::nullopt;
+  const SweepEstimate estimate = estimate_sweep(sweep, plan, store ? &*store : nullptr);
+  if (options.json) {
+    fmt::print("{}\n", estimate_to_json(estimate).dump(2));
+    return;
+  }
+  fmt::print("{}", estimate_text(estimate));
+}
+
+void run(const Options& options, const Common& common) {
+  SweepFile file = SweepFile::read(find_file(options.sweep));
+  if (!options.only.empty()) keep_only(file, options.only);
+  const std::string device = device_text(parse_device(options.device));
+  const ResolvedSweep sweep =
+      resolve_sweep(std::move(file), device, options.dry_run ? Missing::kLeave : Missing::kTrain);
+  const Plan plan = plan_sweep(sweep);
+  if (options.dry_run) return print_dry_run(sweep, plan, options);
+
+  if (const fs::path folder = fs::path(options.db).parent_path(); !folder.empty())
+    fs::create_directories(folder);
+  Store store = Store::open(options.db);
+  const auto executor =
+      options.workers == 0
+          ? in_process_executor()
+          : local_workers_executor(options.workers, {common.program, "--quiet", "worker"});
+  const SweepSummary summary =
+      run_sweep(sweep, plan, store, *executor, current_environment(device, common.command_line));
+  const double total_s = summary.merge_s + summary.evaluate_s;
+  log_info(
+      "{} cells run ({} skipped, {} failed), {} results reused; {:.1f} s of work, {:.0f} % of it "
+      "merging",
+      summary.ran, summary.skipped, summary.failed, summary.reused, total_s,
+      total_s > 0 ? 100 * summary.merge_s / total_s : 0.0);
+  const SweepResults results = store.load_sweep(sweep.file.name);
+  if (options.json)
+    fmt::print("{}\n", render_report(results, ReportFormat::kJson));
+  else
+    fmt::print("{}", leaderboard_text(results));
+  if (summary.failed > 0)
+    log_warning(
+        "{} cell(s) failed: 'assay report' lists them with reasons; running the sweep again "
+        "tries them again",
+        summary.failed);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, const Common& common) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("run", "run a sweep: every method on every expert set");
+  command->footer(
+      R"(Results are kept in the database: running the same sweep again completes what is
+missing, after any interruption. Data and checkpoints that a recipe makes are made when missing.
+Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers 2)");
+  command->add_option("SWEEP", options->sweep, "sweep file (JSON)")->required();
+  command->add_option("--db", options->db, "results database (default: out/NAME.sqlite)");
+  command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
+      ->capture_default_str();
+  command
+      ->add_option("--workers", options->workers,
+                   "worker processes; a crash costs one cell. 0: in this process")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command->add_flag("--dry-run", options->dry_run,
+                    "print the cells, what they need and what they would cost");
+  command->add_option("--only", options->only, "run only the method rows matching this glob");
+  command->add_flag("--json", options->json, "print machine-readable results");
+  command->callback([options, &common] {
+    if (options->db.empty())
+      options->db = (fs::path("out") / fs::path(options->sweep).stem()).string() + ".sqlite";
+    run(*options, common);
+  });
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,39 @@
+#include <fmt/format.h>
+
+#include "harness/cli/commands.h"
+#include "harness/core/files.h"
+#include "harness/sweep/plan.h"
+#include "harness/train/recipe.h"
+
+namespace assay::cli {
+
+void add_train(CLI::App& app, const Common&) {
+  struct Options {
+    std::string recipe, output;
+    std::vector<std::string> only;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("train", "make the checkpoints of a recipe");
+  command->footer(R"(Checkpoints that are there and up to date are kept.
+Example: assay train recipes/digits.json --only base-weak mnist-012)");
+  command->add_option("RECIPE", options->recipe, "recipe file (JSON)")->required();
+  command->add_option("-o,--output", options->output,
+                      "folder for the checkpoints (default: out/models/RECIPE)");
+  command->add_option("--only", options->only, "names of the checkpoints to make (default: all)");
+  command->callback([options] {
+    const Recipe recipe = Recipe::read(find_file(options->recipe));
+    const fs::path folder =
+        options->output.empty() ? models_folder(recipe.name()) : fs::path(options->output);
+    std::vector<std::string> names = options->only;
+    if (names.empty())
+      for (const CheckpointRecipe& checkpoint : recipe.checkpoints())
+        names.push_back(checkpoint.name);
+    for (const std::string& name : names) recipe.at(name);  // refuse a wrong name before training
+    for (const std::string& name : names) {
+      const auto checkpoint = ensure_checkpoint(recipe, name, folder);
+      fmt::print("{}  {}\n", checkpoint->content_hash(), checkpoint->path().string());
+    }
+  });
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,137 @@
+#include "harness/sweep/estimate.h"
+
+#include <fmt/ranges.h>
+
+#include "harness/method/method.h"
+
+namespace assay {
+namespace {
+
+std::string needs_of(const Cell& cell) {
+  if (cell.kind != "merge") return fmt::format("{} model(s)", cell.experts.size());
+  const Needs& needs = methods().at(parse_method_ref(cell.method).name, "a cell").info.needs;
+  std::vector<std::string> parts;
+  if (needs.base) parts.emplace_back("base");
+  parts.push_back(fmt::format("{} experts", cell.experts.size()));
+  if (needs.calibration_inputs) parts.emplace_back("calibration inputs");
+  if (needs.calibration_labels) parts.emplace_back("labels");
+  if (needs.gradients) parts.emplace_back("gradients");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+class Estimator {
+ public:
+  Estimator(const ResolvedSweep& sweep, const Store* store) : sweep_(sweep), store_(store) {
+    for (const auto& [name, model] : sweep.models) {
+      if (!model.checkpoint) {
+        estimate_.to_train.push_back(name);
+        continue;
+      }
+      for (const TensorInfo& info : model.checkpoint->tensors())
+        bytes_[model.checkpoint->content_hash()] += info.bytes();
+    }
+    estimate_.sweep = sweep.file.name;
+  }
+
+  void add(const Placement& placement, const std::vector<Cell>& cells) {
+    RowEstimate row{
+        placement, 0, 0, needs_of(cells.front()), unmet_need(cells.front()).value_or(""), 0, 0};
+    for (const Cell& cell : cells) {
+      ++row.cells;
+      if (!row.unmet.empty()) continue;
+      if (!cell.base.path.empty()) row.bytes_read += bytes_[cell.base.hash];
+      for (const ModelRef& expert : cell.experts) row.bytes_read += bytes_[expert.hash];
+      row.items += items(cell);
+      note_stored(cell, row);
+    }
+    estimate_.rows.push_back(std::move(row));
+  }
+
+  SweepEstimate result() {
+    int64_t missing = 0;
+    for (const RowEstimate& row : estimate_.rows)
+      if (row.unmet.empty()) missing += row.cells - row.stored;
+    if (known_cells_ > 0)
+      estimate_.seconds =
+          known_seconds_ / static_cast<double>(known_cells_) * static_cast<double>(missing);
+    return std::move(estimate_);
+  }
+
+ private:
+  // Sizes need the decoded data, which training would fetch; they are left at zero before that.
+  int64_t items(const Cell& cell) {
+    if (!estimate_.to_train.empty()) return 0;
+    const Split split = split_from_name(cell.split, "a cell");
+    int64_t count = 0;
+    for (const TaskRef& task : cell.tasks) count += load_task(task.name)->size(split);
+    return cell.kind == "ensemble" ? count * static_cast<int64_t>(cell.experts.size()) : count;
+  }
+
+  void note_stored(const Cell& cell, RowEstimate& row) {
+    const auto run = store_ ? store_->find_run(cell.key()) : std::nullopt;
+    if (!run || run->status != RunStatus::kOk) return;
+    ++row.stored;
+    ++known_cells_;
+    for (const auto& [phase, cost] : run->costs) known_seconds_ += cost.wall_s.value_or(0);
+  }
+
+  const ResolvedSweep& sweep_;
+  const Store* store_;
+  SweepEstimate estimate_;
+  std::map<std::string, int64_t> bytes_;
+  int64_t known_cells_ = 0;
+  double known_seconds_ = 0;
+};
+
+}  // namespace
+
+SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store) {
+  Estimator estimator(sweep, store);
+  for (const PlannedCell& planned : plan.fixed) estimator.add(planned.placement, {planned.cell});
+  for (const Choice& choice : plan.choices)
+    estimator.add({choice.placement.set, choice.placement.row, "grid"}, choice.candidates);
+  return estimator.result();
+}
+
+std::string estimate_text(const SweepEstimate& estimate) {
+  std::string text = fmt::format("{:14} {:24} {:10} {:>6} {:>7} {:>10} {:>9}  {}\n", "set", "row",
+                                 "variant", "cells", "stored", "read", "items", "needs");
+  int64_t cells = 0, stored = 0;
+  for (const RowEstimate& row : estimate.rows) {
+    cells += row.cells;
+    stored += row.stored;
+    text += fmt::format("{:14} {:24} {:10} {:>6} {:>7} {:>7.1f} MB {:>9}  {}\n", row.placement.set,
+                        row.placement.row, row.placement.variant, row.cells, row.stored,
+                        static_cast<double>(row.bytes_read) / 1e6, row.items,
+                        row.unmet.empty() ? row.needs : "will be skipped: " + row.unmet);
+  }
+  if (!estimate.to_train.empty())
+    text += fmt::format("to be trained first: {}\n", fmt::join(estimate.to_train, ", "));
+  text +=
+      fmt::format("{} cells, {} of them stored; one more test run for every grid\n", cells, stored);
+  text += estimate.seconds
+              ? fmt::format("about {:.0f} s of work left, by the mean of the stored results\n",
+                            *estimate.seconds)
+              : std::string("no time estimate: no result of this sweep is stored yet\n");
+  return text;
+}
+
+Json estimate_to_json(const SweepEstimate& estimate) {
+  Json rows = Json::array();
+  for (const RowEstimate& row : estimate.rows)
+    rows.push_back({{"set", row.placement.set},
+                    {"row", row.placement.row},
+                    {"variant", row.placement.variant},
+                    {"cells", row.cells},
+                    {"stored", row.stored},
+                    {"needs", row.needs},
+                    {"skipped", row.unmet.empty() ? Json(nullptr) : Json(row.unmet)},
+                    {"bytes_read", row.bytes_read},
+                    {"items", row.items}});
+  return {{"sweep", estimate.sweep},
+          {"rows", rows},
+          {"to_train", estimate.to_train},
+          {"seconds", estimate.seconds ? Json(*estimate.seconds) : Json(nullptr)}};
+}
+
+}  // namespace assay

@@ -1,0 +1,37 @@
+/// What a sweep would do and cost, without doing it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/sweep/plan.h"
+#include "results/store.h"
+
+namespace assay {
+
+/// The cells of one leaderboard row on one expert set.
+struct RowEstimate {
+  Placement placement;
+  int64_t cells = 0;
+  int64_t stored = 0;      ///< of them have a result already
+  std::string needs;       ///< "base, 3 experts"
+  std::string unmet;       ///< why the row will be skipped; empty otherwise
+  int64_t bytes_read = 0;  ///< checkpoint bytes that merging or loading reads
+  int64_t items = 0;       ///< data items that go through a model
+};
+
+struct SweepEstimate {
+  std::string sweep;
+  std::vector<RowEstimate> rows;
+  std::vector<std::string> to_train;  ///< checkpoints that would be trained first
+  /// Seconds of work for what is missing, from the mean of this sweep's stored results; absent when
+  /// there are none.
+  std::optional<double> seconds;
+};
+
+SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store);
+std::string estimate_text(const SweepEstimate& estimate);
+Json estimate_to_json(const SweepEstimate& estimate);
+
+}  // namespace assay
