@@ -1,5 +1,5 @@
-/// Datasets: described by a manifest (datasets/NAME.json: source, members, licence, sha256, splits),
-/// fetched into data_folder(), checked, and decoded by a loader registered in datasets/.
+/// Datasets: described by a manifest (datasets/NAME.json: source, members, licence, sha256,
+/// splits), fetched into data_folder(), checked, and decoded by a loader registered in datasets/.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,40 +21,55 @@ std::string split_name(Split split);
 /// UserError listing train, validation, test.
 Split split_from_name(const std::string& name, const std::string& where);
 
-/// Labelled 28x28 grey images. Every item belongs to exactly one split.
+/// Labelled 28x28 grey images. Every item belongs to exactly one split, no image occurs twice, and
+/// the order is a fixed shuffle, so that any first so many items are a fair sample.
 struct ImageDataset {
   at::Tensor images;          ///< float32 [n, 1, 28, 28] in [0, 1], ink bright on dark
   at::Tensor labels;          ///< int64 [n], the suite's joint label space
   std::vector<Split> splits;  ///< n entries
+  std::string hash;           ///< of the manifest it was made from; filled in by load_dataset
 };
 
 /// A file of a dataset as fetched.
 struct DataFile {
-  std::string name;    ///< relative to the dataset's folder under data_folder()
+  std::string name;     ///< relative to the dataset's folder under data_folder()
+  std::string member;   ///< its path inside the wheel or package
+  std::string package;  ///< the Debian package that holds it; empty for a wheel
   std::string sha256;
 };
 
 struct DatasetManifest {
   std::string name, title, licence, loader;
-  Json source;         ///< where the files come from: see datasets/README.md
-  Json options;        ///< the loader's own settings (splits, seeds, sizes)
+  Json source;   ///< where the files come from: see datasets/README.md
+  Json options;  ///< the loader's own settings (splits, seeds, sizes)
   std::vector<DataFile> files;
-  std::string hash;    ///< of everything above that determines the decoded data
+  std::string hash;  ///< of everything that determines the decoded data: loader, options, contents
   fs::path folder() const { return data_folder() / name; }
+  fs::path path(const DataFile& file) const { return folder() / file.name; }
+  /// The file of that name; UserError with the nearest name.
+  const DataFile& file(const std::string& file_name) const;
 };
 
 /// All manifests under home_folder()/datasets, by name.
 std::vector<std::string> dataset_names();
-/// UserError when there is no such manifest.
-DatasetManifest read_manifest(const std::string& name);
+/// UserError when there is no such manifest (`where` says who asked) or when it breaks the format.
+/// Where other package versions than the pinned ones were fetched, their versions and checksums are
+/// those of the files that are there (fetched.json), and so is the hash.
+DatasetManifest read_manifest(const std::string& name, const std::string& where = "the request");
 
-/// Fetches what is missing or damaged and checks it. DataError naming the file when the network or a
-/// tool is missing or a checksum is wrong after fetching. True when anything was fetched.
+/// Fetches what is missing or damaged and checks it. DataError naming the file when the network or
+/// a tool is missing or a checksum is wrong after fetching. True when anything was fetched.
 bool fetch_dataset(const DatasetManifest& manifest);
 /// One message per file that is missing or damaged; empty when all are right.
 std::vector<std::string> verify_dataset(const DatasetManifest& manifest);
 
-using DatasetLoader = std::function<ImageDataset(const DatasetManifest&)>;
+/// Decodes the files of a verified dataset. DataError naming the file when they are not as
+/// expected, UserError on unknown or wrong options. `version` is part of the dataset's hash: change
+/// it whenever the loader gives other data for the same files.
+struct DatasetLoader {
+  std::function<ImageDataset(const DatasetManifest&)> load;
+  std::string version;
+};
 Registry<DatasetLoader>& dataset_loaders();
 
 /// Verified and decoded, once per process; fetched first when missing.
@@ -62,6 +77,6 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name);
 
 }  // namespace assay
 
-#define ASSAY_DATASET_LOADER(name, function)            \
+#define ASSAY_DATASET_LOADER(name, function, version)   \
   [[maybe_unused]] static const bool assay_registered = \
-      ::assay::dataset_loaders().add(name, function);
+      ::assay::dataset_loaders().add(name, ::assay::DatasetLoader{function, version});

@@ -12,12 +12,12 @@
 
 namespace assay {
 
-/// One metric over one split, with the outcome of every item in the dataset's fixed order, so that two
-/// models can be compared in pairs on the same items.
+/// One metric over one split, with the outcome of every item in the dataset's fixed order, so that
+/// two models can be compared in pairs on the same items.
 struct MetricResult {
-  std::string metric;            ///< "acc": joint label space; "acc_own": among the task's own labels
-  double value;                  ///< the mean of the outcomes, a fraction in [0, 1]
-  std::vector<float> outcomes;   ///< per item
+  std::string metric;  ///< "acc": joint label space; "acc_own": among the task's own labels
+  double value;        ///< the mean of the outcomes, a fraction in [0, 1]
+  std::vector<float> outcomes;  ///< per item
 };
 
 /// Inputs and integer targets for training.
@@ -35,7 +35,8 @@ class Task {
   /// The task file's own entry, for the store.
   const Json& definition() const { return definition_; }
 
-  /// The first entry is the primary metric. DataError when the split is empty or a score is not finite.
+  /// The first entry is the primary metric. DataError when the split is empty or a score is not
+  /// finite.
   virtual std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const = 0;
   /// On CPU. DataError when the split is empty.
   virtual Examples examples(Split split) const = 0;
@@ -51,20 +52,19 @@ class Task {
 };
 
 /// Makes tasks of one kind. `definition` has the suite's shared keys merged with the task's own.
-using TaskKind = std::function<std::shared_ptr<const Task>(const std::string& name,
-                                                           JsonReader definition)>;
+using TaskKind =
+    std::function<std::shared_ptr<const Task>(const std::string& name, JsonReader definition)>;
 Registry<TaskKind>& task_kinds();
 
 /// "digits/mnist-012" for every task of every suite file under home_folder()/tasks.
 std::vector<std::string> task_names();
 /// Loaded once per process. UserError with the nearest name when there is no such task.
 std::shared_ptr<const Task> load_task(const std::string& name);
-/// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when one
-/// matches nothing.
+/// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when
+/// one matches nothing.
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns);
 
 }  // namespace assay
 
-#define ASSAY_TASK_KIND(name, function)                 \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::task_kinds().add(name, function);
+#define ASSAY_TASK_KIND(name, function) \
+  [[maybe_unused]] static const bool assay_registered = ::assay::task_kinds().add(name, function);

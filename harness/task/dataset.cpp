@@ -1,0 +1,144 @@
+#include "harness/task/dataset.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "harness/core/error.h"
+#include "harness/core/hash.h"
+#include "harness/task/fetch.h"
+
+namespace assay {
+namespace {
+
+constexpr std::array<const char*, 3> kSplitNames{"train", "validation", "test"};
+
+fs::path manifest_folder() { return home_folder() / "datasets"; }
+
+std::vector<DataFile> read_files(const JsonReader& list, const DataSource& source) {
+  std::vector<DataFile> files;
+  for (JsonReader entry : list.elements()) {
+    DataFile file;
+    file.member = entry.string("member");
+    file.name = fs::path(file.member).filename();
+    if (const auto* debian = std::get_if<DebianSource>(&source)) {
+      file.package = entry.string("package");
+      if (!debian->versions.contains(file.package))
+        entry.fail("'package' is not among the source's packages");
+    }
+    file.sha256 = entry.string("sha256");
+    entry.finish();
+    if (file.name.empty()) entry.fail("'member' must end in a file name");
+    for (const DataFile& other : files)
+      if (other.name == file.name) entry.fail("two files have the same name");
+    files.push_back(std::move(file));
+  }
+  if (files.empty()) list.fail("expected at least one file");
+  return files;
+}
+
+// Puts what was fetched in place of what is pinned: see fetch_dataset.
+void apply_fetched(DatasetManifest& manifest) {
+  const fs::path path = manifest.folder() / "fetched.json";
+  if (!fs::exists(path)) return;
+  const Json record = read_json(path);
+  JsonReader reader(record, path.string() + ": $");
+  for (const auto& [package, version] : reader.at("packages").entries())
+    manifest.source["deb"]["packages"][package] = version.as_string();
+  for (const auto& [name, sha256] : reader.at("files").entries())
+    for (DataFile& file : manifest.files)
+      if (file.name == name) file.sha256 = sha256.as_string();
+  reader.finish();
+}
+
+std::string manifest_hash(const DatasetManifest& manifest, const std::string& loader_version) {
+  Hasher hasher;
+  hasher.text(manifest.loader).text(loader_version).text(canonical(manifest.options));
+  for (const DataFile& file : manifest.files) hasher.text(file.name).text(file.sha256);
+  return hasher.hex();
+}
+
+void check_dataset(const ImageDataset& dataset, const std::string& name) {
+  const int64_t n = dataset.images.size(0);
+  ASSAY_CHECK(dataset.images.scalar_type() == at::kFloat && dataset.images.dim() == 4 &&
+                  dataset.labels.scalar_type() == at::kLong && dataset.labels.numel() == n &&
+                  static_cast<int64_t>(dataset.splits.size()) == n,
+              "the loader of '{}' breaks its contract", name);
+}
+
+}  // namespace
+
+std::string split_name(Split split) { return kSplitNames[static_cast<size_t>(split)]; }
+
+Split split_from_name(const std::string& name, const std::string& where) {
+  for (size_t i = 0; i < kSplitNames.size(); ++i)
+    if (name == kSplitNames[i]) return static_cast<Split>(i);
+  throw UserError(unknown_name("split", name, where, {kSplitNames.begin(), kSplitNames.end()}));
+}
+
+const DataFile& DatasetManifest::file(const std::string& file_name) const {
+  std::vector<std::string> known;
+  for (const DataFile& candidate : files) {
+    if (candidate.name == file_name) return candidate;
+    known.push_back(candidate.name);
+  }
+  throw UserError(unknown_name("file", file_name, fmt::format("dataset '{}'", name), known));
+}
+
+Registry<DatasetLoader>& dataset_loaders() {
+  static Registry<DatasetLoader> registry("dataset loader");
+  return registry;
+}
+
+std::vector<std::string> dataset_names() {
+  std::vector<std::string> names;
+  std::error_code ignored;  // a home without datasets has none
+  for (const auto& entry : fs::directory_iterator(manifest_folder(), ignored))
+    if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+DatasetManifest read_manifest(const std::string& name, const std::string& where) {
+  const std::vector<std::string> known = dataset_names();
+  if (std::find(known.begin(), known.end(), name) == known.end())
+    throw UserError(unknown_name("dataset", name, where, known));
+
+  const fs::path path = manifest_folder() / (name + ".json");
+  const Json json = read_json(path);
+  JsonReader reader(json, path.string() + ": $");
+  DatasetManifest manifest;
+  manifest.name = name;
+  manifest.title = reader.string("title");
+  manifest.licence = reader.string("licence");
+  manifest.loader = reader.string("loader");
+  const JsonReader source = reader.at("source");
+  manifest.source = source.json();
+  manifest.files = read_files(reader.at("files"), parse_source(source));
+  manifest.options = reader.at("options").json();
+  reader.finish();
+  const DatasetLoader& loader = dataset_loaders().at(manifest.loader, path.string());
+  apply_fetched(manifest);
+  manifest.hash = manifest_hash(manifest, loader.version);
+  return manifest;
+}
+
+std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
+  static std::mutex mutex;
+  static std::map<std::pair<fs::path, std::string>, std::shared_ptr<const ImageDataset>> loaded;
+  const std::lock_guard lock(mutex);
+
+  DatasetManifest manifest = read_manifest(name);
+  const auto known = loaded.find({manifest.folder(), manifest.hash});
+  if (known != loaded.end()) return known->second;
+  if (fetch_dataset(manifest)) manifest = read_manifest(name);
+  ImageDataset dataset = dataset_loaders().at(manifest.loader, name).load(manifest);
+  check_dataset(dataset, name);
+  dataset.hash = manifest.hash;
+  auto shared = std::make_shared<const ImageDataset>(std::move(dataset));
+  loaded[{manifest.folder(), manifest.hash}] = shared;
+  return shared;
+}
+
+}  // namespace assay

@@ -1,0 +1,105 @@
+#include "harness/task/task.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+struct TaskEntry {
+  std::string name, kind;
+  Json definition;
+  std::string where;
+};
+
+void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
+  const Json json = read_json(path);
+  JsonReader reader(json, path.string() + ": $");
+  const std::string suite = path.stem();
+  reader.string("summary");
+  const std::string kind = reader.string("kind");
+  const auto shared = reader.find("shared");
+  if (shared && !shared->is_object()) shared->fail("expected an object");
+  const JsonReader tasks = reader.at("tasks");
+  reader.finish();
+  task_kinds().at(kind, path.string());
+  for (JsonReader task : tasks.elements()) {
+    TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where()};
+    if (shared) entry.definition = shared->json();
+    entry.definition.update(task.json());
+    entry.definition.erase("name");
+    for (const TaskEntry& other : entries)
+      if (other.name == entry.name) task.fail("two tasks have the same name");
+    entries.push_back(std::move(entry));
+  }
+}
+
+// Suites in alphabetical order, tasks in the order of their file.
+std::vector<TaskEntry> read_suites() {
+  std::vector<fs::path> paths;
+  std::error_code ignored;  // a home without tasks has none
+  for (const auto& entry : fs::directory_iterator(home_folder() / "tasks", ignored))
+    if (entry.path().extension() == ".json") paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  std::vector<TaskEntry> entries;
+  for (const fs::path& path : paths) read_suite(path, entries);
+  return entries;
+}
+
+std::vector<std::string> names_of(const std::vector<TaskEntry>& entries) {
+  std::vector<std::string> names;
+  for (const TaskEntry& entry : entries) names.push_back(entry.name);
+  return names;
+}
+
+std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
+  static std::mutex mutex;
+  static std::map<std::string, std::shared_ptr<const Task>> made;
+  const std::lock_guard lock(mutex);
+  // The place of the definition belongs to the key: another home may hold another task of this
+  // name.
+  auto& task = made[entry.where];
+  if (!task) {
+    const TaskKind& kind = task_kinds().at(entry.kind, entry.where);
+    task = kind(entry.name, JsonReader(entry.definition, entry.where));
+  }
+  return task;
+}
+
+}  // namespace
+
+Registry<TaskKind>& task_kinds() {
+  static Registry<TaskKind> registry("task kind");
+  return registry;
+}
+
+std::vector<std::string> task_names() { return names_of(read_suites()); }
+
+std::shared_ptr<const Task> load_task(const std::string& name) {
+  const std::vector<TaskEntry> entries = read_suites();
+  for (const TaskEntry& entry : entries)
+    if (entry.name == name) return make_task(entry);
+  throw UserError(unknown_name("task", name, "the request", names_of(entries)));
+}
+
+std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns) {
+  const std::vector<TaskEntry> entries = read_suites();
+  std::vector<bool> wanted(entries.size(), false);
+  for (const std::string& pattern : patterns) {
+    bool matched = false;
+    for (size_t i = 0; i < entries.size(); ++i)
+      if (::fnmatch(pattern.c_str(), entries[i].name.c_str(), 0) == 0) matched = wanted[i] = true;
+    if (!matched) throw UserError(unknown_name("task", pattern, "the request", names_of(entries)));
+  }
+  std::vector<std::shared_ptr<const Task>> tasks;
+  for (size_t i = 0; i < entries.size(); ++i)
+    if (wanted[i]) tasks.push_back(make_task(entries[i]));
+  return tasks;
+}
+
+}  // namespace assay

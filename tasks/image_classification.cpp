@@ -1,0 +1,153 @@
+// Image classification over a joint label space that several tasks share. Each task owns some of
+// the labels of one dataset.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "harness/core/error.h"
+#include "harness/core/hash.h"
+#include "harness/task/task.h"
+
+namespace assay {
+namespace {
+
+struct Definition {
+  std::string dataset;
+  std::vector<int64_t> labels;  // ascending
+  int64_t classes;              // of the joint label space
+};
+
+Definition read_definition(JsonReader reader) {
+  Definition definition;
+  const JsonReader classes = reader.at("classes");
+  definition.classes = classes.as_integer();
+  if (definition.classes < 2) classes.fail("expected at least 2 classes");
+  definition.dataset = reader.string("dataset");
+  const JsonReader labels = reader.at("labels");
+  for (const JsonReader& element : labels.elements()) {
+    const int64_t label = element.as_integer();
+    if (label < 0 || label >= definition.classes)
+      element.fail(fmt::format("a label must be in 0..{}", definition.classes - 1));
+    definition.labels.push_back(label);
+  }
+  std::sort(definition.labels.begin(), definition.labels.end());
+  if (definition.labels.empty()) labels.fail("a task needs at least one label");
+  if (std::adjacent_find(definition.labels.begin(), definition.labels.end()) !=
+      definition.labels.end())
+    labels.fail("a label occurs twice");
+  reader.finish();
+  return definition;
+}
+
+class ImageClassification : public Task {
+ public:
+  ImageClassification(const std::string& name, Json json, Definition definition,
+                      std::string dataset_hash)
+      : Task(name,
+             Hasher().text("image_classification 1").text(canonical(json)).text(dataset_hash).hex(),
+             json),
+        definition_(std::move(definition)),
+        dataset_hash_(std::move(dataset_hash)) {}
+
+  std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const override;
+  Examples examples(Split split) const override;
+  int64_t size(Split split) const override { return examples(split).targets.size(0); }
+
+ private:
+  // Checks shape and finiteness; float32 on CPU, contiguous.
+  at::Tensor checked_logits(const Predictor& predictor, const at::Tensor& inputs) const;
+
+  Definition definition_;
+  std::string dataset_hash_;
+};
+
+// The first of the greatest, so that ties do not depend on an implementation.
+int64_t best_of(const float* logits, const std::vector<int64_t>& candidates) {
+  int64_t best = candidates.front();
+  for (const int64_t candidate : candidates)
+    if (logits[candidate] > logits[best]) best = candidate;
+  return best;
+}
+
+MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
+  double sum = 0;
+  for (const float outcome : outcomes) sum += outcome;
+  return {std::move(metric), sum / static_cast<double>(outcomes.size()), std::move(outcomes)};
+}
+
+std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predictor,
+                                                        Split split) const {
+  constexpr int64_t kBatch = 512;
+  const c10::NoGradGuard no_gradients;
+  const Examples items = examples(split);
+  const int64_t n = items.targets.size(0);
+  std::vector<int64_t> every_label(static_cast<size_t>(definition_.classes));
+  std::iota(every_label.begin(), every_label.end(), int64_t{0});
+
+  const auto target = items.targets.accessor<int64_t, 1>();
+  std::vector<float> joint, own;
+  for (int64_t start = 0; start < n; start += kBatch) {
+    const int64_t count = std::min(kBatch, n - start);
+    const at::Tensor logits = checked_logits(predictor, items.inputs.narrow(0, start, count));
+    const float* row = logits.const_data_ptr<float>();
+    for (int64_t i = start; i < start + count; ++i, row += definition_.classes) {
+      joint.push_back(best_of(row, every_label) == target[i] ? 1.f : 0.f);
+      own.push_back(best_of(row, definition_.labels) == target[i] ? 1.f : 0.f);
+    }
+  }
+  return {mean_of("acc", std::move(joint)), mean_of("acc_own", std::move(own))};
+}
+
+at::Tensor ImageClassification::checked_logits(const Predictor& predictor,
+                                               const at::Tensor& inputs) const {
+  const at::Tensor logits = predictor.logits(inputs.to(predictor.device()))
+                                .to(at::TensorOptions().device(at::kCPU).dtype(at::kFloat))
+                                .contiguous();
+  if (logits.dim() != 2 || logits.size(0) != inputs.size(0) ||
+      logits.size(1) != definition_.classes)
+    data_error("task '{}': the model gives scores of shape [{}], expected [{}, {}]", name(),
+               fmt::join(logits.sizes(), ", "), inputs.size(0), definition_.classes);
+  const float* values = logits.const_data_ptr<float>();
+  for (int64_t i = 0; i < logits.numel(); ++i)
+    if (!std::isfinite(values[i]))
+      data_error("task '{}': the model's score of class {} is {}, which is not finite", name(),
+                 i % definition_.classes, values[i]);
+  return logits;
+}
+
+Examples ImageClassification::examples(Split split) const {
+  const auto dataset = load_dataset(definition_.dataset);
+  // Keys of stored scores were made from the hash that was known when this task was made.
+  if (dataset->hash != dataset_hash_)
+    data_error(
+        "task '{}': dataset '{}' has changed since the task was read, because other package "
+        "versions "
+        "than the pinned ones were fetched; run the command again",
+        name(), definition_.dataset);
+  const auto label = dataset->labels.accessor<int64_t, 1>();
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < label.size(0); ++i)
+    if (dataset->splits[static_cast<size_t>(i)] == split &&
+        std::binary_search(definition_.labels.begin(), definition_.labels.end(), label[i]))
+      chosen.push_back(i);
+  if (chosen.empty())
+    data_error("task '{}': the {} split of dataset '{}' has no items with the labels {}", name(),
+               split_name(split), definition_.dataset, fmt::join(definition_.labels, ", "));
+  const at::Tensor index = at::tensor(chosen, at::kLong);
+  return {dataset->images.index_select(0, index), dataset->labels.index_select(0, index)};
+}
+
+std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
+  Definition definition = read_definition(reader);
+  const std::string dataset_hash = read_manifest(definition.dataset, reader.where()).hash;
+  return std::make_shared<ImageClassification>(name, reader.json(), std::move(definition),
+                                               dataset_hash);
+}
+
+ASSAY_TASK_KIND("image_classification", make)
+
+}  // namespace
+}  // namespace assay
