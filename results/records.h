@@ -54,9 +54,9 @@ enum class RunStatus { kOk, kSkipped, kFailed };
 
 /// One evaluated model: a merge with given parameters, or a reference model.
 struct RunRecord {
-  std::string key;   ///< hash of everything that determines the scores; unique in the store
-  std::string kind;  ///< "merge", "base", "expert", "multitask" or "ensemble"
-  std::string split; ///< the split it is scored on: "validation" or "test"
+  std::string key;     ///< hash of everything that determines the scores; unique in the store
+  std::string kind;    ///< "merge", "base", "expert", "multitask" or "ensemble"
+  std::string split;   ///< the split it is scored on: "validation" or "test"
   std::string method;  ///< for merges: registry name; else empty
   std::string preset;
   int method_version = 0;
@@ -65,9 +65,9 @@ struct RunRecord {
   std::string base;                  ///< checkpoint hash, or empty
   std::vector<std::string> experts;  ///< checkpoint hashes, in merge order
   RunStatus status = RunStatus::kOk;
-  std::string reason;                ///< of a skip or a failure
+  std::string reason;  ///< of a skip or a failure
   Json diagnostics = Json::object();
-  std::map<std::string, Cost> costs; ///< by phase: "statistics", "merge", "evaluation"
+  std::map<std::string, Cost> costs;  ///< by phase: "statistics", "merge", "evaluation"
   std::vector<ScoreRecord> scores;
 };
 
@@ -79,7 +79,7 @@ struct SetTask {
 };
 
 struct ExpertSetRecord {
-  std::string name;  ///< a replicate of the sweep
+  std::string name;                  ///< a replicate of the sweep
   std::vector<std::string> experts;  ///< checkpoint hashes
   std::vector<SetTask> tasks;
 };
@@ -93,9 +93,10 @@ struct SweepRecord {
 
 /// Why a run belongs to a sweep: its place in the leaderboard.
 struct Placement {
-  std::string set;      ///< ExpertSetRecord::name
-  std::string row;      ///< leaderboard row: "ties", "base", "expert mnist-012", ...
-  std::string variant;  ///< "reference", "default", "tuned", or "grid" (a validation run of the grid)
+  std::string set;  ///< ExpertSetRecord::name
+  std::string row;  ///< leaderboard row: "ties", "base", "expert mnist-012", ...
+  std::string
+      variant;  ///< "reference", "default", "tuned", or "grid" (a validation run of the grid)
 };
 
 }  // namespace assay

@@ -22,7 +22,7 @@ struct SweepResults {
   std::vector<Environment> environments;
   struct PlacedRun {
     Placement placement;
-    RunRecord run;
+    RunRecord run;           ///< the scores of variant "grid" come without outcomes
     size_t environment = 0;  ///< index into environments
   };
   std::vector<PlacedRun> runs;
@@ -30,8 +30,8 @@ struct SweepResults {
 
 class Store {
  public:
-  /// Creates the file and its schema when there is none; migrates an older schema. DataError when the
-  /// file is no Assay store, is of a newer schema, or cannot be written.
+  /// Creates the file and its schema when there is none; migrates an older schema. DataError when
+  /// the file is no Assay store, is of a newer schema, or cannot be written.
   static Store open(const std::filesystem::path& path);
   /// DataError also when the file does not exist.
   static Store open_read_only(const std::filesystem::path& path);
@@ -42,15 +42,16 @@ class Store {
   void put_checkpoint(const CheckpointRecord& checkpoint);
   void put_task(const TaskRecord& task);
   void put_method(const MethodRecord& method);
-  /// Returns the sweep's id: the old one for a sweep of the same hash. Its checkpoints and tasks must
-  /// be known.
+  /// Returns the sweep's id: the old one for a sweep of the same hash. Its checkpoints and tasks
+  /// must be known.
   int64_t put_sweep(const SweepRecord& sweep);
   void finish_sweep(int64_t sweep);
 
   /// The run with this key, outcomes left out; absent when there is none.
   std::optional<RunRecord> find_run(const std::string& key) const;
   /// In one transaction: the run, its scores and costs. A skipped or failed run of the same key is
-  /// replaced; an `ok` one is a bug of the caller.
+  /// replaced and keeps its placements; DataError when an `ok` one is there, which another process
+  /// must have put. The checkpoints, tasks and the method must be known.
   void put_run(const RunRecord& run, const Environment& environment);
   /// Gives a run its place in a sweep; again with the same place is no change.
   void place_run(int64_t sweep, const std::string& run_key, const Placement& placement);
@@ -59,8 +60,8 @@ class Store {
 
   /// Sweep names, most recently started first.
   std::vector<std::string> sweep_names() const;
-  /// The most recent sweep of that name, or of all when `name` is empty. DataError when there is none;
-  /// UserError with the nearest name.
+  /// The most recent sweep of that name, or of all when `name` is empty. DataError when there is
+  /// none; UserError with the nearest name.
   SweepResults load_sweep(const std::string& name) const;
 
  private:
