@@ -10,16 +10,16 @@
 namespace assay {
 
 struct Cost {
-  std::optional<double> wall_s;
-  std::optional<double> cpu_s;     ///< process CPU time, all threads
-  std::optional<double> device_s;  ///< time the accelerator was busy; absent on CPU
-  std::optional<int64_t> peak_rss_bytes;
-  std::optional<int64_t> peak_device_bytes;  ///< absent on CPU
-  std::optional<int64_t> flops;              ///< counted from the operators that ran
-  std::optional<int64_t> bytes_read;         ///< checkpoint bytes
-  std::optional<int64_t> bytes_written;
-  std::optional<int64_t> examples;  ///< data items that went through a model
-  std::optional<int64_t> gradient_steps;
+  std::optional<double> wall_s{};
+  std::optional<double> cpu_s{};     ///< process CPU time, all threads
+  std::optional<double> device_s{};  ///< time the accelerator was busy; absent on CPU
+  std::optional<int64_t> peak_rss_bytes{};
+  std::optional<int64_t> peak_device_bytes{};  ///< absent on CPU
+  std::optional<int64_t> flops{};              ///< counted from the operators that ran
+  std::optional<int64_t> bytes_read{};         ///< checkpoint bytes
+  std::optional<int64_t> bytes_written{};
+  std::optional<int64_t> examples{};  ///< data items that went through a model
+  std::optional<int64_t> gradient_steps{};
 
   /// Sums what adds up and takes the maximum of peaks. A value absent on both sides stays absent;
   /// one absent on one side only makes the sum unknown, hence absent (peaks: the known one).

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -42,7 +43,8 @@ std::string read_file(const fs::path& path) {
 }
 
 void write_file(const fs::path& path, std::string_view content) {
-  const fs::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
+  static std::atomic<int> counter = 0;
+  const fs::path temporary = path.string() + fmt::format(".tmp{}-{}", ::getpid(), ++counter);
   const auto fail = [&](const char* what) {
     const int reason = errno;
     std::error_code ignored;

@@ -65,7 +65,7 @@ class Sha256 {
 
 std::string sha256_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) data_error("cannot read '{}'", path.string());
+  if (!in || std::filesystem::is_directory(path)) data_error("cannot read '{}'", path.string());
   Sha256 sha;
   std::vector<char> buffer(1 << 20);
   while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <set>
 
 #include "harness/core/error.h"
 
@@ -10,9 +11,22 @@ namespace assay {
 Json read_json(const std::filesystem::path& path) {
   std::ifstream in(path);
   if (!in || std::filesystem::is_directory(path)) data_error("cannot read '{}'", path.string());
+  // nlohmann's parser lets the last of two equal keys win in silence; here they are an error.
+  std::vector<std::set<std::string>> open_objects;
+  const auto refuse_duplicates = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start)
+      open_objects.emplace_back();
+    else if (event == Json::parse_event_t::object_end)
+      open_objects.pop_back();
+    else if (event == Json::parse_event_t::key &&
+             !open_objects.back().insert(parsed.get<std::string>()).second)
+      user_error("{}: the key '{}' stands twice in one object", path.string(),
+                 parsed.get<std::string>());
+    return true;
+  };
   try {
-    return Json::parse(in);
-  } catch (const Json::parse_error& e) {
+    return Json::parse(in, refuse_duplicates);
+  } catch (const Json::exception& e) {  // also numbers that no double holds
     user_error("{}: not valid JSON: {}", path.string(), e.what());
   }
 }
@@ -25,7 +39,7 @@ JsonReader JsonReader::at(const std::string& key) {
 
 std::optional<JsonReader> JsonReader::find(const std::string& key) {
   if (!value_->is_object()) fail("expected an object");
-  asked_.push_back(key);
+  if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) asked_.push_back(key);
   const auto it = value_->find(key);
   if (it == value_->end()) return std::nullopt;
   return JsonReader(*it, where_ + "." + key);
@@ -58,7 +72,9 @@ double JsonReader::as_number() const {
 }
 
 int64_t JsonReader::as_integer() const {
-  if (!value_->is_number_integer()) fail("expected an integer");
+  if (!value_->is_number_integer() ||
+      (value_->is_number_unsigned() && value_->get<uint64_t>() > uint64_t{INT64_MAX}))
+    fail("expected an integer of 64 bits");
   return value_->get<int64_t>();
 }
 

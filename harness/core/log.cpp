@@ -62,7 +62,7 @@ void Progress::advance(int64_t steps, const std::string& note) {
 }
 
 void Progress::draw(const std::string& note) {
-  if (current_level < LogLevel::kInfo || total_ == 0) return;
+  if (current_level < LogLevel::kInfo || total_ == 0 || done_ == 0) return;
   const double elapsed = now_s() - started_s_;
   const double left = elapsed / static_cast<double>(done_) * static_cast<double>(total_ - done_);
   const std::string line = fmt::format("{} {}/{} ({}%) {} elapsed, {} left{}{}", title_, done_,

@@ -5,9 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <string_view>
 
 #include "harness/core/error.h"
 
@@ -44,9 +46,14 @@ pid_t spawn(const std::vector<std::string>& command, const std::vector<std::stri
   std::vector<char*> argv, envp;
   for (const auto& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  // Later entries of the same name lose with most C libraries, so ours go first.
   for (const auto& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
-  for (char** entry = environ; *entry; ++entry) envp.push_back(*entry);
+  // Of two entries with one name some programs heed the first and some the last.
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string_view inherited = *entry;
+    const std::string_view name = inherited.substr(0, inherited.find('=') + 1);
+    const auto same_name = [&](const std::string& own) { return own.starts_with(name); };
+    if (std::none_of(environment.begin(), environment.end(), same_name)) envp.push_back(*entry);
+  }
   envp.push_back(nullptr);
 
   posix_spawn_file_actions_t actions;
@@ -146,7 +153,9 @@ int ChildProcess::wait() {
 }
 
 std::string exit_text(int exit_code) {
-  if (exit_code <= 128) return fmt::format("exit code {}", exit_code);
+  constexpr int kLastSignal = 64;
+  if (exit_code <= 128 || exit_code > 128 + kLastSignal)
+    return fmt::format("exit code {}", exit_code);
   return fmt::format("signal {} ({})", exit_code - 128, ::strsignal(exit_code - 128));
 }
 

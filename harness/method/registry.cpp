@@ -10,6 +10,7 @@ Registry<MethodEntry>& methods() {
 MethodRef parse_method_ref(const std::string& text) {
   const size_t at = text.find('@');
   if (at == std::string::npos) return {text, ""};
+  if (at + 1 == text.size()) user_error("method '{}' names no preset after the '@'", text);
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
@@ -34,10 +35,14 @@ std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& pa
 
 std::string_view output_name(Output output) {
   switch (output) {
-    case Output::kSameArchitecture: return "same architecture";
-    case Output::kWider: return "wider";
-    case Output::kMixtureOfExperts: return "mixture of experts";
-    case Output::kEnsemble: return "ensemble";
+    case Output::kSameArchitecture:
+      return "same architecture";
+    case Output::kWider:
+      return "wider";
+    case Output::kMixtureOfExperts:
+      return "mixture of experts";
+    case Output::kEnsemble:
+      return "ensemble";
   }
   return "?";
 }

@@ -1,0 +1,110 @@
+#include <sys/resource.h>
+
+#include <csignal>
+#include <thread>
+
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// No file of this process may grow beyond `bytes` while it lives: what a full disk feels like.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+size_t files_in(const fs::path& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder), {}));
+}
+
+}  // namespace
+
+TEST_CASE("a written file is read back, in folders made for it", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "new" / "deeper" / "file.bin";
+  const std::string content("zero \0 inside", 13);
+
+  write_file(path, content);
+  CHECK(read_file(path) == content);
+  write_file(path, "");
+  CHECK(read_file(path).empty());
+  CHECK(files_in(path.parent_path()) == 1);
+}
+
+TEST_CASE("a write that fails keeps the old content and leaves nothing behind", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "file.txt";
+  write_file(path, "old");
+  std::string message;
+  {
+    const FileSizeLimit limit(100);
+    try {
+      write_file(path, std::string(1000, 'x'));
+    } catch (const DataError& e) {
+      message = e.what();
+    }
+  }
+
+  CHECK_THAT(message, Contains("cannot write") && Contains("file.txt") && Contains("too large"));
+  CHECK(read_file(path) == "old");
+  CHECK(files_in(folder.path()) == 1);
+}
+
+TEST_CASE("a file that cannot be made or read is named", "[core]") {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "file", "");
+
+  CHECK_THROWS_AS(write_file(folder.path() / "file" / "below", "x"), DataError);
+  CHECK_THROWS_WITH(write_file("/proc/assay", "x"), Contains("cannot create '/proc/assay'"));
+  CHECK_THROWS_WITH(read_file(folder.path() / "absent"), Contains("absent"));
+  CHECK_THROWS_AS(read_file(folder.path()), DataError);
+  CHECK_THROWS_AS(sync_path(folder.path() / "absent"), DataError);
+}
+
+TEST_CASE("threads that write one file leave the whole of one version", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "file";
+  const auto write_many = [&](char letter) {
+    for (int i = 0; i < 20; ++i) write_file(path, std::string(10000, letter));
+  };
+  std::thread other(write_many, 'a');
+  write_many('b');
+  other.join();
+
+  const std::string content = read_file(path);
+  CHECK(content == std::string(10000, content.at(0)));
+  CHECK(files_in(folder.path()) == 1);
+}
+
+TEST_CASE("named files are looked for beside their file, then in Assay's own folder", "[core]") {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "mine.json", "{}");
+
+  CHECK(find_file("mine.json", folder.path()) == folder.path() / "mine.json");
+  CHECK(find_file(folder.path() / "mine.json") == folder.path() / "mine.json");
+  CHECK(find_file("harness/core/files.h", folder.path()) ==
+        home_folder() / "harness" / "core" / "files.h");
+  CHECK_THROWS_AS(find_file("nowhere.json", folder.path()), UserError);
+  CHECK_THROWS_WITH(find_file("nowhere.json", folder.path()),
+                    Contains("nowhere.json") && Contains(folder.path().string()));
+}
