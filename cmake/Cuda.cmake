@@ -44,7 +44,12 @@ if(NOT ASSAY_CUDA STREQUAL "off")
   endif()
 endif()
 
+# The definitions go with assay_torch, to all that share its precompiled header.
+if(ASSAY_CUDA_KERNELS)
+  target_compile_definitions(assay_torch INTERFACE ASSAY_CUDA_KERNELS)
+endif()
 if(ASSAY_TORCH_CUDA)
+  target_compile_definitions(assay_torch INTERFACE ASSAY_TORCH_CUDA)
   # Nothing names symbols of libtorch_cuda directly, so the linker must be told to keep it.
   target_link_libraries(assay_torch INTERFACE
     -Wl,--no-as-needed "${ASSAY_TORCH_ROOT}/lib/libtorch_cuda.so" "${ASSAY_TORCH_ROOT}/lib/libc10_cuda.so" -Wl,--as-needed)
