@@ -1,5 +1,5 @@
-/// Runs a method over checkpoints: checks first, then streams tensor by tensor, or hands over the whole
-/// model where the method asks for it.
+/// Runs a method over checkpoints: checks first, then streams tensor by tensor, or hands over the
+/// whole model where the method asks for it.
 #pragma once
 
 #include <functional>
@@ -22,8 +22,8 @@ struct MergeInputs {
   at::Device device = at::kCPU;
   /// Absent: each tensor keeps the dtype it has in the base, or in the first expert without one.
   std::optional<at::ScalarType> dtype;
-  /// The order in which tensors are merged, a permutation of their names; empty: by name. The result
-  /// does not depend on it.
+  /// The order in which tensors are merged, a permutation of their names; empty: by name. The
+  /// result does not depend on it.
   std::vector<std::string> order;
 };
 
@@ -41,9 +41,10 @@ std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, siz
 /// extra or misshapen. Reads no tensor data.
 void check_compatible(const MergeInputs& inputs);
 
-/// Merges. Every merged tensor goes to `sink` on inputs.device in the output dtype; integer tensors are
-/// copied from the base, or the first expert without one. SkipCell when a need is not met; DataError
-/// from check_compatible() and, naming model and tensor, on NaN or infinity in an input or the output.
+/// Merges. Every merged tensor goes to `sink` on inputs.device in the output dtype; integer tensors
+/// are copied from the base, or the first expert without one. SkipCell when a need is not met;
+/// DataError from check_compatible() and, naming model and tensor, on NaN or infinity in an input
+/// or the output.
 MergeReport merge_models(Method& method, const MergeInputs& inputs,
                          const std::function<void(const std::string& name, at::Tensor)>& sink);
 

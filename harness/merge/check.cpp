@@ -1,0 +1,86 @@
+#include <ATen/ATen.h>
+
+#include "harness/core/error.h"
+#include "harness/merge/merge.h"
+#include "harness/merge/roles.h"
+
+namespace assay {
+namespace {
+
+std::string models_text(int count) {
+  return fmt::format("{} expert{}", count, count == 1 ? "" : "s");
+}
+
+void check_against(const TensorSource& reference, const TensorSource& model) {
+  for (const TensorInfo& wanted : reference.tensors()) {
+    const TensorInfo* found = model.find(wanted.name);
+    if (!found)
+      data_error("{}: tensor '{}' is missing; {} has it", model.label(), wanted.name,
+                 reference.label());
+    if (found->shape != wanted.shape)
+      data_error("{}: tensor '{}' has shape {}, but {} in {}", model.label(), wanted.name,
+                 shape_text(found->shape), shape_text(wanted.shape), reference.label());
+    const TensorRole role = tensor_role(model, *found);
+    if (role != tensor_role(reference, wanted) ||
+        (role == TensorRole::kCopied && found->dtype != wanted.dtype))
+      data_error("{}: tensor '{}' has dtype {}, but {} in {}", model.label(), wanted.name,
+                 dtype_name(found->dtype), dtype_name(wanted.dtype), reference.label());
+  }
+  for (const TensorInfo& info : model.tensors())
+    if (!reference.find(info.name))
+      data_error("{}: tensor '{}' is in no other model; {} does not have it", model.label(),
+                 info.name, reference.label());
+}
+
+}  // namespace
+
+TensorRole tensor_role(const TensorSource& source, const TensorInfo& info) {
+  switch (info.dtype) {
+    case at::kFloat:
+    case at::kDouble:
+    case at::kHalf:
+    case at::kBFloat16:
+      return TensorRole::kMerged;
+    default:
+      break;
+  }
+  if (c10::isIntegralType(info.dtype, /*includeBool=*/true)) return TensorRole::kCopied;
+  data_error(
+      "{}: tensor '{}' has dtype {}; float64, float32, float16, bfloat16 can be merged and "
+      "integers copied",
+      source.label(), info.name, dtype_name(info.dtype));
+}
+
+const TensorSource& reference_source(const MergeInputs& inputs) {
+  return inputs.base ? *inputs.base : *inputs.experts.front();
+}
+
+std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, size_t num_experts) {
+  const Needs& needs = info.needs;
+  const auto count = static_cast<int64_t>(num_experts);
+  if (needs.base && !has_base) return "needs the base checkpoint, and none is given";
+  if (count < needs.min_experts || count > needs.max_experts)
+    return fmt::format(
+        "needs {} {}, and {} given",
+        needs.min_experts == needs.max_experts ? "exactly"
+        : count < needs.min_experts            ? "at least"
+                                               : "at most",
+        models_text(count < needs.min_experts ? needs.min_experts : needs.max_experts),
+        count == 1 ? "1 is" : fmt::format("{} are", count));
+  if (needs.calibration_inputs || needs.calibration_labels)
+    return "needs calibration data, which no sweep supplies yet";
+  return std::nullopt;
+}
+
+void check_compatible(const MergeInputs& inputs) {
+  if (inputs.experts.empty()) user_error("a merge needs at least one expert");
+  if (inputs.dtype && !c10::isFloatingType(*inputs.dtype))
+    user_error("a merge cannot be written as {}: allowed are floating dtypes",
+               dtype_name(*inputs.dtype));
+  const TensorSource& reference = reference_source(inputs);
+  for (const TensorInfo& info : reference.tensors()) tensor_role(reference, info);
+  for (const auto& expert : inputs.experts)
+    if (expert.get() != &reference) check_against(reference, *expert);
+}
+
+}  // namespace assay

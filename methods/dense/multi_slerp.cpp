@@ -1,0 +1,48 @@
+#include "harness/kernels/weighted_sum.h"
+#include "methods/dense/sphere.h"
+#include "methods/dense/weights.h"
+
+namespace assay {
+namespace {
+
+/// mergekit's multislerp without a base. Its step on the tangent space is zero by construction, so
+/// what remains is the weighted chordal mean direction with the weighted mean norm.
+struct MultiSlerp {
+  static constexpr MethodInfo info{
+      .name = "multi_slerp",
+      .paper = "https://github.com/arcee-ai/mergekit (multislerp)",
+      .summary = "weighted mean direction of all experts with their mean norm, tensor by tensor",
+      .needs = {.min_experts = 2}};
+  std::vector<double> weights;
+
+  void parameters(auto&& p) {
+    p(weights, {.name = "weights", .range = {0, 10}, .help = kWeightsHelp});
+  }
+
+  void prepare(const ModelJob& job) const { check_normalizable(weights, job); }
+  at::Tensor merge(const TensorJob& job) const {
+    const std::vector<double> shares = normalized_weights(weights, job.experts.size());
+    const Gram products = gram(job.experts);
+    std::vector<double> direction = shares;
+    double mean_norm = 0;
+    for (size_t i = 0; i < shares.size(); ++i) {
+      const double norm = std::sqrt(products(static_cast<int>(i), static_cast<int>(i)));
+      direction[i] /= norm + 1e-8;
+      mean_norm += shares[i] * norm;
+    }
+    const double length = span_norm(products, direction);
+    // Experts that are all zero, or two that point in opposite directions, have no mean direction.
+    if (mean_norm == 0 || (length < 1e-8 && shares.size() == 2))
+      return weighted_sum(job.experts, shares);
+    if (length < 1e-8)
+      data_error("tensor '{}': the experts' directions cancel, so they have no spherical mean",
+                 job.name);
+    for (double& coefficient : direction) coefficient *= mean_norm / length;
+    return weighted_sum(job.experts, direction);
+  }
+};
+
+ASSAY_METHOD(MultiSlerp)
+
+}  // namespace
+}  // namespace assay

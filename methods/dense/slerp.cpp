@@ -1,0 +1,46 @@
+#include <cmath>
+
+#include "harness/kernels/gram.h"
+#include "harness/kernels/weighted_sum.h"
+#include "harness/method/method.h"
+
+namespace assay {
+namespace {
+
+/// Spherical interpolation of two models, each tensor flattened to one vector. Nearly parallel
+/// tensors are interpolated linearly; the share of those is reported.
+struct Slerp {
+  static constexpr MethodInfo info{
+      .name = "slerp",
+      .paper = "https://github.com/arcee-ai/mergekit (slerp)",
+      .summary = "spherical interpolation between two experts, tensor by tensor",
+      .needs = {.min_experts = 2, .max_experts = 2}};
+  double t = 0.5;
+
+  void parameters(auto&& p) {
+    p(t, {.name = "t",
+          .range = {0, 1},
+          .sweep = {0.1, 0.3, 0.5, 0.7, 0.9},
+          .help = "0 gives the first expert, 1 the second"});
+  }
+
+  at::Tensor merge(const TensorJob& job) const {
+    const Gram products = gram(job.experts);
+    const auto unit_norm = [&](int i) {
+      const double norm = std::sqrt(products(i, i));
+      return norm > 1e-8 ? norm : 1.0;
+    };
+    const double cosine = products(0, 1) / (unit_norm(0) * unit_norm(1));
+    const bool parallel = std::abs(cosine) > 0.9995;
+    job.report("lerp_frac", parallel ? 1 : 0);
+    if (parallel) return weighted_sum(job.experts, {1 - t, t});
+    const double angle = std::acos(cosine), sine = std::sin(angle);
+    return weighted_sum(job.experts,
+                        {std::sin((1 - t) * angle) / sine, std::sin(t * angle) / sine});
+  }
+};
+
+ASSAY_METHOD(Slerp)
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,35 @@
+#include "methods/dense/task_vectors.h"
+
+namespace assay {
+namespace {
+
+/// Task arithmetic: the base plus the scaled sum of the task vectors.
+struct TaskArithmetic {
+  static constexpr MethodInfo info{.name = "task_arithmetic",
+                                   .paper = "arXiv:2212.04089 §3",
+                                   .summary = "base plus the scaled sum of the task vectors",
+                                   .needs = {.base = true},
+                                   .identity = R"({"scale": 0.5})"};
+  double scale = 0.3;  // the paper's optimum for many tasks lies at 0.3 to 0.5
+  std::vector<double> weights;
+
+  void parameters(auto&& p) {
+    p(scale,
+      {.name = "scale",
+       .range = {-3, 3},
+       .sweep = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0},
+       .help = "multiplier of the summed task vectors; negative values make the model forget"});
+    p(weights, {.name = "weights", .range = {-10, 10}, .help = kWeightsHelp});
+  }
+
+  void prepare(const ModelJob& job) const { check_weights(weights, job); }
+  at::Tensor merge(const TensorJob& job) const {
+    return delta_merge(job.base, job.experts, weighted_terms(weights, job.experts.size()),
+                       {.scale = static_cast<float>(scale)});
+  }
+};
+
+ASSAY_METHOD(TaskArithmetic)
+
+}  // namespace
+}  // namespace assay

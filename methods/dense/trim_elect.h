@@ -1,0 +1,83 @@
+/// TIES' steps, arXiv:2306.01708: trim each task vector by magnitude, elect a sign per entry, merge
+/// the entries that agree. Variants that share the name in the wild are told apart by parameters.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "methods/dense/task_vectors.h"
+
+namespace assay {
+
+struct TrimElect {
+  enum class Scope { kModel, kTensor };
+  enum class TrimRule { kKthGe, kExactCount };
+  enum class Tie { kGlobalMajority, kPlusOne, kZero };
+  /// Reduce without kSumAll, which has no election.
+  enum class Agree { kMean, kSum, kMax, kWeightedMean };
+
+  explicit TrimElect(const RandomDrop& drop = {.drop = 0}) : before(drop) {}
+
+  double density = 0.2;
+  Scope scope = Scope::kModel;
+  TrimRule rule = TrimRule::kKthGe;
+  Elect elect = Elect::kMass;
+  Tie tie = Tie::kGlobalMajority;
+  Agree reduce = Agree::kMean;
+  std::vector<double> weights;
+  RandomDrop before;  ///< what happens to the task vectors before they are trimmed
+
+  /// All but `density` and `before`, which methods declare themselves.
+  void parameters(auto&& p) {
+    p(scope, {.name = "trim.scope",
+              .choices = {"model", "tensor"},
+              .help = "whether the share to keep is taken of each whole model or of each tensor"});
+    p(rule,
+      {.name = "trim.rule",
+       .choices = {"kth_ge", "exact_count"},
+       .help = "keep what reaches the k-th smallest magnitude, ties included, where k is n - "
+               "int(density n) (the paper's code), or exactly max(1, int(density n)) entries, "
+               "ties broken by index"});
+    p(elect, {.name = "elect.rule",
+              .choices = {"mass", "count"},
+              .help = "the sign of an entry is that of the sum, or of the majority"});
+    p(tie,
+      {.name = "elect.tie",
+       .choices = {"global_majority", "plus_one", "zero"},
+       .help = "the sign where the vote is exactly zero: that of most entries of the model, plus, "
+               "or none"});
+    p(reduce, {.name = "reduce",
+               .choices = {"mean_agree", "sum_agree", "max_agree", "weighted_mean_agree"},
+               .help = "what becomes of the nonzero entries that have the elected sign"});
+    p(weights, {.name = "weights", .range = {-10, 10}, .help = kWeightsHelp});
+  }
+
+  /// Finds thresholds that span the model, and the global majority, where they are asked for.
+  void prepare(const ModelJob& job);
+  at::Tensor merge(const TensorJob& job, double scale) const;
+
+ private:
+  struct Threshold {
+    uint32_t bits = 0;
+    int64_t ties = -1;  ///< how many entries of exactly this magnitude are kept; -1: all
+  };
+
+  bool trims() const { return density < 1; }
+  std::vector<DeltaTerm> untrimmed(const TensorJob& job) const;
+  std::vector<DeltaTerm> trimmed(const TensorJob& job) const;
+  /// One threshold per expert, over the named tensors together. `load` gives a tensor by name.
+  template <typename Load>
+  std::vector<Threshold> find_thresholds(const std::vector<std::string>& names, size_t experts,
+                                         const Load& load) const;
+  /// The rank, from the smallest, of the least magnitude that is kept among `count`; 0: all are.
+  int64_t threshold_rank(int64_t count) const;
+  void place_ties(const ModelJob& job);
+
+  std::vector<Threshold> model_thresholds_;
+  std::map<std::string, std::vector<int64_t>>
+      tie_ends_;  // with scope = model: per tensor, per expert
+  int majority_ = 0;
+};
+
+}  // namespace assay
