@@ -69,8 +69,8 @@ TEST_CASE("convolutions count the filter once per element of the result", "[cost
   CHECK(flops_of([&] { at::conv2d(images, weight, bias, 2, 1); }) ==
         2 * 4 * 5 * 5 * (2 * 3 * 3 * 3 + 1));
   CHECK(flops_of([&] {
-          at::conv2d(images, at::ones({6, 1, 3, 3}), at::Tensor(), 1, 0, 1, 3);
-        }) == 2 * 6 * 7 * 7 * 2 * 9);
+          at::conv2d(images, at::ones({6, 1, 3, 3}), at::Tensor(), 1, 2, 1, 3);
+        }) == 2 * 6 * 11 * 11 * 2 * 9);
   CHECK(flops_of([&] {
           at::conv_transpose2d(at::ones({2, 4, 5, 5}), at::ones({4, 3, 3, 3}));
         }) == 2 * 4 * 5 * 5 * 2 * 3 * 3 * 3);

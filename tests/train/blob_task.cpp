@@ -1,0 +1,53 @@
+/// The task kind "test_blobs": two clouds of points around two corners of a cube in four
+/// dimensions.
+#include <ATen/ATen.h>
+
+#include "harness/core/rng.h"
+#include "harness/task/task.h"
+
+namespace assay {
+namespace {
+
+class Blobs : public Task {
+ public:
+  Blobs(const std::string& name, int64_t first, bool broken, const Json& definition)
+      : Task(name, hash_text(canonical(definition)), definition), first_(first), broken_(broken) {}
+
+  Examples examples(Split split) const override {
+    const int64_t n = size(split);
+    at::Tensor inputs = at::empty({n, 4}), targets = at::empty({n}, at::kLong);
+    Rng rng(static_cast<uint64_t>(first_), split_name(split));
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t label = first_ + i % 2;
+      targets[i] = label;
+      for (int64_t d = 0; d < 4; ++d) inputs[i][d] = (d == label ? 2.0 : 0.0) + 0.3 * rng.normal();
+    }
+    if (broken_) inputs.fill_(std::numeric_limits<float>::quiet_NaN());
+    return {inputs, targets};
+  }
+  int64_t size(Split split) const override { return split == Split::kTrain ? 60 : 20; }
+
+  std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const override {
+    const Examples items = examples(split);
+    const at::Tensor right =
+        predictor.logits(items.inputs).argmax(1).eq(items.targets).to(at::kFloat);
+    return {{"acc", right.mean().item<double>(),
+             std::vector<float>(right.data_ptr<float>(), right.data_ptr<float>() + right.numel())}};
+  }
+
+ private:
+  int64_t first_;
+  bool broken_;
+};
+
+std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
+  const int64_t first = reader.integer("first", 0);
+  const bool broken = reader.boolean("broken", false);
+  reader.finish();
+  return std::make_shared<Blobs>(name, first, broken, reader.json());
+}
+
+ASSAY_TASK_KIND("test_blobs", make)
+
+}  // namespace
+}  // namespace assay
