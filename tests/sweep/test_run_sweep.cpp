@@ -1,0 +1,246 @@
+#include <ATen/ATen.h>
+
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/sweep/run_sweep.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/train/blobs.h"
+
+using namespace assay;
+using test::BlobHome;
+
+namespace {
+
+/// The blob tasks with their recipe, and a sweep over two expert sets.
+class BlobSweep {
+ public:
+  BlobSweep() {
+    home_.write_recipe(test::blob_recipe());
+    ::setenv("ASSAY_MODELS_DIR", home_.models().c_str(), 1);
+    json_ = Json::parse(R"({
+      "name": "blobs", "recipe": "recipe.json", "base": "base",
+      "tasks": ["blobs/a", "blobs/b"], "seeds": [0, 1],
+      "expert_sets": [{"name": "both", "experts": ["expert-a", "expert-b"],
+                       "multitask": "multitask"},
+                      {"name": "one", "experts": ["expert-a"]}],
+      "methods": ["average", "slerp",
+                  {"method": "task_arithmetic", "tune": {"scale": [0.1, 0.5, 1.0]}},
+                  {"method": "dare", "tune": {"drop": [0.2, 0.5]}}]
+    })");
+  }
+  ~BlobSweep() { ::unsetenv("ASSAY_MODELS_DIR"); }
+
+  Json& json() { return json_; }
+  const fs::path& folder() const { return home_.folder(); }
+  fs::path db() const { return home_.folder() / "r.sqlite"; }
+
+  ResolvedSweep resolve(Missing missing = Missing::kTrain) const {
+    write_file(home_.folder() / "sweep.json", json_.dump());
+    return resolve_sweep(SweepFile::read(home_.folder() / "sweep.json"), "cpu", missing);
+  }
+  SweepSummary run(Executor& executor) const {
+    const ResolvedSweep sweep = resolve();
+    Store store = Store::open(db());
+    return run_sweep(sweep, plan_sweep(sweep), store, executor, current_environment("cpu", "test"));
+  }
+  SweepSummary run() const { return run(*in_process_executor()); }
+  SweepResults results() const { return Store::open_read_only(db()).load_sweep("blobs"); }
+
+ private:
+  BlobHome home_;
+  Json json_;
+};
+
+/// Places and scores of all runs, as text, in a fixed order.
+std::multiset<std::string> scores_of(const SweepResults& results) {
+  std::multiset<std::string> lines;
+  for (const auto& placed : results.runs)
+    for (const ScoreRecord& score : placed.run.scores)
+      lines.insert(fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", placed.placement.set,
+                               placed.placement.row, placed.placement.variant, placed.run.key,
+                               score.task, score.split, score.metric, score.value));
+  return lines;
+}
+
+/// Runs cells in this process, but gives up after a number of them.
+class Interrupted : public Executor {
+ public:
+  explicit Interrupted(size_t cells) : left_(cells) {}
+  void run(const std::vector<Cell>& cells,
+           const std::function<void(size_t, RunRecord)>& done) override {
+    for (size_t i = 0; i < cells.size(); ++i) {
+      if (left_-- == 0) throw std::runtime_error("interrupted");
+      done(i, run_cell(cells[i]));
+    }
+  }
+
+ private:
+  size_t left_;
+};
+
+}  // namespace
+
+TEST_CASE("a sweep gives every row a result or a reason", "[sweep][train]") {
+  const BlobSweep sweep;
+
+  const SweepSummary summary = sweep.run();
+
+  CHECK(summary.failed == 0);
+  const SweepResults results = sweep.results();
+  std::map<std::string, int> rows;
+  for (const auto& placed : results.runs)
+    ++rows[placed.placement.set + "|" + placed.placement.row + "|" + placed.placement.variant];
+  for (const char* row :
+       {"both|base|reference", "both|expert expert-a|reference", "both|best expert|reference",
+        "both|multitask|reference", "both|ensemble|reference", "one|base|reference",
+        "both|average|default", "both|task_arithmetic|default", "both|task_arithmetic|tuned"}) {
+    INFO(row);
+    CHECK(rows[row] == 1);
+  }
+  CHECK(rows["both|task_arithmetic|grid"] == 3);
+  CHECK(rows["both|dare|default"] == 2);  // one per seed: its result depends on it
+  CHECK(rows["both|dare|tuned"] == 2);
+  CHECK(rows["one|slerp|default"] == 1);
+  for (const auto& placed : results.runs)
+    if (placed.placement.set == "one" && placed.placement.row == "slerp") {
+      CHECK(placed.run.status == RunStatus::kSkipped);
+      CHECK_THAT(placed.run.reason, Catch::Contains("2"));
+    }
+}
+
+TEST_CASE("held-in is what the experts of the set were trained on", "[sweep][train]") {
+  const BlobSweep sweep;
+
+  const SweepRecord record = sweep.resolve().record();
+
+  REQUIRE(record.sets.size() == 2);
+  const auto& both = record.sets[0].tasks;
+  CHECK((both[0].held_in && both[1].held_in));
+  CHECK(both[0].own_expert == record.sets[0].experts[0]);
+  CHECK(both[1].own_expert == record.sets[0].experts[1]);
+  const auto& one = record.sets[1].tasks;
+  CHECK((one[0].held_in && !one[1].held_in));
+  CHECK(one[1].own_expert.empty());
+}
+
+TEST_CASE("grids are scored on validation of held-in tasks, and only the chosen on test",
+          "[sweep][train]") {
+  const BlobSweep sweep;
+  sweep.run();
+
+  std::map<double, double> validation;  // scale -> mean score
+  std::set<double> on_test;
+  for (const auto& placed : sweep.results().runs) {
+    if (placed.placement.row != "task_arithmetic" || placed.placement.set != "both") continue;
+    const double scale = placed.run.parameters["scale"].get<double>();
+    for (const ScoreRecord& score : placed.run.scores)
+      CHECK(score.split == (placed.placement.variant == "grid" ? "validation" : "test"));
+    if (placed.placement.variant == "grid")
+      for (const ScoreRecord& score : placed.run.scores) validation[scale] += score.value / 2;
+    if (placed.placement.variant == "tuned") on_test.insert(scale);
+  }
+
+  REQUIRE(validation.size() == 3);
+  REQUIRE(on_test.size() == 1);
+  for (const auto& [scale, score] : validation) CHECK(validation[*on_test.begin()] >= score);
+}
+
+TEST_CASE("running the same sweep again runs nothing and changes nothing", "[sweep][train]") {
+  const BlobSweep sweep;
+  sweep.run();
+  const auto before = scores_of(sweep.results());
+
+  const SweepSummary again = sweep.run();
+
+  // Skipped cells are looked at again, which costs nothing; nothing else is.
+  CHECK(again.ran == again.skipped);
+  CHECK(scores_of(sweep.results()) == before);
+}
+
+TEST_CASE("an interrupted sweep, run again, ends in the scores of an undisturbed one",
+          "[sweep][train]") {
+  const BlobSweep sweep;
+  sweep.run();
+  const auto undisturbed = scores_of(sweep.results());
+
+  for (const size_t cells : {0, 1, 7, 12}) {
+    fs::remove(sweep.db());
+    Interrupted executor(cells);
+    CHECK_THROWS_WITH(sweep.run(executor), "interrupted");
+    const SweepSummary rest = sweep.run();
+    CHECK(rest.reused >= static_cast<int64_t>(cells));
+    CHECK(scores_of(sweep.results()) == undisturbed);
+  }
+}
+
+TEST_CASE("a failed cell does not stop the sweep and is tried again", "[sweep][train]") {
+  BlobSweep sweep;
+  sweep.json()["tasks"] = {"blobs/a", "blobs/b", "blobs/broken"};
+  sweep.json()["methods"] = {"average"};
+
+  const SweepSummary first = sweep.run();
+  const SweepSummary second = sweep.run();
+
+  CHECK(first.failed > 0);
+  CHECK(second.failed == first.failed);
+  for (const auto& placed : sweep.results().runs)
+    if (placed.run.status == RunStatus::kFailed) CHECK_FALSE(placed.run.reason.empty());
+}
+
+TEST_CASE("changed weights never answer with an old score", "[sweep][train]") {
+  const BlobSweep sweep;
+  sweep.run();
+  const fs::path expert = sweep.folder() / "models" / "blobs" / "expert-a";
+  const auto old = Checkpoint::open(expert);
+  StateDict weights;
+  for (const TensorInfo& info : old->tensors()) weights[info.name] = old->read(info.name) * 2;
+  write_checkpoint(expert, weights, {old->config(), old->origin(), "", {}}, true);
+
+  const SweepSummary summary = sweep.run();
+
+  CHECK(summary.ran > summary.skipped);
+}
+
+TEST_CASE("what does not fit together is refused before anything runs", "[sweep][train]") {
+  BlobSweep sweep;
+
+  SECTION("a set without held-in tasks") {
+    sweep.json()["tasks"] = {"blobs/b"};
+    CHECK_THROWS_WITH(sweep.resolve(), Catch::Contains("'one'") && Catch::Contains("held-in"));
+  }
+  SECTION("an unknown expert") {
+    sweep.json()["expert_sets"][0]["experts"] = {"expert-c"};
+    CHECK_THROWS_WITH(sweep.resolve(), Catch::Contains("expert-c") && Catch::Contains("expert-a"));
+  }
+  SECTION("an unknown task") {
+    sweep.json()["tasks"] = {"blobs/aa"};
+    CHECK_THROWS_WITH(sweep.resolve(), Catch::Contains("blobs/aa") && Catch::Contains("blobs/a"));
+  }
+  SECTION("an expert of another shape") {
+    sweep.resolve();
+    const fs::path expert = sweep.folder() / "models" / "blobs" / "expert-b";
+    const auto old = Checkpoint::open(expert);
+    StateDict weights;
+    for (const TensorInfo& info : old->tensors()) weights[info.name] = old->read(info.name);
+    weights.begin()->second = at::zeros({1, 2, 3});
+    write_checkpoint(expert, weights, {old->config(), old->origin(), "", {}}, true);
+    CHECK_THROWS_WITH(sweep.resolve(), Catch::Contains("expert-b") &&
+                                           Catch::Contains(weights.begin()->first) &&
+                                           Catch::Contains("[1, 2, 3]"));
+  }
+}
+
+TEST_CASE("a dry run plans without training", "[sweep]") {
+  const BlobSweep sweep;
+
+  const ResolvedSweep resolved = sweep.resolve(Missing::kLeave);
+  const Plan plan = plan_sweep(resolved);
+
+  CHECK_FALSE(fs::exists(sweep.folder() / "models"));
+  CHECK(resolved.models.at("expert-a").checkpoint == nullptr);
+  CHECK(resolved.held_in(resolved.file.sets[0]) == std::vector<std::string>{"blobs/a", "blobs/b"});
+  CHECK_FALSE(plan.fixed.empty());
+  CHECK_FALSE(plan.choices.empty());
+}

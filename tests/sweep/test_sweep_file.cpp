@@ -1,0 +1,125 @@
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/sweep/sweep_file.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+
+using namespace assay;
+
+namespace {
+
+Json valid_sweep() {
+  return Json::parse(R"({
+    "name": "s", "base": "b", "tasks": ["digits/*"],
+    "expert_sets": [{"name": "one", "experts": ["x", "y"]}],
+    "methods": ["average",
+                {"method": "ties", "parameters": {"scale": 1.5}, "tune": {"density": [0.1, 0.2]}}]
+  })");
+}
+
+SweepFile read(const Json& json) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "s.json", json.dump());
+  return SweepFile::read(folder.path() / "s.json");
+}
+
+std::string error_of(const Json& json) {
+  try {
+    read(json);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a sweep file becomes rows, sets and grids", "[sweep]") {
+  const SweepFile sweep = read(valid_sweep());
+
+  CHECK(sweep.name == "s");
+  CHECK(sweep.sets.at(0).experts == std::vector<std::string>{"x", "y"});
+  CHECK(sweep.seeds == std::vector<uint64_t>{0});
+  REQUIRE(sweep.methods.size() == 2);
+  CHECK(sweep.methods[0].grid_points() == std::vector<Json>{Json::object()});
+  const std::vector<Json> points = sweep.methods[1].grid_points();
+  REQUIRE(points.size() == 2);
+  CHECK(points[1] == Json{{"scale", 1.5}, {"density", 0.2}});
+}
+
+TEST_CASE("tune: true takes the method's own grid, less what is fixed", "[sweep]") {
+  Json json = valid_sweep();
+  json["methods"][1]["tune"] = true;
+
+  const SweepFile sweep = read(json);
+
+  CHECK(sweep.methods[1].grid.contains("density"));
+  CHECK_FALSE(sweep.methods[1].grid.contains("scale"));
+}
+
+TEST_CASE("mistakes in a sweep file are named with their place and the nearest name", "[sweep]") {
+  Json json = valid_sweep();
+  const auto contains = [](const std::string& a, const std::string& b) {
+    return Catch::Contains(a) && Catch::Contains(b);
+  };
+
+  SECTION("unknown key") {
+    json["metods"] = 1;
+    CHECK_THAT(error_of(json), contains("'metods'", "'methods'"));
+  }
+  SECTION("unknown key of a method") {
+    json["methods"][1]["parameter"] = Json::object();
+    CHECK_THAT(error_of(json), contains("s.json.methods[1]", "'parameters'"));
+  }
+  SECTION("unknown method") {
+    json["methods"][0] = "avrage";
+    CHECK_THAT(error_of(json), contains("'avrage'", "Did you mean 'average'?"));
+  }
+  SECTION("unknown preset") {
+    json["methods"][0] = "ties@mergekitt";
+    CHECK_THAT(error_of(json), contains("'mergekitt'", "'mergekit'"));
+  }
+  SECTION("unknown parameter") {
+    json["methods"][1]["parameters"] = {{"densty", 0.1}};
+    CHECK_THAT(error_of(json), contains("'densty'", "'density'"));
+  }
+  SECTION("value out of range in a grid") {
+    json["methods"][1]["tune"]["density"] = {0.1, 1.5};
+    CHECK_THAT(error_of(json), contains("density", "1.5"));
+  }
+  SECTION("value of wrong type") {
+    json["methods"][1]["parameters"] = {{"scale", "1"}};
+    CHECK_THAT(error_of(json), contains("scale", "number"));
+  }
+  SECTION("a fixed parameter that is tuned") {
+    json["methods"][1]["tune"]["scale"] = {1.0};
+    CHECK_THAT(error_of(json), contains("scale", "fixed"));
+  }
+  SECTION("two rows of one name") {
+    json["methods"].push_back("average");
+    CHECK_THAT(error_of(json), contains("average", "two"));
+  }
+  SECTION("an expert twice in a set") {
+    json["expert_sets"][0]["experts"] = {"x", "x"};
+    CHECK_THAT(error_of(json), contains("'x'", "expert_sets[0]"));
+  }
+  SECTION("a method without anything to tune") {
+    json["methods"][0] = {{"method", "average"}, {"tune", true}};
+    CHECK_THAT(error_of(json), contains("average", "no parameter to tune"));
+  }
+  SECTION("a missing recipe file") {
+    json["recipe"] = "none.json";
+    CHECK_THAT(error_of(json), contains("none.json", "no file"));
+  }
+}
+
+TEST_CASE("--only keeps the rows that match", "[sweep]") {
+  SweepFile sweep = read(valid_sweep());
+
+  SECTION("a glob") {
+    keep_only(sweep, "ti*");
+    REQUIRE(sweep.methods.size() == 1);
+    CHECK(sweep.methods[0].label == "ties");
+  }
+  SECTION("nothing matches") { CHECK_THROWS_AS(keep_only(sweep, "tise"), UserError); }
+}
