@@ -1,0 +1,53 @@
+# The way in. Everything here can be run by hand; each target is a few lines.
+#   make build    the program, at build/assay (installs what is missing first)
+#   make demo     a leaderboard on real data: out/quickstart.html
+#   make test     all tests
+#   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
+#   make lint     clang-format and clang-tidy       make format   rewrite the sources' layout
+#   make clean    removes what was built; keeps .deps/, data/ and out/
+# Variables: CMAKE_ARGS='-DCMAKE_PREFIX_PATH=/path/to/libtorch', ASSAY_CUDA=auto|on|off, JOBS=N.
+ASSAY_CUDA ?= auto
+CMAKE_ARGS ?=
+# A compiler takes up to 1.3 GB with LibTorch's headers, and the build shall stay below 6 GB.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+
+configure = cmake --preset $(1) -DASSAY_CUDA=$(ASSAY_CUDA) $(CMAKE_ARGS) --log-level=STATUS
+compile = cmake --build --preset $(1) --parallel $(JOBS)
+sources = git ls-files -co --exclude-standard '*.cpp' '*.h' '*.cu' '*.cuh'
+export ASSAY_CUDA CMAKE_ARGS
+
+.PHONY: build demo test asan lint format clean
+
+build:
+	@scripts/bootstrap.sh build
+	@$(call configure,default)
+	@$(call compile,default) --target assay
+
+demo: build
+	build/assay run sweeps/quickstart.json --db out/quickstart.sqlite
+	build/assay report out/quickstart.sqlite -o out/quickstart.html
+
+test:
+	@scripts/bootstrap.sh build
+	@$(call configure,default)
+	@$(call compile,default)
+	ctest --preset default
+
+asan:
+	@scripts/bootstrap.sh build
+	@$(call configure,asan)
+	@$(call compile,asan)
+	ctest --preset asan
+
+lint:
+	@scripts/bootstrap.sh lint
+	$(sources) | xargs clang-format --dry-run -Werror
+	@$(call configure,lint)
+	@$(call compile,lint)
+
+format:
+	@scripts/bootstrap.sh lint
+	$(sources) | xargs clang-format -i
+
+clean:
+	rm -rf build build-asan build-lint
