@@ -3,7 +3,8 @@
 #   make demo     a leaderboard on real data: out/quickstart.html
 #   make test     all tests
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
-#   make lint     clang-format and clang-tidy       make format   rewrite the sources' layout
+#   make lint     clang-format, clang-tidy, the arrows between rooms, headers that stand alone
+#   make format   rewrites the sources' layout
 #   make clean    removes what was built; keeps .deps/, data/ and out/
 # Variables: CMAKE_ARGS='-DCMAKE_PREFIX_PATH=/path/to/libtorch', ASSAY_CUDA=auto|on|off, JOBS=N.
 ASSAY_CUDA ?= auto
@@ -41,6 +42,7 @@ asan:
 
 lint:
 	@scripts/bootstrap.sh lint
+	python3 scripts/check_includes.py
 	$(sources) | xargs clang-format --dry-run -Werror
 	@$(call configure,lint)
 	@$(call compile,lint)
