@@ -73,7 +73,12 @@ std::string Cell::key() const {
 
 std::string Cell::describe() const {
   if (kind != "merge") return fmt::format("{} on {}", record_kind, split);
-  return fmt::format("{} {} on {}", method, canonical(parameters), split);
+  const Json usual = make_method(method, JsonReader(Json::object(), "a cell"))->parameters();
+  std::string unusual;
+  for (const auto& [parameter, value] : parameters.items())
+    if (usual.value(parameter, Json()) != value)
+      unusual += fmt::format(" {}={}", parameter, canonical(value));
+  return fmt::format("{}{} on {}", method, unusual, split);
 }
 
 RunRecord empty_record(const Cell& cell) {

@@ -36,7 +36,7 @@ struct Cell {
   std::string device;  ///< "cpu", "cuda:0"
 
   std::string key() const;
-  /// Short, for progress and messages.
+  /// Short, for progress and messages: the method and the parameters that are not its defaults.
   std::string describe() const;
 };
 

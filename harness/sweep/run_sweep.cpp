@@ -52,7 +52,9 @@ class SweepRun {
     Progress progress(title, static_cast<int64_t>(missing.size()));
     executor_.run(missing, [&](size_t index, RunRecord record) {
       finish(record);
-      progress.advance(1, missing[index].describe());
+      const std::string what = missing[index].describe();
+      if (record.status == RunStatus::kFailed) log_warning("failed: {}: {}", what, record.reason);
+      progress.advance(1, what);
     });
     for (const PlannedCell& entry : planned)
       store_.place_run(sweep_, entry.cell.key(), entry.placement);
@@ -86,11 +88,7 @@ class SweepRun {
     reported_.insert(record.key);
     ++summary_.ran;
     if (record.status == RunStatus::kSkipped) ++summary_.skipped;
-    if (record.status == RunStatus::kFailed) {
-      ++summary_.failed;
-      log_warning("failed: {} {}: {}", record.method.empty() ? record.kind : record.method,
-                  canonical(record.parameters), record.reason);
-    }
+    if (record.status == RunStatus::kFailed) ++summary_.failed;
     for (const auto& [phase, cost] : record.costs)
       (phase == "evaluation" ? summary_.evaluate_s : summary_.merge_s) += cost.wall_s.value_or(0);
   }

@@ -31,7 +31,7 @@ constexpr const char* kAnswer =
 }  // namespace
 
 TEST_CASE("every cell gets its answer from some worker", "[sweep]") {
-  const std::string script = std::string("while read cell; do ") + kAnswer + "; done";
+  const std::string script = fmt::format("while read cell; do {}; done", kAnswer);
 
   const auto records = run(3, script, 10);
 
@@ -42,8 +42,9 @@ TEST_CASE("every cell gets its answer from some worker", "[sweep]") {
 }
 
 TEST_CASE("a worker that dies fails its cell only and is replaced", "[sweep]") {
-  const std::string script = std::string("while read cell; do case \"$cell\" in *'\"seed\":2'*) ") +
-                             "kill -SEGV $$;; esac; " + kAnswer + "; done";
+  const std::string script = fmt::format(
+      "while read cell; do case \"$cell\" in *'\"seed\":2'*) kill -SEGV $$;; esac; {}; done",
+      kAnswer);
 
   const auto records = run(2, script, 6);
 
@@ -78,9 +79,9 @@ TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
   };
   CHECK(changed([](Cell& c) { c.parameters["a"] = 2; }));
   CHECK(changed([](Cell& c) { c.seed = 1; }));
-  CHECK(changed([](Cell& c) { c.base.hash = "x"; }));
+  CHECK(changed([](Cell& c) { c.base.hash = "other"; }));
   CHECK(changed([](Cell& c) { std::swap(c.experts[0], c.experts[1]); }));
-  CHECK(changed([](Cell& c) { c.tasks[0].hash = "x"; }));
+  CHECK(changed([](Cell& c) { c.tasks[0].hash = "other"; }));
   CHECK(changed([](Cell& c) { c.split = "validation"; }));
   CHECK(changed([](Cell& c) { c.method = "linear"; }));
   CHECK(changed([](Cell& c) { c.device = "cuda:0"; }));

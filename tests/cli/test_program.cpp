@@ -1,0 +1,196 @@
+/// The program as its users meet it: messages, exit codes, and what it writes.
+#include <ATen/ATen.h>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/core/files.h"
+#include "harness/core/process.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+
+using namespace assay;
+
+namespace {
+
+ProcessResult assay_program(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), ASSAY_PROGRAM);
+  return run_process(arguments);
+}
+
+/// A base and two experts of two small tensors, and a configuration that merges them.
+class SmallMerge {
+ public:
+  SmallMerge() {
+    write("base", {{"b", at::zeros({2})}, {"w", at::zeros({2, 3})}});
+    write("x", {{"b", at::full({2}, 1.0)}, {"w", at::full({2, 3}, 3.0)}});
+    write("y", {{"b", at::full({2}, 2.0)}, {"w", at::full({2, 3}, 5.0)}});
+    config_ = {{"method", "average"}, {"experts", {"x", "y"}}};
+  }
+  void write(const std::string& name, const StateDict& tensors) const {
+    write_checkpoint(path() / name, tensors, {{{"model_type", "none"}}, Json(), "", {}}, true);
+  }
+  Json& config() { return config_; }
+  fs::path path() const { return folder_.path(); }
+  fs::path output() const { return path() / "out"; }
+  ProcessResult run(std::vector<std::string> more = {}) const {
+    write_file(path() / "merge.json", config_.dump());
+    std::vector<std::string> arguments{"merge", path() / "merge.json", "-o", output()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return assay_program(arguments);
+  }
+  /// The run fails with this exit code, says all of this, and writes nothing.
+  void check_refused(int exit_code, const std::vector<std::string>& said) const {
+    const ProcessResult result = run();
+    CHECK(result.exit_code == exit_code);
+    for (const std::string& text : said) CHECK_THAT(result.output, Catch::Contains(text));
+    CHECK_FALSE(fs::exists(output()));
+  }
+
+ private:
+  TemporaryFolder folder_;
+  Json config_;
+};
+
+constexpr int kUserError = 2, kDataError = 3;
+
+}  // namespace
+
+TEST_CASE("a merge writes a folder that says how it was made", "[cli]") {
+  SmallMerge merge;
+  merge.config()["dtype"] = "bfloat16";
+
+  const ProcessResult result = merge.run();
+
+  INFO(result.output);
+  REQUIRE(result.exit_code == 0);
+  const auto merged = Checkpoint::open(merge.output());
+  CHECK(merged->read("w").scalar_type() == at::kBFloat16);
+  CHECK(merged->read("w").to(at::kFloat).equal(at::full({2, 3}, 4.0)));
+  CHECK(merged->read("b").to(at::kFloat).equal(at::full({2}, 1.5)));
+  CHECK(merged->config()["model_type"] == "none");
+  const std::string hash = Checkpoint::open(merge.path() / "x")->content_hash();
+  CHECK_THAT(read_file(merge.output() / "README.md"),
+             Catch::Contains(hash) && Catch::Contains("average"));
+  CHECK(merged->origin()["merge"]["inputs"]["experts"][0]["hash"] == hash);
+}
+
+TEST_CASE("a folder that is there is replaced only when asked to", "[cli]") {
+  const SmallMerge merge;
+  REQUIRE(merge.run().exit_code == 0);
+
+  const ProcessResult again = merge.run();
+
+  CHECK(again.exit_code == kUserError);
+  CHECK_THAT(again.output, Catch::Contains("exists already"));
+  CHECK(merge.run({"--replace"}).exit_code == 0);
+}
+
+TEST_CASE("damaged or unfitting checkpoints are refused with model and tensor named", "[cli]") {
+  SmallMerge merge;
+
+  SECTION("a missing tensor") {
+    merge.write("y", {{"b", at::zeros({2})}});
+    merge.check_refused(kDataError, {"/y", "'w'"});
+  }
+  SECTION("a tensor too many") {
+    merge.write("y", {{"b", at::zeros({2})}, {"v", at::zeros({1})}, {"w", at::zeros({2, 3})}});
+    merge.check_refused(kDataError, {"/y", "'v'"});
+  }
+  SECTION("another shape") {
+    merge.write("y", {{"b", at::zeros({2})}, {"w", at::zeros({3, 2})}});
+    merge.check_refused(kDataError, {"/y", "'w'", "[3, 2]", "[2, 3]"});
+  }
+  SECTION("NaN weights") {
+    at::Tensor bad = at::zeros({2, 3});
+    bad[1][2] = std::numeric_limits<float>::quiet_NaN();
+    merge.write("y", {{"b", at::zeros({2})}, {"w", bad}});
+    merge.check_refused(kDataError, {"/y", "'w'"});
+  }
+  SECTION("a truncated file") {
+    const fs::path weights = merge.path() / "y" / "model.safetensors";
+    fs::resize_file(weights, fs::file_size(weights) - 1);
+    merge.check_refused(kDataError, {"model.safetensors", "truncated"});
+  }
+  SECTION("a folder without weights") {
+    fs::remove(merge.path() / "y" / "model.safetensors");
+    merge.check_refused(kDataError, {"/y", "model.safetensors"});
+  }
+}
+
+TEST_CASE("wrong configurations are refused before a tensor is read", "[cli]") {
+  SmallMerge merge;
+
+  SECTION("an unknown key") {
+    merge.config()["expert"] = "x";
+    merge.check_refused(kUserError, {"'expert'", "Did you mean 'experts'?"});
+  }
+  SECTION("an unknown method") {
+    merge.config()["method"] = "averge";
+    merge.check_refused(kUserError, {"'averge'", "Did you mean 'average'?"});
+  }
+  SECTION("an unknown parameter") {
+    merge.config()["method"] = "slerp";
+    merge.config()["parameters"] = {{"tt", 0.1}};
+    merge.check_refused(kUserError, {"'tt'", "Did you mean 't'?"});
+  }
+  SECTION("a parameter out of range") {
+    merge.config()["method"] = "slerp";
+    merge.config()["parameters"] = {{"t", 1.5}};
+    merge.check_refused(kUserError, {"'t'", "[0, 1]", "1.5"});
+  }
+  SECTION("a parameter of the wrong type") {
+    merge.config()["method"] = "slerp";
+    merge.config()["parameters"] = {{"t", "half"}};
+    merge.check_refused(kUserError, {".t", "number", "half"});
+  }
+  SECTION("a need that is not met") {
+    merge.config()["method"] = "task_arithmetic";
+    merge.check_refused(kUserError, {"base"});
+  }
+  SECTION("an unknown dtype") {
+    merge.config()["dtype"] = "float31";
+    merge.check_refused(kUserError, {"'float31'", "'float32'"});
+  }
+  SECTION("a checkpoint that is not there") {
+    merge.config()["experts"] = {"x", "z"};
+    merge.check_refused(kUserError, {"'z'"});
+  }
+}
+
+TEST_CASE("wrong options and files have their exit codes", "[cli]") {
+  const TemporaryFolder folder;
+  const auto refused = [](const std::vector<std::string>& arguments, int exit_code,
+                          const std::string& said) {
+    const ProcessResult result = assay_program(arguments);
+    INFO(result.output);
+    CHECK(result.exit_code == exit_code);
+    CHECK_THAT(result.output, Catch::Contains(said));
+  };
+
+  refused({"run", "none.json"}, kUserError, "none.json");
+  refused({"run", "--device", "cuda:99", "sweeps/quickstart.json"}, kUserError, "cuda:99");
+  refused({"run", "--device", "gpu", "sweeps/quickstart.json"}, kUserError, "'gpu'");
+  refused({"run", "--only", "tise", "sweeps/quickstart.json"}, kUserError, "'ties'");
+  refused({"report", folder.path() / "none.sqlite"}, kDataError, "none.sqlite");
+  refused({"eval", folder.path(), "--tasks", "digits/*"}, kDataError, "model.safetensors");
+  refused({"show", "method", "tise"}, kUserError, "'ties'");
+  refused({"data", "fetch", "mnist"}, kUserError, "'mnist5k'");
+  refused({"runn"}, kUserError, "runn");
+  write_file(folder.path() / "bad.json", "{");
+  refused({"run", folder.path() / "bad.json"}, kUserError, "not valid JSON");
+  write_file(folder.path() / "text.sqlite", "this is no database, but a text of some length");
+  refused({"report", folder.path() / "text.sqlite"}, kDataError, "text.sqlite");
+}
+
+TEST_CASE("every kind of thing can be listed, and every method shown", "[cli]") {
+  for (const char* kind : {"methods", "tasks", "datasets", "architectures"}) {
+    const ProcessResult result = assay_program({"list", "--json", kind});
+    INFO(kind << ": " << result.output);
+    REQUIRE(result.exit_code == 0);
+    CHECK_FALSE(Json::parse(result.output).empty());
+  }
+  for (const Json& method : Json::parse(assay_program({"list", "--json", "methods"}).output)) {
+    const ProcessResult shown = assay_program({"show", "method", method["name"]});
+    CHECK(shown.exit_code == 0);
+    CHECK_THAT(shown.output, Catch::Contains("needs:"));
+  }
+}
