@@ -3,6 +3,11 @@
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
 using Catch::Approx;
+// Version 2's name of the matcher, which version 3 gives to another one.
+namespace Catch {
+using Matchers::ContainsSubstring;
+}
+#define Contains ContainsSubstring
 #else
 #include <catch2/catch.hpp>
 #endif
