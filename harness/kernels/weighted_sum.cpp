@@ -7,13 +7,11 @@
 #include "harness/kernels/launch.h"
 
 namespace assay {
+namespace {
 
-at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors,
-                        const std::vector<double>& weights) {
-  ASSAY_CHECK(tensors.size() == weights.size());
+at::Tensor sum(const std::vector<at::Tensor>& tensors, const std::vector<float>& factors,
+               bool equal) {
   const Operands operands(tensors);
-  const std::vector<float> factors(weights.begin(), weights.end());
-  const bool equal = std::equal(factors.begin() + 1, factors.end(), factors.begin());
   const int n = operands.size();
   at::Tensor out = operands.like();
   count_flops(equal ? n : 2 * n - 1, operands.count());
@@ -32,6 +30,18 @@ at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors,
           n, [&](int i) { return values[i][j - begin]; }, factors.data(), equal);
   });
   return out;
+}
+
+}  // namespace
+
+at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors,
+                        const std::vector<double>& weights) {
+  ASSAY_CHECK(tensors.size() == weights.size());
+  return sum(tensors, {weights.begin(), weights.end()}, /*equal=*/false);
+}
+
+at::Tensor scaled_sum(const std::vector<at::Tensor>& tensors, double weight) {
+  return sum(tensors, {static_cast<float>(weight)}, /*equal=*/true);
 }
 
 }  // namespace assay

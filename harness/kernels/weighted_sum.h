@@ -1,4 +1,4 @@
-/// The weighted sum of tensors: out = w_0 x_0 + w_1 x_1 + ..., summed in that order in float32.
+/// Sums of tensors in their order, in float32: w_0 x_0 + w_1 x_1 + ..., or w (x_0 + x_1 + ...).
 #pragma once
 
 #include <vector>
@@ -21,9 +21,12 @@ ASSAY_HOST_DEVICE inline float weighted_sum_element(int count, const Value& valu
   return equal ? sum * weights[0] : sum;
 }
 
-/// Tensors of one shape and device, each in float32, float64, float16 or bfloat16; one weight per
-/// tensor. Returns float32 of that shape and device.
+/// Tensors of one shape and device, each in any dtype of Storage; one weight per tensor. Returns
+/// float32 of that shape and device.
 at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights);
+
+/// The sum of the tensors, multiplied once.
+at::Tensor scaled_sum(const std::vector<at::Tensor>& tensors, double weight);
 
 namespace cuda {
 /// Device pointers; `operands` and `weights` hold `count` entries each.

@@ -1,5 +1,5 @@
 #include "harness/kernels/weighted_sum.h"
-#include "methods/dense/weights.h"
+#include "harness/method/method.h"
 
 namespace assay {
 namespace {
@@ -11,7 +11,7 @@ struct Average {
                                    .summary = "uniform mean of the experts' weights"};
 
   at::Tensor merge(const TensorJob& job) const {
-    return weighted_sum(job.experts, normalized_weights({}, job.experts.size()));
+    return scaled_sum(job.experts, 1.0 / static_cast<double>(job.experts.size()));
   }
 };
 

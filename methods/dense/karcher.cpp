@@ -60,8 +60,8 @@ at::Tensor Karcher::merge(const TensorJob& job) const {
     direction[static_cast<size_t>(first - part.begin())] = 1;
   }
   normalize(direction);
-  int64_t iteration = 0;
-  for (; iteration < max_iterations; ++iteration) {
+  int64_t iterations = 0;
+  while (iterations++ < max_iterations) {
     std::vector<double> tangent(n);
     for (size_t i = 0; i < n; ++i) {
       if (part[i] == 0) continue;
@@ -79,7 +79,7 @@ at::Tensor Karcher::merge(const TensorJob& job) const {
       direction[k] = std::cos(length) * direction[k] + std::sin(length) / length * tangent[k];
     normalize(direction);
   }
-  job.report("iterations", static_cast<double>(iteration));
+  job.report("iterations", static_cast<double>(std::min(iterations, max_iterations)));
   for (double& coefficient : direction) coefficient *= mean_norm;
   return weighted_sum(job.experts, direction);
 }

@@ -22,8 +22,10 @@ struct Linear {
   }
   at::Tensor merge(const TensorJob& job) const {
     const size_t n = job.experts.size();
-    return weighted_sum(job.experts,
-                        normalize ? normalized_weights(weights, n) : expert_weights(weights, n));
+    const std::vector<double> factors =
+        normalize ? normalized_weights(weights, n) : expert_weights(weights, n);
+    return weights.empty() ? scaled_sum(job.experts, factors.front())
+                           : weighted_sum(job.experts, factors);
   }
 };
 

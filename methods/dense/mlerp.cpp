@@ -35,8 +35,7 @@ struct Mlerp {
   at::Tensor merge(const TensorJob& job) const {
     const double stretch =
         scope == Scope::kModel ? model_factor_ : factor(gram(job.experts), job.name);
-    const size_t n = job.experts.size();
-    return weighted_sum(job.experts, std::vector<double>(n, stretch / static_cast<double>(n)));
+    return scaled_sum(job.experts, stretch / static_cast<double>(job.experts.size()));
   }
 
  private:

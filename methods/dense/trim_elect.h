@@ -17,7 +17,8 @@ struct TrimElect {
   /// Reduce without kSumAll, which has no election.
   enum class Agree { kMean, kSum, kMax, kWeightedMean };
 
-  explicit TrimElect(const RandomDrop& drop = {.drop = 0}) : before(drop) {}
+  TrimElect() : TrimElect(RandomDrop{.drop = 0}) {}
+  explicit TrimElect(const RandomDrop& drop) : before(drop) {}
 
   double density = 0.2;
   Scope scope = Scope::kModel;

@@ -1,0 +1,76 @@
+/// A small model that has what merging meets: large and tiny tensors, a scalar, an empty tensor,
+/// ties, a tensor no expert changed, one that is all zero, narrow dtypes and integers.
+#pragma once
+
+#include "tests/merge/models.h"
+
+namespace assay::testing {
+
+inline StateDict mixed_model(uint64_t key) {
+  StateDict model;
+  const auto add = [&](const std::string& name, at::IntArrayRef shape, uint64_t number) {
+    model[name] = noise(shape, 1000 + number) + .3f * noise(shape, key * 100 + number);
+  };
+  add("conv.weight", {40, 3, 21, 21}, 1);  // 52920 elements: several blocks
+  add("head.bias", {7}, 2);
+  add("gate", {}, 3);
+  add("head.weight", {7, 33}, 4);
+  model["empty"] = at::empty({0, 3});
+  model["frozen"] = noise({10}, 5);
+  model["zero"] = at::zeros({6});
+  model["ties"] = (4 * noise({64}, key * 100 + 6)).round() / 4;
+  model["half"] = noise({50}, key * 100 + 7).to(at::kHalf);
+  model["bfloat"] = noise({50}, key * 100 + 8).to(at::kBFloat16);
+  model["steps"] = at::full({2}, static_cast<int64_t>(key), at::kLong);
+  return model;
+}
+
+/// As many experts as the method takes, three if it can.
+inline MergeInputs mixed_inputs(const MethodInfo& info) {
+  MergeInputs inputs;
+  inputs.seed = 42;
+  if (info.needs.base) inputs.base = source("base", mixed_model(1));
+  const int count = std::clamp(3, info.needs.min_experts, info.needs.max_experts);
+  for (int i = 0; i < count; ++i)
+    inputs.experts.push_back(
+        source("expert " + std::to_string(i), mixed_model(static_cast<uint64_t>(i) + 2)));
+  return inputs;
+}
+
+/// A source that must not be read.
+class Untouchable : public TensorSource {
+ public:
+  explicit Untouchable(std::shared_ptr<const TensorSource> inner) : inner_(std::move(inner)) {}
+  std::string label() const override { return inner_->label(); }
+  const std::vector<TensorInfo>& tensors() const override { return inner_->tensors(); }
+  at::Tensor read(const std::string& name) const override {
+    throw std::logic_error("tensor '" + name + "' was read");
+  }
+  std::string content_hash() const override { throw std::logic_error("tensors were hashed"); }
+
+ private:
+  std::shared_ptr<const TensorSource> inner_;
+};
+
+inline MergeInputs untouchable(MergeInputs inputs) {
+  if (inputs.base) inputs.base = std::make_shared<Untouchable>(inputs.base);
+  for (auto& expert : inputs.experts) expert = std::make_shared<Untouchable>(expert);
+  return inputs;
+}
+
+/// Every registered method and preset, as users name them.
+inline std::vector<std::string> all_refs() {
+  std::vector<std::string> refs;
+  for (const std::string& name : methods().names()) {
+    refs.push_back(name);
+    for (const Preset& preset : methods().at(name, "test").presets)
+      refs.push_back(name + "@" + std::string(preset.name));
+  }
+  return refs;
+}
+
+inline const MethodEntry& entry_of(const std::string& ref) {
+  return methods().at(parse_method_ref(ref).name, "test");
+}
+
+}  // namespace assay::testing

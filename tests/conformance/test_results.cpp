@@ -1,0 +1,132 @@
+// What holds for the results of every registered method and preset, whatever it does.
+#include <filesystem>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/kernels/nonfinite.h"
+#include "harness/merge/roles.h"
+#include "tests/catch.h"
+#include "tests/conformance/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+TEST_CASE("every method gives the same bytes on any number of threads", "[conformance]") {
+  const auto ref = GENERATE(from_range(all_refs()));
+  CAPTURE(ref);
+  const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+  StateDict expected;
+  {
+    const Threads one(1);
+    expected = merge(ref, Json::object(), inputs);
+  }
+
+  for (const int threads : {1, 2, 4}) {
+    const Threads several(threads);
+    CHECK(same_bytes(merge(ref, Json::object(), inputs), expected));
+  }
+}
+
+TEST_CASE("every method gives the same bytes in any order of tensors", "[conformance]") {
+  const auto ref = GENERATE(from_range(all_refs()));
+  CAPTURE(ref);
+  MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+  const StateDict expected = merge(ref, Json::object(), inputs);
+
+  for (const auto& [name, unused] : expected) inputs.order.insert(inputs.order.begin(), name);
+  CHECK(same_bytes(merge(ref, Json::object(), inputs), expected));
+  std::swap(inputs.order[0], inputs.order[5]);
+  std::swap(inputs.order[2], inputs.order[7]);
+  CHECK(same_bytes(merge(ref, Json::object(), inputs), expected));
+}
+
+TEST_CASE("every method depends on the seed just when it says so", "[conformance]") {
+  const auto ref = GENERATE(from_range(all_refs()));
+  CAPTURE(ref);
+  MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+  const StateDict expected = merge(ref, Json::object(), inputs);
+
+  inputs.seed = 43;
+  CHECK(same_bytes(merge(ref, Json::object(), inputs), expected) == !entry_of(ref).info.randomized);
+}
+
+TEST_CASE("every method keeps names, shapes and dtypes, and gives finite numbers",
+          "[conformance]") {
+  const auto ref = GENERATE(from_range(all_refs()));
+  CAPTURE(ref);
+  const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+  const StateDict merged = merge(ref, Json::object(), inputs);
+
+  const TensorSource& reference = reference_source(inputs);
+  CHECK(merged.size() == reference.tensors().size());
+  for (const TensorInfo& info : reference.tensors()) {
+    CAPTURE(info.name);
+    REQUIRE(merged.count(info.name) == 1);
+    const at::Tensor& tensor = merged.at(info.name);
+    CHECK(tensor.sizes() == at::IntArrayRef(info.shape));
+    CHECK(tensor.scalar_type() == info.dtype);
+    if (tensor_role(reference, info) == TensorRole::kCopied)
+      CHECK(at::equal(tensor, reference.read(info.name)));
+    else
+      CHECK(count_nonfinite(tensor) == 0);
+  }
+}
+
+TEST_CASE("every method returns the expert that all experts are", "[conformance]") {
+  const auto name = GENERATE(from_range(methods().names()));
+  CAPTURE(name);
+  const MethodInfo& info = entry_of(name).info;
+  MergeInputs inputs = mixed_inputs(info);
+  const auto expert = inputs.experts.front();
+  inputs.experts.assign(static_cast<size_t>(std::max(2, info.needs.min_experts)), expert);
+
+  const StateDict merged = merge(name, Json::parse(info.identity), inputs);
+
+  for (const auto& [tensor, value] : merged) {
+    CAPTURE(tensor);
+    const at::Tensor wanted = expert->read(tensor);
+    if (!wanted.is_floating_point()) continue;
+    // A few roundings of the larger of base and expert, in float32 and then in the storage dtype.
+    const double unit = wanted.scalar_type() == at::kHalf       ? 0x1p-11
+                        : wanted.scalar_type() == at::kBFloat16 ? 0x1p-8
+                                                                : 0x1p-24;
+    CHECK(distance(value, wanted) <= 4 * 2 * unit);
+  }
+}
+
+TEST_CASE("every method merges from disk as it merges from memory", "[conformance]") {
+  const auto ref = GENERATE(from_range(all_refs()));
+  CAPTURE(ref);
+  const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("assay-conformance-" + std::to_string(getpid()));
+  const auto stored = [&](const std::string& name, const TensorSource& model) {
+    StateDict tensors;
+    for (const TensorInfo& info : model.tensors()) tensors[info.name] = model.read(info.name);
+    write_checkpoint(folder / name, tensors, {}, /*replace=*/true);
+    return Checkpoint::open(folder / name);
+  };
+
+  MergeInputs from_disk = inputs;
+  if (inputs.base) from_disk.base = stored("base", *inputs.base);
+  for (size_t i = 0; i < inputs.experts.size(); ++i)
+    from_disk.experts[i] = stored("expert" + std::to_string(i), *inputs.experts[i]);
+  const bool same =
+      same_bytes(merge(ref, Json::object(), from_disk), merge(ref, Json::object(), inputs));
+  std::filesystem::remove_all(folder);
+
+  CHECK(same);
+}
+
+TEST_CASE("every method refuses NaN by model and tensor", "[conformance]") {
+  const auto name = GENERATE(from_range(methods().names()));
+  CAPTURE(name);
+  MergeInputs inputs = mixed_inputs(entry_of(name).info);
+  StateDict broken = mixed_model(2);
+  broken["head.weight"][3][5] = NAN;
+  inputs.experts.back() = source("broken.safetensors", broken);
+
+  CHECK_THROWS_WITH(merge(name, Json::object(), inputs),
+                    Catch::Matchers::Contains("broken.safetensors") &&
+                        Catch::Matchers::Contains("'head.weight'") &&
+                        Catch::Matchers::Contains("NaN"));
+}

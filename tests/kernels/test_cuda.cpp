@@ -1,0 +1,87 @@
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/delta_merge.h"
+#include "harness/kernels/delta_statistics.h"
+#include "harness/kernels/gram.h"
+#include "harness/kernels/kth_magnitude.h"
+#include "harness/kernels/nonfinite.h"
+#include "harness/kernels/weighted_sum.h"
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+bool no_cuda() {
+  if (at::hasCUDA()) return false;
+  WARN("SKIPPED: no CUDA device");
+  return true;
+}
+
+/// Several blocks and a rest, in four dtypes.
+std::vector<at::Tensor> tensors() {
+  std::vector<at::Tensor> out;
+  uint64_t key = 0;
+  for (const auto dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble})
+    out.push_back(noise({3 * kBlock + 11}, ++key).to(dtype));
+  return out;
+}
+
+std::vector<at::Tensor> on_cuda(std::vector<at::Tensor> all) {
+  for (at::Tensor& tensor : all) tensor = tensor.to(at::kCUDA);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("CUDA sums equal the CPU's", "[kernels][gpu]") {
+  if (no_cuda()) return;
+  const auto cpu = tensors(), cuda = on_cuda(cpu);
+
+  CHECK(at::equal(weighted_sum(cuda, {1, 2, 3, 4}).cpu(), weighted_sum(cpu, {1, 2, 3, 4})));
+  CHECK(at::equal(scaled_sum(cuda, .3).cpu(), scaled_sum(cpu, .3)));
+  const Gram expected = gram(cpu), got = gram(cuda);
+  for (int i = 0; i < 4; ++i)
+    for (int j = 0; j < 4; ++j)
+      CHECK(got(i, j) == Approx(expected(i, j)).epsilon(1e-12).margin(1e-9));
+  CHECK(count_nonfinite(at::tensor({1.0f, NAN, INFINITY}).to(at::kCUDA)) == 2);
+}
+
+TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") {
+  if (no_cuda()) return;
+  const auto cpu = tensors(), cuda = on_cuda(cpu);
+  const std::vector<at::Tensor> experts(cpu.begin() + 1, cpu.end());
+  const std::vector<at::Tensor> cuda_experts(cuda.begin() + 1, cuda.end());
+  std::vector<DeltaTerm> terms(3,
+                               {.drop = 0.3f, .rescale = 1.5f, .threshold = magnitude_bits(0.2f)});
+  for (size_t i = 0; i < 3; ++i) terms[i].key = 10 + i;
+  terms[2].weight = 0.7f;
+
+  for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
+                            Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
+    for (const auto elect : {Elect::kMass, Elect::kCount}) {
+      const DeltaRule rule{reduce, elect, 1, 0.8f};
+      CHECK(at::equal(delta_merge(cuda[0], cuda_experts, terms, rule).cpu(),
+                      delta_merge(cpu[0], experts, terms, rule)));
+    }
+  CHECK(elected_sign_sum(cuda[0], cuda_experts, terms, Elect::kMass) ==
+        elected_sign_sum(cpu[0], experts, terms, Elect::kMass));
+  CHECK(delta_l1_norm(cuda[0], cuda[1], terms[0]) ==
+        Approx(delta_l1_norm(cpu[0], cpu[1], terms[0])).epsilon(1e-12));
+}
+
+TEST_CASE("CUDA selection equals the CPU's", "[kernels][gpu]") {
+  if (no_cuda()) return;
+  const auto cpu = tensors(), cuda = on_cuda(cpu);
+  KthMagnitude expected, got;
+  for (int pass = 0; pass < 2; ++pass) {
+    if (pass == 1) expected.start_second_pass(kBlock), got.start_second_pass(kBlock);
+    expected.feed(cpu[0], cpu[1], {});
+    got.feed(cuda[0], cuda[1], {});
+  }
+
+  CHECK(got.bits() == expected.bits());
+  CHECK(got.below() == expected.below());
+  CHECK(got.equal() == expected.equal());
+}

@@ -1,0 +1,145 @@
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/delta_merge.h"
+#include "harness/kernels/delta_statistics.h"
+#include "harness/kernels/kth_magnitude.h"
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+/// Merges columns of values given as deltas from a base of zeros.
+at::Tensor merge_deltas(const std::vector<std::vector<float>>& deltas, const DeltaRule& rule,
+                        std::vector<DeltaTerm> terms = {}) {
+  std::vector<at::Tensor> experts;
+  for (const auto& values : deltas) experts.push_back(at::tensor(values));
+  terms.resize(deltas.size());
+  return delta_merge(at::zeros_like(experts[0]), experts, terms, rule);
+}
+
+}  // namespace
+
+TEST_CASE("each reduction, by hand", "[kernels]") {
+  // Sums: 2, -1, 0. Elected: +, -, tie.
+  const std::vector<std::vector<float>> deltas{{3, 1, 1}, {1, -3, 0}, {-2, 1, -1}};
+
+  CHECK(at::equal(merge_deltas(deltas, {}), at::tensor({2.0f, -1.0f, 0.0f})));
+  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kMeanAgree, .tie_sign = 1}),
+                  at::tensor({2.0f, -3.0f, 1.0f})));
+  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kSumAgree, .tie_sign = -1}),
+                  at::tensor({4.0f, -3.0f, -1.0f})));
+  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kMaxAgree, .tie_sign = 0}),
+                  at::tensor({3.0f, -3.0f, 0.0f})));
+  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kSumAgree, .elect = Elect::kCount}),
+                  at::tensor({4.0f, 2.0f, 0.0f})));
+  CHECK(at::equal(merge_deltas(deltas, {.scale = 0.5f}), at::tensor({1.0f, -0.5f, 0.0f})));
+}
+
+TEST_CASE("weights count before the election and in the weighted mean", "[kernels]") {
+  // Weighted: 3, -4; then 1, 2.
+  const std::vector<std::vector<float>> deltas{{3, 1}, {-2, 1}};
+  const std::vector<DeltaTerm> terms{{}, {.weight = 2}};
+
+  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kMeanAgree}, terms),
+                  at::tensor({-4.0f, 1.5f})));
+  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kWeightedMeanAgree}, terms),
+                  at::tensor({-2.0f, 1.0f})));
+}
+
+TEST_CASE("weights that cancel leave the sum as it is", "[kernels]") {
+  // Weighted: 2 and 1, both positive, with weights +1 and -1.
+  const at::Tensor merged =
+      merge_deltas({{2}, {-1}}, {.reduce = Reduce::kWeightedMeanAgree}, {{}, {.weight = -1}});
+
+  CHECK(merged.item<float>() == 3);
+}
+
+TEST_CASE("trimming keeps what reaches the threshold, ties up to an index", "[kernels]") {
+  const uint32_t two = magnitude_bits(2);
+  const std::vector<std::vector<float>> deltas{{1, -2, 3, 2, -1}};
+
+  CHECK(at::equal(merge_deltas(deltas, {}, {{.threshold = two}}),
+                  at::tensor({0.0f, -2.0f, 3.0f, 2.0f, 0.0f})));
+  CHECK(at::equal(merge_deltas(deltas, {}, {{.threshold = two, .tie_end = 3}}),
+                  at::tensor({0.0f, -2.0f, 3.0f, 0.0f, 0.0f})));
+}
+
+TEST_CASE("drops follow the key and the index, and what is left is rescaled", "[kernels]") {
+  const at::Tensor base = at::zeros({3 * kBlock}), expert = at::ones({3 * kBlock});
+  const DeltaTerm term{.drop = 0.25f, .key = 99, .rescale = 2};
+
+  const at::Tensor merged = delta_merge(base, {expert}, {term}, {});
+
+  int wrong = 0;
+  for (const int64_t i : {int64_t{0}, int64_t{5}, kBlock, 2 * kBlock + 3})
+    wrong += merged[i].item<float>() ==
+                     (philox_uniform(99, static_cast<uint64_t>(i)) < 0.25f ? 0.0f : 2.0f)
+                 ? 0
+                 : 1;
+  CHECK(wrong == 0);
+  CHECK(delta_l1_norm(base, expert, term) == merged.sum().item<double>());
+}
+
+TEST_CASE("the sum of elected signs leaves ties out", "[kernels]") {
+  const std::vector<at::Tensor> experts{at::tensor({1.0f, 1.0f, -5.0f, 2.0f}),
+                                        at::tensor({1.0f, -1.0f, 1.0f, 2.0f})};
+
+  CHECK(elected_sign_sum(at::zeros({4}), experts, std::vector<DeltaTerm>(2), Elect::kMass) == 1);
+  CHECK(elected_sign_sum(at::zeros({4}), experts, std::vector<DeltaTerm>(2), Elect::kCount) == 2);
+}
+
+TEST_CASE("the k-th magnitude is exact over several tensors, at every rank", "[kernels]") {
+  // Rounding to a coarse grid makes many ties, some of them across the tensors.
+  const std::vector<at::Tensor> tensors{(noise({300}, 1) * 8).round() / 8,
+                                        (noise({20, 10}, 2) * 8).round() * 1e-3f, at::zeros({3})};
+  std::vector<float> sorted;
+  for (const at::Tensor& t : tensors)
+    for (int64_t i = 0; i < t.numel(); ++i)
+      sorted.push_back(std::fabs(t.flatten()[i].item<float>()));
+  std::sort(sorted.begin(), sorted.end());
+
+  for (size_t rank = 1; rank <= sorted.size(); rank += 7) {
+    KthMagnitude selection;
+    for (const at::Tensor& t : tensors) selection.feed(at::zeros_like(t), t, {});
+    selection.start_second_pass(static_cast<int64_t>(rank));
+    for (const at::Tensor& t : tensors) selection.feed(at::zeros_like(t), t, {});
+
+    const float kth = sorted[rank - 1];
+    const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), kth);
+    REQUIRE(bits_to_float(selection.bits()) == kth);
+    REQUIRE(selection.below() == first - sorted.begin());
+    REQUIRE(selection.equal() == last - first);
+  }
+}
+
+TEST_CASE("the end of the first ties is found by index", "[kernels]") {
+  const at::Tensor base = at::zeros({5}), expert = at::tensor({1.0f, -1.0f, 3.0f, 1.0f, 1.0f});
+  const uint32_t one = magnitude_bits(1);
+
+  CHECK(find_tie_end(base, expert, {}, one, 2).end == 3);
+  CHECK(find_tie_end(base, expert, {}, one, 2).found == 2);
+  CHECK(find_tie_end(base, expert, {}, one, 9).found == 4);
+  CHECK(find_tie_end(base, expert, {}, one, 9).end > 4);
+}
+
+TEST_CASE("delta kernels do not depend on threads", "[kernels]") {
+  const int64_t size = 4 * kBlock + 5;
+  const at::Tensor base = noise({size}, 1);
+  const std::vector<at::Tensor> experts{noise({size}, 2), noise({size}, 3), noise({size}, 4)};
+  const std::vector<DeltaTerm> terms(
+      3, {.drop = 0.5f, .key = 7, .rescale = 2, .threshold = magnitude_bits(0.1f)});
+  const DeltaRule rule{.reduce = Reduce::kMeanAgree};
+  const Threads one(1);
+  const at::Tensor merged = delta_merge(base, experts, terms, rule);
+  const double norm = delta_l1_norm(base, experts[0], terms[0]);
+  const int64_t signs = elected_sign_sum(base, experts, terms, Elect::kMass);
+
+  for (const int threads : {2, 4}) {
+    const Threads several(threads);
+    CHECK(at::equal(delta_merge(base, experts, terms, rule), merged));
+    CHECK(delta_l1_norm(base, experts[0], terms[0]) == norm);
+    CHECK(elected_sign_sum(base, experts, terms, Elect::kMass) == signs);
+  }
+}

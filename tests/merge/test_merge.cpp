@@ -1,0 +1,140 @@
+#include "harness/core/error.h"
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// Two experts and a base with tensors "a" [2] and "b" [3], and a counter.
+struct Models {
+  StateDict base{{"a", at::zeros({2})}, {"b", at::ones({3})}, {"steps", at::tensor({7})}};
+  StateDict first{{"a", at::ones({2})}, {"b", at::ones({3})}, {"steps", at::tensor({8})}};
+  StateDict second{{"a", 3 * at::ones({2})}, {"b", at::ones({3})}, {"steps", at::tensor({9})}};
+
+  MergeInputs inputs() const {
+    MergeInputs out;
+    out.base = source("base.safetensors", base);
+    out.experts = {source("first.safetensors", first), source("second.safetensors", second)};
+    return out;
+  }
+  std::string error(const std::string& ref = "average") const {
+    try {
+      merge(ref, Json::object(), inputs());
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "no DataError";
+  }
+};
+
+}  // namespace
+
+TEST_CASE("integer tensors are copied from the base, or else from the first expert", "[merge]") {
+  MergeInputs inputs = Models{}.inputs();
+  CHECK(merge("average", Json::object(), inputs).at("steps").item<int64_t>() == 7);
+  CHECK(at::equal(merge("average", Json::object(), inputs).at("a"), 2 * at::ones({2})));
+
+  inputs.base = nullptr;
+  CHECK(merge("average", Json::object(), inputs).at("steps").item<int64_t>() == 8);
+}
+
+TEST_CASE("a missing, extra or misshapen tensor is named, with its model", "[merge]") {
+  Models models;
+  models.second.erase("b");
+  CHECK_THAT(models.error(),
+             Contains("second.safetensors") && Contains("'b'") && Contains("missing"));
+
+  models = {};
+  models.first["c"] = at::ones({1});
+  CHECK_THAT(models.error(), Contains("first.safetensors") && Contains("'c'"));
+
+  models = {};
+  models.second["b"] = at::ones({3, 1});
+  CHECK_THAT(models.error(), Contains("second.safetensors") && Contains("'b'") &&
+                                 Contains("[3, 1]") && Contains("[3]"));
+
+  models = {};
+  models.second["b"] = at::ones({3}, at::kLong);
+  CHECK_THAT(models.error(),
+             Contains("second.safetensors") && Contains("int64") && Contains("float32"));
+
+  models = {};
+  models.base["b"] = at::ones({3}, at::kComplexFloat);
+  CHECK_THAT(models.error(), Contains("base.safetensors") && Contains("'b'"));
+}
+
+TEST_CASE("NaN and infinity in an input are named, with model and tensor", "[merge]") {
+  Models models;
+  models.second["b"] = at::tensor({1.0f, NAN, INFINITY});
+  CHECK_THAT(models.error(),
+             Contains("second.safetensors") && Contains("'b'") && Contains("2 NaN"));
+
+  models = {};
+  models.base["a"] = at::tensor({-INFINITY, 0.0f});
+  CHECK_THAT(models.error("ties"), Contains("base.safetensors") && Contains("'a'"));
+  // A method that does not need the base does not read it.
+  CHECK(models.error("average") == "no DataError");
+}
+
+TEST_CASE("a result that overflows its dtype is named", "[merge]") {
+  Models models;
+  models.base["a"] = at::zeros({2}, at::kHalf);
+  for (StateDict* expert : {&models.first, &models.second})
+    (*expert)["a"] = at::tensor({60000.0f, 1.0f}).to(at::kHalf);
+  const auto method = make_method("task_arithmetic", JsonReader({{"scale", 1}}, "test"));
+
+  CHECK_THROWS_WITH(merge_to_memory(*method, models.inputs()),
+                    Contains("'a'") && Contains("float16") && Contains("1 NaN"));
+}
+
+TEST_CASE("tensors keep their dtype unless another is asked for", "[merge]") {
+  Models models;
+  models.base["a"] = models.base["a"].to(at::kBFloat16);
+  MergeInputs inputs = models.inputs();
+  StateDict merged = merge("average", Json::object(), inputs);
+  CHECK(merged.at("a").scalar_type() == at::kBFloat16);
+  CHECK(merged.at("b").scalar_type() == at::kFloat);
+
+  inputs.dtype = at::kHalf;
+  merged = merge("average", Json::object(), inputs);
+  CHECK(merged.at("a").scalar_type() == at::kHalf);
+  CHECK(merged.at("steps").scalar_type() == at::kInt);
+
+  inputs.dtype = at::kInt;
+  CHECK_THROWS_AS(merge("average", Json::object(), inputs), UserError);
+}
+
+TEST_CASE("needs are checked in words", "[merge]") {
+  const MethodInfo& ties = methods().at("ties", "test").info;
+  const MethodInfo& slerp = methods().at("slerp", "test").info;
+
+  CHECK_FALSE(unmet_need(ties, true, 1));
+  CHECK_THAT(unmet_need(ties, false, 2).value_or(""), Contains("base"));
+  CHECK_FALSE(unmet_need(slerp, false, 2));
+  CHECK_THAT(unmet_need(slerp, true, 3).value_or(""),
+             Contains("exactly 2 experts") && Contains("3"));
+  CHECK_THAT(unmet_need(slerp, true, 1).value_or(""),
+             Contains("exactly 2 experts") && Contains("1 is"));
+  CHECK_THROWS_AS(merge("ties", Json::object(), one_tensor_inputs({}, {at::ones({1})})), SkipCell);
+}
+
+TEST_CASE("an order must name each tensor once", "[merge]") {
+  MergeInputs inputs = Models{}.inputs();
+  inputs.order = {"steps", "b", "a"};
+  CHECK_NOTHROW(merge("average", Json::object(), inputs));
+  inputs.order = {"b", "a"};
+  CHECK_THROWS_AS(merge("average", Json::object(), inputs), UserError);
+}
+
+TEST_CASE("a merge reports its cost and diagnostics", "[merge]") {
+  MergeReport report;
+  merge("slerp", {{"t", .25}}, one_tensor_inputs({}, {at::ones({8}), at::ones({8})}), &report);
+
+  CHECK(report.merge.wall_s.has_value());
+  CHECK(report.merge.flops == 9 * 8);
+  CHECK(report.statistics.flops == 0);
+  CHECK(report.diagnostics.at("lerp_frac") == 1);
+}
