@@ -1,0 +1,242 @@
+'use strict';
+// Sorting, choosing what is shown, and the charts. All numbers come from the report's data or its
+// tables; their texts were made by Assay.
+(() => {
+  const data = JSON.parse(document.getElementById('report-data').textContent);
+  const byId = (id) => document.getElementById(id);
+  document.documentElement.classList.add('js');
+
+  // --- tables ---
+  function sortTable(table, column, button) {
+    const header = button.closest('th');
+    const falling = header.getAttribute('aria-sort') !== 'descending';
+    table.querySelectorAll('thead th').forEach((th) => th.removeAttribute('aria-sort'));
+    header.setAttribute('aria-sort', falling ? 'descending' : 'ascending');
+    const sign = falling ? -1 : 1;
+    const numeric = header.classList.contains('num');
+    const compare = (a, b) => {
+      const x = a.cells[column], y = b.cells[column];
+      if (!numeric) return sign * x.textContent.localeCompare(y.textContent, 'en', {numeric: true});
+      const absent = ('sort' in y.dataset) - ('sort' in x.dataset);  // absent values come last
+      return absent || sign * (Number(x.dataset.sort || 0) - Number(y.dataset.sort || 0));
+    };
+    for (const body of table.tBodies) {
+      const rows = [...body.rows].filter((row) => !row.classList.contains('group'));
+      body.append(...rows.sort(compare));
+    }
+  }
+
+  document.querySelectorAll('table.sortable').forEach((table) => {
+    table.querySelectorAll('thead th').forEach((th, column) => {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.append(...th.childNodes);
+      th.append(button);
+      button.addEventListener('click', () => sortTable(table, column, button));
+    });
+  });
+
+  // --- what is shown ---
+  const metricSelect = byId('metric'), heatSelect = byId('heat-view');
+  const axisSelect = byId('cost-axis'), qualitySelect = byId('cost-quality');
+  const expertsBox = byId('show-experts');
+  const heatViews = [...document.querySelectorAll('#heat-maps .view')];
+  const fill = (select, entries) =>
+      entries.forEach(([value, text]) => select.add(new Option(text, value)));
+  fill(metricSelect, data.metrics.map((m) => [m, m]));
+  fill(heatSelect, [...new Set(heatViews.map((v) => v.dataset.view))].map((v) => [v, v]));
+  fill(axisSelect, data.pareto[data.metrics[0]].map((f) => [f.axis, f.title]));
+  if (data.metrics.length < 2) metricSelect.closest('label').hidden = true;
+  const hasExperts = data.rows.some((row) => row.lone_expert);
+  expertsBox.closest('label').hidden = !hasExperts;
+
+  function showTables() {
+    const metric = metricSelect.value;
+    document.querySelectorAll('#leaderboards .view').forEach((view) => {
+      view.hidden = view.dataset.metric !== metric;
+    });
+    heatViews.forEach((view) => {
+      view.hidden = view.dataset.metric !== metric || view.dataset.view !== heatSelect.value;
+    });
+    document.querySelectorAll('tbody.experts').forEach((body) => {
+      body.hidden = !expertsBox.checked;
+    });
+  }
+
+  // --- charts ---
+  const palettes = {
+    light: ['#1d6fa5', '#c2571a', '#2f8f5b', '#8e4ec6', '#b8336a', '#8a6d1d', '#157f8c', '#5d6bc7',
+            '#a14b3b', '#4f7d2a'],
+    dark: ['#6cb6e6', '#f09a5b', '#6fcf9a', '#c79bf0', '#f07aa8', '#d9bd62', '#5fcbd8', '#a3aef5',
+           '#e59484', '#a5d077'],
+  };
+  const dark = window.matchMedia('(prefers-color-scheme: dark)');
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const shapes = {base: 'rectRot', expert: 'triangle', multitask: 'star', ensemble: 'rect'};
+  const names = [...new Set(data.rows.filter((r) => r.kind === 'merge').map((r) => r.name))];
+
+  function colorOf(row) {
+    if (row.kind !== 'merge') return css('--muted');
+    const palette = palettes[dark.matches ? 'dark' : 'light'];
+    return palette[names.indexOf(row.name) % palette.length];
+  }
+
+  // Names beside the points, where they cover no other name; the tooltip has them all.
+  const labels = {
+    id: 'labels',
+    afterDatasetsDraw(chart) {
+      const {ctx, chartArea: area} = chart;
+      ctx.save();
+      ctx.font = '12px system-ui, sans-serif';
+      ctx.textBaseline = 'middle';
+      const points = [];
+      chart.data.datasets.forEach((set, i) => {
+        if (set.rows) chart.getDatasetMeta(i).data.forEach((p, k) => points.push({p, row: set.rows[k], color: set.labelColor}));
+      });
+      const taken = points.map(({p}) => ({x: p.x - 5, y: p.y - 5, w: 10, h: 10}));
+      const free = (box) => box.x > area.left && box.x + box.w < area.right && box.y > area.top &&
+          box.y + box.h < area.bottom &&
+          taken.every((t) => box.x > t.x + t.w || box.x + box.w < t.x || box.y > t.y + t.h ||
+                             box.y + box.h < t.y);
+      points.sort((a, b) => a.row.lone_expert - b.row.lone_expert);
+      for (const {p, row, color} of points) {
+        const w = ctx.measureText(row.label).width, h = 13;
+        const spots = [[8, -h / 2], [-w - 8, -h / 2], [-w / 2, -h - 8], [-w / 2, 8],
+                       [6, -h - 5], [6, 5], [-w - 6, -h - 5], [-w - 6, 5]];
+        const box = spots.map(([dx, dy]) => ({x: p.x + dx, y: p.y + dy, w, h})).find(free);
+        if (!box) continue;
+        taken.push(box);
+        ctx.fillStyle = color;
+        ctx.fillText(row.label, box.x, box.y + h / 2);
+      }
+      ctx.restore();
+    },
+  };
+
+  // Dashed lines at given values of the axes.
+  const guides = {
+    id: 'guides',
+    beforeDatasetsDraw(chart, args, options) {
+      const {ctx, chartArea: area, scales} = chart;
+      ctx.save();
+      ctx.setLineDash([5, 4]);
+      ctx.strokeStyle = css('--muted');
+      ctx.globalAlpha = 0.7;
+      const line = (x0, y0, x1, y1) => {
+        ctx.beginPath();
+        ctx.moveTo(x0, y0);
+        ctx.lineTo(x1, y1);
+        ctx.stroke();
+      };
+      if (Number.isFinite(options.x)) {
+        const x = scales.x.getPixelForValue(options.x);
+        line(x, area.top, x, area.bottom);
+      }
+      if (Number.isFinite(options.y)) {
+        const y = scales.y.getPixelForValue(options.y);
+        line(area.left, y, area.right, y);
+      }
+      ctx.restore();
+    },
+  };
+
+  function pointSet(row, x, y, tooltip) {
+    const color = colorOf(row);
+    const open = row.variant === 'default';
+    const shape = shapes[row.kind] || 'circle';
+    return {
+      rows: [row], tooltip, labelColor: color, data: [{x, y}],
+      pointStyle: shape, radius: shape === 'circle' ? 5 : 6, hoverRadius: 8, borderWidth: 2,
+      borderColor: color, backgroundColor: open ? css('--card') : color,
+    };
+  }
+
+  function options(xTitle, yTitle, logarithmic, guide) {
+    const grid = {color: css('--line')}, ticks = {color: css('--muted')};
+    const title = (text) => ({display: true, text, color: css('--muted')});
+    const power = (v) => {
+      const digit = v / 10 ** Math.floor(Math.log10(v) + 1e-9);
+      return Math.abs(digit - 1) < 1e-6 || Math.abs(digit - 3) < 1e-6 ?
+          Number(v.toPrecision(1)).toExponential().replace('e+', 'e') : '';
+    };
+    const percent = (v) => Math.round(v * 1000) / 10;
+    return {
+      animation: false,
+      maintainAspectRatio: false,
+      layout: {padding: 8},
+      scales: {
+        x: {type: logarithmic ? 'logarithmic' : 'linear', grid, title: title(xTitle),
+            grace: logarithmic ? 0 : '8%',
+            ticks: {...ticks, maxRotation: 0, callback: logarithmic ? power : percent}},
+        y: {grid, title: title(yTitle), grace: '8%', ticks: {...ticks, callback: percent}},
+      },
+      plugins: {
+        legend: {display: false},
+        guides: guide,
+        tooltip: {
+          filter: (item) => Boolean(item.dataset.tooltip),
+          callbacks: {title: (items) => items.map((i) => i.dataset.rows[0].label).join(', '),
+                      label: (item) => item.dataset.tooltip},
+        },
+      },
+    };
+  }
+
+  const charts = {};
+  function draw(id, config) {
+    if (charts[id]) charts[id].destroy();
+    charts[id] = new Chart(byId(id), {...config, plugins: [labels, guides]});
+  }
+
+  function drawCharts() {
+    const metric = metricSelect.value;
+    const shown = data.rows.filter((row) => expertsBox.checked || !row.lone_expert);
+
+    const base = data.rows.find((row) => row.kind === 'base');
+    const guide = {x: base?.scores[metric].held_out.value ?? NaN,
+                   y: base?.scores[metric].held_in.value ?? NaN};
+    const scatter = [];
+    for (const row of shown) {
+      const {held_in: y, held_out: x} = row.scores[metric];
+      if (x.value === null || y.value === null) continue;
+      scatter.push(pointSet(row, x.value, y.value,
+                            [`held-in ${y.text} %`, `held-out ${x.text} %`]));
+    }
+    draw('scatter', {type: 'scatter', data: {datasets: scatter},
+                     options: options(`Held-out ${metric}, %`, `Held-in ${metric}, %`, false, guide)});
+
+    const front = data.pareto[metric].find((f) => f.axis === axisSelect.value);
+    const quality = qualitySelect.value;
+    const sets = [], missing = [], line = [];
+    const onFront = new Set(front[quality]);
+    for (const row of shown.filter((r) => !r.lone_expert)) {
+      const y = row.scores[metric][quality], x = row.costs[front.phase]?.[front.field] ?? null;
+      if (y.value === null) continue;
+      if (!(x > 0)) {
+        missing.push(row.label);
+        continue;
+      }
+      sets.push(pointSet(row, x, y.value,
+                         [`${quality.replace('_', '-')} ${y.text} %`,
+                          `${front.title}: ${row.cost_texts[front.phase][front.field]}`]));
+      if (onFront.has(row.label)) line.push({x, y: y.value});
+    }
+    line.sort((a, b) => a.x - b.x);
+    sets.push({type: 'line', data: line, borderColor: css('--accent'), borderWidth: 1.5, pointRadius: 0,
+               pointHitRadius: 0, fill: false});
+    draw('pareto', {type: 'scatter', data: {datasets: sets},
+                    options: options(front.title, `${quality === 'held_in' ? 'Held-in' : 'Held-out'} ${metric}, %`,
+                                     true, {})});
+    byId('pareto-missing').textContent =
+        missing.length ? `Not shown, their cost being zero, unknown or not of this kind: ${missing.join(', ')}.` : '';
+  }
+
+  const update = () => {
+    showTables();
+    drawCharts();
+  };
+  for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, expertsBox])
+    control.addEventListener('change', update);
+  dark.addEventListener('change', drawCharts);
+  update();
+})();

@@ -1,0 +1,57 @@
+/// What rows cost, and the one list of what is counted.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/cost.h"
+#include "results/store.h"
+
+namespace assay {
+
+enum class CostUnit { kSeconds, kBytes, kFlops, kCount };
+
+struct CostField {
+  std::string_view key;  ///< the key in Cost's JSON form
+  std::string_view title;
+  CostUnit unit;
+  bool is_peak;  ///< averages take the maximum
+};
+
+inline constexpr std::array<CostField, 10> kCostFields{{
+    {"wall_s", "Wall time", CostUnit::kSeconds, false},
+    {"cpu_s", "CPU time", CostUnit::kSeconds, false},
+    {"device_s", "Device time", CostUnit::kSeconds, false},
+    {"peak_rss_bytes", "Peak memory", CostUnit::kBytes, true},
+    {"peak_device_bytes", "Peak device memory", CostUnit::kBytes, true},
+    {"flops", "FLOPs", CostUnit::kFlops, false},
+    {"bytes_read", "Bytes read", CostUnit::kBytes, false},
+    {"bytes_written", "Bytes written", CostUnit::kBytes, false},
+    {"examples", "Examples", CostUnit::kCount, false},
+    {"gradient_steps", "Gradient steps", CostUnit::kCount, false},
+}};
+
+/// One value per entry of kCostFields; absent when it could not be measured.
+using CostValues = std::array<std::optional<double>, kCostFields.size()>;
+
+/// All absent when nothing of the kind was done or measured.
+struct RowCosts {
+  CostValues merge{};       ///< statistics and merge phases: mean over runs
+  CostValues tuning{};      ///< all phases of all runs of the grid: sum per set, mean over sets
+  CostValues total{};       ///< merge and, of tuned rows, tuning
+  CostValues evaluation{};  ///< on the test split: mean over runs
+  bool tuned = false;
+};
+
+/// `runs`: the row's successful test runs. `grid_by_set`: the runs that chose its parameters; empty
+/// for rows that are not tuned. Of peaks the maximum is taken throughout.
+RowCosts row_costs(const std::vector<const RunRecord*>& runs,
+                   const std::vector<std::vector<const RunRecord*>>& grid_by_set);
+
+/// The fields of one cost.
+CostValues cost_values(const Cost& cost);
+
+}  // namespace assay

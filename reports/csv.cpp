@@ -1,0 +1,67 @@
+#include <fmt/format.h>
+
+#include "reports/format.h"
+#include "reports/renderers.h"
+
+namespace assay {
+namespace {
+
+class Line {
+ public:
+  void text(std::string_view field) {
+    line_ += fmt::format("{}{}", first_ ? "" : ",", escape_csv(field));
+    first_ = false;
+  }
+  // Shortest digits that read back as the same number; an absent value is an empty field.
+  void number(const std::optional<double>& value) { text(value ? fmt::format("{}", *value) : ""); }
+  void estimate(const Estimate& e) {
+    number(e.value);
+    number(e.ci ? std::optional(e.ci->low) : std::nullopt);
+    number(e.ci ? std::optional(e.ci->high) : std::nullopt);
+    number(e.spread ? std::optional(e.spread->low) : std::nullopt);
+    number(e.spread ? std::optional(e.spread->high) : std::nullopt);
+  }
+  std::string take() { return line_ + "\r\n"; }
+
+ private:
+  std::string line_;
+  bool first_ = true;
+};
+
+std::string header() {
+  Line line;
+  for (const char* name : {"row", "variant", "kind", "method", "preset", "metric", "sets_used",
+                           "sets_total", "runs_ok", "runs_total"})
+    line.text(name);
+  for (const char* name : {"held_in", "held_out", "held_in_normalised", "held_out_normalised"})
+    for (const char* part : {"", "_ci_low", "_ci_high", "_min", "_max"})
+      line.text(std::string(name) + part);
+  for (const char* phase : {"merge", "tuning", "evaluation"})
+    for (const CostField& field : kCostFields) line.text(fmt::format("{}_{}", phase, field.key));
+  return line.take();
+}
+
+}  // namespace
+
+std::string report_csv(const Leaderboard& board) {
+  std::string csv = header();
+  for (const LeaderboardRow& row : board.rows)
+    for (const std::string& metric : board.metrics) {
+      Line line;
+      for (const std::string& field :
+           {row.name, row.variant, row.kind, row.method, row.preset, metric})
+        line.text(field);
+      for (const int count : {row.sets_used, row.sets_total, row.runs_ok, row.runs_total})
+        line.number(count);
+      const RowScores& s = row.scores.at(metric);
+      for (const Estimate* e :
+           {&s.held_in, &s.held_out, &s.held_in_normalised, &s.held_out_normalised})
+        line.estimate(*e);
+      for (const CostValues* values : {&row.costs.merge, &row.costs.tuning, &row.costs.evaluation})
+        for (const auto& value : *values) line.number(value);
+      csv += line.take();
+    }
+  return csv;
+}
+
+}  // namespace assay

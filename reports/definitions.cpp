@@ -1,0 +1,66 @@
+#include <fmt/format.h>
+
+#include "reports/tables.h"
+
+namespace assay {
+
+std::vector<std::pair<std::string, std::string>> definitions() {
+  return {
+      {"acc, acc_own",
+       "The share of test items predicted right. acc chooses among the labels of all tasks, "
+       "acc_own "
+       "only among the task's own labels. Shown in %."},
+      {"Held-in, held-out",
+       "A task is held-in for an expert set when one of the set's experts was trained on it, and "
+       "held-out otherwise. A value is the mean over the tasks of a kind, then over seeds, then "
+       "over expert sets; every task counts the same, whatever its number of items. A lone expert "
+       "is averaged over the sets it is a member of."},
+      {"± and intervals",
+       "95 % confidence intervals, 1.96 standard errors to each side. Tasks are strata: items are "
+       "taken as drawn at random within each task, while the tasks, expert sets and seeds are "
+       "taken "
+       "as given. The outcomes of one item under several sets or seeds are first added up with "
+       "their "
+       "weights z, and the squared standard error is the sum over tasks of var(z) / n. With one "
+       "set "
+       "and one seed that is the usual formula for a stratified mean. Where all items come out the "
+       "same the interval has no width, which says too much of small tests."},
+      {"Range",
+       "The least and the greatest mean of any one set and seed: how much the choice of "
+       "experts and chance matter."},
+      {"Held-in ÷ expert, held-out ÷ base",
+       fmt::format(
+           "Normalised scores: each held-in task's score divided by that of its own expert, "
+           "each held-out task's by that of the base, then averaged. 100 means as good as "
+           "the expert, or the base. The interval accounts for both models being scored on "
+           "the same items. A reference below {} gives no normalised value for that task.",
+           kLeastDenominator)},
+      {"Comparisons in pairs",
+       "The difference of two rows on the same items, over the sets that both have. What both get "
+       "right or wrong cancels, so such an interval is narrower than those of the two rows "
+       "suggest."},
+      {"default, tuned",
+       "Default rows use the parameters the sweep file fixes and the method's defaults for the "
+       "rest. "
+       "Tuned rows use the configuration of the grid with the best mean primary score on the "
+       "validation splits of the set's held-in tasks; held-out tasks and test splits play no part. "
+       "The best expert is chosen in the same way. Only what was chosen is scored on the test "
+       "split."},
+      {"Partial rows",
+       "A row some of whose runs failed, were skipped or are still missing is an average over the "
+       "others and is marked: it cannot be compared with complete rows as it stands."},
+      {"Costs",
+       "Measured while the run was made: wall and processor time (all threads), time the "
+       "accelerator "
+       "was busy, peak memory, floating-point operations counted from the operators that ran (a "
+       "multiply-add is two), checkpoint bytes, items that went through a model, gradient steps. "
+       "Tuning is everything the runs of the grid cost, their evaluation included. What could not "
+       "be "
+       "measured is shown as –."},
+      {"Pareto front",
+       "The rows that no other row beats: none is at least as good in quality and cost, and better "
+       "in one of them."},
+  };
+}
+
+}  // namespace assay

@@ -1,0 +1,128 @@
+#include "reports/format.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+
+namespace assay {
+namespace {
+
+std::string seconds_text(double s) {
+  if (s == 0) return "0 s";
+  if (s < 1e-3) return fmt::format("{:.3g} ms", s * 1e3);
+  if (s < 1) return fmt::format("{:.0f} ms", s * 1e3);
+  if (s < 100) return fmt::format("{:.2f} s", s);
+  if (s < 7200) return fmt::format("{:.1f} min", s / 60);
+  return fmt::format("{:.1f} h", s / 3600);
+}
+
+// Three significant digits with a prefix for each power of `step`.
+std::string scaled_text(double value, double step, const std::array<const char*, 6>& units) {
+  size_t power = 0;
+  while (value >= step && power + 1 < units.size()) {
+    value /= step;
+    ++power;
+  }
+  const int digits = power == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return fmt::format("{:.{}f}{}", value, digits, units[power]);
+}
+
+std::string number_text(const Estimate& estimate, const char* format) {
+  if (!estimate.value) return std::string(kNotAvailable);
+  std::string text = fmt::format(fmt::runtime(format), *estimate.value * 100);
+  if (estimate.ci)
+    text += fmt::format(" ±{:.1f}", (estimate.ci->high - estimate.ci->low) / 2 * 100);
+  return text;
+}
+
+}  // namespace
+
+std::string percent_text(std::optional<double> fraction) {
+  return fraction ? fmt::format("{:.1f}", *fraction * 100) : std::string(kNotAvailable);
+}
+
+std::string estimate_text(const Estimate& estimate) { return number_text(estimate, "{:.1f}"); }
+
+std::string difference_text(const Estimate& estimate) { return number_text(estimate, "{:+.1f}"); }
+
+std::string interval_text(const std::optional<Interval>& interval) {
+  if (!interval) return std::string(kNotAvailable);
+  return percent_text(interval->low) + " to " + percent_text(interval->high);
+}
+
+std::string cost_text(std::optional<double> value, CostUnit unit) {
+  if (!value) return std::string(kNotAvailable);
+  switch (unit) {
+    case CostUnit::kSeconds:
+      return seconds_text(*value);
+    case CostUnit::kBytes:
+      return scaled_text(*value, 1024, {" B", " KiB", " MiB", " GiB", " TiB", " PiB"});
+    case CostUnit::kFlops:
+      return scaled_text(*value, 1000, {"", " k", " M", " G", " T", " P"});
+    case CostUnit::kCount:
+      break;
+  }
+  return fmt::format("{:.0f}", *value);
+}
+
+std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }
+
+std::string parameters_text(const Json& parameters) {
+  if (parameters.empty()) return "defaults";
+  std::string text;
+  for (const auto& [name, value] : parameters.items())
+    text += fmt::format("{}{}={}", text.empty() ? "" : ", ", name,
+                        value.is_string() ? value.get<std::string>() : canonical(value));
+  return text;
+}
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  return out;
+}
+
+std::string escape_markdown(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n' || c == '\r')
+      out += ' ';
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (std::string_view("\\|*`[]").find(c) != std::string_view::npos)
+      out += {'\\', c};
+    else
+      out += c;
+  }
+  return out;
+}
+
+std::string escape_csv(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return out + "\"";
+}
+
+}  // namespace assay

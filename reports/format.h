@@ -1,0 +1,37 @@
+/// How numbers and text are printed: the only place that decides.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "reports/costs.h"
+#include "reports/statistics.h"
+
+namespace assay {
+
+/// What stands where nothing was measured.
+inline constexpr std::string_view kNotAvailable = "–";
+
+/// 0.8342 as "83.4".
+std::string percent_text(std::optional<double> fraction);
+/// "83.4 ±1.2", "83.4" without an interval.
+std::string estimate_text(const Estimate& estimate);
+/// With its sign: "+1.3 ±0.8".
+std::string difference_text(const Estimate& estimate);
+/// "81.0 to 85.2"; kNotAvailable when there is none.
+std::string interval_text(const std::optional<Interval>& interval);
+/// "3.42 s", "12.0 MiB", "1.25 G", "600".
+std::string cost_text(std::optional<double> value, CostUnit unit);
+/// The first digits of a hash, enough to tell it from others.
+std::string short_hash(const std::string& hash);
+/// "density=0.2, trim=model"; "defaults" for none.
+std::string parameters_text(const Json& parameters);
+
+std::string escape_html(std::string_view text);
+/// One table cell: no line breaks, nothing that Markdown or HTML would take as markup.
+std::string escape_markdown(std::string_view text);
+/// Quoted when it must be (RFC 4180).
+std::string escape_csv(std::string_view text);
+
+}  // namespace assay

@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "reports/format.h"
+#include "reports/tables.h"
+
+namespace assay {
+namespace {
+
+struct Shades {
+  double low = 1e300, high = -1e300;
+  double of(double value) const { return high > low ? (value - low) / (high - low) : 0.5; }
+};
+
+Shades shades(const Leaderboard& board, const std::string& metric) {
+  Shades range;
+  for (const LeaderboardRow& row : board.rows)
+    for (const TaskScore& score : row.tasks.at(metric)) {
+      range.low = std::min(range.low, score.value);
+      range.high = std::max(range.high, score.value);
+    }
+  return range;
+}
+
+// The mean over those of the row's scores that `wanted` picks; nothing when there is none.
+template <typename Wanted>
+Cell heat_cell(const LeaderboardRow& row, const std::string& metric, const Shades& range,
+               Wanted&& wanted) {
+  double sum = 0;
+  int count = 0;
+  bool held_in = false;
+  for (const TaskScore& score : row.tasks.at(metric))
+    if (wanted(score)) {
+      sum += score.value;
+      ++count;
+      held_in = score.held_in;
+    }
+  if (count == 0) return {.text = std::string(kNotAvailable)};
+  const double mean = sum / count;
+  return {.text = percent_text(mean), .sort = mean, .heat = range.of(mean), .outlined = held_in};
+}
+
+template <typename Wanted>
+HeatMap heat_map(const Leaderboard& board, const std::string& metric, const std::string& view,
+                 Wanted&& wanted) {
+  HeatMap map{metric, view, {}};
+  map.table.title = metric + ", " + view;
+  map.table.columns.push_back({"Model", false, ""});
+  for (const std::string& task : board.tasks) map.table.columns.push_back({task, true, ""});
+  map.table.groups.emplace_back();
+  const Shades range = shades(board, metric);
+  for (const LeaderboardRow& row : board.rows) {
+    std::vector<Cell> cells{
+        {.text = row.name, .tag = row.variant == "reference" ? "" : row.variant}};
+    bool any = false;
+    for (const std::string& task : board.tasks) {
+      cells.push_back(heat_cell(row, metric, range, [&](const TaskScore& score) {
+        return score.task == task && wanted(score);
+      }));
+      any |= cells.back().heat.has_value();
+    }
+    if (any) map.table.groups[0].rows.push_back(std::move(cells));
+  }
+  return map;
+}
+
+}  // namespace
+
+std::vector<HeatMap> heat_maps(const Leaderboard& board) {
+  std::vector<HeatMap> maps;
+  for (const std::string& metric : board.metrics) {
+    for (const std::string& set : board.sets)
+      maps.push_back(heat_map(board, metric, "set " + set,
+                              [&](const TaskScore& score) { return score.set == set; }));
+    if (board.sets.size() < 2) continue;
+    maps.push_back(heat_map(board, metric, "mean over sets where held-in",
+                            [](const TaskScore& score) { return score.held_in; }));
+    maps.push_back(heat_map(board, metric, "mean over sets where held-out",
+                            [](const TaskScore& score) { return !score.held_in; }));
+  }
+  for (size_t i = 0; i < maps.size(); ++i) maps[i].table.id = fmt::format("heat-{}", i);
+  return maps;
+}
+
+}  // namespace assay

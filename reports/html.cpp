@@ -1,0 +1,200 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "reports/format.h"
+#include "reports/renderers.h"
+
+namespace assay {
+namespace embedded {
+extern const unsigned char page_html[], page_css[], page_js[], chart_js[];
+}
+
+namespace {
+
+// Chart.js and ours contain no "</script", and the tests look after that.
+std::string embedded_text(const unsigned char* bytes) {
+  return reinterpret_cast<const char*>(bytes);
+}
+
+// JSON inside a script element: with no "<" left, nothing can close the element or open a comment.
+std::string script_json(const Json& json) {
+  std::string out;
+  for (const char c : json.dump(-1, ' ', true, Json::error_handler_t::replace))
+    out += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  return out;
+}
+
+// What a column's drawn marks span together.
+Interval mark_scale(const Table& table, size_t column) {
+  Interval scale{1e300, -1e300};
+  for (const RowGroup& group : table.groups)
+    for (const auto& row : group.rows)
+      if (const auto& mark = row[column].mark; mark && mark->value) {
+        scale.low = std::min(scale.low, mark->ci ? mark->ci->low : *mark->value);
+        scale.high = std::max(scale.high, mark->ci ? mark->ci->high : *mark->value);
+      }
+  return scale;
+}
+
+std::string mark_html(const Estimate& mark, const Interval& scale) {
+  if (!mark.value || scale.high <= scale.low) return "";
+  const auto place = [&](double x) { return (x - scale.low) / (scale.high - scale.low) * 100; };
+  const Interval ci = mark.ci.value_or(Interval{*mark.value, *mark.value});
+  return fmt::format(
+      "<span class=\"mark\" aria-hidden=\"true\" "
+      "style=\"--x:{:.1f}%;--low:{:.1f}%;--span:{:.1f}%\">"
+      "</span>",
+      place(*mark.value), place(ci.low), place(ci.high) - place(ci.low));
+}
+
+// The number strong, its ± part faint.
+std::string number_html(const std::string& text) {
+  const size_t split = text.find(" ±");
+  if (split == std::string::npos) return escape_html(text);
+  return fmt::format("{}<span class=\"pm\">{}</span>", escape_html(text.substr(0, split)),
+                     escape_html(text.substr(split)));
+}
+
+std::string name_html(const Cell& cell) {
+  std::string html = escape_html(cell.text);
+  if (!cell.tag.empty())
+    html += fmt::format(" <span class=\"tag {0}\">{0}</span>", escape_html(cell.tag));
+  if (!cell.note.empty())
+    html += fmt::format(" <span class=\"note\">{}</span>", escape_html(cell.note));
+  return html;
+}
+
+std::string cell_html(const Cell& cell, const Column& column, const Interval& scale) {
+  std::string attributes, classes = column.numeric ? "num" : "";
+  if (cell.heat) {
+    classes += fmt::format(" heat{}{}", *cell.heat > 0.55 ? " strong" : "",
+                           cell.outlined ? " held-in" : "");
+    attributes += fmt::format(" style=\"--v:{:.3f}\"", *cell.heat);
+  }
+  if (column.numeric && cell.sort) attributes += fmt::format(" data-sort=\"{}\"", *cell.sort);
+  if (!cell.note.empty()) attributes += fmt::format(" title=\"{}\"", escape_html(cell.note));
+  return fmt::format("<td class=\"{}\"{}>{}{}</td>", classes, attributes, number_html(cell.text),
+                     cell.mark ? mark_html(*cell.mark, scale) : "");
+}
+
+std::string group_html(const Table& table, const RowGroup& group,
+                       const std::vector<Interval>& scales) {
+  std::string html =
+      fmt::format("<tbody{}>", group.title == "Single experts" ? " class=\"experts\"" : "");
+  if (!group.title.empty() && table.groups.size() > 1)
+    html += fmt::format(
+        "<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{}\"><span>{}</span></th></tr>\n",
+        table.columns.size(), escape_html(group.title));
+  for (const auto& row : group.rows) {
+    html += fmt::format("<tr><th scope=\"row\">{}</th>", name_html(row[0]));
+    for (size_t i = 1; i < row.size(); ++i) html += cell_html(row[i], table.columns[i], scales[i]);
+    html += "</tr>\n";
+  }
+  return html + "</tbody>\n";
+}
+
+std::string table_html(const Table& table) {
+  if (table.empty())
+    return fmt::format("<p class=\"none\">{}</p>\n", escape_html(table.empty_text));
+  std::vector<Interval> scales;
+  for (size_t i = 0; i < table.columns.size(); ++i) scales.push_back(mark_scale(table, i));
+  std::string html = fmt::format(
+      "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table "
+      "class=\"sortable\" id=\"{1}\"><caption>{0}</caption><thead><tr>",
+      escape_html(table.title), escape_html(table.id));
+  for (const Column& column : table.columns)
+    html += fmt::format(
+        "<th scope=\"col\"{}{}>{}</th>", column.numeric ? " class=\"num\"" : "",
+        column.hint.empty() ? "" : fmt::format(" title=\"{}\"", escape_html(column.hint)),
+        escape_html(column.title));
+  html += "</tr></thead>\n";
+  for (const RowGroup& group : table.groups) html += group_html(table, group, scales);
+  return html + "</table></div>\n";
+}
+
+std::string intro_html(const Table& table) {
+  return table.intro.empty() ? ""
+                             : fmt::format("<p class=\"intro\">{}</p>\n", escape_html(table.intro));
+}
+
+std::string section_html(const Table& table) {
+  return fmt::format(
+      "<section aria-labelledby=\"h-{0}\"><h2 id=\"h-{0}\">{1}</h2>\n{2}{3}</section>\n",
+      escape_html(table.id), escape_html(table.title), intro_html(table), table_html(table));
+}
+
+std::string leaderboards_html(const Leaderboard& board) {
+  std::string html;
+  for (const std::string& metric : board.metrics) {
+    const Table table = leaderboard_table(board, metric);
+    html += fmt::format("<div class=\"view\" data-metric=\"{0}\"><h3>{0}</h3>\n{1}{2}</div>\n",
+                        escape_html(metric), intro_html(table), table_html(table));
+  }
+  return html;
+}
+
+std::string heat_maps_html(const Leaderboard& board) {
+  std::string html;
+  for (const HeatMap& map : heat_maps(board))
+    html += fmt::format(
+        "<div class=\"view\" data-metric=\"{}\" data-view=\"{}\"><h3>{}</h3>\n{}</div>\n",
+        escape_html(map.metric), escape_html(map.view), escape_html(map.table.title),
+        table_html(map.table));
+  return html;
+}
+
+std::string provenance_html(const SweepResults& results) {
+  std::string html;
+  for (const Table& table : provenance_tables(results))
+    html += fmt::format("<h3>{}</h3>\n{}{}", escape_html(table.title), intro_html(table),
+                        table_html(table));
+  return html;
+}
+
+std::string definitions_html() {
+  std::string html = "<dl>\n";
+  for (const auto& [term, definition] : definitions())
+    html += fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_html(term), escape_html(definition));
+  return html + "</dl>\n";
+}
+
+// Replaces each {{name}} of the template, in one pass: what is put in is not looked at again.
+std::string fill(const std::string& page, const std::map<std::string, std::string>& parts) {
+  std::string out;
+  size_t at = 0;
+  for (size_t open; (open = page.find("{{", at)) != std::string::npos;) {
+    const size_t close = page.find("}}", open);
+    ASSAY_CHECK(close != std::string::npos, "page.html: an open placeholder");
+    out += page.substr(at, open - at) + parts.at(page.substr(open + 2, close - open - 2));
+    at = close + 2;
+  }
+  return out + page.substr(at);
+}
+
+}  // namespace
+
+std::string report_html(const SweepResults& results, const Leaderboard& board) {
+  const Table unnormalised = unnormalised_table(board);
+  return fill(embedded_text(embedded::page_html),
+              {{"title", escape_html(results.sweep.name)},
+               {"overview", escape_html(overview(results, board))},
+               {"started", escape_html(results.started_at)},
+               {"css", embedded_text(embedded::page_css)},
+               {"leaderboards", leaderboards_html(board)},
+               {"comparisons", section_html(comparison_table(board))},
+               {"heat_maps", heat_maps_html(board)},
+               {"unnormalised", unnormalised.empty() ? "" : section_html(unnormalised)},
+               {"costs", section_html(cost_table(board))},
+               {"configurations", section_html(configuration_table(board))},
+               {"requirements", section_html(requirements_table(results, board))},
+               {"failures", section_html(failures_table(results))},
+               {"provenance", provenance_html(results)},
+               {"definitions", definitions_html()},
+               {"data", script_json(report_json(results, board))},
+               {"chart_js", embedded_text(embedded::chart_js)},
+               {"page_js", embedded_text(embedded::page_js)}});
+}
+
+}  // namespace assay

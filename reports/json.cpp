@@ -1,0 +1,207 @@
+#include "reports/format.h"
+#include "reports/renderers.h"
+
+namespace assay {
+namespace {
+
+Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
+Json interval_json(const std::optional<Interval>& interval) {
+  return interval ? Json{interval->low, interval->high} : Json();
+}
+
+Json estimate_json(const Estimate& estimate) {
+  return {{"value", optional_json(estimate.value)},
+          {"ci95", interval_json(estimate.ci)},
+          {"range", interval_json(estimate.spread)},
+          {"text", estimate_text(estimate)}};
+}
+
+Json costs_json(const CostValues& values) {
+  Json json = Json::object();
+  for (size_t i = 0; i < values.size(); ++i)
+    json[std::string(kCostFields[i].key)] = optional_json(values[i]);
+  return json;
+}
+
+Json cost_texts_json(const CostValues& values) {
+  Json json = Json::object();
+  for (size_t i = 0; i < values.size(); ++i)
+    json[std::string(kCostFields[i].key)] = cost_text(values[i], kCostFields[i].unit);
+  return json;
+}
+
+Json row_json(const LeaderboardRow& row) {
+  Json json{{"label", row.label()},
+            {"name", row.name},
+            {"variant", row.variant},
+            {"kind", row.kind},
+            {"method", row.method},
+            {"preset", row.preset},
+            {"lone_expert", row.is_lone_expert()},
+            {"sets_used", row.sets_used},
+            {"sets_total", row.sets_total},
+            {"runs_ok", row.runs_ok},
+            {"runs_total", row.runs_total},
+            {"partial", row.partial()},
+            {"grid_points", row.grid_points}};
+  for (const auto& [metric, s] : row.scores)
+    json["scores"][metric] = {{"held_in", estimate_json(s.held_in)},
+                              {"held_out", estimate_json(s.held_out)},
+                              {"held_in_normalised", estimate_json(s.held_in_normalised)},
+                              {"held_out_normalised", estimate_json(s.held_out_normalised)},
+                              {"not_normalised", s.not_normalised}};
+  for (const auto& [metric, tasks] : row.tasks) {
+    Json& list = json["tasks"][metric] = Json::array();
+    for (const TaskScore& t : tasks)
+      list.push_back({{"set", t.set},
+                      {"task", t.task},
+                      {"held_in", t.held_in},
+                      {"value", t.value},
+                      {"normalised", optional_json(t.normalised)}});
+  }
+  json["costs"] = {{"merge", costs_json(row.costs.merge)},
+                   {"tuning", row.costs.tuned ? costs_json(row.costs.tuning) : Json()},
+                   {"total", costs_json(row.costs.total)},
+                   {"evaluation", costs_json(row.costs.evaluation)}};
+  json["cost_texts"] = {{"merge", cost_texts_json(row.costs.merge)},
+                        {"total", cost_texts_json(row.costs.total)},
+                        {"evaluation", cost_texts_json(row.costs.evaluation)}};
+  json["comparisons"] = Json::array();
+  for (const Comparison& c : row.comparisons)
+    json["comparisons"].push_back({{"against", c.against},
+                                   {"held_in", estimate_json(c.held_in)},
+                                   {"held_out", estimate_json(c.held_out)}});
+  json["configurations"] = Json::array();
+  for (const Configuration& c : row.configurations)
+    json["configurations"].push_back({{"sets", c.sets}, {"parameters", c.parameters}});
+  return json;
+}
+
+struct CostAxis {
+  const char *key, *phase, *field, *title;
+  CostValues RowCosts::*values;
+};
+
+constexpr CostAxis kCostAxes[] = {
+    {"total_wall", "total", "wall_s", "Wall time of merging and tuning (s)", &RowCosts::total},
+    {"merge_wall", "merge", "wall_s", "Wall time of one merge (s)", &RowCosts::merge},
+    {"total_flops", "total", "flops", "FLOPs of merging and tuning", &RowCosts::total},
+    {"merge_flops", "merge", "flops", "FLOPs of one merge", &RowCosts::merge},
+    {"merge_memory", "merge", "peak_rss_bytes", "Peak memory of the merge (bytes)",
+     &RowCosts::merge},
+    {"evaluation_wall", "evaluation", "wall_s", "Wall time of evaluation (s)",
+     &RowCosts::evaluation},
+    {"evaluation_flops", "evaluation", "flops", "FLOPs of evaluation", &RowCosts::evaluation},
+};
+
+std::optional<double> axis_value(const LeaderboardRow& row, const CostAxis& axis) {
+  const CostValues& values = row.costs.*axis.values;
+  for (size_t i = 0; i < values.size(); ++i)
+    if (kCostFields[i].key == axis.field) return values[i];
+  return std::nullopt;
+}
+
+// Rows that no other row beats, per cost axis and quality; of rows that have both values.
+Json pareto_json(const Leaderboard& board, const std::string& metric) {
+  Json fronts = Json::array();
+  for (const CostAxis& axis : kCostAxes) {
+    Json front{
+        {"axis", axis.key}, {"phase", axis.phase}, {"field", axis.field}, {"title", axis.title}};
+    for (const bool held_in : {true, false}) {
+      std::vector<OperatingPoint> points;
+      std::vector<std::string> labels;
+      for (const LeaderboardRow& row : board.rows) {
+        const RowScores& s = row.scores.at(metric);
+        const auto quality = held_in ? s.held_in.value : s.held_out.value;
+        const auto cost = axis_value(row, axis);
+        if (!quality || !cost || row.is_lone_expert()) continue;
+        points.push_back({*quality, *cost});
+        labels.push_back(row.label());
+      }
+      Json& list = front[held_in ? "held_in" : "held_out"] = Json::array();
+      for (const size_t i : pareto_front(points)) list.push_back(labels[i]);
+    }
+    fronts.push_back(std::move(front));
+  }
+  return fronts;
+}
+
+Json provenance_json(const SweepResults& results) {
+  Json json{{"checkpoints", Json::array()},
+            {"tasks", Json::array()},
+            {"methods", Json::array()},
+            {"environments", Json::array()},
+            {"sets", Json::array()}};
+  for (const CheckpointRecord& c : results.checkpoints)
+    json["checkpoints"].push_back({{"name", c.name},
+                                   {"hash", c.hash},
+                                   {"path", c.path},
+                                   {"role", c.role},
+                                   {"origin", c.origin}});
+  for (const TaskRecord& t : results.tasks)
+    json["tasks"].push_back({{"name", t.name},
+                             {"hash", t.hash},
+                             {"definition", t.definition},
+                             {"validation_items", t.validation_items},
+                             {"test_items", t.test_items}});
+  for (const MethodRecord& m : results.methods)
+    json["methods"].push_back({{"name", m.name},
+                               {"version", m.version},
+                               {"paper", m.paper},
+                               {"summary", m.summary},
+                               {"needs", m.needs},
+                               {"parameters", m.parameters}});
+  for (const Environment& e : results.environments)
+    json["environments"].push_back({{"git_revision", e.git_revision},
+                                    {"compiler", e.compiler},
+                                    {"libtorch", e.libtorch},
+                                    {"device", e.device},
+                                    {"cpu", e.cpu},
+                                    {"host_os", e.host_os},
+                                    {"command_line", e.command_line},
+                                    {"threads", e.threads}});
+  for (const ExpertSetRecord& set : results.sweep.sets) {
+    Json tasks = Json::array();
+    for (const SetTask& t : set.tasks)
+      tasks.push_back({{"task", t.task},
+                       {"held_in", t.held_in},
+                       {"own_expert", t.held_in ? Json(t.own_expert) : Json()}});
+    json["sets"].push_back({{"name", set.name}, {"experts", set.experts}, {"tasks", tasks}});
+  }
+  return json;
+}
+
+}  // namespace
+
+Json report_json(const SweepResults& results, const Leaderboard& board) {
+  Json json{{"format", "assay-report"},
+            {"version", 1},
+            {"sweep",
+             {{"name", results.sweep.name},
+              {"hash", results.sweep.hash},
+              {"config", results.sweep.config},
+              {"started_at", results.started_at},
+              {"finished_at", results.finished_at.empty() ? Json() : Json(results.finished_at)}}},
+            {"metrics", board.metrics},
+            {"rows", Json::array()},
+            {"failures", Json::array()},
+            {"provenance", provenance_json(results)}};
+  for (const LeaderboardRow& row : board.rows) json["rows"].push_back(row_json(row));
+  for (const std::string& metric : board.metrics)
+    json["pareto"][metric] = pareto_json(board, metric);
+  for (const auto& placed : results.runs)
+    if (placed.run.status != RunStatus::kOk)
+      json["failures"].push_back(
+          {{"set", placed.placement.set},
+           {"row", placed.placement.row},
+           {"variant", placed.placement.variant},
+           {"status", placed.run.status == RunStatus::kSkipped ? "skipped" : "failed"},
+           {"reason", placed.run.reason},
+           {"parameters", placed.run.parameters},
+           {"seed", placed.run.seed},
+           {"key", placed.run.key}});
+  return json;
+}
+
+}  // namespace assay

@@ -1,0 +1,259 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "reports/format.h"
+#include "reports/tables.h"
+
+namespace assay {
+namespace {
+
+Cell text_cell(const std::string& text) {
+  return {.text = text.empty() ? std::string(kNotAvailable) : text};
+}
+
+Cell count_cell(int64_t count) {
+  return {.text = fmt::format("{}", count), .sort = static_cast<double>(count)};
+}
+
+Cell hash_cell(const std::string& hash) { return {.text = short_hash(hash), .note = hash}; }
+
+Cell need_cell(const Json& needs, const char* key) {
+  const auto it = needs.find(key);
+  if (it == needs.end() || it->is_null()) return text_cell("");
+  return {.text = it->is_boolean()  ? (it->get<bool>() ? "yes" : "no")
+                  : it->is_string() ? it->get<std::string>()
+                                    : canonical(*it)};
+}
+
+Cell experts_cell(const Json& needs) {
+  const int64_t least = needs.value("min_experts", int64_t{1});
+  const auto most = needs.find("max_experts");
+  if (most == needs.end() || most->is_null()) return text_cell(fmt::format("{} or more", least));
+  const auto bound = most->get<int64_t>();
+  return text_cell(least == bound ? fmt::format("{}", least)
+                                  : fmt::format("{} to {}", least, bound));
+}
+
+// How many of the method's parameters a grid of the sweep varied, at most.
+size_t tuned_count(const Leaderboard& board, const MethodRecord& method) {
+  size_t most = 0;
+  for (const LeaderboardRow& row : board.rows)
+    if (row.method == method.name) most = std::max(most, row.tuned_parameters.size());
+  return most;
+}
+
+std::string list_text(const Json& list) {
+  if (!list.is_array()) return "";
+  std::vector<std::string> names;
+  for (const Json& entry : list)
+    names.push_back(entry.is_string() ? entry.get<std::string>() : "?");
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+Table sweep_table(const SweepResults& results) {
+  std::map<std::string, int> count;
+  for (const auto& placed : results.runs)
+    count[placed.placement.variant == "grid" ? placed.run.split + " (grid)" : placed.run.split]++;
+  std::vector<std::string> runs;
+  for (const auto& [split, n] : count) runs.push_back(fmt::format("{} on {}", n, split));
+  return {
+      .id = "sweep",
+      .title = "Sweep",
+      .columns = {{"What"}, {"Value"}},
+      .groups = {{"",
+                  {{{.text = "Name"}, {.text = results.sweep.name}},
+                   {{.text = "Hash of name and file"}, {.text = results.sweep.hash}},
+                   {{.text = "Started"}, {.text = results.started_at}},
+                   {{.text = "Finished"},
+                    {.text = results.finished_at.empty() ? "not finished" : results.finished_at}},
+                   {{.text = "Runs"}, text_cell(fmt::format("{}", fmt::join(runs, ", ")))},
+                   {{.text = "Sweep file"}, {.text = canonical(results.sweep.config)}}}}}};
+}
+
+Table sets_table(const SweepResults& results) {
+  std::map<std::string, std::string> names;
+  for (const CheckpointRecord& c : results.checkpoints) names[c.hash] = c.name;
+  Table table{.id = "sets",
+              .title = "Expert sets",
+              .intro = "A task is held-in for a set when one of its experts was trained on it.",
+              .columns = {{"Set"}, {"Experts"}, {"Held-in tasks"}, {"Held-out tasks"}},
+              .groups = {{"", {}}}};
+  for (const ExpertSetRecord& set : results.sweep.sets) {
+    std::vector<std::string> experts, held_in, held_out;
+    for (const std::string& hash : set.experts) experts.push_back(names[hash]);
+    for (const SetTask& task : set.tasks) (task.held_in ? held_in : held_out).push_back(task.task);
+    table.groups[0].rows.push_back({{.text = set.name},
+                                    text_cell(fmt::format("{}", fmt::join(experts, ", "))),
+                                    text_cell(fmt::format("{}", fmt::join(held_in, ", "))),
+                                    text_cell(fmt::format("{}", fmt::join(held_out, ", ")))});
+  }
+  return table;
+}
+
+Table checkpoints_table(const SweepResults& results) {
+  Table table{.id = "checkpoints",
+              .title = "Checkpoints",
+              .intro =
+                  "Training costs are those recorded when the checkpoint was made; – means "
+                  "that it does not say.",
+              .columns = {{"Name"},
+                          {"Role"},
+                          {"Content hash"},
+                          {"Trained on"},
+                          {"Pre-trained on"},
+                          {"Starts from"},
+                          {"Recipe hash"},
+                          {"Training time", true},
+                          {"Training FLOPs", true},
+                          {"Gradient steps", true},
+                          {"Path"}},
+              .groups = {{"", {}}}};
+  for (const CheckpointRecord& c : results.checkpoints) {
+    const Json origin = c.origin.is_object() ? c.origin : Json::object();
+    const auto text = [&](const char* key) {
+      const auto it = origin.find(key);
+      return it != origin.end() && it->is_string() ? it->get<std::string>() : std::string();
+    };
+    const auto list = [&](const char* key) {
+      return text_cell(list_text(origin.value(key, Json())));
+    };
+    const Json cost = origin.value("cost", Json());
+    const CostValues values = cost.is_object() ? cost_values(cost.get<Cost>()) : CostValues{};
+    std::vector<Cell> cells{{.text = c.name},
+                            {.text = c.role},
+                            hash_cell(c.hash),
+                            list("trained_on"),
+                            list("pretrained_on"),
+                            text_cell(text("init")),
+                            hash_cell(text("recipe_hash"))};
+    for (const std::string_view key : {"wall_s", "flops", "gradient_steps"})
+      for (size_t i = 0; i < values.size(); ++i)
+        if (kCostFields[i].key == key)
+          cells.push_back({.text = cost_text(values[i], kCostFields[i].unit), .sort = values[i]});
+    cells.push_back(text_cell(c.path));
+    table.groups[0].rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
+Table tasks_table(const SweepResults& results) {
+  Table table{.id = "tasks",
+              .title = "Tasks",
+              .columns = {{"Task"},
+                          {"Hash"},
+                          {"Validation items", true},
+                          {"Test items", true},
+                          {"Definition"}},
+              .groups = {{"", {}}}};
+  for (const TaskRecord& task : results.tasks)
+    table.groups[0].rows.push_back({{.text = task.name},
+                                    hash_cell(task.hash),
+                                    count_cell(task.validation_items),
+                                    count_cell(task.test_items),
+                                    {.text = canonical(task.definition)}});
+  return table;
+}
+
+Table environments_table(const SweepResults& results) {
+  Table table{
+      .id = "environments",
+      .title = "Environments",
+      .intro = results.environments.size() > 1
+                   ? "Runs were made in more than one environment: compare their times with "
+                     "care."
+                   : "",
+      .columns = {{"Runs", true},
+                  {"Device"},
+                  {"Processor"},
+                  {"Threads", true},
+                  {"System"},
+                  {"Assay revision"},
+                  {"Compiler"},
+                  {"LibTorch"},
+                  {"Command line"}},
+      .groups = {{"", {}}}};
+  for (size_t i = 0; i < results.environments.size(); ++i) {
+    const Environment& e = results.environments[i];
+    const auto runs = std::count_if(results.runs.begin(), results.runs.end(),
+                                    [&](const auto& placed) { return placed.environment == i; });
+    table.groups[0].rows.push_back({count_cell(runs), text_cell(e.device), text_cell(e.cpu),
+                                    count_cell(e.threads), text_cell(e.host_os),
+                                    text_cell(e.git_revision), text_cell(e.compiler),
+                                    text_cell(e.libtorch), text_cell(e.command_line)});
+  }
+  return table;
+}
+
+}  // namespace
+
+Table requirements_table(const SweepResults& results, const Leaderboard& board) {
+  Table table{.id = "requirements",
+              .title = "Practical requirements",
+              .intro = "What each method asks for, as it declares it.",
+              .columns = {{"Method"},
+                          {"Experts"},
+                          {"Base"},
+                          {"Calibration data"},
+                          {"Labels"},
+                          {"Gradients"},
+                          {"Same shapes"},
+                          {"Same initialisation"},
+                          {"Tokenizer"},
+                          {"Output"},
+                          {"Random"},
+                          {"Parameters", true},
+                          {"Of them tuned", true},
+                          {"Paper"}},
+              .groups = {{"", {}}}};
+  for (const MethodRecord& method : results.methods) {
+    const Json& needs = method.needs;
+    table.groups[0].rows.push_back(
+        {{.text = fmt::format("{} v{}", method.name, method.version), .note = method.summary},
+         experts_cell(needs),
+         need_cell(needs, "base"),
+         need_cell(needs, "calibration_inputs"),
+         need_cell(needs, "calibration_labels"),
+         need_cell(needs, "gradients"),
+         need_cell(needs, "same_shapes"),
+         need_cell(needs, "same_initialization"),
+         need_cell(needs, "tokenizer"),
+         need_cell(needs, "output"),
+         need_cell(needs, "randomized"),
+         count_cell(static_cast<int64_t>(method.parameters.size())),
+         count_cell(static_cast<int64_t>(tuned_count(board, method))),
+         text_cell(method.paper)});
+  }
+  return table;
+}
+
+Table failures_table(const SweepResults& results) {
+  Table table{
+      .id = "failures",
+      .title = "Failures and skips",
+      .intro = "Every run without a result, and why.",
+      .columns = {{"Model"}, {"Set"}, {"Status"}, {"Reason"}, {"Parameters"}, {"Seed", true}},
+      .groups = {{"", {}}},
+      .empty_text = "Every run of the sweep has a result."};
+  for (const auto& placed : results.runs) {
+    if (placed.run.status == RunStatus::kOk) continue;
+    const auto& [set, row, variant] = placed.placement;
+    table.groups[0].rows.push_back(
+        {{.text = variant == "reference" ? row : fmt::format("{} ({})", row, variant)},
+         {.text = set},
+         {.text = placed.run.status == RunStatus::kSkipped ? "skipped" : "failed"},
+         {.text = placed.run.reason},
+         {.text = canonical(placed.run.parameters)},
+         {.text = fmt::format("{}", placed.run.seed),
+          .sort = static_cast<double>(placed.run.seed)}});
+  }
+  return table;
+}
+
+std::vector<Table> provenance_tables(const SweepResults& results) {
+  return {sweep_table(results), sets_table(results), checkpoints_table(results),
+          tasks_table(results), environments_table(results)};
+}
+
+}  // namespace assay

@@ -1,0 +1,70 @@
+/// The report's tables as plain values; HTML, Markdown and the terminal only differ in how they
+/// draw them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reports/leaderboard.h"
+
+namespace assay {
+
+struct Cell {
+  std::string text;
+  std::string tag = {};             ///< "default" or "tuned" behind a row's name
+  std::optional<double> sort = {};  ///< what a numeric column is sorted by; absent values come last
+  std::string note = {};            ///< said beside the text: "2 of 3 sets", a full hash
+  std::optional<Estimate> mark =
+      {};  ///< drawn as a point with its interval, where drawing is possible
+  std::optional<double> heat = {};  ///< in [0, 1]: shade of a heat map
+  bool outlined = false;            ///< a held-in cell of a heat map
+};
+
+/// "ties (tuned)": the text with its tag.
+std::string full_text(const Cell& cell);
+
+struct Column {
+  std::string title;
+  bool numeric = false;
+  std::string hint = {};  ///< what the numbers are
+};
+
+struct RowGroup {
+  std::string title;  ///< empty when the table has only one
+  std::vector<std::vector<Cell>> rows;
+};
+
+/// The first column names the row.
+struct Table {
+  std::string id = {}, title = {}, intro = {};
+  std::vector<Column> columns = {};
+  std::vector<RowGroup> groups = {};
+  std::string empty_text = "None.";
+  bool empty() const;
+};
+
+/// A heat map of one metric: one expert set, or all of them.
+struct HeatMap {
+  std::string metric, view;  ///< view: what the selector calls it
+  Table table;
+};
+
+Table leaderboard_table(const Leaderboard& board, const std::string& metric);
+Table comparison_table(const Leaderboard& board);
+Table cost_table(const Leaderboard& board);
+Table configuration_table(const Leaderboard& board);
+/// Scores that could not be normalised; empty when all could.
+Table unnormalised_table(const Leaderboard& board);
+/// Per metric: every set, then the means over sets of held-in and of held-out cells.
+std::vector<HeatMap> heat_maps(const Leaderboard& board);
+
+Table requirements_table(const SweepResults& results, const Leaderboard& board);
+Table failures_table(const SweepResults& results);
+/// The sweep itself, its sets, checkpoints, tasks and environments.
+std::vector<Table> provenance_tables(const SweepResults& results);
+
+/// Term and definition: what the numbers mean and which split chose what.
+std::vector<std::pair<std::string, std::string>> definitions();
+
+}  // namespace assay
