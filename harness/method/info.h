@@ -1,5 +1,5 @@
-/// What a method says of itself: data, so that it can be checked before a tensor is read, stored with
-/// every result and printed as the practical-requirements table.
+/// What a method says of itself: data, so that it can be checked before a tensor is read, stored
+/// with every result and printed as the practical-requirements table.
 #pragma once
 
 #include <string_view>
@@ -13,7 +13,7 @@ enum class Output { kSameArchitecture, kWider, kMixtureOfExperts, kEnsemble };
 struct Needs {
   static constexpr int kAnyNumber = 1 << 20;
 
-  bool base = false;                ///< the checkpoint the experts were fine-tuned from
+  bool base = false;  ///< the checkpoint the experts were fine-tuned from
   int min_experts = 1;
   int max_experts = kAnyNumber;
   bool calibration_inputs = false;  ///< unlabelled examples
@@ -31,7 +31,7 @@ struct MethodInfo {
   std::string_view paper;    ///< "arXiv:2306.01708 §3", or a URL
   std::string_view summary;  ///< one line
   Needs needs{};
-  bool randomized = false;   ///< the result depends on the seed
+  bool randomized = false;  ///< the result depends on the seed
   /// JSON parameters under which merging two identical experts returns that expert; the conformance
   /// tests hold every method to it.
   std::string_view identity = "{}";

@@ -14,7 +14,8 @@ void Diagnostics::report(const std::string& name, double value) {
 std::map<std::string, double> Diagnostics::means() const {
   const std::lock_guard lock(mutex_);
   std::map<std::string, double> out;
-  for (const auto& [name, entry] : sums_) out[name] = entry.first / static_cast<double>(entry.second);
+  for (const auto& [name, entry] : sums_)
+    out[name] = entry.first / static_cast<double>(entry.second);
   return out;
 }
 

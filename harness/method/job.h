@@ -32,8 +32,8 @@ struct TensorJob {
   uint64_t seed_key = 0;            ///< a hash of seed, method, version and tensor name
   Diagnostics* diagnostics = nullptr;
 
-  /// The Philox key of this tensor for one expert: with the element index as counter, draws depend on
-  /// (seed, method, version, tensor, expert, element) and on nothing else.
+  /// The Philox key of this tensor for one expert: with the element index as counter, draws depend
+  /// on (seed, method, version, tensor, expert, element) and on nothing else.
   uint64_t expert_key(size_t expert) const;
   void report(const std::string& what, double value) const {
     if (diagnostics) diagnostics->report(what, value);

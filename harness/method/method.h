@@ -2,17 +2,17 @@
 ///
 ///   struct Ties {
 ///     static constexpr MethodInfo info{.name = "ties", ...};
-///     double density = 0.2;                       // the initialisers are the defaults
+///     double density = 0.2;  // the initialisers are the defaults
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
-///     void prepare(const ModelJob& job);          // optional: what merge() needs of the whole model
+///     void prepare(const ModelJob& job);  // optional: for what merge() needs of all tensors
 ///     at::Tensor merge(const TensorJob& job) const;
 ///   };
 ///   ASSAY_METHOD(Ties)
 ///
-/// `merge` is called once per tensor, in any order, on any device; it is pure and returns a tensor of
-/// the job's shape in float32 (or the storage dtype), which the engine casts to the output dtype. A
-/// method that cannot stream defines `StateDict merge_model(const ModelJob&) const` instead. Optional:
-/// `static constexpr Preset presets[]`.
+/// `merge` is called once per tensor, in any order, on any device; it is pure and returns a tensor
+/// of the job's shape in float32 (or the storage dtype), which the engine casts to the output
+/// dtype. A method that cannot stream defines `StateDict merge_model(const ModelJob&) const`
+/// instead. Optional: `static constexpr Preset presets[]`.
 #pragma once
 
 #include <concepts>
@@ -87,12 +87,16 @@ class MethodAdaptor final : public Method {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);
   }
   at::Tensor merge(const TensorJob& job) const override {
-    if constexpr (StreamingMethod<T>) return method_.merge(job);
-    else ASSAY_CHECK(false, "{} does not stream", T::info.name);
+    if constexpr (StreamingMethod<T>)
+      return method_.merge(job);
+    else
+      ASSAY_CHECK(false, "{} does not stream", T::info.name);
   }
   StateDict merge_model(const ModelJob& job) const override {
-    if constexpr (WholeModelMethod<T>) return method_.merge_model(job);
-    else ASSAY_CHECK(false, "{} streams", T::info.name);
+    if constexpr (WholeModelMethod<T>)
+      return method_.merge_model(job);
+    else
+      ASSAY_CHECK(false, "{} streams", T::info.name);
   }
 
  private:

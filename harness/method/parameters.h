@@ -1,4 +1,4 @@
-/// Parameters declared once: `void parameters(auto&& p)` of a method calls `p(field, {.name = ...})`
+/// Parameters declared once: `void parameters(auto&& p)` of a method calls p(field, {.name = ...})
 /// for every field, and parsing, checking, documentation, sweeping and storing all come from that.
 #pragma once
 
@@ -19,8 +19,9 @@ struct Range {
   double high = std::numeric_limits<double>::infinity();
 };
 
-/// One parameter. A field is a double, an int64_t, a bool, a std::vector<double> (a value per expert;
-/// empty: all equal) or an enum, whose enumerators 0, 1, ... are named by `choices` in order.
+/// One parameter. A field is a double, an int64_t, a bool, a std::vector<double> (a value per
+/// expert; empty: all equal) or an enum, whose enumerators 0, 1, ... are named by `choices` in
+/// order.
 struct ParamSpec {
   std::string_view name;
   Range range{};
@@ -44,18 +45,26 @@ namespace detail {
 
 template <typename T>
 constexpr std::string_view parameter_type() {
-  if constexpr (std::is_same_v<T, bool>) return "boolean";
-  else if constexpr (std::is_enum_v<T>) return "choice";
-  else if constexpr (std::is_same_v<T, double>) return "number";
-  else if constexpr (std::is_same_v<T, int64_t>) return "integer";
-  else if constexpr (std::is_same_v<T, std::vector<double>>) return "list of numbers";
-  else static_assert(sizeof(T) == 0, "a parameter of this type is not supported");
+  if constexpr (std::is_same_v<T, bool>)
+    return "boolean";
+  else if constexpr (std::is_enum_v<T>)
+    return "choice";
+  else if constexpr (std::is_same_v<T, double>)
+    return "number";
+  else if constexpr (std::is_same_v<T, int64_t>)
+    return "integer";
+  else if constexpr (std::is_same_v<T, std::vector<double>>)
+    return "list of numbers";
+  else
+    static_assert(sizeof(T) == 0, "a parameter of this type is not supported");
 }
 
 template <typename T>
 Json parameter_to_json(const T& field, const ParamSpec& spec) {
-  if constexpr (std::is_enum_v<T>) return std::string(spec.choices.at(static_cast<size_t>(field)));
-  else return field;
+  if constexpr (std::is_enum_v<T>)
+    return std::string(spec.choices.at(static_cast<size_t>(field)));
+  else
+    return field;
 }
 
 double checked_number(const JsonReader& value, const ParamSpec& spec);
@@ -87,8 +96,12 @@ std::vector<ParamDoc> describe_parameters() {
   Declarer object{};
   if constexpr (requires { object.parameters([](auto&, const ParamSpec&) {}); })
     object.parameters([&]<typename T>(T& field, const ParamSpec& spec) {
-      ParamDoc doc{std::string(spec.name), std::string(detail::parameter_type<T>()),
-                   detail::parameter_to_json(field, spec), spec.range, {}, {},
+      ParamDoc doc{std::string(spec.name),
+                   std::string(detail::parameter_type<T>()),
+                   detail::parameter_to_json(field, spec),
+                   spec.range,
+                   {},
+                   {},
                    std::string(spec.help)};
       for (const double value : spec.sweep)
         doc.sweep.push_back(std::is_same_v<T, int64_t> ? Json(static_cast<int64_t>(value))
