@@ -7,12 +7,15 @@
 #   make format   rewrites the sources' layout
 #   make clean    removes what was built; keeps .deps/, data/ and out/
 # Variables: CMAKE_ARGS='-DCMAKE_PREFIX_PATH=/path/to/libtorch', ASSAY_CUDA=auto|on|off, JOBS=N.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 ASSAY_CUDA ?= auto
 CMAKE_ARGS ?=
 # A compiler takes up to 1.3 GB with LibTorch's headers, and the build shall stay below 6 GB.
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
-configure = cmake --preset $(1) -DASSAY_CUDA=$(ASSAY_CUDA) $(CMAKE_ARGS) --log-level=STATUS
+# Of the configuration only what was chosen is shown, and what goes wrong.
+configure = cmake --preset $(1) $(2) $(CMAKE_ARGS) | grep -E '^-- (LibTorch|CUDA)'
 compile = cmake --build --preset $(1) --parallel $(JOBS)
 sources = git ls-files -co --exclude-standard '*.cpp' '*.h' '*.cu' '*.cuh'
 export ASSAY_CUDA CMAKE_ARGS
@@ -21,7 +24,7 @@ export ASSAY_CUDA CMAKE_ARGS
 
 build:
 	@scripts/bootstrap.sh build
-	@$(call configure,default)
+	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA))
 	@$(call compile,default) --target assay
 
 demo: build
@@ -30,13 +33,13 @@ demo: build
 
 test:
 	@scripts/bootstrap.sh build
-	@$(call configure,default)
+	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA))
 	@$(call compile,default)
 	ctest --preset default
 
 asan:
 	@scripts/bootstrap.sh build
-	@$(call configure,asan)
+	@$(call configure,asan,-DASSAY_CUDA=off)
 	@$(call compile,asan)
 	ctest --preset asan
 

@@ -1,5 +1,5 @@
 # CUDA: found, not required. ASSAY_CUDA = auto | on | off.
-#   auto  kernels (*.cu) are compiled when nvcc is there; LibTorch's CUDA half is used when all that it
+#   auto  kernels (*.cu) are compiled when a recent nvcc is there; LibTorch's CUDA half is used when all that it
 #         needs is there and the machine has an NVIDIA driver.
 #   on    as auto, but anything missing is an error.      off   no CUDA at all.
 set(ASSAY_CUDA auto CACHE STRING "build for CUDA: auto, on or off")
@@ -12,21 +12,24 @@ set(ASSAY_CUDA_ARCHITECTURES 80 86 89 90 100 120 CACHE STRING "GPU architectures
 set(ASSAY_CUDA_KERNELS OFF)
 set(ASSAY_TORCH_CUDA OFF)
 if(NOT ASSAY_CUDA STREQUAL "off")
-  if(NOT CMAKE_CUDA_COMPILER)
-    find_program(nvcc_program nvcc HINTS /usr/local/cuda/bin)
-    if(nvcc_program)
-      set(CMAKE_CUDA_COMPILER "${nvcc_program}")
+  find_program(ASSAY_NVCC nvcc HINTS /usr/local/cuda/bin)
+  set(nvcc_trouble "no CUDA compiler (nvcc) was found")
+  if(ASSAY_NVCC)
+    execute_process(COMMAND "${ASSAY_NVCC}" --version OUTPUT_VARIABLE nvcc_text ERROR_QUIET)
+    string(REGEX MATCH "release ([0-9.]+)" unused "${nvcc_text}")
+    set(nvcc_trouble "")
+    if(CMAKE_MATCH_1 VERSION_LESS 12.8)
+      set(nvcc_trouble "${ASSAY_NVCC} is version '${CMAKE_MATCH_1}', and 12.8 or later is needed")
     endif()
   endif()
-  include(CheckLanguage)
-  check_language(CUDA)
-  if(CMAKE_CUDA_COMPILER)
+  if(NOT nvcc_trouble)
+    set(CMAKE_CUDA_COMPILER "${ASSAY_NVCC}")
     set(CMAKE_CUDA_ARCHITECTURES ${ASSAY_CUDA_ARCHITECTURES})
     enable_language(CUDA)
     set(CMAKE_CUDA_STANDARD 17)
     set(ASSAY_CUDA_KERNELS ON)
   elseif(ASSAY_CUDA STREQUAL "on")
-    message(FATAL_ERROR "ASSAY_CUDA=on, but no CUDA compiler (nvcc) was found")
+    message(FATAL_ERROR "ASSAY_CUDA=on, but ${nvcc_trouble}")
   endif()
 
   if(EXISTS "${ASSAY_TORCH_ROOT}/lib/libtorch_cuda.so" AND ASSAY_CUDA_KERNELS)

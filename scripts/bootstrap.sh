@@ -42,12 +42,13 @@ install_packages() {
       "check the network, or as root run: apt-get install $missing"
 }
 
-# True when this machine's LibTorch shall run on CUDA: asked for, or there is an NVIDIA driver.
+# True when this machine's LibTorch shall run on CUDA: asked for, or there are an NVIDIA driver and nvcc,
+# without which cmake/Cuda.cmake leaves CUDA out.
 wants_cuda() {
   case "${ASSAY_CUDA:-auto}" in
     on) true ;;
     off) false ;;
-    *) [ -e /dev/nvidiactl ] ;;
+    *) [ -e /dev/nvidiactl ] && { command -v nvcc || [ -e /usr/local/cuda/bin/nvcc ]; } >/dev/null ;;
   esac
 }
 
