@@ -22,6 +22,14 @@ constexpr const char* kExamples = R"(Examples:
   assay merge merge.json -o merged/                                one merge to a folder
 Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data.)";
 
+std::string unknown_command(const CLI::App& app, const std::string& name) {
+  std::vector<std::string> known;
+  for (const CLI::App* command :
+       app.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); }))
+    known.push_back(command->get_name());
+  return assay::unknown_name("command", name, "the command line", known);
+}
+
 int run(int argc, char** argv) {
   using namespace assay;
   cli::Common common;
@@ -54,6 +62,13 @@ int run(int argc, char** argv) {
   cli::add_worker(app, common);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& e) {
+    // CLI11 says only that a subcommand is missing where one was misspelt.
+    if (app.get_subcommands().empty())
+      for (int i = 1; i < argc; ++i)
+        if (argv[i][0] != '-') throw UserError(unknown_command(app, argv[i]));
+    app.exit(e);
+    return UserError::kExitCode;
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? EXIT_SUCCESS : UserError::kExitCode;
   }

@@ -18,7 +18,8 @@ namespace {
 std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
   static std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
   auto& checkpoint = opened[model.path];
-  if (!checkpoint) checkpoint = Checkpoint::open(model.path);
+  if (checkpoint && checkpoint->content_hash() == model.hash) return checkpoint;
+  checkpoint = Checkpoint::open(model.path);
   if (checkpoint->content_hash() != model.hash)
     data_error("{}: the weights changed since the sweep was planned", model.path);
   return checkpoint;

@@ -174,7 +174,7 @@ TEST_CASE("wrong options and files have their exit codes", "[cli]") {
   refused({"eval", folder.path(), "--tasks", "digits/*"}, kDataError, "model.safetensors");
   refused({"show", "method", "tise"}, kUserError, "'ties'");
   refused({"data", "fetch", "mnist"}, kUserError, "'mnist5k'");
-  refused({"runn"}, kUserError, "runn");
+  refused({"runn"}, kUserError, "Did you mean 'run'?");
   write_file(folder.path() / "bad.json", "{");
   refused({"run", folder.path() / "bad.json"}, kUserError, "not valid JSON");
   write_file(folder.path() / "text.sqlite", "this is no database, but a text of some length");
