@@ -42,9 +42,14 @@ ASSAY_HOST_DEVICE inline uint32_t philox_bits(uint64_t key, uint64_t index) {
   return philox4x32_10(index >> 2, 0, key).v[index & 3];
 }
 
-/// Uniform in [0, 1), 24 bits, exact in float32.
+/// Random bits as a number in [0, 1), 24 bits, exact in float32.
+ASSAY_HOST_DEVICE inline float bits_to_uniform(uint32_t bits) {
+  return static_cast<float>(bits >> 8) * (1.0f / 16777216.0f);
+}
+
+/// Uniform in [0, 1): the draw of element `index` under `key`.
 ASSAY_HOST_DEVICE inline float philox_uniform(uint64_t key, uint64_t index) {
-  return static_cast<float>(philox_bits(key, index) >> 8) * (1.0f / 16777216.0f);
+  return bits_to_uniform(philox_bits(key, index));
 }
 
 }  // namespace assay

@@ -38,12 +38,13 @@ struct DeltaRule {
   float scale = 1.0f;
 };
 
-/// The delta of element `index`, dropped, rescaled and trimmed; not weighted.
+/// The delta of element `index`, dropped, rescaled and trimmed; not weighted. `draw` is the
+/// element's random number, philox_uniform(term.key, index), which counts only where the term
+/// drops.
 ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const DeltaTerm& term,
-                                             int64_t index) {
+                                             int64_t index, float draw) {
   float delta = expert - base;
-  if (term.drop > 0.0f && philox_uniform(term.key, static_cast<uint64_t>(index)) < term.drop)
-    return 0.0f;
+  if (term.drop > 0.0f && draw < term.drop) return 0.0f;
   if (term.rescale != 1.0f) delta *= term.rescale;
   const uint32_t magnitude = magnitude_bits(delta);
   if (magnitude < term.threshold || (magnitude == term.threshold && index >= term.tie_end))
@@ -51,11 +52,22 @@ ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const Del
   return delta;
 }
 
-/// delta_element() times the weight.
+ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const DeltaTerm& term,
+                                             int64_t index) {
+  const float draw =
+      term.drop > 0.0f ? philox_uniform(term.key, static_cast<uint64_t>(index)) : 1.0f;
+  return delta_element(expert, base, term, index, draw);
+}
+
+/// A delta times its weight.
+ASSAY_HOST_DEVICE inline float weigh(float delta, const DeltaTerm& term) {
+  return term.weight == 1.0f ? delta : delta * term.weight;
+}
+
+/// The weighted delta.
 ASSAY_HOST_DEVICE inline float term_element(float expert, float base, const DeltaTerm& term,
                                             int64_t index) {
-  const float delta = delta_element(expert, base, term, index);
-  return term.weight == 1.0f ? delta : delta * term.weight;
+  return weigh(delta_element(expert, base, term, index), term);
 }
 
 /// The sign elected by `count` values before ties are settled: -1, 0 or +1.

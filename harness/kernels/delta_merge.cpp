@@ -4,6 +4,7 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
+#include "harness/kernels/delta_block.h"
 #include "harness/kernels/launch.h"
 
 namespace assay {
@@ -54,11 +55,7 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
     const BlockValues values(operands, begin, end);
     // Terms are worked out once per block, as the election and the reduction both read them.
     const int64_t size = end - begin;
-    std::vector<float> room(static_cast<size_t>(n * size));
-    for (int i = 0; i < n; ++i)
-      for (int64_t j = 0; j < size; ++j)
-        room[static_cast<size_t>(i * size + j)] =
-            term_element(values[i + 1][j], values[0][j], terms[static_cast<size_t>(i)], begin + j);
+    const std::vector<float> room = term_block(values, terms, begin, size);
     for (int64_t j = 0; j < size; ++j)
       result[begin + j] = merge_element(
           n, [&](int i) { return room[static_cast<size_t>(i * size + j)]; }, values[0][j],

@@ -8,6 +8,7 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
+#include "harness/kernels/delta_block.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
 
@@ -31,15 +32,12 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
   std::atomic<int64_t> total{0};
   for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
     const BlockValues values(operands, begin, end);
+    const int64_t size = end - begin;
+    const std::vector<float> room = term_block(values, terms, begin, size);
     int64_t sum = 0;
-    for (int64_t j = 0; j < end - begin; ++j)
+    for (int64_t j = 0; j < size; ++j)
       sum += elect_element(
-          n,
-          [&](int i) {
-            return term_element(values[i + 1][j], values[0][j], terms[static_cast<size_t>(i)],
-                                begin + j);
-          },
-          elect);
+          n, [&](int i) { return room[static_cast<size_t>(i * size + j)]; }, elect);
     total += sum;
   });
   return total;
@@ -53,10 +51,10 @@ double delta_l1_norm(const at::Tensor& base, const at::Tensor& expert, const Del
   if (!operands.on_cuda()) {
     for_blocks(operands.count(), [&](int64_t block, int64_t begin, int64_t end) {
       const BlockValues values(operands, begin, end);
+      std::vector<float> deltas(static_cast<size_t>(end - begin));
+      delta_block(values[1], values[0], term, begin, end - begin, deltas.data());
       double sum = 0;
-      for (int64_t j = 0; j < end - begin; ++j)
-        sum += std::fabs(
-            static_cast<double>(delta_element(values[1][j], values[0][j], term, begin + j)));
+      for (const float delta : deltas) sum += std::fabs(static_cast<double>(delta));
       partials[static_cast<size_t>(block)] = sum;
     });
   } else if constexpr (kCudaKernels) {

@@ -7,6 +7,7 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
+#include "harness/kernels/delta_block.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
 
@@ -48,12 +49,14 @@ void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const 
   std::mutex mutex;
   split_blocks(num_blocks(operands.count()), [&](int64_t first, int64_t last) {
     std::vector<int64_t> bins(kBins);
+    std::vector<float> deltas(static_cast<size_t>(kBlock));
     for (int64_t block = first; block < last; ++block) {
       const int64_t begin = block * kBlock, end = std::min(operands.count(), begin + kBlock);
       const BlockValues values(operands, begin, end);
+      delta_block(values[1], values[0], term, begin, end - begin, deltas.data());
       for (int64_t j = 0; j < end - begin; ++j) {
-        const float delta = delta_element(values[1][j], values[0][j], term, begin + j);
-        const int bin = magnitude_bin(magnitude_bits(delta), second_, high_);
+        const uint32_t bits = magnitude_bits(deltas[static_cast<size_t>(j)]);
+        const int bin = magnitude_bin(bits, second_, high_);
         if (bin >= 0) ++bins[static_cast<size_t>(bin)];
       }
     }
@@ -83,13 +86,14 @@ TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const Delt
                     uint32_t bits, int64_t ties) {
   // Ties in number are rare, and an order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
+  std::vector<float> deltas(static_cast<size_t>(kBlock));
   int64_t found = 0;
   for (int64_t begin = 0; begin < operands.count(); begin += kBlock) {
     const int64_t end = std::min(operands.count(), begin + kBlock);
     const BlockValues values(operands, begin, end);
+    delta_block(values[1], values[0], term, begin, end - begin, deltas.data());
     for (int64_t j = begin; j < end; ++j) {
-      const float delta = delta_element(values[1][j - begin], values[0][j - begin], term, j);
-      if (magnitude_bits(delta) != bits) continue;
+      if (magnitude_bits(deltas[static_cast<size_t>(j - begin)]) != bits) continue;
       if (found == ties) return {j, found};
       ++found;
     }
