@@ -94,7 +94,7 @@ struct SweepRecord {
 /// Why a run belongs to a sweep: its place in the leaderboard.
 struct Placement {
   std::string set;  ///< ExpertSetRecord::name
-  std::string row;  ///< leaderboard row: "ties", "base", "expert mnist-012", ...
+  std::string row;  ///< leaderboard row: "ties", "base", "expert-mnist-012", ...
   std::string
       variant;  ///< "reference", "default", "tuned", or "grid" (a validation run of the grid)
 };

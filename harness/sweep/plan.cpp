@@ -39,10 +39,10 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
     plan.fixed.push_back({model_cell(sweep, set, kind, record_kind, models, Split::kTest),
                           {set.name, row, "reference"}});
   };
-  if (sweep.file.base) add("base", "model", "base", {*sweep.file.base});
+  if (set.base) add("base", "model", "base", {*set.base});
   Choice best{{set.name, "best expert", "reference"}, {}, {}};
   for (const std::string& expert : set.experts) {
-    add("expert " + expert, "model", "expert", {expert});
+    add(expert, "model", "expert", {expert});
     best.candidates.push_back(
         model_cell(sweep, set, "model", "expert", {expert}, Split::kValidation));
     best.test_cells.push_back(plan.fixed.back().cell);
@@ -59,8 +59,7 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
   cell.method = method.method;
   cell.parameters = made->parameters();
   cell.seed = made->info().randomized ? seed : 0;
-  if (made->info().needs.base && sweep.file.base)
-    cell.base = sweep.models.at(*sweep.file.base).ref();
+  if (made->info().needs.base && set.base) cell.base = sweep.models.at(*set.base).ref();
   return cell;
 }
 

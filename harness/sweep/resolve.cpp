@@ -66,12 +66,12 @@ void check_sets(const ResolvedSweep& sweep) {
           "was trained on one. Name tasks they were trained on, or say so under 'trained_on'",
           sweep.file.path.string(), set.name);
     MergeInputs inputs;
-    if (sweep.file.base) inputs.base = sweep.models.at(*sweep.file.base).checkpoint;
+    if (set.base) inputs.base = sweep.models.at(*set.base).checkpoint;
     for (const std::string& expert : set.experts)
       inputs.experts.push_back(sweep.models.at(expert).checkpoint);
     const bool all_there = std::all_of(inputs.experts.begin(), inputs.experts.end(),
                                        [](const auto& expert) { return expert != nullptr; });
-    if (all_there && (inputs.base || !sweep.file.base)) check_compatible(inputs);
+    if (all_there && (inputs.base || !set.base)) check_compatible(inputs);
   }
 }
 
@@ -88,8 +88,8 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   sweep.device = device;
   sweep.tasks = load_tasks(sweep.file.tasks);
   ModelOpener opener(sweep, missing);
-  if (sweep.file.base) opener.open(*sweep.file.base, "base");
   for (const ExpertSet& set : sweep.file.sets) {
+    if (set.base) opener.open(*set.base, "base");
     for (const std::string& expert : set.experts) opener.open(expert, "expert");
     if (set.multitask) opener.open(*set.multitask, "multitask");
   }

@@ -89,13 +89,15 @@ SweepFile SweepFile::read(const std::filesystem::path& path) {
   const fs::path folder = path.parent_path();
   if (const auto recipe = root.find("recipe"))
     sweep.recipe = find_file(recipe->as_string(), folder);
-  if (const auto base = root.find("base")) sweep.base = base->as_string();
+  const std::string base = root.string("base", "");
 
   JsonReader sets = root.at("expert_sets");
   std::vector<std::string> names;
   for (JsonReader& element : sets.elements()) {
     ExpertSet set;
     set.name = element.string("name");
+    const std::string own_base = element.string("base", base);
+    if (!own_base.empty()) set.base = own_base;
     JsonReader experts = element.at("experts");
     set.experts = experts.as_strings();
     if (set.experts.empty()) experts.fail("a set needs at least one expert");

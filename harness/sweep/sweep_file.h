@@ -26,6 +26,7 @@ struct MethodSpec {
 /// Experts that are merged together: one replicate of the comparison.
 struct ExpertSet {
   std::string name;
+  std::optional<std::string> base;       ///< model name: its own, or the sweep's
   std::vector<std::string> experts;      ///< model names
   std::optional<std::string> multitask;  ///< model name of the multitask reference
 };
@@ -37,7 +38,6 @@ struct SweepFile {
   /// The recipe whose checkpoints the model names are; absent: they are paths of checkpoint
   /// folders, relative to the sweep file.
   std::optional<std::filesystem::path> recipe;
-  std::optional<std::string> base;
   std::vector<ExpertSet> sets;
   /// For checkpoints not made by Assay: which tasks a model was trained on, by model name.
   std::map<std::string, std::vector<std::string>> trained_on;

@@ -125,7 +125,7 @@ TEST_CASE("a sweep gives every row a result or a reason", "[sweep][train]") {
   for (const auto& placed : results.runs)
     ++rows[placed.placement.set + "|" + placed.placement.row + "|" + placed.placement.variant];
   for (const char* row :
-       {"both|base|reference", "both|expert expert-a|reference", "both|best expert|reference",
+       {"both|base|reference", "both|expert-a|reference", "both|best expert|reference",
         "both|multitask|reference", "both|ensemble|reference", "one|base|reference",
         "both|average|default", "both|task_arithmetic|default", "both|task_arithmetic|tuned"}) {
     INFO(row);

@@ -52,6 +52,18 @@ TEST_CASE("a sweep file becomes rows, sets and grids", "[sweep]") {
   CHECK(points[1] == Json{{"scale", 1.5}, {"density", 0.2}});
 }
 
+TEST_CASE("a set has the sweep's base unless it names its own", "[sweep]") {
+  Json json = valid_sweep();
+  json["expert_sets"].push_back({{"name", "two"}, {"experts", {"x"}}, {"base", "c"}});
+
+  const SweepFile sweep = read(json);
+
+  CHECK(sweep.sets.at(0).base == "b");
+  CHECK(sweep.sets.at(1).base == "c");
+  json.erase("base");
+  CHECK_FALSE(read(json).sets.at(0).base.has_value());
+}
+
 TEST_CASE("tune: true takes the method's own grid, less what is fixed", "[sweep]") {
   Json json = valid_sweep();
   json["methods"][1]["tune"] = true;
