@@ -27,12 +27,13 @@ Example: assay merge merge.json -o merged/)");
   command->callback([options] {
     const at::Device device = parse_device(options->device);
     MergeFile file = MergeFile::read(find_file(options->config));
-    const MergeReport report = merge_to_folder(file, device, options->output, options->replace);
+    const FolderReport report = merge_to_folder(file, device, options->output, options->replace);
     if (options->json)
       fmt::print("{}\n", Json{{"output", options->output},
-                              {"statistics", report.statistics},
-                              {"merge", report.merge},
-                              {"diagnostics", report.diagnostics}}
+                              {"statistics", report.merge.statistics},
+                              {"merge", report.merge.merge},
+                              {"write", report.write},
+                              {"diagnostics", report.merge.diagnostics}}
                              .dump(2));
     log_info("merged {} experts with {} into {}", file.experts.size(), file.method,
              options->output);

@@ -3,6 +3,7 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/provenance.h"
+#include "harness/cost/meter.h"
 
 namespace assay {
 namespace {
@@ -75,8 +76,8 @@ MergeFile MergeFile::read(const std::filesystem::path& path) {
   return file;
 }
 
-MergeReport merge_to_folder(MergeFile& file, at::Device device, const std::filesystem::path& folder,
-                            bool replace) {
+FolderReport merge_to_folder(MergeFile& file, at::Device device,
+                             const std::filesystem::path& folder, bool replace) {
   if (fs::exists(folder) && !replace)
     user_error("'{}' exists already; name another folder or pass --replace", folder.string());
   MergeInputs inputs;
@@ -85,8 +86,8 @@ MergeReport merge_to_folder(MergeFile& file, at::Device device, const std::files
   inputs.seed = file.seed;
   inputs.device = device;
   inputs.dtype = file.dtype;
-  MergeReport report;
-  const StateDict merged = merge_to_memory(*file.made, inputs, &report);
+  FolderReport report;
+  const StateDict merged = merge_to_memory(*file.made, inputs, &report.merge);
 
   const Checkpoint& like = file.base ? *file.base : *file.experts.front();
   CheckpointExtras extras;
@@ -104,11 +105,13 @@ MergeReport merge_to_folder(MergeFile& file, at::Device device, const std::files
                      {"seed", file.seed},
                      {"dtype", file.dtype ? Json(dtype_name(*file.dtype)) : Json("as the inputs")},
                      {"inputs", inputs_json(file)}}},
-                   {"diagnostics", report.diagnostics}};
+                   {"diagnostics", report.merge.diagnostics}};
   extras.card = model_card(extras.origin);
   for (const char* name : kCompanions)
     if (fs::exists(like.path() / name)) extras.copies.push_back(like.path() / name);
+  Meter meter;
   write_checkpoint(folder, merged, extras, replace);
+  report.write = meter.stop();
   return report;
 }
 

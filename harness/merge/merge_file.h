@@ -30,10 +30,15 @@ struct MergeFile {
   static MergeFile read(const std::filesystem::path& path);
 };
 
+struct FolderReport {
+  MergeReport merge;
+  Cost write;
+};
+
 /// Merges and writes `folder`: model.safetensors, config.json and the tokenizer's files of the base
 /// (or the first expert), assay.json and README.md with the exact configuration and the inputs'
 /// hashes.
-MergeReport merge_to_folder(MergeFile& file, at::Device device, const std::filesystem::path& folder,
-                            bool replace);
+FolderReport merge_to_folder(MergeFile& file, at::Device device,
+                             const std::filesystem::path& folder, bool replace);
 
 }  // namespace assay
