@@ -2,12 +2,17 @@
 /// ties, a tensor no expert changed, one that is all zero, narrow dtypes and integers.
 #pragma once
 
+#include <map>
+
 #include "tests/merge/models.h"
 
 namespace assay::testing {
 
-inline StateDict mixed_model(uint64_t key) {
-  StateDict model;
+/// Made once for each key and shared: do not write to its tensors.
+inline const StateDict& mixed_model(uint64_t key) {
+  static std::map<uint64_t, StateDict> made;
+  StateDict& model = made[key];
+  if (!model.empty()) return model;
   const auto add = [&](const std::string& name, at::IntArrayRef shape, uint64_t number) {
     model[name] = noise(shape, 1000 + number) + .3f * noise(shape, key * 100 + number);
   };

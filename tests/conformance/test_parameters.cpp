@@ -1,6 +1,5 @@
 // What holds for the declaration of every registered method: its parameters, presets and needs.
 #include <cmath>
-#include <map>
 
 #include "harness/core/error.h"
 #include "tests/catch.h"

@@ -10,6 +10,16 @@
 using namespace assay;
 using namespace assay::testing;
 
+namespace {
+
+/// A few roundings of numbers of size 1 to 2, in float32 and then in the storage dtype.
+double tolerance(at::ScalarType dtype) {
+  const double unit = dtype == at::kHalf ? 0x1p-11 : dtype == at::kBFloat16 ? 0x1p-8 : 0x1p-24;
+  return 8 * unit;
+}
+
+}  // namespace
+
 TEST_CASE("every method gives the same bytes on any number of threads", "[conformance]") {
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
@@ -85,11 +95,7 @@ TEST_CASE("every method returns the expert that all experts are", "[conformance]
     CAPTURE(tensor);
     const at::Tensor wanted = expert->read(tensor);
     if (!wanted.is_floating_point()) continue;
-    // A few roundings of the larger of base and expert, in float32 and then in the storage dtype.
-    const double unit = wanted.scalar_type() == at::kHalf       ? 0x1p-11
-                        : wanted.scalar_type() == at::kBFloat16 ? 0x1p-8
-                                                                : 0x1p-24;
-    CHECK(distance(value, wanted) <= 4 * 2 * unit);
+    CHECK(distance(value, wanted) <= tolerance(wanted.scalar_type()));
   }
 }
 
@@ -122,6 +128,7 @@ TEST_CASE("every method refuses NaN by model and tensor", "[conformance]") {
   CAPTURE(name);
   MergeInputs inputs = mixed_inputs(entry_of(name).info);
   StateDict broken = mixed_model(2);
+  broken["head.weight"] = broken["head.weight"].clone();
   broken["head.weight"][3][5] = NAN;
   inputs.experts.back() = source("broken.safetensors", broken);
 
@@ -129,4 +136,22 @@ TEST_CASE("every method refuses NaN by model and tensor", "[conformance]") {
                     Catch::Matchers::Contains("broken.safetensors") &&
                         Catch::Matchers::Contains("'head.weight'") &&
                         Catch::Matchers::Contains("NaN"));
+}
+
+TEST_CASE("every method gives on CUDA what it gives on the CPU", "[conformance][gpu]") {
+  if (!at::hasCUDA()) {
+    WARN("SKIPPED: no CUDA device");
+    return;
+  }
+  for (const std::string& ref : all_refs()) {
+    CAPTURE(ref);
+    MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+    const StateDict expected = merge(ref, Json::object(), inputs);
+    inputs.device = at::Device(at::kCUDA, 0);
+    for (const auto& [name, value] : merge(ref, Json::object(), inputs)) {
+      CAPTURE(name);
+      CHECK(value.is_cuda());
+      CHECK(distance(value.cpu(), expected.at(name)) <= tolerance(value.scalar_type()));
+    }
+  }
 }
