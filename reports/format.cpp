@@ -48,7 +48,7 @@ std::string difference_text(const Estimate& estimate) { return number_text(estim
 
 std::string interval_text(const std::optional<Interval>& interval) {
   if (!interval) return std::string(kNotAvailable);
-  return percent_text(interval->low) + " to " + percent_text(interval->high);
+  return percent_text(interval->low) + "…" + percent_text(interval->high);
 }
 
 std::string cost_text(std::optional<double> value, CostUnit unit) {
@@ -64,6 +64,13 @@ std::string cost_text(std::optional<double> value, CostUnit unit) {
       break;
   }
   return fmt::format("{:.0f}", *value);
+}
+
+std::string time_text(const std::string& iso) {
+  constexpr size_t kDate = 10, kMinutes = 16;
+  if (iso.size() < kMinutes) return iso;
+  return fmt::format("{} {} UTC", iso.substr(0, kDate),
+                     iso.substr(kDate + 1, kMinutes - kDate - 1));
 }
 
 std::string short_hash(const std::string& hash) { return hash.substr(0, 12); }

@@ -19,10 +19,12 @@ std::string percent_text(std::optional<double> fraction);
 std::string estimate_text(const Estimate& estimate);
 /// With its sign: "+1.3 ±0.8".
 std::string difference_text(const Estimate& estimate);
-/// "81.0 to 85.2"; kNotAvailable when there is none.
+/// "81.0…85.2"; kNotAvailable when there is none.
 std::string interval_text(const std::optional<Interval>& interval);
 /// "3.42 s", "12.0 MiB", "1.25 G", "600".
 std::string cost_text(std::optional<double> value, CostUnit unit);
+/// "2026-01-02T03:04:05.678Z" as "2026-01-02 03:04 UTC".
+std::string time_text(const std::string& iso);
 /// The first digits of a hash, enough to tell it from others.
 std::string short_hash(const std::string& hash);
 /// "density=0.2, trim=model"; "defaults" for none.

@@ -13,6 +13,17 @@ struct Shades {
   double of(double value) const { return high > low ? (value - low) / (high - low) : 0.5; }
 };
 
+// Length of the suite's name and slash when all tasks are of one suite.
+size_t common_prefix(const std::vector<std::string>& tasks) {
+  const size_t slash = tasks.empty() ? std::string::npos : tasks.front().find('/');
+  if (slash == std::string::npos) return 0;
+  const std::string prefix = tasks.front().substr(0, slash + 1);
+  const bool shared = std::all_of(tasks.begin(), tasks.end(), [&](const std::string& task) {
+    return task.starts_with(prefix);
+  });
+  return shared ? prefix.size() : 0;
+}
+
 Shades shades(const Leaderboard& board, const std::string& metric) {
   Shades range;
   for (const LeaderboardRow& row : board.rows)
@@ -25,8 +36,8 @@ Shades shades(const Leaderboard& board, const std::string& metric) {
 
 // The mean over those of the row's scores that `wanted` picks; nothing when there is none.
 template <typename Wanted>
-Cell heat_cell(const LeaderboardRow& row, const std::string& metric, const Shades& range,
-               Wanted&& wanted) {
+TableCell heat_cell(const LeaderboardRow& row, const std::string& metric, const Shades& range,
+                    Wanted&& wanted) {
   double sum = 0;
   int count = 0;
   bool held_in = false;
@@ -47,11 +58,13 @@ HeatMap heat_map(const Leaderboard& board, const std::string& metric, const std:
   HeatMap map{metric, view, {}};
   map.table.title = metric + ", " + view;
   map.table.columns.push_back({"Model", false, ""});
-  for (const std::string& task : board.tasks) map.table.columns.push_back({task, true, ""});
+  const size_t prefix = common_prefix(board.tasks);
+  for (const std::string& task : board.tasks)
+    map.table.columns.push_back({task.substr(prefix), true, task});
   map.table.groups.emplace_back();
   const Shades range = shades(board, metric);
   for (const LeaderboardRow& row : board.rows) {
-    std::vector<Cell> cells{
+    std::vector<TableCell> cells{
         {.text = row.name, .tag = row.variant == "reference" ? "" : row.variant}};
     bool any = false;
     for (const std::string& task : board.tasks) {

@@ -26,22 +26,24 @@ std::string script_json(const Json& json) {
   return out;
 }
 
-// What a column's drawn marks span together.
+// What a column's drawn marks span together: those of the first group, the methods, among which
+// differences are small. Marks of other rows that lie outside are not drawn.
 Interval mark_scale(const Table& table, size_t column) {
   Interval scale{1e300, -1e300};
-  for (const RowGroup& group : table.groups)
-    for (const auto& row : group.rows)
-      if (const auto& mark = row[column].mark; mark && mark->value) {
-        scale.low = std::min(scale.low, mark->ci ? mark->ci->low : *mark->value);
-        scale.high = std::max(scale.high, mark->ci ? mark->ci->high : *mark->value);
-      }
+  for (const auto& row : table.groups.front().rows)
+    if (const auto& mark = row[column].mark; mark && mark->value) {
+      scale.low = std::min(scale.low, mark->ci ? mark->ci->low : *mark->value);
+      scale.high = std::max(scale.high, mark->ci ? mark->ci->high : *mark->value);
+    }
   return scale;
 }
 
 std::string mark_html(const Estimate& mark, const Interval& scale) {
   if (!mark.value || scale.high <= scale.low) return "";
+  if (*mark.value < scale.low || *mark.value > scale.high) return "";
   const auto place = [&](double x) { return (x - scale.low) / (scale.high - scale.low) * 100; };
-  const Interval ci = mark.ci.value_or(Interval{*mark.value, *mark.value});
+  Interval ci = mark.ci.value_or(Interval{*mark.value, *mark.value});
+  ci = {std::max(ci.low, scale.low), std::min(ci.high, scale.high)};
   return fmt::format(
       "<span class=\"mark\" aria-hidden=\"true\" "
       "style=\"--x:{:.1f}%;--low:{:.1f}%;--span:{:.1f}%\">"
@@ -57,7 +59,7 @@ std::string number_html(const std::string& text) {
                      escape_html(text.substr(split)));
 }
 
-std::string name_html(const Cell& cell) {
+std::string name_html(const TableCell& cell) {
   std::string html = escape_html(cell.text);
   if (!cell.tag.empty())
     html += fmt::format(" <span class=\"tag {0}\">{0}</span>", escape_html(cell.tag));
@@ -66,7 +68,7 @@ std::string name_html(const Cell& cell) {
   return html;
 }
 
-std::string cell_html(const Cell& cell, const Column& column, const Interval& scale) {
+std::string cell_html(const TableCell& cell, const Column& column, const Interval& scale) {
   std::string attributes, classes = column.numeric ? "num" : "";
   if (cell.heat) {
     classes += fmt::format(" heat{}{}", *cell.heat > 0.55 ? " strong" : "",
@@ -180,7 +182,7 @@ std::string report_html(const SweepResults& results, const Leaderboard& board) {
   return fill(embedded_text(embedded::page_html),
               {{"title", escape_html(results.sweep.name)},
                {"overview", escape_html(overview(results, board))},
-               {"started", escape_html(results.started_at)},
+               {"started", escape_html(time_text(results.started_at))},
                {"css", embedded_text(embedded::page_css)},
                {"leaderboards", leaderboards_html(board)},
                {"comparisons", section_html(comparison_table(board))},

@@ -48,7 +48,7 @@ struct Comparison {
 };
 
 struct LeaderboardRow {
-  std::string name;     ///< "ties", "base", "expert mnist-012"
+  std::string name;     ///< "ties", "base", "expert-mnist-012"
   std::string variant;  ///< "reference", "default" or "tuned"
   std::string kind;     ///< RunRecord::kind
   std::string method;   ///< registry name; empty for references

@@ -6,7 +6,7 @@
 namespace assay {
 namespace {
 
-std::string cell_text(const Cell& cell, bool is_name) {
+std::string cell_text(const TableCell& cell, bool is_name) {
   std::string text = escape_markdown(full_text(cell));
   if (is_name && !cell.note.empty()) text += fmt::format(" ({})", escape_markdown(cell.note));
   if (cell.outlined) text = "**" + text + "**";

@@ -39,7 +39,7 @@
   // --- what is shown ---
   const metricSelect = byId('metric'), heatSelect = byId('heat-view');
   const axisSelect = byId('cost-axis'), qualitySelect = byId('cost-quality');
-  const expertsBox = byId('show-experts');
+  const fitSelect = byId('scatter-fit'), expertsBox = byId('show-experts');
   const heatViews = [...document.querySelectorAll('#heat-maps .view')];
   const fill = (select, entries) =>
       entries.forEach(([value, text]) => select.add(new Option(text, value)));
@@ -81,6 +81,9 @@
     return palette[names.indexOf(row.name) % palette.length];
   }
 
+  const inside = (p, area) => p.x >= area.left - 1 && p.x <= area.right + 1 &&
+      p.y >= area.top - 1 && p.y <= area.bottom + 1;
+
   // Names beside the points, where they cover no other name; the tooltip has them all.
   const labels = {
     id: 'labels',
@@ -91,7 +94,10 @@
       ctx.textBaseline = 'middle';
       const points = [];
       chart.data.datasets.forEach((set, i) => {
-        if (set.rows) chart.getDatasetMeta(i).data.forEach((p, k) => points.push({p, row: set.rows[k], color: set.labelColor}));
+        if (!set.rows) return;
+        chart.getDatasetMeta(i).data.forEach((p, k) => {
+          if (inside(p, area)) points.push({p, row: set.rows[k], color: set.labelColor});
+        });
       });
       const taken = points.map(({p}) => ({x: p.x - 5, y: p.y - 5, w: 10, h: 10}));
       const free = (box) => box.x > area.left && box.x + box.w < area.right && box.y > area.top &&
@@ -146,18 +152,27 @@
     const shape = shapes[row.kind] || 'circle';
     return {
       rows: [row], tooltip, labelColor: color, data: [{x, y}],
-      pointStyle: shape, radius: shape === 'circle' ? 5 : 6, hoverRadius: 8, borderWidth: 2,
+      clip: 8, pointStyle: shape, radius: shape === 'circle' ? 5 : 6, hoverRadius: 8, borderWidth: 2,
       borderColor: color, backgroundColor: open ? css('--card') : color,
     };
   }
 
-  function options(xTitle, yTitle, logarithmic, guide) {
+  // An axis around scores, with some air, within 0 and 1.
+  function scoreRange(values) {
+    const low = Math.min(...values), high = Math.max(...values);
+    const air = Math.max(0.1 * (high - low), 0.01);
+    return {min: Math.max(0, low - air), max: Math.min(1, high + air)};
+  }
+
+  function options(xTitle, yTitle, xRange, yRange, guide) {
+    const logarithmic = !xRange;
     const grid = {color: css('--line')}, ticks = {color: css('--muted')};
     const title = (text) => ({display: true, text, color: css('--muted')});
     const power = (v) => {
-      const digit = v / 10 ** Math.floor(Math.log10(v) + 1e-9);
-      return Math.abs(digit - 1) < 1e-6 || Math.abs(digit - 3) < 1e-6 ?
-          Number(v.toPrecision(1)).toExponential().replace('e+', 'e') : '';
+      const digit = Math.round(v / 10 ** Math.floor(Math.log10(v) + 1e-9));
+      if (digit !== 1 && digit !== 3) return '';
+      const rounded = Number(v.toPrecision(1));
+      return v >= 1e-3 && v < 1e4 ? String(rounded) : rounded.toExponential().replace('e+', 'e');
     };
     const percent = (v) => Math.round(v * 1000) / 10;
     return {
@@ -165,10 +180,9 @@
       maintainAspectRatio: false,
       layout: {padding: 8},
       scales: {
-        x: {type: logarithmic ? 'logarithmic' : 'linear', grid, title: title(xTitle),
-            grace: logarithmic ? 0 : '8%',
-            ticks: {...ticks, maxRotation: 0, callback: logarithmic ? power : percent}},
-        y: {grid, title: title(yTitle), grace: '8%', ticks: {...ticks, callback: percent}},
+        x: {type: logarithmic ? 'logarithmic' : 'linear', grid, title: title(xTitle), ...xRange,
+            ticks: {...ticks, maxRotation: 0, includeBounds: false, callback: logarithmic ? power : percent}},
+        y: {grid, title: title(yTitle), ...yRange, ticks: {...ticks, includeBounds: false, callback: percent}},
       },
       plugins: {
         legend: {display: false},
@@ -195,15 +209,22 @@
     const base = data.rows.find((row) => row.kind === 'base');
     const guide = {x: base?.scores[metric].held_out.value ?? NaN,
                    y: base?.scores[metric].held_in.value ?? NaN};
-    const scatter = [];
+    const scatter = [], fitted = [];
     for (const row of shown) {
       const {held_in: y, held_out: x} = row.scores[metric];
       if (x.value === null || y.value === null) continue;
       scatter.push(pointSet(row, x.value, y.value,
                             [`held-in ${y.text} %`, `held-out ${x.text} %`]));
+      if (fitSelect.value === 'all' || row.kind === 'merge' || row.kind === 'base')
+        fitted.push({x: x.value, y: y.value});
     }
-    draw('scatter', {type: 'scatter', data: {datasets: scatter},
-                     options: options(`Held-out ${metric}, %`, `Held-in ${metric}, %`, false, guide)});
+    const xRange = scoreRange(fitted.map((p) => p.x)), yRange = scoreRange(fitted.map((p) => p.y));
+    const outside = scatter.filter(({data: [p]}) => p.x < xRange.min || p.x > xRange.max ||
+                                                    p.y < yRange.min || p.y > yRange.max);
+    draw('scatter', {type: 'scatter', data: {datasets: scatter.filter((set) => !outside.includes(set))},
+                     options: options(`Held-out ${metric}, %`, `Held-in ${metric}, %`, xRange, yRange, guide)});
+    byId('scatter-missing').textContent =
+        outside.length ? `Outside these axes: ${outside.map((set) => set.rows[0].label).join(', ')}.` : '';
 
     const front = data.pareto[metric].find((f) => f.axis === axisSelect.value);
     const quality = qualitySelect.value;
@@ -226,7 +247,7 @@
                pointHitRadius: 0, fill: false});
     draw('pareto', {type: 'scatter', data: {datasets: sets},
                     options: options(front.title, `${quality === 'held_in' ? 'Held-in' : 'Held-out'} ${metric}, %`,
-                                     true, {})});
+                                     null, scoreRange(sets.filter((set) => set.rows).map((set) => set.data[0].y)), {})});
     byId('pareto-missing').textContent =
         missing.length ? `Not shown, their cost being zero, unknown or not of this kind: ${missing.join(', ')}.` : '';
   }
@@ -235,7 +256,7 @@
     showTables();
     drawCharts();
   };
-  for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, expertsBox])
+  for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, fitSelect, expertsBox])
     control.addEventListener('change', update);
   dark.addEventListener('change', drawCharts);
   update();

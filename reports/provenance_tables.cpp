@@ -9,17 +9,17 @@
 namespace assay {
 namespace {
 
-Cell text_cell(const std::string& text) {
+TableCell text_cell(const std::string& text) {
   return {.text = text.empty() ? std::string(kNotAvailable) : text};
 }
 
-Cell count_cell(int64_t count) {
+TableCell count_cell(int64_t count) {
   return {.text = fmt::format("{}", count), .sort = static_cast<double>(count)};
 }
 
-Cell hash_cell(const std::string& hash) { return {.text = short_hash(hash), .note = hash}; }
+TableCell hash_cell(const std::string& hash) { return {.text = short_hash(hash), .note = hash}; }
 
-Cell need_cell(const Json& needs, const char* key) {
+TableCell need_cell(const Json& needs, const char* key) {
   const auto it = needs.find(key);
   if (it == needs.end() || it->is_null()) return text_cell("");
   return {.text = it->is_boolean()  ? (it->get<bool>() ? "yes" : "no")
@@ -27,7 +27,7 @@ Cell need_cell(const Json& needs, const char* key) {
                                     : canonical(*it)};
 }
 
-Cell experts_cell(const Json& needs) {
+TableCell experts_cell(const Json& needs) {
   const int64_t least = needs.value("min_experts", int64_t{1});
   const auto most = needs.find("max_experts");
   if (most == needs.end() || most->is_null()) return text_cell(fmt::format("{} or more", least));
@@ -116,18 +116,23 @@ Table checkpoints_table(const SweepResults& results) {
       const auto it = origin.find(key);
       return it != origin.end() && it->is_string() ? it->get<std::string>() : std::string();
     };
+    // What a base was trained on is a property of the whole study and said in full; the experts
+    // inherit it.
     const auto list = [&](const char* key) {
-      return text_cell(list_text(origin.value(key, Json())));
+      const Json names = origin.value(key, Json());
+      constexpr size_t kMostNamed = 3;
+      if (c.role == "base" || names.size() <= kMostNamed) return text_cell(list_text(names));
+      return TableCell{.text = fmt::format("{} tasks", names.size()), .note = list_text(names)};
     };
     const Json cost = origin.value("cost", Json());
     const CostValues values = cost.is_object() ? cost_values(cost.get<Cost>()) : CostValues{};
-    std::vector<Cell> cells{{.text = c.name},
-                            {.text = c.role},
-                            hash_cell(c.hash),
-                            list("trained_on"),
-                            list("pretrained_on"),
-                            text_cell(text("init")),
-                            hash_cell(text("recipe_hash"))};
+    std::vector<TableCell> cells{{.text = c.name},
+                                 {.text = c.role},
+                                 hash_cell(c.hash),
+                                 list("trained_on"),
+                                 list("pretrained_on"),
+                                 text_cell(text("init")),
+                                 hash_cell(text("recipe_hash"))};
     for (const std::string_view key : {"wall_s", "flops", "gradient_steps"})
       for (size_t i = 0; i < values.size(); ++i)
         if (kCostFields[i].key == key)

@@ -21,10 +21,11 @@ double set_mean(const std::vector<RunTerms>& runs) {
   return sum / static_cast<double>(runs.size());
 }
 
-void widen(std::optional<Interval>& interval, double value) {
-  if (!interval) interval = Interval{value, value};
-  interval->low = std::min(interval->low, value);
-  interval->high = std::max(interval->high, value);
+// A single run has no spread.
+std::optional<Interval> spread_of(const std::vector<double>& means) {
+  if (means.size() < 2) return std::nullopt;
+  const auto [least, greatest] = std::minmax_element(means.begin(), means.end());
+  return Interval{*least, *greatest};
 }
 
 // The sums z_ti of the header, by task.
@@ -74,10 +75,12 @@ Estimate estimate(const RowTerms& row) {
   if (row.empty()) return {};
   Estimate result;
   double sum = 0;
+  std::vector<double> means;
   for (const auto& [set, runs] : row) {
     sum += set_mean(runs);
-    for (const RunTerms& run : runs) widen(result.spread, run_mean(run));
+    for (const RunTerms& run : runs) means.push_back(run_mean(run));
   }
+  result.spread = spread_of(means);
   result.value = sum / static_cast<double>(row.size());
   ItemSums items;
   items.add(row, 1);
@@ -95,11 +98,12 @@ Estimate difference(const RowTerms& a, const RowTerms& b) {
   if (common_a.empty()) return {};
   Estimate result;
   double sum = 0;
+  std::vector<double> gains;
   for (const auto& [set, runs] : common_a) {
-    const double gain = set_mean(runs) - set_mean(common_b.at(set));
-    sum += gain;
-    widen(result.spread, gain);
+    gains.push_back(set_mean(runs) - set_mean(common_b.at(set)));
+    sum += gains.back();
   }
+  result.spread = spread_of(gains);
   result.value = sum / static_cast<double>(common_a.size());
   ItemSums items;
   items.add(common_a, 1);

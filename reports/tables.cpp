@@ -10,38 +10,40 @@
 namespace assay {
 namespace {
 
-Cell estimate_cell(const Estimate& estimate) {
+TableCell estimate_cell(const Estimate& estimate) {
   return {.text = estimate_text(estimate),
           .sort = estimate.value,
           .note = estimate.ci ? "95 %: " + interval_text(estimate.ci) : "",
           .mark = estimate};
 }
 
-Cell plain_estimate_cell(const Estimate& estimate) {
-  Cell cell = estimate_cell(estimate);
+TableCell plain_estimate_cell(const Estimate& estimate) {
+  TableCell cell = estimate_cell(estimate);
   cell.mark.reset();
   return cell;
 }
 
-Cell cost_cell(const CostValues& values, std::string_view key) {
+TableCell cost_cell(const CostValues& values, std::string_view key) {
   for (size_t i = 0; i < values.size(); ++i)
     if (kCostFields[i].key == key)
       return {.text = cost_text(values[i], kCostFields[i].unit), .sort = values[i]};
   return {.text = std::string(kNotAvailable)};
 }
 
-Cell name_cell(const LeaderboardRow& row) {
+TableCell name_cell(const LeaderboardRow& row) {
   return {.text = row.name, .tag = row.variant == "reference" ? "" : row.variant};
 }
 
 // Says also whether the row is complete.
-Cell row_cell(const LeaderboardRow& row) {
+TableCell row_cell(const LeaderboardRow& row) {
   std::string note;
-  if (row.sets_used < row.sets_total)
+  if (row.sets_used == 0)
+    note = "no result";
+  else if (row.sets_used < row.sets_total)
     note = fmt::format("partial: {} of {} sets", row.sets_used, row.sets_total);
   else if (row.partial())
     note = fmt::format("partial: {} of {} runs", row.runs_ok, row.runs_total);
-  Cell cell = name_cell(row);
+  TableCell cell = name_cell(row);
   cell.note = note;
   return cell;
 }
@@ -65,7 +67,7 @@ std::vector<RowGroup> grouped(const Leaderboard& board, MakeRow&& make_row) {
 
 }  // namespace
 
-std::string full_text(const Cell& cell) {
+std::string full_text(const TableCell& cell) {
   return cell.tag.empty() ? cell.text : fmt::format("{} ({})", cell.text, cell.tag);
 }
 
@@ -94,20 +96,20 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
   table.groups = grouped(board, [&](const LeaderboardRow& row) {
     const RowScores& s = row.scores.at(metric);
     const auto range = [](const Estimate& e) {
-      return Cell{.text = interval_text(e.spread),
-                  .sort = e.spread ? std::optional(e.spread->low) : std::nullopt};
+      return TableCell{.text = interval_text(e.spread),
+                       .sort = e.spread ? std::optional(e.spread->low) : std::nullopt};
     };
-    return std::vector<Cell>{row_cell(row),
-                             estimate_cell(s.held_in),
-                             estimate_cell(s.held_out),
-                             plain_estimate_cell(s.held_in_normalised),
-                             plain_estimate_cell(s.held_out_normalised),
-                             range(s.held_in),
-                             range(s.held_out),
-                             {.text = fmt::format("{}/{}", row.sets_used, row.sets_total),
-                              .sort = static_cast<double>(row.sets_used)},
-                             cost_cell(row.costs.merge, "wall_s"),
-                             cost_cell(row.costs.tuning, "wall_s")};
+    return std::vector<TableCell>{row_cell(row),
+                                  estimate_cell(s.held_in),
+                                  estimate_cell(s.held_out),
+                                  plain_estimate_cell(s.held_in_normalised),
+                                  plain_estimate_cell(s.held_out_normalised),
+                                  range(s.held_in),
+                                  range(s.held_out),
+                                  {.text = fmt::format("{}/{}", row.sets_used, row.sets_total),
+                                   .sort = static_cast<double>(row.sets_used)},
+                                  cost_cell(row.costs.merge, "wall_s"),
+                                  cost_cell(row.costs.tuning, "wall_s")};
   });
   return table;
 }
@@ -127,9 +129,9 @@ Table comparison_table(const Leaderboard& board) {
               .groups = {{"", {}}}};
   const auto cell = [](const Estimate& e) {
     const bool clear = e.ci && (e.ci->low > 0 || e.ci->high < 0);
-    return Cell{.text = difference_text(e) + (clear ? " *" : ""),
-                .sort = e.value,
-                .note = e.ci ? "95 %: " + interval_text(e.ci) : ""};
+    return TableCell{.text = difference_text(e) + (clear ? " *" : ""),
+                     .sort = e.value,
+                     .note = e.ci ? "95 %: " + interval_text(e.ci) : ""};
   };
   for (const LeaderboardRow& row : board.rows)
     for (const Comparison& c : row.comparisons)
@@ -154,7 +156,7 @@ Table cost_table(const Leaderboard& board) {
     if (table.groups.empty() || table.groups.back().title != group_of(row))
       table.groups.push_back({group_of(row), {}});
     const auto add = [&](const char* phase, const CostValues& values) {
-      std::vector<Cell> cells{name_cell(row), {.text = phase}};
+      std::vector<TableCell> cells{name_cell(row), {.text = phase}};
       for (const CostField& field : kCostFields) cells.push_back(cost_cell(values, field.key));
       table.groups.back().rows.push_back(std::move(cells));
     };
@@ -184,9 +186,9 @@ Table configuration_table(const Leaderboard& board) {
            {.text = row.preset.empty() ? row.method : row.method + "@" + row.preset},
            {.text = fmt::format("{}", fmt::join(c.sets, ", "))},
            {.text = parameters_text(c.notable), .note = canonical(c.parameters)},
-           row.costs.tuned ? Cell{.text = fmt::format("{}", row.grid_points),
-                                  .sort = static_cast<double>(row.grid_points)}
-                           : Cell{.text = std::string(kNotAvailable)}});
+           row.costs.tuned ? TableCell{.text = fmt::format("{}", row.grid_points),
+                                       .sort = static_cast<double>(row.grid_points)}
+                           : TableCell{.text = std::string(kNotAvailable)}});
   return table;
 }
 

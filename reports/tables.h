@@ -10,7 +10,7 @@
 
 namespace assay {
 
-struct Cell {
+struct TableCell {
   std::string text;
   std::string tag = {};             ///< "default" or "tuned" behind a row's name
   std::optional<double> sort = {};  ///< what a numeric column is sorted by; absent values come last
@@ -22,7 +22,7 @@ struct Cell {
 };
 
 /// "ties (tuned)": the text with its tag.
-std::string full_text(const Cell& cell);
+std::string full_text(const TableCell& cell);
 
 struct Column {
   std::string title;
@@ -32,7 +32,7 @@ struct Column {
 
 struct RowGroup {
   std::string title;  ///< empty when the table has only one
-  std::vector<std::vector<Cell>> rows;
+  std::vector<std::vector<TableCell>> rows;
 };
 
 /// The first column names the row.

@@ -21,7 +21,7 @@ CREATE TABLE checkpoints (
   name    TEXT NOT NULL,
   path    TEXT NOT NULL,
   role    TEXT NOT NULL CHECK (role IN ('base', 'expert', 'multitask')),
-  origin  TEXT CHECK (json_valid(origin))
+  origin  TEXT CHECK (origin IS NULL OR json_valid(origin))
 ) STRICT;
 
 -- A task whose definition or data changes gets a new hash and a new row; `current` marks the row

@@ -1,0 +1,29 @@
+/// Shared by the tests of the store.
+#pragma once
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <filesystem>
+#include <string>
+
+#include "results/store.h"
+
+/// Puts everything of `results` into the store at `path`, as a finished sweep.
+inline void fill_store(const std::filesystem::path& path, const assay::SweepResults& results) {
+  assay::Store store = assay::Store::open(path);
+  for (const auto& checkpoint : results.checkpoints) store.put_checkpoint(checkpoint);
+  for (const auto& task : results.tasks) store.put_task(task);
+  for (const auto& method : results.methods) store.put_method(method);
+  const int64_t sweep = store.put_sweep(results.sweep);
+  for (const auto& placed : results.runs) {
+    if (!store.find_run(placed.run.key))
+      store.put_run(placed.run, results.environments.at(placed.environment));
+    store.place_run(sweep, placed.run.key, placed.placement);
+  }
+  store.finish_sweep(sweep);
+}
+
+inline std::string integrity(const std::filesystem::path& path) {
+  SQLite::Database database(path.string(), SQLite::OPEN_READONLY);
+  return database.execAndGet("PRAGMA integrity_check").getString();
+}

@@ -1,0 +1,155 @@
+#include <fstream>
+
+#include "harness/core/error.h"
+#include "results/database.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/reports/fake_results.h"
+#include "tests/results/store_helpers.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+void execute(const std::filesystem::path& path, const std::string& sql) {
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+  database.exec(sql);
+}
+
+int pragma(const std::filesystem::path& path, const std::string& name) {
+  SQLite::Database database(path.string());
+  return database.execAndGet("PRAGMA " + name).getInt();
+}
+
+}  // namespace
+
+TEST_CASE("A new store carries its application id and schema version, and logs ahead",
+          "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  Store::open(path);
+
+  CHECK(pragma(path, "application_id") == kApplicationId);
+  CHECK(pragma(path, "user_version") == 1 + static_cast<int>(migrations().size()));
+  SQLite::Database database(path.string());
+  CHECK(database.execAndGet("PRAGMA journal_mode").getString() == "wal");
+  CHECK(database
+            .execAndGet("SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND "
+                        "type = 'table' AND name NOT LIKE 'sqlite_%' AND NOT strict")
+            .getInt() == 0);
+}
+
+TEST_CASE("Files that are no Assay store are refused and left alone", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "other";
+  SECTION("some text") {
+    std::ofstream(path) << "This is certainly no database, whatever its name says. It is long "
+                           "enough to hold a header of a hundred bytes and more.";
+  }
+  SECTION("another program's database") { execute(path, "CREATE TABLE theirs (x)"); }
+  std::ifstream before(path, std::ios::binary);
+  const std::string content{std::istreambuf_iterator<char>(before), {}};
+
+  CHECK_THROWS_AS(Store::open(path), DataError);
+  CHECK_THROWS_AS(Store::open_read_only(path), DataError);
+  CHECK_THROWS_WITH(Store::open(path), Contains("other"));
+
+  std::ifstream after(path, std::ios::binary);
+  CHECK(std::string{std::istreambuf_iterator<char>(after), {}} == content);
+}
+
+TEST_CASE("A store that cannot be made or is not there is a clear error", "[results]") {
+  TemporaryFolder folder;
+  std::ofstream(folder.path() / "file") << "x";
+
+  CHECK_THROWS_AS(Store::open(folder.path() / "file" / "r.sqlite"), DataError);
+  CHECK_THROWS_AS(Store::open(folder.path()), DataError);
+  CHECK_THROWS_WITH(Store::open_read_only(folder.path() / "none.sqlite"), Contains("no such file"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "none.sqlite"));
+}
+
+TEST_CASE("A store of a newer schema is refused, of an impossible one too", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  Store::open(path);
+
+  execute(path, "PRAGMA user_version = 99");
+  CHECK_THROWS_WITH(Store::open(path), Contains("schema version 99") && Contains("newer Assay"));
+  CHECK_THROWS_AS(Store::open_read_only(path), DataError);
+  execute(path, "PRAGMA user_version = 0");
+  CHECK_THROWS_WITH(Store::open(path), Contains("which no Assay has written"));
+}
+
+TEST_CASE("Migrations lead from any older version to the newest", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  fill_store(path, fake::results());
+  const Migration steps[] = {
+      {"runs get a note", "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT 'old'"},
+      {"notes are shouted", "UPDATE runs SET note = upper(note)"}};
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+
+  migrate(database, 1, steps);
+
+  CHECK(database.execAndGet("PRAGMA user_version").getInt() == 3);
+  CHECK(database.execAndGet("SELECT count(*) FROM runs WHERE note = 'OLD'").getInt() == 4);
+}
+
+TEST_CASE("A migration that starts in the middle runs only the later steps", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  Store::open(path);
+  const Migration steps[] = {{"would fail", "DROP TABLE no_such_table"},
+                             {"a table", "CREATE TABLE later (x INTEGER) STRICT"}};
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+
+  migrate(database, 2, steps);
+
+  CHECK(database.tableExists("later"));
+}
+
+TEST_CASE("A migration that fails changes nothing", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  Store::open(path);
+  const Migration steps[] = {{"a table", "CREATE TABLE later (x INTEGER) STRICT"},
+                             {"fails", "DROP TABLE no_such_table"}};
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+
+  CHECK_THROWS(migrate(database, 1, steps));
+
+  CHECK_FALSE(database.tableExists("later"));
+  CHECK(database.execAndGet("PRAGMA user_version").getInt() == 1);
+}
+
+TEST_CASE("Every query of the README runs and finds something", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  SweepResults results = fake::results();
+  auto& failed = fake::add_average(results, "k-failed", {"s", "broken", "default"});
+  failed.run.status = RunStatus::kFailed;
+  failed.run.reason = "NaN in 'w'";
+  failed.run.scores.clear();
+  fake::add_average(results, "k-average", {"s", "average", "tuned"});
+  auto& grid = fake::add_average(results, "k-grid", {"s", "average", "grid"});
+  grid.run.split = "validation";
+  for (ScoreRecord& score : grid.run.scores) score.split = "validation";
+  fake::add_average(results, "k-task-arithmetic", {"s", "task_arithmetic", "default"});
+  fill_store(path, results);
+  std::ifstream in(std::filesystem::path(ASSAY_TESTS_FOLDER).parent_path() / "results/README.md");
+  const std::string readme{std::istreambuf_iterator<char>(in), {}};
+  SQLite::Database database(path.string());
+
+  int queries = 0;
+  const std::string fence = "```sql\n";
+  for (size_t at = readme.find(fence); at != std::string::npos; at = readme.find(fence, at)) {
+    at += fence.size();
+    const std::string sql = readme.substr(at, readme.find("```", at) - at);
+    INFO(sql);
+    SQLite::Statement query(database, sql);
+    CHECK(query.executeStep());
+    ++queries;
+  }
+  CHECK(queries >= 6);
+}

@@ -1,0 +1,227 @@
+#include "results/store.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "harness/core/error.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/reports/fake_results.h"
+#include "tests/results/store_helpers.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+TEST_CASE("A sweep is read back as it was put", "[results]") {
+  TemporaryFolder folder;
+  const SweepResults put = fake::results();
+  fill_store(folder.path() / "new" / "r.sqlite", put);
+
+  const SweepResults got = Store::open_read_only(folder.path() / "new" / "r.sqlite").load_sweep("");
+
+  CHECK(got.sweep.name == "tiny");
+  CHECK(got.sweep.config == put.sweep.config);
+  REQUIRE(got.sweep.sets.size() == 1);
+  CHECK(got.sweep.sets[0].experts == put.sweep.sets[0].experts);
+  REQUIRE(got.sweep.sets[0].tasks.size() == 3);
+  CHECK(got.sweep.sets[0].tasks[1].own_expert == "h2");
+  CHECK_FALSE(got.sweep.sets[0].tasks[2].held_in);
+  CHECK_FALSE(got.started_at.empty());
+  CHECK_FALSE(got.finished_at.empty());
+  REQUIRE(got.checkpoints.size() == 3);
+  CHECK(got.checkpoints[1].origin == put.checkpoints[1].origin);
+  CHECK(got.checkpoints[2].origin.is_null());
+  REQUIRE(got.tasks.size() == 3);
+  CHECK(got.tasks[2].definition == put.tasks[2].definition);
+  REQUIRE(got.methods.size() == 1);
+  CHECK(got.methods[0].needs == put.methods[0].needs);
+  REQUIRE(got.environments.size() == 1);
+  CHECK(got.environments[0].cpu == "a processor");
+  CHECK(got.environments[0].threads == 2);
+
+  REQUIRE(got.runs.size() == 4);
+  const RunRecord &run = got.runs[3].run, &original = put.runs[3].run;
+  CHECK(got.runs[3].placement.row == "average");
+  CHECK(run.parameters == original.parameters);
+  CHECK(run.experts == original.experts);
+  CHECK(run.base == "h0");
+  REQUIRE(run.scores.size() == 3);
+  CHECK(run.scores[1].outcomes == original.scores[1].outcomes);
+  CHECK(run.scores[1].value == original.scores[1].value);
+  CHECK(*run.costs.at("merge").wall_s == 1.5);
+  CHECK(*run.costs.at("merge").flops == 1000);
+  CHECK_FALSE(run.costs.at("merge").device_s);
+}
+
+TEST_CASE("Fractional outcomes, big seeds and odd text survive", "[results]") {
+  TemporaryFolder folder;
+  SweepResults put = fake::results();
+  put.runs[3].run.scores[0].outcomes = {0.1F, 1.0F / 3, 1e-20F, 1};
+  put.runs[3].run.seed = ~uint64_t{0};
+  put.runs[3].placement.row = "it's \"quoted\"; DROP TABLE runs; --";
+  fill_store(folder.path() / "r.sqlite", put);
+
+  const SweepResults got = Store::open_read_only(folder.path() / "r.sqlite").load_sweep("tiny");
+
+  CHECK(got.runs[3].run.scores[0].outcomes == put.runs[3].run.scores[0].outcomes);
+  CHECK(got.runs[3].run.seed == ~uint64_t{0});
+  CHECK(got.runs[3].placement.row == put.runs[3].placement.row);
+}
+
+TEST_CASE("A run is found by its key; a failed one is replaced and keeps its places", "[results]") {
+  TemporaryFolder folder;
+  SweepResults put = fake::results();
+  const RunRecord good = put.runs[3].run;
+  put.runs[3].run.status = RunStatus::kFailed;
+  put.runs[3].run.reason = "NaN in 'w'";
+  put.runs[3].run.scores.clear();
+  fill_store(folder.path() / "r.sqlite", put);
+  Store store = Store::open(folder.path() / "r.sqlite");
+  CHECK_FALSE(store.find_run("no such key"));
+  CHECK(store.find_run("k-average")->status == RunStatus::kFailed);
+  CHECK(store.find_run("k-average")->reason == "NaN in 'w'");
+
+  store.put_run(good, put.environments[0]);
+
+  const auto found = store.find_run("k-average");
+  CHECK(found->status == RunStatus::kOk);
+  CHECK(found->scores.size() == 3);
+  CHECK(found->scores[0].outcomes.empty());  // left out
+  CHECK(store.load_sweep("").runs.size() == 4);
+  CHECK(store.load_sweep("").runs[3].run.status == RunStatus::kOk);
+  CHECK_THROWS_WITH(store.put_run(good, put.environments[0]),
+                    Contains("k-average") && Contains("another process"));
+}
+
+TEST_CASE("A run is put whole or not at all", "[results]") {
+  TemporaryFolder folder;
+  const SweepResults put = fake::results();
+  fill_store(folder.path() / "r.sqlite", put);
+  Store store = Store::open(folder.path() / "r.sqlite");
+  RunRecord bad = put.runs[3].run;
+  bad.key = "k-bad";
+  SECTION("a score above one") { bad.scores[2].value = 1.5; }
+  SECTION("a score that is not a number") { bad.scores[2].value = NAN; }
+  SECTION("an unknown task") { bad.scores[2].task = "d"; }
+  SECTION("an unknown expert") { bad.experts[1] = "h9"; }
+  SECTION("an unknown method") { bad.method = "nothing"; }
+  SECTION("a failure without a reason") { bad.status = RunStatus::kFailed; }
+  SECTION("an unknown kind") { bad.kind = "soup"; }
+
+  CHECK_THROWS_AS(store.put_run(bad, put.environments[0]), DataError);
+
+  CHECK_FALSE(store.find_run("k-bad"));
+  bad = put.runs[3].run;
+  bad.key = "k-bad";
+  store.put_run(bad, put.environments[0]);  // the store still works
+  CHECK(store.find_run("k-bad"));
+}
+
+TEST_CASE("The same sweep again is the same record; placements are written anew", "[results]") {
+  TemporaryFolder folder;
+  SweepResults put = fake::results();
+  fill_store(folder.path() / "r.sqlite", put);
+  Store store = Store::open(folder.path() / "r.sqlite");
+
+  const int64_t id = store.put_sweep(put.sweep);
+
+  CHECK(store.load_sweep("").finished_at.empty());
+  CHECK(store.load_sweep("").runs.size() == 4);
+  store.clear_placements(id);
+  CHECK(store.load_sweep("").runs.empty());
+  store.place_run(id, "k-base", {"s", "base", "reference"});
+  store.place_run(id, "k-base", {"s", "base", "reference"});
+  CHECK(store.load_sweep("").runs.size() == 1);
+  CHECK_THROWS_AS(store.place_run(id, "k-none", {"s", "base", "reference"}), DataError);
+  CHECK_THROWS_AS(store.place_run(id, "k-base", {"t", "base", "reference"}), DataError);
+
+  put.sweep.hash = "another";
+  put.sweep.name = "second";
+  CHECK(store.put_sweep(put.sweep) != id);
+  CHECK(store.sweep_names() == std::vector<std::string>{"second", "tiny"});
+  CHECK(store.load_sweep("").sweep.name == "second");
+  store.put_sweep(fake::results().sweep);  // executed again: now the most recent
+  CHECK(store.load_sweep("").sweep.name == "tiny");
+}
+
+TEST_CASE("A task that changed keeps its old scores apart", "[results]") {
+  TemporaryFolder folder;
+  const SweepResults put = fake::results();
+  fill_store(folder.path() / "r.sqlite", put);
+  Store store = Store::open(folder.path() / "r.sqlite");
+  TaskRecord changed = put.tasks[0];
+  changed.hash = "new-hash";
+  changed.test_items = 9;
+
+  store.put_task(changed);
+  CHECK(store.load_sweep("").tasks[0].hash == "task-hash-a");  // what the sweep was run with
+  store.put_sweep(put.sweep);
+  CHECK(store.load_sweep("").tasks.size() == 3);
+  CHECK(store.load_sweep("").tasks[0].hash == "new-hash");
+}
+
+TEST_CASE("Unknown sweeps and empty stores are clear errors", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  CHECK_THROWS_WITH(Store::open(path).load_sweep(""), Contains("no sweep yet"));
+  fill_store(path, fake::results());
+  CHECK_THROWS_AS(Store::open(path).load_sweep("tinny"), UserError);
+  CHECK_THROWS_WITH(Store::open(path).load_sweep("tinny"), Contains("Did you mean 'tiny'?"));
+}
+
+TEST_CASE("One process reads while another writes", "[results]") {
+  TemporaryFolder folder;
+  const SweepResults put = fake::results();
+  fill_store(folder.path() / "r.sqlite", put);
+  Store writer = Store::open(folder.path() / "r.sqlite");
+  const Store reader = Store::open_read_only(folder.path() / "r.sqlite");
+
+  for (int i = 0; i < 20; ++i) {
+    RunRecord run = put.runs[3].run;
+    run.key = fmt::format("k{}", i);
+    writer.put_run(run, put.environments[0]);
+    CHECK(reader.find_run(run.key));
+    CHECK(reader.load_sweep("").runs.size() == 4);
+  }
+}
+
+TEST_CASE("A writer killed at any moment leaves a whole store", "[results]") {
+  TemporaryFolder folder;
+  const SweepResults put = fake::results();
+  const auto path = folder.path() / "r.sqlite";
+  fill_store(path, put);
+
+  for (int round = 0; round < 5; ++round) {
+    int ready[2];
+    REQUIRE(::pipe(ready) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      Store store = Store::open(path);
+      for (int i = 0;; ++i) {
+        RunRecord run = put.runs[3].run;
+        run.key = fmt::format("round {} run {}", round, i);
+        store.put_run(run, put.environments[0]);
+        if (i == 3 + round && ::write(ready[1], "x", 1) != 1) ::_exit(1);
+      }
+    }
+    char byte = 0;
+    REQUIRE(::read(ready[0], &byte, 1) == 1);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    ::close(ready[0]);
+    ::close(ready[1]);
+
+    Store store = Store::open(path);
+    CHECK(integrity(path) == "ok");
+    // Every run that was committed is complete, the first ones surely.
+    for (int i = 0; i <= 3 + round; ++i) {
+      const auto run = store.find_run(fmt::format("round {} run {}", round, i));
+      REQUIRE(run);
+      CHECK(run->scores.size() == 3);
+      CHECK(run->costs.size() == 3);
+    }
+  }
+}
