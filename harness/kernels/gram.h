@@ -19,12 +19,12 @@ ASSAY_HOST_DEVICE inline double product_element(float a, float b) {
 /// A symmetric matrix of inner products.
 class Gram {
  public:
-  explicit Gram(int size = 0) : size_(size), values_(static_cast<size_t>(size) * size) {}
-  int size() const { return size_; }
-  double operator()(int i, int j) const { return values_[static_cast<size_t>(i * size_ + j)]; }
+  explicit Gram(int size = 0) : size_(static_cast<size_t>(size)), values_(size_ * size_) {}
+  int size() const { return static_cast<int>(size_); }
+  double operator()(int i, int j) const { return values_[place(i, j)]; }
   void add(int i, int j, double value) {
-    values_[static_cast<size_t>(i * size_ + j)] += value;
-    if (i != j) values_[static_cast<size_t>(j * size_ + i)] += value;
+    values_[place(i, j)] += value;
+    if (i != j) values_[place(j, i)] += value;
   }
   /// Of another set of tensors, element by element: the Gram matrix of the concatenations.
   void add(const Gram& other) {
@@ -32,7 +32,11 @@ class Gram {
   }
 
  private:
-  int size_;
+  size_t place(int i, int j) const {
+    return static_cast<size_t>(i) * size_ + static_cast<size_t>(j);
+  }
+
+  size_t size_;
   std::vector<double> values_;
 };
 
