@@ -51,6 +51,7 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(const std::vector<s
 
 void TrimElect::prepare(const ModelJob& job) {
   check_weights(weights, job);
+  prepared_.clear();
   if (trims() && scope == Scope::kModel && !job.names().empty()) {
     TensorJob loaded;
     model_thresholds_ = find_thresholds(
@@ -62,7 +63,8 @@ void TrimElect::prepare(const ModelJob& job) {
   int64_t signs = 0;
   for (const std::string& name : job.names()) {
     const TensorJob tensor = job.tensor(name);
-    signs += elected_sign_sum(tensor.base, tensor.experts, trimmed(tensor), elect);
+    const std::vector<DeltaTerm>& terms = prepared_[name] = trimmed(tensor);
+    signs += elected_sign_sum(tensor.base, tensor.experts, terms, elect);
   }
   // The paper's code lets a majority of 0 pass as negative.
   majority_ = signs > 0 ? 1 : -1;
@@ -136,7 +138,9 @@ at::Tensor TrimElect::merge(const TensorJob& job, double scale) const {
       merge_rule.tie_sign = 0;
       break;
   }
-  return delta_merge(job.base, job.experts, trimmed(job), merge_rule);
+  const auto known = prepared_.find(job.name);
+  return delta_merge(job.base, job.experts, known != prepared_.end() ? known->second : trimmed(job),
+                     merge_rule);
 }
 
 }  // namespace assay

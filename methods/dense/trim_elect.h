@@ -78,6 +78,8 @@ struct TrimElect {
   std::vector<Threshold> model_thresholds_;
   std::map<std::string, std::vector<int64_t>>
       tie_ends_;  // with scope = model: per tensor, per expert
+  /// Per tensor, what trimmed() gave when the global majority was counted.
+  std::map<std::string, std::vector<DeltaTerm>> prepared_;
   int majority_ = 0;
 };
 

@@ -8,8 +8,9 @@ namespace {
 
 /// One parameter of every type; merge() is never called here.
 struct Sample {
-  static constexpr MethodInfo info{
-      .name = "sample_of_parameters", .paper = "none", .summary = "for tests of parameters"};
+  static constexpr MethodInfo info{.name = "sample_of_parameters",
+                                   .paper = "https://example.org",
+                                   .summary = "for tests of parameters"};
   static constexpr Preset presets[] = {
       {.name = "peer", .parameters = R"({"density": 0.9, "scope": "tensor"})", .help = "a peer"}};
   enum class Scope { kModel, kTensor };
@@ -22,10 +23,10 @@ struct Sample {
 
   void parameters(auto&& p) {
     p(density, {.name = "density", .range = {0, 1}, .sweep = {0.1, 0.5}, .help = "share kept"});
-    p(steps, {.name = "steps", .range = {1, 100}, .sweep = {10, 20}});
-    p(rescale, {.name = "rescale"});
-    p(scope, {.name = "scope", .choices = {"model", "tensor"}});
-    p(weights, {.name = "weights", .range = {0, 2}});
+    p(steps, {.name = "steps", .range = {1, 100}, .sweep = {10, 20}, .help = "a count"});
+    p(rescale, {.name = "rescale", .help = "a switch"});
+    p(scope, {.name = "scope", .choices = {"model", "tensor"}, .help = "a choice"});
+    p(weights, {.name = "weights", .range = {0, 2}, .help = "a list"});
   }
   at::Tensor merge(const TensorJob& job) const { return job.experts.at(0); }
 };
