@@ -98,6 +98,7 @@ void add_configurations(const SweepResults& results, const std::vector<const Pla
 void add_costs(const std::vector<const Placed*>& usable, const std::vector<const Placed*>& grid,
                LeaderboardRow& row) {
   std::vector<const RunRecord*> runs;
+  runs.reserve(usable.size());
   for (const Placed* p : usable) runs.push_back(&p->run);
   std::map<std::string, std::vector<const RunRecord*>> by_set;
   std::map<std::string, std::set<std::string>> tried;
@@ -106,6 +107,7 @@ void add_costs(const std::vector<const Placed*>& usable, const std::vector<const
     tried[p->placement.set].insert(canonical(p->run.parameters));
   }
   std::vector<std::vector<const RunRecord*>> grid_by_set;
+  grid_by_set.reserve(by_set.size());
   for (auto& [set, of_set] : by_set) grid_by_set.push_back(std::move(of_set));
   for (const auto& [set, parameters] : tried)
     row.grid_points = std::max(row.grid_points, static_cast<int>(parameters.size()));

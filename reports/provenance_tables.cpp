@@ -57,6 +57,7 @@ Table sweep_table(const SweepResults& results) {
   for (const auto& placed : results.runs)
     count[placed.placement.variant == "grid" ? placed.run.split + " (grid)" : placed.run.split]++;
   std::vector<std::string> runs;
+  runs.reserve(count.size());
   for (const auto& [split, n] : count) runs.push_back(fmt::format("{} on {}", n, split));
   return {
       .id = "sweep",

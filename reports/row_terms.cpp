@@ -27,7 +27,7 @@ TermSource::TermSource(const SweepResults& results) {
     if (run.status != RunStatus::kOk || run.split != "test") continue;
     if (run.kind == "base") base_of_set_.emplace(placed.placement.set, &run);
     if (run.kind == "expert" && !run.experts.empty())
-      run_of_expert_.emplace(run.experts.front(), &run);
+      run_of_expert_.emplace(std::pair(placed.placement.set, run.experts.front()), &run);
   }
 }
 
@@ -62,7 +62,7 @@ const ScoreRecord* TermSource::reference(const std::string& set, const SetTask& 
                                          const std::string& metric) const {
   const RunRecord* run = nullptr;
   if (task.held_in) {
-    if (const auto it = run_of_expert_.find(task.own_expert); it != run_of_expert_.end())
+    if (const auto it = run_of_expert_.find({set, task.own_expert}); it != run_of_expert_.end())
       run = it->second;
   } else if (const auto it = base_of_set_.find(set); it != base_of_set_.end()) {
     run = it->second;

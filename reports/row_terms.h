@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "reports/leaderboard.h"
@@ -32,7 +33,7 @@ class TermSource {
 
   std::map<std::string, const ExpertSetRecord*> sets_;
   std::map<std::string, const RunRecord*> base_of_set_;
-  std::map<std::string, const RunRecord*> run_of_expert_;  // by checkpoint hash
+  std::map<std::pair<std::string, std::string>, const RunRecord*> run_of_expert_;  // set, hash
 };
 
 }  // namespace assay

@@ -98,6 +98,7 @@ void put_set(Database& database, int64_t sweep, const ExpertSetRecord& set, int6
 }  // namespace
 
 struct Store::Impl {
+  Impl(const std::filesystem::path& path, OpenMode mode) : database(path, mode) {}
   Database database;
 };
 
@@ -106,11 +107,11 @@ Store::Store(Store&&) noexcept = default;
 Store::~Store() = default;
 
 Store Store::open(const std::filesystem::path& path) {
-  return Store(std::make_unique<Impl>(Database(path, OpenMode::kReadWrite)));
+  return Store(std::make_unique<Impl>(path, OpenMode::kReadWrite));
 }
 
 Store Store::open_read_only(const std::filesystem::path& path) {
-  return Store(std::make_unique<Impl>(Database(path, OpenMode::kReadOnly)));
+  return Store(std::make_unique<Impl>(path, OpenMode::kReadOnly));
 }
 
 void Store::put_checkpoint(const CheckpointRecord& checkpoint) {
