@@ -6,8 +6,8 @@
 
 #include "tests/catch.h"
 
-// As Catch2's own main, and: a filter that matches no test is an error, and with --needs-gpu
-// (first) the exit code is 77, which ctest reports as skipped, when there is no GPU.
+// As Catch2's own main, and: with --needs-gpu (first) the exit code is 77, which ctest reports as
+// skipped, when there is no GPU.
 int main(int argc, char** argv) {
   constexpr int kSkipped = 77;
   if (argc > 1 && std::strcmp(argv[1], "--needs-gpu") == 0) {
@@ -19,11 +19,5 @@ int main(int argc, char** argv) {
     --argc;
     ++argv;
   }
-  Catch::Session session;
-#ifdef CATCH_VERSION_MAJOR
-#if CATCH_VERSION_MAJOR == 2
-  session.configData().warnings = Catch::WarnAbout::NoTests;  // version 3 does it by itself
-#endif
-#endif
-  return session.run(argc, argv);
+  return Catch::Session().run(argc, argv);
 }
