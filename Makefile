@@ -28,13 +28,15 @@ build:
 	@$(call compile,default) --target assay
 
 demo: build
-	build/assay run sweeps/quickstart.json --db out/quickstart.sqlite
+	build/assay data fetch
+	build/assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers $(JOBS)
 	build/assay report out/quickstart.sqlite -o out/quickstart.html
 
 test:
 	@scripts/bootstrap.sh build
 	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA))
 	@$(call compile,default)
+	build/assay data fetch
 	ctest --preset default
 
 asan:
