@@ -39,7 +39,8 @@ using CostValues = std::array<std::optional<double>, kCostFields.size()>;
 
 /// All absent when nothing of the kind was done or measured.
 struct RowCosts {
-  CostValues merge{};       ///< statistics and merge phases: mean over runs
+  CostValues statistics{};  ///< what a method gathers before it merges: mean over runs
+  CostValues merge{};       ///< merging, statistics included: mean over runs
   CostValues tuning{};      ///< all phases of all runs of the grid: sum per set, mean over sets
   CostValues total{};       ///< merge and, of tuned rows, tuning
   CostValues evaluation{};  ///< on the test split: mean over runs

@@ -36,7 +36,7 @@ std::string header() {
   for (const char* name : {"held_in", "held_out", "held_in_normalised", "held_out_normalised"})
     for (const char* part : {"", "_ci_low", "_ci_high", "_min", "_max"})
       line.text(std::string(name) + part);
-  for (const char* phase : {"merge", "tuning", "evaluation"})
+  for (const char* phase : {"statistics", "merge", "tuning", "evaluation"})
     for (const CostField& field : kCostFields) line.text(fmt::format("{}_{}", phase, field.key));
   return line.take();
 }
@@ -57,7 +57,8 @@ std::string report_csv(const Leaderboard& board) {
       for (const Estimate* e :
            {&s.held_in, &s.held_out, &s.held_in_normalised, &s.held_out_normalised})
         line.estimate(*e);
-      for (const CostValues* values : {&row.costs.merge, &row.costs.tuning, &row.costs.evaluation})
+      for (const CostValues* values :
+           {&row.costs.statistics, &row.costs.merge, &row.costs.tuning, &row.costs.evaluation})
         for (const auto& value : *values) line.number(value);
       csv += line.take();
     }

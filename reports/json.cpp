@@ -60,7 +60,8 @@ Json row_json(const LeaderboardRow& row) {
                       {"value", t.value},
                       {"normalised", optional_json(t.normalised)}});
   }
-  json["costs"] = {{"merge", costs_json(row.costs.merge)},
+  json["costs"] = {{"statistics", costs_json(row.costs.statistics)},
+                   {"merge", costs_json(row.costs.merge)},
                    {"tuning", row.costs.tuned ? costs_json(row.costs.tuning) : Json()},
                    {"total", costs_json(row.costs.total)},
                    {"evaluation", costs_json(row.costs.evaluation)}};

@@ -144,7 +144,8 @@ Table cost_table(const Leaderboard& board) {
   Table table{.id = "costs",
               .title = "Costs",
               .intro =
-                  "Merging and evaluating: mean over runs. Tuning: all runs of the grid, their "
+                  "Merging (statistics included) and evaluating: mean over runs. Tuning: all runs "
+                  "of the grid, their "
                   "validation included, per set. Peaks are maxima. – means not measured or "
                   "not applicable, never zero.",
               .columns = {{"Model", false, ""}, {"Phase", false, ""}},
@@ -160,7 +161,10 @@ Table cost_table(const Leaderboard& board) {
       for (const CostField& field : kCostFields) cells.push_back(cost_cell(values, field.key));
       table.groups.back().rows.push_back(std::move(cells));
     };
-    if (row.is_merge()) add("merge", row.costs.merge);
+    if (row.is_merge()) {
+      add("merge", row.costs.merge);
+      add("of it statistics", row.costs.statistics);
+    }
     if (row.costs.tuned) add("tuning", row.costs.tuning);
     add("evaluation", row.costs.evaluation);
   }

@@ -138,6 +138,7 @@ TEST_CASE("Merge cost is statistics and merge; tuning sums the grid; unknown sta
 
   const LeaderboardRow& tuned = row(board, "average (tuned)");
   CHECK(*tuned.costs.merge[0] == Approx(2.0));
+  CHECK(*tuned.costs.statistics[0] == Approx(0.5));
   CHECK(*tuned.costs.tuning[0] == Approx(2 * 5.0));
   CHECK(*tuned.costs.total[0] == Approx(12.0));
   CHECK(*tuned.costs.evaluation[0] == Approx(3.0));
