@@ -38,7 +38,7 @@ install_packages() {
   # shellcheck disable=SC2086
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get -q -y --no-install-recommends install $missing >>"$log" 2>&1 ||
-    die "apt-get could not install them: $(grep -m1 '^E:' "$log" || echo "see $log");" \
+    die "apt-get could not install them: $(grep -m1 -E '^(E|sudo):|sudoers' "$log" || echo "see $log");" \
       "check the network, or as root run: apt-get install $missing"
 }
 
