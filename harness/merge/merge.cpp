@@ -69,7 +69,7 @@ at::Tensor finish(const at::Tensor& merged, const MethodInfo& method, const Tens
     data_error("{} returned {} for tensor '{}' of shape {}", method.name,
                merged.defined() ? "shape " + shape_text(merged.sizes()) : "nothing", info.name,
                shape_text(info.shape));
-  const at::Tensor out =
+  at::Tensor out =
       merged.to(inputs.device, inputs.dtype.value_or(info.dtype), /*non_blocking=*/false)
           .contiguous();
   if (const int64_t bad = count_nonfinite(out); bad > 0)

@@ -54,9 +54,9 @@ MergeFile MergeFile::read(const std::filesystem::path& path) {
   MergeFile file;
   file.method = root.string("method");
   const auto parameters = root.find("parameters");
-  static const Json kNone = Json::object();
+  const Json none = Json::object();
   file.made = make_method(
-      file.method, parameters ? *parameters : JsonReader(kNone, root.where() + ".parameters"));
+      file.method, parameters ? *parameters : JsonReader(none, root.where() + ".parameters"));
   const std::vector<std::string> experts = root.at("experts").as_strings();
   const std::string base = root.string("base", "");
   const auto seed = root.find("seed");
