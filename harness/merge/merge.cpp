@@ -130,8 +130,9 @@ MergeReport merge_models(Method& method, const MergeInputs& inputs,
 
 StateDict merge_to_memory(Method& method, const MergeInputs& inputs, MergeReport* report) {
   StateDict merged;
-  MergeReport made = merge_models(
-      method, inputs, [&](const std::string& name, at::Tensor tensor) { merged[name] = tensor; });
+  MergeReport made = merge_models(method, inputs, [&](const std::string& name, at::Tensor tensor) {
+    merged[name] = std::move(tensor);
+  });
   if (report) *report = std::move(made);
   return merged;
 }
