@@ -14,6 +14,8 @@ target_compile_options(assay_torch INTERFACE
   "SHELL:-idirafter ${ASSAY_TORCH_ROOT}/include"
   "SHELL:-idirafter ${ASSAY_TORCH_ROOT}/include/torch/csrc/api/include")
 target_compile_definitions(assay_torch INTERFACE ASSAY_LIBTORCH_VERSION="${ASSAY_TORCH_VERSION}")
+# Classes in LibTorch's headers have other members without NDEBUG, which it was built with.
+target_compile_definitions(assay_torch INTERFACE $<$<CONFIG:Debug,>:NDEBUG>)
 target_link_libraries(assay_torch INTERFACE
   "${ASSAY_TORCH_ROOT}/lib/libtorch_cpu.so" "${ASSAY_TORCH_ROOT}/lib/libc10.so")
 set(torch_rpath "${ASSAY_TORCH_ROOT}/lib")
