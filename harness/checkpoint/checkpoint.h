@@ -43,9 +43,9 @@ class Checkpoint : public TensorSource {
 
 /// What a checkpoint folder holds beside its weights.
 struct CheckpointExtras {
-  Json config;       ///< config.json; none when null
-  Json origin;       ///< assay.json; none when null
-  std::string card;  ///< README.md; none when empty
+  Json config;                                ///< config.json; none when null
+  Json origin;                                ///< assay.json; none when null
+  std::string card;                           ///< README.md; none when empty
   std::vector<std::filesystem::path> copies;  ///< files copied under their own names
 };
 
