@@ -10,10 +10,8 @@
 #include "harness/kernels/launch.h"
 
 namespace assay {
-namespace {
-
-Storage storage_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
+Storage storage_of(at::ScalarType type) {
+  switch (type) {
     case at::kFloat:
       return Storage::kFloat32;
     case at::kDouble:
@@ -22,10 +20,16 @@ Storage storage_of(const at::Tensor& tensor) {
       return Storage::kFloat16;
     case at::kBFloat16:
       return Storage::kBFloat16;
+    case at::kFloat8_e4m3fn:
+      return Storage::kFloat8E4M3;
+    case at::kFloat8_e5m2:
+      return Storage::kFloat8E5M2;
     default:
-      ASSAY_CHECK(false, "dtype {} is no kernel operand", toString(tensor.scalar_type()));
+      ASSAY_CHECK(false, "dtype {} is no kernel operand", toString(type));
   }
 }
+
+namespace {
 
 std::vector<at::Tensor> with_base(const at::Tensor& base, const std::vector<at::Tensor>& experts) {
   std::vector<at::Tensor> all{base};
@@ -52,7 +56,7 @@ Operands::Operands(const std::vector<at::Tensor>& tensors) {
   for (const at::Tensor& tensor : tensors) {
     ASSAY_CHECK(tensor.sizes() == tensors.front().sizes() && tensor.device() == device);
     held_.push_back(tensor.contiguous());
-    operands_.push_back({held_.back().const_data_ptr(), storage_of(tensor)});
+    operands_.push_back({held_.back().const_data_ptr(), storage_of(tensor.scalar_type())});
   }
 }
 

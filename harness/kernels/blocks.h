@@ -34,6 +34,9 @@ void for_blocks(int64_t count, const Body& body) {
   });
 }
 
+/// Aborts for a dtype that is not one of Storage.
+Storage storage_of(at::ScalarType type);
+
 /// Tensors of one shape and device as kernels take them. Holds contiguous copies where a tensor is
 /// not.
 class Operands {

@@ -20,6 +20,9 @@ struct DeltaTerm {
   /// Elements exactly at the threshold are kept when their index is below this.
   int64_t tie_end = std::numeric_limits<int64_t>::max();
   float weight = 1.0f;  ///< multiplies what is left
+  /// Every result of the steps is rounded to this dtype. Not float32: as in mergekit, which
+  /// computes in the tensors' dtype.
+  Storage rounding = Storage::kFloat32;
 };
 
 enum class Elect { kMass, kCount };  ///< sign of the sum; majority of the signs
@@ -36,6 +39,7 @@ struct DeltaRule {
   Elect elect = Elect::kMass;
   int tie_sign = 0;  ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
   float scale = 1.0f;
+  Storage rounding = Storage::kFloat32;  ///< as in DeltaTerm; the same as that of all terms
 };
 
 /// The delta of element `index`, dropped, rescaled and trimmed; not weighted. `draw` is the
@@ -43,9 +47,9 @@ struct DeltaRule {
 /// drops.
 ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const DeltaTerm& term,
                                              int64_t index, float draw) {
-  float delta = expert - base;
+  float delta = round_to(expert - base, term.rounding);
   if (term.drop > 0.0f && draw < term.drop) return 0.0f;
-  if (term.rescale != 1.0f) delta *= term.rescale;
+  if (term.rescale != 1.0f) delta = round_to(delta * term.rescale, term.rounding);
   const uint32_t magnitude = magnitude_bits(delta);
   if (magnitude < term.threshold || (magnitude == term.threshold && index >= term.tie_end))
     return 0.0f;
@@ -61,7 +65,9 @@ ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const Del
 
 /// A delta times its weight.
 ASSAY_HOST_DEVICE inline float weigh(float delta, const DeltaTerm& term) {
-  return term.weight == 1.0f ? delta : delta * term.weight;
+  return term.weight == 1.0f
+             ? delta
+             : round_to(delta * round_to(term.weight, term.rounding), term.rounding);
 }
 
 /// The weighted delta.
@@ -87,9 +93,10 @@ ASSAY_HOST_DEVICE inline int elect_element(int count, const Value& value, Elect 
 }
 
 /// Merges the values that agree with the sign.
+/// Sums are kept in float32 and rounded once at their end, as LibTorch does.
 template <typename Value>
 ASSAY_HOST_DEVICE inline float agree_element(int count, const Value& value, const DeltaTerm* terms,
-                                             Reduce reduce, int sign) {
+                                             Reduce reduce, int sign, Storage rounding) {
   float sum = 0.0f, weights = 0.0f;
   int agreeing = 0;
   for (int i = 0; i < count; ++i) {
@@ -101,12 +108,15 @@ ASSAY_HOST_DEVICE inline float agree_element(int count, const Value& value, cons
     }
     sum += v;
     ++agreeing;
-    if (reduce == Reduce::kWeightedMeanAgree) weights += terms[i].weight;
+    if (reduce == Reduce::kWeightedMeanAgree) weights += round_to(terms[i].weight, rounding);
   }
-  if (reduce == Reduce::kMeanAgree && agreeing > 1) return sum / static_cast<float>(agreeing);
+  sum = round_to(sum, rounding);
+  weights = round_to(weights, rounding);
+  if (reduce == Reduce::kMeanAgree && agreeing > 1)
+    return round_to(sum / static_cast<float>(agreeing), rounding);
   // Weights of both signs can cancel; then, as in mergekit, the sum stands as it is.
   if (reduce == Reduce::kWeightedMeanAgree && magnitude_bits(weights) > 0x322bcc77u /* 1e-8 */)
-    return sum / weights;
+    return round_to(sum / weights, rounding);
   return sum;
 }
 
@@ -118,12 +128,14 @@ ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, floa
   if (rule.reduce == Reduce::kSumAll) {
     merged = value(0);
     for (int i = 1; i < count; ++i) merged += value(i);
+    merged = round_to(merged, rule.rounding);
   } else {
     int sign = elect_element(count, value, rule.elect);
     if (sign == 0) sign = rule.tie_sign;
-    merged = agree_element(count, value, terms, rule.reduce, sign);
+    merged = agree_element(count, value, terms, rule.reduce, sign, rule.rounding);
   }
-  return base + rule.scale * merged;
+  const float change = round_to(rule.scale * merged, rule.rounding);
+  return round_to(base + change, rule.rounding);
 }
 
 }  // namespace assay

@@ -37,8 +37,10 @@ int64_t delta_flops(const std::vector<DeltaTerm>& terms) {
 }
 
 at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& experts,
-                       const std::vector<DeltaTerm>& terms, const DeltaRule& rule) {
+                       const std::vector<DeltaTerm>& terms, const DeltaRule& rule, int64_t offset) {
   ASSAY_CHECK(!terms.empty() && terms.size() == experts.size());
+  for (const DeltaTerm& term : terms) ASSAY_CHECK(term.rounding == rule.rounding);
+  ASSAY_CHECK(offset % 4 == 0);
   const Operands operands(base, experts);
   const int n = operands.size() - 1;
   at::Tensor out = operands.like();
@@ -46,8 +48,8 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       CudaLaunch launch(operands.device());
-      cuda::delta_merge(launch.upload(operands), launch.upload(terms), n, rule, operands.count(),
-                        out.mutable_data_ptr<float>(), launch.stream());
+      cuda::delta_merge(launch.upload(operands), launch.upload(terms), n, rule, offset,
+                        operands.count(), out.mutable_data_ptr<float>(), launch.stream());
       return out;
     }
   float* result = out.mutable_data_ptr<float>();
@@ -55,7 +57,7 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
     const BlockValues values(operands, begin, end);
     // Terms are worked out once per block, as the election and the reduction both read them.
     const int64_t size = end - begin;
-    const std::vector<float> room = term_block(values, terms, begin, size);
+    const std::vector<float> room = term_block(values, terms, offset + begin, size);
     for (int64_t j = 0; j < size; ++j)
       result[begin + j] = merge_element(
           n, [&](int i) { return room[static_cast<size_t>(i * size + j)]; }, values[0][j],

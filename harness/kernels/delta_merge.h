@@ -12,9 +12,12 @@ class Tensor;
 namespace assay {
 
 /// base + scale * reduce(terms of all experts), float32. All tensors have one shape and device,
-/// each in any dtype of Storage; one term per expert.
+/// each in any dtype of Storage; one term per expert. `offset` is the index of the tensors' first
+/// element in the whole tensor that they are a part of: draws and ties go by whole tensors. It is a
+/// multiple of 4.
 at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& experts,
-                       const std::vector<DeltaTerm>& terms, const DeltaRule& rule);
+                       const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
+                       int64_t offset = 0);
 
 /// Float operations per element of what comes before the sum over experts.
 int64_t delta_flops(const std::vector<DeltaTerm>& terms);
@@ -22,7 +25,7 @@ int64_t delta_flops(const std::vector<DeltaTerm>& terms);
 namespace cuda {
 /// Device pointers; operands[0] is the base, followed by `count` experts.
 void delta_merge(const Operand* operands, const DeltaTerm* terms, int count, DeltaRule rule,
-                 int64_t elements, float* out, void* stream);
+                 int64_t offset, int64_t elements, float* out, void* stream);
 }  // namespace cuda
 
 }  // namespace assay

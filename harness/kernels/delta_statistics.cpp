@@ -15,8 +15,9 @@
 namespace assay {
 
 int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& experts,
-                         const std::vector<DeltaTerm>& terms, Elect elect) {
+                         const std::vector<DeltaTerm>& terms, Elect elect, int64_t offset) {
   ASSAY_CHECK(!terms.empty() && terms.size() == experts.size());
+  ASSAY_CHECK(offset % 4 == 0);
   const Operands operands(base, experts);
   const int n = operands.size() - 1;
   count_flops(delta_flops(terms) + (elect == Elect::kMass ? n - 1 : 0), operands.count());
@@ -24,7 +25,7 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
     if (operands.on_cuda()) {
       const at::Tensor sum = at::zeros({}, at::device(operands.device()).dtype(at::kLong));
       CudaLaunch launch(operands.device());
-      cuda::elected_sign_sum(launch.upload(operands), launch.upload(terms), n, elect,
+      cuda::elected_sign_sum(launch.upload(operands), launch.upload(terms), n, elect, offset,
                              operands.count(), static_cast<long long*>(sum.mutable_data_ptr()),
                              launch.stream());
       return sum.item<int64_t>();
@@ -33,7 +34,7 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
   for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
     const BlockValues values(operands, begin, end);
     const int64_t size = end - begin;
-    const std::vector<float> room = term_block(values, terms, begin, size);
+    const std::vector<float> room = term_block(values, terms, offset + begin, size);
     int64_t sum = 0;
     for (int64_t j = 0; j < size; ++j)
       sum += elect_element(
@@ -43,7 +44,9 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
   return total;
 }
 
-double delta_l1_norm(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term) {
+double delta_l1_norm(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                     int64_t offset) {
+  ASSAY_CHECK(offset % 4 == 0);
   const Operands operands(base, {expert});
   count_flops(delta_flops({term}) + 1, operands.count());
   const int64_t blocks = num_blocks(operands.count());
@@ -52,7 +55,7 @@ double delta_l1_norm(const at::Tensor& base, const at::Tensor& expert, const Del
     for_blocks(operands.count(), [&](int64_t block, int64_t begin, int64_t end) {
       const BlockValues values(operands, begin, end);
       std::vector<float> deltas(static_cast<size_t>(end - begin));
-      delta_block(values[1], values[0], term, begin, end - begin, deltas.data());
+      delta_block(values[1], values[0], term, offset + begin, end - begin, deltas.data());
       double sum = 0;
       for (const float delta : deltas) sum += std::fabs(static_cast<double>(delta));
       partials[static_cast<size_t>(block)] = sum;
@@ -60,7 +63,7 @@ double delta_l1_norm(const at::Tensor& base, const at::Tensor& expert, const Del
   } else if constexpr (kCudaKernels) {
     at::Tensor device = at::empty({blocks}, at::device(operands.device()).dtype(at::kDouble));
     const CudaLaunch launch(operands.device());
-    cuda::delta_l1_norm(operands[0], operands[1], term, operands.count(), blocks,
+    cuda::delta_l1_norm(operands[0], operands[1], term, offset, operands.count(), blocks,
                         device.mutable_data_ptr<double>(), launch.stream());
     device = device.cpu();
     std::copy_n(device.const_data_ptr<double>(), blocks, partials.begin());

@@ -5,12 +5,12 @@ namespace assay::cuda {
 namespace {
 
 __global__ void sign_sum_kernel(const Operand* operands, const DeltaTerm* terms, int count,
-                                Elect elect, int64_t elements, long long* sum) {
+                                Elect elect, int64_t offset, int64_t elements, long long* sum) {
   long long signs = 0;
   for (int64_t j = first_element(); j < elements; j += element_step()) {
     const float base = load(operands[0], j);
     const auto value = [&](int i) {
-      return term_element(load(operands[i + 1], j), base, terms[i], j);
+      return term_element(load(operands[i + 1], j), base, terms[i], offset + j);
     };
     signs += elect_element(count, value, elect);
   }
@@ -19,15 +19,16 @@ __global__ void sign_sum_kernel(const Operand* operands, const DeltaTerm* terms,
     atomicAdd(reinterpret_cast<unsigned long long*>(sum), static_cast<unsigned long long>(signs));
 }
 
-__global__ void l1_norm_kernel(Operand base, Operand expert, DeltaTerm term, int64_t elements,
-                               int64_t blocks, double* partials) {
+__global__ void l1_norm_kernel(Operand base, Operand expert, DeltaTerm term, int64_t offset,
+                               int64_t elements, int64_t blocks, double* partials) {
   const int64_t share = (elements + blocks - 1) / blocks;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const int64_t begin = block * share;
     const int64_t end = begin + share < elements ? begin + share : elements;
     double sum = 0;
     for (int64_t j = begin + threadIdx.x; j < end; j += kThreads)
-      sum += fabs(static_cast<double>(delta_element(load(expert, j), load(base, j), term, j)));
+      sum += fabs(
+          static_cast<double>(delta_element(load(expert, j), load(base, j), term, offset + j)));
     sum = block_sum(sum);
     if (threadIdx.x == 0) partials[block] = sum;
   }
@@ -36,19 +37,19 @@ __global__ void l1_norm_kernel(Operand base, Operand expert, DeltaTerm term, int
 }  // namespace
 
 void elected_sign_sum(const Operand* operands, const DeltaTerm* terms, int count, Elect elect,
-                      int64_t elements, long long* sum, void* stream) {
+                      int64_t offset, int64_t elements, long long* sum, void* stream) {
   if (elements == 0) return;
   sign_sum_kernel<<<grid_size(elements), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      operands, terms, count, elect, elements, sum);
+      operands, terms, count, elect, offset, elements, sum);
   check_launch("elected_sign_sum");
 }
 
-void delta_l1_norm(Operand base, Operand expert, DeltaTerm term, int64_t elements, int64_t blocks,
-                   double* partials, void* stream) {
+void delta_l1_norm(Operand base, Operand expert, DeltaTerm term, int64_t offset, int64_t elements,
+                   int64_t blocks, double* partials, void* stream) {
   if (elements == 0) return;
   const unsigned grid = static_cast<unsigned>(blocks < 65535 ? blocks : 65535);
   l1_norm_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      base, expert, term, elements, blocks, partials);
+      base, expert, term, offset, elements, blocks, partials);
   check_launch("delta_l1_norm");
 }
 

@@ -27,8 +27,9 @@ uint32_t find_bin(const std::vector<int64_t>& histogram, int64_t rank, int64_t& 
 
 }  // namespace
 
-void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term) {
-  ASSAY_CHECK(term.threshold == 0);
+void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                        int64_t offset) {
+  ASSAY_CHECK(term.threshold == 0 && offset % 4 == 0);
   const Operands operands(base, {expert});
   if (!second_) count_ += operands.count();
   DeltaTerm unweighted = term;
@@ -38,8 +39,8 @@ void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const 
     if (operands.on_cuda()) {
       at::Tensor bins = at::zeros({kBins}, at::device(operands.device()).dtype(at::kLong));
       const CudaLaunch launch(operands.device());
-      cuda::magnitude_histogram(operands[0], operands[1], term, operands.count(), second_, high_,
-                                static_cast<unsigned long long*>(bins.mutable_data_ptr()),
+      cuda::magnitude_histogram(operands[0], operands[1], term, offset, operands.count(), second_,
+                                high_, static_cast<unsigned long long*>(bins.mutable_data_ptr()),
                                 launch.stream());
       bins = bins.cpu();
       const int64_t* counts = bins.const_data_ptr<int64_t>();
@@ -53,7 +54,7 @@ void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const 
     for (int64_t block = first; block < last; ++block) {
       const int64_t begin = block * kBlock, end = std::min(operands.count(), begin + kBlock);
       const BlockValues values(operands, begin, end);
-      delta_block(values[1], values[0], term, begin, end - begin, deltas.data());
+      delta_block(values[1], values[0], term, offset + begin, end - begin, deltas.data());
       for (int64_t j = 0; j < end - begin; ++j) {
         const uint32_t bits = magnitude_bits(deltas[static_cast<size_t>(j)]);
         const int bin = magnitude_bin(bits, second_, high_);
@@ -83,7 +84,7 @@ int64_t KthMagnitude::below() const {
 }
 
 TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                    uint32_t bits, int64_t ties) {
+                    uint32_t bits, int64_t ties, int64_t offset) {
   // Ties in number are rare, and an order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
   std::vector<float> deltas(static_cast<size_t>(kBlock));
@@ -91,10 +92,10 @@ TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const Delt
   for (int64_t begin = 0; begin < operands.count(); begin += kBlock) {
     const int64_t end = std::min(operands.count(), begin + kBlock);
     const BlockValues values(operands, begin, end);
-    delta_block(values[1], values[0], term, begin, end - begin, deltas.data());
+    delta_block(values[1], values[0], term, offset + begin, end - begin, deltas.data());
     for (int64_t j = begin; j < end; ++j) {
       if (magnitude_bits(deltas[static_cast<size_t>(j - begin)]) != bits) continue;
-      if (found == ties) return {j, found};
+      if (found == ties) return {offset + j, found};
       ++found;
     }
   }

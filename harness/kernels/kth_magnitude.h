@@ -21,7 +21,9 @@ class KthMagnitude {
   static constexpr int kBins = 1 << 16;
 
   /// Counts |delta_element()| of every element of a tensor pair. The term's threshold must be 0.
-  void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term);
+  /// `offset`: see delta_merge().
+  void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+            int64_t offset = 0);
   /// `rank` in [1, count()]: 1 asks for the smallest magnitude.
   void start_second_pass(int64_t rank);
 
@@ -41,14 +43,16 @@ class KthMagnitude {
   uint32_t high_ = 0;
 };
 
-/// The end of the prefix of the flattened tensor that holds `ties` elements of exactly the given
-/// magnitude (int64 maximum when it holds no more than that), and how many it found up to there.
+/// Where the prefix of the flattened tensor ends that holds `ties` elements of exactly the given
+/// magnitude, and how many it found up to there. `end` is DeltaTerm::tie_end: an index in the whole
+/// tensor of which this one is the part from `offset` on, or the int64 maximum when this part holds
+/// no more ties than that.
 struct TieEnd {
   int64_t end;
   int64_t found;
 };
 TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                    uint32_t bits, int64_t ties);
+                    uint32_t bits, int64_t ties, int64_t offset = 0);
 
 /// The histogram bin of a magnitude: its high half in the first pass; in the second its low half
 /// where the high half is the selected one, else -1.
@@ -59,8 +63,9 @@ ASSAY_HOST_DEVICE inline int magnitude_bin(uint32_t bits, bool second, uint32_t 
 
 namespace cuda {
 /// Adds to histogram[KthMagnitude::kBins], on the device.
-void magnitude_histogram(Operand base, Operand expert, DeltaTerm term, int64_t elements,
-                         bool second, uint32_t high, unsigned long long* histogram, void* stream);
+void magnitude_histogram(Operand base, Operand expert, DeltaTerm term, int64_t offset,
+                         int64_t elements, bool second, uint32_t high,
+                         unsigned long long* histogram, void* stream);
 }  // namespace cuda
 
 }  // namespace assay
