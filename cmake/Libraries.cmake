@@ -10,3 +10,4 @@ find_package(SQLiteCpp REQUIRED)        # the results store
 find_package(Threads REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)  # content hashes
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)     # wheels are zip files
+pkg_check_modules(yaml_cpp REQUIRED IMPORTED_TARGET yaml-cpp)  # merge configurations in mergekit's YAML

@@ -1,0 +1,45 @@
+/// Reading of YAML input that strangers wrote: a finite tree whose every node knows its line.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace assay {
+
+struct YamlEntry;
+
+/// A value of a YAML document. Aliases are replaced by copies of what they stand for.
+struct YamlNode {
+  enum class Kind { kNull, kScalar, kList, kMap };
+
+  Kind kind = Kind::kNull;
+  int line = 1;
+  std::string text;                ///< of a scalar
+  bool quoted = false;             ///< a scalar that is text, whatever it looks like
+  std::vector<YamlNode> items;     ///< of a list
+  std::vector<YamlEntry> entries;  ///< of a map, in the order of the text; keys are unique
+
+  bool is_null() const { return kind == Kind::kNull; }
+  bool is_scalar() const { return kind == Kind::kScalar; }
+  bool is_list() const { return kind == Kind::kList; }
+  bool is_map() const { return kind == Kind::kMap; }
+  /// The value of a key; nullptr when this is no map or has no such key.
+  const YamlNode* find(std::string_view key) const;
+};
+
+struct YamlEntry {
+  std::string key;
+  int line = 1;
+  YamlNode value;
+};
+
+/// Parses the only document of `text`; an empty one is null. UserError "WHERE:LINE: ..." on what is
+/// no YAML, on keys that are no text or stand twice, merge keys, several documents, and documents
+/// of more than 1 MiB, 32 levels or 20,000 nodes (aliases counted as often as they are used).
+YamlNode parse_yaml(std::string_view text, const std::string& where);
+
+/// What a node is, for messages: "the text 'x'", "a list", "a map", "nothing".
+std::string yaml_found(const YamlNode& node);
+
+}  // namespace assay

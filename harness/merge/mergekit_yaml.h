@@ -1,0 +1,91 @@
+/// mergekit's merge configurations: what the YAML says, as plain data. Nothing here opens a model.
+///
+///   merge_method: ties
+///   base_model: base
+///   models:
+///     - {model: a, parameters: {weight: 1, density: [0.4, 0.1]}}
+///     - {model: b, parameters: {weight: [{filter: mlp, value: 0.5}, {value: 1}]}}
+///   parameters: {normalize: true}
+///   dtype: bfloat16
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace assay {
+
+/// A value over the depth of a model: one entry is a constant, more are spread evenly over it.
+/// Flags are 0 and 1.
+struct MergekitValue {
+  std::string filter;  ///< part of a tensor's name; empty: every tensor
+  std::vector<double> points;
+
+  /// Piecewise linear between the points; `t` runs from 0, the first layer, to 1, the last.
+  double at(double t) const;
+};
+
+/// What a file says of one parameter in one place.
+struct MergekitSetting {
+  int line = 0;
+  std::vector<MergekitValue> values;  ///< the first whose filter matches counts
+
+  /// Absent when no filter matches.
+  std::optional<double> find(const std::string& tensor, double t) const;
+};
+using MergekitSettings = std::map<std::string, MergekitSetting, std::less<>>;
+
+struct MergekitModel {
+  std::string model;  ///< as written: a path, or what Assay does not know yet
+  int line = 0;
+  MergekitSettings parameters;
+};
+
+struct MergekitConfig {
+  std::string where;  ///< the file, for messages
+  std::string method;
+  int method_line = 0;
+  std::vector<MergekitModel> models;            ///< in the order of the file, at least one
+  std::optional<MergekitModel> base_model;      ///< without parameters
+  MergekitSettings parameters;                  ///< of the top level
+  std::optional<std::string> dtype, out_dtype;  ///< "float32", "float16" or "bfloat16"
+};
+
+/// A parameter of one of mergekit's methods.
+struct MergekitParameter {
+  enum class Kind { kNumber, kFlag };
+
+  std::string_view name;
+  Kind kind = Kind::kNumber;
+  bool per_model = false;            ///< may stand beside a model, else only at the top level
+  std::optional<double> fallback{};  ///< absent: the file must give it
+  std::string_view no_effect{};      ///< why it changes nothing; empty when it does
+};
+
+/// One of mergekit's methods that Assay reads.
+struct MergekitMethod {
+  enum class Models {
+    kList,         ///< those listed; the base only when it is listed
+    kTaskVectors,  ///< the base, and those listed beside it
+    kPair,         ///< the base and one other
+    kOne
+  };
+
+  std::string_view name;
+  std::string_view preset;  ///< what it becomes: "ties@mergekit"
+  Models models;
+  std::vector<MergekitParameter> parameters;
+};
+
+const std::vector<MergekitMethod>& mergekit_methods();
+/// `name` must be one of them, as that of a parsed configuration is.
+const MergekitMethod& mergekit_method(std::string_view name);
+
+/// Reads the text of a configuration; `where` names it in messages. UserError "WHERE:LINE: ..." on
+/// anything that is not understood, saying whether mergekit has it and Assay does not read it yet,
+/// or else the nearest known name.
+MergekitConfig parse_mergekit_yaml(std::string_view text, const std::string& where);
+
+}  // namespace assay
