@@ -3,11 +3,10 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <thread>
-
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/kernels/launch.h"
+#include "harness/kernels/pool.h"
 
 namespace assay {
 Storage storage_of(at::ScalarType type) {
@@ -39,13 +38,22 @@ std::vector<at::Tensor> with_base(const at::Tensor& base, const std::vector<at::
 
 }  // namespace
 
-void split_blocks(int64_t blocks, const std::function<void(int64_t, int64_t)>& body) {
-  // at::parallel_for runs on one thread in code that is not compiled for OpenMP.
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), blocks);
-  std::vector<std::jthread> helpers;
-  for (int64_t i = 1; i < threads; ++i)
-    helpers.emplace_back(body, blocks * i / threads, blocks * (i + 1) / threads);
-  if (threads > 0) body(0, blocks / threads);
+bool BlockQueue::next(Block& block) {
+  const int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
+  if (index >= num_blocks(count_)) return false;
+  block = {index, index * kBlock, std::min(count_, (index + 1) * kBlock)};
+  return true;
+}
+
+void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body) {
+  BlockQueue queue(count);
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), num_blocks(count));
+  ThreadPool::shared().run(static_cast<int>(threads), [&] { body(queue); });
+}
+
+at::Tensor float32_like(const std::vector<at::Tensor>& tensors) {
+  ASSAY_CHECK(!tensors.empty());
+  return at::empty(tensors.front().sizes(), tensors.front().options().dtype(at::kFloat));
 }
 
 Operands::Operands(const std::vector<at::Tensor>& tensors) {
@@ -63,20 +71,31 @@ Operands::Operands(const std::vector<at::Tensor>& tensors) {
 Operands::Operands(const at::Tensor& base, const std::vector<at::Tensor>& experts)
     : Operands(with_base(base, experts)) {}
 
-at::Tensor Operands::like() const {
-  return at::empty(held_.front().sizes(), held_.front().options().dtype(at::kFloat));
+Storage Operands::check_result(const at::Tensor& out) const {
+  ASSAY_CHECK(out.is_contiguous() && out.sizes() == held_.front().sizes() &&
+              out.device() == held_.front().device());
+  return storage_of(out.scalar_type());
 }
 
-BlockValues::BlockValues(const Operands& operands, int64_t begin, int64_t end) {
-  for (int i = 0; i < operands.size(); ++i) {
-    const Operand& operand = operands[i];
-    if (operand.storage == Storage::kFloat32) {
-      values_.push_back(static_cast<const float*>(operand.data) + begin);
+RunValues::RunValues(const Operands& operands)
+    : operands_(operands), rows_(static_cast<size_t>(operands.size())) {
+  int64_t converted = 0;
+  for (int i = 0; i < operands.size(); ++i)
+    converted += operands[i].storage == Storage::kFloat32 ? 0 : 1;
+  room_.resize(static_cast<size_t>(converted * kRun));
+}
+
+void RunValues::load(int64_t begin, int64_t size) {
+  float* room = room_.data();
+  for (int i = 0; i < operands_.size(); ++i) {
+    const float*& row = rows_[static_cast<size_t>(i)];
+    if (operands_[i].storage == Storage::kFloat32) {
+      row = static_cast<const float*>(operands_[i].data) + begin;
       continue;
     }
-    std::vector<float>& room = rooms_.emplace_back(static_cast<size_t>(end - begin));
-    for (int64_t j = begin; j < end; ++j) room[static_cast<size_t>(j - begin)] = load(operand, j);
-    values_.push_back(room.data());
+    load_run(operands_[i], begin, size, room);
+    row = room;
+    room += kRun;
   }
 }
 

@@ -1,5 +1,6 @@
 /// How kernels walk tensors: in blocks of a fixed size, so that no result depends on the number of
-/// threads. Partial results are kept per block and reduced in block order.
+/// threads, and within these in runs. Partial results are kept per block and reduced in block
+/// order.
 ///
 /// Counting rule for counters::flops: every float addition, subtraction, multiplication, division
 /// and comparison that a configuration performs on one element is one operation; a sum of N terms
@@ -10,10 +11,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <vector>
 
-#include "harness/kernels/element.h"
+#include "harness/kernels/loops.h"
 
 namespace assay {
 
@@ -21,18 +23,36 @@ inline constexpr int64_t kBlock = 1 << 14;  ///< elements
 
 inline int64_t num_blocks(int64_t count) { return (count + kBlock - 1) / kBlock; }
 
-/// Calls `body(first, last)` with ranges of blocks that together cover [0, blocks), on as many
-/// threads as at::get_num_threads() says.
-void split_blocks(int64_t blocks, const std::function<void(int64_t first, int64_t last)>& body);
+/// Elements [begin, end) of a tensor, a block of it.
+struct Block {
+  int64_t index = 0, begin = 0, end = 0;
+};
 
-/// Calls `body(block, begin, end)` for every block of `count` elements.
+/// Blocks of `count` elements, handed out to whatever thread asks next.
+class BlockQueue {
+ public:
+  explicit BlockQueue(int64_t count) : count_(count) {}
+  /// False when there are none left.
+  bool next(Block& block);
+
+ private:
+  int64_t count_;
+  std::atomic<int64_t> next_{0};
+};
+
+/// Calls `body` on as many threads as at::get_num_threads() says, and no more than there are
+/// blocks; each takes blocks from the queue until there are none.
+void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body);
+
+/// Calls `body(begin, size)` for the runs of a block.
 template <typename Body>
-void for_blocks(int64_t count, const Body& body) {
-  split_blocks(num_blocks(count), [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; ++block)
-      body(block, block * kBlock, std::min(count, (block + 1) * kBlock));
-  });
+void for_runs(const Block& block, const Body& body) {
+  for (int64_t begin = block.begin; begin < block.end; begin += kRun)
+    body(begin, std::min(kRun, block.end - begin));
 }
+
+/// Uninitialised float32 of the first tensor's shape and device.
+at::Tensor float32_like(const std::vector<at::Tensor>& tensors);
 
 /// Aborts for a dtype that is not one of Storage.
 Storage storage_of(at::ScalarType type);
@@ -52,25 +72,29 @@ class Operands {
   const Operand* data() const { return operands_.data(); }
   bool on_cuda() const { return held_.front().is_cuda(); }
   at::Device device() const { return held_.front().device(); }
-  /// Uninitialised float32 of the operands' shape and device.
-  at::Tensor like() const;
+  /// The dtype of a tensor that takes a result of the operands' shape and device; aborts when it is
+  /// none such or not contiguous.
+  Storage check_result(const at::Tensor& out) const;
 
  private:
   std::vector<at::Tensor> held_;
   std::vector<Operand> operands_;
 };
 
-/// Elements [begin, end) of every operand in float32: the data itself where it is float32, else
-/// converted into room of its own. For operands on the host.
-class BlockValues {
+/// Runs of operands on the host in float32: the data itself where it is float32, else converted
+/// into room of its own. One per thread.
+class RunValues {
  public:
-  BlockValues(const Operands& operands, int64_t begin, int64_t end);
-  /// Starts at element `begin`.
-  const float* operator[](int i) const { return values_[static_cast<size_t>(i)]; }
+  explicit RunValues(const Operands& operands);
+  /// Makes it elements [begin, begin + size).
+  void load(int64_t begin, int64_t size);
+  const float* operator[](int i) const { return rows_[static_cast<size_t>(i)]; }
+  const float* const* rows() const { return rows_.data(); }
 
  private:
-  std::vector<const float*> values_;
-  std::vector<std::vector<float>> rooms_;
+  const Operands& operands_;
+  std::vector<const float*> rows_;
+  std::vector<float> room_;
 };
 
 /// Adds `per_element` * `count` to counters::flops.

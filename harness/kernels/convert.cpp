@@ -17,13 +17,12 @@ at::Tensor convert(const at::Tensor& from, at::ScalarType type) {
 }
 
 void convert_into(const at::Tensor& from, at::Tensor& to) {
-  ASSAY_CHECK(to.is_contiguous() && to.sizes() == from.sizes() && to.device() == from.device());
+  const Operands operands({from});
+  const Storage storage = operands.check_result(to);
   if (from.scalar_type() == to.scalar_type()) {
     to.copy_(from);
     return;
   }
-  const Operands operands({from});
-  const Storage storage = storage_of(to.scalar_type());
   void* out = to.mutable_data_ptr();
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
@@ -31,8 +30,13 @@ void convert_into(const at::Tensor& from, at::Tensor& to) {
       cuda::convert(operands[0], out, storage, operands.count(), launch.stream());
       return;
     }
-  for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
-    for (int64_t j = begin; j < end; ++j) store(out, storage, j, load(operands[0], j));
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    RunValues values(operands);
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        values.load(begin, size);
+        store_run(values[0], begin, size, out, storage);
+      });
   });
 }
 

@@ -42,100 +42,112 @@ struct DeltaRule {
   Storage rounding = Storage::kFloat32;  ///< as in DeltaTerm; the same as that of all terms
 };
 
-/// The delta of element `index`, dropped, rescaled and trimmed; not weighted. `draw` is the
-/// element's random number, philox_uniform(term.key, index), which counts only where the term
-/// drops.
-ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const DeltaTerm& term,
-                                             int64_t index, float draw) {
-  float delta = round_to(expert - base, term.rounding);
-  if (term.drop > 0.0f && draw < term.drop) return 0.0f;
-  if (term.rescale != 1.0f) delta = round_to(delta * term.rescale, term.rounding);
-  const uint32_t magnitude = magnitude_bits(delta);
-  if (magnitude < term.threshold || (magnitude == term.threshold && index >= term.tie_end))
-    return 0.0f;
-  return delta;
+/// The steps of a term, one by one. A delta,
+ASSAY_ELEMENT float plain_delta(float expert, float base, Storage rounding) {
+  return round_to(expert - base, rounding);
+}
+/// rescaled,
+ASSAY_ELEMENT float rescaled_delta(float delta, float rescale, Storage rounding) {
+  return rescale == 1.0f ? delta : round_to(delta * rescale, rounding);
+}
+/// dropped, where the draw says so,
+ASSAY_ELEMENT float dropped_delta(float delta, float draw, float drop) {
+  return draw < drop ? 0.0f : delta;
+}
+/// trimmed to magnitudes of at least `least`,
+ASSAY_ELEMENT float trimmed_delta(float delta, uint32_t least) {
+  return magnitude_bits(delta) < least ? 0.0f : delta;
+}
+/// and weighted.
+ASSAY_ELEMENT float weighted_delta(float delta, float weight, Storage rounding) {
+  return weight == 1.0f ? delta : round_to(delta * round_to(weight, rounding), rounding);
 }
 
+/// The least magnitude that is kept at an index: from tie_end on, the threshold itself no more.
+ASSAY_ELEMENT uint32_t least_magnitude(const DeltaTerm& term, int64_t index) {
+  return index < term.tie_end ? term.threshold : term.threshold + 1;
+}
+
+/// The delta of element `index`, dropped, rescaled and trimmed; not weighted.
 ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const DeltaTerm& term,
                                              int64_t index) {
-  const float draw =
-      term.drop > 0.0f ? philox_uniform(term.key, static_cast<uint64_t>(index)) : 1.0f;
-  return delta_element(expert, base, term, index, draw);
-}
-
-/// A delta times its weight.
-ASSAY_HOST_DEVICE inline float weigh(float delta, const DeltaTerm& term) {
-  return term.weight == 1.0f
-             ? delta
-             : round_to(delta * round_to(term.weight, term.rounding), term.rounding);
+  float delta = plain_delta(expert, base, term.rounding);
+  delta = rescaled_delta(delta, term.rescale, term.rounding);
+  if (term.drop > 0.0f)
+    delta = dropped_delta(delta, philox_uniform(term.key, static_cast<uint64_t>(index)), term.drop);
+  return trimmed_delta(delta, least_magnitude(term, index));
 }
 
 /// The weighted delta.
 ASSAY_HOST_DEVICE inline float term_element(float expert, float base, const DeltaTerm& term,
                                             int64_t index) {
-  return weigh(delta_element(expert, base, term, index), term);
+  return weighted_delta(delta_element(expert, base, term, index), term.weight, term.rounding);
+}
+
+/// What one value adds to the vote: itself, or its sign.
+ASSAY_ELEMENT float vote(float value, Elect elect) {
+  return elect == Elect::kMass ? value : static_cast<float>(sign_of(value));
+}
+
+/// What agree() gathers over the experts.
+struct Agreement {
+  float sum = 0.0f;    ///< of the values that agree, or the largest of them
+  float share = 0.0f;  ///< how many they are, or the sum of their weights
+};
+
+/// Adds a value if its sign is the elected one.
+ASSAY_ELEMENT Agreement agree(Agreement so_far, float value, float weight, int sign,
+                              Reduce reduce) {
+  const bool agrees = (sign != 0) & (sign_of(value) == sign);  // no branch: see narrow.h
+  const bool larger = magnitude_bits(value) > magnitude_bits(so_far.sum);
+  const float sum =
+      reduce == Reduce::kMaxAgree ? (larger ? value : so_far.sum) : so_far.sum + value;
+  const float share = so_far.share + (reduce == Reduce::kWeightedMeanAgree ? weight : 1.0f);
+  return {agrees ? sum : so_far.sum, agrees ? share : so_far.share};
+}
+
+/// What the agreeing values come to. Sums are kept in float32 and rounded once at their end, as
+/// LibTorch does.
+ASSAY_ELEMENT float agreed_value(Agreement agreement, Reduce reduce, Storage rounding) {
+  const float sum = round_to(agreement.sum, rounding);
+  if (reduce != Reduce::kMeanAgree && reduce != Reduce::kWeightedMeanAgree) return sum;
+  const float share = round_to(agreement.share, rounding);
+  // Weights of both signs can cancel; then, as in mergekit, the sum stands as it is.
+  const bool divides = magnitude_bits(share) > 0x322bcc77u /* 1e-8 */;
+  return round_to(sum / (divides ? share : 1.0f), rounding);
+}
+
+/// base + scale * reduced.
+ASSAY_ELEMENT float changed_base(float base, float reduced, const DeltaRule& rule,
+                                 Storage rounding) {
+  return round_to(base + round_to(rule.scale * reduced, rounding), rounding);
 }
 
 /// The sign elected by `count` values before ties are settled: -1, 0 or +1.
 template <typename Value>
 ASSAY_HOST_DEVICE inline int elect_element(int count, const Value& value, Elect elect) {
-  float mass = value(0);
-  int votes = sign_of(mass);
-  for (int i = 1; i < count; ++i) {
-    const float v = value(i);
-    if (elect == Elect::kMass)
-      mass += v;
-    else
-      votes += sign_of(v);
-  }
-  if (elect == Elect::kMass) return sign_of(mass);
-  return votes > 0 ? 1 : (votes < 0 ? -1 : 0);
+  float votes = vote(value(0), elect);
+  for (int i = 1; i < count; ++i) votes += vote(value(i), elect);
+  return sign_of(votes);
 }
 
-/// Merges the values that agree with the sign.
-/// Sums are kept in float32 and rounded once at their end, as LibTorch does.
-template <typename Value>
-ASSAY_HOST_DEVICE inline float agree_element(int count, const Value& value, const DeltaTerm* terms,
-                                             Reduce reduce, int sign, Storage rounding) {
-  float sum = 0.0f, weights = 0.0f;
-  int agreeing = 0;
-  for (int i = 0; i < count; ++i) {
-    const float v = value(i);
-    if (sign == 0 || sign_of(v) != sign) continue;
-    if (reduce == Reduce::kMaxAgree) {
-      if (magnitude_bits(v) > magnitude_bits(sum)) sum = v;
-      continue;
-    }
-    sum += v;
-    ++agreeing;
-    if (reduce == Reduce::kWeightedMeanAgree) weights += round_to(terms[i].weight, rounding);
-  }
-  sum = round_to(sum, rounding);
-  weights = round_to(weights, rounding);
-  if (reduce == Reduce::kMeanAgree && agreeing > 1)
-    return round_to(sum / static_cast<float>(agreeing), rounding);
-  // Weights of both signs can cancel; then, as in mergekit, the sum stands as it is.
-  if (reduce == Reduce::kWeightedMeanAgree && magnitude_bits(weights) > 0x322bcc77u /* 1e-8 */)
-    return round_to(sum / weights, rounding);
-  return sum;
-}
-
-/// The merged element: base + scale * reduced. `value(i)` gives term_element() of expert i.
+/// The merged element. `value(i)` gives term_element() of expert i.
 template <typename Value>
 ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, float base,
                                              const DeltaTerm* terms, const DeltaRule& rule) {
-  float merged = 0.0f;
   if (rule.reduce == Reduce::kSumAll) {
-    merged = value(0);
-    for (int i = 1; i < count; ++i) merged += value(i);
-    merged = round_to(merged, rule.rounding);
-  } else {
-    int sign = elect_element(count, value, rule.elect);
-    if (sign == 0) sign = rule.tie_sign;
-    merged = agree_element(count, value, terms, rule.reduce, sign, rule.rounding);
+    float sum = value(0);
+    for (int i = 1; i < count; ++i) sum += value(i);
+    return changed_base(base, round_to(sum, rule.rounding), rule, rule.rounding);
   }
-  const float change = round_to(rule.scale * merged, rule.rounding);
-  return round_to(base + change, rule.rounding);
+  int sign = elect_element(count, value, rule.elect);
+  if (sign == 0) sign = rule.tie_sign;
+  Agreement agreement;
+  for (int i = 0; i < count; ++i)
+    agreement =
+        agree(agreement, value(i), round_to(terms[i].weight, rule.rounding), sign, rule.reduce);
+  return changed_base(base, agreed_value(agreement, rule.reduce, rule.rounding), rule,
+                      rule.rounding);
 }
 
 }  // namespace assay

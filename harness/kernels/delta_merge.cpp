@@ -4,8 +4,9 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/delta_block.h"
 #include "harness/kernels/launch.h"
+#include "harness/kernels/loops_delta.h"
+#include "harness/kernels/term_rows.h"
 
 namespace assay {
 namespace {
@@ -38,32 +39,38 @@ int64_t delta_flops(const std::vector<DeltaTerm>& terms) {
 
 at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                        const std::vector<DeltaTerm>& terms, const DeltaRule& rule, int64_t offset) {
-  ASSAY_CHECK(!terms.empty() && terms.size() == experts.size());
+  at::Tensor out = float32_like({base});
+  delta_merge_into(base, experts, terms, rule, out, offset);
+  return out;
+}
+
+void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                      const std::vector<DeltaTerm>& terms, const DeltaRule& rule, at::Tensor& out,
+                      int64_t offset) {
+  ASSAY_CHECK(!terms.empty() && terms.size() == experts.size() && offset % 4 == 0);
   for (const DeltaTerm& term : terms) ASSAY_CHECK(term.rounding == rule.rounding);
-  ASSAY_CHECK(offset % 4 == 0);
   const Operands operands(base, experts);
+  const Storage storage = operands.check_result(out);
   const int n = operands.size() - 1;
-  at::Tensor out = operands.like();
   count_flops(delta_flops(terms) + reduce_flops(n, rule) + 2, operands.count());
+  void* result = out.mutable_data_ptr();
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       CudaLaunch launch(operands.device());
       cuda::delta_merge(launch.upload(operands), launch.upload(terms), n, rule, offset,
-                        operands.count(), out.mutable_data_ptr<float>(), launch.stream());
-      return out;
+                        operands.count(), result, storage, launch.stream());
+      return;
     }
-  float* result = out.mutable_data_ptr<float>();
-  for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
-    const BlockValues values(operands, begin, end);
-    // Terms are worked out once per block, as the election and the reduction both read them.
-    const int64_t size = end - begin;
-    const std::vector<float> room = term_block(values, terms, offset + begin, size);
-    for (int64_t j = 0; j < size; ++j)
-      result[begin + j] = merge_element(
-          n, [&](int i) { return room[static_cast<size_t>(i * size + j)]; }, values[0][j],
-          terms.data(), rule);
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    TermRows rows(operands, terms, offset);
+    float merged[kRun];
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        rows.load(begin, size);
+        merge_run(rows.rows(), n, rows.base(), terms.data(), rule, size, merged);
+        store_run(merged, begin, size, result, storage);
+      });
   });
-  return out;
 }
 
 }  // namespace assay

@@ -18,14 +18,20 @@ namespace assay {
 at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                        const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
                        int64_t offset = 0);
+/// The same into a contiguous tensor of that shape and device and any dtype of Storage, rounded
+/// once at the end; `out` may be the base or an expert.
+void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                      const std::vector<DeltaTerm>& terms, const DeltaRule& rule, at::Tensor& out,
+                      int64_t offset = 0);
 
 /// Float operations per element of what comes before the sum over experts.
 int64_t delta_flops(const std::vector<DeltaTerm>& terms);
 
 namespace cuda {
-/// Device pointers; operands[0] is the base, followed by `count` experts.
+/// Device pointers; operands[0] is the base, followed by `count` experts. `out` takes values of the
+/// dtype `storage`.
 void delta_merge(const Operand* operands, const DeltaTerm* terms, int count, DeltaRule rule,
-                 int64_t offset, int64_t elements, float* out, void* stream);
+                 int64_t offset, int64_t elements, void* out, Storage storage, void* stream);
 }  // namespace cuda
 
 }  // namespace assay

@@ -3,14 +3,14 @@
 #include <ATen/ATen.h>
 
 #include <atomic>
-#include <cmath>
 #include <numeric>
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/delta_block.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
+#include "harness/kernels/loops_delta.h"
+#include "harness/kernels/term_rows.h"
 
 namespace assay {
 
@@ -31,14 +31,16 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
       return sum.item<int64_t>();
     }
   std::atomic<int64_t> total{0};
-  for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
-    const BlockValues values(operands, begin, end);
-    const int64_t size = end - begin;
-    const std::vector<float> room = term_block(values, terms, offset + begin, size);
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    TermRows rows(operands, terms, offset);
+    int32_t signs[kRun];
     int64_t sum = 0;
-    for (int64_t j = 0; j < size; ++j)
-      sum += elect_element(
-          n, [&](int i) { return room[static_cast<size_t>(i * size + j)]; }, elect);
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        rows.load(begin, size);
+        elect_run(rows.rows(), n, elect, size, signs);
+        sum += sign_sum_run(signs, size);
+      });
     total += sum;
   });
   return total;
@@ -52,13 +54,18 @@ double delta_l1_norm(const at::Tensor& base, const at::Tensor& expert, const Del
   const int64_t blocks = num_blocks(operands.count());
   std::vector<double> partials(static_cast<size_t>(blocks));
   if (!operands.on_cuda()) {
-    for_blocks(operands.count(), [&](int64_t block, int64_t begin, int64_t end) {
-      const BlockValues values(operands, begin, end);
-      std::vector<float> deltas(static_cast<size_t>(end - begin));
-      delta_block(values[1], values[0], term, offset + begin, end - begin, deltas.data());
-      double sum = 0;
-      for (const float delta : deltas) sum += std::fabs(static_cast<double>(delta));
-      partials[static_cast<size_t>(block)] = sum;
+    share_blocks(operands.count(), [&](BlockQueue& queue) {
+      RunValues values(operands);
+      float deltas[kRun];
+      for (Block block; queue.next(block);) {
+        double lanes[kLanes] = {};
+        for_runs(block, [&](int64_t begin, int64_t size) {
+          values.load(begin, size);
+          delta_run(values[1], values[0], term, offset + begin, size, deltas);
+          add_magnitudes(deltas, size, lanes);
+        });
+        partials[static_cast<size_t>(block.index)] = lane_sum(lanes);
+      }
     });
   } else if constexpr (kCudaKernels) {
     at::Tensor device = at::empty({blocks}, at::device(operands.device()).dtype(at::kDouble));

@@ -16,16 +16,21 @@ Gram gram(const std::vector<at::Tensor>& tensors) {
       at::empty({pairs, blocks}, at::device(operands.device()).dtype(at::kDouble));
   double* out = partials.mutable_data_ptr<double>();
   if (!operands.on_cuda()) {
-    for_blocks(operands.count(), [&](int64_t block, int64_t begin, int64_t end) {
-      const BlockValues values(operands, begin, end);
-      int64_t pair = 0;
-      for (int i = 0; i < n; ++i)
-        for (int j = i; j < n; ++j, ++pair) {
-          double sum = 0;
-          for (int64_t k = 0; k < end - begin; ++k)
-            sum += product_element(values[i][k], values[j][k]);
-          out[pair * blocks + block] = sum;
-        }
+    share_blocks(operands.count(), [&](BlockQueue& queue) {
+      RunValues values(operands);
+      std::vector<double> lanes(static_cast<size_t>(pairs * kLanes));
+      for (Block block; queue.next(block);) {
+        std::fill(lanes.begin(), lanes.end(), 0.0);
+        for_runs(block, [&](int64_t begin, int64_t size) {
+          values.load(begin, size);
+          double* pair = lanes.data();
+          for (int i = 0; i < n; ++i)
+            for (int j = i; j < n; ++j, pair += kLanes)
+              add_products(values[i], values[j], size, pair);
+        });
+        for (int64_t pair = 0; pair < pairs; ++pair)
+          out[pair * blocks + block.index] = lane_sum(&lanes[static_cast<size_t>(pair * kLanes)]);
+      }
     });
   } else if constexpr (kCudaKernels) {
     CudaLaunch launch(operands.device());

@@ -12,7 +12,7 @@ class Tensor;
 namespace assay {
 
 /// The share of one element in the inner product of two tensors; exact.
-ASSAY_HOST_DEVICE inline double product_element(float a, float b) {
+ASSAY_ELEMENT double product_element(float a, float b) {
   return static_cast<double>(a) * static_cast<double>(b);
 }
 

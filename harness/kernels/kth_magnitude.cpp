@@ -7,9 +7,9 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/delta_block.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
+#include "harness/kernels/loops_delta.h"
 
 namespace assay {
 namespace {
@@ -48,19 +48,22 @@ void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const 
       return;
     }
   std::mutex mutex;
-  split_blocks(num_blocks(operands.count()), [&](int64_t first, int64_t last) {
-    std::vector<int64_t> bins(kBins);
-    std::vector<float> deltas(static_cast<size_t>(kBlock));
-    for (int64_t block = first; block < last; ++block) {
-      const int64_t begin = block * kBlock, end = std::min(operands.count(), begin + kBlock);
-      const BlockValues values(operands, begin, end);
-      delta_block(values[1], values[0], term, offset + begin, end - begin, deltas.data());
-      for (int64_t j = 0; j < end - begin; ++j) {
-        const uint32_t bits = magnitude_bits(deltas[static_cast<size_t>(j)]);
-        const int bin = magnitude_bin(bits, second_, high_);
-        if (bin >= 0) ++bins[static_cast<size_t>(bin)];
-      }
-    }
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    RunValues values(operands);
+    std::vector<uint32_t> bins(kBins);
+    float deltas[kRun];
+    uint16_t halves[kRun];
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        values.load(begin, size);
+        delta_run(values[1], values[0], term, offset + begin, size, deltas);
+        int64_t counted = size;
+        if (second_)
+          counted = low_halves(deltas, size, high_, halves);
+        else
+          high_halves(deltas, size, halves);
+        for (int64_t j = 0; j < counted; ++j) ++bins[halves[j]];
+      });
     const std::lock_guard lock(mutex);
     for (size_t bin = 0; bin < kBins; ++bin) histogram_[bin] += bins[bin];
   });
@@ -85,17 +88,36 @@ int64_t KthMagnitude::below() const {
 
 TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                     uint32_t bits, int64_t ties, int64_t offset) {
-  // Ties in number are rare, and an order is a host's job: CUDA tensors come over for it.
+  // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
-  std::vector<float> deltas(static_cast<size_t>(kBlock));
-  int64_t found = 0;
-  for (int64_t begin = 0; begin < operands.count(); begin += kBlock) {
-    const int64_t end = std::min(operands.count(), begin + kBlock);
-    const BlockValues values(operands, begin, end);
-    delta_block(values[1], values[0], term, offset + begin, end - begin, deltas.data());
-    for (int64_t j = begin; j < end; ++j) {
-      if (magnitude_bits(deltas[static_cast<size_t>(j - begin)]) != bits) continue;
-      if (found == ties) return {offset + j, found};
+  std::vector<int64_t> counts(static_cast<size_t>(num_blocks(operands.count())));
+  const auto deltas_of = [&](RunValues& values, int64_t begin, int64_t size, float* deltas) {
+    values.load(begin, size);
+    delta_run(values[1], values[0], term, offset + begin, size, deltas);
+  };
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    RunValues values(operands);
+    float deltas[kRun];
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        deltas_of(values, begin, size, deltas);
+        counts[static_cast<size_t>(block.index)] += count_magnitude(deltas, size, bits);
+      });
+  });
+  int64_t found = 0, begin = 0;
+  for (const int64_t count : counts) {
+    if (found + count > ties) break;
+    found += count;
+    begin += kBlock;
+  }
+  RunValues values(operands);
+  float deltas[kRun];
+  for (; begin < operands.count(); begin += kRun) {
+    const int64_t size = std::min(kRun, operands.count() - begin);
+    deltas_of(values, begin, size, deltas);
+    for (int64_t j = 0; j < size; ++j) {
+      if (magnitude_bits(deltas[j]) != bits) continue;
+      if (found == ties) return {offset + begin + j, found};
       ++found;
     }
   }

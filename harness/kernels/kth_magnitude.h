@@ -56,7 +56,7 @@ TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const Delt
 
 /// The histogram bin of a magnitude: its high half in the first pass; in the second its low half
 /// where the high half is the selected one, else -1.
-ASSAY_HOST_DEVICE inline int magnitude_bin(uint32_t bits, bool second, uint32_t high) {
+ASSAY_ELEMENT int magnitude_bin(uint32_t bits, bool second, uint32_t high) {
   if (!second) return static_cast<int>(bits >> 16);
   return bits >> 16 == high ? static_cast<int>(bits & 0xffffu) : -1;
 }

@@ -21,10 +21,12 @@ int64_t count_nonfinite(const at::Tensor& tensor) {
       return count.item<int64_t>();
     }
   std::atomic<int64_t> total{0};
-  for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
-    const BlockValues values(operands, begin, end);
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
     int64_t bad = 0;
-    for (int64_t j = 0; j < end - begin; ++j) bad += is_finite(values[0][j]) ? 0 : 1;
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        bad += nonfinite_run(operands[0], begin, size);
+      });
     total += bad;
   });
   return total;

@@ -9,44 +9,60 @@
 namespace assay {
 namespace {
 
-at::Tensor sum(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights,
-               bool equal, Storage rounding, double exact_divisor) {
+void sum(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights, bool equal,
+         double exact_divisor, Storage rounding, at::Tensor& out) {
+  const Operands operands(tensors);
+  const Storage storage = operands.check_result(out);
   std::vector<float> factors;
   for (const double weight : weights)
     factors.push_back(round_to(static_cast<float>(weight), rounding));
   const float divisor = round_to(static_cast<float>(exact_divisor), rounding);
-  const Operands operands(tensors);
   const int n = operands.size();
-  at::Tensor out = operands.like();
   count_flops((equal ? n : 2 * n - 1) + (divisor != 1.0f), operands.count());
+  void* result = out.mutable_data_ptr();
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       CudaLaunch launch(operands.device());
       cuda::weighted_sum(launch.upload(operands), launch.upload(factors), n, equal, divisor,
-                         rounding, operands.count(), out.mutable_data_ptr<float>(),
-                         launch.stream());
-      return out;
+                         rounding, operands.count(), result, storage, launch.stream());
+      return;
     }
-  float* result = out.mutable_data_ptr<float>();
-  for_blocks(operands.count(), [&](int64_t, int64_t begin, int64_t end) {
-    const BlockValues values(operands, begin, end);
-    for (int64_t j = begin; j < end; ++j)
-      result[j] = weighted_sum_element(
-          n, [&](int i) { return values[i][j - begin]; }, factors.data(), equal, divisor, rounding);
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    RunValues values(operands);
+    float sums[kRun];
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        values.load(begin, size);
+        weighted_sum_run(values.rows(), n, factors.data(), equal, divisor, rounding, size, sums);
+        store_run(sums, begin, size, result, storage);
+      });
   });
-  return out;
 }
 
 }  // namespace
 
 at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights,
                         Storage rounding, double divisor) {
+  at::Tensor out = float32_like(tensors);
+  weighted_sum_into(tensors, weights, out, rounding, divisor);
+  return out;
+}
+
+void weighted_sum_into(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights,
+                       at::Tensor& out, Storage rounding, double divisor) {
   ASSAY_CHECK(tensors.size() == weights.size());
-  return sum(tensors, weights, /*equal=*/false, rounding, divisor);
+  sum(tensors, weights, /*equal=*/false, divisor, rounding, out);
 }
 
 at::Tensor scaled_sum(const std::vector<at::Tensor>& tensors, double weight, Storage rounding) {
-  return sum(tensors, {weight}, /*equal=*/true, rounding, 1.0);
+  at::Tensor out = float32_like(tensors);
+  scaled_sum_into(tensors, weight, out, rounding);
+  return out;
+}
+
+void scaled_sum_into(const std::vector<at::Tensor>& tensors, double weight, at::Tensor& out,
+                     Storage rounding) {
+  sum(tensors, {weight}, /*equal=*/true, /*exact_divisor=*/1.0, rounding, out);
 }
 
 }  // namespace assay

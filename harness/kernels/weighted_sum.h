@@ -11,19 +11,30 @@ class Tensor;
 
 namespace assay {
 
+/// What one operand adds to the sum.
+ASSAY_ELEMENT float weighted_value(float value, float weight, bool equal, Storage rounding) {
+  return equal ? value : round_to(weight * value, rounding);
+}
+
+/// The result, from the sum of the weighted values. A divisor of 1 divides nothing.
+ASSAY_ELEMENT float weighted_result(float sum, float weight, bool equal, float divisor,
+                                    Storage rounding) {
+  sum = round_to(sum, rounding);
+  if (equal) sum = round_to(sum * weight, rounding);
+  return divisor == 1.0f ? sum : round_to(sum / divisor, rounding);
+}
+
 /// `value(i)` gives operand i. With `equal`, all weights are weights[0] and the sum is multiplied
 /// once. Each product, the sum and the quotient are rounded to `rounding`; the sum itself goes in
-/// float32. A divisor of 1 divides nothing.
+/// float32.
 template <typename Value>
 ASSAY_HOST_DEVICE inline float weighted_sum_element(int count, const Value& value,
                                                     const float* weights, bool equal, float divisor,
                                                     Storage rounding) {
-  float sum = equal ? value(0) : round_to(weights[0] * value(0), rounding);
+  float sum = weighted_value(value(0), weights[0], equal, rounding);
   for (int i = 1; i < count; ++i)
-    sum += equal ? value(i) : round_to(weights[i] * value(i), rounding);
-  sum = round_to(sum, rounding);
-  if (equal) sum = round_to(sum * weights[0], rounding);
-  return divisor == 1.0f ? sum : round_to(sum / divisor, rounding);
+    sum += weighted_value(value(i), weights[equal ? 0 : i], equal, rounding);
+  return weighted_result(sum, weights[0], equal, divisor, rounding);
 }
 
 /// Tensors of one shape and device, each in any dtype of Storage; one weight per tensor. Returns
@@ -32,15 +43,23 @@ ASSAY_HOST_DEVICE inline float weighted_sum_element(int count, const Value& valu
 /// dtype.
 at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights,
                         Storage rounding = Storage::kFloat32, double divisor = 1.0);
+/// The same into a contiguous tensor of that shape and device and any dtype of Storage, rounded
+/// once at the end; `out` may be one of the tensors.
+void weighted_sum_into(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights,
+                       at::Tensor& out, Storage rounding = Storage::kFloat32, double divisor = 1.0);
 
 /// The sum of the tensors, multiplied once.
 at::Tensor scaled_sum(const std::vector<at::Tensor>& tensors, double weight,
                       Storage rounding = Storage::kFloat32);
+void scaled_sum_into(const std::vector<at::Tensor>& tensors, double weight, at::Tensor& out,
+                     Storage rounding = Storage::kFloat32);
 
 namespace cuda {
-/// Device pointers; `operands` and `weights` hold `count` entries each.
+/// Device pointers; `operands` and `weights` hold `count` entries each, `out` takes values of
+/// the dtype `storage`.
 void weighted_sum(const Operand* operands, const float* weights, int count, bool equal,
-                  float divisor, Storage rounding, int64_t elements, float* out, void* stream);
+                  float divisor, Storage rounding, int64_t elements, void* out, Storage storage,
+                  void* stream);
 }  // namespace cuda
 
 }  // namespace assay

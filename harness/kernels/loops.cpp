@@ -1,0 +1,95 @@
+#include "harness/kernels/loops.h"
+
+#include <cmath>
+
+#include "harness/kernels/gram.h"
+#include "harness/kernels/isa.h"
+#include "harness/kernels/weighted_sum.h"
+
+namespace assay {
+
+// Bodies handed to with_storage() and the like are compiled for the instruction set of the function
+// they stand in only when they are inlined.
+#define ASSAY_INLINED __attribute__((always_inline))
+
+ASSAY_VECTORISED
+void load_run(const Operand& from, int64_t begin, int64_t size, float* __restrict out) {
+  with_storage(from.storage, [&](auto tag) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j) out[j] = load_as<decltype(tag)::value>(from.data, begin + j);
+  });
+}
+
+ASSAY_VECTORISED
+void store_run(const float* __restrict values, int64_t begin, int64_t size, void* __restrict to,
+               Storage storage) {
+  with_storage(storage, [&](auto tag) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j) store_as<decltype(tag)::value>(to, begin + j, values[j]);
+  });
+}
+
+ASSAY_VECTORISED
+void round_run(float* values, int64_t size, Storage storage) {
+  if (storage == Storage::kFloat32) return;
+  with_storage(storage, [&](auto tag) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j) values[j] = round_to(values[j], decltype(tag)::value);
+  });
+}
+
+ASSAY_VECTORISED
+void weighted_sum_run(const float* const* rows, int count, const float* weights, bool equal,
+                      float divisor, Storage rounding, int64_t size, float* __restrict out) {
+  with_storage(rounding, [&](auto tag) ASSAY_INLINED {
+    constexpr Storage kRounding = decltype(tag)::value;
+    for (int i = 0; i < count; ++i) {
+      const float* __restrict row = rows[i];
+      const float weight = weights[equal ? 0 : i];
+      if (i == 0) {
+        for (int64_t j = 0; j < size; ++j)
+          out[j] = weighted_value(row[j], weight, equal, kRounding);
+      } else {
+        for (int64_t j = 0; j < size; ++j)
+          out[j] += weighted_value(row[j], weight, equal, kRounding);
+      }
+    }
+    if (!equal && divisor == 1.0f && kRounding == Storage::kFloat32) return;
+    for (int64_t j = 0; j < size; ++j)
+      out[j] = weighted_result(out[j], weights[0], equal, divisor, kRounding);
+  });
+}
+
+ASSAY_VECTORISED
+void add_products(const float* __restrict a, const float* __restrict b, int64_t size,
+                  double* __restrict lanes) {
+  double sums[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) sums[lane] = lanes[lane];
+  int64_t j = 0;
+  for (; j + kLanes <= size; j += kLanes)
+    for (int lane = 0; lane < kLanes; ++lane)
+      sums[lane] += product_element(a[j + lane], b[j + lane]);
+  for (; j < size; ++j) sums[j % kLanes] += product_element(a[j], b[j]);
+  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = sums[lane];
+}
+
+ASSAY_VECTORISED
+void add_magnitudes(const float* __restrict values, int64_t size, double* __restrict lanes) {
+  double sums[kLanes];
+  for (int lane = 0; lane < kLanes; ++lane) sums[lane] = lanes[lane];
+  int64_t j = 0;
+  for (; j + kLanes <= size; j += kLanes)
+    for (int lane = 0; lane < kLanes; ++lane)
+      sums[lane] += std::fabs(static_cast<double>(values[j + lane]));
+  for (; j < size; ++j) sums[j % kLanes] += std::fabs(static_cast<double>(values[j]));
+  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = sums[lane];
+}
+
+ASSAY_VECTORISED
+int64_t nonfinite_run(const Operand& from, int64_t begin, int64_t size) {
+  uint32_t bad = 0;
+  with_storage(from.storage, [&](auto tag) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j)
+      bad += is_finite(load_as<decltype(tag)::value>(from.data, begin + j)) ? 0 : 1;
+  });
+  return bad;
+}
+
+}  // namespace assay

@@ -1,0 +1,38 @@
+/// Loops over runs of elements on the host, short enough for a core's first cache, in the plain
+/// form that compilers vectorise. Each gives what the per-element functions give, to the bit.
+#pragma once
+
+#include <cstdint>
+
+#include "harness/kernels/element.h"
+
+namespace assay {
+
+inline constexpr int64_t kRun = 1024;  ///< the most elements of a run; divides kBlock
+
+/// Elements [begin, begin + size) of the operand in float32.
+void load_run(const Operand& from, int64_t begin, int64_t size, float* out);
+/// Writes them as elements [begin, begin + size) of an array of the dtype, rounded once.
+void store_run(const float* values, int64_t begin, int64_t size, void* to, Storage storage);
+void round_run(float* values, int64_t size, Storage storage);
+
+/// weighted_sum_element() of `count` rows of values.
+void weighted_sum_run(const float* const* rows, int count, const float* weights, bool equal,
+                      float divisor, Storage rounding, int64_t size, float* out);
+
+/// Partial sums in a fixed order: element j of a run is added to lane j % kLanes.
+inline constexpr int kLanes = 16;
+/// Adds a run's share in an inner product: see product_element().
+void add_products(const float* a, const float* b, int64_t size, double* lanes);
+/// Adds the magnitudes.
+void add_magnitudes(const float* values, int64_t size, double* lanes);
+inline double lane_sum(const double* lanes) {
+  double sum = 0;
+  for (int lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+/// How many of elements [begin, begin + size) are NaN or infinite.
+int64_t nonfinite_run(const Operand& from, int64_t begin, int64_t size);
+
+}  // namespace assay

@@ -1,0 +1,235 @@
+#include "harness/kernels/loops_delta.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "harness/kernels/isa.h"
+#include "harness/kernels/loops.h"
+
+namespace assay {
+namespace {
+
+// Bodies handed to with_storage() and the like are compiled for the instruction set of the function
+// they stand in only when they are inlined.
+#define ASSAY_INLINED __attribute__((always_inline))
+
+constexpr int kCounters = 32;  ///< counters that go through the generator side by side
+
+/// philox_uniform() of elements [index, index + 4 * kCounters).
+ASSAY_ELEMENT void uniform_draws(uint64_t key, int64_t index, float* __restrict out) {
+  uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
+  for (int i = 0; i < kCounters; ++i) {
+    const uint64_t counter = static_cast<uint64_t>(index) / 4 + static_cast<uint64_t>(i);
+    c0[i] = static_cast<uint32_t>(counter);
+    c1[i] = static_cast<uint32_t>(counter >> 32);
+    c2[i] = c3[i] = 0;
+  }
+  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+#pragma GCC unroll 10
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    for (int i = 0; i < kCounters; ++i) philox_round(c0[i], c1[i], c2[i], c3[i], k0, k1);
+    philox_next_key(k0, k1);
+  }
+  for (int i = 0; i < kCounters; ++i) {
+    out[4 * i] = bits_to_uniform(c0[i]);
+    out[4 * i + 1] = bits_to_uniform(c1[i]);
+    out[4 * i + 2] = bits_to_uniform(c2[i]);
+    out[4 * i + 3] = bits_to_uniform(c3[i]);
+  }
+}
+
+/// The dtype as a type where arithmetic in it is usual, for loops of their own.
+template <typename Body>
+ASSAY_ELEMENT void with_rounding(Storage rounding, const Body& body) {
+  switch (rounding) {
+    case Storage::kFloat32:
+      return body([]() ASSAY_INLINED { return Storage::kFloat32; });
+    case Storage::kFloat16:
+      return body([]() ASSAY_INLINED { return Storage::kFloat16; });
+    case Storage::kBFloat16:
+      return body([]() ASSAY_INLINED { return Storage::kBFloat16; });
+    default:
+      return body([&]() ASSAY_INLINED { return rounding; });
+  }
+}
+
+// Loops are over rows first and elements second; every element still sees the rows in their order.
+
+ASSAY_ELEMENT void sum_rows(const float* const* rows, int count, int64_t size,
+                            float* __restrict out) {
+  for (int i = 0; i < count; ++i) {
+    const float* __restrict row = rows[i];
+    if (i == 0)
+      for (int64_t j = 0; j < size; ++j) out[j] = row[j];
+    else
+      for (int64_t j = 0; j < size; ++j) out[j] += row[j];
+  }
+}
+
+ASSAY_ELEMENT void elect_rows(const float* const* rows, int count, Elect elect, int tie_sign,
+                              int64_t size, int32_t* __restrict signs) {
+  float votes[kRun];
+  if (elect == Elect::kMass) {
+    sum_rows(rows, count, size, votes);
+  } else {
+    for (int64_t j = 0; j < size; ++j) votes[j] = 0.0f;
+    for (int i = 0; i < count; ++i) {
+      const float* __restrict row = rows[i];
+      for (int64_t j = 0; j < size; ++j) votes[j] += vote(row[j], Elect::kCount);
+    }
+  }
+  for (int64_t j = 0; j < size; ++j) {
+    const int sign = sign_of(votes[j]);
+    signs[j] = sign == 0 ? tie_sign : sign;
+  }
+}
+
+template <Reduce kReduce>
+struct ReduceTag {
+  static constexpr Reduce value = kReduce;
+};
+
+template <Reduce kReduce>
+ASSAY_ELEMENT void agree_rows(const float* const* rows, int count, const DeltaTerm* terms,
+                              Storage rounding, const int32_t* __restrict signs, int64_t size,
+                              float* __restrict sums, float* __restrict shares) {
+  for (int64_t j = 0; j < size; ++j) sums[j] = shares[j] = 0.0f;
+  for (int i = 0; i < count; ++i) {
+    const float* __restrict row = rows[i];
+    const float weight = round_to(terms[i].weight, rounding);
+    for (int64_t j = 0; j < size; ++j) {
+      const Agreement now = agree({sums[j], shares[j]}, row[j], weight, signs[j], kReduce);
+      sums[j] = now.sum;
+      shares[j] = now.share;
+    }
+  }
+}
+
+/// The reduction as a type, for loops of their own.
+template <typename Body>
+ASSAY_ELEMENT void with_reduction(Reduce reduce, const Body& body) {
+  switch (reduce) {
+    case Reduce::kSumAll:
+      return;
+    case Reduce::kMeanAgree:
+      return body(ReduceTag<Reduce::kMeanAgree>{});
+    case Reduce::kSumAgree:
+      return body(ReduceTag<Reduce::kSumAgree>{});
+    case Reduce::kMaxAgree:
+      return body(ReduceTag<Reduce::kMaxAgree>{});
+    case Reduce::kWeightedMeanAgree:
+      return body(ReduceTag<Reduce::kWeightedMeanAgree>{});
+  }
+}
+
+}  // namespace
+
+ASSAY_VECTORISED
+void delta_run(const float* expert, const float* base, const DeltaTerm& term, int64_t index,
+               int64_t size, float* __restrict out) {
+  with_rounding(term.rounding, [&](auto rounding) ASSAY_INLINED {
+    const float rescale = term.rescale;
+    if (rescale == 1.0f)
+      for (int64_t j = 0; j < size; ++j) out[j] = plain_delta(expert[j], base[j], rounding());
+    else
+      for (int64_t j = 0; j < size; ++j)
+        out[j] = rescaled_delta(plain_delta(expert[j], base[j], rounding()), rescale, rounding());
+  });
+  if (term.drop > 0.0f) {
+    float draws[4 * kCounters];
+    const float drop = term.drop;
+    for (int64_t first = 0; first < size; first += 4 * kCounters) {
+      uniform_draws(term.key, index + first, draws);
+      const int64_t some = std::min<int64_t>(size - first, 4 * kCounters);
+      for (int64_t j = 0; j < some; ++j)
+        out[first + j] = dropped_delta(out[first + j], draws[j], drop);
+    }
+  }
+  if (term.threshold == 0) return;
+  // The least magnitude changes once, at tie_end.
+  const int64_t turn = std::clamp<int64_t>(term.tie_end - index, 0, size);
+  const uint32_t least = least_magnitude(term, index);
+  for (int64_t j = 0; j < turn; ++j) out[j] = trimmed_delta(out[j], least);
+  const uint32_t last_least = least_magnitude(term, index + size - 1);
+  for (int64_t j = turn; j < size; ++j) out[j] = trimmed_delta(out[j], last_least);
+}
+
+ASSAY_VECTORISED
+void weigh_run(const DeltaTerm& term, int64_t size, float* deltas) {
+  const float weight = term.weight;
+  if (weight == 1.0f) return;
+  with_rounding(term.rounding, [&](auto rounding) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j) deltas[j] = weighted_delta(deltas[j], weight, rounding());
+  });
+}
+
+ASSAY_VECTORISED
+void elect_run(const float* const* rows, int count, Elect elect, int64_t size, int32_t* signs) {
+  elect_rows(rows, count, elect, 0, size, signs);
+}
+
+ASSAY_VECTORISED
+void merge_run(const float* const* rows, int count, const float* base, const DeltaTerm* terms,
+               const DeltaRule& rule, int64_t size, float* out) {
+  float sums[kRun];
+  if (rule.reduce == Reduce::kSumAll) {
+    sum_rows(rows, count, size, sums);
+    with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
+      for (int64_t j = 0; j < size; ++j)
+        out[j] = changed_base(base[j], round_to(sums[j], rounding()), rule, rounding());
+    });
+    return;
+  }
+  int32_t signs[kRun];
+  float shares[kRun];
+  elect_rows(rows, count, rule.elect, rule.tie_sign, size, signs);
+  with_reduction(rule.reduce, [&](auto tag) ASSAY_INLINED {
+    constexpr Reduce kReduce = decltype(tag)::value;
+    agree_rows<kReduce>(rows, count, terms, rule.rounding, signs, size, sums, shares);
+    with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
+      for (int64_t j = 0; j < size; ++j) {
+        const float reduced = agreed_value({sums[j], shares[j]}, kReduce, rounding());
+        out[j] = changed_base(base[j], reduced, rule, rounding());
+      }
+    });
+  });
+}
+
+ASSAY_VECTORISED
+int64_t sign_sum_run(const int32_t* signs, int64_t size) {
+  int32_t sum = 0;
+  for (int64_t j = 0; j < size; ++j) sum += signs[j];
+  return sum;
+}
+
+ASSAY_VECTORISED
+void high_halves(const float* __restrict values, int64_t size, uint16_t* __restrict out) {
+  for (int64_t j = 0; j < size; ++j)
+    out[j] = static_cast<uint16_t>(magnitude_bits(values[j]) >> 16);
+}
+
+ASSAY_VECTORISED
+int64_t low_halves(const float* __restrict values, int64_t size, uint32_t high,
+                   uint16_t* __restrict out) {
+  // Hits are rare: eight elements at a time are passed over by one comparison.
+  uint8_t hits[kRun + 8] = {};
+  for (int64_t j = 0; j < size; ++j) hits[j] = magnitude_bits(values[j]) >> 16 == high ? 1 : 0;
+  int64_t found = 0;
+  for (int64_t group = 0; group < size; group += 8) {
+    uint64_t any;
+    memcpy(&any, hits + group, sizeof any);
+    if (any == 0) continue;
+    for (int64_t j = group; j < std::min(group + 8, size); ++j)
+      if (hits[j] != 0) out[found++] = static_cast<uint16_t>(float_to_bits(values[j]));
+  }
+  return found;
+}
+
+ASSAY_VECTORISED
+int64_t count_magnitude(const float* values, int64_t size, uint32_t bits) {
+  int32_t count = 0;
+  for (int64_t j = 0; j < size; ++j) count += magnitude_bits(values[j]) == bits ? 1 : 0;
+  return count;
+}
+
+}  // namespace assay

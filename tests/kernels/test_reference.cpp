@@ -1,0 +1,201 @@
+#include <fmt/format.h>
+
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/delta_merge.h"
+#include "harness/kernels/delta_statistics.h"
+#include "harness/kernels/kth_magnitude.h"
+#include "harness/kernels/weighted_sum.h"
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+
+// The kernels against plain loops over the functions of one element, to the bit.
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+constexpr at::ScalarType kTypes[] = {at::kBFloat16, at::kFloat,         at::kHalf,
+                                     at::kDouble,   at::kFloat8_e4m3fn, at::kFloat8_e5m2};
+
+/// Base and experts of several dtypes, with zeros, equal magnitudes, infinities and NaN among them.
+std::vector<at::Tensor> difficult_tensors(int64_t size, int count) {
+  std::vector<at::Tensor> out;
+  for (int i = 0; i < count; ++i) {
+    at::Tensor values = noise({size}, static_cast<uint64_t>(i) + 1);
+    const at::Tensor kind = noise({size}, static_cast<uint64_t>(i) + 100);
+    values = at::where(kind > 0.6, (values * 4).round() / 4, values);
+    if (i > 0) values = at::where(kind < -0.8, out[0].to(at::kFloat), values);
+    values = at::where(kind.abs() < 1e-3,
+                       at::full_like(values, kind[0].item<float>() > 0 ? NAN : INFINITY), values);
+    out.push_back(values.to(kTypes[i % 6]));
+  }
+  return out;
+}
+
+float value_of(const at::Tensor& tensor, int64_t index) {
+  const Operands operands({tensor});
+  return load(operands[0], index);
+}
+
+std::vector<std::vector<float>> columns(const std::vector<at::Tensor>& tensors) {
+  std::vector<std::vector<float>> out;
+  for (const at::Tensor& tensor : tensors) {
+    const Operands operands({tensor});
+    std::vector<float>& column = out.emplace_back();
+    for (int64_t j = 0; j < tensor.numel(); ++j) column.push_back(load(operands[0], j));
+  }
+  return out;
+}
+
+int64_t differing(const at::Tensor& got, const std::vector<float>& want) {
+  int64_t wrong = 0;
+  for (size_t j = 0; j < want.size(); ++j) {
+    const float value = got.const_data_ptr<float>()[j];
+    const bool same =
+        std::isnan(value) ? std::isnan(want[j]) : float_to_bits(value) == float_to_bits(want[j]);
+    wrong += same ? 0 : 1;
+  }
+  return wrong;
+}
+
+std::vector<DeltaTerm> varied_terms(int count, int64_t tie_end, Storage rounding) {
+  std::vector<DeltaTerm> terms(static_cast<size_t>(count));
+  for (size_t i = 0; i < terms.size(); ++i) {
+    DeltaTerm& term = terms[i];
+    if (i % 3 == 1) term.drop = 0.4f, term.key = i, term.rescale = 1 / 0.6f;
+    if (i % 2 == 0) term.threshold = magnitude_bits(0.25f);
+    if (i % 4 == 0) term.tie_end = tie_end;
+    if (i % 5 == 2) term.weight = 0.7f;
+    if (i == 4) term.weight = -0.7f;
+    term.rounding = rounding;
+  }
+  return terms;
+}
+
+}  // namespace
+
+TEST_CASE("merges equal the function of one element", "[kernels]") {
+  constexpr int64_t kSize = kRun + 37, kOffset = (int64_t{1} << 34) + 4;
+  const std::vector<at::Tensor> all = difficult_tensors(kSize, 11);
+  const auto values = columns(all);
+
+  for (int n = 1; n <= 10; ++n)
+    for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16, Storage::kFloat16})
+      for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
+                                Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
+        for (const auto elect : {Elect::kMass, Elect::kCount})
+          for (const int tie_sign : {-1, 0, 1}) {
+            const auto terms = varied_terms(n, kOffset + 600, rounding);
+            const DeltaRule rule{reduce, elect, tie_sign, 0.8f, rounding};
+            std::vector<float> want;
+            for (int64_t j = 0; j < kSize; ++j) {
+              const auto at_j = static_cast<size_t>(j);
+              const auto term = [&](int i) {
+                const auto k = static_cast<size_t>(i);
+                return term_element(values[k + 1][at_j], values[0][at_j], terms[k], kOffset + j);
+              };
+              want.push_back(merge_element(n, term, values[0][at_j], terms.data(), rule));
+            }
+            CAPTURE(n, rounding, reduce, elect, tie_sign);
+            const std::vector<at::Tensor> experts(all.begin() + 1, all.begin() + 1 + n);
+            REQUIRE(differing(delta_merge(all[0], experts, terms, rule, kOffset), want) == 0);
+          }
+}
+
+TEST_CASE("elected signs, norms and weighted sums equal the function of one element", "[kernels]") {
+  constexpr int64_t kSize = kBlock + 2 * kRun + 5, kOffset = 1 << 20;
+  std::vector<at::Tensor> all = difficult_tensors(kSize, 5);
+  for (at::Tensor& tensor : all)
+    tensor = at::nan_to_num(tensor.to(at::kFloat), 1, 2, -2).to(tensor.scalar_type());
+  const auto values = columns(all);
+  const std::vector<at::Tensor> experts(all.begin() + 1, all.end());
+  const auto terms = varied_terms(4, kOffset + 3000, Storage::kFloat32);
+
+  for (const auto elect : {Elect::kMass, Elect::kCount}) {
+    int64_t signs = 0;
+    for (size_t j = 0; j < values[0].size(); ++j)
+      signs += elect_element(
+          4,
+          [&](int i) {
+            const auto k = static_cast<size_t>(i);
+            return term_element(values[k + 1][j], values[0][j], terms[k],
+                                kOffset + static_cast<int64_t>(j));
+          },
+          elect);
+    CHECK(elected_sign_sum(all[0], experts, terms, elect, kOffset) == signs);
+  }
+  double norm = 0;
+  for (size_t j = 0; j < values[0].size(); ++j)
+    norm += std::fabs(static_cast<double>(
+        delta_element(values[2][j], values[0][j], terms[1], kOffset + static_cast<int64_t>(j))));
+  CHECK(delta_l1_norm(all[0], all[2], terms[1], kOffset) == Approx(norm).epsilon(1e-12));
+
+  const std::vector<double> weights{.3, -.2, 1, .5, .7};
+  for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16, Storage::kFloat16})
+    for (const bool equal : {false, true})
+      for (const double divisor : {1.0, 1.7}) {
+        if (equal && divisor != 1) continue;
+        std::vector<float> factors, want;
+        for (const double weight : weights)
+          factors.push_back(round_to(static_cast<float>(weight), rounding));
+        for (size_t j = 0; j < values[0].size(); ++j)
+          want.push_back(weighted_sum_element(
+              5, [&](int i) { return values[static_cast<size_t>(i)][j]; }, factors.data(), equal,
+              round_to(static_cast<float>(divisor), rounding), rounding));
+        const at::Tensor got = equal ? scaled_sum(all, weights[0], rounding)
+                                     : weighted_sum(all, weights, rounding, divisor);
+        CHECK(differing(got, want) == 0);
+      }
+}
+
+TEST_CASE("the parts of a tensor give what the whole gives", "[kernels]") {
+  const int64_t size = 3 * kBlock + 77, cut = kBlock + 4;
+  const std::vector<at::Tensor> all = difficult_tensors(size, 4);
+  const auto part = [&](const at::Tensor& t, int i) {
+    return i == 0 ? t.narrow(0, 0, cut) : t.narrow(0, cut, size - cut);
+  };
+  const auto parts = [&](int i) {
+    return std::vector<at::Tensor>{part(all[1], i), part(all[2], i), part(all[3], i)};
+  };
+  const std::vector<at::Tensor> experts(all.begin() + 1, all.end());
+  const auto terms = varied_terms(3, cut + 9, Storage::kFloat32);
+  const DeltaRule rule{.reduce = Reduce::kMeanAgree, .tie_sign = 1};
+
+  const at::Tensor whole = delta_merge(all[0], experts, terms, rule);
+  const at::Tensor joined = at::cat({delta_merge(part(all[0], 0), parts(0), terms, rule),
+                                     delta_merge(part(all[0], 1), parts(1), terms, rule, cut)});
+  CHECK(at::equal(at::nan_to_num(joined), at::nan_to_num(whole)));
+  CHECK(elected_sign_sum(part(all[0], 0), parts(0), terms, Elect::kMass) +
+            elected_sign_sum(part(all[0], 1), parts(1), terms, Elect::kMass, cut) ==
+        elected_sign_sum(all[0], experts, terms, Elect::kMass));
+
+  const uint32_t bits = magnitude_bits(0.25f - value_of(at::zeros({1}), 0));
+  const int64_t ties = find_tie_end(all[0], all[2], {}, bits, int64_t{1} << 40).found;
+  REQUIRE(ties > 10);
+  for (const int64_t wanted : {int64_t{0}, ties / 2, ties - 1}) {
+    const TieEnd expected = find_tie_end(all[0], all[2], {}, bits, wanted);
+    const TieEnd first = find_tie_end(part(all[0], 0), part(all[2], 0), {}, bits, wanted);
+    if (first.found < wanted || first.end == DeltaTerm{}.tie_end)
+      CHECK(
+          find_tie_end(part(all[0], 1), part(all[2], 1), {}, bits, wanted - first.found, cut).end ==
+          expected.end);
+    else
+      CHECK(first.end == expected.end);
+  }
+}
+
+TEST_CASE("results are written in any dtype, rounded once, over an operand too", "[kernels]") {
+  const std::vector<at::Tensor> all{noise({kRun + 3}, 1), noise({kRun + 3}, 2)};
+  for (const auto type : kTypes) {
+    at::Tensor out = at::empty({kRun + 3}, type), sum = at::empty({kRun + 3}, type);
+    delta_merge_into(all[0], {all[1]}, {{.weight = 0.3f}}, {}, out);
+    weighted_sum_into(all, {.5, .25}, sum);
+    CHECK(at::equal(out.to(at::kFloat),
+                    delta_merge(all[0], {all[1]}, {{.weight = 0.3f}}, {}).to(type).to(at::kFloat)));
+    CHECK(at::equal(sum.to(at::kFloat), weighted_sum(all, {.5, .25}).to(type).to(at::kFloat)));
+  }
+  at::Tensor base = all[0].clone();
+  delta_merge_into(base, {all[1]}, {{}}, {}, base);
+  CHECK(at::equal(base, delta_merge(all[0], {all[1]}, {{}}, {})));
+}
