@@ -1,0 +1,104 @@
+#include "harness/merge/adjusted_source.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+
+namespace assay {
+
+AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjustments adjustments)
+    : source_(std::move(source)), adjustments_(std::move(adjustments)) {
+  for (const TensorInfo& info : source_->tensors())
+    if (!adjustments_.left_out.contains(info.name) && !adjustments_.views.contains(info.name))
+      infos_.push_back(info);
+  for (const auto& [name, view] : adjustments_.views) {
+    TensorInfo info = *source_->find(view.of);
+    info.name = name;
+    info.shape.front() = view.rows;
+    infos_.push_back(std::move(info));
+  }
+  std::sort(infos_.begin(), infos_.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+}
+
+std::pair<const std::string&, int64_t> AdjustedSource::locate(const std::string& name,
+                                                              int64_t end) const {
+  const auto view = adjustments_.views.find(name);
+  if (view == adjustments_.views.end()) return {name, end};
+  const std::string& of = view->second.of;
+  return {of, std::min(end, source_->find(of)->numel())};
+}
+
+at::Tensor AdjustedSource::read(const std::string& name) const {
+  const TensorInfo* info = find(name);
+  if (!info) data_error("{} has no tensor '{}'", label(), name);
+  if (!adjustments_.views.contains(name)) return source_->read(name);
+  return read_part(name, 0, info->numel()).reshape(info->shape);
+}
+
+at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int64_t count) const {
+  const TensorInfo* info = find(name);
+  if (!info) data_error("{} has no tensor '{}'", label(), name);
+  const int64_t end = first + count;
+  const auto [of, known_end] = locate(name, end);
+  if (known_end == end) return source_->read_part(of, first, count);
+
+  const int64_t columns = info->numel() / info->shape.front();
+  const int64_t added_first = std::max(first, known_end);
+  // Whole rows around the elements that are added, then those elements of them.
+  const int64_t row = added_first / columns, rows = (end + columns - 1) / columns - row;
+  const at::Tensor added = mean_row(of)
+                               .expand({rows, columns})
+                               .flatten()
+                               .narrow(0, added_first - row * columns, end - added_first);
+  if (added_first == first) return added;
+  return at::cat({source_->read_part(of, first, added_first - first), added});
+}
+
+std::string AdjustedSource::change(const std::string& name) const {
+  const auto view = adjustments_.views.find(name);
+  if (view == adjustments_.views.end()) return "";
+  const int64_t known = source_->find(view->second.of)->shape.front();
+  std::string text;
+  if (view->second.of != name) text = fmt::format("tied to {}", view->second.of);
+  if (view->second.rows == known) return text;
+  if (!text.empty()) text += ", ";
+  return text + fmt::format("{} from {} to {} rows",
+                            view->second.rows < known ? "cut" : "filled up", known,
+                            view->second.rows);
+}
+
+at::Tensor AdjustedSource::mean_row(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  at::Tensor& known = mean_rows_[name];
+  if (known.defined()) return known;
+  const TensorInfo& info = *source_->find(name);
+  const int64_t rows = info.shape.front(), columns = info.numel() / rows;
+  constexpr int64_t kBlockElements = 1 << 20;
+  const int64_t block = std::max<int64_t>(1, kBlockElements / std::max<int64_t>(columns, 1));
+  at::Tensor sum = at::zeros({columns}, at::kDouble);
+  for (int64_t row = 0; row < rows; row += block) {
+    const int64_t taken = std::min(block, rows - row);
+    sum += source_->read_part(name, row * columns, taken * columns)
+               .reshape({taken, columns})
+               .to(at::kDouble)
+               .sum(0);
+    source_->release(name, row * columns, taken * columns);
+  }
+  known = (sum / static_cast<double>(rows)).to(info.dtype).unsqueeze(0);
+  return known;
+}
+
+void AdjustedSource::will_need(const std::string& name, int64_t first, int64_t count) const {
+  const auto [of, end] = locate(name, first + count);
+  if (end > first) source_->will_need(of, first, end - first);
+}
+
+void AdjustedSource::release(const std::string& name, int64_t first, int64_t count) const {
+  const auto [of, end] = locate(name, first + count);
+  if (end > first) source_->release(of, first, end - first);
+}
+
+}  // namespace assay

@@ -1,0 +1,43 @@
+/// What can be known to be wrong with a merge before a tensor is read. Each check tells all it
+/// finds, a line each, so that they can be reported together.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/merge/merge.h"
+#include "harness/merge/reconcile.h"
+
+namespace assay {
+
+/// Where names, shapes or dtypes of a model differ from those of `reference`, and dtypes that can
+/// be neither merged nor copied.
+std::vector<std::string> model_mismatches(const TensorSource& reference, const TensorSource& model);
+
+/// Where the configs say that the models do not compute the same function of their weights (rope,
+/// heads, activation, ...). Such models can be merged, but hardly should.
+std::vector<std::string> config_differences(const std::vector<MergeModel>& models);
+
+/// The tensors of the result and their dtypes, as far as the method keeps the architecture.
+std::vector<TensorInfo> result_layout(const MergeInputs& inputs);
+
+/// About how much memory the merge takes beside its budget-bound parts: for methods that take whole
+/// tensors or whole models, what these are in memory.
+int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
+
+/// Free bytes of the file system where `folder` is or will be. DataError when that cannot be told.
+int64_t free_disk(const std::filesystem::path& folder);
+
+/// Not enough memory or disk, in words.
+std::vector<std::string> resource_problems(const std::vector<MethodGroup>& groups,
+                                           const MergeInputs& inputs,
+                                           const std::filesystem::path& folder);
+
+/// DataError with all problems, unless there is none.
+void refuse(const std::vector<std::string>& problems);
+
+/// "1.5 GiB".
+std::string bytes_text(int64_t bytes);
+
+}  // namespace assay
