@@ -95,15 +95,18 @@ struct Agreement {
   float share = 0.0f;  ///< how many they are, or the sum of their weights
 };
 
-/// Adds a value if its sign is the elected one.
+/// Adds a value if its sign is the elected one. Arithmetic where it could choose, and one choice at
+/// the end: compilers make branches of more, which keeps loops from being vectorised.
 ASSAY_ELEMENT Agreement agree(Agreement so_far, float value, float weight, int sign,
                               Reduce reduce) {
-  const bool agrees = (sign != 0) & (sign_of(value) == sign);  // no branch: see narrow.h
-  const bool larger = magnitude_bits(value) > magnitude_bits(so_far.sum);
-  const float sum =
-      reduce == Reduce::kMaxAgree ? (larger ? value : so_far.sum) : so_far.sum + value;
-  const float share = so_far.share + (reduce == Reduce::kWeightedMeanAgree ? weight : 1.0f);
-  return {agrees ? sum : so_far.sum, agrees ? share : so_far.share};
+  const int agrees = static_cast<int>(sign_of(value) * sign > 0);
+  const float share = static_cast<float>(agrees);
+  if (reduce == Reduce::kMaxAgree) {
+    const int larger = static_cast<int>(magnitude_bits(value) > magnitude_bits(so_far.sum));
+    return {(agrees & larger) != 0 ? value : so_far.sum, so_far.share + share};
+  }
+  return {agrees != 0 ? so_far.sum + value : so_far.sum,
+          so_far.share + (reduce == Reduce::kWeightedMeanAgree ? share * weight : share)};
 }
 
 /// What the agreeing values come to. Sums are kept in float32 and rounded once at their end, as
@@ -118,9 +121,8 @@ ASSAY_ELEMENT float agreed_value(Agreement agreement, Reduce reduce, Storage rou
 }
 
 /// base + scale * reduced.
-ASSAY_ELEMENT float changed_base(float base, float reduced, const DeltaRule& rule,
-                                 Storage rounding) {
-  return round_to(base + round_to(rule.scale * reduced, rounding), rounding);
+ASSAY_ELEMENT float changed_base(float base, float reduced, float scale, Storage rounding) {
+  return round_to(base + round_to(scale * reduced, rounding), rounding);
 }
 
 /// The sign elected by `count` values before ties are settled: -1, 0 or +1.
@@ -138,7 +140,7 @@ ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, floa
   if (rule.reduce == Reduce::kSumAll) {
     float sum = value(0);
     for (int i = 1; i < count; ++i) sum += value(i);
-    return changed_base(base, round_to(sum, rule.rounding), rule, rule.rounding);
+    return changed_base(base, round_to(sum, rule.rounding), rule.scale, rule.rounding);
   }
   int sign = elect_element(count, value, rule.elect);
   if (sign == 0) sign = rule.tie_sign;
@@ -146,8 +148,8 @@ ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, floa
   for (int i = 0; i < count; ++i)
     agreement =
         agree(agreement, value(i), round_to(terms[i].weight, rule.rounding), sign, rule.reduce);
-  return changed_base(base, agreed_value(agreement, rule.reduce, rule.rounding), rule,
-                      rule.rounding);
+  const float reduced = agreed_value(agreement, rule.reduce, rule.rounding);
+  return changed_base(base, reduced, rule.scale, rule.rounding);
 }
 
 }  // namespace assay

@@ -38,7 +38,7 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         rows.load(begin, size);
-        elect_run(rows.rows(), n, elect, size, signs);
+        elect_run(rows.rows(), n, elect, /*tie_sign=*/0, size, signs);
         sum += sign_sum_run(signs, size);
       });
     total += sum;

@@ -53,59 +53,11 @@ ASSAY_ELEMENT void with_rounding(Storage rounding, const Body& body) {
   }
 }
 
-// Loops are over rows first and elements second; every element still sees the rows in their order.
-
-ASSAY_ELEMENT void sum_rows(const float* const* rows, int count, int64_t size,
-                            float* __restrict out) {
-  for (int i = 0; i < count; ++i) {
-    const float* __restrict row = rows[i];
-    if (i == 0)
-      for (int64_t j = 0; j < size; ++j) out[j] = row[j];
-    else
-      for (int64_t j = 0; j < size; ++j) out[j] += row[j];
-  }
-}
-
-ASSAY_ELEMENT void elect_rows(const float* const* rows, int count, Elect elect, int tie_sign,
-                              int64_t size, int32_t* __restrict signs) {
-  float votes[kRun];
-  if (elect == Elect::kMass) {
-    sum_rows(rows, count, size, votes);
-  } else {
-    for (int64_t j = 0; j < size; ++j) votes[j] = 0.0f;
-    for (int i = 0; i < count; ++i) {
-      const float* __restrict row = rows[i];
-      for (int64_t j = 0; j < size; ++j) votes[j] += vote(row[j], Elect::kCount);
-    }
-  }
-  for (int64_t j = 0; j < size; ++j) {
-    const int sign = sign_of(votes[j]);
-    signs[j] = sign == 0 ? tie_sign : sign;
-  }
-}
-
+/// The reduction as a type, for loops of their own.
 template <Reduce kReduce>
 struct ReduceTag {
   static constexpr Reduce value = kReduce;
 };
-
-template <Reduce kReduce>
-ASSAY_ELEMENT void agree_rows(const float* const* rows, int count, const DeltaTerm* terms,
-                              Storage rounding, const int32_t* __restrict signs, int64_t size,
-                              float* __restrict sums, float* __restrict shares) {
-  for (int64_t j = 0; j < size; ++j) sums[j] = shares[j] = 0.0f;
-  for (int i = 0; i < count; ++i) {
-    const float* __restrict row = rows[i];
-    const float weight = round_to(terms[i].weight, rounding);
-    for (int64_t j = 0; j < size; ++j) {
-      const Agreement now = agree({sums[j], shares[j]}, row[j], weight, signs[j], kReduce);
-      sums[j] = now.sum;
-      shares[j] = now.share;
-    }
-  }
-}
-
-/// The reduction as a type, for loops of their own.
 template <typename Body>
 ASSAY_ELEMENT void with_reduction(Reduce reduce, const Body& body) {
   switch (reduce) {
@@ -120,6 +72,63 @@ ASSAY_ELEMENT void with_reduction(Reduce reduce, const Body& body) {
     case Reduce::kWeightedMeanAgree:
       return body(ReduceTag<Reduce::kWeightedMeanAgree>{});
   }
+}
+
+// Loops are over rows first and elements second; every element still sees the rows in their order.
+// Each loop over elements stands in a function of its own, where compilers see that its arrays are
+// apart.
+
+/// Sets or adds to the votes.
+ASSAY_VECTORISED
+void vote_row(const float* __restrict row, bool first, Elect elect, int64_t size,
+              float* __restrict votes) {
+  if (elect == Elect::kMass && first)
+    for (int64_t j = 0; j < size; ++j) votes[j] = vote(row[j], Elect::kMass);
+  else if (elect == Elect::kMass)
+    for (int64_t j = 0; j < size; ++j) votes[j] += vote(row[j], Elect::kMass);
+  else if (first)
+    for (int64_t j = 0; j < size; ++j) votes[j] = vote(row[j], Elect::kCount);
+  else
+    for (int64_t j = 0; j < size; ++j) votes[j] += vote(row[j], Elect::kCount);
+}
+
+ASSAY_VECTORISED
+void settle_votes(const float* __restrict votes, int tie_sign, int64_t size,
+                  int32_t* __restrict signs) {
+  for (int64_t j = 0; j < size; ++j) {
+    const int sign = sign_of(votes[j]);
+    signs[j] = sign == 0 ? tie_sign : sign;
+  }
+}
+
+ASSAY_VECTORISED
+void agree_row(const float* __restrict row, float weight, const int32_t* __restrict signs,
+               Reduce reduce, int64_t size, float* __restrict sums, float* __restrict shares) {
+  with_reduction(reduce, [&](auto tag) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j) {
+      const Agreement now =
+          agree({sums[j], shares[j]}, row[j], weight, signs[j], decltype(tag)::value);
+      sums[j] = now.sum;
+      shares[j] = now.share;
+    }
+  });
+}
+
+ASSAY_VECTORISED
+void change_base(const float* base, const float* __restrict sums, const float* __restrict shares,
+                 const DeltaRule& rule, int64_t size, float* out) {
+  const float scale = rule.scale;
+  with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
+    if (rule.reduce == Reduce::kSumAll)
+      for (int64_t j = 0; j < size; ++j)
+        out[j] = changed_base(base[j], round_to(sums[j], rounding()), scale, rounding());
+    with_reduction(rule.reduce, [&](auto tag) ASSAY_INLINED {
+      for (int64_t j = 0; j < size; ++j) {
+        const float reduced = agreed_value({sums[j], shares[j]}, decltype(tag)::value, rounding());
+        out[j] = changed_base(base[j], reduced, scale, rounding());
+      }
+    });
+  });
 }
 
 }  // namespace
@@ -163,36 +172,28 @@ void weigh_run(const DeltaTerm& term, int64_t size, float* deltas) {
   });
 }
 
-ASSAY_VECTORISED
-void elect_run(const float* const* rows, int count, Elect elect, int64_t size, int32_t* signs) {
-  elect_rows(rows, count, elect, 0, size, signs);
+void elect_run(const float* const* rows, int count, Elect elect, int tie_sign, int64_t size,
+               int32_t* signs) {
+  float votes[kRun];
+  for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, elect, size, votes);
+  settle_votes(votes, tie_sign, size, signs);
 }
 
-ASSAY_VECTORISED
 void merge_run(const float* const* rows, int count, const float* base, const DeltaTerm* terms,
                const DeltaRule& rule, int64_t size, float* out) {
-  float sums[kRun];
+  float sums[kRun], shares[kRun];
   if (rule.reduce == Reduce::kSumAll) {
-    sum_rows(rows, count, size, sums);
-    with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
-      for (int64_t j = 0; j < size; ++j)
-        out[j] = changed_base(base[j], round_to(sums[j], rounding()), rule, rounding());
-    });
-    return;
+    for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, Elect::kMass, size, sums);
+  } else {
+    int32_t signs[kRun];
+    elect_run(rows, count, rule.elect, rule.tie_sign, size, signs);
+    std::fill_n(sums, size, 0.0f);
+    std::fill_n(shares, size, 0.0f);
+    for (int i = 0; i < count; ++i)
+      agree_row(rows[i], round_to(terms[i].weight, rule.rounding), signs, rule.reduce, size, sums,
+                shares);
   }
-  int32_t signs[kRun];
-  float shares[kRun];
-  elect_rows(rows, count, rule.elect, rule.tie_sign, size, signs);
-  with_reduction(rule.reduce, [&](auto tag) ASSAY_INLINED {
-    constexpr Reduce kReduce = decltype(tag)::value;
-    agree_rows<kReduce>(rows, count, terms, rule.rounding, signs, size, sums, shares);
-    with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
-      for (int64_t j = 0; j < size; ++j) {
-        const float reduced = agreed_value({sums[j], shares[j]}, kReduce, rounding());
-        out[j] = changed_base(base[j], reduced, rule, rounding());
-      }
-    });
-  });
+  change_base(base, sums, shares, rule, size, out);
 }
 
 ASSAY_VECTORISED

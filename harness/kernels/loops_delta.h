@@ -15,8 +15,9 @@ void delta_run(const float* expert, const float* base, const DeltaTerm& term, in
 /// Makes deltas term_element().
 void weigh_run(const DeltaTerm& term, int64_t size, float* deltas);
 
-/// elect_element() of `count` rows of weighted deltas.
-void elect_run(const float* const* rows, int count, Elect elect, int64_t size, int32_t* signs);
+/// elect_element() of `count` rows of weighted deltas, with `tie_sign` where it is 0.
+void elect_run(const float* const* rows, int count, Elect elect, int tie_sign, int64_t size,
+               int32_t* signs);
 
 /// merge_element() of `count` rows of weighted deltas. `base` and `out` may be the same.
 void merge_run(const float* const* rows, int count, const float* base, const DeltaTerm* terms,
