@@ -22,8 +22,12 @@ class Checkpoint : public TensorSource {
   std::string label() const override { return path_.string(); }
   const std::vector<TensorInfo>& tensors() const override { return infos_; }
   at::Tensor read(const std::string& name) const override;
+  at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const override;
+  void will_need(const std::string& name, int64_t first, int64_t count) const override;
+  void release(const std::string& name, int64_t first, int64_t count) const override;
   /// Computed once per process, then remembered.
   std::string content_hash() const override;
+  std::string stamp() const override;
 
   /// config.json; null for a lone file.
   const Json& config() const { return config_; }
@@ -32,7 +36,11 @@ class Checkpoint : public TensorSource {
 
  private:
   Checkpoint() = default;
+  /// The file that holds the tensor, and its place in there. DataError when there is none.
+  std::pair<const SafetensorsFile&, size_t> locate(const std::string& name) const;
+
   std::filesystem::path path_;
+  std::vector<std::filesystem::path> file_paths_;
   std::vector<std::shared_ptr<const SafetensorsFile>> files_;
   std::map<std::string, size_t> file_of_;
   std::vector<TensorInfo> infos_;
@@ -40,18 +48,5 @@ class Checkpoint : public TensorSource {
   mutable std::mutex hash_mutex_;
   mutable std::string hash_;
 };
-
-/// What a checkpoint folder holds beside its weights.
-struct CheckpointExtras {
-  Json config;                                ///< config.json; none when null
-  Json origin;                                ///< assay.json; none when null
-  std::string card;                           ///< README.md; none when empty
-  std::vector<std::filesystem::path> copies;  ///< files copied under their own names
-};
-
-/// Writes a folder whole or not at all: everything goes to a temporary sibling that is synced and
-/// then renamed. An existing folder is replaced only when `replace` is set, else UserError.
-void write_checkpoint(const std::filesystem::path& folder, const StateDict& tensors,
-                      const CheckpointExtras& extras, bool replace);
 
 }  // namespace assay

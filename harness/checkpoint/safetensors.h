@@ -7,9 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "harness/checkpoint/safetensors_header.h"
 #include "harness/checkpoint/tensors.h"
 
 namespace assay {
+
+/// What a folder's weights are called: one file, or shards that an index lists.
+inline constexpr const char* kWeightsName = "model.safetensors";
+inline constexpr const char* kIndexName = "model.safetensors.index.json";
 
 /// One file, memory-mapped read-only for as long as it or any tensor read from it lives.
 class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
@@ -26,10 +31,15 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   const std::vector<TensorInfo>& tensors() const { return infos_; }
   /// Shares the mapping; `index` into tensors(). Adds to counters::bytes_read.
   at::Tensor read(size_t index) const;
+  /// Elements [first, first + count) of the flattened tensor, likewise.
+  at::Tensor read_part(size_t index, int64_t first, int64_t count) const;
+  /// madvise on those elements: they will be needed soon; they are not needed in memory any more.
+  void will_need(size_t index, int64_t first, int64_t count) const;
+  void release(size_t index, int64_t first, int64_t count) const;
 
  private:
   SafetensorsFile() = default;
-  void parse_header();
+  void advise(size_t index, int64_t first, int64_t count, int advice) const;
 
   std::filesystem::path path_;
   const char* mapping_ = nullptr;
@@ -38,8 +48,7 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   std::vector<size_t> offsets_;  // of the data in the file, one per entry of infos_
 };
 
-/// Writes one file (no temporary name: callers write whole folders). Adds to
-/// counters::bytes_written.
+/// Writes one file, with no temporary name.
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors);
 
 }  // namespace assay

@@ -49,6 +49,14 @@ const TensorInfo* TensorSource::find(const std::string& name) const {
   return it != all.end() && it->name == name ? &*it : nullptr;
 }
 
+at::Tensor TensorSource::read_part(const std::string& name, int64_t first, int64_t count) const {
+  return read(name).flatten().narrow(0, first, count);
+}
+
+void TensorSource::will_need(const std::string&, int64_t, int64_t) const {}
+
+void TensorSource::release(const std::string&, int64_t, int64_t) const {}
+
 MemorySource::MemorySource(std::string label, StateDict tensors)
     : label_(std::move(label)), tensors_(std::move(tensors)) {
   for (const auto& [name, tensor] : tensors_)
@@ -83,12 +91,21 @@ std::string shape_text(at::IntArrayRef shape) {
 }
 
 std::string content_hash(const TensorSource& source) {
-  Hasher hasher;
+  std::map<std::string, std::string> byte_hashes;
   for (const TensorInfo& info : source.tensors()) {
+    const at::Tensor tensor = source.read(info.name).cpu().contiguous();
+    byte_hashes[info.name] = Hasher().bytes(tensor.data_ptr(), tensor.nbytes()).hex();
+  }
+  return content_hash(source.tensors(), byte_hashes);
+}
+
+std::string content_hash(const std::vector<TensorInfo>& infos,
+                         const std::map<std::string, std::string>& byte_hashes) {
+  Hasher hasher;
+  for (const TensorInfo& info : infos) {
     hasher.text(info.name).text(dtype_name(info.dtype)).number(info.shape.size());
     for (const int64_t size : info.shape) hasher.number(static_cast<uint64_t>(size));
-    const at::Tensor tensor = source.read(info.name).cpu().contiguous();
-    hasher.bytes(tensor.data_ptr(), tensor.nbytes());
+    hasher.text(byte_hashes.at(info.name));
   }
   return hasher.hex();
 }

@@ -31,9 +31,18 @@ class TensorSource {
   /// The tensor, in its storage dtype. It may share memory with the source: do not write to it.
   /// DataError when there is none of that name.
   virtual at::Tensor read(const std::string& name) const = 0;
-  /// XXH3-128 over all names, dtypes, shapes and bytes, in hexadecimal. Independent of how the
-  /// tensors are laid out in files.
+  /// Elements [first, first + count) of the flattened tensor.
+  virtual at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const;
+  /// Hints about elements [first, first + count): that they will soon be read, so that a disk can
+  /// start; that they need not stay in memory.
+  virtual void will_need(const std::string& name, int64_t first, int64_t count) const;
+  virtual void release(const std::string& name, int64_t first, int64_t count) const;
+  /// XXH3-128 over all names, dtypes, shapes and the hashes of all bytes, in hexadecimal.
+  /// Independent of how the tensors are laid out in files.
   virtual std::string content_hash() const = 0;
+  /// Changes when the source was written to since, without reading it: sizes and times of files.
+  /// Empty for sources that are no files.
+  virtual std::string stamp() const { return {}; }
 
   /// nullptr when there is none of that name.
   const TensorInfo* find(const std::string& name) const;
@@ -63,5 +72,8 @@ std::string shape_text(at::IntArrayRef shape);
 
 /// content_hash() of any set of tensors.
 std::string content_hash(const TensorSource& source);
+/// The same from the hashes of the tensors' bytes (Hasher::hex()), in name order.
+std::string content_hash(const std::vector<TensorInfo>& infos,
+                         const std::map<std::string, std::string>& byte_hashes);
 
 }  // namespace assay

@@ -51,6 +51,14 @@ TensorRole tensor_role(const TensorSource& source, const TensorInfo& info) {
       source.label(), info.name, dtype_name(info.dtype));
 }
 
+std::vector<std::string> merged_names(const MergeInputs& inputs) {
+  const TensorSource& reference = reference_source(inputs);
+  std::vector<std::string> names;
+  for (const TensorInfo& info : reference.tensors())
+    if (tensor_role(reference, info) == TensorRole::kMerged) names.push_back(info.name);
+  return names;
+}
+
 const TensorSource& reference_source(const MergeInputs& inputs) {
   return inputs.base ? *inputs.base : *inputs.experts.front();
 }

@@ -3,80 +3,93 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "harness/core/error.h"
-#include "harness/core/hash.h"
 #include "harness/cost/meter.h"
+#include "harness/kernels/convert.h"
 #include "harness/kernels/nonfinite.h"
+#include "harness/merge/reader.h"
 #include "harness/merge/roles.h"
 
 namespace assay {
 namespace {
 
-/// Reads tensors from checkpoints to the device, and refuses NaN and infinity as it meets them.
-class CheckpointJob : public ModelJob {
+/// A method and the tensors it makes.
+struct Share {
+  Method& method;
+  const std::vector<std::string>& names;
+};
+
+/// Takes what a method returns for one tensor and hands it on in the output dtype.
+class TensorOutput {
  public:
-  CheckpointJob(const MethodInfo& info, const MergeInputs& inputs, Diagnostics& diagnostics)
-      : info_(info), inputs_(inputs), diagnostics_(diagnostics) {
-    const TensorSource& reference = reference_source(inputs);
-    for (const TensorInfo& tensor : reference.tensors())
-      if (tensor_role(reference, tensor) == TensorRole::kMerged) names_.push_back(tensor.name);
+  TensorOutput(const MethodInfo& method, const TensorInfo& info, MergeSink& sink)
+      : method_(method), info_(info), sink_(sink) {}
+
+  /// Values for the elements from `first` on, as many as `count` says.
+  void put(int64_t first, int64_t count, const at::Tensor& values) {
+    if (!values.defined() || values.numel() != count)
+      data_error("{} returned {} for {} elements of tensor '{}'", method_.name,
+                 values.defined() ? fmt::format("{} values", values.numel()) : "nothing", count,
+                 info_.name);
+    at::Tensor room = sink_.room(info_, first, count);
+    convert_into(values.flatten(), room);
+    bad_ += count_nonfinite(room);
+    sink_.put(info_, first, room);
   }
-
-  size_t num_experts() const override { return inputs_.experts.size(); }
-  const std::vector<std::string>& names() const override { return names_; }
-
-  TensorJob tensor(const std::string& name) const override {
-    TensorJob job;
-    job.name = name;
-    const bool checked = checked_.contains(name);
-    if (info_.needs.base) job.base = load(*inputs_.base, name, checked);
-    for (const auto& expert : inputs_.experts) job.experts.push_back(load(*expert, name, checked));
-    checked_.insert(name);
-    job.seed_key = Hasher()
-                       .number(inputs_.seed)
-                       .text(info_.name)
-                       .number(static_cast<uint64_t>(info_.version))
-                       .text(name)
-                       .low64();
-    job.diagnostics = &diagnostics_;
-    return job;
+  /// DataError when a value is not finite.
+  void end(const Json& note) {
+    if (bad_ > 0)
+      data_error("the merge by {} gave {} NaN or infinite value{} among {} in tensor '{}' ({})",
+                 method_.name, bad_, bad_ == 1 ? "" : "s", info_.numel(), info_.name,
+                 dtype_name(info_.dtype));
+    sink_.end(info_, note);
   }
 
  private:
-  at::Tensor load(const TensorSource& source, const std::string& name, bool checked) const {
-    at::Tensor tensor = source.read(name).to(inputs_.device);
-    if (checked) return tensor;
-    if (const int64_t bad = count_nonfinite(tensor); bad > 0)
-      data_error("{}: tensor '{}' holds {} NaN or infinite value{} among {}", source.label(), name,
-                 bad, bad == 1 ? "" : "s", tensor.numel());
-    return tensor;
-  }
-
-  const MethodInfo& info_;
-  const MergeInputs& inputs_;
-  Diagnostics& diagnostics_;
-  std::vector<std::string> names_;
-  mutable std::set<std::string> checked_;
+  const MethodInfo& method_;
+  const TensorInfo& info_;
+  MergeSink& sink_;
+  int64_t bad_ = 0;
 };
 
-/// The method's result in its final dtype. DataError when it is not what it must be.
-at::Tensor finish(const at::Tensor& merged, const MethodInfo& method, const TensorInfo& info,
-                  const MergeInputs& inputs) {
-  if (!merged.defined() || (method.needs.output == Output::kSameArchitecture &&
-                            merged.sizes() != at::IntArrayRef(info.shape)))
+void put_whole(const at::Tensor& merged, const TensorInfo& info, const MethodInfo& method,
+               const Models& models, MergeSink& sink) {
+  if (!merged.defined() || merged.sizes() != at::IntArrayRef(info.shape))
     data_error("{} returned {} for tensor '{}' of shape {}", method.name,
                merged.defined() ? "shape " + shape_text(merged.sizes()) : "nothing", info.name,
                shape_text(info.shape));
-  at::Tensor out =
-      merged.to(inputs.device, inputs.dtype.value_or(info.dtype), /*non_blocking=*/false)
-          .contiguous();
-  if (const int64_t bad = count_nonfinite(out); bad > 0)
-    data_error("the merge by {} gave {} NaN or infinite value{} among {} in tensor '{}' ({})",
-               method.name, bad, bad == 1 ? "" : "s", out.numel(), info.name,
-               dtype_name(out.scalar_type()));
-  return out;
+  TensorOutput output(method, info, sink);
+  const at::Tensor flat = merged.flatten();
+  for (int64_t first = 0; first < flat.numel(); first += kPartElements) {
+    const int64_t count = std::min(kPartElements, flat.numel() - first);
+    output.put(first, count, flat.narrow(0, first, count));
+  }
+  output.end(models.note(info.name));
+}
+
+void copy_tensor(const TensorInfo& info, Models& models, MergeSink& sink) {
+  for (int64_t first = 0; first < info.numel(); first += kPartElements) {
+    const int64_t count = std::min(kPartElements, info.numel() - first);
+    const at::Tensor room = sink.room(info, first, count);
+    room.copy_(models.copied_part(info.name, first, count));
+    sink.put(info, first, room);
+  }
+  sink.end(info, nullptr);
+}
+
+void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& info,
+                  const Models& models, MergeSink& sink) {
+  if (method.reach() == Reach::kTensors)
+    return put_whole(method.merge(job.tensor(info.name), {}), info, method.info(), models, sink);
+  const TensorParts tensor = job.parts(info.name);
+  const std::any measured = method.measure(tensor);
+  TensorOutput output(method.info(), info, sink);
+  tensor.for_each([&](const TensorJob& part) {
+    output.put(part.offset, part.experts.front().numel(), method.merge(part, measured));
+  });
+  output.end(models.note(info.name));
 }
 
 std::vector<std::string> merge_order(const MergeInputs& inputs) {
@@ -89,52 +102,118 @@ std::vector<std::string> merge_order(const MergeInputs& inputs) {
   return inputs.order;
 }
 
-}  // namespace
-
-MergeReport merge_models(Method& method, const MergeInputs& inputs,
-                         const std::function<void(const std::string&, at::Tensor)>& sink) {
-  const MethodInfo& info = method.info();
-  if (const auto reason = unmet_need(info, inputs.base != nullptr, inputs.experts.size()))
-    throw SkipCell(fmt::format("{} {}", info.name, *reason));
-  check_compatible(inputs);
+/// What the result will hold: the reference's tensors in the output dtype, or what a method that
+/// makes another kind of model returned.
+std::vector<TensorInfo> layout(const MergeInputs& inputs, const Share* maker,
+                               const StateDict& made) {
   const TensorSource& reference = reference_source(inputs);
+  std::vector<TensorInfo> infos;
+  const bool same = !maker || maker->method.info().needs.output == Output::kSameArchitecture;
+  if (same) {
+    infos = reference.tensors();
+    for (TensorInfo& info : infos)
+      if (tensor_role(reference, info) == TensorRole::kMerged)
+        info.dtype = inputs.dtype.value_or(info.dtype);
+    for (const auto& [name, unused] : made)
+      if (!reference.find(name))
+        data_error("{} returned a tensor '{}', which the models do not have",
+                   maker->method.info().name, name);
+    return infos;
+  }
+  for (const auto& [name, tensor] : made)
+    infos.push_back({name, inputs.dtype.value_or(tensor.scalar_type()), tensor.sizes().vec()});
+  return infos;
+}
+
+MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& inputs,
+                         MergeSink& sink) {
+  bool with_base = false;
+  for (const Share& share : shares) {
+    const MethodInfo& info = share.method.info();
+    if (const auto reason = unmet_need(info, inputs.base != nullptr, inputs.experts.size()))
+      throw SkipCell(fmt::format("{} {}", info.name, *reason));
+    with_base |= info.needs.base;
+  }
+  check_compatible(inputs);
   const std::vector<std::string> order = merge_order(inputs);
 
   MergeReport report;
   Diagnostics diagnostics;
-  const CheckpointJob job(info, inputs, diagnostics);
+  Models models(inputs, with_base, order);
+  std::vector<GroupJob> jobs;
+  jobs.reserve(shares.size());
+  std::map<std::string, size_t> maker;
   {
     Meter meter(inputs.device);
-    method.prepare(job);
+    for (const Share& share : shares) {
+      for (const std::string& name : share.names) maker[name] = jobs.size();
+      share.method.prepare(
+          jobs.emplace_back(share.method.info(), share.names, models, diagnostics));
+    }
     report.statistics = meter.stop();
   }
   Meter meter(inputs.device);
   StateDict whole;
-  if (!method.streams()) whole = method.merge_model(job);
-  for (const auto& [name, unused] : whole)
-    if (!reference.find(name))
-      data_error("{} returned a tensor '{}', which the models do not have", info.name, name);
+  const bool whole_model = shares.front().method.reach() == Reach::kModel;
+  ASSAY_CHECK(!whole_model || shares.size() == 1, "whole-model methods make all tensors");
+  if (whole_model) whole = shares.front().method.merge_model(jobs.front());
+  const std::vector<TensorInfo> infos =
+      layout(inputs, whole_model ? &shares.front() : nullptr, whole);
+  std::map<std::string, const TensorInfo*> info_of;
+  for (const TensorInfo& info : infos) info_of[info.name] = &info;
+  sink.begin(infos);
+
+  const TensorSource& reference = reference_source(inputs);
   for (const std::string& name : order) {
-    const TensorInfo& tensor = *reference.find(name);
-    if (tensor_role(reference, tensor) == TensorRole::kCopied)
-      sink(name, reference.read(name).to(inputs.device));
-    else if (method.streams())
-      sink(name, finish(method.merge(job.tensor(name)), info, tensor, inputs));
-    else
-      sink(name, finish(whole[name], info, tensor, inputs));
+    const auto found = info_of.find(name);
+    if (found == info_of.end()) continue;
+    const TensorInfo& info = *found->second;
+    if (const Json* note = sink.taken_up(info)) {
+      models.recall(name, *note);
+      continue;
+    }
+    if (tensor_role(reference, *reference.find(name)) == TensorRole::kCopied) {
+      copy_tensor(info, models, sink);
+    } else if (whole_model) {
+      put_whole(whole[name], info, shares.front().method.info(), models, sink);
+    } else {
+      ASSAY_CHECK(maker.contains(name), "no method makes '{}'", name);
+      merge_tensor(shares[maker[name]].method, jobs[maker[name]], info, models, sink);
+      models.release(name);
+    }
   }
   report.merge = meter.stop();
   for (const auto& [name, mean] : diagnostics.means()) report.diagnostics[name] = mean;
+  if (inputs.hash) {
+    report.expert_hashes = models.content_hashes();
+    if (with_base) {
+      report.base_hash = report.expert_hashes.front();
+      report.expert_hashes.erase(report.expert_hashes.begin());
+    }
+  }
   return report;
 }
 
+}  // namespace
+
+MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
+                         MergeSink& sink) {
+  std::vector<Share> shares;
+  for (const MethodGroup& group : groups) shares.push_back({*group.method, group.tensors});
+  return merge_shares(shares, inputs, sink);
+}
+
+MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink) {
+  const std::vector<std::string> names =
+      inputs.experts.empty() ? std::vector<std::string>{} : merged_names(inputs);
+  return merge_shares({{method, names}}, inputs, sink);
+}
+
 StateDict merge_to_memory(Method& method, const MergeInputs& inputs, MergeReport* report) {
-  StateDict merged;
-  MergeReport made = merge_models(method, inputs, [&](const std::string& name, at::Tensor tensor) {
-    merged[name] = std::move(tensor);
-  });
+  MemorySink sink(inputs.device);
+  MergeReport made = merge_models(method, inputs, sink);
   if (report) *report = std::move(made);
-  return merged;
+  return sink.tensors();
 }
 
 }  // namespace assay

@@ -1,8 +1,7 @@
-/// Runs a method over checkpoints: checks first, then streams tensor by tensor, or hands over the
-/// whole model where the method asks for it.
+/// Runs methods over checkpoints: checks first, then streams part by part, tensor by tensor, or
+/// hands over the whole model, as each method asks for.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,42 +10,63 @@
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/cost.h"
 #include "harness/core/json.h"
+#include "harness/merge/sink.h"
 #include "harness/method/method.h"
 
 namespace assay {
+
+/// One configuration of a method and the tensors it makes.
+struct MethodGroup {
+  std::unique_ptr<Method> method;
+  std::vector<std::string> tensors;  ///< in name order; copied ones (integers) need not be in any
+};
 
 struct MergeInputs {
   std::shared_ptr<const TensorSource> base;  ///< may be null
   std::vector<std::shared_ptr<const TensorSource>> experts;
   uint64_t seed = 0;
   at::Device device = at::kCPU;
+  /// What all inputs are converted to before anything else; absent: methods see storage dtypes.
+  std::optional<at::ScalarType> load_dtype;
   /// Absent: each tensor keeps the dtype it has in the base, or in the first expert without one.
   std::optional<at::ScalarType> dtype;
   /// The order in which tensors are merged, a permutation of their names; empty: by name. The
   /// result does not depend on it.
   std::vector<std::string> order;
+  /// About how much memory the merge may take, inputs in memory included, as far as methods work by
+  /// parts; 0: no limit, and inputs stay in memory.
+  int64_t memory_bytes = 0;
+  bool hash = false;  ///< whether the report gives content hashes of the models that were read
 };
 
 struct MergeReport {
   Cost statistics;  ///< prepare()
   Cost merge;
   Json diagnostics = Json::object();
+  /// Of the base and the experts, with MergeInputs::hash; absent where not all tensors were read.
+  std::optional<std::string> base_hash;
+  std::vector<std::optional<std::string>> expert_hashes;
 };
 
 /// What keeps the method from being applied (a need not met), in words; absent when nothing does.
 /// Reads no tensor.
 std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, size_t num_experts);
 
+/// The tensors that methods make, in name order.
+std::vector<std::string> merged_names(const MergeInputs& inputs);
+
 /// Names, shapes and dtypes of all models. DataError naming model and tensor where one is missing,
 /// extra or misshapen. Reads no tensor data.
 void check_compatible(const MergeInputs& inputs);
 
-/// Merges. Every merged tensor goes to `sink` on inputs.device in the output dtype; integer tensors
-/// are copied from the base, or the first expert without one. SkipCell when a need is not met;
+/// Merges. The result goes to `sink` on inputs.device in the output dtype; integer tensors are
+/// copied from the base, or the first expert without one. SkipCell when a need is not met;
 /// DataError from check_compatible() and, naming model and tensor, on NaN or infinity in an input
-/// or the output.
-MergeReport merge_models(Method& method, const MergeInputs& inputs,
-                         const std::function<void(const std::string& name, at::Tensor)>& sink);
+/// or the output. Every tensor that is merged must be in one group.
+MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
+                         MergeSink& sink);
+/// One method for all tensors.
+MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink);
 
 /// merge_models() into memory.
 StateDict merge_to_memory(Method& method, const MergeInputs& inputs, MergeReport* report = nullptr);

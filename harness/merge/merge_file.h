@@ -1,4 +1,4 @@
-/// One merge described by a JSON file, written to disk:
+/// One merge described by a JSON file:
 ///
 ///   {"method": "ties", "parameters": {"density": 0.2}, "base": "base/",
 ///    "experts": ["a/", "b/"], "seed": 0, "dtype": "bfloat16"}
@@ -8,7 +8,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,28 +16,18 @@
 
 namespace assay {
 
-struct MergeFile {
-  std::string method;
-  std::unique_ptr<Method> made;  ///< with its parameters checked
-  std::shared_ptr<const Checkpoint> base;
-  std::vector<std::shared_ptr<const Checkpoint>> experts;
-  uint64_t seed = 0;
-  std::optional<at::ScalarType> dtype;
+/// A merge as it was asked for: what goes in, which methods make which tensors.
+struct MergeRequest {
+  std::string title;   ///< of the model card: the method
+  Json configuration;  ///< what determines the result, for the card and assay.json
+  MergeInputs inputs;  ///< base, experts, seed, dtypes
+  std::vector<MethodGroup> groups;
+  std::shared_ptr<const Checkpoint> like;  ///< gives config.json and the tokenizer's files
+  Json config;                             ///< config.json of the result; null for none
 
   /// UserError on anything wrong with the file, before a checkpoint is opened; DataError from
   /// opening the checkpoints.
-  static MergeFile read(const std::filesystem::path& path);
+  static MergeRequest read(const std::filesystem::path& path);
 };
-
-struct FolderReport {
-  MergeReport merge;
-  Cost write;
-};
-
-/// Merges and writes `folder`: model.safetensors, config.json and the tokenizer's files of the base
-/// (or the first expert), assay.json and README.md with the exact configuration and the inputs'
-/// hashes.
-FolderReport merge_to_folder(MergeFile& file, at::Device device,
-                             const std::filesystem::path& folder, bool replace);
 
 }  // namespace assay

@@ -31,7 +31,8 @@ struct MethodInfo {
   std::string_view paper;    ///< "arXiv:2306.01708 §3", or a URL
   std::string_view summary;  ///< one line
   Needs needs{};
-  bool randomized = false;  ///< the result depends on the seed
+  bool randomized = false;   ///< the result depends on the seed
+  bool elementwise = false;  ///< an element depends on the same element of the models alone
   /// JSON parameters under which merging two identical experts returns that expert; the conformance
   /// tests hold every method to it.
   std::string_view identity = "{}";

@@ -1,5 +1,7 @@
 #include "harness/method/job.h"
 
+#include <utility>
+
 #include "harness/core/hash.h"
 
 namespace assay {
@@ -22,5 +24,12 @@ std::map<std::string, double> Diagnostics::means() const {
 uint64_t TensorJob::expert_key(size_t expert) const {
   return Hasher().number(seed_key).number(expert).low64();
 }
+
+TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements,
+                         std::function<void(const Body&)> visit)
+    : head_(std::move(head)),
+      num_experts_(num_experts),
+      elements_(elements),
+      visit_(std::move(visit)) {}
 
 }  // namespace assay

@@ -4,12 +4,17 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
 namespace assay {
+
+/// Tensors are worked on in parts of this many elements, whatever the device and the memory at
+/// hand: a sum over parts is then added up in the same order everywhere.
+inline constexpr int64_t kPartElements = 1 << 20;
 
 /// Numbers a method reports about its own work, averaged over tensors and stored with the run: for
 /// instance the share of tensors that SLERP interpolated linearly.
@@ -23,21 +28,49 @@ class Diagnostics {
   std::map<std::string, std::pair<double, int64_t>> sums_;
 };
 
-/// One tensor of every model: same name, same shape, same device; each in its storage dtype.
-/// Floating dtypes only: integer tensors are copied and never reach a method.
+/// One tensor of every model, or a part of it: same name, same shape, same device; each in its
+/// storage dtype. Floating dtypes only: integer tensors are copied and never reach a method.
 struct TensorJob {
   std::string name;
   at::Tensor base;                  ///< undefined unless the method needs a base
   std::vector<at::Tensor> experts;  ///< in the order of the merge
-  uint64_t seed_key = 0;            ///< a hash of seed, method, version and tensor name
+  /// Where these elements begin in the flattened tensor. Parts are flat; a whole tensor has its
+  /// shape.
+  int64_t offset = 0;
+  uint64_t seed_key = 0;  ///< a hash of seed, method, version and tensor name
   Diagnostics* diagnostics = nullptr;
 
-  /// The Philox key of this tensor for one expert: with the element index as counter, draws depend
-  /// on (seed, method, version, tensor, expert, element) and on nothing else.
+  /// The Philox key of this tensor for one expert: with the element's index in the whole tensor as
+  /// counter, draws depend on (seed, method, version, tensor, expert, element) and on nothing else.
   uint64_t expert_key(size_t expert) const;
   void report(const std::string& what, double value) const {
     if (diagnostics) diagnostics->report(what, value);
   }
+};
+
+/// One tensor of every model, to be read part by part.
+class TensorParts {
+ public:
+  using Body = std::function<void(const TensorJob& part)>;
+  /// `head` is a job without tensors; `visit` calls its argument with every part.
+  TensorParts(TensorJob head, size_t num_experts, int64_t elements,
+              std::function<void(const Body&)> visit);
+
+  const std::string& name() const { return head_.name; }
+  size_t num_experts() const { return num_experts_; }
+  int64_t elements() const { return elements_; }
+  uint64_t expert_key(size_t expert) const { return head_.expert_key(expert); }
+  void report(const std::string& what, double value) const { head_.report(what, value); }
+
+  /// One pass over the tensor: calls `body` with its parts in order. May be called any number of
+  /// times; each reads the tensor again.
+  void for_each(const Body& body) const { visit_(body); }
+
+ private:
+  TensorJob head_;
+  size_t num_experts_;
+  int64_t elements_;
+  std::function<void(const Body&)> visit_;
 };
 
 /// A whole merge, for methods that need more than one tensor at a time.
@@ -47,7 +80,9 @@ class ModelJob {
   virtual size_t num_experts() const = 0;
   /// The tensors that are merged, in name order.
   virtual const std::vector<std::string>& names() const = 0;
-  /// Loads one tensor of every model. May be called any number of times, in any order.
+  /// One tensor of every model, part by part. To be used before the job goes away.
+  virtual TensorParts parts(const std::string& name) const = 0;
+  /// Loads one tensor of every model whole. May be called any number of times, in any order.
   virtual TensorJob tensor(const std::string& name) const = 0;
 };
 

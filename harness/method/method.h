@@ -4,17 +4,23 @@
 ///     static constexpr MethodInfo info{.name = "ties", ...};
 ///     double density = 0.2;  // the initialisers are the defaults
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
-///     void prepare(const ModelJob& job);  // optional: for what merge() needs of all tensors
-///     at::Tensor merge(const TensorJob& job) const;
+///     void prepare(const ModelJob& job);                 // optional: what it needs of all tensors
+///     Trims measure(const TensorParts& tensor) const;    // optional: what it needs of one tensor
+///     at::Tensor merge(const TensorJob& part, const Trims& trims) const;
 ///   };
 ///   ASSAY_METHOD(Ties)
 ///
-/// `merge` is called once per tensor, in any order, on any device; it is pure and returns a tensor
-/// of the job's shape in float32 (or the storage dtype), which the engine casts to the output
-/// dtype. A method that cannot stream defines `StateDict merge_model(const ModelJob&) const`
-/// instead. Optional: `static constexpr Preset presets[]`.
+/// A method runs in one of three ways:
+///   by parts     merge(part, measure(tensor)), or merge(part) with MethodInfo::elementwise: any
+///                model in little memory. Preferred.
+///   by tensors   merge(tensor), called with whole tensors in their shape.
+///   whole        StateDict merge_model(const ModelJob&) const.
+/// `merge` and `measure` are pure and may be called in any order of tensors, on any device. `merge`
+/// returns as many values as it got, in float32 (or the storage dtype); the engine rounds them to
+/// the output dtype. Optional: `static constexpr Preset presets[]`.
 #pragma once
 
+#include <any>
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -27,6 +33,9 @@
 
 namespace assay {
 
+/// How a method goes through the models.
+enum class Reach { kParts, kTensors, kModel };
+
 /// A method with its parameters set.
 class Method {
  public:
@@ -34,13 +43,21 @@ class Method {
   virtual const MethodInfo& info() const = 0;
   /// Every parameter, defaults included.
   virtual Json parameters() const = 0;
-  /// True: merge() per tensor, after prepare(). False: merge_model().
-  virtual bool streams() const = 0;
+  virtual Reach reach() const = 0;
+  /// Before any of the others.
   virtual void prepare(const ModelJob& job) = 0;
-  virtual at::Tensor merge(const TensorJob& job) const = 0;
+  /// What merge() needs to know of a tensor; empty where that is nothing. Reach::kParts only.
+  virtual std::any measure(const TensorParts& tensor) const = 0;
+  /// Of a part (Reach::kParts) or a whole tensor (Reach::kTensors, where `measured` is empty).
+  virtual at::Tensor merge(const TensorJob& job, const std::any& measured) const = 0;
+  /// Reach::kModel only.
   virtual StateDict merge_model(const ModelJob& job) const = 0;
 };
 
+template <typename T>
+concept MeasuringMethod = requires(const T t, const TensorJob& job, const TensorParts& tensor) {
+  { t.merge(job, t.measure(tensor)) } -> std::same_as<at::Tensor>;
+};
 template <typename T>
 concept StreamingMethod = requires(const T t, const TensorJob& job) {
   { t.merge(job) } -> std::same_as<at::Tensor>;
@@ -75,28 +92,42 @@ namespace detail {
 
 template <typename T>
 class MethodAdaptor final : public Method {
-  static_assert(StreamingMethod<T> != WholeModelMethod<T>,
-                "a method defines either merge(TensorJob) or merge_model(ModelJob)");
+  static_assert(MeasuringMethod<T> + StreamingMethod<T> + WholeModelMethod<T> == 1,
+                "a method defines one of merge(TensorJob), merge(TensorJob, measure(TensorParts)) "
+                "and merge_model(ModelJob)");
 
  public:
   explicit MethodAdaptor(const JsonReader& parameters) { assign_parameters(method_, parameters); }
   const MethodInfo& info() const override { return T::info; }
   Json parameters() const override { return parameters_to_json(method_); }
-  bool streams() const override { return StreamingMethod<T>; }
+  Reach reach() const override {
+    if constexpr (WholeModelMethod<T>) return Reach::kModel;
+    return MeasuringMethod<T> || T::info.elementwise ? Reach::kParts : Reach::kTensors;
+  }
   void prepare(const ModelJob& job) override {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);
   }
-  at::Tensor merge(const TensorJob& job) const override {
-    if constexpr (StreamingMethod<T>)
+  std::any measure(const TensorParts& tensor) const override {
+    if constexpr (MeasuringMethod<T>)
+      return method_.measure(tensor);
+    else
+      return {};
+  }
+  at::Tensor merge(const TensorJob& job, const std::any& measured) const override {
+    if constexpr (MeasuringMethod<T>)
+      return method_.merge(
+          job,
+          *std::any_cast<decltype(method_.measure(std::declval<const TensorParts&>()))>(&measured));
+    else if constexpr (StreamingMethod<T>)
       return method_.merge(job);
     else
-      ASSAY_CHECK(false, "{} does not stream", T::info.name);
+      ASSAY_CHECK(false, "{} merges whole models", T::info.name);
   }
   StateDict merge_model(const ModelJob& job) const override {
     if constexpr (WholeModelMethod<T>)
       return method_.merge_model(job);
     else
-      ASSAY_CHECK(false, "{} streams", T::info.name);
+      ASSAY_CHECK(false, "{} merges tensor by tensor", T::info.name);
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "harness/checkpoint/writer.h"
 #include "harness/core/log.h"
 #include "harness/core/provenance.h"
 #include "harness/core/rng.h"

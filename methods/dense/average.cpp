@@ -8,7 +8,8 @@ namespace {
 struct Average {
   static constexpr MethodInfo info{.name = "average",
                                    .paper = "arXiv:2203.05482 §2",
-                                   .summary = "uniform mean of the experts' weights"};
+                                   .summary = "uniform mean of the experts' weights",
+                                   .elementwise = true};
 
   at::Tensor merge(const TensorJob& job) const {
     return scaled_sum(job.experts, 1.0 / static_cast<double>(job.experts.size()));

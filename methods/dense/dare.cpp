@@ -29,10 +29,14 @@ struct Dare {
   }
 
   void prepare(const ModelJob& job) const { check_weights(weights, job); }
-  at::Tensor merge(const TensorJob& job) const {
-    std::vector<DeltaTerm> terms = weighted_terms(weights, job.experts.size());
-    random.apply(job, terms);
-    return delta_merge(job.base, job.experts, terms, {.scale = static_cast<float>(scale)});
+  std::vector<DeltaTerm> measure(const TensorParts& tensor) const {
+    std::vector<DeltaTerm> terms = weighted_terms(weights, tensor.num_experts());
+    random.apply(tensor, terms);
+    return terms;
+  }
+  at::Tensor merge(const TensorJob& part, const std::vector<DeltaTerm>& terms) const {
+    return delta_merge(part.base, part.experts, terms, {.scale = static_cast<float>(scale)},
+                       part.offset);
   }
 };
 

@@ -31,7 +31,10 @@ struct DareTies {
   }
 
   void prepare(const ModelJob& job) { steps.prepare(job); }
-  at::Tensor merge(const TensorJob& job) const { return steps.merge(job, scale); }
+  std::vector<DeltaTerm> measure(const TensorParts& tensor) const { return steps.terms(tensor); }
+  at::Tensor merge(const TensorJob& part, const std::vector<DeltaTerm>& terms) const {
+    return steps.merge(part, terms, scale);
+  }
 };
 
 ASSAY_METHOD(DareTies)

@@ -29,13 +29,17 @@ struct Karcher {
   }
 
   void prepare(const ModelJob& job) const { check_normalizable(weights, job); }
-  at::Tensor merge(const TensorJob& job) const;
+  /// The coefficients of the experts.
+  std::vector<double> measure(const TensorParts& tensor) const;
+  at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
+    return weighted_sum(part.experts, coefficients);
+  }
 };
 
-at::Tensor Karcher::merge(const TensorJob& job) const {
-  const size_t n = job.experts.size();
+std::vector<double> Karcher::measure(const TensorParts& tensor) const {
+  const size_t n = tensor.num_experts();
   const std::vector<double> shares = normalized_weights(weights, n);
-  const Gram products = gram(job.experts);
+  const Gram products = gram_of_experts(tensor);
   std::vector<double> norm(n), part(n);
   double mean_norm = 0, active = 0;
   for (size_t i = 0; i < n; ++i) {
@@ -45,7 +49,7 @@ at::Tensor Karcher::merge(const TensorJob& job) const {
     part[i] = norm[i] > tolerance ? shares[i] : 0;
     active += part[i];
   }
-  if (active == 0) return weighted_sum(job.experts, shares);
+  if (active == 0) return shares;
 
   // The mean direction is sum_i direction[i] x_i, of length 1.
   const auto normalize = [&](std::vector<double>& direction) {
@@ -79,9 +83,9 @@ at::Tensor Karcher::merge(const TensorJob& job) const {
       direction[k] = std::cos(length) * direction[k] + std::sin(length) / length * tangent[k];
     normalize(direction);
   }
-  job.report("iterations", static_cast<double>(std::min(iterations, max_iterations)));
+  tensor.report("iterations", static_cast<double>(std::min(iterations, max_iterations)));
   for (double& coefficient : direction) coefficient *= mean_norm;
-  return weighted_sum(job.experts, direction);
+  return direction;
 }
 
 ASSAY_METHOD(Karcher)

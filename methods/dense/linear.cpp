@@ -8,7 +8,8 @@ namespace {
 struct Linear {
   static constexpr MethodInfo info{.name = "linear",
                                    .paper = "arXiv:2203.05482 §2",
-                                   .summary = "weighted mean of the experts' weights"};
+                                   .summary = "weighted mean of the experts' weights",
+                                   .elementwise = true};
   std::vector<double> weights;
   bool normalize = true;
 

@@ -29,13 +29,15 @@ struct Mlerp {
   void prepare(const ModelJob& job) {
     if (scope == Scope::kTensor) return;
     Gram total(static_cast<int>(job.num_experts()));
-    for (const std::string& name : job.names()) total.add(gram(job.tensor(name).experts));
+    for (const std::string& name : job.names()) total.add(gram_of_experts(job.parts(name)));
     model_factor_ = factor(total, "the models");
   }
-  at::Tensor merge(const TensorJob& job) const {
-    const double stretch =
-        scope == Scope::kModel ? model_factor_ : factor(gram(job.experts), job.name);
-    return scaled_sum(job.experts, stretch / static_cast<double>(job.experts.size()));
+  /// How much the mean of the tensor is stretched.
+  double measure(const TensorParts& tensor) const {
+    return scope == Scope::kModel ? model_factor_ : factor(gram_of_experts(tensor), tensor.name());
+  }
+  at::Tensor merge(const TensorJob& part, double stretch) const {
+    return scaled_sum(part.experts, stretch / static_cast<double>(part.experts.size()));
   }
 
  private:

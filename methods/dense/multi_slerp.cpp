@@ -20,9 +20,10 @@ struct MultiSlerp {
   }
 
   void prepare(const ModelJob& job) const { check_normalizable(weights, job); }
-  at::Tensor merge(const TensorJob& job) const {
-    const std::vector<double> shares = normalized_weights(weights, job.experts.size());
-    const Gram products = gram(job.experts);
+  /// The coefficients of the experts.
+  std::vector<double> measure(const TensorParts& tensor) const {
+    const std::vector<double> shares = normalized_weights(weights, tensor.num_experts());
+    const Gram products = gram_of_experts(tensor);
     std::vector<double> direction = shares;
     double mean_norm = 0;
     for (size_t i = 0; i < shares.size(); ++i) {
@@ -32,13 +33,15 @@ struct MultiSlerp {
     }
     const double length = span_norm(products, direction);
     // Experts that are all zero, or two that point in opposite directions, have no mean direction.
-    if (mean_norm == 0 || (length < 1e-8 && shares.size() == 2))
-      return weighted_sum(job.experts, shares);
+    if (mean_norm == 0 || (length < 1e-8 && shares.size() == 2)) return shares;
     if (length < 1e-8)
       data_error("tensor '{}': the experts' directions cancel, so they have no spherical mean",
-                 job.name);
+                 tensor.name());
     for (double& coefficient : direction) coefficient *= mean_norm / length;
-    return weighted_sum(job.experts, direction);
+    return direction;
+  }
+  at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
+    return weighted_sum(part.experts, coefficients);
   }
 };
 

@@ -1,8 +1,7 @@
 #include <cmath>
 
-#include "harness/kernels/gram.h"
 #include "harness/kernels/weighted_sum.h"
-#include "harness/method/method.h"
+#include "methods/dense/sphere.h"
 
 namespace assay {
 namespace {
@@ -24,19 +23,22 @@ struct Slerp {
           .help = "0 gives the first expert, 1 the second"});
   }
 
-  at::Tensor merge(const TensorJob& job) const {
-    const Gram products = gram(job.experts);
+  /// The coefficients of both experts.
+  std::vector<double> measure(const TensorParts& tensor) const {
+    const Gram products = gram_of_experts(tensor);
     const auto unit_norm = [&](int i) {
       const double norm = std::sqrt(products(i, i));
       return norm > 1e-8 ? norm : 1.0;
     };
     const double cosine = products(0, 1) / (unit_norm(0) * unit_norm(1));
     const bool parallel = std::abs(cosine) > 0.9995;
-    job.report("lerp_frac", parallel ? 1 : 0);
-    if (parallel) return weighted_sum(job.experts, {1 - t, t});
+    tensor.report("lerp_frac", parallel ? 1 : 0);
+    if (parallel) return {1 - t, t};
     const double angle = std::acos(cosine), sine = std::sin(angle);
-    return weighted_sum(job.experts,
-                        {std::sin((1 - t) * angle) / sine, std::sin(t * angle) / sine});
+    return {std::sin((1 - t) * angle) / sine, std::sin(t * angle) / sine};
+  }
+  at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
+    return weighted_sum(part.experts, coefficients);
   }
 };
 

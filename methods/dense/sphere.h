@@ -6,8 +6,16 @@
 #include <vector>
 
 #include "harness/kernels/gram.h"
+#include "harness/method/method.h"
 
 namespace assay {
+
+/// Inner products of every pair of experts.
+inline Gram gram_of_experts(const TensorParts& tensor) {
+  Gram total(static_cast<int>(tensor.num_experts()));
+  tensor.for_each([&](const TensorJob& part) { total.add(gram(part.experts)); });
+  return total;
+}
 
 /// The norm of sum_i coefficients[i] x_i.
 inline double span_norm(const Gram& products, const std::vector<double>& coefficients) {

@@ -9,6 +9,7 @@ struct TaskArithmetic {
                                    .paper = "arXiv:2212.04089 §3",
                                    .summary = "base plus the scaled sum of the task vectors",
                                    .needs = {.base = true},
+                                   .elementwise = true,
                                    .identity = R"({"scale": 0.5})"};
   double scale = 0.3;  // the paper's optimum for many tasks lies at 0.3 to 0.5
   std::vector<double> weights;

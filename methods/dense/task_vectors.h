@@ -39,21 +39,30 @@ struct RandomDrop {
   }
 
   /// Makes every term of the tensor drop and rescale.
-  void apply(const TensorJob& job, std::vector<DeltaTerm>& terms) const {
+  void apply(const TensorParts& tensor, std::vector<DeltaTerm>& terms) const {
     if (drop == 0) return;
     for (size_t i = 0; i < terms.size(); ++i) {
-      DeltaTerm dropped{.drop = static_cast<float>(drop), .key = job.expert_key(i)};
-      if (rescale == Rescale::kInvKeep && drop < 1) {
-        dropped.rescale = static_cast<float>(1 / (1 - drop));
-      } else if (rescale == Rescale::kL1Match) {
-        const double whole = delta_l1_norm(job.base, job.experts[i], {});
-        const double left = delta_l1_norm(job.base, job.experts[i], dropped);
-        // As in mergekit: tensors that hold next to nothing stay as they are.
-        if (whole >= 1e-7 && left >= 1e-7) dropped.rescale = static_cast<float>(whole / left);
-      }
-      dropped.weight = terms[i].weight;
-      terms[i] = dropped;
+      terms[i].drop = static_cast<float>(drop);
+      terms[i].key = tensor.expert_key(i);
+      if (rescale == Rescale::kInvKeep && drop < 1)
+        terms[i].rescale = static_cast<float>(1 / (1 - drop));
     }
+    if (rescale == Rescale::kL1Match) match_l1(tensor, terms);
+  }
+
+ private:
+  static void match_l1(const TensorParts& tensor, std::vector<DeltaTerm>& terms) {
+    std::vector<double> whole(terms.size()), left(terms.size());
+    tensor.for_each([&](const TensorJob& part) {
+      for (size_t i = 0; i < terms.size(); ++i) {
+        whole[i] += delta_l1_norm(part.base, part.experts[i], {});
+        left[i] += delta_l1_norm(part.base, part.experts[i], terms[i], part.offset);
+      }
+    });
+    // As in mergekit: tensors that hold next to nothing stay as they are.
+    for (size_t i = 0; i < terms.size(); ++i)
+      if (whole[i] >= 1e-7 && left[i] >= 1e-7)
+        terms[i].rescale = static_cast<float>(whole[i] / left[i]);
   }
 };
 

@@ -8,9 +8,9 @@
 
 namespace assay {
 
-std::vector<DeltaTerm> TrimElect::untrimmed(const TensorJob& job) const {
-  std::vector<DeltaTerm> terms = weighted_terms(weights, job.experts.size());
-  before.apply(job, terms);
+std::vector<DeltaTerm> TrimElect::untrimmed(const TensorParts& tensor) const {
+  std::vector<DeltaTerm> terms = weighted_terms(weights, tensor.num_experts());
+  before.apply(tensor, terms);
   return terms;
 }
 
@@ -21,17 +21,18 @@ int64_t TrimElect::threshold_rank(int64_t count) const {
   return kept >= count ? 0 : count - kept + 1;
 }
 
-template <typename Load>
-std::vector<TrimElect::Threshold> TrimElect::find_thresholds(const std::vector<std::string>& names,
-                                                             size_t experts,
-                                                             const Load& load) const {
+std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
+    const std::vector<TensorParts>& tensors) const {
+  const size_t experts = tensors.front().num_experts();
+  std::vector<std::vector<DeltaTerm>> terms;
+  for (const TensorParts& tensor : tensors) terms.push_back(untrimmed(tensor));
   std::vector<KthMagnitude> selections(experts);
   const auto feed_all = [&] {
-    for (const std::string& name : names) {
-      const TensorJob& job = load(name);
-      const std::vector<DeltaTerm> terms = untrimmed(job);
-      for (size_t i = 0; i < experts; ++i) selections[i].feed(job.base, job.experts[i], terms[i]);
-    }
+    for (size_t k = 0; k < tensors.size(); ++k)
+      tensors[k].for_each([&](const TensorJob& part) {
+        for (size_t i = 0; i < experts; ++i)
+          selections[i].feed(part.base, part.experts[i], terms[k][i], part.offset);
+      });
   };
   std::vector<Threshold> thresholds(experts);
   feed_all();
@@ -49,69 +50,85 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(const std::vector<s
   return thresholds;
 }
 
+std::vector<int64_t> TrimElect::tie_ends(const TensorParts& tensor,
+                                         const std::vector<DeltaTerm>& untrimmed,
+                                         const std::vector<Threshold>& thresholds,
+                                         std::vector<int64_t>& left) {
+  std::vector<int64_t> ends(thresholds.size(), DeltaTerm{}.tie_end);
+  std::vector<bool> found(thresholds.size());
+  for (size_t i = 0; i < thresholds.size(); ++i) found[i] = thresholds[i].ties < 0;
+  if (std::find(found.begin(), found.end(), false) == found.end()) return ends;
+  tensor.for_each([&](const TensorJob& part) {
+    for (size_t i = 0; i < thresholds.size(); ++i) {
+      if (found[i]) continue;
+      const TieEnd end = find_tie_end(part.base, part.experts[i], untrimmed[i], thresholds[i].bits,
+                                      left[i], part.offset);
+      left[i] -= end.found;
+      ends[i] = end.end;
+      found[i] = end.end != DeltaTerm{}.tie_end;
+    }
+  });
+  return ends;
+}
+
 void TrimElect::prepare(const ModelJob& job) {
   check_weights(weights, job);
   prepared_.clear();
-  if (trims() && scope == Scope::kModel && !job.names().empty()) {
-    TensorJob loaded;
-    model_thresholds_ = find_thresholds(
-        job.names(), job.num_experts(),
-        [&](const std::string& name) -> const TensorJob& { return loaded = job.tensor(name); });
-    place_ties(job);
+  model_tie_ends_.clear();
+  if (job.names().empty()) return;
+  if (trims() && scope == Scope::kModel) {
+    std::vector<TensorParts> tensors;
+    for (const std::string& name : job.names()) tensors.push_back(job.parts(name));
+    model_thresholds_ = find_thresholds(tensors);
+    std::vector<int64_t> left;
+    for (const Threshold& threshold : model_thresholds_) left.push_back(threshold.ties);
+    if (std::any_of(left.begin(), left.end(), [](int64_t ties) { return ties >= 0; }))
+      for (const TensorParts& tensor : tensors)
+        model_tie_ends_[tensor.name()] =
+            tie_ends(tensor, untrimmed(tensor), model_thresholds_, left);
   }
   if (tie != Tie::kGlobalMajority) return;
   int64_t signs = 0;
   for (const std::string& name : job.names()) {
-    const TensorJob tensor = job.tensor(name);
+    const TensorParts tensor = job.parts(name);
     const std::vector<DeltaTerm>& terms = prepared_[name] = trimmed(tensor);
-    signs += elected_sign_sum(tensor.base, tensor.experts, terms, elect);
+    tensor.for_each([&](const TensorJob& part) {
+      signs += elected_sign_sum(part.base, part.experts, terms, elect, part.offset);
+    });
   }
   // The paper's code lets a majority of 0 pass as negative.
   majority_ = signs > 0 ? 1 : -1;
 }
 
-void TrimElect::place_ties(const ModelJob& job) {
-  tie_ends_.clear();
-  std::vector<int64_t> left;
-  for (const Threshold& threshold : model_thresholds_) left.push_back(threshold.ties);
-  if (std::all_of(left.begin(), left.end(), [](int64_t ties) { return ties < 0; })) return;
-  for (const std::string& name : job.names()) {
-    const TensorJob tensor = job.tensor(name);
-    const std::vector<DeltaTerm> terms = untrimmed(tensor);
-    std::vector<int64_t>& ends = tie_ends_[name];
-    for (size_t i = 0; i < left.size(); ++i) {
-      ends.push_back(DeltaTerm{}.tie_end);
-      if (left[i] < 0) continue;
-      const TieEnd found = find_tie_end(tensor.base, tensor.experts[i], terms[i],
-                                        model_thresholds_[i].bits, left[i]);
-      ends.back() = found.end;
-      left[i] -= found.found;
-    }
-  }
-}
-
-std::vector<DeltaTerm> TrimElect::trimmed(const TensorJob& job) const {
-  std::vector<DeltaTerm> terms = untrimmed(job);
-  if (!trims()) return terms;
-  const std::vector<DeltaTerm> whole = terms;
+std::vector<DeltaTerm> TrimElect::trimmed(const TensorParts& tensor) const {
+  std::vector<DeltaTerm> terms = untrimmed(tensor);
+  if (!trims() || tensor.elements() == 0) return terms;
+  const bool model_wide = scope == Scope::kModel;
   const std::vector<Threshold> thresholds =
-      scope == Scope::kModel
-          ? model_thresholds_
-          : find_thresholds({job.name}, terms.size(),
-                            [&](const std::string&) -> const TensorJob& { return job; });
-  const auto ends = tie_ends_.find(job.name);
+      model_wide ? model_thresholds_ : find_thresholds({tensor});
+  std::vector<int64_t> ends(terms.size(), DeltaTerm{}.tie_end);
+  if (!model_wide) {
+    std::vector<int64_t> left;
+    for (const Threshold& threshold : thresholds) left.push_back(threshold.ties);
+    ends = tie_ends(tensor, terms, thresholds, left);
+  } else if (const auto known = model_tie_ends_.find(tensor.name());
+             known != model_tie_ends_.end()) {
+    ends = known->second;
+  }
   for (size_t i = 0; i < terms.size(); ++i) {
     terms[i].threshold = thresholds[i].bits;
-    if (thresholds[i].ties < 0) continue;
-    terms[i].tie_end = scope == Scope::kModel ? ends->second[i]
-                                              : find_tie_end(job.base, job.experts[i], whole[i],
-                                                             thresholds[i].bits, thresholds[i].ties)
-                                                    .end;
+    terms[i].tie_end = ends[i];
   }
   return terms;
 }
 
-at::Tensor TrimElect::merge(const TensorJob& job, double scale) const {
+std::vector<DeltaTerm> TrimElect::terms(const TensorParts& tensor) const {
+  const auto known = prepared_.find(tensor.name());
+  return known != prepared_.end() ? known->second : trimmed(tensor);
+}
+
+at::Tensor TrimElect::merge(const TensorJob& part, const std::vector<DeltaTerm>& terms,
+                            double scale) const {
   DeltaRule merge_rule{.elect = elect, .scale = static_cast<float>(scale)};
   switch (reduce) {
     case Agree::kMean:
@@ -138,9 +155,7 @@ at::Tensor TrimElect::merge(const TensorJob& job, double scale) const {
       merge_rule.tie_sign = 0;
       break;
   }
-  const auto known = prepared_.find(job.name);
-  return delta_merge(job.base, job.experts, known != prepared_.end() ? known->second : trimmed(job),
-                     merge_rule);
+  return delta_merge(part.base, part.experts, terms, merge_rule, part.offset);
 }
 
 }  // namespace assay

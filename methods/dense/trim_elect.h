@@ -56,7 +56,9 @@ struct TrimElect {
 
   /// Finds thresholds that span the model, and the global majority, where they are asked for.
   void prepare(const ModelJob& job);
-  at::Tensor merge(const TensorJob& job, double scale) const;
+  /// What each expert's part in the merge of a tensor is: what is dropped, trimmed, weighed.
+  std::vector<DeltaTerm> terms(const TensorParts& tensor) const;
+  at::Tensor merge(const TensorJob& part, const std::vector<DeltaTerm>& terms, double scale) const;
 
  private:
   struct Threshold {
@@ -65,19 +67,21 @@ struct TrimElect {
   };
 
   bool trims() const { return density < 1; }
-  std::vector<DeltaTerm> untrimmed(const TensorJob& job) const;
-  std::vector<DeltaTerm> trimmed(const TensorJob& job) const;
-  /// One threshold per expert, over the named tensors together. `load` gives a tensor by name.
-  template <typename Load>
-  std::vector<Threshold> find_thresholds(const std::vector<std::string>& names, size_t experts,
-                                         const Load& load) const;
+  std::vector<DeltaTerm> untrimmed(const TensorParts& tensor) const;
+  std::vector<DeltaTerm> trimmed(const TensorParts& tensor) const;
+  /// One threshold per expert, over all of the tensors together.
+  std::vector<Threshold> find_thresholds(const std::vector<TensorParts>& tensors) const;
+  /// Where in the tensor each expert has its last tie, by how many of its ties are `left`, which
+  /// falls by those found.
+  static std::vector<int64_t> tie_ends(const TensorParts& tensor,
+                                       const std::vector<DeltaTerm>& untrimmed,
+                                       const std::vector<Threshold>& thresholds,
+                                       std::vector<int64_t>& left);
   /// The rank, from the smallest, of the least magnitude that is kept among `count`; 0: all are.
   int64_t threshold_rank(int64_t count) const;
-  void place_ties(const ModelJob& job);
 
   std::vector<Threshold> model_thresholds_;
-  std::map<std::string, std::vector<int64_t>>
-      tie_ends_;  // with scope = model: per tensor, per expert
+  std::map<std::string, std::vector<int64_t>> model_tie_ends_;  ///< per tensor, per expert
   /// Per tensor, what trimmed() gave when the global majority was counted.
   std::map<std::string, std::vector<DeltaTerm>> prepared_;
   int majority_ = 0;

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "tests/catch.h"

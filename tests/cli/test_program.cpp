@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/core/process.h"
 #include "tests/catch.h"

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/writer.h"
 #include "harness/kernels/nonfinite.h"
 #include "harness/merge/roles.h"
 #include "tests/catch.h"

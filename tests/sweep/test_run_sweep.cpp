@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"

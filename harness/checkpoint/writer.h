@@ -1,0 +1,121 @@
+/// Writes a checkpoint folder whole or not at all, tensor by tensor and part by part, while the
+/// next ones are made.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "harness/checkpoint/tensors.h"
+#include "harness/core/json.h"
+
+namespace assay {
+
+/// What a checkpoint folder holds beside its weights.
+struct CheckpointExtras {
+  Json config;                                ///< config.json; none when null
+  Json origin;                                ///< assay.json; none when null
+  std::string card;                           ///< README.md; none when empty
+  std::vector<std::filesystem::path> copies;  ///< files copied under their own names
+};
+
+struct WriteOptions {
+  /// Data bytes of a shard; a larger tensor has a shard of its own. One shard: model.safetensors.
+  int64_t shard_bytes = int64_t{5} << 30;
+  bool replace = false;  ///< an existing folder, once the new one is whole; else UserError
+  /// Names what is written. A writer of the same folder and identity can take up the finished
+  /// shards of one that was killed. Empty: never.
+  std::string identity;
+  bool resume = false;
+  int64_t queue_bytes = int64_t{128} << 20;  ///< what may wait to be written
+};
+
+/// Files go to a hidden sibling of the folder, which finish() syncs and renames. A writer that goes
+/// away before that removes it; one that is killed leaves it. Errors of the disk are DataErrors of
+/// the next call.
+class CheckpointWriter {
+ public:
+  /// `tensors`: all that will be written. UserError when the folder exists and may not be replaced,
+  /// when another process writes it, or when what is to be resumed has another identity; DataError
+  /// when the disk has no room.
+  CheckpointWriter(const std::filesystem::path& folder, const std::vector<TensorInfo>& tensors,
+                   const WriteOptions& options);
+  ~CheckpointWriter();
+  CheckpointWriter(const CheckpointWriter&) = delete;
+  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+
+  /// True for tensors that were taken up from a killed writer.
+  bool has(const std::string& name) const;
+  /// What end() was given for every tensor of has().
+  const std::map<std::string, Json>& notes_taken_up() const { return taken_up_; }
+
+  /// Queues elements [first, first + count) of a flattened tensor, contiguous on the CPU in its
+  /// dtype; waits while the queue is full. The values must not change afterwards.
+  void write(const std::string& name, int64_t first, const at::Tensor& values);
+  /// The tensor is whole. `note` is kept with its shard until the folder is finished.
+  void end(const std::string& name, const Json& note = nullptr);
+  /// Waits for all, writes the rest and gives the folder its name.
+  void finish(const CheckpointExtras& extras);
+
+ private:
+  struct Shard {
+    std::string file, header;
+    std::vector<TensorInfo> tensors;
+    std::map<std::string, Json> notes;  ///< of the tensors that have ended
+    int64_t data_bytes = 0;
+    int descriptor = -1;
+    bool finished = false;
+  };
+  struct Place {
+    size_t shard;
+    int64_t offset;  ///< in the file
+    int64_t element_bytes;
+  };
+  struct Piece {
+    size_t shard;
+    int64_t offset;
+    at::Tensor values;  ///< undefined: the shard is complete
+  };
+
+  void plan_shards(const std::vector<TensorInfo>& tensors);
+  void prepare_folder();
+  void take_up();
+  void open_shards();
+  void push(Piece piece);
+  void work();
+  void write_piece(const Piece& piece);
+  void finish_shard(size_t index);
+  void join();
+  void write_extras(const CheckpointExtras& extras);
+  void discard() noexcept;
+
+  std::filesystem::path target_, temporary_;
+  WriteOptions options_;
+  std::vector<Shard> shards_;
+  std::map<std::string, Place> places_;
+  std::map<std::string, Json> taken_up_;
+  int lock_ = -1;
+  bool named_ = false;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Piece> queue_;
+  int64_t queued_bytes_ = 0;
+  bool ended_ = false;
+  std::exception_ptr failure_;
+  std::mutex journal_mutex_;
+  std::vector<std::thread> syncs_;  ///< of finished shards
+  std::thread thread_;
+};
+
+/// Writes all of it at once.
+void write_checkpoint(const std::filesystem::path& folder, const StateDict& tensors,
+                      const CheckpointExtras& extras, bool replace);
+
+}  // namespace assay

@@ -1,0 +1,136 @@
+#include "harness/merge/merge_folder.h"
+
+#include <ATen/ATen.h>
+
+#include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/core/hash.h"
+#include "harness/core/provenance.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kLeastMemory = int64_t{64} << 20;
+constexpr int64_t kQueueShare = 8;  // of the memory: results that wait for the disk
+
+// What a Hugging Face-style folder may hold beside config and weights that a merge does not change.
+constexpr const char* kCompanions[] = {"tokenizer.json",     "tokenizer_config.json",
+                                       "tokenizer.model",    "special_tokens_map.json",
+                                       "added_tokens.json",  "vocab.json",
+                                       "merges.txt",         "generation_config.json",
+                                       "chat_template.jinja"};
+
+class FolderSink : public MergeSink {
+ public:
+  FolderSink(const fs::path& folder, const WriteOptions& options, at::Device device)
+      : folder_(folder), options_(options), device_(device) {}
+
+  void begin(const std::vector<TensorInfo>& tensors) override {
+    writer_ = std::make_unique<CheckpointWriter>(folder_, tensors, options_);
+  }
+  const Json* taken_up(const TensorInfo& tensor) const override {
+    const auto note = writer_->notes_taken_up().find(tensor.name);
+    return note == writer_->notes_taken_up().end() ? nullptr : &note->second;
+  }
+  at::Tensor room(const TensorInfo& tensor, int64_t, int64_t count) override {
+    return at::empty({count}, at::device(device_).dtype(tensor.dtype));
+  }
+  void put(const TensorInfo& tensor, int64_t first, const at::Tensor& room) override {
+    writer_->write(tensor.name, first, room.cpu());
+  }
+  void end(const TensorInfo& tensor, const Json& note) override { writer_->end(tensor.name, note); }
+  void finish(const CheckpointExtras& extras) { writer_->finish(extras); }
+
+ private:
+  fs::path folder_;
+  WriteOptions options_;
+  at::Device device_;
+  std::unique_ptr<CheckpointWriter> writer_;
+};
+
+std::string merge_identity(const MergeRequest& request, int64_t shard_bytes) {
+  Hasher hasher;
+  hasher.text(request.configuration.dump()).number(static_cast<uint64_t>(shard_bytes));
+  const auto add = [&](const TensorSource& model) {
+    hasher.text(model.label()).text(model.stamp());
+  };
+  if (request.inputs.base) add(*request.inputs.base);
+  for (const auto& expert : request.inputs.experts) add(*expert);
+  return hasher.hex();
+}
+
+Json inputs_json(const MergeInputs& inputs, const MergeReport& report) {
+  const auto describe = [](const TensorSource& model, const std::optional<std::string>& hash) {
+    return Json{{"path", model.label()}, {"hash", hash ? Json(*hash) : Json()}};
+  };
+  Json json = {{"experts", Json::array()}};
+  for (size_t i = 0; i < inputs.experts.size(); ++i)
+    json["experts"].push_back(describe(*inputs.experts[i], report.expert_hashes.at(i)));
+  if (inputs.base) json["base"] = describe(*inputs.base, report.base_hash);
+  return json;
+}
+
+std::string model_card(const MergeRequest& request, const Json& origin) {
+  std::string card = fmt::format(
+      "# Merged with {}\n\nMade by Assay {} on {}.\n\n| input | hash |\n|---|---|\n", request.title,
+      origin["git_revision"].get<std::string>(), origin["made_at"].get<std::string>());
+  const auto row = [&](const std::string& what, const Json& input) {
+    card += fmt::format(
+        "| {} {} | {} |\n", what, fs::path(input["path"].get<std::string>()).filename().string(),
+        input["hash"].is_string() ? fmt::format("`{}`", input["hash"].get<std::string>())
+                                  : std::string("not read"));
+  };
+  const Json& inputs = origin["merge"]["inputs"];
+  if (inputs.contains("base")) row("base", inputs["base"]);
+  for (const Json& expert : inputs["experts"]) row("expert", expert);
+  return card +
+         fmt::format("\nConfiguration:\n\n```json\n{}\n```\n", request.configuration.dump(2));
+}
+
+CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& report) {
+  CheckpointExtras extras;
+  extras.config = request.config;
+  if (request.inputs.dtype && extras.config.is_object())
+    for (const char* key : {"torch_dtype", "dtype"})
+      if (extras.config.contains(key)) extras.config[key] = dtype_name(*request.inputs.dtype);
+  extras.origin = {{"assay", 1},
+                   {"role", "merge"},
+                   {"made_at", utc_now()},
+                   {"git_revision", git_revision()},
+                   {"merge", request.configuration},
+                   {"diagnostics", report.diagnostics}};
+  extras.origin["merge"]["inputs"] = inputs_json(request.inputs, report);
+  extras.card = model_card(request, extras.origin);
+  for (const char* name : kCompanions)
+    if (fs::exists(request.like->path() / name))
+      extras.copies.push_back(request.like->path() / name);
+  return extras;
+}
+
+}  // namespace
+
+MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
+                            const fs::path& folder) {
+  if (fs::exists(folder) && !options.replace)
+    user_error("'{}' exists already; name another folder or pass --replace", folder.string());
+  if (options.memory_bytes < kLeastMemory)
+    user_error("--memory: a merge takes at least {} MiB, found {} MiB", kLeastMemory >> 20,
+               options.memory_bytes >> 20);
+  if (options.shard_bytes <= 0) user_error("--shard-size: a shard must have a size");
+  request.inputs.device = options.device;
+  request.inputs.memory_bytes = options.memory_bytes;
+  request.inputs.hash = true;
+  FolderSink sink(folder,
+                  {.shard_bytes = options.shard_bytes,
+                   .replace = options.replace,
+                   .identity = merge_identity(request, options.shard_bytes),
+                   .resume = options.resume,
+                   .queue_bytes = options.memory_bytes / kQueueShare},
+                  options.device);
+  const MergeReport report = merge_models(request.groups, request.inputs, sink);
+  sink.finish(make_extras(request, report));
+  return report;
+}
+
+}  // namespace assay

@@ -1,0 +1,24 @@
+/// Merges into a Hugging Face-style folder.
+#pragma once
+
+#include <filesystem>
+
+#include "harness/merge/merge_file.h"
+
+namespace assay {
+
+struct FolderOptions {
+  at::Device device = at::kCPU;
+  int64_t memory_bytes = int64_t{1} << 30;  ///< see MergeInputs; at least 64 MiB
+  int64_t shard_bytes = int64_t{5} << 30;   ///< data bytes of a file of weights
+  bool replace = false;                     ///< the folder, if it exists
+  bool resume = false;                      ///< take up what a killed merge of the same left
+};
+
+/// Merges and writes `folder`: weights in shards with an index, config.json and the tokenizer's
+/// files of the base (or the first expert), assay.json and README.md with the exact configuration
+/// and the inputs' hashes. The folder appears whole or not at all.
+MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
+                            const std::filesystem::path& folder);
+
+}  // namespace assay

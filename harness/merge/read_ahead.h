@@ -1,0 +1,47 @@
+/// Tells sources what will be read next, so that a disk works while the processor does.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "harness/checkpoint/tensors.h"
+
+namespace assay {
+
+/// Follows passes over tensors in a known order, on a thread of its own. Only hints: a reader that
+/// comes in another order loses nothing but time.
+class ReadAhead {
+ public:
+  /// Tensors that every source has, in the order in which they will be read; `window_bytes` bounds
+  /// how far ahead the hints go.
+  ReadAhead(std::vector<std::shared_ptr<const TensorSource>> sources,
+            const std::vector<std::string>& order, int64_t window_bytes);
+  ~ReadAhead();
+
+  /// Reading has come to this element.
+  void reached(const std::string& name, int64_t element);
+
+ private:
+  struct Step {
+    std::string name;
+    int64_t first, count, bytes;
+  };
+  void work();
+
+  std::vector<std::shared_ptr<const TensorSource>> sources_;
+  std::vector<Step> steps_;
+  std::map<std::string, size_t> first_step_;
+  int64_t window_bytes_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t position_ = 0, told_ = 0;  ///< steps
+  bool ended_ = false;
+  std::jthread thread_;  // last: it starts when all else is made
+};
+
+}  // namespace assay

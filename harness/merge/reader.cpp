@@ -1,0 +1,179 @@
+#include "harness/merge/reader.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "harness/core/error.h"
+#include "harness/kernels/convert.h"
+#include "harness/kernels/nonfinite.h"
+#include "harness/kernels/pool.h"
+#include "harness/merge/roles.h"
+
+namespace assay {
+namespace {
+
+// Shares of the memory that a merge may take. Tensors whose inputs fit in a quarter stay in memory
+// from the first pass over them to the last; another quarter bounds what is read ahead.
+constexpr int64_t kKeepShare = 4, kAheadShare = 4;
+
+int64_t input_bytes(const std::vector<std::shared_ptr<const TensorSource>>& sources,
+                    const std::string& name) {
+  int64_t bytes = 0;
+  for (const auto& source : sources) bytes += source->find(name)->bytes();
+  return bytes;
+}
+
+}  // namespace
+
+Models::Models(const MergeInputs& inputs, bool with_base, const std::vector<std::string>& order)
+    : inputs_(inputs), read_(inputs.experts), with_base_(with_base) {
+  if (with_base) read_.insert(read_.begin(), inputs.base);
+  byte_hashes_.resize(read_.size());
+  if (inputs.memory_bytes > 0)
+    ahead_ = std::make_unique<ReadAhead>(read_, order, inputs.memory_bytes / kAheadShare);
+}
+
+at::Tensor Models::to_device(const at::Tensor& tensor) const {
+  const at::Tensor there = tensor.to(inputs_.device);
+  return inputs_.load_dtype ? convert(there, *inputs_.load_dtype) : there;
+}
+
+std::vector<std::unique_ptr<Hasher>> Models::hashers() const {
+  std::vector<std::unique_ptr<Hasher>> made(read_.size());
+  if (inputs_.hash)
+    for (auto& hasher : made) hasher = std::make_unique<Hasher>();
+  return made;
+}
+
+// On as many threads as there are models: a hash goes through its bytes in order.
+void Models::inspect(const std::string& name, const std::vector<at::Tensor>& parts,
+                     std::vector<std::unique_ptr<Hasher>>& hashers) const {
+  std::vector<int64_t> bad(read_.size());
+  std::atomic<size_t> next{0};
+  ThreadPool::shared().run(std::min<int>(at::get_num_threads(), read_.size()), [&] {
+    for (size_t i = next++; i < read_.size(); i = next++) {
+      const at::Tensor part = hashers[i] ? parts[i].cpu().contiguous() : parts[i];
+      if (hashers[i]) hashers[i]->bytes(part.const_data_ptr(), part.nbytes());
+      bad[i] = count_nonfinite(part);
+    }
+  });
+  for (size_t i = 0; i < read_.size(); ++i) {
+    if (bad[i] == 0) continue;
+    const at::Tensor whole = read_[i]->read(name);
+    const int64_t count = count_nonfinite(whole);
+    data_error("{}: tensor '{}' holds {} NaN or infinite value{} among {}", read_[i]->label(), name,
+               count, count == 1 ? "" : "s", whole.numel());
+  }
+}
+
+void Models::finish_first_pass(const std::string& name,
+                               const std::vector<std::unique_ptr<Hasher>>& hashers) {
+  inspected_.insert(name);
+  for (size_t i = 0; i < read_.size(); ++i)
+    if (hashers[i]) byte_hashes_[i][name] = hashers[i]->hex();
+}
+
+void Models::for_each_part(const std::string& name, const TensorJob& head,
+                           const TensorParts::Body& body) {
+  const int64_t elements = read_.front()->find(name)->numel();
+  const bool first_pass = !inspected_.contains(name);
+  const bool keep =
+      inputs_.memory_bytes == 0 || input_bytes(read_, name) <= inputs_.memory_bytes / kKeepShare;
+  std::vector<std::unique_ptr<Hasher>> sums = hashers();
+  for (int64_t offset = 0; offset < elements; offset += kPartElements) {
+    const int64_t count = std::min(kPartElements, elements - offset);
+    if (ahead_) ahead_->reached(name, offset);
+    std::vector<at::Tensor> parts;
+    for (const auto& source : read_) parts.push_back(source->read_part(name, offset, count));
+    if (first_pass) inspect(name, parts, sums);
+    for (at::Tensor& part : parts) part = to_device(part);
+    TensorJob job = head;
+    job.offset = offset;
+    if (with_base_) job.base = parts.front();
+    job.experts.assign(parts.begin() + with_base_, parts.end());
+    body(job);
+    if (!keep)
+      for (const auto& source : read_) source->release(name, offset, count);
+  }
+  if (first_pass) finish_first_pass(name, sums);
+}
+
+TensorJob Models::whole(const std::string& name, TensorJob job) {
+  std::vector<at::Tensor> tensors;
+  for (const auto& source : read_) tensors.push_back(source->read(name));
+  if (!inspected_.contains(name)) {
+    std::vector<std::unique_ptr<Hasher>> sums = hashers();
+    inspect(name, tensors, sums);
+    finish_first_pass(name, sums);
+  }
+  for (at::Tensor& tensor : tensors) tensor = to_device(tensor);
+  if (with_base_) job.base = tensors.front();
+  job.experts.assign(tensors.begin() + with_base_, tensors.end());
+  return job;
+}
+
+at::Tensor Models::copied_part(const std::string& name, int64_t first, int64_t count) {
+  return reference_source(inputs_).read_part(name, first, count).to(inputs_.device);
+}
+
+void Models::release(const std::string& name) {
+  if (inputs_.memory_bytes == 0) return;
+  for (const auto& source : read_) source->release(name, 0, source->find(name)->numel());
+}
+
+Json Models::note(const std::string& name) const {
+  if (!inputs_.hash) return nullptr;
+  Json note = Json::array();
+  for (const auto& hashes : byte_hashes_) note.push_back(hashes.at(name));
+  return note;
+}
+
+void Models::recall(const std::string& name, const Json& note) {
+  for (size_t i = 0; i < byte_hashes_.size() && i < note.size(); ++i)
+    byte_hashes_[i][name] = note[i].get<std::string>();
+}
+
+std::vector<std::optional<std::string>> Models::content_hashes() const {
+  std::vector<std::optional<std::string>> out;
+  for (size_t i = 0; i < read_.size(); ++i) {
+    std::map<std::string, std::string> hashes = byte_hashes_[i];
+    for (const TensorInfo& info : read_[i]->tensors())
+      // Copied tensors come from one model alone and are small.
+      if (tensor_role(*read_[i], info) == TensorRole::kCopied) {
+        const at::Tensor tensor = read_[i]->read(info.name).cpu().contiguous();
+        hashes[info.name] = Hasher().bytes(tensor.const_data_ptr(), tensor.nbytes()).hex();
+      }
+    const bool all = hashes.size() == read_[i]->tensors().size();
+    out.push_back(all ? std::optional(content_hash(read_[i]->tensors(), hashes)) : std::nullopt);
+  }
+  return out;
+}
+
+TensorJob GroupJob::head(const std::string& name) const {
+  TensorJob job;
+  job.name = name;
+  job.seed_key = Hasher()
+                     .number(models_.inputs().seed)
+                     .text(info_.name)
+                     .number(static_cast<uint64_t>(info_.version))
+                     .text(name)
+                     .low64();
+  job.diagnostics = &diagnostics_;
+  return job;
+}
+
+TensorParts GroupJob::parts(const std::string& name) const {
+  const TensorJob job = head(name);
+  return {
+      job, num_experts(), reference_source(models_.inputs()).find(name)->numel(),
+      [this, job](const TensorParts::Body& body) { models_.for_each_part(job.name, job, body); }};
+}
+
+TensorJob GroupJob::tensor(const std::string& name) const {
+  return models_.whole(name, head(name));
+}
+
+}  // namespace assay

@@ -1,0 +1,79 @@
+/// Reads tensors of models for methods: whole or by parts, on the device, in the dtype asked for.
+/// For the files of this folder.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "harness/core/hash.h"
+#include "harness/merge/merge.h"
+#include "harness/merge/read_ahead.h"
+
+namespace assay {
+
+/// The models of a merge, as they are read. The first complete pass over a tensor looks for NaN and
+/// infinity, which are refused by model and tensor, and hashes its bytes if asked to.
+class Models {
+ public:
+  /// `order`: the tensors in the order in which they will be merged.
+  Models(const MergeInputs& inputs, bool with_base, const std::vector<std::string>& order);
+
+  size_t num_experts() const { return inputs_.experts.size(); }
+  const MergeInputs& inputs() const { return inputs_; }
+
+  /// One pass: elements [offset, offset + n) of every model, for all offsets in order.
+  void for_each_part(const std::string& name, const TensorJob& head, const TensorParts::Body& body);
+  /// Every model's whole tensor.
+  TensorJob whole(const std::string& name, TensorJob head);
+  /// A tensor that is copied, of the model that gives it.
+  at::Tensor copied_part(const std::string& name, int64_t first, int64_t count);
+  /// The tensor's memory is not needed any more.
+  void release(const std::string& name);
+
+  /// Hashes of a tensor's bytes in every model that was read, as a JSON list; null without.
+  Json note(const std::string& name) const;
+  /// Takes over what note() gave in an earlier process.
+  void recall(const std::string& name, const Json& note);
+  /// content_hash() of the base, if it was read, and the experts, where all tensors were read.
+  std::vector<std::optional<std::string>> content_hashes() const;
+
+ private:
+  std::vector<std::map<std::string, std::string>> byte_hashes_;  ///< per model that was read
+  at::Tensor to_device(const at::Tensor& tensor) const;
+  void inspect(const std::string& name, const std::vector<at::Tensor>& parts,
+               std::vector<std::unique_ptr<Hasher>>& hashers) const;
+  std::vector<std::unique_ptr<Hasher>> hashers() const;
+  void finish_first_pass(const std::string& name,
+                         const std::vector<std::unique_ptr<Hasher>>& hashers);
+
+  const MergeInputs& inputs_;
+  std::vector<std::shared_ptr<const TensorSource>> read_;  ///< the base if it is read, then experts
+  bool with_base_;
+  std::set<std::string> inspected_;
+  std::unique_ptr<ReadAhead> ahead_;
+};
+
+/// The tensors of one method's group.
+class GroupJob : public ModelJob {
+ public:
+  GroupJob(const MethodInfo& info, const std::vector<std::string>& names, Models& models,
+           Diagnostics& diagnostics)
+      : info_(info), names_(names), models_(models), diagnostics_(diagnostics) {}
+  size_t num_experts() const override { return models_.num_experts(); }
+  const std::vector<std::string>& names() const override { return names_; }
+  TensorParts parts(const std::string& name) const override;
+  TensorJob tensor(const std::string& name) const override;
+
+ private:
+  TensorJob head(const std::string& name) const;
+
+  const MethodInfo& info_;
+  const std::vector<std::string>& names_;
+  Models& models_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace assay
