@@ -1,34 +1,43 @@
 #include "harness/core/json.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/files.h"
 
 namespace assay {
+namespace {
 
-Json read_json(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  if (!in || std::filesystem::is_directory(path)) data_error("cannot read '{}'", path.string());
+// What reads or prints a value calls itself for every level.
+constexpr int kMostJsonLevels = 100;
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& where) {
   // nlohmann's parser lets the last of two equal keys win in silence; here they are an error.
   std::vector<std::set<std::string>> open_objects;
-  const auto refuse_duplicates = [&](int, Json::parse_event_t event, Json& parsed) {
+  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth > kMostJsonLevels)
+      user_error("{}: nested more than {} levels deep", where, kMostJsonLevels);
     if (event == Json::parse_event_t::object_start)
       open_objects.emplace_back();
     else if (event == Json::parse_event_t::object_end)
       open_objects.pop_back();
     else if (event == Json::parse_event_t::key &&
              !open_objects.back().insert(parsed.get<std::string>()).second)
-      user_error("{}: the key '{}' stands twice in one object", path.string(),
-                 parsed.get<std::string>());
+      user_error("{}: the key '{}' stands twice in one object", where, parsed.get<std::string>());
     return true;
   };
   try {
-    return Json::parse(in, refuse_duplicates);
+    return Json::parse(text, check);
   } catch (const Json::exception& e) {  // also numbers that no double holds
-    user_error("{}: not valid JSON: {}", path.string(), e.what());
+    user_error("{}: not valid JSON: {}", where, e.what());
   }
+}
+
+Json read_json(const std::filesystem::path& path) {
+  return parse_json(read_file(path), path.string());
 }
 
 JsonReader JsonReader::at(const std::string& key) {

@@ -6,14 +6,18 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace assay {
 
 using Json = nlohmann::json;
 
-/// Parses a file; comments are not allowed. DataError when it cannot be read, UserError with line
-/// and column when it is not JSON.
+/// Parses text; `where` names it in messages. UserError with line and column when it is not JSON,
+/// and when a key stands twice in an object or values are nested more than 100 levels deep.
+Json parse_json(std::string_view text, const std::string& where);
+
+/// Parses a file, likewise. DataError when it cannot be read.
 Json read_json(const std::filesystem::path& path);
 
 /// A value of a JSON document that knows where it stands ("sweep.json: $.methods[2].grid"), so that

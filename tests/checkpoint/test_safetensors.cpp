@@ -98,6 +98,26 @@ TEST_CASE("damaged files are refused with the file and the tensor named", "[chec
               8);
     CHECK_THAT(open_error(path), Catch::Contains("too large"));
   }
+  SECTION("an empty tensor with sizes whose product overflows") {
+    write_raw(path,
+              R"({"w":{"dtype":"U8","shape":[9223372036854775807,2,0],"data_offsets":[0,0]}})", 0);
+    CHECK_THAT(open_error(path), Catch::Contains("too large"));
+  }
+  SECTION("a tensor that is described twice") {
+    write_raw(path,
+              R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
+              R"("w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+              1);
+    CHECK_THAT(open_error(path), Catch::Contains("'w' stands twice"));
+  }
+  SECTION("lists nested so deep that following them would overflow the stack") {
+    const size_t levels = 1'000'000;
+    write_raw(path,
+              R"({"w":{"dtype":"U8","data_offsets":[0,1],"shape":)" + std::string(levels, '[') +
+                  std::string(levels, ']') + "}}",
+              1);
+    CHECK_THAT(open_error(path), Catch::Contains("levels deep"));
+  }
   SECTION("a negative size") {
     write_raw(path, R"({"w":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8);
     CHECK_THAT(open_error(path), Catch::Contains("shape"));
