@@ -87,7 +87,9 @@ RunValues::RunValues(const Operands& operands)
 
 void RunValues::load(int64_t begin, int64_t size) {
   float* room = room_.data();
+  const int64_t next = begin + size, next_size = std::min(kRun, operands_.count() - next);
   for (int i = 0; i < operands_.size(); ++i) {
+    prefetch_run(operands_[i], next, next_size);
     const float*& row = rows_[static_cast<size_t>(i)];
     if (operands_[i].storage == Storage::kFloat32) {
       row = static_cast<const float*>(operands_[i].data) + begin;

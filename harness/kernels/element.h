@@ -17,6 +17,23 @@ enum class Storage : int32_t {
   kFloat8E5M2,
 };
 
+/// Bytes of one value.
+ASSAY_ELEMENT int64_t storage_bytes(Storage storage) {
+  switch (storage) {
+    case Storage::kFloat64:
+      return 8;
+    case Storage::kFloat32:
+      return 4;
+    case Storage::kFloat16:
+    case Storage::kBFloat16:
+      return 2;
+    case Storage::kFloat8E4M3:
+    case Storage::kFloat8E5M2:
+      return 1;
+  }
+  return 0;
+}
+
 /// Contiguous values in their storage dtype, on the host or the device.
 struct Operand {
   const void* data;

@@ -12,3 +12,16 @@
 #else
 #define ASSAY_VECTORISED
 #endif
+
+namespace assay {
+
+/// Whether vectors of 64-bit integers are multiplied by one instruction.
+inline bool multiplies_wide() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512dq") != 0;
+#else
+  return false;
+#endif
+}
+
+}  // namespace assay

@@ -30,8 +30,12 @@ uint32_t find_bin(const std::vector<int64_t>& histogram, int64_t rank, int64_t& 
 void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                         int64_t offset) {
   ASSAY_CHECK(term.threshold == 0 && offset % 4 == 0);
+  if (second_ && exact_) return;
   const Operands operands(base, {expert});
-  if (!second_) count_ += operands.count();
+  if (!second_) {
+    count_ += operands.count();
+    exact_ = exact_ && term.rounding == Storage::kBFloat16;
+  }
   DeltaTerm unweighted = term;
   unweighted.weight = 1.0f;
   count_flops(delta_flops({unweighted}), operands.count());
@@ -50,7 +54,8 @@ void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const 
   std::mutex mutex;
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     RunValues values(operands);
-    std::vector<uint32_t> bins(kBins);
+    // Magnitudes have no sign bit, hence half the bins in the first pass.
+    std::vector<uint32_t> bins(static_cast<size_t>(second_ ? kBins : kBins / 2));
     float deltas[kRun];
     uint16_t halves[kRun];
     for (Block block; queue.next(block);)
@@ -65,7 +70,7 @@ void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const 
         for (int64_t j = 0; j < counted; ++j) ++bins[halves[j]];
       });
     const std::lock_guard lock(mutex);
-    for (size_t bin = 0; bin < kBins; ++bin) histogram_[bin] += bins[bin];
+    for (size_t bin = 0; bin < bins.size(); ++bin) histogram_[bin] += bins[bin];
   });
 }
 
@@ -73,14 +78,17 @@ void KthMagnitude::start_second_pass(int64_t rank) {
   ASSAY_CHECK(!second_ && rank >= 1 && rank <= count_, "rank {} of {}", rank, count_);
   high_ = find_bin(histogram_, rank, below_high_);
   rank_ = rank - below_high_;
-  histogram_.assign(kBins, 0);
   second_ = true;
+  if (!exact_) histogram_.assign(kBins, 0);
 }
 
 uint32_t KthMagnitude::low() const {
+  if (exact_) return 0;
   int64_t below = 0;
   return find_bin(histogram_, rank_, below);
 }
+
+int64_t KthMagnitude::equal() const { return histogram_[exact_ ? high_ : low()]; }
 
 int64_t KthMagnitude::below() const {
   return below_high_ + std::accumulate(histogram_.begin(), histogram_.begin() + low(), int64_t{0});

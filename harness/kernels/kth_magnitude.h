@@ -14,8 +14,9 @@ class Tensor;
 
 namespace assay {
 
-/// Usage: feed() every tensor; start_second_pass(k); feed() the same tensors again; then ask. Whole
-/// numbers are all that is added up, so neither the order of tensors nor threads matter.
+/// Usage: feed() every tensor, whole or part by part; start_second_pass(k); where
+/// needs_second_pass(), feed() the same again; then ask. Whole numbers are all that is added up, so
+/// neither the order of tensors nor threads matter.
 class KthMagnitude {
  public:
   static constexpr int kBins = 1 << 16;
@@ -27,18 +28,21 @@ class KthMagnitude {
   /// `rank` in [1, count()]: 1 asks for the smallest magnitude.
   void start_second_pass(int64_t rank);
 
-  int64_t count() const { return count_; }  ///< elements fed in the first pass
-  uint32_t bits() const {
-    return high_ << 16 | low();
-  }                                                    ///< magnitude_bits() of the selected element
-  int64_t equal() const { return histogram_[low()]; }  ///< how many have exactly that magnitude
-  int64_t below() const;                               ///< how many have a smaller one
+  /// False where the first pass was exact: deltas rounded to bfloat16 have no low half. Then
+  /// feeding again does nothing.
+  bool needs_second_pass() const { return !exact_; }
+
+  int64_t count() const { return count_; }               ///< elements fed in the first pass
+  uint32_t bits() const { return high_ << 16 | low(); }  ///< magnitude_bits() of the selected one
+  int64_t equal() const;                                 ///< how many have exactly that magnitude
+  int64_t below() const;                                 ///< how many have a smaller one
 
  private:
   uint32_t low() const;
 
   std::vector<int64_t> histogram_ = std::vector<int64_t>(kBins);
   bool second_ = false;
+  bool exact_ = true;  ///< no low half fed so far is other than 0
   int64_t count_ = 0, rank_ = 0, below_high_ = 0;
   uint32_t high_ = 0;
 };

@@ -19,6 +19,13 @@ void load_run(const Operand& from, int64_t begin, int64_t size, float* __restric
   });
 }
 
+void prefetch_run(const Operand& from, int64_t begin, int64_t size) {
+  constexpr int64_t kCacheLine = 64;
+  const int64_t width = storage_bytes(from.storage);
+  const char* first = static_cast<const char*>(from.data) + begin * width;
+  for (int64_t at = 0; at < size * width; at += kCacheLine) __builtin_prefetch(first + at);
+}
+
 ASSAY_VECTORISED
 void store_run(const float* __restrict values, int64_t begin, int64_t size, void* __restrict to,
                Storage storage) {

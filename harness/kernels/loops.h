@@ -8,10 +8,13 @@
 
 namespace assay {
 
-inline constexpr int64_t kRun = 1024;  ///< the most elements of a run; divides kBlock
+inline constexpr int64_t kRun = 512;  ///< the most elements of a run; divides kBlock
 
 /// Elements [begin, begin + size) of the operand in float32.
 void load_run(const Operand& from, int64_t begin, int64_t size, float* out);
+/// Asks for elements [begin, begin + size) to be brought to the cache: with several tensors read
+/// side by side, hardware alone is late.
+void prefetch_run(const Operand& from, int64_t begin, int64_t size);
 /// Writes them as elements [begin, begin + size) of an array of the dtype, rounded once.
 void store_run(const float* values, int64_t begin, int64_t size, void* to, Storage storage);
 void round_run(float* values, int64_t size, Storage storage);

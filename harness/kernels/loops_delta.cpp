@@ -15,9 +15,11 @@ namespace {
 
 constexpr int kCounters = 32;  ///< counters that go through the generator side by side
 
-/// philox_uniform() of elements [index, index + 4 * kCounters).
+/// philox_uniform() of elements [index, index + 4 * kCounters). Counters are kept in variables of
+/// type Word, of 32 or 64 bits.
+template <typename Word>
 ASSAY_ELEMENT void uniform_draws(uint64_t key, int64_t index, float* __restrict out) {
-  uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
+  Word c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
   for (int i = 0; i < kCounters; ++i) {
     const uint64_t counter = static_cast<uint64_t>(index) / 4 + static_cast<uint64_t>(i);
     c0[i] = static_cast<uint32_t>(counter);
@@ -31,10 +33,10 @@ ASSAY_ELEMENT void uniform_draws(uint64_t key, int64_t index, float* __restrict 
     philox_next_key(k0, k1);
   }
   for (int i = 0; i < kCounters; ++i) {
-    out[4 * i] = bits_to_uniform(c0[i]);
-    out[4 * i + 1] = bits_to_uniform(c1[i]);
-    out[4 * i + 2] = bits_to_uniform(c2[i]);
-    out[4 * i + 3] = bits_to_uniform(c3[i]);
+    out[4 * i] = bits_to_uniform(static_cast<uint32_t>(c0[i]));
+    out[4 * i + 1] = bits_to_uniform(static_cast<uint32_t>(c1[i]));
+    out[4 * i + 2] = bits_to_uniform(static_cast<uint32_t>(c2[i]));
+    out[4 * i + 3] = bits_to_uniform(static_cast<uint32_t>(c3[i]));
   }
 }
 
@@ -131,37 +133,40 @@ void change_base(const float* base, const float* __restrict sums, const float* _
   });
 }
 
-}  // namespace
-
 ASSAY_VECTORISED
-void delta_run(const float* expert, const float* base, const DeltaTerm& term, int64_t index,
-               int64_t size, float* __restrict out) {
+void subtract_run(const float* __restrict expert, const float* __restrict base,
+                  const DeltaTerm& term, int64_t size, float* __restrict out) {
+  const float rescale = term.rescale;
   with_rounding(term.rounding, [&](auto rounding) ASSAY_INLINED {
-    const float rescale = term.rescale;
     if (rescale == 1.0f)
       for (int64_t j = 0; j < size; ++j) out[j] = plain_delta(expert[j], base[j], rounding());
     else
       for (int64_t j = 0; j < size; ++j)
         out[j] = rescaled_delta(plain_delta(expert[j], base[j], rounding()), rescale, rounding());
   });
-  if (term.drop > 0.0f) {
-    float draws[4 * kCounters];
-    const float drop = term.drop;
-    for (int64_t first = 0; first < size; first += 4 * kCounters) {
-      uniform_draws(term.key, index + first, draws);
-      const int64_t some = std::min<int64_t>(size - first, 4 * kCounters);
-      for (int64_t j = 0; j < some; ++j)
-        out[first + j] = dropped_delta(out[first + j], draws[j], drop);
-    }
-  }
-  if (term.threshold == 0) return;
-  // The least magnitude changes once, at tie_end.
-  const int64_t turn = std::clamp<int64_t>(term.tie_end - index, 0, size);
-  const uint32_t least = least_magnitude(term, index);
-  for (int64_t j = 0; j < turn; ++j) out[j] = trimmed_delta(out[j], least);
-  const uint32_t last_least = least_magnitude(term, index + size - 1);
-  for (int64_t j = turn; j < size; ++j) out[j] = trimmed_delta(out[j], last_least);
 }
+
+ASSAY_VECTORISED
+void drop_run(uint64_t key, float drop, int64_t index, int64_t size, float* __restrict deltas) {
+  static const bool wide = multiplies_wide();
+  float draws[4 * kCounters];
+  for (int64_t first = 0; first < size; first += 4 * kCounters) {
+    if (wide)
+      uniform_draws<uint64_t>(key, index + first, draws);
+    else
+      uniform_draws<uint32_t>(key, index + first, draws);
+    const int64_t some = std::min<int64_t>(size - first, 4 * kCounters);
+    for (int64_t j = 0; j < some; ++j)
+      deltas[first + j] = dropped_delta(deltas[first + j], draws[j], drop);
+  }
+}
+
+ASSAY_VECTORISED
+void trim_run(uint32_t least, int64_t size, float* deltas) {
+  for (int64_t j = 0; j < size; ++j) deltas[j] = trimmed_delta(deltas[j], least);
+}
+
+}  // namespace
 
 ASSAY_VECTORISED
 void weigh_run(const DeltaTerm& term, int64_t size, float* deltas) {
@@ -170,6 +175,17 @@ void weigh_run(const DeltaTerm& term, int64_t size, float* deltas) {
   with_rounding(term.rounding, [&](auto rounding) ASSAY_INLINED {
     for (int64_t j = 0; j < size; ++j) deltas[j] = weighted_delta(deltas[j], weight, rounding());
   });
+}
+
+void delta_run(const float* expert, const float* base, const DeltaTerm& term, int64_t index,
+               int64_t size, float* out) {
+  subtract_run(expert, base, term, size, out);
+  if (term.drop > 0.0f) drop_run(term.key, term.drop, index, size, out);
+  if (term.threshold == 0) return;
+  // The least magnitude changes once, at tie_end.
+  const int64_t turn = std::clamp<int64_t>(term.tie_end - index, 0, size);
+  trim_run(least_magnitude(term, index), turn, out);
+  trim_run(least_magnitude(term, index + size - 1), size - turn, out + turn);
 }
 
 void elect_run(const float* const* rows, int count, Elect elect, int tie_sign, int64_t size,

@@ -113,6 +113,29 @@ TEST_CASE("the k-th magnitude is exact over several tensors, at every rank", "[k
   }
 }
 
+TEST_CASE("deltas rounded to bfloat16 are selected in one pass", "[kernels]") {
+  const at::Tensor values = noise({1000}, 3), zeros = at::zeros({1000});
+  const DeltaTerm term{.rounding = Storage::kBFloat16};
+  const auto [sorted, order] = values.to(at::kBFloat16).to(at::kFloat).abs().sort();
+  const float kth = sorted[699].item<float>();
+  KthMagnitude selection;
+  selection.feed(zeros, values, term);
+  selection.start_second_pass(700);
+
+  CHECK_FALSE(selection.needs_second_pass());
+  for (int again = 0; again < 2; ++again) {  // feeding again is allowed and changes nothing
+    CHECK(bits_to_float(selection.bits()) == kth);
+    CHECK(selection.equal() == sorted.eq(kth).sum().item<int64_t>());
+    CHECK(selection.below() == sorted.lt(kth).sum().item<int64_t>());
+    selection.feed(zeros, values, term);
+  }
+  KthMagnitude mixed;
+  mixed.feed(zeros, values, term);
+  mixed.feed(zeros, values, {});
+  mixed.start_second_pass(1);
+  CHECK(mixed.needs_second_pass());
+}
+
 TEST_CASE("the end of the first ties is found by index", "[kernels]") {
   const at::Tensor base = at::zeros({5}), expert = at::tensor({1.0f, -1.0f, 3.0f, 1.0f, 1.0f});
   const uint32_t one = magnitude_bits(1);
