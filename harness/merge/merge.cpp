@@ -27,14 +27,15 @@ class TensorOutput {
   TensorOutput(const MethodInfo& method, const TensorInfo& info, MergeSink& sink)
       : method_(method), info_(info), sink_(sink) {}
 
-  /// Values for the elements from `first` on, as many as `count` says.
-  void put(int64_t first, int64_t count, const at::Tensor& values) {
+  at::Tensor room(int64_t first, int64_t count) const { return sink_.room(info_, first, count); }
+  /// Values for the elements of `room`, as many; `values` may be the room itself.
+  void put(int64_t first, at::Tensor room, const at::Tensor& values) {
+    const int64_t count = room.numel();
     if (!values.defined() || values.numel() != count)
       data_error("{} returned {} for {} elements of tensor '{}'", method_.name,
                  values.defined() ? fmt::format("{} values", values.numel()) : "nothing", count,
                  info_.name);
-    at::Tensor room = sink_.room(info_, first, count);
-    convert_into(values.flatten(), room);
+    if (!values.is_same(room)) convert_into(values.flatten(), room);
     bad_ += count_nonfinite(room);
     sink_.put(info_, first, room);
   }
@@ -64,7 +65,7 @@ void put_whole(const at::Tensor& merged, const TensorInfo& info, const MethodInf
   const at::Tensor flat = merged.flatten();
   for (int64_t first = 0; first < flat.numel(); first += kPartElements) {
     const int64_t count = std::min(kPartElements, flat.numel() - first);
-    output.put(first, count, flat.narrow(0, first, count));
+    output.put(first, output.room(first, count), flat.narrow(0, first, count));
   }
   output.end(models.note(info.name));
 }
@@ -87,7 +88,9 @@ void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& i
   const std::any measured = method.measure(tensor);
   TensorOutput output(method.info(), info, sink);
   tensor.for_each([&](const TensorJob& part) {
-    output.put(part.offset, part.experts.front().numel(), method.merge(part, measured));
+    TensorJob job_with_room = part;
+    job_with_room.room = output.room(part.offset, part.experts.front().numel());
+    output.put(part.offset, job_with_room.room, method.merge(job_with_room, measured));
   });
   output.end(models.note(info.name));
 }
@@ -140,6 +143,7 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
   MergeReport report;
   Diagnostics diagnostics;
   Models models(inputs, with_base, order);
+  models.check_values(merged_names(inputs));
   std::vector<GroupJob> jobs;
   jobs.reserve(shares.size());
   std::map<std::string, size_t> maker;
@@ -183,6 +187,7 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
     }
   }
   report.merge = meter.stop();
+  report.shared = models.sharing().reused();
   for (const auto& [name, mean] : diagnostics.means()) report.diagnostics[name] = mean;
   if (inputs.hash) {
     report.expert_hashes = models.content_hashes();

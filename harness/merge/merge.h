@@ -37,11 +37,18 @@ struct MergeInputs {
   /// parts; 0: no limit, and inputs stay in memory.
   int64_t memory_bytes = 0;
   bool hash = false;  ///< whether the report gives content hashes of the models that were read
+  /// What merges of the same models have computed already, and where this one leaves what it
+  /// computes; null: nothing is shared. Asks the models for their content hashes. That their values
+  /// are finite is then checked once for all merges, at no merge's cost.
+  SharedWork* shared = nullptr;
 };
 
 struct MergeReport {
   Cost statistics;  ///< prepare()
   Cost merge;
+  /// What the values that were taken over cost when they were computed: what this merge alone would
+  /// have cost in addition. Absent when none was.
+  std::optional<Cost> shared;
   Json diagnostics = Json::object();
   /// Of the base and the experts, with MergeInputs::hash; absent where not all tensors were read.
   std::optional<std::string> base_hash;

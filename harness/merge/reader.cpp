@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "harness/core/error.h"
+#include "harness/cost/meter.h"
 #include "harness/kernels/convert.h"
 #include "harness/kernels/nonfinite.h"
 #include "harness/kernels/pool.h"
@@ -26,10 +27,42 @@ int64_t input_bytes(const std::vector<std::shared_ptr<const TensorSource>>& sour
   return bytes;
 }
 
+/// What a method sees of a model depends on nothing else. Sums may be taken in another order on
+/// another kind of device.
+std::string content_seen(const TensorSource& source, const MergeInputs& inputs) {
+  return fmt::format("{} {} {}", source.content_hash(),
+                     at::DeviceTypeName(inputs.device.type(), /*lower_case=*/true),
+                     inputs.load_dtype ? dtype_name(*inputs.load_dtype) : "");
+}
+
+/// For a tensor that holds a value that is not finite.
+[[noreturn]] void refuse(const TensorSource& source, const std::string& name) {
+  const at::Tensor whole = source.read(name);
+  const int64_t count = count_nonfinite(whole);
+  data_error("{}: tensor '{}' holds {} NaN or infinite value{} among {}", source.label(), name,
+             count, count == 1 ? "" : "s", whole.numel());
+}
+
+Sharing make_sharing(const MergeInputs& inputs, bool with_base) {
+  if (!inputs.shared) return {};
+  std::vector<std::string> experts;
+  for (const auto& expert : inputs.experts) experts.push_back(content_seen(*expert, inputs));
+  const auto measure = [device = inputs.device](const std::function<void()>& work) {
+    Meter meter(device);
+    work();
+    return meter.stop();
+  };
+  return {inputs.shared, with_base ? content_seen(*inputs.base, inputs) : "", std::move(experts),
+          measure};
+}
+
 }  // namespace
 
 Models::Models(const MergeInputs& inputs, bool with_base, const std::vector<std::string>& order)
-    : inputs_(inputs), read_(inputs.experts), with_base_(with_base) {
+    : inputs_(inputs),
+      read_(inputs.experts),
+      with_base_(with_base),
+      sharing_(make_sharing(inputs, with_base)) {
   if (with_base) read_.insert(read_.begin(), inputs.base);
   byte_hashes_.resize(read_.size());
   if (inputs.memory_bytes > 0)
@@ -60,13 +93,8 @@ void Models::inspect(const std::string& name, const std::vector<at::Tensor>& par
       bad[i] = count_nonfinite(part);
     }
   });
-  for (size_t i = 0; i < read_.size(); ++i) {
-    if (bad[i] == 0) continue;
-    const at::Tensor whole = read_[i]->read(name);
-    const int64_t count = count_nonfinite(whole);
-    data_error("{}: tensor '{}' holds {} NaN or infinite value{} among {}", read_[i]->label(), name,
-               count, count == 1 ? "" : "s", whole.numel());
-  }
+  for (size_t i = 0; i < read_.size(); ++i)
+    if (bad[i] > 0) refuse(*read_[i], name);
 }
 
 void Models::finish_first_pass(const std::string& name,
@@ -74,6 +102,22 @@ void Models::finish_first_pass(const std::string& name,
   inspected_.insert(name);
   for (size_t i = 0; i < read_.size(); ++i)
     if (hashers[i]) byte_hashes_[i][name] = hashers[i]->hex();
+}
+
+void Models::check_values(const std::vector<std::string>& names) {
+  if (!inputs_.shared) return;
+  for (const auto& source : read_) {
+    const std::string key = "finite " + source->content_hash();
+    if (inputs_.shared->find(key)) continue;
+    for (const std::string& name : names)
+      for (int64_t first = 0, count = 0, all = source->find(name)->numel(); first < all;
+           first += count) {
+        count = std::min(kPartElements, all - first);
+        if (count_nonfinite(source->read_part(name, first, count)) > 0) refuse(*source, name);
+      }
+    inputs_.shared->insert(key, {}, 0);
+  }
+  if (!inputs_.hash) inspected_.insert(names.begin(), names.end());
 }
 
 void Models::for_each_part(const std::string& name, const TensorJob& head,
@@ -169,7 +213,8 @@ TensorParts GroupJob::parts(const std::string& name) const {
   const TensorJob job = head(name);
   return {
       job, num_experts(), reference_source(models_.inputs()).find(name)->numel(),
-      [this, job](const TensorParts::Body& body) { models_.for_each_part(job.name, job, body); }};
+      [this, job](const TensorParts::Body& body) { models_.for_each_part(job.name, job, body); },
+      models_.sharing()};
 }
 
 TensorJob GroupJob::tensor(const std::string& name) const {

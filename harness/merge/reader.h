@@ -21,6 +21,11 @@ class Models {
   /// `order`: the tensors in the order in which they will be merged.
   Models(const MergeInputs& inputs, bool with_base, const std::vector<std::string>& order);
 
+  /// With MergeInputs::shared: looks for NaN and infinity now, in the models where no merge has.
+  void check_values(const std::vector<std::string>& names);
+  /// For the methods of this merge.
+  Sharing& sharing() { return sharing_; }
+
   size_t num_experts() const { return inputs_.experts.size(); }
   const MergeInputs& inputs() const { return inputs_; }
 
@@ -53,6 +58,7 @@ class Models {
   std::vector<std::shared_ptr<const TensorSource>> read_;  ///< the base if it is read, then experts
   bool with_base_;
   std::set<std::string> inspected_;
+  Sharing sharing_;
   std::unique_ptr<ReadAhead> ahead_;
 };
 

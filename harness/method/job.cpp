@@ -1,5 +1,8 @@
 #include "harness/method/job.h"
 
+#include <ATen/ATen.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "harness/core/hash.h"
@@ -25,11 +28,29 @@ uint64_t TensorJob::expert_key(size_t expert) const {
   return Hasher().number(seed_key).number(expert).low64();
 }
 
+at::Tensor TensorJob::result() const {
+  if (room.defined()) return room;
+  const at::Tensor& like = base.defined() ? base : experts.front();
+  return at::empty(like.sizes(), like.options().dtype(at::kFloat));
+}
+
 TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements,
-                         std::function<void(const Body&)> visit)
+                         std::function<void(const Body&)> visit, Sharing& sharing)
     : head_(std::move(head)),
       num_experts_(num_experts),
       elements_(elements),
-      visit_(std::move(visit)) {}
+      visit_(std::move(visit)),
+      sharing_(&sharing) {}
+
+std::string TensorParts::delta_key(size_t expert) const {
+  if (!sharing_->on()) return {};
+  return Hasher().text(name()).text(sharing_->base()).text(sharing_->expert(expert)).hex();
+}
+
+std::string TensorParts::pair_key(size_t one, size_t other) const {
+  if (!sharing_->on()) return {};
+  const auto [first, second] = std::minmax(sharing_->expert(one), sharing_->expert(other));
+  return Hasher().text(name()).text(first).text(second).hex();
+}
 
 }  // namespace assay

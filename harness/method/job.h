@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "harness/method/shared_work.h"
+
 namespace assay {
 
 /// Tensors are worked on in parts of this many elements, whatever the device and the memory at
@@ -39,7 +41,12 @@ struct TensorJob {
   int64_t offset = 0;
   uint64_t seed_key = 0;  ///< a hash of seed, method, version and tensor name
   Diagnostics* diagnostics = nullptr;
+  /// Where the result goes, in the output dtype; undefined where the engine has no place yet.
+  at::Tensor room;
 
+  /// A place for the merged values that saves a copy: kernels that round to any dtype write into
+  /// it, and merge() returns it. Float32 like the base or the first expert where there is no room.
+  at::Tensor result() const;
   /// The Philox key of this tensor for one expert: with the element's index in the whole tensor as
   /// counter, draws depend on (seed, method, version, tensor, expert, element) and on nothing else.
   uint64_t expert_key(size_t expert) const;
@@ -54,7 +61,7 @@ class TensorParts {
   using Body = std::function<void(const TensorJob& part)>;
   /// `head` is a job without tensors; `visit` calls its argument with every part.
   TensorParts(TensorJob head, size_t num_experts, int64_t elements,
-              std::function<void(const Body&)> visit);
+              std::function<void(const Body&)> visit, Sharing& sharing);
 
   const std::string& name() const { return head_.name; }
   size_t num_experts() const { return num_experts_; }
@@ -66,11 +73,25 @@ class TensorParts {
   /// times; each reads the tensor again.
   void for_each(const Body& body) const { visit_(body); }
 
+  /// The beginning of a key for shared(): this tensor in the base and in one expert, or in two
+  /// experts in whatever order. What else the value depends on (parameters) comes after it.
+  std::string delta_key(size_t expert) const;
+  std::string pair_key(size_t one, size_t other) const;
+  /// Values that later merges of a sweep may take over: see Sharing::get(). Without a sweep it just
+  /// computes them.
+  template <typename T>
+  std::vector<T> shared(
+      const std::vector<std::string>& keys,
+      const std::function<std::vector<T>(const std::vector<size_t>& missing)>& compute) const {
+    return sharing_->get<T>(keys, compute);
+  }
+
  private:
   TensorJob head_;
   size_t num_experts_;
   int64_t elements_;
   std::function<void(const Body&)> visit_;
+  Sharing* sharing_;
 };
 
 /// A whole merge, for methods that need more than one tensor at a time.

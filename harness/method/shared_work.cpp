@@ -1,0 +1,84 @@
+#include "harness/method/shared_work.h"
+
+namespace assay {
+namespace {
+
+/// What a value takes besides its own bytes: key, list, index.
+constexpr int64_t kOverhead = 400;
+
+/// An equal share of what several values cost together; the first one's takes the remainder, so
+/// that all shares add up to the whole.
+template <typename T>
+void take_share(std::optional<T>& value, size_t place, size_t count) {
+  if (!value) return;
+  const T parts = static_cast<T>(count), share = *value / parts;
+  value = place == 0 ? *value - share * (parts - 1) : share;
+}
+
+Cost share_of(Cost cost, size_t place, size_t count) {
+  take_share(cost.wall_s, place, count);
+  take_share(cost.cpu_s, place, count);
+  take_share(cost.device_s, place, count);
+  take_share(cost.flops, place, count);
+  take_share(cost.bytes_read, place, count);
+  take_share(cost.bytes_written, place, count);
+  take_share(cost.examples, place, count);
+  take_share(cost.gradient_steps, place, count);
+  return cost;
+}
+
+}  // namespace
+
+std::optional<SharedWork::Entry> SharedWork::find(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = index_.find(key);
+  if (found == index_.end()) return std::nullopt;
+  kept_.splice(kept_.begin(), kept_, found->second);
+  return kept_.front().entry;
+}
+
+void SharedWork::insert(const std::string& key, Entry entry, int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (const auto known = index_.find(key); known != index_.end()) {
+    bytes_ -= known->second->bytes;
+    kept_.erase(known->second);
+  }
+  kept_.push_front({key, std::move(entry), bytes + kOverhead});
+  index_[key] = kept_.begin();
+  bytes_ += kept_.front().bytes;
+  while (bytes_ > capacity_) {
+    bytes_ -= kept_.back().bytes;
+    index_.erase(kept_.back().key);
+    kept_.pop_back();
+  }
+}
+
+int64_t SharedWork::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+const std::any* Sharing::recall(const std::string& key) {
+  if (!work_) return nullptr;
+  auto known = work_->find(key);
+  if (!known) return nullptr;
+  if (reused_)
+    *reused_ += known->cost;
+  else
+    reused_ = known->cost;
+  recalled_ = std::move(known->value);
+  return &recalled_;
+}
+
+Cost Sharing::measured(const std::function<void()>& work) const {
+  if (work_) return measure_(work);
+  work();
+  return {};
+}
+
+void Sharing::keep(const std::string& key, std::any value, int64_t bytes, const Cost& cost,
+                   size_t place, size_t count) {
+  if (work_) work_->insert(key, {std::move(value), share_of(cost, place, count)}, bytes);
+}
+
+}  // namespace assay

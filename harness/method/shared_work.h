@@ -1,0 +1,122 @@
+/// Results that the merges of a sweep share: thresholds, norms, inner products. Each is computed
+/// once per process and kept by a key that names all it depends on.
+#pragma once
+
+#include <any>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <unordered_map>
+#include <vector>
+
+#include "harness/core/cost.h"
+
+namespace assay {
+
+/// The values kept. Thread-safe.
+class SharedWork {
+ public:
+  struct Entry {
+    std::any value;
+    Cost cost;  ///< of computing it
+  };
+
+  /// What it holds stays below `capacity_bytes`: the values unused for longest go first.
+  explicit SharedWork(int64_t capacity_bytes = int64_t{256} << 20) : capacity_(capacity_bytes) {}
+
+  std::optional<Entry> find(const std::string& key);
+  /// `bytes`: the size of the value.
+  void insert(const std::string& key, Entry entry, int64_t bytes);
+  int64_t bytes() const;
+
+ private:
+  struct Kept {
+    std::string key;
+    Entry entry;
+    int64_t bytes;
+  };
+  using Order = std::list<Kept>;  ///< the most recently used first
+
+  mutable std::mutex mutex_;
+  int64_t capacity_, bytes_ = 0;
+  Order kept_;
+  std::unordered_map<std::string, Order::iterator> index_;
+};
+
+/// Shared work as one merge sees it. Not thread-safe.
+class Sharing {
+ public:
+  using Measure = std::function<Cost(const std::function<void()>&)>;
+
+  /// Shares nothing: every value is computed when it is asked for.
+  Sharing() = default;
+  /// `base` is empty where the base is not read; `experts` has one content hash each. `measure`
+  /// runs its argument and says what that cost.
+  Sharing(SharedWork* work, std::string base, std::vector<std::string> experts, Measure measure)
+      : work_(work),
+        base_(std::move(base)),
+        experts_(std::move(experts)),
+        measure_(std::move(measure)) {}
+
+  bool on() const { return work_ != nullptr; }
+  const std::string& base() const { return base_; }
+  const std::string& expert(size_t i) const { return experts_.at(i); }
+  /// What the values that came from earlier merges cost there; absent when none did.
+  const std::optional<Cost>& reused() const { return reused_; }
+
+  /// One value per key: those that are kept, and for the others what `compute` returns, given their
+  /// places in `keys`, in that order. T is trivially copyable, or a vector of such. `compute` must
+  /// not ask for shared values itself, or they would be paid for twice.
+  template <typename T>
+  std::vector<T> get(
+      const std::vector<std::string>& keys,
+      const std::function<std::vector<T>(const std::vector<size_t>& missing)>& compute) {
+    std::vector<T> values(keys.size());
+    std::vector<size_t> missing;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      const std::any* known = recall(keys[i]);
+      if (known)
+        values[i] = std::any_cast<T>(*known);
+      else
+        missing.push_back(i);
+    }
+    if (missing.empty()) return values;
+    std::vector<T> computed;
+    const Cost cost = measured([&] { computed = compute(missing); });
+    for (size_t k = 0; k < missing.size(); ++k) {
+      values[missing[k]] = computed.at(k);
+      keep(keys[missing[k]], computed[k], size_of(computed[k]), cost, k, missing.size());
+    }
+    return values;
+  }
+
+ private:
+  template <typename T>
+  static int64_t size_of(const T& value) {
+    if constexpr (std::is_trivially_copyable_v<T>) {
+      return sizeof value;
+    } else {
+      static_assert(std::is_trivially_copyable_v<typename T::value_type>);
+      return static_cast<int64_t>(sizeof value + value.size() * sizeof(typename T::value_type));
+    }
+  }
+  /// Null when it is not kept; else valid until the next call, and charged.
+  const std::any* recall(const std::string& key);
+  Cost measured(const std::function<void()>& work) const;
+  /// `cost` is that of computing `count` values together, of which this is the one at `place`.
+  void keep(const std::string& key, std::any value, int64_t bytes, const Cost& cost, size_t place,
+            size_t count);
+
+  SharedWork* work_ = nullptr;
+  std::string base_;
+  std::vector<std::string> experts_;
+  Measure measure_;
+  std::optional<Cost> reused_;
+  std::any recalled_;
+};
+
+}  // namespace assay
