@@ -115,8 +115,9 @@ void note_settings(const MergekitConfig& config, const MergekitSettings& setting
   const auto& parameters = mergekit_method(config.method).parameters;
   for (const auto& [name, setting] : settings) {
     const std::string place = fmt::format("{}:{}: ", config.where, setting.line);
-    const auto known = std::find_if(parameters.begin(), parameters.end(),
-                                    [&](const auto& parameter) { return parameter.name == name; });
+    const auto known =
+        std::find_if(parameters.begin(), parameters.end(),
+                     [&name = name](const auto& parameter) { return parameter.name == name; });
     if (!known->no_effect.empty())
       notes.push_back(fmt::format("{}'{}' has no effect: {}", place, name, known->no_effect));
     for (const MergekitValue& value : setting.values)
