@@ -1,0 +1,108 @@
+#include "tests/fuzz/targets.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/merge/mergekit_resolve.h"
+#include "tests/core/temporary_folder.h"
+
+namespace assay::fuzz {
+namespace {
+
+template <typename Read>
+void refusable(const Read& read) {
+  try {
+    read();
+  } catch (const UserError&) {
+  } catch (const DataError&) {
+  }
+}
+
+// Corpus files of folders are text that can be read: lengths of headers are put in here.
+std::string with_lengths(std::string_view part) {
+  std::string out;
+  for (size_t i = 0; i < part.size(); ++i) {
+    if (part[i] != '@') {
+      out += part[i];
+      continue;
+    }
+    const std::string_view rest = part.substr(i + 1);
+    const uint64_t length = rest.substr(0, rest.find('\n')).size();
+    out.append(reinterpret_cast<const char*>(&length), sizeof length);
+  }
+  return out;
+}
+
+std::vector<std::string> parts_of(std::string_view input) {
+  constexpr std::string_view kMark = "----\n";
+  std::vector<std::string> parts;
+  for (size_t mark = input.find(kMark); mark != std::string_view::npos; mark = input.find(kMark)) {
+    parts.push_back(with_lengths(input.substr(0, mark)));
+    input.remove_prefix(mark + kMark.size());
+  }
+  parts.push_back(with_lengths(input));
+  return parts;
+}
+
+}  // namespace
+
+void safetensors(std::string_view input) {
+  refusable([&] {
+    uint64_t covered = 0;
+    for (const SafetensorsEntry& entry : parse_safetensors_header(input, "file")) {
+      const auto bytes = static_cast<uint64_t>(entry.info.bytes());
+      ASSAY_CHECK(entry.offset <= input.size() && bytes <= input.size() - entry.offset);
+      covered += bytes;
+    }
+    ASSAY_CHECK(covered <= input.size());
+  });
+}
+
+void index(std::string_view input) {
+  refusable([&] {
+    for (const auto& [tensor, shard] : parse_safetensors_index(input, "index"))
+      ASSAY_CHECK(shard.find('/') == std::string::npos, "'{}' leaves the folder", shard);
+  });
+}
+
+void folder(std::string_view input) {
+  static const TemporaryFolder place;
+  static const char* const kNames[] = {"config.json", kIndexName, "a.safetensors", "b.safetensors"};
+  const std::vector<std::string> parts = parts_of(input);
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    const fs::path path = place.path() / kNames[i];
+    if (i < parts.size())
+      std::ofstream(path, std::ios::binary | std::ios::trunc) << parts[i];
+    else
+      fs::remove(path);
+  }
+  refusable([&] {
+    const auto checkpoint = Checkpoint::open(place.path());
+    for (const TensorInfo& info : checkpoint->tensors())
+      ASSAY_CHECK(checkpoint->read(info.name).numel() == info.numel());
+    checkpoint->content_hash();
+  });
+}
+
+void mergekit(std::string_view input) {
+  static const std::vector<std::string> kTensors = {
+      "lm_head.weight", "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight",
+      "model.layers.1.mlp.up_proj.weight", "model.norm.weight"};
+  refusable([&] {
+    const MergekitConfig config = parse_mergekit_yaml(input, "config.yaml");
+    const MergekitPlan plan = resolve_mergekit(config, mergekit_models(config), kTensors, 2);
+    size_t tensors = 0;
+    for (const MergekitGroup& group : plan.groups) tensors += group.tensors.size();
+    ASSAY_CHECK(tensors == kTensors.size(), "{} tensors are planned", tensors);
+  });
+}
+
+}  // namespace assay::fuzz
