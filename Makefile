@@ -3,10 +3,14 @@
 #   make demo     a leaderboard on real data: out/quickstart.html
 #   make test     all tests
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
+#   make fuzz     libFuzzer on the readers of checkpoints and merge configurations, RUNS inputs each
+#   make peers    the same merges by mergekit and by Assay, compared: docs/parity.md
+#   make bench    merges timed beside mergekit and beside a bare copy: docs/performance.md
 #   make lint     clang-format, clang-tidy, the arrows between rooms, headers that stand alone
 #   make format   rewrites the sources' layout
 #   make clean    removes what was built; keeps .deps/, data/ and out/
-# Variables: CMAKE_ARGS='-DCMAKE_PREFIX_PATH=/path/to/libtorch', ASSAY_CUDA=auto|on|off, JOBS=N.
+# Variables: ASSAY_PEERS_ENV (a Python environment with mergekit; made when it is not there), ASSAY_BENCH_DIR
+# (15 GB for checkpoints), CMAKE_ARGS='-DCMAKE_PREFIX_PATH=/path/to/libtorch', ASSAY_CUDA=auto|on|off, JOBS=N.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 ASSAY_CUDA ?= auto
@@ -20,7 +24,13 @@ compile = cmake --build --preset $(1) --parallel $(JOBS)
 sources = git ls-files -co --exclude-standard '*.cpp' '*.h' '*.cu' '*.cuh'
 export ASSAY_CUDA CMAKE_ARGS
 
-.PHONY: build demo test asan lint format clean
+ASSAY_PEERS_ENV ?= .deps/peers
+ASSAY_BENCH_DIR ?= out/bench
+RUNS ?= 100000
+# torch's CPU build looks for a CUDA toolkit's libraries.
+peers_python = LD_LIBRARY_PATH=$${LD_LIBRARY_PATH:-/usr/local/cuda/lib64} $(ASSAY_PEERS_ENV)/bin/python
+
+.PHONY: build demo test asan fuzz peers bench lint format clean
 
 build:
 	@scripts/bootstrap.sh build
@@ -45,6 +55,20 @@ asan:
 	@$(call compile,asan)
 	ctest --preset asan
 
+fuzz:
+	@scripts/bootstrap.sh lint
+	@$(call configure,fuzz)
+	@$(call compile,fuzz)
+	scripts/fuzz.sh build-fuzz $(RUNS)
+
+peers: build
+	@scripts/peers/install.sh $(ASSAY_PEERS_ENV)
+	$(peers_python) scripts/peers/parity.py --write docs/parity.md
+
+bench: build
+	@scripts/peers/install.sh $(ASSAY_PEERS_ENV)
+	$(peers_python) scripts/bench/merges.py --work $(ASSAY_BENCH_DIR) --write docs/performance.md
+
 lint:
 	@scripts/bootstrap.sh lint
 	python3 scripts/check_includes.py
@@ -57,4 +81,4 @@ format:
 	$(sources) | xargs clang-format -i
 
 clean:
-	rm -rf build build-asan build-lint
+	rm -rf build build-asan build-fuzz build-lint

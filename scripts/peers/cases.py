@@ -1,0 +1,59 @@
+"""The merges whose outputs are compared: mergekit's configurations, without the models' places."""
+
+# name -> (method, parameters of every expert, parameters of all); a base is given where the method takes one.
+DETERMINISTIC = {
+    "linear, equal weights": ("linear", [{"weight": 1.0}] * 3, {}),
+    "linear, unequal weights": ("linear", [{"weight": 0.5}, {"weight": 0.3}, {"weight": 0.35}], {}),
+    "linear, not normalized": ("linear", [{"weight": 0.7}, {"weight": 0.2}, {"weight": 0.31}], {"normalize": False}),
+    "linear, filters and gradients": (
+        "linear",
+        [{"weight": [{"filter": "self_attn", "value": [0.2, 0.9]}, {"value": 0.4}]}, {"weight": [1.0, 0.1, 0.6]}],
+        {}),
+    "slerp, t 0.5": ("slerp", [{}], {"t": 0.5}),
+    "slerp, t 0.3": ("slerp", [{}], {"t": 0.3}),
+    "slerp, filters and gradients": (
+        "slerp", [{}],
+        {"t": [{"filter": "self_attn", "value": [0, 0.5, 0.3, 0.7, 1]},
+               {"filter": "mlp", "value": [1, 0.5, 0.7, 0.3, 0]}, {"value": 0.4}]}),
+    "task arithmetic, weights 1": ("task_arithmetic", [{"weight": 1.0}] * 3, {}),
+    "task arithmetic, weights, lambda": (
+        "task_arithmetic", [{"weight": 0.6}, {"weight": 0.3}, {"weight": -0.2}], {"lambda": 0.7}),
+    "task arithmetic, normalized": (
+        "task_arithmetic", [{"weight": 0.6}, {"weight": 0.3}, {"weight": 0.45}], {"normalize": True}),
+    "ties, density 0.2": ("ties", [{"weight": 1.0, "density": 0.2}] * 3, {}),
+    "ties, densities and weights": (
+        "ties",
+        [{"weight": 1.0, "density": 0.2}, {"weight": 0.5, "density": 0.5}, {"weight": 0.3, "density": 1.0}], {}),
+    "ties, gradients": (
+        "ties",
+        [{"weight": [0.2, 0.9], "density": 0.3}, {"weight": 0.5, "density": [0.9, 0.1, 0.4]},
+         {"weight": [{"filter": "mlp", "value": 0.7}, {"value": 0.25}], "density": 0.4}], {}),
+    "ties, not normalized, lambda": (
+        "ties", [{"weight": 0.6, "density": 0.3}] * 3, {"normalize": False, "lambda": 0.8}),
+    "ties, rescaled": ("ties", [{"weight": 1.0, "density": 0.3}] * 3, {"rescale": True}),
+    "passthrough": ("passthrough", [{}], {}),
+    "passthrough, scale": ("passthrough", [{}], {"scale": [{"filter": "o_proj", "value": 0.3}, {"value": 1.0}]}),
+}
+
+DENSITY = 0.3
+RANDOM = {
+    "dare_linear, one expert": ("dare_linear", [{"weight": 1.0, "density": DENSITY}], {}),
+    "dare_ties, one expert": ("dare_ties", [{"weight": 1.0, "density": DENSITY}], {}),
+    "dare_linear": ("dare_linear", [{"weight": 0.5, "density": DENSITY}] * 3, {}),
+    "dare_ties": ("dare_ties", [{"weight": 0.5, "density": DENSITY}] * 3, {}),
+}
+
+WITHOUT_BASE = ("linear", "passthrough")
+
+
+def configuration(case, folder, dtypes):
+    """mergekit's configuration of a case as plain data, over the checkpoints in `folder`."""
+    method, experts, parameters = case
+    config = {"merge_method": method}
+    if method not in WITHOUT_BASE:
+        config["base_model"] = str(folder / "base")
+    config["models"] = [{"model": str(folder / f"expert{i + 1}"), **({"parameters": p} if p else {})}
+                        for i, p in enumerate(experts)]
+    if parameters:
+        config["parameters"] = parameters
+    return {**config, **dtypes}
