@@ -3,24 +3,47 @@
 #include "harness/cli/commands.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
+#include "harness/merge/explain.h"
 #include "harness/merge/merge_folder.h"
+#include "harness/merge/preflight.h"
 #include "harness/sweep/device.h"
 
 namespace assay::cli {
+namespace {
+
+void print_explanation(MergeRequest request, const std::string& folder, int64_t memory_bytes,
+                       bool json) {
+  refuse(request.problems);
+  request.inputs.memory_bytes = memory_bytes;
+  const Explanation explanation = explain(request, folder);
+  fmt::print("{}",
+             json ? explanation_json(explanation).dump(2) + "\n" : explanation_text(explanation));
+}
+
+}  // namespace
 
 void add_merge(CLI::App& app, const Common&) {
   struct Options {
-    std::string config, output, device = "auto";
+    std::string config, output, device = "auto", vocab_policy;
+    std::optional<uint64_t> seed;
     uint64_t memory = uint64_t{1} << 30, shard_size = uint64_t{5} << 30;
-    bool replace = false, resume = false, json = false;
+    bool replace = false, resume = false, json = false, explain = false;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("merge", "merge checkpoints into a folder");
-  command->footer(R"(The configuration is a JSON file, paths relative to it:
+  command->footer(R"(The configuration is mergekit's YAML or a JSON file, paths relative to it:
   {"method": "ties", "parameters": {"density": 0.2}, "base": "base/", "experts": ["a/", "b/"]}
-Example: assay merge merge.json -o merged/)");
-  command->add_option("CONFIG", options->config, "merge configuration (JSON)")->required();
-  command->add_option("-o,--output", options->output, "folder to write")->required();
+Examples: assay merge merge.json -o merged/
+          assay merge --explain mergekit.yaml)");
+  command->add_option("CONFIG", options->config, "merge configuration (YAML or JSON)")->required();
+  CLI::Option* output =
+      command->add_option("-o,--output", options->output, "folder to write, when not --explain");
+  command->add_flag("--explain", options->explain,
+                    "print what would happen to every tensor, from headers alone");
+  command->add_option("--seed", options->seed, "of what is drawn at random");
+  command->add_option("--vocab-policy", options->vocab_policy,
+                      "for vocabularies of different sizes: error, truncate_to_base, "
+                      "common_submatrix or mean_fill");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
       ->capture_default_str();
   command->add_flag("--replace", options->replace, "replace the folder if it exists");
@@ -35,10 +58,18 @@ Example: assay merge merge.json -o merged/)");
       ->default_str("5GiB");
   command->add_flag("--resume", options->resume,
                     "take up the finished files of the same merge that was killed");
-  command->add_flag("--json", options->json, "print the costs as JSON");
-  command->callback([options] {
+  command->add_flag("--json", options->json, "print the costs, or the explanation, as JSON");
+  command->callback([options, output] {
     const at::Device device = parse_device(options->device);
-    MergeRequest request = MergeRequest::read(find_file(options->config));
+    MergeChoices choices{.seed = options->seed};
+    if (!options->vocab_policy.empty())
+      choices.vocab_policy = vocab_policy_from_name(options->vocab_policy, "--vocab-policy");
+    MergeRequest request = MergeRequest::read(find_file(options->config), choices);
+    if (options->explain)
+      return print_explanation(std::move(request), output->empty() ? "." : options->output,
+                               static_cast<int64_t>(options->memory), options->json);
+    if (output->empty()) user_error("assay merge needs the folder to write: -o FOLDER");
+    for (const std::string& note : request.notes) log_info("note: {}", note);
     const MergeReport report =
         merge_to_folder(request,
                         {.device = device,

@@ -38,6 +38,7 @@ class AdjustedSource : public TensorSource {
   void will_need(const std::string& name, int64_t first, int64_t count) const override;
   void release(const std::string& name, int64_t first, int64_t count) const override;
   std::string content_hash() const override { return assay::content_hash(*this); }
+  std::string stamp() const override { return source_->stamp(); }
 
   /// What is done to a tensor, in words; empty for nothing.
   std::string change(const std::string& name) const;

@@ -2,6 +2,7 @@
 
 #include "harness/core/error.h"
 #include "harness/merge/merge.h"
+#include "harness/merge/preflight.h"
 #include "harness/merge/roles.h"
 
 namespace assay {
@@ -9,27 +10,6 @@ namespace {
 
 std::string models_text(int count) {
   return fmt::format("{} expert{}", count, count == 1 ? "" : "s");
-}
-
-void check_against(const TensorSource& reference, const TensorSource& model) {
-  for (const TensorInfo& wanted : reference.tensors()) {
-    const TensorInfo* found = model.find(wanted.name);
-    if (!found)
-      data_error("{}: tensor '{}' is missing; {} has it", model.label(), wanted.name,
-                 reference.label());
-    if (found->shape != wanted.shape)
-      data_error("{}: tensor '{}' has shape {}, but {} in {}", model.label(), wanted.name,
-                 shape_text(found->shape), shape_text(wanted.shape), reference.label());
-    const TensorRole role = tensor_role(model, *found);
-    if (role != tensor_role(reference, wanted) ||
-        (role == TensorRole::kCopied && found->dtype != wanted.dtype))
-      data_error("{}: tensor '{}' has dtype {}, but {} in {}", model.label(), wanted.name,
-                 dtype_name(found->dtype), dtype_name(wanted.dtype), reference.label());
-  }
-  for (const TensorInfo& info : model.tensors())
-    if (!reference.find(info.name))
-      data_error("{}: tensor '{}' is in no other model; {} does not have it", model.label(),
-                 info.name, reference.label());
 }
 
 }  // namespace
@@ -86,9 +66,12 @@ void check_compatible(const MergeInputs& inputs) {
     user_error("a merge cannot be written as {}: allowed are floating dtypes",
                dtype_name(*inputs.dtype));
   const TensorSource& reference = reference_source(inputs);
-  for (const TensorInfo& info : reference.tensors()) tensor_role(reference, info);
+  std::vector<std::string> problems = model_mismatches(reference, reference);
   for (const auto& expert : inputs.experts)
-    if (expert.get() != &reference) check_against(reference, *expert);
+    if (expert.get() != &reference)
+      for (std::string& problem : model_mismatches(reference, *expert))
+        problems.push_back(std::move(problem));
+  refuse(problems);
 }
 
 }  // namespace assay

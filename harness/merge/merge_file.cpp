@@ -2,11 +2,14 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/merge/requests.h"
 
 namespace assay {
+namespace {
 
-MergeRequest MergeRequest::read(const std::filesystem::path& path) {
-  const Json json = read_json(path);
+MergeRequest json_request(const fs::path& path, const std::string& text,
+                          const MergeChoices& choices) {
+  const Json json = parse_json(text, path.string());
   JsonReader root(json, path.filename().string());
   MergeRequest request;
   request.title = root.string("method");
@@ -18,32 +21,49 @@ MergeRequest MergeRequest::read(const std::filesystem::path& path) {
   const std::string base = root.string("base", "");
   const auto seed = root.find("seed");
   if (seed && seed->as_integer() < 0) seed->fail("a seed must not be negative");
-  request.inputs.seed = seed ? static_cast<uint64_t>(seed->as_integer()) : 0;
+  request.inputs.seed = choices.seed.value_or(seed ? static_cast<uint64_t>(seed->as_integer()) : 0);
   if (const auto dtype = root.find("dtype"))
     request.inputs.dtype = dtype_from_name(dtype->as_string(), dtype->where());
+  VocabPolicy policy = VocabPolicy::kError;
+  if (const auto name = root.find("vocab_policy"))
+    policy = vocab_policy_from_name(name->as_string(), name->where());
+  policy = choices.vocab_policy.value_or(policy);
   root.finish();
   if (const auto reason = unmet_need(method->info(), !base.empty(), experts.size()))
     user_error("{}: {}", root.where(), *reason);
 
-  const auto open = [&](const std::string& name) {
-    return Checkpoint::open(fs::absolute(find_file(name, path.parent_path())).lexically_normal());
-  };
-  if (!base.empty()) request.inputs.base = request.like = open(base);
-  for (const std::string& expert : experts) {
-    const auto checkpoint = open(expert);
-    if (!request.like) request.like = checkpoint;
-    request.inputs.experts.push_back(checkpoint);
-  }
-  request.config = request.like->config();
+  std::vector<fs::path> paths;
+  if (!base.empty()) paths.push_back(find_file(base, path.parent_path()));
+  for (const std::string& expert : experts) paths.push_back(find_file(expert, path.parent_path()));
+  std::vector<std::shared_ptr<const Checkpoint>> opened = open_models(paths);
+  const std::shared_ptr<const Checkpoint> like = opened.front();
+  if (!base.empty()) opened.erase(opened.begin());
+  set_models(request, base.empty() ? nullptr : like, opened, like, policy);
   request.configuration = {{"method", request.title},
                            {"version", method->info().version},
                            {"parameters", method->parameters()},
                            {"seed", request.inputs.seed},
                            {"dtype", request.inputs.dtype ? dtype_name(*request.inputs.dtype)
-                                                          : std::string("as the inputs")}};
+                                                          : std::string("as the inputs")},
+                           {"vocab_policy", vocab_policy_name(policy)}};
+  if (!request.problems.empty()) return request;
   std::vector<std::string> names = merged_names(request.inputs);
   request.groups.push_back({std::move(method), std::move(names)});
   return request;
+}
+
+bool is_yaml(const fs::path& path, const std::string& text) {
+  if (path.extension() == ".yaml" || path.extension() == ".yml") return true;
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  return path.extension() != ".json" && first != std::string::npos && text[first] != '{';
+}
+
+}  // namespace
+
+MergeRequest MergeRequest::read(const std::filesystem::path& path, const MergeChoices& choices) {
+  const std::string text = read_file(path);
+  return is_yaml(path, text) ? mergekit_request(path, text, choices)
+                             : json_request(path, text, choices);
 }
 
 }  // namespace assay

@@ -43,7 +43,7 @@ const std::vector<MergekitMethod>& mergekit_methods() {
        Models::kTaskVectors,
        {weight, density, lambda, flag("normalize", false), flag("rescale", true), mask}},
       {"passthrough",
-       "passthrough",
+       "passthrough@mergekit",
        Models::kOne,
        {{.name = "scale", .per_model = true, .fallback = 1}}},
   };

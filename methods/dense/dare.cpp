@@ -13,11 +13,13 @@ struct Dare {
                                    .randomized = true,
                                    .identity = R"({"drop": 0, "scale": 0.5})"};
   static constexpr Preset presets[] = {
-      {"mergekit", R"({"rescale": "l1_match", "scale": 1.0})",
+      {"mergekit", R"({"compute": "storage", "rescale": "l1_match", "scale": 1.0})",
        "mergekit's dare_linear: rescaled by the L1 norm of each tensor, not by 1 / (1 - drop)"}};
   RandomDrop random;
   double scale = 0.3;
   std::vector<double> weights;
+  bool normalize = false;
+  Compute compute = Compute::kFloat32;
 
   void parameters(auto&& p) {
     random.parameters(p);
@@ -26,17 +28,21 @@ struct Dare {
               .sweep = {0.1, 0.3, 0.5, 1.0},
               .help = "multiplier of the summed task vectors"});
     p(weights, {.name = "weights", .range = {-10, 10}, .help = kWeightsHelp});
+    p(normalize, {.name = "normalize", .help = kNormalizeHelp});
+    compute_parameter(compute, p);
   }
 
-  void prepare(const ModelJob& job) const { check_weights(weights, job); }
+  void prepare(const ModelJob& job) const {
+    check_weights(weights, job);
+    random.check(job);
+  }
   std::vector<DeltaTerm> measure(const TensorParts& tensor) const {
     std::vector<DeltaTerm> terms = weighted_terms(weights, tensor.num_experts());
-    random.apply(tensor, terms);
+    random.apply(tensor, compute, terms);
     return terms;
   }
   at::Tensor merge(const TensorJob& part, const std::vector<DeltaTerm>& terms) const {
-    return delta_merge(part.base, part.experts, terms, {.scale = static_cast<float>(scale)},
-                       part.offset);
+    return add_terms(part, terms, scale, normalize, compute);
   }
 };
 

@@ -13,7 +13,8 @@ struct DareTies {
                                    .identity = R"({"drop": 0, "density": 1, "scale": 1})"};
   static constexpr Preset presets[] = {
       {"mergekit",
-       R"({"rescale": "l1_match", "density": 1, "elect.tie": "plus_one", "reduce": "sum_agree"})",
+       R"({"compute": "storage", "rescale": "l1_match", "density": 1, "elect.tie": "plus_one",
+           "reduce": "sum_agree"})",
        "mergekit's dare_ties: rescaled by the L1 norm of each tensor, no trimming by magnitude"}};
   TrimElect steps{RandomDrop{}};
   double scale = 1.0;

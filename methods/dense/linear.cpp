@@ -1,3 +1,5 @@
+#include <ATen/core/Tensor.h>
+
 #include "harness/kernels/weighted_sum.h"
 #include "methods/dense/weights.h"
 
@@ -10,12 +12,17 @@ struct Linear {
                                    .paper = "arXiv:2203.05482 §2",
                                    .summary = "weighted mean of the experts' weights",
                                    .elementwise = true};
+  static constexpr Preset presets[] = {
+      {"mergekit", R"({"compute": "storage"})",
+       "mergekit's linear: the weighted sum is divided by the sum of the weights at its end"}};
   std::vector<double> weights;
   bool normalize = true;
+  Compute compute = Compute::kFloat32;
 
   void parameters(auto&& p) {
     p(weights, {.name = "weights", .range = {-10, 10}, .help = kWeightsHelp});
     p(normalize, {.name = "normalize", .help = "divide by the sum of the weights"});
+    compute_parameter(compute, p);
   }
 
   void prepare(const ModelJob& job) const {
@@ -23,10 +30,24 @@ struct Linear {
   }
   at::Tensor merge(const TensorJob& job) const {
     const size_t n = job.experts.size();
+    if (compute == Compute::kStorage) return sum_then_divide(job.experts);
     const std::vector<double> factors =
         normalize ? normalized_weights(weights, n) : expert_weights(weights, n);
     return weights.empty() ? scaled_sum(job.experts, factors.front())
                            : weighted_sum(job.experts, factors);
+  }
+
+ private:
+  /// The sum itself goes in float32, in mergekit too.
+  at::Tensor sum_then_divide(const std::vector<at::Tensor>& experts) const {
+    const std::vector<double> factors = expert_weights(weights, experts.size());
+    float divisor = 1;
+    if (normalize) {
+      divisor = 0;
+      for (const double factor : factors) divisor += static_cast<float>(factor);
+    }
+    return weighted_sum(experts, factors, Storage::kFloat32, divisor)
+        .to(experts.front().scalar_type());
   }
 };
 

@@ -1,7 +1,11 @@
+#include <ATen/core/Tensor.h>
+
 #include <cmath>
 
 #include "harness/kernels/weighted_sum.h"
+#include "methods/dense/float_sphere.h"
 #include "methods/dense/sphere.h"
+#include "methods/dense/weights.h"
 
 namespace assay {
 namespace {
@@ -14,17 +18,23 @@ struct Slerp {
       .paper = "https://github.com/arcee-ai/mergekit (slerp)",
       .summary = "spherical interpolation between two experts, tensor by tensor",
       .needs = {.min_experts = 2, .max_experts = 2}};
+  static constexpr Preset presets[] = {
+      {"mergekit", R"({"compute": "storage"})",
+       "mergekit's slerp: norms and angle in float32, added up as LibTorch does"}};
   double t = 0.5;
+  Compute compute = Compute::kFloat32;
 
   void parameters(auto&& p) {
     p(t, {.name = "t",
           .range = {0, 1},
           .sweep = {0.1, 0.3, 0.5, 0.7, 0.9},
           .help = "0 gives the first expert, 1 the second"});
+    compute_parameter(compute, p);
   }
 
   /// The coefficients of both experts.
   std::vector<double> measure(const TensorParts& tensor) const {
+    if (compute == Compute::kStorage) return float_coefficients(tensor);
     const Gram products = gram_of_experts(tensor);
     const auto unit_norm = [&](int i) {
       const double norm = std::sqrt(products(i, i));
@@ -38,7 +48,23 @@ struct Slerp {
     return {std::sin((1 - t) * angle) / sine, std::sin(t * angle) / sine};
   }
   at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
-    return weighted_sum(part.experts, coefficients);
+    const at::Tensor merged = weighted_sum(part.experts, coefficients);
+    return compute == Compute::kStorage ? merged.to(part.experts.front().scalar_type()) : merged;
+  }
+
+ private:
+  /// Every step is rounded to float32.
+  std::vector<double> float_coefficients(const TensorParts& tensor) const {
+    const float cosine = float_cosine(tensor), at = static_cast<float>(t);
+    const bool parallel = std::abs(cosine) > 0.9995F;
+    tensor.report("lerp_frac", parallel ? 1 : 0);
+    const float rest = 1 - at;
+    if (parallel) return {rest, at};
+    const auto sine = [](float angle) {
+      return static_cast<float>(std::sin(static_cast<double>(angle)));
+    };
+    const auto angle = static_cast<float>(std::acos(static_cast<double>(cosine)));
+    return {sine(rest * angle) / sine(angle), sine(at * angle) / sine(angle)};
   }
 };
 

@@ -10,12 +10,8 @@
 
 namespace assay {
 
-/// Inner products of every pair of experts.
-inline Gram gram_of_experts(const TensorParts& tensor) {
-  Gram total(static_cast<int>(tensor.num_experts()));
-  tensor.for_each([&](const TensorJob& part) { total.add(gram(part.experts)); });
-  return total;
-}
+/// Inner products of every pair of experts, shared pair by pair.
+Gram gram_of_experts(const TensorParts& tensor);
 
 /// The norm of sum_i coefficients[i] x_i.
 inline double span_norm(const Gram& products, const std::vector<double>& coefficients) {

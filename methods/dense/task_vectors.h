@@ -1,6 +1,7 @@
 /// What methods on task vectors (expert minus base) share: their terms, and DARE's random drop.
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "harness/kernels/delta_merge.h"
@@ -17,12 +18,42 @@ inline std::vector<DeltaTerm> weighted_terms(const std::vector<double>& weights,
   return terms;
 }
 
+/// Terms as they are in a part: the rounding comes from its dtype.
+inline std::vector<DeltaTerm> rounded_terms(std::vector<DeltaTerm> terms, Compute compute,
+                                            const TensorJob& part) {
+  for (DeltaTerm& term : terms) {
+    term.rounding = rounding(compute, part.base);
+    // mergekit draws with the share that is kept in the tensors' dtype.
+    if (term.drop > 0 && term.rounding != Storage::kFloat32)
+      term.drop = 1 - round_to(1 - term.drop, term.rounding);
+  }
+  return terms;
+}
+
+/// base + scale * sum of all terms; with `normalize` divided by the sum of the weights, unless
+/// that is next to 0.
+inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>& terms,
+                            double scale, bool normalize, Compute compute) {
+  float sum = 0;
+  for (const DeltaTerm& term : terms) sum += term.weight;
+  if (normalize && std::abs(sum) >= 1e-8F) scale /= sum;
+  at::Tensor merged = part.result();
+  delta_merge_into(part.base, part.experts, rounded_terms(terms, compute, part),
+                   {.scale = static_cast<float>(scale), .rounding = rounding(compute, part.base)},
+                   merged, part.offset);
+  return merged;
+}
+
+inline constexpr std::string_view kNormalizeHelp =
+    "divide the sum of the task vectors by the sum of the weights";
+
 /// DARE, arXiv:2311.03099: each entry of a task vector is dropped with probability `drop`, and what
 /// is left is scaled up to make good for it.
 struct RandomDrop {
   enum class Rescale { kInvKeep, kL1Match, kNone };
 
   double drop = 0.5;
+  std::vector<double> drops{};
   Rescale rescale = Rescale::kInvKeep;
 
   void parameters(auto&& p) {
@@ -31,6 +62,8 @@ struct RandomDrop {
        .range = {0, 1},
        .sweep = {0.1, 0.5, 0.9},
        .help = "probability that an entry of a task vector is dropped; at 1 nothing is left"});
+    p(drops,
+      {.name = "drops", .range = {0, 1}, .help = "a drop per expert; empty: drop for all of them"});
     p(rescale,
       {.name = "rescale",
        .choices = {"inv_keep", "l1_match", "none"},
@@ -38,32 +71,25 @@ struct RandomDrop {
                "keep each tensor's L1 norm (l1_match, mergekit), or not at all (none)"});
   }
 
+  void check(const ModelJob& job) const { check_list("drops", drops, job); }
+
   /// Makes every term of the tensor drop and rescale.
-  void apply(const TensorParts& tensor, std::vector<DeltaTerm>& terms) const {
-    if (drop == 0) return;
+  void apply(const TensorParts& tensor, Compute compute, std::vector<DeltaTerm>& terms) const {
+    bool any = false;
     for (size_t i = 0; i < terms.size(); ++i) {
-      terms[i].drop = static_cast<float>(drop);
+      const double share = drops.empty() ? drop : drops[i];
+      if (share == 0) continue;
+      any = true;
+      terms[i].drop = static_cast<float>(share);
       terms[i].key = tensor.expert_key(i);
-      if (rescale == Rescale::kInvKeep && drop < 1)
-        terms[i].rescale = static_cast<float>(1 / (1 - drop));
+      if (rescale == Rescale::kInvKeep && share < 1)
+        terms[i].rescale = static_cast<float>(1 / (1 - share));
     }
-    if (rescale == Rescale::kL1Match) match_l1(tensor, terms);
+    if (any && rescale == Rescale::kL1Match) match_l1(tensor, compute, terms);
   }
 
  private:
-  static void match_l1(const TensorParts& tensor, std::vector<DeltaTerm>& terms) {
-    std::vector<double> whole(terms.size()), left(terms.size());
-    tensor.for_each([&](const TensorJob& part) {
-      for (size_t i = 0; i < terms.size(); ++i) {
-        whole[i] += delta_l1_norm(part.base, part.experts[i], {});
-        left[i] += delta_l1_norm(part.base, part.experts[i], terms[i], part.offset);
-      }
-    });
-    // As in mergekit: tensors that hold next to nothing stay as they are.
-    for (size_t i = 0; i < terms.size(); ++i)
-      if (whole[i] >= 1e-7 && left[i] >= 1e-7)
-        terms[i].rescale = static_cast<float>(whole[i] / left[i]);
-  }
+  static void match_l1(const TensorParts& tensor, Compute compute, std::vector<DeltaTerm>& terms);
 };
 
 }  // namespace assay

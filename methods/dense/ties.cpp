@@ -17,8 +17,8 @@ struct Ties {
       {"sum", R"({"reduce": "sum_agree", "scale": 0.3})",
        "as in AdaMerging, FusionBench and TALL masks: the sum of the entries that agree"},
       {"mergekit",
-       R"({"trim.scope": "tensor", "trim.rule": "exact_count", "elect.tie": "plus_one",
-           "reduce": "weighted_mean_agree"})",
+       R"({"compute": "storage", "density": 1, "trim.scope": "tensor", "trim.rule": "exact_count",
+           "elect.tie": "plus_one", "reduce": "weighted_mean_agree"})",
        "mergekit's ties: an exact count per tensor, weights applied before the election"}};
   TrimElect steps;
   double scale = 1.0;

@@ -4,21 +4,33 @@
 
 #include <algorithm>
 
+#include "harness/core/hash.h"
 #include "harness/kernels/kth_magnitude.h"
 
 namespace assay {
 
 std::vector<DeltaTerm> TrimElect::untrimmed(const TensorParts& tensor) const {
   std::vector<DeltaTerm> terms = weighted_terms(weights, tensor.num_experts());
-  before.apply(tensor, terms);
+  before.apply(tensor, compute, terms);
   return terms;
 }
 
-int64_t TrimElect::threshold_rank(int64_t count) const {
-  const auto share = static_cast<int64_t>(density * static_cast<double>(count));
-  if (rule == TrimRule::kKthGe) return count - share;
-  const int64_t kept = std::clamp<int64_t>(share, 1, std::max<int64_t>(count, 1));
+bool TrimElect::trims() const {
+  if (densities.empty()) return density < 1;
+  return std::any_of(densities.begin(), densities.end(), [](double each) { return each < 1; });
+}
+
+int64_t TrimElect::threshold_rank(size_t expert, int64_t count) const {
+  const auto wanted = static_cast<int64_t>(share(expert) * static_cast<double>(count));
+  if (rule == TrimRule::kKthGe) return count - wanted;
+  const int64_t kept = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(count, 1));
   return kept >= count ? 0 : count - kept + 1;
+}
+
+std::string TrimElect::delta_key(const TensorParts& tensor, size_t expert,
+                                 const DeltaTerm& term) const {
+  return fmt::format("{} {} {} {} {}", tensor.delta_key(expert), static_cast<int>(compute),
+                     term.drop, term.key, term.rescale);
 }
 
 std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
@@ -26,26 +38,59 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
   const size_t experts = tensors.front().num_experts();
   std::vector<std::vector<DeltaTerm>> terms;
   for (const TensorParts& tensor : tensors) terms.push_back(untrimmed(tensor));
-  std::vector<KthMagnitude> selections(experts);
+  std::vector<size_t> trimmed;
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < experts; ++i) {
+    if (share(i) >= 1) continue;
+    trimmed.push_back(i);
+    Hasher hasher;
+    for (size_t k = 0; k < tensors.size(); ++k) hasher.text(delta_key(tensors[k], i, terms[k][i]));
+    keys.push_back(
+        fmt::format("threshold {} {} {}", static_cast<int>(rule), share(i), hasher.hex()));
+  }
+  const auto found =
+      tensors.front().shared<Threshold>(keys, [&](const std::vector<size_t>& missing) {
+        std::vector<size_t> selected;
+        for (const size_t k : missing) selected.push_back(trimmed[k]);
+        return select_thresholds(tensors, terms, selected);
+      });
+  std::vector<Threshold> thresholds(experts);
+  for (size_t k = 0; k < trimmed.size(); ++k) thresholds[trimmed[k]] = found[k];
+  return thresholds;
+}
+
+std::vector<TrimElect::Threshold> TrimElect::select_thresholds(
+    const std::vector<TensorParts>& tensors, const std::vector<std::vector<DeltaTerm>>& terms,
+    const std::vector<size_t>& experts) const {
+  std::vector<KthMagnitude> selections(experts.size());
+  std::vector<bool> selects(experts.size(), true);
   const auto feed_all = [&] {
     for (size_t k = 0; k < tensors.size(); ++k)
       tensors[k].for_each([&](const TensorJob& part) {
-        for (size_t i = 0; i < experts; ++i)
-          selections[i].feed(part.base, part.experts[i], terms[k][i], part.offset);
+        const std::vector<DeltaTerm> rounded = rounded_terms(terms[k], compute, part);
+        for (size_t n = 0; n < experts.size(); ++n)
+          if (selects[n])
+            selections[n].feed(part.base, part.experts[experts[n]], rounded[experts[n]],
+                               part.offset);
       });
   };
-  std::vector<Threshold> thresholds(experts);
+  std::vector<Threshold> thresholds(experts.size());
   feed_all();
-  const int64_t count = selections.front().count(), rank = threshold_rank(count);
-  if (rank == 0) return thresholds;
-  for (KthMagnitude& selection : selections) selection.start_second_pass(rank);
+  std::vector<int64_t> ranks(experts.size());
+  for (size_t n = 0; n < experts.size(); ++n) {
+    ranks[n] = threshold_rank(experts[n], selections[n].count());
+    selects[n] = ranks[n] > 0;
+    if (selects[n]) selections[n].start_second_pass(ranks[n]);
+  }
+  if (std::find(selects.begin(), selects.end(), true) == selects.end()) return thresholds;
   feed_all();
-  for (size_t i = 0; i < experts; ++i) {
-    thresholds[i].bits = selections[i].bits();
+  for (size_t n = 0; n < experts.size(); ++n) {
+    if (!selects[n]) continue;
+    thresholds[n].bits = selections[n].bits();
     if (rule != TrimRule::kExactCount) continue;
-    const int64_t ties = selections[i].below() + selections[i].equal() - (rank - 1);
+    const int64_t ties = selections[n].below() + selections[n].equal() - (ranks[n] - 1);
     // Zeros never count, however many of them are kept.
-    if (ties < selections[i].equal() && thresholds[i].bits != 0) thresholds[i].ties = ties;
+    if (ties < selections[n].equal() && thresholds[n].bits != 0) thresholds[n].ties = ties;
   }
   return thresholds;
 }
@@ -53,26 +98,43 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
 std::vector<int64_t> TrimElect::tie_ends(const TensorParts& tensor,
                                          const std::vector<DeltaTerm>& untrimmed,
                                          const std::vector<Threshold>& thresholds,
-                                         std::vector<int64_t>& left) {
-  std::vector<int64_t> ends(thresholds.size(), DeltaTerm{}.tie_end);
-  std::vector<bool> found(thresholds.size());
-  for (size_t i = 0; i < thresholds.size(); ++i) found[i] = thresholds[i].ties < 0;
-  if (std::find(found.begin(), found.end(), false) == found.end()) return ends;
-  tensor.for_each([&](const TensorJob& part) {
-    for (size_t i = 0; i < thresholds.size(); ++i) {
-      if (found[i]) continue;
-      const TieEnd end = find_tie_end(part.base, part.experts[i], untrimmed[i], thresholds[i].bits,
-                                      left[i], part.offset);
-      left[i] -= end.found;
-      ends[i] = end.end;
-      found[i] = end.end != DeltaTerm{}.tie_end;
-    }
+                                         std::vector<int64_t>& left) const {
+  constexpr int64_t kNone = DeltaTerm{}.tie_end;
+  std::vector<int64_t> ends(thresholds.size(), kNone);
+  std::vector<size_t> tied;
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < thresholds.size(); ++i) {
+    if (thresholds[i].ties < 0) continue;
+    tied.push_back(i);
+    keys.push_back(fmt::format("tie end {} {} {}", thresholds[i].bits, left[i],
+                               delta_key(tensor, i, untrimmed[i])));
+  }
+  if (tied.empty()) return ends;
+  const auto found = tensor.shared<TieEnd>(keys, [&](const std::vector<size_t>& missing) {
+    std::vector<TieEnd> searched(missing.size(), {kNone, 0});
+    tensor.for_each([&](const TensorJob& part) {
+      const std::vector<DeltaTerm> rounded = rounded_terms(untrimmed, compute, part);
+      for (size_t k = 0; k < missing.size(); ++k) {
+        const size_t i = tied[missing[k]];
+        if (searched[k].end != kNone) continue;
+        const TieEnd here = find_tie_end(part.base, part.experts[i], rounded[i], thresholds[i].bits,
+                                         left[i] - searched[k].found, part.offset);
+        searched[k] = {here.end, searched[k].found + here.found};
+      }
+    });
+    return searched;
   });
+  for (size_t k = 0; k < tied.size(); ++k) {
+    ends[tied[k]] = found[k].end;
+    left[tied[k]] -= found[k].found;
+  }
   return ends;
 }
 
 void TrimElect::prepare(const ModelJob& job) {
   check_weights(weights, job);
+  check_list("densities", densities, job);
+  before.check(job);
   prepared_.clear();
   model_tie_ends_.clear();
   if (job.names().empty()) return;
@@ -88,14 +150,27 @@ void TrimElect::prepare(const ModelJob& job) {
             tie_ends(tensor, untrimmed(tensor), model_thresholds_, left);
   }
   if (tie != Tie::kGlobalMajority) return;
-  int64_t signs = 0;
+  std::vector<TensorParts> tensors;
+  Hasher hasher;
   for (const std::string& name : job.names()) {
-    const TensorParts tensor = job.parts(name);
-    const std::vector<DeltaTerm>& terms = prepared_[name] = trimmed(tensor);
-    tensor.for_each([&](const TensorJob& part) {
-      signs += elected_sign_sum(part.base, part.experts, terms, elect, part.offset);
-    });
+    const std::vector<DeltaTerm>& terms = prepared_[name] =
+        trimmed(tensors.emplace_back(job.parts(name)));
+    for (size_t i = 0; i < terms.size(); ++i)
+      hasher.text(fmt::format("{} {} {} {}", delta_key(tensors.back(), i, terms[i]),
+                              terms[i].threshold, terms[i].tie_end, terms[i].weight));
   }
+  const std::string key = fmt::format("sign sum {} {}", static_cast<int>(elect), hasher.hex());
+  const auto count_signs = [&](const std::vector<size_t>&) {
+    int64_t signs = 0;
+    for (const TensorParts& tensor : tensors)
+      tensor.for_each([&](const TensorJob& part) {
+        signs += elected_sign_sum(part.base, part.experts,
+                                  rounded_terms(prepared_.at(tensor.name()), compute, part), elect,
+                                  part.offset);
+      });
+    return std::vector{signs};
+  };
+  const int64_t signs = tensors.front().shared<int64_t>({key}, count_signs).front();
   // The paper's code lets a majority of 0 pass as negative.
   majority_ = signs > 0 ? 1 : -1;
 }
@@ -129,7 +204,8 @@ std::vector<DeltaTerm> TrimElect::terms(const TensorParts& tensor) const {
 
 at::Tensor TrimElect::merge(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                             double scale) const {
-  DeltaRule merge_rule{.elect = elect, .scale = static_cast<float>(scale)};
+  DeltaRule merge_rule{
+      .elect = elect, .scale = static_cast<float>(scale), .rounding = rounding(compute, part.base)};
   switch (reduce) {
     case Agree::kMean:
       merge_rule.reduce = Reduce::kMeanAgree;
@@ -155,7 +231,10 @@ at::Tensor TrimElect::merge(const TensorJob& part, const std::vector<DeltaTerm>&
       merge_rule.tie_sign = 0;
       break;
   }
-  return delta_merge(part.base, part.experts, terms, merge_rule, part.offset);
+  at::Tensor merged = part.result();
+  delta_merge_into(part.base, part.experts, rounded_terms(terms, compute, part), merge_rule, merged,
+                   part.offset);
+  return merged;
 }
 
 }  // namespace assay

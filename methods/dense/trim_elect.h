@@ -21,16 +21,21 @@ struct TrimElect {
   explicit TrimElect(const RandomDrop& drop) : before(drop) {}
 
   double density = 0.2;
+  std::vector<double> densities;
   Scope scope = Scope::kModel;
   TrimRule rule = TrimRule::kKthGe;
   Elect elect = Elect::kMass;
   Tie tie = Tie::kGlobalMajority;
   Agree reduce = Agree::kMean;
   std::vector<double> weights;
+  Compute compute = Compute::kFloat32;
   RandomDrop before;  ///< what happens to the task vectors before they are trimmed
 
   /// All but `density` and `before`, which methods declare themselves.
   void parameters(auto&& p) {
+    p(densities, {.name = "densities",
+                  .range = {0, 1},
+                  .help = "a density per expert; empty: density for all of them"});
     p(scope, {.name = "trim.scope",
               .choices = {"model", "tensor"},
               .help = "whether the share to keep is taken of each whole model or of each tensor"});
@@ -52,6 +57,7 @@ struct TrimElect {
                .choices = {"mean_agree", "sum_agree", "max_agree", "weighted_mean_agree"},
                .help = "what becomes of the nonzero entries that have the elected sign"});
     p(weights, {.name = "weights", .range = {-10, 10}, .help = kWeightsHelp});
+    compute_parameter(compute, p);
   }
 
   /// Finds thresholds that span the model, and the global majority, where they are asked for.
@@ -66,19 +72,26 @@ struct TrimElect {
     int64_t ties = -1;  ///< how many entries of exactly this magnitude are kept; -1: all
   };
 
-  bool trims() const { return density < 1; }
+  double share(size_t expert) const { return densities.empty() ? density : densities[expert]; }
+  bool trims() const;
   std::vector<DeltaTerm> untrimmed(const TensorParts& tensor) const;
   std::vector<DeltaTerm> trimmed(const TensorParts& tensor) const;
+  /// What an expert's untrimmed deltas of a tensor depend on, for keys of shared values.
+  std::string delta_key(const TensorParts& tensor, size_t expert, const DeltaTerm& term) const;
   /// One threshold per expert, over all of the tensors together.
   std::vector<Threshold> find_thresholds(const std::vector<TensorParts>& tensors) const;
+  /// The same for some experts, not shared. `terms`: untrimmed, per tensor and expert.
+  std::vector<Threshold> select_thresholds(const std::vector<TensorParts>& tensors,
+                                           const std::vector<std::vector<DeltaTerm>>& terms,
+                                           const std::vector<size_t>& experts) const;
   /// Where in the tensor each expert has its last tie, by how many of its ties are `left`, which
   /// falls by those found.
-  static std::vector<int64_t> tie_ends(const TensorParts& tensor,
-                                       const std::vector<DeltaTerm>& untrimmed,
-                                       const std::vector<Threshold>& thresholds,
-                                       std::vector<int64_t>& left);
-  /// The rank, from the smallest, of the least magnitude that is kept among `count`; 0: all are.
-  int64_t threshold_rank(int64_t count) const;
+  std::vector<int64_t> tie_ends(const TensorParts& tensor, const std::vector<DeltaTerm>& untrimmed,
+                                const std::vector<Threshold>& thresholds,
+                                std::vector<int64_t>& left) const;
+  /// The rank, from the smallest, of the least magnitude that an expert keeps among `count`; 0: it
+  /// keeps all.
+  int64_t threshold_rank(size_t expert, int64_t count) const;
 
   std::vector<Threshold> model_thresholds_;
   std::map<std::string, std::vector<int64_t>> model_tie_ends_;  ///< per tensor, per expert

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/core/error.h"
+#include "harness/kernels/blocks.h"
 #include "harness/method/method.h"
 
 namespace assay {
@@ -12,11 +13,33 @@ namespace assay {
 inline constexpr std::string_view kWeightsHelp =
     "a weight per expert, in the order of the merge; empty: all equal";
 
-/// UserError unless there is one weight per expert or none at all.
-inline void check_weights(const std::vector<double>& weights, const ModelJob& job) {
-  if (!weights.empty() && weights.size() != job.num_experts())
-    user_error("parameter 'weights' has {} entries for {} experts", weights.size(),
+/// The arithmetic of a method: in float32, rounded once at the end, or in the dtype of the tensors,
+/// rounded after every step, as in mergekit.
+enum class Compute { kFloat32, kStorage };
+
+/// Declares the parameter.
+inline void compute_parameter(Compute& compute, auto&& p) {
+  p(compute, {.name = "compute",
+              .choices = {"float32", "storage"},
+              .help = "arithmetic in float32, rounded once at the end, or in the dtype of the "
+                      "tensors, rounded after every step (mergekit)"});
+}
+
+/// The dtype that steps on tensors like this one are rounded to.
+inline Storage rounding(Compute compute, const at::Tensor& tensor) {
+  return compute == Compute::kStorage ? storage_of(tensor.scalar_type()) : Storage::kFloat32;
+}
+
+/// UserError unless there is one entry per expert or none at all.
+inline void check_list(const char* parameter, const std::vector<double>& values,
+                       const ModelJob& job) {
+  if (!values.empty() && values.size() != job.num_experts())
+    user_error("parameter '{}' has {} entries for {} experts", parameter, values.size(),
                job.num_experts());
+}
+
+inline void check_weights(const std::vector<double>& weights, const ModelJob& job) {
+  check_list("weights", weights, job);
 }
 
 /// Also UserError when the weights cannot be scaled to a sum of 1.

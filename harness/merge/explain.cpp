@@ -1,0 +1,182 @@
+#include "harness/merge/explain.h"
+
+#include <ATen/ATen.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "harness/merge/adjusted_source.h"
+#include "harness/merge/preflight.h"
+#include "harness/merge/roles.h"
+
+namespace assay {
+namespace {
+
+/// Parameters that are not the method's defaults.
+Json chosen_parameters(const Method& method) {
+  Json chosen = method.parameters();
+  for (const ParamDoc& known : methods().at(std::string(method.info().name), "").parameters)
+    if (chosen[known.name] == known.default_value) chosen.erase(known.name);
+  return chosen;
+}
+
+/// "density 0.2, weights [1.0,0.5]".
+std::string parameters_text(const Json& parameters, const std::set<std::string>& keys) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : parameters.items())
+    if (keys.contains(key))
+      parts.push_back(key + " " + (value.is_string() ? value.get<std::string>() : value.dump()));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+/// The parameters that all groups share, and those that differ between groups.
+std::pair<std::set<std::string>, std::set<std::string>> split_keys(
+    const std::vector<Json>& parameters) {
+  std::set<std::string> shared, own;
+  for (const Json& some : parameters)
+    for (const auto& [key, value] : some.items()) {
+      const bool everywhere = std::all_of(parameters.begin(), parameters.end(),
+                                          [&, &name = key, &wanted = value](const Json& other) {
+                                            return other.contains(name) && other[name] == wanted;
+                                          });
+      (everywhere ? shared : own).insert(key);
+    }
+  return {shared, own};
+}
+
+std::vector<const TensorSource*> all_models(const MergeInputs& inputs) {
+  std::vector<const TensorSource*> models;
+  if (inputs.base) models.push_back(inputs.base.get());
+  for (const auto& expert : inputs.experts) models.push_back(expert.get());
+  return models;
+}
+
+/// What is done to the models' tensors of this name before the merge, each thing once.
+std::string changes(const std::vector<const TensorSource*>& models, const std::string& name) {
+  std::string text;
+  std::set<std::string> told;
+  for (const TensorSource* model : models)
+    if (const auto* adjusted = dynamic_cast<const AdjustedSource*>(model))
+      if (const std::string change = adjusted->change(name);
+          !change.empty() && told.insert(change).second)
+        text += ", " + change;
+  return text;
+}
+
+}  // namespace
+
+Explanation explain(const MergeRequest& request, const std::filesystem::path& folder) {
+  const MergeInputs& inputs = request.inputs;
+  const TensorSource& reference = reference_source(inputs);
+  const std::vector<const TensorSource*> models = all_models(inputs);
+  Explanation out;
+  std::map<std::string, size_t> group_of;
+  for (size_t i = 0; i < request.groups.size(); ++i) {
+    const Method& method = *request.groups[i].method;
+    out.methods.emplace_back(method.info().name);
+    out.parameters.push_back(chosen_parameters(method));
+    for (const std::string& name : request.groups[i].tensors) group_of[name] = i;
+  }
+
+  for (const TensorInfo& info : result_layout(inputs)) {
+    TensorExplanation tensor{info.name, info.shape, {}, info.dtype, "copied", {}};
+    std::vector<const TensorSource*> read{&reference};
+    if (const auto group = group_of.find(info.name); group != group_of.end()) {
+      tensor.group = group->second;
+      tensor.role = "merged" + changes(models, info.name);
+      read = models;
+      if (inputs.base && !request.groups[*tensor.group].method->info().needs.base)
+        read.erase(read.begin());
+    }
+    for (const TensorSource* model : read) {
+      const TensorInfo& input = *model->find(info.name);
+      out.bytes_read += input.bytes();
+      if (std::find(tensor.from.begin(), tensor.from.end(), input.dtype) == tensor.from.end())
+        tensor.from.push_back(input.dtype);
+    }
+    out.values += info.numel();
+    out.bytes_written += info.bytes();
+    out.tensors.push_back(std::move(tensor));
+  }
+  std::set<std::string> left_out;
+  for (const TensorSource* model : models)
+    if (const auto* adjusted = dynamic_cast<const AdjustedSource*>(model))
+      left_out.insert(adjusted->left_out().begin(), adjusted->left_out().end());
+  for (const std::string& name : left_out)
+    out.tensors.push_back({name, {}, {}, at::kFloat, "left out, tied", {}});
+  std::sort(out.tensors.begin(), out.tensors.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+
+  out.num_models = models.size();
+  out.memory_bytes = std::max(inputs.memory_bytes, memory_need(request.groups, inputs));
+  out.disk_free_bytes = free_disk(folder);
+  out.notes = request.notes;
+  return out;
+}
+
+std::string explanation_text(const Explanation& explanation) {
+  const auto [shared, own] = split_keys(explanation.parameters);
+  const std::set<std::string> names(explanation.methods.begin(), explanation.methods.end());
+  std::string text = fmt::format("{}", fmt::join(names, ", "));
+  if (!shared.empty()) text += ": " + parameters_text(explanation.parameters.front(), shared);
+
+  std::vector<std::array<std::string, 6>> rows{{"tensor", "shape", "from", "to", "role", ""}};
+  for (const TensorExplanation& tensor : explanation.tensors) {
+    const bool there = !tensor.from.empty();
+    std::vector<std::string> from;
+    for (const at::ScalarType dtype : tensor.from) from.push_back(dtype_name(dtype));
+    rows.push_back(
+        {tensor.name, there ? shape_text(tensor.shape) : "",
+         fmt::format("{}", fmt::join(from, ", ")), there ? dtype_name(tensor.to) : "", tensor.role,
+         tensor.group ? parameters_text(explanation.parameters[*tensor.group], own) : ""});
+  }
+  std::array<size_t, 6> widths{};
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  text += "\n\n";
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  text += fmt::format(
+      "\n{} tensors, {} values. Reads {} of {} models and writes {}; {} of disk are free.\n",
+      explanation.tensors.size(), explanation.values, bytes_text(explanation.bytes_read),
+      explanation.num_models, bytes_text(explanation.bytes_written),
+      bytes_text(explanation.disk_free_bytes));
+  if (explanation.memory_bytes > 0)
+    text += fmt::format("Memory: about {}.\n", bytes_text(explanation.memory_bytes));
+  for (const std::string& note : explanation.notes) text += "Note: " + note + "\n";
+  return text;
+}
+
+Json explanation_json(const Explanation& explanation) {
+  Json tensors = Json::array(), groups = Json::array();
+  for (size_t i = 0; i < explanation.methods.size(); ++i)
+    groups.push_back(
+        {{"method", explanation.methods[i]}, {"parameters", explanation.parameters[i]}});
+  for (const TensorExplanation& tensor : explanation.tensors) {
+    Json json = {{"name", tensor.name}, {"role", tensor.role}};
+    if (!tensor.from.empty()) {
+      json["shape"] = tensor.shape;
+      json["to"] = dtype_name(tensor.to);
+      for (const at::ScalarType dtype : tensor.from) json["from"].push_back(dtype_name(dtype));
+    }
+    if (tensor.group) json["group"] = *tensor.group;
+    tensors.push_back(std::move(json));
+  }
+  return {{"groups", groups},
+          {"tensors", tensors},
+          {"models", explanation.num_models},
+          {"values", explanation.values},
+          {"bytes_read", explanation.bytes_read},
+          {"bytes_written", explanation.bytes_written},
+          {"memory_bytes", explanation.memory_bytes},
+          {"disk_free_bytes", explanation.disk_free_bytes},
+          {"notes", explanation.notes}};
+}
+
+}  // namespace assay

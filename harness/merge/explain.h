@@ -1,0 +1,43 @@
+/// What a merge will do, tensor by tensor, from headers alone.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/merge/merge_file.h"
+
+namespace assay {
+
+struct TensorExplanation {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::vector<at::ScalarType> from;  ///< in the models that are read, each dtype once
+  at::ScalarType to;
+  /// "merged", "copied" or "left out", and what is adjusted about it before.
+  std::string role;
+  std::optional<size_t> group;  ///< of MergeRequest::groups; absent unless merged
+};
+
+struct Explanation {
+  std::vector<TensorExplanation> tensors;  ///< in name order
+  std::vector<std::string> methods;        ///< per group
+  std::vector<Json> parameters;            ///< per group: those that are not the method's defaults
+  size_t num_models = 0;
+  int64_t values = 0;  ///< in the result
+  int64_t bytes_read = 0;
+  int64_t bytes_written = 0;
+  int64_t memory_bytes = 0;  ///< about; the budget, unless a method needs more
+  int64_t disk_free_bytes = 0;
+  std::vector<std::string> notes;
+};
+
+/// `folder` is where the result would go.
+Explanation explain(const MergeRequest& request, const std::filesystem::path& folder);
+
+/// Aligned text, a line per tensor, then totals and notes.
+std::string explanation_text(const Explanation& explanation);
+Json explanation_json(const Explanation& explanation);
+
+}  // namespace assay

@@ -1,0 +1,106 @@
+#include <ATen/ATen.h>
+
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/merge/mergekit_resolve.h"
+#include "harness/merge/requests.h"
+#include "harness/merge/roles.h"
+
+namespace assay {
+namespace {
+
+fs::path find_model(const MergekitConfig& config, const MergekitModel& model,
+                    const fs::path& folder) {
+  try {
+    return find_file(model.model, folder);
+  } catch (const UserError& error) {
+    const auto has = [&](char mark) { return model.model.find(mark) != std::string::npos; };
+    user_error("{}:{}: {}; {} not supported yet", config.where, model.line, error.what(),
+               has('+')   ? "adapters (model+lora) are"
+               : has('@') ? "revisions (model@revision) are"
+                          : "models are local folders, and names on a hub are");
+  }
+}
+
+int64_t configured_layers(const Json& config) {
+  if (config.is_object())
+    for (const char* key : {"num_hidden_layers", "n_layer", "num_layers"})
+      if (config.contains(key) && config[key].is_number_unsigned())
+        return config[key].get<int64_t>();
+  return 0;
+}
+
+/// Where models differ in dtype, mergekit computes in one that holds what they all hold. Absent
+/// where they agree.
+std::optional<at::ScalarType> common_dtype(const MergekitConfig& config, const MergeInputs& inputs,
+                                           const std::vector<std::string>& tensors) {
+  std::vector<std::shared_ptr<const TensorSource>> models = inputs.experts;
+  if (inputs.base) models.push_back(inputs.base);
+  std::set<at::ScalarType> common;
+  bool differ = false;
+  for (const std::string& tensor : tensors) {
+    at::ScalarType dtype = models.front()->find(tensor)->dtype;
+    for (const auto& model : models) {
+      const at::ScalarType other = model->find(tensor)->dtype;
+      differ |= other != models.front()->find(tensor)->dtype;
+      dtype = at::promote_types(dtype, other);
+    }
+    common.insert(dtype);
+  }
+  if (!differ) return std::nullopt;
+  if (common.size() > 1)
+    user_error("{}: the models' dtypes differ from tensor to tensor; name one with 'dtype'",
+               config.where);
+  return *common.begin();
+}
+
+}  // namespace
+
+MergeRequest mergekit_request(const fs::path& path, const std::string& text,
+                              const MergeChoices& choices) {
+  const MergekitConfig config = parse_mergekit_yaml(text, path.filename().string());
+  const MergekitModels models = mergekit_models(config);
+  std::vector<fs::path> paths;
+  for (const MergekitModel& expert : models.experts)
+    paths.push_back(find_model(config, expert, path.parent_path()));
+  if (models.base) paths.push_back(find_model(config, *models.base, path.parent_path()));
+  std::vector<std::shared_ptr<const Checkpoint>> opened = open_models(paths);
+  std::shared_ptr<const Checkpoint> base;
+  if (models.base) {
+    base = opened.back();
+    opened.pop_back();
+  }
+
+  MergeRequest request;
+  request.title = mergekit_method(config.method).preset;
+  request.yaml = text;
+  request.inputs.seed = choices.seed.value_or(0);
+  const VocabPolicy policy = choices.vocab_policy.value_or(VocabPolicy::kError);
+  set_models(request, base, opened, base ? base : opened.at(models.like), policy);
+  request.configuration = {{"method", request.title},
+                           {"mergekit", text},
+                           {"seed", request.inputs.seed},
+                           {"vocab_policy", vocab_policy_name(policy)}};
+  if (!request.problems.empty()) return request;
+
+  const std::vector<std::string> tensors = merged_names(request.inputs);
+  MergeInputs& inputs = request.inputs;
+  inputs.load_dtype = config.dtype ? dtype_from_name(*config.dtype, config.where)
+                                   : common_dtype(config, inputs, tensors);
+  inputs.dtype =
+      config.out_dtype ? dtype_from_name(*config.out_dtype, config.where) : inputs.load_dtype;
+  MergekitPlan plan =
+      resolve_mergekit(config, models, tensors, configured_layers(request.like->config()));
+  for (MergekitGroup& group : plan.groups)
+    request.groups.push_back(
+        {make_method(group.method, JsonReader(group.parameters,
+                                              fmt::format("{}: parameters of '{}'", config.where,
+                                                          group.tensors.front()))),
+         std::move(group.tensors)});
+  request.notes.insert(request.notes.end(), plan.notes.begin(), plan.notes.end());
+  return request;
+}
+
+}  // namespace assay

@@ -1,0 +1,57 @@
+#include "harness/merge/requests.h"
+
+#include <ATen/ATen.h>
+
+#include <map>
+
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/merge/preflight.h"
+
+namespace assay {
+
+std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<fs::path>& paths) {
+  std::map<fs::path, std::shared_ptr<const Checkpoint>> opened;
+  std::vector<std::shared_ptr<const Checkpoint>> models;
+  std::vector<std::string> problems;
+  for (const fs::path& path : paths) {
+    const fs::path whole = fs::absolute(path).lexically_normal();
+    try {
+      auto& model = opened[whole];
+      if (!model) model = Checkpoint::open(whole);
+      models.push_back(model);
+    } catch (const DataError& error) {
+      problems.emplace_back(error.what());
+    }
+  }
+  refuse(problems);
+  return models;
+}
+
+void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
+                const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                const std::shared_ptr<const Checkpoint>& like, VocabPolicy policy) {
+  std::vector<MergeModel> models;
+  if (base) models.push_back({base, base->config()});
+  for (const auto& expert : experts) models.push_back({expert, expert->config()});
+  Reconciled reconciled = reconcile(models, policy);
+
+  request.like = like;
+  request.config = like->config();
+  if (reconciled.vocab_size) request.config["vocab_size"] = *reconciled.vocab_size;
+  request.notes = std::move(reconciled.notes);
+  for (std::string& difference : config_differences(models))
+    request.notes.push_back(std::move(difference));
+  request.problems = std::move(reconciled.problems);
+  const TensorSource& reference = *reconciled.sources.front();
+  for (const auto& source : reconciled.sources)
+    for (std::string& mismatch : model_mismatches(reference, *source))
+      request.problems.push_back(std::move(mismatch));
+
+  const size_t first = base ? 1 : 0;
+  if (base) request.inputs.base = reconciled.sources.front();
+  request.inputs.experts.assign(reconciled.sources.begin() + static_cast<int64_t>(first),
+                                reconciled.sources.end());
+}
+
+}  // namespace assay

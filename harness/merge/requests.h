@@ -1,0 +1,27 @@
+/// How merge files of either format become a MergeRequest. For the files of this folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/merge/merge_file.h"
+
+namespace assay {
+
+/// Opens all of them; the same path gives the same model. DataError that tells every one that
+/// cannot be opened.
+std::vector<std::shared_ptr<const Checkpoint>> open_models(
+    const std::vector<std::filesystem::path>& paths);
+
+/// Gives a request its models: settles vocabularies and tied tensors, and notes what differs or is
+/// wrong. `base` may be null; `like` gives config.json and the tokenizer.
+void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
+                const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                const std::shared_ptr<const Checkpoint>& like, VocabPolicy policy);
+
+/// The request of mergekit's YAML. Without groups when there are problems.
+MergeRequest mergekit_request(const std::filesystem::path& path, const std::string& text,
+                              const MergeChoices& choices);
+
+}  // namespace assay
