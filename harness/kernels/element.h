@@ -93,7 +93,7 @@ ASSAY_ELEMENT void store_as(void* data, int64_t index, float value) {
 /// A dtype as a type, so that a loop can be compiled for it.
 template <Storage kStorage>
 struct StorageTag {
-  static constexpr Storage value = kStorage;
+  static constexpr Storage kValue = kStorage;
 };
 
 /// Calls `body` with the StorageTag of the dtype.
@@ -118,12 +118,12 @@ ASSAY_ELEMENT void with_storage(Storage storage, const Body& body) {
 ASSAY_ELEMENT float load(const Operand& operand, int64_t index) {
   float value = 0.0f;
   with_storage(operand.storage,
-               [&](auto tag) { value = load_as<decltype(tag)::value>(operand.data, index); });
+               [&](auto tag) { value = load_as<decltype(tag)::kValue>(operand.data, index); });
   return value;
 }
 
 ASSAY_ELEMENT void store(void* data, Storage storage, int64_t index, float value) {
-  with_storage(storage, [&](auto tag) { store_as<decltype(tag)::value>(data, index, value); });
+  with_storage(storage, [&](auto tag) { store_as<decltype(tag)::kValue>(data, index, value); });
 }
 
 }  // namespace assay

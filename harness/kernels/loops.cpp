@@ -15,7 +15,8 @@ namespace assay {
 ASSAY_VECTORISED
 void load_run(const Operand& from, int64_t begin, int64_t size, float* __restrict out) {
   with_storage(from.storage, [&](auto tag) ASSAY_INLINED {
-    for (int64_t j = 0; j < size; ++j) out[j] = load_as<decltype(tag)::value>(from.data, begin + j);
+    for (int64_t j = 0; j < size; ++j)
+      out[j] = load_as<decltype(tag)::kValue>(from.data, begin + j);
   });
 }
 
@@ -30,7 +31,7 @@ ASSAY_VECTORISED
 void store_run(const float* __restrict values, int64_t begin, int64_t size, void* __restrict to,
                Storage storage) {
   with_storage(storage, [&](auto tag) ASSAY_INLINED {
-    for (int64_t j = 0; j < size; ++j) store_as<decltype(tag)::value>(to, begin + j, values[j]);
+    for (int64_t j = 0; j < size; ++j) store_as<decltype(tag)::kValue>(to, begin + j, values[j]);
   });
 }
 
@@ -38,7 +39,7 @@ ASSAY_VECTORISED
 void round_run(float* values, int64_t size, Storage storage) {
   if (storage == Storage::kFloat32) return;
   with_storage(storage, [&](auto tag) ASSAY_INLINED {
-    for (int64_t j = 0; j < size; ++j) values[j] = round_to(values[j], decltype(tag)::value);
+    for (int64_t j = 0; j < size; ++j) values[j] = round_to(values[j], decltype(tag)::kValue);
   });
 }
 
@@ -46,7 +47,7 @@ ASSAY_VECTORISED
 void weighted_sum_run(const float* const* rows, int count, const float* weights, bool equal,
                       float divisor, Storage rounding, int64_t size, float* __restrict out) {
   with_storage(rounding, [&](auto tag) ASSAY_INLINED {
-    constexpr Storage kRounding = decltype(tag)::value;
+    constexpr Storage kRounding = decltype(tag)::kValue;
     for (int i = 0; i < count; ++i) {
       const float* __restrict row = rows[i];
       const float weight = weights[equal ? 0 : i];
@@ -94,7 +95,7 @@ int64_t nonfinite_run(const Operand& from, int64_t begin, int64_t size) {
   uint32_t bad = 0;
   with_storage(from.storage, [&](auto tag) ASSAY_INLINED {
     for (int64_t j = 0; j < size; ++j)
-      bad += is_finite(load_as<decltype(tag)::value>(from.data, begin + j)) ? 0 : 1;
+      bad += is_finite(load_as<decltype(tag)::kValue>(from.data, begin + j)) ? 0 : 1;
   });
   return bad;
 }
