@@ -47,9 +47,50 @@ void exchange(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
+/// Memory that goes round between who makes values and who writes them.
+class CheckpointWriter::Rooms : public std::enable_shared_from_this<Rooms> {
+ public:
+  at::Tensor take(at::ScalarType dtype, int64_t count) {
+    const int64_t bytes = count * static_cast<int64_t>(c10::elementSize(dtype));
+    if (bytes < kLeastBytes / 32) return at::empty({count}, at::TensorOptions().dtype(dtype));
+    Room room = find(bytes);
+    void* data = room.data.get();
+    auto give_back = [self = shared_from_this(),
+                      held = std::make_shared<Room>(std::move(room))](void*) {
+      const std::lock_guard lock(self->mutex_);
+      self->free_.push_back(std::move(*held));
+    };
+    return at::from_blob(data, {count}, give_back, at::TensorOptions().dtype(dtype));
+  }
+
+ private:
+  struct Room {
+    std::unique_ptr<char[]> data;
+    int64_t bytes = 0;
+  };
+
+  Room find(int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    for (Room& room : free_)
+      if (room.bytes >= bytes) {
+        std::swap(room, free_.back());
+        Room found = std::move(free_.back());
+        free_.pop_back();
+        return found;
+      }
+    const int64_t size = std::max(bytes, kLeastBytes);
+    return {std::unique_ptr<char[]>(new char[static_cast<size_t>(size)]), size};
+  }
+
+  // All parts of tensors fit in rooms of this size, whatever their dtype, and nearly all have it.
+  static constexpr int64_t kLeastBytes = int64_t{8} << 20;
+  std::mutex mutex_;
+  std::vector<Room> free_;
+};
+
 CheckpointWriter::CheckpointWriter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
                                    const WriteOptions& options)
-    : options_(options) {
+    : options_(options), rooms_(std::make_shared<Rooms>()) {
   if (fs::exists(folder) && !options.replace)
     user_error("'{}' exists already; name another folder or ask for it to be replaced",
                folder.string());
@@ -158,6 +199,10 @@ void CheckpointWriter::open_shards() {
 }
 
 bool CheckpointWriter::has(const std::string& name) const { return taken_up_.contains(name); }
+
+at::Tensor CheckpointWriter::room(at::ScalarType dtype, int64_t count) {
+  return rooms_->take(dtype, count);
+}
 
 void CheckpointWriter::write(const std::string& name, int64_t first, const at::Tensor& values) {
   const Place& place = places_.at(name);

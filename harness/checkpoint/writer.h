@@ -7,6 +7,7 @@
 #include <exception>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -55,6 +56,9 @@ class CheckpointWriter {
   /// What end() was given for every tensor of has().
   const std::map<std::string, Json>& notes_taken_up() const { return taken_up_; }
 
+  /// Uninitialised memory on the CPU for values to be written, taken from what was written before:
+  /// a merge would else ask the system for the whole of its result, piece by piece.
+  at::Tensor room(at::ScalarType dtype, int64_t count);
   /// Queues elements [first, first + count) of a flattened tensor, contiguous on the CPU in its
   /// dtype; waits while the queue is full. The values must not change afterwards.
   void write(const std::string& name, int64_t first, const at::Tensor& values);
@@ -64,6 +68,7 @@ class CheckpointWriter {
   void finish(const CheckpointExtras& extras);
 
  private:
+  class Rooms;
   struct Shard {
     std::string file, header;
     std::vector<TensorInfo> tensors;
@@ -100,6 +105,7 @@ class CheckpointWriter {
   std::vector<Shard> shards_;
   std::map<std::string, Place> places_;
   std::map<std::string, Json> taken_up_;
+  std::shared_ptr<Rooms> rooms_;
   int lock_ = -1;
   bool named_ = false;
 

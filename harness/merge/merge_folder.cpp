@@ -7,6 +7,7 @@
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/core/provenance.h"
+#include "harness/merge/preflight.h"
 
 namespace assay {
 namespace {
@@ -34,6 +35,7 @@ class FolderSink : public MergeSink {
     return note == writer_->notes_taken_up().end() ? nullptr : &note->second;
   }
   at::Tensor room(const TensorInfo& tensor, int64_t, int64_t count) override {
+    if (device_.is_cpu()) return writer_->room(tensor.dtype, count);
     return at::empty({count}, at::device(device_).dtype(tensor.dtype));
   }
   void put(const TensorInfo& tensor, int64_t first, const at::Tensor& room) override {
@@ -84,8 +86,12 @@ std::string model_card(const MergeRequest& request, const Json& origin) {
   const Json& inputs = origin["merge"]["inputs"];
   if (inputs.contains("base")) row("base", inputs["base"]);
   for (const Json& expert : inputs["experts"]) row("expert", expert);
-  return card +
-         fmt::format("\nConfiguration:\n\n```json\n{}\n```\n", request.configuration.dump(2));
+  Json configuration = request.configuration;
+  if (!request.yaml.empty()) {
+    configuration.erase("mergekit");
+    card += fmt::format("\nmergekit's configuration:\n\n```yaml\n{}\n```\n", request.yaml);
+  }
+  return card + fmt::format("\nConfiguration:\n\n```json\n{}\n```\n", configuration.dump(2));
 }
 
 CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& report) {
@@ -121,6 +127,10 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
   request.inputs.device = options.device;
   request.inputs.memory_bytes = options.memory_bytes;
   request.inputs.hash = true;
+  std::vector<std::string> problems = request.problems;
+  for (std::string& problem : resource_problems(request.groups, request.inputs, folder))
+    problems.push_back(std::move(problem));
+  refuse(problems);
   FolderSink sink(folder,
                   {.shard_bytes = options.shard_bytes,
                    .replace = options.replace,
