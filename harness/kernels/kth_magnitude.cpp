@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
 #include <mutex>
 #include <numeric>
 
@@ -32,6 +33,7 @@ void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const 
   ASSAY_CHECK(term.threshold == 0 && offset % 4 == 0);
   if (second_ && exact_) return;
   const Operands operands(base, {expert});
+  ASSAY_CHECK(operands.count() <= std::numeric_limits<uint32_t>::max());
   if (!second_) {
     count_ += operands.count();
     exact_ = exact_ && term.rounding == Storage::kBFloat16;

@@ -21,8 +21,8 @@ class KthMagnitude {
  public:
   static constexpr int kBins = 1 << 16;
 
-  /// Counts |delta_element()| of every element of a tensor pair. The term's threshold must be 0.
-  /// `offset`: see delta_merge().
+  /// Counts |delta_element()| of every element of a tensor pair. The term's threshold must be 0,
+  /// the elements fewer than 2^32. `offset`: see delta_merge().
   void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
             int64_t offset = 0);
   /// `rank` in [1, count()]: 1 asks for the smallest magnitude.

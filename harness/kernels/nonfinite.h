@@ -9,7 +9,7 @@ class Tensor;
 
 namespace assay {
 
-/// Float32, float64, float16 or bfloat16; a float64 value too large for float32, in which all
+/// Any dtype of Storage; a float64 value too large for float32, in which all
 /// merging is computed, counts as infinite.
 int64_t count_nonfinite(const at::Tensor& tensor);
 

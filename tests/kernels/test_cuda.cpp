@@ -1,4 +1,5 @@
 #include "harness/kernels/blocks.h"
+#include "harness/kernels/convert.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/delta_statistics.h"
 #include "harness/kernels/gram.h"
@@ -48,6 +49,19 @@ TEST_CASE("CUDA sums equal the CPU's", "[kernels][gpu]") {
   CHECK(count_nonfinite(at::tensor({1.0f, NAN, INFINITY}).to(at::kCUDA)) == 2);
 }
 
+TEST_CASE("CUDA converts as the CPU does", "[kernels][gpu]") {
+  if (no_cuda()) return;
+  const at::Tensor values = noise({kBlock + 3}, 1) * 500;
+  for (const auto from :
+       {at::kFloat, at::kHalf, at::kBFloat16, at::kFloat8_e4m3fn, at::kFloat8_e5m2})
+    for (const auto to :
+         {at::kFloat, at::kHalf, at::kBFloat16, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
+      const at::Tensor narrow = convert(values, from), expected = convert(narrow, to);
+      const at::Tensor got = convert(narrow.to(at::kCUDA), to).cpu();
+      CHECK(at::equal(got.to(at::kFloat).nan_to_num(1e6), expected.to(at::kFloat).nan_to_num(1e6)));
+    }
+}
+
 TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") {
   if (no_cuda()) return;
   const auto cpu = tensors(), cuda = on_cuda(cpu);
@@ -61,14 +75,26 @@ TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") 
   for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
                             Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
     for (const auto elect : {Elect::kMass, Elect::kCount}) {
-      const DeltaRule rule{reduce, elect, 1, 0.8f};
+      const DeltaRule rule{.reduce = reduce, .elect = elect, .tie_sign = 1, .scale = 0.8f};
       CHECK(at::equal(delta_merge(cuda[0], cuda_experts, terms, rule).cpu(),
                       delta_merge(cpu[0], experts, terms, rule)));
     }
-  CHECK(elected_sign_sum(cuda[0], cuda_experts, terms, Elect::kMass) ==
-        elected_sign_sum(cpu[0], experts, terms, Elect::kMass));
-  CHECK(delta_l1_norm(cuda[0], cuda[1], terms[0]) ==
-        Approx(delta_l1_norm(cpu[0], cpu[1], terms[0])).epsilon(1e-12));
+  const int64_t offset = 1 << 20;  // as a part of a larger tensor
+  CHECK(at::equal(delta_merge(cuda[0], cuda_experts, terms, {}, offset).cpu(),
+                  delta_merge(cpu[0], experts, terms, {}, offset)));
+  CHECK(elected_sign_sum(cuda[0], cuda_experts, terms, Elect::kMass, offset) ==
+        elected_sign_sum(cpu[0], experts, terms, Elect::kMass, offset));
+  CHECK(delta_l1_norm(cuda[0], cuda[1], terms[0], offset) ==
+        Approx(delta_l1_norm(cpu[0], cpu[1], terms[0], offset)).epsilon(1e-12));
+  for (DeltaTerm& term : terms) term.rounding = Storage::kBFloat16;
+  const DeltaRule rounded{.reduce = Reduce::kWeightedMeanAgree,
+                          .tie_sign = 1,
+                          .scale = 0.8f,
+                          .rounding = Storage::kBFloat16};
+  at::Tensor narrow = at::empty_like(cuda[2]), expected = at::empty_like(cpu[2]);
+  delta_merge_into(cuda[0], cuda_experts, terms, rounded, narrow);
+  delta_merge_into(cpu[0], experts, terms, rounded, expected);
+  CHECK(at::equal(narrow.cpu(), expected));
 }
 
 TEST_CASE("CUDA selection equals the CPU's", "[kernels][gpu]") {

@@ -87,7 +87,11 @@ TEST_CASE("merges equal the function of one element", "[kernels]") {
         for (const auto elect : {Elect::kMass, Elect::kCount})
           for (const int tie_sign : {-1, 0, 1}) {
             const auto terms = varied_terms(n, kOffset + 600, rounding);
-            const DeltaRule rule{reduce, elect, tie_sign, 0.8f, rounding};
+            const DeltaRule rule{.reduce = reduce,
+                                 .elect = elect,
+                                 .tie_sign = tie_sign,
+                                 .scale = 0.8f,
+                                 .rounding = rounding};
             std::vector<float> want;
             for (int64_t j = 0; j < kSize; ++j) {
               const auto at_j = static_cast<size_t>(j);

@@ -19,7 +19,8 @@ TEST_CASE("weighted_sum weighs each tensor", "[kernels]") {
 TEST_CASE("weighted_sum reads every storage dtype and any memory layout", "[kernels]") {
   const at::Tensor a = at::tensor({1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f}).reshape({2, 3});
 
-  for (const auto dtype : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16}) {
+  for (const auto dtype :
+       {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
     const at::Tensor sum = weighted_sum({a, a.to(dtype)}, {1, 2});
     CHECK(sum.scalar_type() == at::kFloat);
     CHECK(at::equal(sum, 3 * a));
@@ -57,7 +58,8 @@ TEST_CASE("sums over many blocks do not depend on threads", "[kernels]") {
 TEST_CASE("count_nonfinite counts NaN and infinities of every dtype", "[kernels]") {
   const at::Tensor values = at::tensor({1.0f, NAN, INFINITY, -INFINITY, 0.0f});
 
-  for (const auto dtype : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16})
+  for (const auto dtype :
+       {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kFloat8_e4m3fn, at::kFloat8_e5m2})
     CHECK(count_nonfinite(values.to(dtype)) == 3);
   CHECK(count_nonfinite(at::tensor({1e300, 1.0}, at::kDouble)) == 1);
   CHECK(count_nonfinite(at::empty({0})) == 0);
