@@ -63,8 +63,8 @@ CostValues cost_values(const Cost& cost) {
 RowCosts row_costs(const std::vector<const RunRecord*>& runs,
                    const std::vector<std::vector<const RunRecord*>>& grid_by_set) {
   RowCosts costs;
-  costs.statistics = mean_of_phases(runs, {"statistics"});
-  costs.merge = mean_of_phases(runs, {"statistics", "merge"});
+  costs.statistics = mean_of_phases(runs, {"statistics", kSharedPhase});
+  costs.merge = mean_of_phases(runs, {"statistics", "merge", kSharedPhase});
   costs.evaluation = mean_of_phases(runs, {"evaluation"});
   costs.total = costs.merge;
   costs.tuned = !grid_by_set.empty();

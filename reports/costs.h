@@ -39,7 +39,8 @@ using CostValues = std::array<std::optional<double>, kCostFields.size()>;
 
 /// All absent when nothing of the kind was done or measured.
 struct RowCosts {
-  CostValues statistics{};  ///< what a method gathers before it merges: mean over runs
+  /// What a method gathers before it merges, whether in its own run or shared: mean over runs.
+  CostValues statistics{};
   CostValues merge{};       ///< merging, statistics included: mean over runs
   CostValues tuning{};      ///< all phases of all runs of the grid: sum per set, mean over sets
   CostValues total{};       ///< merge and, of tuned rows, tuning

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "reports/format.h"
 #include "reports/tables.h"
@@ -52,6 +53,23 @@ std::string list_text(const Json& list) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+// Of runs in several places once.
+std::string time_text(const SweepResults& results) {
+  double merging = 0, evaluating = 0, shared = 0;
+  std::set<std::string> seen;
+  for (const auto& placed : results.runs) {
+    if (!seen.insert(placed.run.key).second) continue;
+    for (const auto& [phase, cost] : placed.run.costs)
+      (phase == "evaluation"   ? evaluating
+       : phase == kSharedPhase ? shared
+                               : merging) += cost.wall_s.value_or(0);
+  }
+  const double all = merging + evaluating;
+  if (all <= 0) return "";
+  return fmt::format("{:.3g} s merging ({:.1f} %), {:.3g} s evaluating; sharing saved {:.3g} s",
+                     merging, 100 * merging / all, evaluating, shared);
+}
+
 Table sweep_table(const SweepResults& results) {
   std::map<std::string, int> count;
   for (const auto& placed : results.runs)
@@ -70,6 +88,7 @@ Table sweep_table(const SweepResults& results) {
                    {{.text = "Finished"},
                     {.text = results.finished_at.empty() ? "not finished" : results.finished_at}},
                    {{.text = "Runs"}, text_cell(fmt::format("{}", fmt::join(runs, ", ")))},
+                   {{.text = "Time spent"}, text_cell(time_text(results))},
                    {{.text = "Sweep file"}, {.text = canonical(results.sweep.config)}}}}}};
 }
 

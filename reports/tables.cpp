@@ -144,7 +144,8 @@ Table cost_table(const Leaderboard& board) {
   Table table{.id = "costs",
               .title = "Costs",
               .intro =
-                  "Merging (statistics included) and evaluating: mean over runs. Tuning: all runs "
+                  "Merging (statistics included, and at their full cost where another run had "
+                  "computed them) and evaluating: mean over runs. Tuning: all runs "
                   "of the grid, their "
                   "validation included, per set. Peaks are maxima. – means not measured or "
                   "not applicable, never zero.",

@@ -52,6 +52,10 @@ struct ScoreRecord {
 
 enum class RunStatus { kOk, kSkipped, kFailed };
 
+/// The phase of RunRecord::costs that took place in another run: what values cost there that this
+/// run took over. A method's own cost includes it, time spent does not.
+inline constexpr const char* kSharedPhase = "shared";
+
 /// One evaluated model: a merge with given parameters, or a reference model.
 struct RunRecord {
   std::string key;     ///< hash of everything that determines the scores; unique in the store
@@ -67,7 +71,8 @@ struct RunRecord {
   RunStatus status = RunStatus::kOk;
   std::string reason;  ///< of a skip or a failure
   Json diagnostics = Json::object();
-  std::map<std::string, Cost> costs;  ///< by phase: "statistics", "merge", "evaluation"
+  /// By phase: "statistics", "merge", "evaluation", as measured, and kSharedPhase.
+  std::map<std::string, Cost> costs;
   std::vector<ScoreRecord> scores;
 };
 

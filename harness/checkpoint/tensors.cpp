@@ -57,8 +57,8 @@ void TensorSource::will_need(const std::string&, int64_t, int64_t) const {}
 
 void TensorSource::release(const std::string&, int64_t, int64_t) const {}
 
-MemorySource::MemorySource(std::string label, StateDict tensors)
-    : label_(std::move(label)), tensors_(std::move(tensors)) {
+MemorySource::MemorySource(std::string label, StateDict tensors, std::string content_hash)
+    : label_(std::move(label)), tensors_(std::move(tensors)), hash_(std::move(content_hash)) {
   for (const auto& [name, tensor] : tensors_)
     infos_.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
 }
@@ -69,7 +69,11 @@ at::Tensor MemorySource::read(const std::string& name) const {
   return it->second;
 }
 
-std::string MemorySource::content_hash() const { return assay::content_hash(*this); }
+std::string MemorySource::content_hash() const {
+  const std::lock_guard lock(hash_mutex_);
+  if (hash_.empty()) hash_ = assay::content_hash(*this);
+  return hash_;
+}
 
 std::string dtype_name(at::ScalarType dtype) {
   for (const auto& [name, type] : kDtypes)

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,8 @@ class TensorSource {
 /// Weights in memory as a source.
 class MemorySource : public TensorSource {
  public:
-  MemorySource(std::string label, StateDict tensors);
+  /// `content_hash`: where it is known already; else it is computed when first asked for.
+  MemorySource(std::string label, StateDict tensors, std::string content_hash = {});
   std::string label() const override { return label_; }
   const std::vector<TensorInfo>& tensors() const override { return infos_; }
   at::Tensor read(const std::string& name) const override;
@@ -61,6 +63,8 @@ class MemorySource : public TensorSource {
   std::string label_;
   StateDict tensors_;
   std::vector<TensorInfo> infos_;
+  mutable std::mutex hash_mutex_;
+  mutable std::string hash_;
 };
 
 /// "float32", "bfloat16", ...: the names used in messages, sweep files and results.

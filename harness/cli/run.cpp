@@ -50,11 +50,13 @@ void run(const Options& options, const Common& common) {
   const SweepSummary summary =
       run_sweep(sweep, plan, store, *executor, current_environment(device, common.command_line));
   const double total_s = summary.merge_s + summary.evaluate_s;
+  const auto percent = [&](double part_s) { return total_s > 0 ? 100 * part_s / total_s : 0.0; };
   log_info(
-      "{} cells run ({} skipped, {} failed), {} results reused; {:.1f} s of work, {:.0f} % of it "
-      "merging",
+      "{} cells run ({} skipped, {} failed), {} results reused; {:.1f} s of work: {:.1f} % "
+      "merging, "
+      "{:.1f} % evaluating; sharing saved {:.1f} s of merging",
       summary.ran, summary.skipped, summary.failed, summary.reused, total_s,
-      total_s > 0 ? 100 * summary.merge_s / total_s : 0.0);
+      percent(summary.merge_s), percent(summary.evaluate_s), summary.shared_s);
   const SweepResults results = store.load_sweep(sweep.file.name);
   if (options.json)
     fmt::print("{}\n", render_report(results, ReportFormat::kJson));

@@ -21,7 +21,7 @@ std::string needs_of(const Cell& cell) {
 
 class Estimator {
  public:
-  Estimator(const ResolvedSweep& sweep, const Store* store) : sweep_(sweep), store_(store) {
+  Estimator(const ResolvedSweep& sweep, const Store* store) : store_(store) {
     for (const auto& [name, model] : sweep.models) {
       if (!model.checkpoint) {
         estimate_.to_train.push_back(name);
@@ -72,10 +72,10 @@ class Estimator {
     if (!run || run->status != RunStatus::kOk) return;
     ++row.stored;
     ++known_cells_;
-    for (const auto& [phase, cost] : run->costs) known_seconds_ += cost.wall_s.value_or(0);
+    for (const auto& [phase, cost] : run->costs)
+      if (phase != kSharedPhase) known_seconds_ += cost.wall_s.value_or(0);
   }
 
-  const ResolvedSweep& sweep_;
   const Store* store_;
   SweepEstimate estimate_;
   std::map<std::string, int64_t> bytes_;

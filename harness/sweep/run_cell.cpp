@@ -9,6 +9,7 @@
 #include "harness/model/predictor.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
+#include "harness/sweep/held_models.h"
 #include "harness/task/task.h"
 
 namespace assay {
@@ -25,6 +26,27 @@ std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
   return checkpoint;
 }
 
+/// What this process keeps from cell to cell on one device. Cells run one after the other.
+struct Workplace {
+  explicit Workplace(at::Device device) : merged(device) {
+    if (!device.is_cpu()) held.emplace(device);
+  }
+  std::shared_ptr<const TensorSource> input(const ModelRef& model) {
+    const auto checkpoint = open_checked(model);
+    return held ? held->hold(checkpoint) : checkpoint;
+  }
+
+  MemorySink merged;  ///< each cell's model, in the place of the last one's
+  SharedWork shared;
+  std::optional<HeldModels> held;  ///< on the CPU, checkpoints are mapped
+};
+
+Workplace& workplace(at::Device device) {
+  // Never destroyed: at the end of the program a device's library may be gone before.
+  static auto* places = new std::map<std::string, Workplace>;
+  return places->try_emplace(device.str(), device).first->second;
+}
+
 std::shared_ptr<const Predictor> load_predictor(const ModelRef& model, at::Device device) {
   const auto checkpoint = open_checked(model);
   const std::shared_ptr<const Architecture> architecture =
@@ -35,9 +57,11 @@ std::shared_ptr<const Predictor> load_predictor(const ModelRef& model, at::Devic
 
 std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device device,
                                                  RunRecord& record) {
+  Workplace& place = workplace(device);
   MergeInputs inputs;
-  if (!cell.base.path.empty()) inputs.base = open_checked(cell.base);
-  for (const ModelRef& expert : cell.experts) inputs.experts.push_back(open_checked(expert));
+  if (!cell.base.path.empty()) inputs.base = place.input(cell.base);
+  for (const ModelRef& expert : cell.experts) inputs.experts.push_back(place.input(expert));
+  inputs.shared = &place.shared;
   inputs.seed = cell.seed;
   inputs.device = device;
   const Json config = open_checked(cell.experts.front())->config();
@@ -47,12 +71,12 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   // The parameters are complete, so a preset has nothing to add.
   const auto method =
       make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
-  MergeReport report;
-  StateDict weights = merge_to_memory(*method, inputs, &report);
+  const MergeReport report = merge_models(*method, inputs, place.merged);
   record.costs["statistics"] = report.statistics;
   record.costs["merge"] = report.merge;
+  if (report.shared) record.costs[kSharedPhase] = *report.shared;
   record.diagnostics = report.diagnostics;
-  return std::make_shared<ModelPredictor>(architecture, std::move(weights), device);
+  return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
 }
 
 std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device device,

@@ -90,7 +90,9 @@ class SweepRun {
     if (record.status == RunStatus::kSkipped) ++summary_.skipped;
     if (record.status == RunStatus::kFailed) ++summary_.failed;
     for (const auto& [phase, cost] : record.costs)
-      (phase == "evaluation" ? summary_.evaluate_s : summary_.merge_s) += cost.wall_s.value_or(0);
+      (phase == "evaluation"   ? summary_.evaluate_s
+       : phase == kSharedPhase ? summary_.shared_s
+                               : summary_.merge_s) += cost.wall_s.value_or(0);
   }
 
   Store& store_;

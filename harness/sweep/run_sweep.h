@@ -15,6 +15,7 @@ struct SweepSummary {
   int64_t skipped = 0;  ///< of those run now
   int64_t failed = 0;
   double merge_s = 0, evaluate_s = 0;  ///< of the cells run now, summed over workers
+  double shared_s = 0;  ///< what merging would have taken besides if no work were shared
 };
 
 /// Runs the cells whose results are not in the store and places every result in the sweep. Failed

@@ -1,0 +1,23 @@
+// Sharing work among merges changes no result, whatever the method.
+#include "tests/catch.h"
+#include "tests/conformance/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+TEST_CASE("every method gives the same bytes with and without shared work", "[conformance]") {
+  const auto ref = GENERATE(from_range(all_refs()));
+  CAPTURE(ref);
+  const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+  MergeInputs reversed = inputs, other_seed = inputs, other_expert = inputs;
+  std::reverse(reversed.experts.begin(), reversed.experts.end());
+  other_seed.seed = 43;
+  other_expert.experts.front() = source("another", mixed_model(9));
+
+  SharedWork shared;
+  for (const MergeInputs* alone : {&inputs, &reversed, &other_seed, &other_expert, &inputs}) {
+    MergeInputs sharing = *alone;
+    sharing.shared = &shared;
+    CHECK(same_bytes(merge(ref, Json::object(), sharing), merge(ref, Json::object(), *alone)));
+  }
+}

@@ -1,0 +1,206 @@
+// What merges of one sweep share, and what it is charged.
+#include "harness/method/shared_work.h"
+
+#include <c10/core/Allocator.h>
+
+#include "harness/core/error.h"
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+/// A base and four experts; 60000 elements in two tensors.
+MergeInputs inputs_of(const std::vector<uint64_t>& experts, SharedWork* shared = nullptr) {
+  const auto model = [](const std::string& label, uint64_t key) {
+    return source(label, {{"a", noise({200, 250}, 2 * key)}, {"b", noise({10000}, 2 * key + 1)}});
+  };
+  MergeInputs inputs;
+  inputs.seed = 7;
+  inputs.base = model("base", 0);
+  for (const uint64_t expert : experts)
+    inputs.experts.push_back(model("expert " + std::to_string(expert), expert));
+  inputs.shared = shared;
+  return inputs;
+}
+
+int64_t flops_alone(const MergeReport& report) {
+  return *report.statistics.flops + *report.merge.flops +
+         (report.shared ? *report.shared->flops : 0);
+}
+
+/// Counts the bytes of tensors that this thread allocates.
+class Allocations : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
+    if (bytes > 0) allocated += bytes;
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  int64_t allocated = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a later merge takes over what an earlier one computed, and is charged for it",
+          "[merge][sharing]") {
+  for (const char* ref : {"ties", "ties@tensor", "ties@mergekit", "dare@mergekit"}) {
+    CAPTURE(ref);
+    const Json density =
+        std::string(ref).starts_with("ties") ? Json{{"density", 0.3}} : Json::object();
+    Json other_scale = density;
+    other_scale["scale"] = 0.7;
+    SharedWork shared;
+    MergeReport alone, first, second;
+    merge(ref, other_scale, inputs_of({1, 2, 3}), &alone);
+    merge(ref, density, inputs_of({1, 2, 3}, &shared), &first);
+    const StateDict merged = merge(ref, other_scale, inputs_of({1, 2, 3}, &shared), &second);
+
+    CHECK_FALSE(alone.shared);
+    CHECK_FALSE(first.shared);
+    REQUIRE(second.shared);
+    CHECK(*second.shared->wall_s > 0);
+    // The check of the models' values counts no operations.
+    CHECK(flops_alone(first) == flops_alone(alone));
+    CHECK(flops_alone(second) == flops_alone(alone));
+    CHECK(*second.statistics.flops + *second.merge.flops <
+          *first.statistics.flops + *first.merge.flops);
+    CHECK(same_bytes(merged, merge(ref, other_scale, inputs_of({1, 2, 3}))));
+  }
+}
+
+TEST_CASE("values of one expert are shared among sets of experts", "[merge][sharing]") {
+  const Json parameters{{"density", 0.3}, {"elect.tie", "zero"}};
+  SharedWork shared;
+  MergeReport report;
+  merge("ties", parameters, inputs_of({1, 2, 3}, &shared));
+
+  const StateDict merged = merge("ties", parameters, inputs_of({4, 3, 2}, &shared), &report);
+
+  // Two of three thresholds were known.
+  REQUIRE(report.shared);
+  CHECK(*report.shared->flops == 2 * *report.statistics.flops);
+  CHECK(same_bytes(merged, merge("ties", parameters, inputs_of({4, 3, 2}))));
+}
+
+TEST_CASE("inner products are shared pair by pair, in either order", "[merge][sharing]") {
+  SharedWork shared;
+  MergeReport report;
+  merge("slerp", {{"t", 0.5}}, inputs_of({1, 2}, &shared));
+
+  const StateDict merged = merge("slerp", {{"t", 0.3}}, inputs_of({2, 1}, &shared), &report);
+
+  // 60000 elements, a multiplication and an addition for each of three pairs.
+  REQUIRE(report.shared);
+  CHECK(*report.shared->flops == 60000 * 2 * 3);
+  CHECK(same_bytes(merged, merge("slerp", {{"t", 0.3}}, inputs_of({2, 1}))));
+}
+
+TEST_CASE("nothing is shared between other contents, seeds or parameters", "[merge][sharing]") {
+  SharedWork shared;
+  const Json parameters{{"density", 0.3}, {"drop", 0.5}};
+  merge("dare_ties", parameters, inputs_of({1, 2, 3}, &shared));
+  MergeReport report;
+  const auto same_as_alone = [&](const Json& changed, MergeInputs inputs) {
+    inputs.shared = &shared;
+    const StateDict merged = merge("dare_ties", changed, inputs, &report);
+    inputs.shared = nullptr;
+    return same_bytes(merged, merge("dare_ties", changed, inputs));
+  };
+
+  Json density = parameters, drop = parameters;
+  density["density"] = 0.4;
+  drop["drop"] = 0.6;
+  for (const Json& changed : {density, drop}) {
+    CHECK(same_as_alone(changed, inputs_of({1, 2, 3})));
+    CHECK_FALSE(report.shared);
+  }
+  MergeInputs other_seed = inputs_of({1, 2, 3});
+  other_seed.seed = 8;
+  CHECK(same_as_alone(parameters, other_seed));
+  CHECK_FALSE(report.shared);
+  MergeInputs other_base = inputs_of({1, 2, 3});
+  other_base.base = inputs_of({4}).experts.front();
+  CHECK(same_as_alone(parameters, other_base));
+  CHECK_FALSE(report.shared);
+}
+
+TEST_CASE("a model with a value that is not finite is refused by every merge", "[merge][sharing]") {
+  SharedWork shared;
+  MergeInputs inputs = inputs_of({1, 2}, &shared);
+  at::Tensor broken = noise({10000}, 5).clone();
+  broken[4321] = NAN;
+  inputs.experts.push_back(source("broken", {{"a", noise({200, 250}, 6)}, {"b", broken}}));
+
+  for (int repeat = 0; repeat < 2; ++repeat)
+    CHECK_THROWS_WITH(
+        merge("average", Json::object(), inputs),
+        Catch::Matchers::Contains("broken: tensor 'b' holds 1 NaN or infinite value among 10000"));
+  CHECK_NOTHROW(merge("average", Json::object(), inputs_of({1, 2}, &shared)));
+}
+
+TEST_CASE("merges into one sink allocate no tensor after the first", "[merge][sharing]") {
+  SharedWork shared;
+  const MergeInputs inputs = inputs_of({1, 2, 3}, &shared);
+  MemorySink sink(at::kCPU);
+  const auto counter = std::make_shared<Allocations>();
+  const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
+  const auto merge_once = [&](const char* ref, const Json& parameters) {
+    counter->allocated = 0;
+    merge_models(*make_method(ref, JsonReader(parameters, "test")), inputs, sink);
+    return counter->allocated;
+  };
+
+  CHECK(merge_once("task_arithmetic", Json::object()) == 60000 * 4);
+  const void* place = sink.tensors().at("a").const_data_ptr();
+  CHECK(merge_once("task_arithmetic", {{"scale", 0.5}}) == 0);
+  CHECK(merge_once("ties", Json::object()) == 0);
+  CHECK(merge_once("ties", {{"scale", 0.5}}) == 0);
+  CHECK(merge_once("dare", Json::object()) == 0);
+  CHECK(sink.tensors().at("a").const_data_ptr() == place);
+}
+
+TEST_CASE("shared work stays below its bound: what was unused for longest goes first",
+          "[merge][sharing]") {
+  SharedWork shared(3000);
+  const auto keep = [&](const char* key) { shared.insert(key, {1.0, {}}, 500); };
+  keep("a");
+  keep("b");
+  keep("c");
+  CHECK(shared.find("a"));
+  keep("d");
+
+  CHECK(shared.bytes() <= 3000);
+  CHECK_FALSE(shared.find("b"));
+  for (const char* key : {"a", "c", "d"}) CHECK(shared.find(key));
+  shared.insert("large", {1.0, {}}, 5000);
+  CHECK(shared.bytes() == 0);
+}
+
+TEST_CASE("values computed together cost equal parts that add up", "[merge][sharing]") {
+  SharedWork shared;
+  const auto measure = [](const std::function<void()>& work) {
+    work();
+    return Cost{.wall_s = 3.0, .flops = 10};
+  };
+  const auto squares = [](Sharing& sharing, const std::vector<std::string>& keys) {
+    return sharing.get<int64_t>(keys, [](const std::vector<size_t>& missing) {
+      std::vector<int64_t> values;
+      for (const size_t i : missing) values.push_back(static_cast<int64_t>(i * i));
+      return values;
+    });
+  };
+  Sharing first(&shared, "", {}, measure);
+  CHECK(squares(first, {"0", "1", "2"}) == std::vector<int64_t>{0, 1, 4});
+  CHECK_FALSE(first.reused());
+
+  Sharing one(&shared, "", {}, measure), all(&shared, "", {}, measure);
+  CHECK(squares(one, {"x", "1"}) == std::vector<int64_t>{0, 1});
+  CHECK(*one.reused()->flops == 3);
+  CHECK(*one.reused()->wall_s == Approx(1.0));
+  CHECK(squares(all, {"2", "1", "0"}) == std::vector<int64_t>{4, 1, 0});
+  CHECK(*all.reused()->flops == 10);
+  CHECK(*all.reused()->wall_s == Approx(3.0));
+  CHECK_FALSE(all.reused()->device_s);
+}
