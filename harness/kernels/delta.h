@@ -37,7 +37,8 @@ enum class Reduce {
 struct DeltaRule {
   Reduce reduce = Reduce::kSumAll;
   Elect elect = Elect::kMass;
-  int tie_sign = 0;  ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
+  int tie_sign = 0;      ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
+  float divisor = 1.0f;  ///< of the sum, with kSumAll
   float scale = 1.0f;
   Storage rounding = Storage::kFloat32;  ///< as in DeltaTerm; the same as that of all terms
 };
@@ -120,6 +121,12 @@ ASSAY_ELEMENT float agreed_value(Agreement agreement, Reduce reduce, Storage rou
   return round_to(sum / (divides ? share : 1.0f), rounding);
 }
 
+/// The sum of all, divided.
+ASSAY_ELEMENT float divided_sum(float sum, float divisor, Storage rounding) {
+  sum = round_to(sum, rounding);
+  return divisor == 1.0f ? sum : round_to(sum / divisor, rounding);
+}
+
 /// base + scale * reduced.
 ASSAY_ELEMENT float changed_base(float base, float reduced, float scale, Storage rounding) {
   return round_to(base + round_to(scale * reduced, rounding), rounding);
@@ -140,7 +147,8 @@ ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, floa
   if (rule.reduce == Reduce::kSumAll) {
     float sum = value(0);
     for (int i = 1; i < count; ++i) sum += value(i);
-    return changed_base(base, round_to(sum, rule.rounding), rule.scale, rule.rounding);
+    return changed_base(base, divided_sum(sum, rule.divisor, rule.rounding), rule.scale,
+                        rule.rounding);
   }
   int sign = elect_element(count, value, rule.elect);
   if (sign == 0) sign = rule.tie_sign;

@@ -13,14 +13,14 @@ namespace {
 // they stand in only when they are inlined.
 #define ASSAY_INLINED __attribute__((always_inline))
 
-constexpr int kCounters = 32;  ///< counters that go through the generator side by side
+constexpr int64_t kCounters = 32;  ///< counters that go through the generator side by side
 
 /// philox_uniform() of elements [index, index + 4 * kCounters). Counters are kept in variables of
 /// type Word, of 32 or 64 bits.
 template <typename Word>
 ASSAY_ELEMENT void uniform_draws(uint64_t key, int64_t index, float* __restrict out) {
   Word c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
-  for (int i = 0; i < kCounters; ++i) {
+  for (int64_t i = 0; i < kCounters; ++i) {
     const uint64_t counter = static_cast<uint64_t>(index) / 4 + static_cast<uint64_t>(i);
     c0[i] = static_cast<uint32_t>(counter);
     c1[i] = static_cast<uint32_t>(counter >> 32);
@@ -29,10 +29,10 @@ ASSAY_ELEMENT void uniform_draws(uint64_t key, int64_t index, float* __restrict 
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
 #pragma GCC unroll 10
   for (int round = 0; round < kPhiloxRounds; ++round) {
-    for (int i = 0; i < kCounters; ++i) philox_round(c0[i], c1[i], c2[i], c3[i], k0, k1);
+    for (int64_t i = 0; i < kCounters; ++i) philox_round(c0[i], c1[i], c2[i], c3[i], k0, k1);
     philox_next_key(k0, k1);
   }
-  for (int i = 0; i < kCounters; ++i) {
+  for (int64_t i = 0; i < kCounters; ++i) {
     out[4 * i] = bits_to_uniform(static_cast<uint32_t>(c0[i]));
     out[4 * i + 1] = bits_to_uniform(static_cast<uint32_t>(c1[i]));
     out[4 * i + 2] = bits_to_uniform(static_cast<uint32_t>(c2[i]));
@@ -58,7 +58,7 @@ ASSAY_ELEMENT void with_rounding(Storage rounding, const Body& body) {
 /// The reduction as a type, for loops of their own.
 template <Reduce kReduce>
 struct ReduceTag {
-  static constexpr Reduce value = kReduce;
+  static constexpr Reduce kValue = kReduce;
 };
 template <typename Body>
 ASSAY_ELEMENT void with_reduction(Reduce reduce, const Body& body) {
@@ -109,7 +109,7 @@ void agree_row(const float* __restrict row, float weight, const int32_t* __restr
   with_reduction(reduce, [&](auto tag) ASSAY_INLINED {
     for (int64_t j = 0; j < size; ++j) {
       const Agreement now =
-          agree({sums[j], shares[j]}, row[j], weight, signs[j], decltype(tag)::value);
+          agree({sums[j], shares[j]}, row[j], weight, signs[j], decltype(tag)::kValue);
       sums[j] = now.sum;
       shares[j] = now.share;
     }
@@ -119,14 +119,15 @@ void agree_row(const float* __restrict row, float weight, const int32_t* __restr
 ASSAY_VECTORISED
 void change_base(const float* base, const float* __restrict sums, const float* __restrict shares,
                  const DeltaRule& rule, int64_t size, float* out) {
-  const float scale = rule.scale;
+  const float scale = rule.scale, divisor = rule.divisor;
   with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
     if (rule.reduce == Reduce::kSumAll)
       for (int64_t j = 0; j < size; ++j)
-        out[j] = changed_base(base[j], round_to(sums[j], rounding()), scale, rounding());
+        out[j] = changed_base(base[j], divided_sum(sums[j], divisor, rounding()), scale,
+                              rounding());
     with_reduction(rule.reduce, [&](auto tag) ASSAY_INLINED {
       for (int64_t j = 0; j < size; ++j) {
-        const float reduced = agreed_value({sums[j], shares[j]}, decltype(tag)::value, rounding());
+        const float reduced = agreed_value({sums[j], shares[j]}, decltype(tag)::kValue, rounding());
         out[j] = changed_base(base[j], reduced, scale, rounding());
       }
     });
@@ -155,7 +156,7 @@ void drop_run(uint64_t key, float drop, int64_t index, int64_t size, float* __re
       uniform_draws<uint64_t>(key, index + first, draws);
     else
       uniform_draws<uint32_t>(key, index + first, draws);
-    const int64_t some = std::min<int64_t>(size - first, 4 * kCounters);
+    const int64_t some = std::min(size - first, 4 * kCounters);
     for (int64_t j = 0; j < some; ++j)
       deltas[first + j] = dropped_delta(deltas[first + j], draws[j], drop);
   }

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <vector>
 
 namespace assay {
 namespace {
@@ -27,20 +29,48 @@ float norm(const float* values, int64_t count) {
   return std::sqrt(sum);
 }
 
-/// The sum of (a / norm_a) (b / norm_b): quotients and products in float32, their sum in float64.
-float dot(const float* a, const float* b, int64_t count, const std::array<float, 2>& norms) {
-  std::array<double, kLanes> lanes{};
-  const auto product = [&](int64_t i) {
-    return static_cast<double>((a[i] / norms[0]) * (b[i] / norms[1]));
+/// LibTorch's sum of contiguous floats: four rows of lanes at once, into sums that are added up to
+/// the next level every so often.
+float cascade_sum(const float* values, int64_t count) {
+  constexpr int64_t kRows = 4, kWidth = kRows * kLanes;
+  constexpr size_t kLevels = 4;
+  const int64_t vectors = count / kLanes, steps = vectors / kRows;
+  const int64_t bits = steps <= 2 ? 1 : std::bit_width(static_cast<uint64_t>(steps - 1));
+  const int64_t power = std::max<int64_t>(4, bits / static_cast<int64_t>(kLevels));
+  const int64_t level_steps = int64_t{1} << power, mask = level_steps - 1;
+  std::array<std::array<float, kWidth>, kLevels> sums{};
+  const auto add = [&](int64_t step) {
+    for (int64_t j = 0; j < kWidth; ++j)
+      sums[0][static_cast<size_t>(j)] += values[step * kWidth + j];
   };
-  const int64_t whole = count / kLanes * kLanes;
-  for (int64_t row = 0; row < whole; row += kLanes)
-    for (int64_t lane = 0; lane < kLanes; ++lane)
-      lanes[static_cast<size_t>(lane)] += product(row + lane);
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  for (int64_t i = whole; i < count; ++i) sum += product(i);
-  return static_cast<float>(sum);
+  int64_t step = 0;
+  while (step + level_steps <= steps) {
+    for (int64_t j = 0; j < level_steps; ++j) add(step++);
+    for (size_t level = 1; level < kLevels; ++level) {
+      for (size_t j = 0; j < kWidth; ++j) sums[level][j] += sums[level - 1][j];
+      sums[level - 1].fill(0);
+      if ((step & (mask << (static_cast<int64_t>(level) * power))) != 0) break;
+    }
+  }
+  while (step < steps) add(step++);
+  for (size_t level = 1; level < kLevels; ++level)
+    for (size_t j = 0; j < kWidth; ++j) sums[0][j] += sums[level][j];
+  for (int64_t i = steps * kWidth; i < vectors * kLanes; ++i)
+    sums[0][static_cast<size_t>(i % kLanes)] += values[i];
+  for (size_t row = 1; row < kRows; ++row)
+    for (size_t lane = 0; lane < kLanes; ++lane) sums[0][lane] += sums[0][row * kLanes + lane];
+  float sum = 0;
+  for (int64_t i = vectors * kLanes; i < count; ++i) sum += values[i];
+  for (size_t lane = 0; lane < kLanes; ++lane) sum += sums[0][lane];
+  return sum;
+}
+
+/// The sum of (a / norm_a) (b / norm_b).
+float dot(const float* a, const float* b, int64_t count, const std::array<float, 2>& norms) {
+  std::vector<float> products(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i)
+    products[static_cast<size_t>(i)] = (a[i] / norms[0]) * (b[i] / norms[1]);
+  return cascade_sum(products.data(), count);
 }
 
 }  // namespace
@@ -50,8 +80,9 @@ float float_cosine(const TensorParts& tensor) {
   tensor.for_each([&](const TensorJob& part) {
     for (size_t i = 0; i < norms.size(); ++i) {
       const at::Tensor values = as_floats(part.experts[i]);
-      const float of_part = norm(values.const_data_ptr<float>(), values.numel());
-      norms[i] += of_part * of_part;
+      // A fused multiply-add: the square of a float is exact in double.
+      const double of_part = norm(values.const_data_ptr<float>(), values.numel());
+      norms[i] = static_cast<float>(static_cast<double>(norms[i]) + of_part * of_part);
     }
   });
   for (float& each : norms) {

@@ -1,5 +1,6 @@
 #include <ATen/core/Tensor.h>
 
+#include "harness/kernels/fused_sum.h"
 #include "harness/kernels/weighted_sum.h"
 #include "methods/dense/weights.h"
 
@@ -38,7 +39,8 @@ struct Linear {
   }
 
  private:
-  /// The sum itself goes in float32, in mergekit too.
+  /// The sum itself goes in float32, in mergekit too, with fused multiply-adds: they show only
+  /// where the result is float32.
   at::Tensor sum_then_divide(const std::vector<at::Tensor>& experts) const {
     const std::vector<double> factors = expert_weights(weights, experts.size());
     float divisor = 1;
@@ -46,8 +48,9 @@ struct Linear {
       divisor = 0;
       for (const double factor : factors) divisor += static_cast<float>(factor);
     }
-    return weighted_sum(experts, factors, Storage::kFloat32, divisor)
-        .to(experts.front().scalar_type());
+    const at::ScalarType dtype = experts.front().scalar_type();
+    if (dtype == at::kFloat) return fused_sum(experts, factors, divisor);
+    return weighted_sum(experts, factors, Storage::kFloat32, divisor).to(dtype);
   }
 };
 

@@ -34,12 +34,15 @@ inline std::vector<DeltaTerm> rounded_terms(std::vector<DeltaTerm> terms, Comput
 /// that is next to 0.
 inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                             double scale, bool normalize, Compute compute) {
+  const Storage dtype = rounding(compute, part.base);
   float sum = 0;
-  for (const DeltaTerm& term : terms) sum += term.weight;
-  if (normalize && std::abs(sum) >= 1e-8F) scale /= sum;
+  for (const DeltaTerm& term : terms) sum += round_to(term.weight, dtype);
+  sum = round_to(sum, dtype);
   at::Tensor merged = part.result();
   delta_merge_into(part.base, part.experts, rounded_terms(terms, compute, part),
-                   {.scale = static_cast<float>(scale), .rounding = rounding(compute, part.base)},
+                   {.divisor = normalize && std::abs(sum) >= 1e-8F ? sum : 1.0F,
+                    .scale = static_cast<float>(scale),
+                    .rounding = dtype},
                    merged, part.offset);
   return merged;
 }
