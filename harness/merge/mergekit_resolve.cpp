@@ -102,6 +102,7 @@ Json method_parameters(const MergekitConfig& config, const MergekitModels& model
     for (size_t i = 0; i < densities.size(); ++i)
       if (densities[i] == 0) out["weights"][i] = 0.0;
     out["densities"] = densities;
+    out["trim.ties"] = "introsort";
     return out;
   }
   for (double& density : densities) density = 1 - density;

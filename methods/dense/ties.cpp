@@ -36,9 +36,9 @@ struct Ties {
   }
 
   void prepare(const ModelJob& job) { steps.prepare(job); }
-  std::vector<DeltaTerm> measure(const TensorParts& tensor) const { return steps.terms(tensor); }
-  at::Tensor merge(const TensorJob& part, const std::vector<DeltaTerm>& terms) const {
-    return steps.merge(part, terms, scale);
+  TrimElect::Trimmed measure(const TensorParts& tensor) const { return steps.measure(tensor); }
+  at::Tensor merge(const TensorJob& part, const TrimElect::Trimmed& trimmed) const {
+    return steps.merge(part, trimmed, scale);
   }
 };
 

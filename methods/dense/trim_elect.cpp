@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/kernels/kth_magnitude.h"
+#include "harness/kernels/tie_order.h"
 
 namespace assay {
 
@@ -135,6 +137,11 @@ void TrimElect::prepare(const ModelJob& job) {
   check_weights(weights, job);
   check_list("densities", densities, job);
   before.check(job);
+  if (tie_order == Ties::kIntrosort &&
+      (scope != Scope::kTensor || rule != TrimRule::kExactCount || tie == Tie::kGlobalMajority))
+    user_error(
+        "trim.ties 'introsort' needs trim.scope 'tensor', trim.rule 'exact_count' and an "
+        "elect.tie other than 'global_majority'");
   prepared_.clear();
   model_tie_ends_.clear();
   if (job.names().empty()) return;
@@ -153,8 +160,8 @@ void TrimElect::prepare(const ModelJob& job) {
   std::vector<TensorParts> tensors;
   Hasher hasher;
   for (const std::string& name : job.names()) {
-    const std::vector<DeltaTerm>& terms = prepared_[name] =
-        trimmed(tensors.emplace_back(job.parts(name)));
+    const std::vector<DeltaTerm>& terms =
+        (prepared_[name] = trimmed(tensors.emplace_back(job.parts(name)))).terms;
     for (size_t i = 0; i < terms.size(); ++i)
       hasher.text(fmt::format("{} {} {} {}", delta_key(tensors.back(), i, terms[i]),
                               terms[i].threshold, terms[i].tie_end, terms[i].weight));
@@ -165,8 +172,8 @@ void TrimElect::prepare(const ModelJob& job) {
     for (const TensorParts& tensor : tensors)
       tensor.for_each([&](const TensorJob& part) {
         signs += elected_sign_sum(part.base, part.experts,
-                                  rounded_terms(prepared_.at(tensor.name()), compute, part), elect,
-                                  part.offset);
+                                  rounded_terms(prepared_.at(tensor.name()).terms, compute, part),
+                                  elect, part.offset);
       });
     return std::vector{signs};
   };
@@ -175,14 +182,19 @@ void TrimElect::prepare(const ModelJob& job) {
   majority_ = signs > 0 ? 1 : -1;
 }
 
-std::vector<DeltaTerm> TrimElect::trimmed(const TensorParts& tensor) const {
-  std::vector<DeltaTerm> terms = untrimmed(tensor);
-  if (!trims() || tensor.elements() == 0) return terms;
+TrimElect::Trimmed TrimElect::trimmed(const TensorParts& tensor) const {
+  Trimmed result{untrimmed(tensor), {}};
+  std::vector<DeltaTerm>& terms = result.terms;
+  if (!trims() || tensor.elements() == 0) return result;
   const bool model_wide = scope == Scope::kModel;
   const std::vector<Threshold> thresholds =
       model_wide ? model_thresholds_ : find_thresholds({tensor});
   std::vector<int64_t> ends(terms.size(), DeltaTerm{}.tie_end);
-  if (!model_wide) {
+  if (tie_order == Ties::kIntrosort) {
+    result.kept_ties = introsort_ties(tensor, terms, thresholds);
+    for (size_t i = 0; i < terms.size(); ++i)
+      if (thresholds[i].ties >= 0) ends[i] = 0;
+  } else if (!model_wide) {
     std::vector<int64_t> left;
     for (const Threshold& threshold : thresholds) left.push_back(threshold.ties);
     ends = tie_ends(tensor, terms, thresholds, left);
@@ -194,16 +206,15 @@ std::vector<DeltaTerm> TrimElect::trimmed(const TensorParts& tensor) const {
     terms[i].threshold = thresholds[i].bits;
     terms[i].tie_end = ends[i];
   }
-  return terms;
+  return result;
 }
 
-std::vector<DeltaTerm> TrimElect::terms(const TensorParts& tensor) const {
+TrimElect::Trimmed TrimElect::measure(const TensorParts& tensor) const {
   const auto known = prepared_.find(tensor.name());
   return known != prepared_.end() ? known->second : trimmed(tensor);
 }
 
-at::Tensor TrimElect::merge(const TensorJob& part, const std::vector<DeltaTerm>& terms,
-                            double scale) const {
+at::Tensor TrimElect::merge(const TensorJob& part, const Trimmed& trimmed, double scale) const {
   DeltaRule merge_rule{
       .elect = elect, .scale = static_cast<float>(scale), .rounding = rounding(compute, part.base)};
   switch (reduce) {
@@ -232,8 +243,11 @@ at::Tensor TrimElect::merge(const TensorJob& part, const std::vector<DeltaTerm>&
       break;
   }
   at::Tensor merged = part.result();
-  delta_merge_into(part.base, part.experts, rounded_terms(terms, compute, part), merge_rule, merged,
-                   part.offset);
+  const std::vector<DeltaTerm> terms = rounded_terms(trimmed.terms, compute, part);
+  delta_merge_into(part.base, part.experts, terms, merge_rule, merged, part.offset);
+  if (!trimmed.kept_ties.empty())
+    merge_kept_ties(part.base, part.experts, terms, merge_rule, trimmed.kept_ties, part.offset,
+                    merged);
   return merged;
 }
 

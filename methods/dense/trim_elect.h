@@ -13,6 +13,7 @@ namespace assay {
 struct TrimElect {
   enum class Scope { kModel, kTensor };
   enum class TrimRule { kKthGe, kExactCount };
+  enum class Ties { kIndex, kIntrosort };
   enum class Tie { kGlobalMajority, kPlusOne, kZero };
   /// Reduce without kSumAll, which has no election.
   enum class Agree { kMean, kSum, kMax, kWeightedMean };
@@ -24,6 +25,7 @@ struct TrimElect {
   std::vector<double> densities;
   Scope scope = Scope::kModel;
   TrimRule rule = TrimRule::kKthGe;
+  Ties tie_order = Ties::kIndex;
   Elect elect = Elect::kMass;
   Tie tie = Tie::kGlobalMajority;
   Agree reduce = Agree::kMean;
@@ -43,8 +45,12 @@ struct TrimElect {
       {.name = "trim.rule",
        .choices = {"kth_ge", "exact_count"},
        .help = "keep what reaches the k-th smallest magnitude, ties included, where k is n - "
-               "int(density n) (the paper's code), or exactly max(1, int(density n)) entries, "
-               "ties broken by index"});
+               "int(density n) (the paper's code), or exactly max(1, int(density n)) entries"});
+    p(tie_order,
+      {.name = "trim.ties",
+       .choices = {"index", "introsort"},
+       .help = "which of the entries of equal magnitude an exact count keeps: the first, or "
+               "those that mergekit's sort puts first"});
     p(elect, {.name = "elect.rule",
               .choices = {"mass", "count"},
               .help = "the sign of an entry is that of the sum, or of the majority"});
@@ -63,8 +69,14 @@ struct TrimElect {
   /// Finds thresholds that span the model, and the global majority, where they are asked for.
   void prepare(const ModelJob& job);
   /// What each expert's part in the merge of a tensor is: what is dropped, trimmed, weighed.
-  std::vector<DeltaTerm> terms(const TensorParts& tensor) const;
-  at::Tensor merge(const TensorJob& part, const std::vector<DeltaTerm>& terms, double scale) const;
+  struct Trimmed {
+    std::vector<DeltaTerm> terms;
+    /// Per expert, rising: entries at the threshold that are kept although the term, which then has
+    /// tie_end 0, keeps none. Empty when terms say all.
+    std::vector<std::vector<int64_t>> kept_ties;
+  };
+  Trimmed measure(const TensorParts& tensor) const;
+  at::Tensor merge(const TensorJob& part, const Trimmed& trimmed, double scale) const;
 
  private:
   struct Threshold {
@@ -75,7 +87,7 @@ struct TrimElect {
   double share(size_t expert) const { return densities.empty() ? density : densities[expert]; }
   bool trims() const;
   std::vector<DeltaTerm> untrimmed(const TensorParts& tensor) const;
-  std::vector<DeltaTerm> trimmed(const TensorParts& tensor) const;
+  Trimmed trimmed(const TensorParts& tensor) const;
   /// What an expert's untrimmed deltas of a tensor depend on, for keys of shared values.
   std::string delta_key(const TensorParts& tensor, size_t expert, const DeltaTerm& term) const;
   /// One threshold per expert, over all of the tensors together.
@@ -89,6 +101,10 @@ struct TrimElect {
   std::vector<int64_t> tie_ends(const TensorParts& tensor, const std::vector<DeltaTerm>& untrimmed,
                                 const std::vector<Threshold>& thresholds,
                                 std::vector<int64_t>& left) const;
+  /// Trimmed::kept_ties, of experts that keep a part of their ties.
+  std::vector<std::vector<int64_t>> introsort_ties(const TensorParts& tensor,
+                                                   const std::vector<DeltaTerm>& untrimmed,
+                                                   const std::vector<Threshold>& thresholds) const;
   /// The rank, from the smallest, of the least magnitude that an expert keeps among `count`; 0: it
   /// keeps all.
   int64_t threshold_rank(size_t expert, int64_t count) const;
@@ -96,7 +112,7 @@ struct TrimElect {
   std::vector<Threshold> model_thresholds_;
   std::map<std::string, std::vector<int64_t>> model_tie_ends_;  ///< per tensor, per expert
   /// Per tensor, what trimmed() gave when the global majority was counted.
-  std::map<std::string, std::vector<DeltaTerm>> prepared_;
+  std::map<std::string, Trimmed> prepared_;
   int majority_ = 0;
 };
 

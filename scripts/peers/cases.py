@@ -30,9 +30,14 @@ DETERMINISTIC = {
          {"weight": [{"filter": "mlp", "value": 0.7}, {"value": 0.25}], "density": 0.4}], {}),
     "ties, not normalized, lambda": (
         "ties", [{"weight": 0.6, "density": 0.3}] * 3, {"normalize": False, "lambda": 0.8}),
-    "ties, rescaled": ("ties", [{"weight": 1.0, "density": 0.3}] * 3, {"rescale": True}),
     "passthrough": ("passthrough", [{}], {}),
     "passthrough, scale": ("passthrough", [{}], {"scale": [{"filter": "o_proj", "value": 0.3}, {"value": 1.0}]}),
+}
+
+# Merges in which torch splits a sum among its threads, so that mergekit does not always agree with itself.
+THREADED = {
+    "slerp, t 0.3": DETERMINISTIC["slerp, t 0.3"],
+    "ties, rescaled": ("ties", [{"weight": 1.0, "density": 0.3}] * 3, {"rescale": True}),
 }
 
 DENSITY = 0.3

@@ -116,8 +116,8 @@ def mergekit_with_itself(merges):
     for variant in ("float32", "bfloat16"):
         dtype, keys = VARIANTS[variant]
         folder = merges.checkpoints("10m", dtype)
-        for name in ("slerp, t 0.3", "ties, rescaled"):
-            config = cases.configuration(cases.DETERMINISTIC[name], folder, keys)
+        for name, case in cases.THREADED.items():
+            config = cases.configuration(case, folder, keys)
             result = compare.compare(merges.mergekit(config), merges.mergekit(config, threads=2))
             rows.setdefault(name, {})[variant] = [result]
     return rows

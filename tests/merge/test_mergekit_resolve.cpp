@@ -85,6 +85,7 @@ parameters:
   CHECK(resolved.plan.groups.front().method == "ties@mergekit");
   CHECK(resolved.of("model.layers.1.mlp.weight") == Json({{"weights", {5.0, 7.0}},
                                                           {"densities", {0.5, 0.5}},
+                                                          {"trim.ties", "introsort"},
                                                           {"scale", 0.9},
                                                           {"reduce", "weighted_mean_agree"}}));
   CHECK(resolved.of("model.layers.0.norm.weight")["weights"] == Json({3.0, 0.0}));  // density 0
@@ -117,6 +118,7 @@ TEST_CASE("each method of mergekit has its defaults", "[mergekit]") {
   CHECK(of("ties") == Json({{"weights", weights},
                             {"scale", 1.0},
                             {"densities", all},
+                            {"trim.ties", "introsort"},
                             {"reduce", "weighted_mean_agree"}}));
   CHECK(of("ties", ", normalize: false")["reduce"] == "sum_agree");
   CHECK(of("dare_linear") == Json({{"weights", weights},

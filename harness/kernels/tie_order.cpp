@@ -1,0 +1,102 @@
+#include "harness/kernels/tie_order.h"
+
+#include <ATen/core/Tensor.h>
+
+#include "harness/core/error.h"
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/introsort.h"
+#include "harness/kernels/loops_delta.h"
+
+namespace assay {
+namespace {
+
+constexpr int kHalfBits = 16;
+
+}  // namespace
+
+TieOrder::TieOrder(int64_t elements, Storage rounding) {
+  const auto size = static_cast<size_t>(elements);
+  if (rounding == Storage::kBFloat16)  // the other half is zero
+    magnitudes_ = std::vector<uint16_t>(size);
+  else
+    magnitudes_ = std::vector<uint32_t>(size);
+}
+
+void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                    int64_t offset) {
+  ASSAY_CHECK(term.threshold == 0);
+  // An order is a host's job: CUDA tensors come over for it.
+  const Operands operands(base.cpu(), {expert.cpu()});
+  std::visit(
+      [&](auto& magnitudes) {
+        ASSAY_CHECK(offset + operands.count() <= static_cast<int64_t>(magnitudes.size()));
+        share_blocks(operands.count(), [&](BlockQueue& queue) {
+          RunValues values(operands);
+          float deltas[kRun];
+          for (Block block; queue.next(block);)
+            for_runs(block, [&](int64_t begin, int64_t size) {
+              values.load(begin, size);
+              delta_run(values[1], values[0], term, offset + begin, size, deltas);
+              auto* out = magnitudes.data() + offset + begin;
+              if constexpr (sizeof *out == sizeof(uint16_t))
+                high_halves(deltas, size, out);
+              else
+                for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(deltas[j]);
+            });
+        });
+      },
+      magnitudes_);
+}
+
+std::vector<int64_t> TieOrder::kept_ties(uint32_t bits, int64_t kept) {
+  return std::visit(
+      [&](auto& magnitudes) {
+        using Key = typename std::decay_t<decltype(magnitudes)>::value_type;
+        const uint32_t key = sizeof(Key) == sizeof(uint16_t) ? bits >> kHalfBits : bits;
+        return IntrosortTies<Key>(magnitudes, static_cast<Key>(key))
+            .among_first(static_cast<size_t>(kept));
+      },
+      magnitudes_);
+}
+
+void merge_kept_ties(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                     const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
+                     const std::vector<std::vector<int64_t>>& kept, int64_t offset,
+                     at::Tensor& merged) {
+  std::vector<at::Tensor> on_host;
+  for (const at::Tensor& expert : experts) on_host.push_back(expert.cpu());
+  const Operands operands(base.cpu(), on_host);
+  at::Tensor result = merged.cpu();
+  const Storage storage = operands.check_result(result);
+  void* out = result.mutable_data_ptr();
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    std::vector<DeltaTerm> here = terms;
+    std::vector<int64_t> places;
+    for (Block block; queue.next(block);) {
+      places.clear();
+      for (const std::vector<int64_t>& each : kept)
+        places.insert(places.end(),
+                      std::lower_bound(each.begin(), each.end(), offset + block.begin),
+                      std::lower_bound(each.begin(), each.end(), offset + block.end));
+      std::sort(places.begin(), places.end());
+      places.erase(std::unique(places.begin(), places.end()), places.end());
+      for (const int64_t place : places) {
+        for (size_t i = 0; i < here.size(); ++i)
+          if (terms[i].tie_end == 0)
+            here[i].tie_end =
+                std::binary_search(kept[i].begin(), kept[i].end(), place) ? place + 1 : 0;
+        const int64_t at = place - offset;
+        const float start = load(operands[0], at);
+        const auto value = [&](int i) {
+          const DeltaTerm& term = here[static_cast<size_t>(i)];
+          return term_element(load(operands[i + 1], at), start, term, place);
+        };
+        store(out, storage, at,
+              merge_element(operands.size() - 1, value, start, here.data(), rule));
+      }
+    }
+  });
+  if (merged.is_cuda()) merged.copy_(result);
+}
+
+}  // namespace assay

@@ -1,0 +1,46 @@
+/// Which entries of a tensor are kept of those that tie at a trim threshold, as mergekit keeps
+/// them: it sorts all magnitudes with libstdc++'s std::sort (through LibTorch's argsort) and takes
+/// the first. That sort, introsort (D. Musser, 1997), is not stable, but its choice is a function
+/// of the magnitudes in their order. In bfloat16 about one entry in a hundred ties.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "harness/kernels/delta.h"
+
+namespace at {
+class Tensor;
+}
+
+namespace assay {
+
+/// Usage: feed() every part of a tensor, in any order; then ask kept_ties() once. Takes 2 bytes per
+/// element where deltas are rounded to bfloat16, else 4.
+class TieOrder {
+ public:
+  TieOrder(int64_t elements, Storage rounding);
+
+  /// Takes in |delta_element()| of a part whose first element is number `offset` of the tensor. The
+  /// term's threshold must be 0.
+  void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+            int64_t offset);
+
+  /// The numbers of the elements, rising, that have magnitude_bits() `bits` and are among the first
+  /// `kept` of all in descending order of magnitude. Follows the sort only where it decides about
+  /// element `kept`, so the work is linear in the number of elements; on this thread alone.
+  std::vector<int64_t> kept_ties(uint32_t bits, int64_t kept);
+
+ private:
+  std::variant<std::vector<uint16_t>, std::vector<uint32_t>> magnitudes_;
+};
+
+/// Does over what delta_merge() made of a part with terms that keep no ties (tie_end 0): elements
+/// that are listed in `kept[i]`, rising, keep the delta of expert i. `merged` is float32.
+void merge_kept_ties(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                     const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
+                     const std::vector<std::vector<int64_t>>& kept, int64_t offset,
+                     at::Tensor& merged);
+
+}  // namespace assay

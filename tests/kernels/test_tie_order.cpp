@@ -1,0 +1,96 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "harness/core/rng.h"
+#include "harness/kernels/delta_merge.h"
+#include "harness/kernels/introsort.h"
+#include "harness/kernels/tie_order.h"
+#include "tests/catch.h"
+
+using namespace assay;
+
+namespace {
+
+/// The places of the ties among the first `kept` after a whole std::sort.
+std::vector<int64_t> sorted_ties(const std::vector<uint16_t>& keys, uint16_t tie, size_t kept) {
+  std::vector<std::pair<uint16_t, int64_t>> all;
+  for (const uint16_t key : keys) all.emplace_back(key, static_cast<int64_t>(all.size()));
+  std::sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.first > b.first; });
+  std::vector<int64_t> ties;
+  for (size_t i = 0; i < kept; ++i)
+    if (all[i].first == tie) ties.push_back(all[i].second);
+  std::sort(ties.begin(), ties.end());
+  return ties;
+}
+
+/// Compares for the key at place `kept` - 1.
+void check_against_sort(std::vector<uint16_t> keys, size_t kept) {
+  std::vector<uint16_t> descending = keys;
+  std::sort(descending.rbegin(), descending.rend());
+  const uint16_t tie = descending[kept - 1];
+  const std::vector<int64_t> expected = sorted_ties(keys, tie, kept);
+  INFO(keys.size() << " keys, " << kept << " kept");
+  CHECK(IntrosortTies<uint16_t>(keys, tie).among_first(kept) == expected);
+}
+
+}  // namespace
+
+TEST_CASE("the ties that introsort puts first are found without a sort", "[kernels]") {
+  Rng rng(0, "introsort ties");
+  for (int repeat = 0; repeat < 300; ++repeat) {
+    const auto size = static_cast<size_t>(1 + rng.below(repeat % 10 == 0 ? 5000 : 60));
+    const int64_t distinct = 1 + rng.below(repeat % 2 == 0 ? 4 : 200);
+    std::vector<uint16_t> keys(size);
+    for (uint16_t& key : keys) key = static_cast<uint16_t>(rng.below(distinct));
+    if (repeat % 7 == 0) std::sort(keys.begin(), keys.end());
+    check_against_sort(keys, 1 + static_cast<size_t>(rng.below(static_cast<int64_t>(size))));
+  }
+}
+
+TEST_CASE("keys that part badly, for which introsort goes over to heaps, too", "[kernels]") {
+  constexpr size_t kHalf = 500;
+  std::vector<uint16_t> keys(2 * kHalf);  // a median-of-three killer
+  for (size_t i = 1; i <= kHalf; ++i) {
+    if (i % 2 == 1) {
+      keys[i - 1] = static_cast<uint16_t>(i);
+      keys[i] = static_cast<uint16_t>(kHalf + i);
+    }
+    keys[kHalf + i - 1] = static_cast<uint16_t>(2 * i);
+  }
+  for (uint16_t& key : keys) key = static_cast<uint16_t>((4 * kHalf - key) / 3);
+  for (size_t kept = 1; kept <= keys.size(); kept += 37) check_against_sort(keys, kept);
+}
+
+TEST_CASE("listed ties are kept, the others dropped", "[kernels]") {
+  // Deltas of one expert: 1, 2, 1, 1, 3; kept are 2 and 3 and of the ones the last.
+  const at::Tensor base = at::zeros({5}), expert = at::tensor({1.0f, 2.0f, 1.0f, 1.0f, 3.0f});
+  std::vector<DeltaTerm> terms(1);
+  terms[0].threshold = magnitude_bits(1.0f);
+  terms[0].tie_end = 0;
+  const DeltaRule rule;
+
+  at::Tensor merged = delta_merge(base, {expert}, terms, rule);
+  merge_kept_ties(base, {expert}, terms, rule, {{3}}, 0, merged);
+
+  CHECK(at::equal(merged, at::tensor({0.0f, 2.0f, 0.0f, 1.0f, 3.0f})));
+}
+
+TEST_CASE("magnitudes are fed part by part", "[kernels]") {
+  const at::Tensor base = at::zeros({64}).to(at::kBFloat16);
+  const at::Tensor expert = at::arange(64).remainder(8).to(at::kBFloat16);
+  const auto ties = [&](Storage rounding, int64_t part) {
+    TieOrder order(64, rounding);
+    DeltaTerm term;
+    term.rounding = rounding;
+    for (int64_t at = 64 - part; at >= 0; at -= part)
+      order.feed(base.slice(0, at, at + part), expert.slice(0, at, at + part), term, at);
+    return order.kept_ties(magnitude_bits(6.0f), 12);
+  };
+
+  const std::vector<int64_t> whole = ties(Storage::kBFloat16, 64);
+  CHECK(whole.size() == 4);  // after the eight sevens
+  CHECK(ties(Storage::kBFloat16, 16) == whole);
+  CHECK(ties(Storage::kFloat32, 32) == whole);
+}
