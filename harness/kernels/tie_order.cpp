@@ -12,6 +12,38 @@ namespace {
 
 constexpr int kHalfBits = 16;
 
+/// Of some keys in descending order, the one at the given place, from 1 on; how many are equal to
+/// it, and how many of these are at that place or before it.
+struct Place {
+  uint32_t key;
+  int64_t equal, kept;
+};
+Place find_place(const std::vector<int64_t>& histogram, int64_t place) {
+  for (size_t key = histogram.size(); key-- > 0;) {
+    if (histogram[key] >= place) return {static_cast<uint32_t>(key), histogram[key], place};
+    place -= histogram[key];
+  }
+  ASSAY_CHECK(false, "{} places too few", place);
+}
+
+Place find_place(const std::vector<uint16_t>& keys, int64_t place) {
+  std::vector<int64_t> histogram(size_t{1} << kHalfBits);
+  for (const uint16_t key : keys) ++histogram[key];
+  return find_place(histogram, place);
+}
+
+Place find_place(const std::vector<uint32_t>& keys, int64_t place) {
+  std::vector<int64_t> histogram(size_t{1} << kHalfBits);
+  for (const uint32_t key : keys) ++histogram[key >> kHalfBits];
+  const Place high = find_place(histogram, place);
+  histogram.assign(histogram.size(), 0);
+  for (const uint32_t key : keys)
+    if (key >> kHalfBits == high.key) ++histogram[key & 0xffffU];
+  Place low = find_place(histogram, high.kept);
+  low.key |= high.key << kHalfBits;
+  return low;
+}
+
 }  // namespace
 
 TieOrder::TieOrder(int64_t elements, Storage rounding) {
@@ -48,13 +80,19 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
       magnitudes_);
 }
 
-std::vector<int64_t> TieOrder::kept_ties(uint32_t bits, int64_t kept) {
+TieOrder::Selection TieOrder::select(int64_t kept) {
   return std::visit(
       [&](auto& magnitudes) {
         using Key = typename std::decay_t<decltype(magnitudes)>::value_type;
-        const uint32_t key = sizeof(Key) == sizeof(uint16_t) ? bits >> kHalfBits : bits;
-        return IntrosortTies<Key>(magnitudes, static_cast<Key>(key))
-            .among_first(static_cast<size_t>(kept));
+        const Place place = find_place(magnitudes, kept);
+        Selection selection;
+        selection.bits = sizeof(Key) == sizeof(uint16_t) ? place.key << kHalfBits : place.key;
+        // Zeros never count, however many of them are kept.
+        selection.all_ties = place.kept == place.equal || place.key == 0;
+        if (!selection.all_ties)
+          selection.kept_ties = IntrosortTies<Key>(magnitudes, static_cast<Key>(place.key))
+                                    .among_first(static_cast<size_t>(kept));
+        return selection;
       },
       magnitudes_);
 }

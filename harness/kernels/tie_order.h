@@ -16,7 +16,7 @@ class Tensor;
 
 namespace assay {
 
-/// Usage: feed() every part of a tensor, in any order; then ask kept_ties() once. Takes 2 bytes per
+/// Usage: feed() every part of a tensor, in any order; then select() once. Takes 2 bytes per
 /// element where deltas are rounded to bfloat16, else 4.
 class TieOrder {
  public:
@@ -27,10 +27,15 @@ class TieOrder {
   void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
             int64_t offset);
 
-  /// The numbers of the elements, rising, that have magnitude_bits() `bits` and are among the first
-  /// `kept` of all in descending order of magnitude. Follows the sort only where it decides about
-  /// element `kept`, so the work is linear in the number of elements; on this thread alone.
-  std::vector<int64_t> kept_ties(uint32_t bits, int64_t kept);
+  struct Selection {
+    uint32_t bits = 0;                 ///< magnitude_bits() of the least that is kept
+    bool all_ties = false;             ///< all elements of that magnitude are kept, or it is 0
+    std::vector<int64_t> kept_ties{};  ///< else the numbers of those that are, rising
+  };
+  /// Of the first `kept`, at least 1, of all elements in descending order of magnitude. Follows the
+  /// sort only where it decides about element `kept`, so the work is linear in the number of
+  /// elements; on this thread alone.
+  Selection select(int64_t kept);
 
  private:
   std::variant<std::vector<uint16_t>, std::vector<uint32_t>> magnitudes_;

@@ -186,15 +186,12 @@ TrimElect::Trimmed TrimElect::trimmed(const TensorParts& tensor) const {
   Trimmed result{untrimmed(tensor), {}};
   std::vector<DeltaTerm>& terms = result.terms;
   if (!trims() || tensor.elements() == 0) return result;
+  if (tie_order == Ties::kIntrosort) return introsorted(tensor);
   const bool model_wide = scope == Scope::kModel;
   const std::vector<Threshold> thresholds =
       model_wide ? model_thresholds_ : find_thresholds({tensor});
   std::vector<int64_t> ends(terms.size(), DeltaTerm{}.tie_end);
-  if (tie_order == Ties::kIntrosort) {
-    result.kept_ties = introsort_ties(tensor, terms, thresholds);
-    for (size_t i = 0; i < terms.size(); ++i)
-      if (thresholds[i].ties >= 0) ends[i] = 0;
-  } else if (!model_wide) {
+  if (!model_wide) {
     std::vector<int64_t> left;
     for (const Threshold& threshold : thresholds) left.push_back(threshold.ties);
     ends = tie_ends(tensor, terms, thresholds, left);
@@ -242,9 +239,8 @@ at::Tensor TrimElect::merge(const TensorJob& part, const Trimmed& trimmed, doubl
       merge_rule.tie_sign = 0;
       break;
   }
-  at::Tensor merged = part.result();
   const std::vector<DeltaTerm> terms = rounded_terms(trimmed.terms, compute, part);
-  delta_merge_into(part.base, part.experts, terms, merge_rule, merged, part.offset);
+  at::Tensor merged = merge_sharing_delta(part, terms, merge_rule);
   if (!trimmed.kept_ties.empty())
     merge_kept_ties(part.base, part.experts, terms, merge_rule, trimmed.kept_ties, part.offset,
                     merged);

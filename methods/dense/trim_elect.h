@@ -101,10 +101,8 @@ struct TrimElect {
   std::vector<int64_t> tie_ends(const TensorParts& tensor, const std::vector<DeltaTerm>& untrimmed,
                                 const std::vector<Threshold>& thresholds,
                                 std::vector<int64_t>& left) const;
-  /// Trimmed::kept_ties, of experts that keep a part of their ties.
-  std::vector<std::vector<int64_t>> introsort_ties(const TensorParts& tensor,
-                                                   const std::vector<DeltaTerm>& untrimmed,
-                                                   const std::vector<Threshold>& thresholds) const;
+  /// trimmed() with ties as introsort leaves them, in one pass over the tensor.
+  Trimmed introsorted(const TensorParts& tensor) const;
   /// The rank, from the smallest, of the least magnitude that an expert keeps among `count`; 0: it
   /// keeps all.
   int64_t threshold_rank(size_t expert, int64_t count) const;

@@ -80,17 +80,22 @@ TEST_CASE("listed ties are kept, the others dropped", "[kernels]") {
 TEST_CASE("magnitudes are fed part by part", "[kernels]") {
   const at::Tensor base = at::zeros({64}).to(at::kBFloat16);
   const at::Tensor expert = at::arange(64).remainder(8).to(at::kBFloat16);
-  const auto ties = [&](Storage rounding, int64_t part) {
+  const auto select = [&](Storage rounding, int64_t part, int64_t kept) {
     TieOrder order(64, rounding);
     DeltaTerm term;
     term.rounding = rounding;
     for (int64_t at = 64 - part; at >= 0; at -= part)
       order.feed(base.slice(0, at, at + part), expert.slice(0, at, at + part), term, at);
-    return order.kept_ties(magnitude_bits(6.0f), 12);
+    return order.select(kept);
   };
 
-  const std::vector<int64_t> whole = ties(Storage::kBFloat16, 64);
-  CHECK(whole.size() == 4);  // after the eight sevens
-  CHECK(ties(Storage::kBFloat16, 16) == whole);
-  CHECK(ties(Storage::kFloat32, 32) == whole);
+  const TieOrder::Selection whole = select(Storage::kBFloat16, 64, 12);
+  CHECK(whole.bits == magnitude_bits(6.0f));
+  CHECK_FALSE(whole.all_ties);
+  CHECK(whole.kept_ties.size() == 4);  // after the eight sevens
+  CHECK(select(Storage::kBFloat16, 16, 12).kept_ties == whole.kept_ties);
+  CHECK(select(Storage::kFloat32, 32, 12).bits == whole.bits);
+  CHECK(select(Storage::kFloat32, 32, 12).kept_ties == whole.kept_ties);
+  CHECK(select(Storage::kBFloat16, 64, 16).all_ties);
+  CHECK(select(Storage::kBFloat16, 64, 60).all_ties);  // zeros
 }
