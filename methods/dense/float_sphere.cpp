@@ -25,8 +25,28 @@ float norm(const float* values, int64_t count) {
       lanes[static_cast<size_t>(lane)] += values[row + lane] * values[row + lane];
   float sum = lanes[0];
   for (size_t lane = 1; lane < kLanes; ++lane) sum += lanes[lane];
-  for (int64_t i = whole; i < count; ++i) sum += values[i] * values[i];
+  // Of the rest, fours as above; what is left of them by fused multiply-adds, for which double
+  // serves: it holds the square of a float exactly.
+  const int64_t fours = count - (count - whole) % 4;
+  for (int64_t i = whole; i < fours; ++i) sum += values[i] * values[i];
+  for (int64_t i = fours; i < count; ++i) {
+    const double value = values[i];
+    sum = static_cast<float>(static_cast<double>(sum) + value * value);
+  }
   return std::sqrt(sum);
+}
+
+float norm(const std::vector<float>& values) {
+  return norm(values.data(), static_cast<int64_t>(values.size()));
+}
+
+/// LibTorch's sum of fewer floats than it has lanes.
+float short_sum(const std::vector<float>& values) {
+  std::array<float, 4> sums{};
+  const size_t whole = values.size() / sums.size() * sums.size();
+  for (size_t i = 0; i < whole; ++i) sums[i % sums.size()] += values[i];
+  for (size_t i = whole; i < values.size(); ++i) sums[0] += values[i];
+  return ((sums[0] + sums[1]) + sums[2]) + sums[3];
 }
 
 /// LibTorch's sum of contiguous floats: four rows of lanes at once, into sums that are added up to
@@ -76,24 +96,24 @@ float dot(const float* a, const float* b, int64_t count, const std::array<float,
 }  // namespace
 
 float float_cosine(const TensorParts& tensor) {
-  std::array<float, 2> norms{};
+  std::array<std::vector<float>, 2> of_parts;
   tensor.for_each([&](const TensorJob& part) {
-    for (size_t i = 0; i < norms.size(); ++i) {
+    for (size_t i = 0; i < of_parts.size(); ++i) {
       const at::Tensor values = as_floats(part.experts[i]);
-      // A fused multiply-add: the square of a float is exact in double.
-      const double of_part = norm(values.const_data_ptr<float>(), values.numel());
-      norms[i] = static_cast<float>(static_cast<double>(norms[i]) + of_part * of_part);
+      of_parts[i].push_back(norm(values.const_data_ptr<float>(), values.numel()));
     }
   });
-  for (float& each : norms) {
-    each = std::sqrt(each);
+  std::array<float, 2> norms{norm(of_parts[0]), norm(of_parts[1])};
+  for (float& each : norms)
     if (!(each > 1e-8F)) each = 1;
-  }
-  float cosine = 0;
+  std::vector<float> dots;
   tensor.for_each([&](const TensorJob& part) {
     const at::Tensor a = as_floats(part.experts[0]), b = as_floats(part.experts[1]);
-    cosine += dot(a.const_data_ptr<float>(), b.const_data_ptr<float>(), a.numel(), norms);
+    dots.push_back(dot(a.const_data_ptr<float>(), b.const_data_ptr<float>(), a.numel(), norms));
   });
+  const float cosine = dots.size() < kLanes
+                           ? short_sum(dots)
+                           : cascade_sum(dots.data(), static_cast<int64_t>(dots.size()));
   return std::clamp(cosine, -1.0F, 1.0F);
 }
 
