@@ -40,6 +40,8 @@ struct DeltaRule {
   int tie_sign = 0;      ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
   float divisor = 1.0f;  ///< of the sum, with kSumAll
   float scale = 1.0f;
+  /// The result is scale * reduced, without the base.
+  bool without_base = false;
   Storage rounding = Storage::kFloat32;  ///< as in DeltaTerm; the same as that of all terms
 };
 
@@ -127,6 +129,11 @@ ASSAY_ELEMENT float divided_sum(float sum, float divisor, Storage rounding) {
   return divisor == 1.0f ? sum : round_to(sum / divisor, rounding);
 }
 
+/// What the reduced delta is added to. Minus zero plus any value is that value, to the bit.
+ASSAY_ELEMENT float changed_value(float base, const DeltaRule& rule) {
+  return rule.without_base ? -0.0f : base;
+}
+
 /// base + scale * reduced.
 ASSAY_ELEMENT float changed_base(float base, float reduced, float scale, Storage rounding) {
   return round_to(base + round_to(scale * reduced, rounding), rounding);
@@ -144,6 +151,7 @@ ASSAY_HOST_DEVICE inline int elect_element(int count, const Value& value, Elect 
 template <typename Value>
 ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, float base,
                                              const DeltaTerm* terms, const DeltaRule& rule) {
+  base = changed_value(base, rule);
   if (rule.reduce == Reduce::kSumAll) {
     float sum = value(0);
     for (int i = 1; i < count; ++i) sum += value(i);

@@ -52,7 +52,8 @@ void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& exp
   const Operands operands(base, experts);
   const Storage storage = operands.check_result(out);
   const int n = operands.size() - 1;
-  count_flops(delta_flops(terms) + reduce_flops(n, rule) + 2, operands.count());
+  count_flops(delta_flops(terms) + reduce_flops(n, rule) + (rule.without_base ? 1 : 2),
+              operands.count());
   void* result = out.mutable_data_ptr();
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {

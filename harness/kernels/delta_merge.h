@@ -11,7 +11,7 @@ class Tensor;
 
 namespace assay {
 
-/// base + scale * reduce(terms of all experts), float32. All tensors have one shape and device,
+/// base + scale * reduce(terms of all experts), float32 (see DeltaRule::without_base). All tensors have one shape and device,
 /// each in any dtype of Storage; one term per expert. `offset` is the index of the tensors' first
 /// element in the whole tensor that they are a part of: draws and ties go by whole tensors. It is a
 /// multiple of 4.

@@ -123,8 +123,8 @@ void change_base(const float* base, const float* __restrict sums, const float* _
   with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
     if (rule.reduce == Reduce::kSumAll)
       for (int64_t j = 0; j < size; ++j)
-        out[j] = changed_base(base[j], divided_sum(sums[j], divisor, rounding()), scale,
-                              rounding());
+        out[j] =
+            changed_base(base[j], divided_sum(sums[j], divisor, rounding()), scale, rounding());
     with_reduction(rule.reduce, [&](auto tag) ASSAY_INLINED {
       for (int64_t j = 0; j < size; ++j) {
         const float reduced = agreed_value({sums[j], shares[j]}, decltype(tag)::kValue, rounding());
@@ -210,7 +210,9 @@ void merge_run(const float* const* rows, int count, const float* base, const Del
       agree_row(rows[i], round_to(terms[i].weight, rule.rounding), signs, rule.reduce, size, sums,
                 shares);
   }
-  change_base(base, sums, shares, rule, size, out);
+  float values[kRun];
+  if (rule.without_base) std::fill_n(values, size, changed_value(0.0f, rule));
+  change_base(rule.without_base ? values : base, sums, shares, rule, size, out);
 }
 
 ASSAY_VECTORISED

@@ -143,7 +143,7 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
   MergeReport report;
   Diagnostics diagnostics;
   Models models(inputs, with_base, order);
-  models.check_values(merged_names(inputs));
+  models.begin_sharing(merged_names(inputs));
   std::vector<GroupJob> jobs;
   jobs.reserve(shares.size());
   std::map<std::string, size_t> maker;

@@ -104,7 +104,7 @@ void Models::finish_first_pass(const std::string& name,
     if (hashers[i]) byte_hashes_[i][name] = hashers[i]->hex();
 }
 
-void Models::check_values(const std::vector<std::string>& names) {
+void Models::begin_sharing(const std::vector<std::string>& names) {
   if (!inputs_.shared) return;
   for (const auto& source : read_) {
     const std::string key = "finite " + source->content_hash();
@@ -118,6 +118,11 @@ void Models::check_values(const std::vector<std::string>& names) {
     inputs_.shared->insert(key, {}, 0);
   }
   if (!inputs_.hash) inspected_.insert(names.begin(), names.end());
+  if (!with_base_) return;  // what is shared are parts of task vectors
+  for (const std::string& name : names)
+    for (int64_t first = 0, all = read_.front()->find(name)->numel(); first < all;
+         first += kPartElements)
+      inputs_.shared->part(name, first, std::min(kPartElements, all - first), inputs_.device);
 }
 
 void Models::for_each_part(const std::string& name, const TensorJob& head,
@@ -206,6 +211,7 @@ TensorJob GroupJob::head(const std::string& name) const {
                      .text(name)
                      .low64();
   job.diagnostics = &diagnostics_;
+  job.sharing = &models_.sharing();
   return job;
 }
 

@@ -21,8 +21,9 @@ class Models {
   /// `order`: the tensors in the order in which they will be merged.
   Models(const MergeInputs& inputs, bool with_base, const std::vector<std::string>& order);
 
-  /// With MergeInputs::shared: looks for NaN and infinity now, in the models where no merge has.
-  void check_values(const std::vector<std::string>& names);
+  /// With MergeInputs::shared: looks for NaN and infinity now, in the models where no merge has,
+  /// and makes room for the parts that merges share, so that no later merge has to.
+  void begin_sharing(const std::vector<std::string>& names);
   /// For the methods of this merge.
   Sharing& sharing() { return sharing_; }
 

@@ -43,8 +43,7 @@ TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements,
       sharing_(&sharing) {}
 
 std::string TensorParts::delta_key(size_t expert) const {
-  if (!sharing_->on()) return {};
-  return Hasher().text(name()).text(sharing_->base()).text(sharing_->expert(expert)).hex();
+  return sharing_->delta_key(name(), expert);
 }
 
 std::string TensorParts::pair_key(size_t one, size_t other) const {

@@ -43,6 +43,7 @@ struct TensorJob {
   Diagnostics* diagnostics = nullptr;
   /// Where the result goes, in the output dtype; undefined where the engine has no place yet.
   at::Tensor room;
+  Sharing* sharing = nullptr;  ///< null: none
 
   /// A place for the merged values that saves a copy: kernels that round to any dtype write into
   /// it, and merge() returns it. Float32 like the base or the first expert where there is no room.

@@ -1,5 +1,11 @@
 #include "harness/method/shared_work.h"
 
+#include <ATen/ATen.h>
+
+#include <fmt/format.h>
+
+#include "harness/core/hash.h"
+
 namespace assay {
 namespace {
 
@@ -58,14 +64,53 @@ int64_t SharedWork::bytes() const {
   return bytes_;
 }
 
+SharedPart* SharedWork::part(const std::string& tensor, int64_t offset, int64_t count,
+                             at::Device device) {
+  const std::lock_guard lock(mutex_);
+  SharedPart& part = parts_[fmt::format("{} {}", tensor, offset)];
+  const int64_t bytes = count * static_cast<int64_t>(sizeof(float));
+  if (part.values.defined() && part.values.numel() == count && part.values.device() == device)
+    return &part;
+  if (part.values.defined()) parts_bytes_ -= part.values.nbytes();
+  part = {};
+  if (parts_bytes_ + bytes > parts_capacity_) return nullptr;
+  part.values = at::empty({count}, at::device(device).dtype(at::kFloat));
+  parts_bytes_ += bytes;
+  return &part;
+}
+
+std::string Sharing::delta_key(const std::string& tensor, size_t expert) const {
+  if (!on()) return {};
+  return Hasher().text(tensor).text(base_).text(experts_.at(expert)).hex();
+}
+
+at::Tensor Sharing::part(const std::string& tensor, int64_t offset, const std::string& key,
+                         int64_t count, at::Device device,
+                         const std::function<void(at::Tensor& values)>& compute) {
+  SharedPart* part = work_ ? work_->part(tensor, offset, count, device) : nullptr;
+  if (!part) return {};
+  if (part->key == key) {
+    charge(part->cost);
+    return part->values;
+  }
+  part->key.clear();
+  part->cost = measured([&] { compute(part->values); });
+  part->key = key;
+  return part->values;
+}
+
+void Sharing::charge(const Cost& cost) {
+  if (reused_)
+    *reused_ += cost;
+  else
+    reused_ = cost;
+}
+
 const std::any* Sharing::recall(const std::string& key) {
   if (!work_) return nullptr;
   auto known = work_->find(key);
   if (!known) return nullptr;
-  if (reused_)
-    *reused_ += known->cost;
-  else
-    reused_ = known->cost;
+  charge(known->cost);
   recalled_ = std::move(known->value);
   return &recalled_;
 }

@@ -2,6 +2,8 @@
 /// once per process and kept by a key that names all it depends on.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <any>
 #include <cstdint>
 #include <functional>
@@ -17,6 +19,13 @@
 
 namespace assay {
 
+/// A part of one tensor of a merge, in float32.
+struct SharedPart {
+  std::string key;  ///< of the values; empty: none yet
+  Cost cost;
+  at::Tensor values;
+};
+
 /// The values kept. Thread-safe.
 class SharedWork {
  public:
@@ -26,12 +35,19 @@ class SharedWork {
   };
 
   /// What it holds stays below `capacity_bytes`: the values unused for longest go first.
-  explicit SharedWork(int64_t capacity_bytes = int64_t{256} << 20) : capacity_(capacity_bytes) {}
+  /// Apart from these it keeps the parts of one model in float32, while they take less than
+  /// `parts_bytes`.
+  explicit SharedWork(int64_t capacity_bytes = int64_t{256} << 20,
+                      int64_t parts_bytes = int64_t{4} << 30)
+      : capacity_(capacity_bytes), parts_capacity_(parts_bytes) {}
 
   std::optional<Entry> find(const std::string& key);
   /// `bytes`: the size of the value.
   void insert(const std::string& key, Entry entry, int64_t bytes);
   int64_t bytes() const;
+  /// The part of a tensor from an element on, with room for `count` values on the device; null
+  /// where parts have reached their bound. Valid until the next call, for one merge at a time.
+  SharedPart* part(const std::string& tensor, int64_t offset, int64_t count, at::Device device);
 
  private:
   struct Kept {
@@ -45,6 +61,8 @@ class SharedWork {
   int64_t capacity_, bytes_ = 0;
   Order kept_;
   std::unordered_map<std::string, Order::iterator> index_;
+  int64_t parts_capacity_, parts_bytes_ = 0;
+  std::unordered_map<std::string, SharedPart> parts_;
 };
 
 /// Shared work as one merge sees it. Not thread-safe.
@@ -67,6 +85,15 @@ class Sharing {
   const std::string& expert(size_t i) const { return experts_.at(i); }
   /// What the values that came from earlier merges cost there; absent when none did.
   const std::optional<Cost>& reused() const { return reused_; }
+  /// The beginning of a key: a tensor in the base and in one expert.
+  std::string delta_key(const std::string& tensor, size_t expert) const;
+
+  /// `count` float32 values that merges one after the other can share, as different multiples of
+  /// one task vector do: what `compute` writes, or wrote for the same key the last time that values
+  /// of this part were asked for. Undefined where there is no memory for it. Only one set of
+  /// values is kept for each part of a tensor, and its memory is used again.
+  at::Tensor part(const std::string& tensor, int64_t offset, const std::string& key, int64_t count,
+                  at::Device device, const std::function<void(at::Tensor& values)>& compute);
 
   /// One value per key: those that are kept, and for the others what `compute` returns, given their
   /// places in `keys`, in that order. T is trivially copyable, or a vector of such. `compute` must
@@ -106,6 +133,7 @@ class Sharing {
   }
   /// Null when it is not kept; else valid until the next call, and charged.
   const std::any* recall(const std::string& key);
+  void charge(const Cost& cost);
   Cost measured(const std::function<void()>& work) const;
   /// `cost` is that of computing `count` values together, of which this is the one at `place`.
   void keep(const std::string& key, std::any value, int64_t bytes, const Cost& cost, size_t place,

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "harness/kernels/weighted_sum.h"
+
 namespace assay {
 namespace {
 
@@ -12,6 +14,35 @@ struct Norm {
 };
 
 }  // namespace
+
+at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTerm>& terms,
+                               const DeltaRule& rule) {
+  at::Tensor merged = part.result();
+  // Only in float32 is adding the scaled delta a weighted sum.
+  if (part.sharing && part.sharing->on() && rule.rounding == Storage::kFloat32) {
+    std::string key = fmt::format("{} {} {} {}", static_cast<int>(rule.reduce),
+                                  static_cast<int>(rule.elect), rule.tie_sign, rule.divisor);
+    for (size_t i = 0; i < terms.size(); ++i) {
+      const DeltaTerm& term = terms[i];
+      key += fmt::format(" {} {} {} {} {} {} {}", part.sharing->delta_key(part.name, i), term.drop,
+                         term.key, term.rescale, term.threshold, term.tie_end, term.weight);
+    }
+    DeltaRule reduce = rule;
+    reduce.scale = 1;
+    reduce.without_base = true;
+    const at::Tensor delta = part.sharing->part(part.name, part.offset, key, part.base.numel(),
+                                                part.base.device(), [&](at::Tensor& values) {
+                                                  delta_merge_into(part.base, part.experts, terms,
+                                                                   reduce, values, part.offset);
+                                                });
+    if (delta.defined()) {
+      weighted_sum_into({part.base, delta}, {1.0, static_cast<double>(rule.scale)}, merged);
+      return merged;
+    }
+  }
+  delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset);
+  return merged;
+}
 
 void RandomDrop::match_l1(const TensorParts& tensor, Compute compute,
                           std::vector<DeltaTerm>& terms) {

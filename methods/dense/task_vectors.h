@@ -30,6 +30,10 @@ inline std::vector<DeltaTerm> rounded_terms(std::vector<DeltaTerm> terms, Comput
   return terms;
 }
 
+/// base + scale * reduced delta, of which merges that differ in the scale alone share the latter.
+at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTerm>& terms,
+                               const DeltaRule& rule);
+
 /// base + scale * sum of all terms; with `normalize` divided by the sum of the weights, unless
 /// that is next to 0.
 inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>& terms,
@@ -38,13 +42,11 @@ inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>&
   float sum = 0;
   for (const DeltaTerm& term : terms) sum += round_to(term.weight, dtype);
   sum = round_to(sum, dtype);
-  at::Tensor merged = part.result();
-  delta_merge_into(part.base, part.experts, rounded_terms(terms, compute, part),
-                   {.divisor = normalize && std::abs(sum) >= 1e-8F ? sum : 1.0F,
-                    .scale = static_cast<float>(scale),
-                    .rounding = dtype},
-                   merged, part.offset);
-  return merged;
+  const std::vector<DeltaTerm> rounded = rounded_terms(terms, compute, part);
+  const DeltaRule rule{.divisor = normalize && std::abs(sum) >= 1e-8F ? sum : 1.0F,
+                       .scale = static_cast<float>(scale),
+                       .rounding = dtype};
+  return merge_sharing_delta(part, rounded, rule);
 }
 
 inline constexpr std::string_view kNormalizeHelp =

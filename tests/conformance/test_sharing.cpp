@@ -15,7 +15,8 @@ TEST_CASE("every method gives the same bytes with and without shared work", "[co
   other_expert.experts.front() = source("another", mixed_model(9));
 
   SharedWork shared;
-  for (const MergeInputs& alone : {inputs, reversed, other_seed, other_expert, inputs}) {
+  const std::vector<MergeInputs> merges{inputs, reversed, other_seed, other_expert, inputs};
+  for (const MergeInputs& alone : merges) {
     MergeInputs sharing = alone;
     sharing.shared = &shared;
     CHECK(same_bytes(merge(ref, Json::object(), sharing), merge(ref, Json::object(), alone)));

@@ -61,9 +61,10 @@ TEST_CASE("a later merge takes over what an earlier one computed, and is charged
     CHECK_FALSE(first.shared);
     REQUIRE(second.shared);
     CHECK(*second.shared->wall_s > 0);
-    // The check of the models' values counts no operations.
-    CHECK(flops_alone(first) == flops_alone(alone));
-    CHECK(flops_alone(second) == flops_alone(alone));
+    // Adding a task vector that is shared takes up to two more operations per element.
+    CHECK(flops_alone(first) >= flops_alone(alone));
+    CHECK(flops_alone(first) <= flops_alone(alone) + 2 * 60000);
+    CHECK(flops_alone(second) == flops_alone(first));
     CHECK(*second.statistics.flops + *second.merge.flops <
           *first.statistics.flops + *first.merge.flops);
     CHECK(same_bytes(merged, merge(ref, other_scale, inputs_of({1, 2, 3}))));
@@ -152,7 +153,8 @@ TEST_CASE("merges into one sink allocate no tensor after the first", "[merge][sh
     return counter->allocated;
   };
 
-  CHECK(merge_once("task_arithmetic", Json::object()) == 60000 * 4);
+  // The model, and room for a task vector that merges share.
+  CHECK(merge_once("task_arithmetic", Json::object()) == 2 * 60000 * 4);
   const void* place = sink.tensors().at("a").const_data_ptr();
   CHECK(merge_once("task_arithmetic", {{"scale", 0.5}}) == 0);
   CHECK(merge_once("ties", Json::object()) == 0);
