@@ -1,4 +1,4 @@
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 
 #include <cmath>
 
@@ -60,10 +60,9 @@ struct Slerp {
     tensor.report("lerp_frac", parallel ? 1 : 0);
     const float rest = 1 - at;
     if (parallel) return {rest, at};
-    const auto sine = [](float angle) {
-      return static_cast<float>(std::sin(static_cast<double>(angle)));
-    };
-    const auto angle = static_cast<float>(std::acos(static_cast<double>(cosine)));
+    // LibTorch's own functions: the standard library's differ in the last bit now and then.
+    const auto sine = [](float angle) { return at::sin(at::full({1}, angle)).item<float>(); };
+    const float angle = at::acos(at::full({1}, cosine)).item<float>();
     return {sine(rest * angle) / sine(angle), sine(at * angle) / sine(angle)};
   }
 };
