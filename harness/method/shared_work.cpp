@@ -74,7 +74,8 @@ SharedPart* SharedWork::part(const std::string& tensor, int64_t offset, int64_t 
   if (part.values.defined()) parts_bytes_ -= part.values.nbytes();
   part = {};
   if (parts_bytes_ + bytes > parts_capacity_) return nullptr;
-  part.values = at::empty({count}, at::device(device).dtype(at::kFloat));
+  // Zeros, so that its pages are there before the work that is charged begins.
+  part.values = at::zeros({count}, at::device(device).dtype(at::kFloat));
   parts_bytes_ += bytes;
   return &part;
 }
