@@ -279,3 +279,30 @@ TEST_CASE("a dry run plans without training", "[sweep]") {
   CHECK_FALSE(plan.fixed.empty());
   CHECK_FALSE(plan.choices.empty());
 }
+
+TEST_CASE("cells share work, and costs tell it from time spent", "[sweep][train]") {
+  BlobSweep blobs;
+  blobs.json()["methods"] =
+      Json::parse(R"([{"method": "ties", "tune": {"scale": [0.5, 1.0, 1.5]}}])");
+
+  const SweepSummary summary = blobs.run();
+
+  CHECK(summary.failed == 0);
+  CHECK(summary.merge_s > 0);
+  CHECK(summary.evaluate_s > 0);
+  CHECK(summary.shared_s > 0);
+  // Alone, each point of the grid would do the same work as the others.
+  std::map<std::string, std::set<int64_t>> flops_alone;
+  int shared = 0;
+  for (const auto& placed : blobs.results().runs) {
+    if (placed.placement.variant != "grid" || placed.run.kind != "merge") continue;
+    int64_t flops = 0;
+    for (const auto& [phase, cost] : placed.run.costs)
+      if (phase != "evaluation") flops += *cost.flops;
+    flops_alone[placed.placement.set].insert(flops);
+    shared += static_cast<int>(placed.run.costs.contains(kSharedPhase));
+  }
+  CHECK(shared >= 4);
+  CHECK(flops_alone.size() == 2);
+  for (const auto& [set, flops] : flops_alone) CHECK(flops.size() == 1);
+}
