@@ -10,7 +10,7 @@ namespace {
 
 ImageDataset load(const DatasetManifest& manifest) {
   const fs::path path = manifest.path(manifest.file("mnist_5k.csv.gz"));
-  constexpr int64_t kPixels = 28 * 28;
+  constexpr int64_t kPixels = int64_t{28} * 28;
   const at::Tensor table =
       read_byte_csv(gunzip(read_file(path), path.string()), kPixels + 1, path.string());
   const at::Tensor images = table.narrow(1, 0, kPixels).to(at::kFloat).div_(255.0);

@@ -12,7 +12,7 @@ namespace {
 
 ImageDataset load(const DatasetManifest& manifest) {
   const fs::path path = manifest.path(manifest.file("digits.csv.gz"));
-  constexpr int64_t kPixels = 8 * 8, kDigitSide = 20;
+  constexpr int64_t kPixels = int64_t{8} * 8, kDigitSide = 20;
   constexpr double kMostInk = 16;
   const at::Tensor table =
       read_byte_csv(gunzip(read_file(path), path.string()), kPixels + 1, path.string());

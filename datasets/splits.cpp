@@ -56,7 +56,7 @@ ImageDataset shuffled(const ImageDataset& dataset, uint64_t seed) {
   return out;
 }
 
-ImageDataset split_by_label(at::Tensor images, at::Tensor labels, JsonReader splits) {
+ImageDataset split_by_label(const at::Tensor& images, const at::Tensor& labels, JsonReader splits) {
   const JsonReader seed_value = splits.at("seed");
   if (seed_value.as_integer() < 0) seed_value.fail("a seed must not be negative");
   const auto seed = static_cast<uint64_t>(seed_value.as_integer());

@@ -15,7 +15,7 @@ std::vector<int64_t> without_duplicates(const at::Tensor& images, const at::Tens
 /// Drops duplicates, then divides the items of each label by a seeded permutation. `splits` holds
 /// "seed" and the shares "train", "validation" and "test", which sum to 1: the first two are
 /// rounded, the rest is test. UserError on anything else.
-ImageDataset split_by_label(at::Tensor images, at::Tensor labels, JsonReader splits);
+ImageDataset split_by_label(const at::Tensor& images, const at::Tensor& labels, JsonReader splits);
 
 /// The same items in a seeded random order.
 ImageDataset shuffled(const ImageDataset& dataset, uint64_t seed);

@@ -44,7 +44,7 @@ Definition read_definition(JsonReader reader) {
 
 class ImageClassification : public Task {
  public:
-  ImageClassification(const std::string& name, Json json, Definition definition,
+  ImageClassification(const std::string& name, const Json& json, Definition definition,
                       std::string dataset_hash)
       : Task(name,
              Hasher().text("image_classification 1").text(canonical(json)).text(dataset_hash).hex(),
@@ -103,9 +103,9 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
 
 at::Tensor ImageClassification::checked_logits(const Predictor& predictor,
                                                const at::Tensor& inputs) const {
-  const at::Tensor logits = predictor.logits(inputs.to(predictor.device()))
-                                .to(at::TensorOptions().device(at::kCPU).dtype(at::kFloat))
-                                .contiguous();
+  at::Tensor logits = predictor.logits(inputs.to(predictor.device()))
+                          .to(at::TensorOptions().device(at::kCPU).dtype(at::kFloat))
+                          .contiguous();
   if (logits.dim() != 2 || logits.size(0) != inputs.size(0) ||
       logits.size(1) != definition_.classes)
     data_error("task '{}': the model gives scores of shape [{}], expected [{}, {}]", name(),
@@ -140,7 +140,7 @@ Examples ImageClassification::examples(Split split) const {
   return {dataset->images.index_select(0, index), dataset->labels.index_select(0, index)};
 }
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
+std::shared_ptr<const Task> make(const std::string& name, const JsonReader& reader) {
   Definition definition = read_definition(reader);
   const std::string dataset_hash = read_manifest(definition.dataset, reader.where()).hash;
   return std::make_shared<ImageClassification>(name, reader.json(), std::move(definition),

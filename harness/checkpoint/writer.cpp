@@ -109,6 +109,9 @@ CheckpointWriter::CheckpointWriter(const fs::path& folder, const std::vector<Ten
   } catch (const DataError&) {
     discard();
     throw;
+  } catch (...) {  // what is there is of others: it stays
+    if (lock_ >= 0) ::close(lock_);
+    throw;
   }
   thread_ = std::thread([this] { work(); });
 }

@@ -4,6 +4,7 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
+#include "harness/kernels/delta_merge.h"
 #include "harness/kernels/introsort.h"
 #include "harness/kernels/loops_delta.h"
 
@@ -59,6 +60,9 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
   ASSAY_CHECK(term.threshold == 0);
   // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
+  DeltaTerm unweighted = term;
+  unweighted.weight = 1.0f;
+  count_flops(delta_flops({unweighted}), operands.count());
   std::visit(
       [&](auto& magnitudes) {
         ASSAY_CHECK(offset + operands.count() <= static_cast<int64_t>(magnitudes.size()));

@@ -1,0 +1,160 @@
+#include "harness/checkpoint/writer.h"
+
+#include <ATen/ATen.h>
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// Data bytes: a 16, b 24, c 8.
+const std::vector<TensorInfo> kInfos{
+    {"a", at::kFloat, {4}}, {"b", at::kLong, {3}}, {"c", at::kFloat, {2}}};
+
+at::Tensor values(const TensorInfo& info) {
+  return at::arange(info.numel()).to(info.dtype) + static_cast<int64_t>(info.name.front());
+}
+
+void write_all(CheckpointWriter& writer, const std::vector<TensorInfo>& infos) {
+  for (const TensorInfo& info : infos) {
+    if (writer.has(info.name)) continue;
+    writer.write(info.name, 0, values(info));
+    writer.end(info.name, "note of " + info.name);
+  }
+}
+
+std::vector<std::string> names_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// The most bytes a file of this process may have, for a scope.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t bytes) : before_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, before_handler_);
+  }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*before_handler_)(int);
+};
+
+}  // namespace
+
+TEST_CASE("shards hold as much as asked for, and an index says where tensors are", "[checkpoint]") {
+  const TemporaryFolder folder;
+  CheckpointWriter writer(folder.path() / "m", kInfos, {.shard_bytes = 32, .identity = ""});
+  write_all(writer, kInfos);
+  writer.finish({});
+
+  CHECK(names_in(folder.path() / "m") ==
+        std::vector<std::string>{"model-00001-of-00002.safetensors",
+                                 "model-00002-of-00002.safetensors",
+                                 "model.safetensors.index.json"});
+  const Json index = read_json(folder.path() / "m" / kIndexName);
+  CHECK(index["metadata"]["total_size"] == 48);
+  CHECK(index["weight_map"]["a"] == "model-00001-of-00002.safetensors");
+  CHECK(index["weight_map"]["b"] == "model-00002-of-00002.safetensors");
+  CHECK(index["weight_map"]["c"] == "model-00002-of-00002.safetensors");
+  const auto written = Checkpoint::open(folder.path() / "m");
+  for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
+}
+
+TEST_CASE("parts of tensors may come in any order", "[checkpoint]") {
+  const TemporaryFolder folder;
+  CheckpointWriter writer(folder.path() / "m", kInfos, {.identity = ""});
+  writer.write("c", 0, values(kInfos[2]));
+  writer.write("a", 3, values(kInfos[0]).narrow(0, 3, 1));
+  writer.end("c");
+  writer.write("b", 0, values(kInfos[1]));
+  writer.write("a", 0, values(kInfos[0]).narrow(0, 0, 3));
+  writer.end("b");
+  writer.end("a");
+  writer.finish({});
+
+  const auto written = Checkpoint::open(folder.path() / "m");
+  for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
+}
+
+TEST_CASE("a writer that goes away leaves nothing", "[checkpoint]") {
+  const TemporaryFolder folder;
+  {
+    CheckpointWriter writer(folder.path() / "m", kInfos, {.shard_bytes = 32, .identity = "x"});
+    writer.write("a", 0, values(kInfos[0]));
+    writer.end("a");
+  }
+  CHECK(names_in(folder.path()).empty());
+}
+
+TEST_CASE("a file system without room is told at once and nothing is left", "[checkpoint]") {
+  const TemporaryFolder folder;
+  const std::vector<TensorInfo> large{{"w", at::kFloat, {1 << 20}}};
+  const FileLimit limit(1 << 20);
+
+  CHECK_THROWS_WITH(CheckpointWriter(folder.path() / "m", large, {.identity = ""}),
+                    Contains("model.safetensors") && Contains("File too large"));
+  CHECK(names_in(folder.path()).empty());
+}
+
+TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]") {
+  const TemporaryFolder folder;
+  const fs::path target = folder.path() / "m", kept = folder.path() / "kept";
+  const WriteOptions options{.shard_bytes = 32, .identity = "merge 1"};
+  {
+    CheckpointWriter writer(target, kInfos, options);
+    writer.write("a", 0, values(kInfos[0]));
+    writer.end("a", "seen");
+    // The journal appears when the shard is on the disk: what a kill would leave then.
+    const fs::path unfinished = folder.path() / ".m.unfinished";
+    while (!fs::exists(unfinished / "journal.json")) usleep(1000);
+    fs::copy(unfinished, kept);
+  }
+  fs::rename(kept, folder.path() / ".m.unfinished");
+
+  WriteOptions resume = options;
+  resume.resume = true;
+  resume.identity = "merge 2";
+  CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("another configuration"));
+
+  resume.identity = options.identity;
+  CheckpointWriter writer(target, kInfos, resume);
+  CHECK(writer.has("a"));
+  CHECK(writer.notes_taken_up().at("a") == "seen");
+  CHECK_FALSE(writer.has("b"));
+  write_all(writer, kInfos);
+  writer.finish({});
+  const auto written = Checkpoint::open(target);
+  for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
+  CHECK(names_in(folder.path()) == std::vector<std::string>{"m"});
+}
+
+TEST_CASE("two writers of one folder do not meet", "[checkpoint]") {
+  const TemporaryFolder folder;
+  CheckpointWriter first(folder.path() / "m", kInfos, {.identity = "x"});
+  CHECK_THROWS_WITH(CheckpointWriter(folder.path() / "m", kInfos, {.identity = "y"}),
+                    Contains("another process is writing"));
+  write_all(first, kInfos);
+  first.finish({});
+  CHECK(Checkpoint::open(folder.path() / "m")->tensors().size() == 3);
+}
