@@ -16,15 +16,18 @@ class IntrosortTies {
  public:
   IntrosortTies(std::vector<Key>& keys, Key tie)
       : keys_(keys.data()), size_(keys.size()), tie_(tie) {
-    std::array<size_t, kBlock> found;
-    for (size_t begin = 0; begin < size_; begin += kBlock) {
-      const size_t end = std::min(begin + kBlock, size_);
-      size_t count = 0;
-      for (size_t i = begin; i < end; ++i) {
-        found[count] = i;
-        count += static_cast<size_t>(keys_[i] == tie_);
-      }
-      for (size_t i = 0; i < count; ++i) ties_.push_back({found[i], found[i]});
+    // Most short rows hold none, which vectors tell at once.
+    constexpr size_t kRow = 32;
+    for (size_t begin = 0; begin < size_; begin += kRow) {
+      const size_t end = std::min(begin + kRow, size_);
+      Key any = 0;
+      if (end - begin == kRow)
+        for (size_t i = 0; i < kRow; ++i) any |= static_cast<Key>(keys_[begin + i] == tie_);
+      else
+        any = 1;
+      if (any == 0) continue;
+      for (size_t i = begin; i < end; ++i)
+        if (keys_[i] == tie_) ties_.push_back({i, i});
     }
   }
 

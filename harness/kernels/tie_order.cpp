@@ -2,6 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <mutex>
+#include <utility>
+
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/delta_merge.h"
@@ -45,14 +48,53 @@ Place find_place(const std::vector<uint32_t>& keys, int64_t place) {
   return low;
 }
 
+/// Memory that goes from one tensor's order to the next one's: fresh pages cost as much as the
+/// sort.
+template <typename Key>
+class KeyRooms {
+ public:
+  static KeyRooms& shared() {
+    static KeyRooms rooms;
+    return rooms;
+  }
+  std::vector<Key> take(size_t size) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Key> room;
+    if (!free_.empty()) {
+      room = std::move(free_.back());
+      free_.pop_back();
+    }
+    room.resize(size);
+    return room;
+  }
+  void give_back(std::vector<Key>&& room) {
+    if (room.capacity() == 0) return;
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(room));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::vector<Key>> free_;
+};
+
 }  // namespace
 
 TieOrder::TieOrder(int64_t elements, Storage rounding) {
   const auto size = static_cast<size_t>(elements);
   if (rounding == Storage::kBFloat16)  // the other half is zero
-    magnitudes_ = std::vector<uint16_t>(size);
+    magnitudes_ = KeyRooms<uint16_t>::shared().take(size);
   else
-    magnitudes_ = std::vector<uint32_t>(size);
+    magnitudes_ = KeyRooms<uint32_t>::shared().take(size);
+}
+
+TieOrder::~TieOrder() {
+  std::visit(
+      [](auto& magnitudes) {
+        using Key = typename std::decay_t<decltype(magnitudes)>::value_type;
+        KeyRooms<Key>::shared().give_back(std::move(magnitudes));
+      },
+      magnitudes_);
 }
 
 void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
@@ -114,19 +156,23 @@ void merge_kept_ties(const at::Tensor& base, const std::vector<at::Tensor>& expe
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     std::vector<DeltaTerm> here = terms;
     std::vector<int64_t> places;
+    std::vector<std::vector<int64_t>::const_iterator> next(kept.size());  // rise with the places
     for (Block block; queue.next(block);) {
       places.clear();
-      for (const std::vector<int64_t>& each : kept)
-        places.insert(places.end(),
-                      std::lower_bound(each.begin(), each.end(), offset + block.begin),
-                      std::lower_bound(each.begin(), each.end(), offset + block.end));
+      for (size_t i = 0; i < kept.size(); ++i) {
+        next[i] = std::lower_bound(kept[i].begin(), kept[i].end(), offset + block.begin);
+        places.insert(places.end(), next[i],
+                      std::lower_bound(next[i], kept[i].end(), offset + block.end));
+      }
       std::sort(places.begin(), places.end());
       places.erase(std::unique(places.begin(), places.end()), places.end());
       for (const int64_t place : places) {
-        for (size_t i = 0; i < here.size(); ++i)
-          if (terms[i].tie_end == 0)
-            here[i].tie_end =
-                std::binary_search(kept[i].begin(), kept[i].end(), place) ? place + 1 : 0;
+        for (size_t i = 0; i < here.size(); ++i) {
+          if (terms[i].tie_end != 0) continue;
+          const bool found = next[i] != kept[i].end() && *next[i] == place;
+          here[i].tie_end = found ? place + 1 : 0;
+          if (found) ++next[i];
+        }
         const int64_t at = place - offset;
         const float start = load(operands[0], at);
         const auto value = [&](int i) {

@@ -17,10 +17,14 @@ class Tensor;
 namespace assay {
 
 /// Usage: feed() every part of a tensor, in any order; then select() once. Takes 2 bytes per
-/// element where deltas are rounded to bfloat16, else 4.
+/// element where deltas are rounded to bfloat16, else 4; the program keeps that memory for the
+/// next.
 class TieOrder {
  public:
   TieOrder(int64_t elements, Storage rounding);
+  ~TieOrder();
+  TieOrder(TieOrder&&) = default;
+  TieOrder& operator=(TieOrder&&) = delete;
 
   /// Takes in |delta_element()| of a part whose first element is number `offset` of the tensor. The
   /// term's threshold must be 0.

@@ -20,6 +20,8 @@ namespace {
 // from the first pass over them to the last; another quarter bounds what is read ahead.
 constexpr int64_t kKeepShare = 4, kAheadShare = 4;
 
+constexpr int64_t kSlice = 1 << 17;  // elements: what is looked at twice in a row
+
 int64_t input_bytes(const std::vector<std::shared_ptr<const TensorSource>>& sources,
                     const std::string& name) {
   int64_t bytes = 0;
@@ -88,9 +90,17 @@ void Models::inspect(const std::string& name, const std::vector<at::Tensor>& par
   std::atomic<size_t> next{0};
   ThreadPool::shared().run(std::min<int>(at::get_num_threads(), read_.size()), [&] {
     for (size_t i = next++; i < read_.size(); i = next++) {
-      const at::Tensor part = hashers[i] ? parts[i].cpu().contiguous() : parts[i];
-      if (hashers[i]) hashers[i]->bytes(part.const_data_ptr(), part.nbytes());
-      bad[i] = count_nonfinite(part);
+      if (!hashers[i]) {
+        bad[i] = count_nonfinite(parts[i]);
+        continue;
+      }
+      // In slices that stay in a processor's cache from the one look to the other.
+      const at::Tensor part = parts[i].cpu().flatten();
+      for (int64_t first = 0; first < part.numel(); first += kSlice) {
+        const at::Tensor slice = part.narrow(0, first, std::min(kSlice, part.numel() - first));
+        hashers[i]->bytes(slice.const_data_ptr(), slice.nbytes());
+        bad[i] += count_nonfinite(slice);
+      }
     }
   });
   for (size_t i = 0; i < read_.size(); ++i)

@@ -1,5 +1,4 @@
-#include "harness/kernels/weighted_sum.h"
-#include "harness/method/method.h"
+#include "methods/dense/sums.h"
 
 namespace assay {
 namespace {
@@ -12,7 +11,7 @@ struct Average {
                                    .elementwise = true};
 
   at::Tensor merge(const TensorJob& job) const {
-    return scaled_sum(job.experts, 1.0 / static_cast<double>(job.experts.size()));
+    return sum_of_experts(job, 1.0 / static_cast<double>(job.experts.size()));
   }
 };
 

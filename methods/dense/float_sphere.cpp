@@ -4,18 +4,36 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <vector>
+
+#include "harness/kernels/convert.h"
+#include "harness/kernels/pool.h"
 
 namespace assay {
 namespace {
 
 constexpr int64_t kLanes = 8;
 
-at::Tensor as_floats(const at::Tensor& tensor) {
-  return tensor.to(at::kCPU, at::kFloat).contiguous();
-}
+/// Room for the values of a part, kept from part to part: fresh memory for each costs more than
+/// what is worked out in it.
+class FloatRoom {
+ public:
+  float* of(int64_t count) {
+    values_.resize(std::max(values_.size(), static_cast<size_t>(count)));
+    return values_.data();
+  }
+  const float* fill(const at::Tensor& tensor) {
+    at::Tensor room = at::from_blob(of(tensor.numel()), tensor.sizes(), at::kFloat);
+    convert_into(tensor.cpu(), room);
+    return values_.data();
+  }
+
+ private:
+  std::vector<float> values_;
+};
 
 float norm(const float* values, int64_t count) {
   std::array<float, kLanes> lanes{};
@@ -86,30 +104,34 @@ float cascade_sum(const float* values, int64_t count) {
 }
 
 /// The sum of (a / norm_a) (b / norm_b).
-float dot(const float* a, const float* b, int64_t count, const std::array<float, 2>& norms) {
-  std::vector<float> products(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i)
-    products[static_cast<size_t>(i)] = (a[i] / norms[0]) * (b[i] / norms[1]);
-  return cascade_sum(products.data(), count);
+float dot(const float* a, const float* b, int64_t count, const std::array<float, 2>& norms,
+          float* products) {
+  for (int64_t i = 0; i < count; ++i) products[i] = (a[i] / norms[0]) * (b[i] / norms[1]);
+  return cascade_sum(products, count);
 }
 
 }  // namespace
 
 float float_cosine(const TensorParts& tensor) {
   std::array<std::vector<float>, 2> of_parts;
+  std::array<FloatRoom, 3> rooms;
   tensor.for_each([&](const TensorJob& part) {
-    for (size_t i = 0; i < of_parts.size(); ++i) {
-      const at::Tensor values = as_floats(part.experts[i]);
-      of_parts[i].push_back(norm(values.const_data_ptr<float>(), values.numel()));
-    }
+    std::atomic<size_t> next{0};
+    ThreadPool::shared().run(static_cast<int>(of_parts.size()), [&] {
+      for (size_t i = next++; i < of_parts.size(); i = next++) {
+        const at::Tensor& expert = part.experts[i];
+        of_parts[i].push_back(norm(rooms[i].fill(expert), expert.numel()));
+      }
+    });
   });
   std::array<float, 2> norms{norm(of_parts[0]), norm(of_parts[1])};
   for (float& each : norms)
     if (!(each > 1e-8F)) each = 1;
   std::vector<float> dots;
   tensor.for_each([&](const TensorJob& part) {
-    const at::Tensor a = as_floats(part.experts[0]), b = as_floats(part.experts[1]);
-    dots.push_back(dot(a.const_data_ptr<float>(), b.const_data_ptr<float>(), a.numel(), norms));
+    const int64_t count = part.experts[0].numel();
+    const float* a = rooms[0].fill(part.experts[0]);
+    dots.push_back(dot(a, rooms[1].fill(part.experts[1]), count, norms, rooms[2].of(count)));
   });
   const float cosine = dots.size() < kLanes
                            ? short_sum(dots)

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "harness/kernels/weighted_sum.h"
 #include "methods/dense/sphere.h"
+#include "methods/dense/sums.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -32,7 +32,7 @@ struct Karcher {
   /// The coefficients of the experts.
   std::vector<double> measure(const TensorParts& tensor) const;
   at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
-    return weighted_sum(part.experts, coefficients);
+    return sum_of_experts(part, coefficients);
   }
 };
 

@@ -1,7 +1,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "harness/kernels/fused_sum.h"
-#include "harness/kernels/weighted_sum.h"
+#include "methods/dense/sums.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -31,26 +31,25 @@ struct Linear {
   }
   at::Tensor merge(const TensorJob& job) const {
     const size_t n = job.experts.size();
-    if (compute == Compute::kStorage) return sum_then_divide(job.experts);
+    if (compute == Compute::kStorage) return sum_then_divide(job);
     const std::vector<double> factors =
         normalize ? normalized_weights(weights, n) : expert_weights(weights, n);
-    return weights.empty() ? scaled_sum(job.experts, factors.front())
-                           : weighted_sum(job.experts, factors);
+    return weights.empty() ? sum_of_experts(job, factors.front()) : sum_of_experts(job, factors);
   }
 
  private:
   /// The sum itself goes in float32, in mergekit too, with fused multiply-adds: they show only
   /// where the result is float32.
-  at::Tensor sum_then_divide(const std::vector<at::Tensor>& experts) const {
-    const std::vector<double> factors = expert_weights(weights, experts.size());
+  at::Tensor sum_then_divide(const TensorJob& job) const {
+    const std::vector<double> factors = expert_weights(weights, job.experts.size());
     float divisor = 1;
     if (normalize) {
       divisor = 0;
       for (const double factor : factors) divisor += static_cast<float>(factor);
     }
-    const at::ScalarType dtype = experts.front().scalar_type();
-    if (dtype == at::kFloat) return fused_sum(experts, factors, divisor);
-    return weighted_sum(experts, factors, Storage::kFloat32, divisor).to(dtype);
+    if (job.experts.front().scalar_type() == at::kFloat)
+      return fused_sum(job.experts, factors, divisor);
+    return stored_sum_of_experts(job, factors, divisor);
   }
 };
 

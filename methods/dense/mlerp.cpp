@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "harness/kernels/weighted_sum.h"
 #include "harness/method/method.h"
 #include "methods/dense/sphere.h"
+#include "methods/dense/sums.h"
 
 namespace assay {
 namespace {
@@ -37,7 +37,7 @@ struct Mlerp {
     return scope == Scope::kModel ? model_factor_ : factor(gram_of_experts(tensor), tensor.name());
   }
   at::Tensor merge(const TensorJob& part, double stretch) const {
-    return scaled_sum(part.experts, stretch / static_cast<double>(part.experts.size()));
+    return sum_of_experts(part, stretch / static_cast<double>(part.experts.size()));
   }
 
  private:

@@ -1,5 +1,5 @@
-#include "harness/kernels/weighted_sum.h"
 #include "methods/dense/sphere.h"
+#include "methods/dense/sums.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -41,7 +41,7 @@ struct MultiSlerp {
     return direction;
   }
   at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
-    return weighted_sum(part.experts, coefficients);
+    return sum_of_experts(part, coefficients);
   }
 };
 

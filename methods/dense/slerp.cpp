@@ -2,9 +2,9 @@
 
 #include <cmath>
 
-#include "harness/kernels/weighted_sum.h"
 #include "methods/dense/float_sphere.h"
 #include "methods/dense/sphere.h"
+#include "methods/dense/sums.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -48,8 +48,8 @@ struct Slerp {
     return {std::sin((1 - t) * angle) / sine, std::sin(t * angle) / sine};
   }
   at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
-    const at::Tensor merged = weighted_sum(part.experts, coefficients);
-    return compute == Compute::kStorage ? merged.to(part.experts.front().scalar_type()) : merged;
+    return compute == Compute::kStorage ? stored_sum_of_experts(part, coefficients)
+                                        : sum_of_experts(part, coefficients);
   }
 
  private:

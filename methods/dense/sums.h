@@ -1,0 +1,37 @@
+/// Weighted sums of the experts of a part, written where the result belongs.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "harness/kernels/weighted_sum.h"
+#include "harness/method/method.h"
+
+namespace assay {
+
+/// sum_i weights[i] experts[i].
+inline at::Tensor sum_of_experts(const TensorJob& part, const std::vector<double>& weights) {
+  at::Tensor out = part.result();
+  weighted_sum_into(part.experts, weights, out);
+  return out;
+}
+
+/// weight * sum_i experts[i].
+inline at::Tensor sum_of_experts(const TensorJob& part, double weight) {
+  at::Tensor out = part.result();
+  scaled_sum_into(part.experts, weight, out);
+  return out;
+}
+
+/// sum_i weights[i] experts[i] / divisor, rounded to the experts' dtype whatever the result's is.
+inline at::Tensor stored_sum_of_experts(const TensorJob& part, const std::vector<double>& weights,
+                                        double divisor = 1.0) {
+  const at::Tensor& like = part.experts.front();
+  const bool fits = part.room.defined() && part.room.scalar_type() == like.scalar_type();
+  at::Tensor out = fits ? part.room : at::empty(like.sizes(), like.options());
+  weighted_sum_into(part.experts, weights, out, Storage::kFloat32, divisor);
+  return out;
+}
+
+}  // namespace assay
