@@ -183,7 +183,6 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
     } else {
       ASSAY_CHECK(maker.contains(name), "no method makes '{}'", name);
       merge_tensor(shares[maker[name]].method, jobs[maker[name]], info, models, sink);
-      models.release(name);
     }
   }
   report.merge = meter.stop();

@@ -137,6 +137,7 @@ void Models::begin_sharing(const std::vector<std::string>& names) {
 
 void Models::for_each_part(const std::string& name, const TensorJob& head,
                            const TensorParts::Body& body) {
+  hold(name);
   const int64_t elements = read_.front()->find(name)->numel();
   const bool first_pass = !inspected_.contains(name);
   const bool keep =
@@ -161,6 +162,7 @@ void Models::for_each_part(const std::string& name, const TensorJob& head,
 }
 
 TensorJob Models::whole(const std::string& name, TensorJob job) {
+  hold(name);
   std::vector<at::Tensor> tensors;
   for (const auto& source : read_) tensors.push_back(source->read(name));
   if (!inspected_.contains(name)) {
@@ -178,9 +180,11 @@ at::Tensor Models::copied_part(const std::string& name, int64_t first, int64_t c
   return reference_source(inputs_).read_part(name, first, count).to(inputs_.device);
 }
 
-void Models::release(const std::string& name) {
-  if (inputs_.memory_bytes == 0) return;
-  for (const auto& source : read_) source->release(name, 0, source->find(name)->numel());
+void Models::hold(const std::string& name) {
+  if (inputs_.memory_bytes == 0 || name == held_) return;
+  if (!held_.empty())
+    for (const auto& source : read_) source->release(held_, 0, source->find(held_)->numel());
+  held_ = name;
 }
 
 Json Models::note(const std::string& name) const {

@@ -36,8 +36,6 @@ class Models {
   TensorJob whole(const std::string& name, TensorJob head);
   /// A tensor that is copied, of the model that gives it.
   at::Tensor copied_part(const std::string& name, int64_t first, int64_t count);
-  /// The tensor's memory is not needed any more.
-  void release(const std::string& name);
 
   /// Hashes of a tensor's bytes in every model that was read, as a JSON list; null without.
   Json note(const std::string& name) const;
@@ -47,6 +45,8 @@ class Models {
   std::vector<std::optional<std::string>> content_hashes() const;
 
  private:
+  /// This tensor is read from now on: another's memory is let go.
+  void hold(const std::string& name);
   std::vector<std::map<std::string, std::string>> byte_hashes_;  ///< per model that was read
   at::Tensor to_device(const at::Tensor& tensor) const;
   void inspect(const std::string& name, const std::vector<at::Tensor>& parts,
@@ -58,6 +58,7 @@ class Models {
   const MergeInputs& inputs_;
   std::vector<std::shared_ptr<const TensorSource>> read_;  ///< the base if it is read, then experts
   bool with_base_;
+  std::string held_;  ///< the tensor whose memory stays from one pass over it to the next
   std::set<std::string> inspected_;
   Sharing sharing_;
   std::unique_ptr<ReadAhead> ahead_;
