@@ -44,7 +44,7 @@ class CheckpointWriter {
  public:
   /// `tensors`: all that will be written. UserError when the folder exists and may not be replaced,
   /// when another process writes it, or when what is to be resumed has another identity; DataError
-  /// when the disk has no room.
+  /// when the files cannot be made.
   CheckpointWriter(const std::filesystem::path& folder, const std::vector<TensorInfo>& tensors,
                    const WriteOptions& options);
   ~CheckpointWriter();
