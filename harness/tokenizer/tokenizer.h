@@ -1,0 +1,50 @@
+/// Text to token ids and back, as the files of a model's folder define it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/files.h"
+
+namespace assay {
+
+using TokenId = int32_t;
+using TokenIds = std::vector<TokenId>;
+
+class Tokenizer {
+ public:
+  /// From tokenizer.json, else a SentencePiece tokenizer.model (or spiece.model), with what
+  /// tokenizer_config.json and special_tokens_map.json say; a folder without any of these gets one
+  /// token per byte. DataError naming the file and the place when one is broken or of a kind that
+  /// is not known.
+  static std::shared_ptr<const Tokenizer> open(const fs::path& folder);
+
+  virtual ~Tokenizer() = default;
+
+  /// Bytes that are no UTF-8 count as U+FFFD. `special`: with the tokens that the model's own
+  /// post-processor puts around a text (its BOS, [CLS] ... [SEP]).
+  virtual TokenIds encode(std::string_view text, bool special) const = 0;
+  /// `skip_special`: without special tokens.
+  virtual std::string decode(const TokenIds& ids, bool skip_special) const = 0;
+
+  /// Number of ids; ids are below it.
+  virtual int64_t size() const = 0;
+  virtual std::optional<TokenId> id(std::string_view token) const = 0;
+  /// As it stands in the vocabulary. DataError when there is no such id.
+  virtual std::string token(TokenId id) const = 0;
+
+  virtual std::optional<TokenId> bos() const = 0;
+  virtual std::optional<TokenId> eos() const = 0;
+  virtual std::optional<TokenId> pad() const = 0;
+  virtual std::optional<TokenId> unknown() const = 0;
+  /// tokenizer_config.json's model_max_length, unless it stands for "unbounded".
+  virtual std::optional<int64_t> max_length() const = 0;
+  /// Of everything that determines encode(); part of cache keys.
+  virtual std::string hash() const = 0;
+};
+
+}  // namespace assay
