@@ -46,36 +46,43 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
   return total;
 }
 
-double delta_l1_norm(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                     int64_t offset) {
+DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                          int64_t offset) {
   ASSAY_CHECK(offset % 4 == 0);
   const Operands operands(base, {expert});
-  count_flops(delta_flops({term}) + 1, operands.count());
+  const DeltaTerm plain{.rounding = term.rounding};
+  count_flops(delta_flops({plain, term}) + 2, operands.count());
   const int64_t blocks = num_blocks(operands.count());
-  std::vector<double> partials(static_cast<size_t>(blocks));
+  std::vector<double> whole(static_cast<size_t>(blocks)), left(whole.size());
   if (!operands.on_cuda()) {
     share_blocks(operands.count(), [&](BlockQueue& queue) {
       RunValues values(operands);
       float deltas[kRun];
       for (Block block; queue.next(block);) {
-        double lanes[kLanes] = {};
+        double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
         for_runs(block, [&](int64_t begin, int64_t size) {
           values.load(begin, size);
+          delta_run(values[1], values[0], plain, offset + begin, size, deltas);
+          add_magnitudes(deltas, size, whole_lanes);
           delta_run(values[1], values[0], term, offset + begin, size, deltas);
-          add_magnitudes(deltas, size, lanes);
+          add_magnitudes(deltas, size, left_lanes);
         });
-        partials[static_cast<size_t>(block.index)] = lane_sum(lanes);
+        whole[static_cast<size_t>(block.index)] = lane_sum(whole_lanes);
+        left[static_cast<size_t>(block.index)] = lane_sum(left_lanes);
       }
     });
   } else if constexpr (kCudaKernels) {
-    at::Tensor device = at::empty({blocks}, at::device(operands.device()).dtype(at::kDouble));
+    at::Tensor device = at::empty({2, blocks}, at::device(operands.device()).dtype(at::kDouble));
     const CudaLaunch launch(operands.device());
-    cuda::delta_l1_norm(operands[0], operands[1], term, offset, operands.count(), blocks,
-                        device.mutable_data_ptr<double>(), launch.stream());
+    auto* sums = device.mutable_data_ptr<double>();
+    cuda::delta_l1_norms(operands[0], operands[1], term, offset, operands.count(), blocks, sums,
+                         sums + blocks, launch.stream());
     device = device.cpu();
-    std::copy_n(device.const_data_ptr<double>(), blocks, partials.begin());
+    std::copy_n(device.const_data_ptr<double>(), blocks, whole.begin());
+    std::copy_n(device.const_data_ptr<double>() + blocks, blocks, left.begin());
   }
-  return std::accumulate(partials.begin(), partials.end(), 0.0);
+  return {std::accumulate(whole.begin(), whole.end(), 0.0),
+          std::accumulate(left.begin(), left.end(), 0.0)};
 }
 
 }  // namespace assay

@@ -19,18 +19,24 @@ __global__ void sign_sum_kernel(const Operand* operands, const DeltaTerm* terms,
     atomicAdd(reinterpret_cast<unsigned long long*>(sum), static_cast<unsigned long long>(signs));
 }
 
-__global__ void l1_norm_kernel(Operand base, Operand expert, DeltaTerm term, int64_t offset,
-                               int64_t elements, int64_t blocks, double* partials) {
+__global__ void l1_norms_kernel(Operand base, Operand expert, DeltaTerm term, int64_t offset,
+                                int64_t elements, int64_t blocks, double* whole, double* left) {
   const int64_t share = (elements + blocks - 1) / blocks;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
     const int64_t begin = block * share;
     const int64_t end = begin + share < elements ? begin + share : elements;
-    double sum = 0;
-    for (int64_t j = begin + threadIdx.x; j < end; j += kThreads)
-      sum += fabs(
-          static_cast<double>(delta_element(load(expert, j), load(base, j), term, offset + j)));
-    sum = block_sum(sum);
-    if (threadIdx.x == 0) partials[block] = sum;
+    double all = 0, some = 0;
+    for (int64_t j = begin + threadIdx.x; j < end; j += kThreads) {
+      const float changed = load(expert, j), start = load(base, j);
+      all += fabs(static_cast<double>(plain_delta(changed, start, term.rounding)));
+      some += fabs(static_cast<double>(delta_element(changed, start, term, offset + j)));
+    }
+    all = block_sum(all);
+    some = block_sum(some);
+    if (threadIdx.x == 0) {
+      whole[block] = all;
+      left[block] = some;
+    }
   }
 }
 
@@ -44,13 +50,13 @@ void elected_sign_sum(const Operand* operands, const DeltaTerm* terms, int count
   check_launch("elected_sign_sum");
 }
 
-void delta_l1_norm(Operand base, Operand expert, DeltaTerm term, int64_t offset, int64_t elements,
-                   int64_t blocks, double* partials, void* stream) {
+void delta_l1_norms(Operand base, Operand expert, DeltaTerm term, int64_t offset, int64_t elements,
+                    int64_t blocks, double* whole, double* left, void* stream) {
   if (elements == 0) return;
   const unsigned grid = static_cast<unsigned>(blocks < 65535 ? blocks : 65535);
-  l1_norm_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      base, expert, term, offset, elements, blocks, partials);
-  check_launch("delta_l1_norm");
+  l1_norms_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
+      base, expert, term, offset, elements, blocks, whole, left);
+  check_launch("delta_l1_norms");
 }
 
 }  // namespace assay::cuda

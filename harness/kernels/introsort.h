@@ -2,11 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdint>
 #include <utility>
 #include <vector>
+
+#include "harness/kernels/partition.h"
 
 namespace assay {
 
@@ -15,20 +16,8 @@ template <typename Key>
 class IntrosortTies {
  public:
   IntrosortTies(std::vector<Key>& keys, Key tie)
-      : keys_(keys.data()), size_(keys.size()), tie_(tie) {
-    // Most short rows hold none, which vectors tell at once.
-    constexpr size_t kRow = 32;
-    for (size_t begin = 0; begin < size_; begin += kRow) {
-      const size_t end = std::min(begin + kRow, size_);
-      Key any = 0;
-      if (end - begin == kRow)
-        for (size_t i = 0; i < kRow; ++i) any |= static_cast<Key>(keys_[begin + i] == tie_);
-      else
-        any = 1;
-      if (any == 0) continue;
-      for (size_t i = begin; i < end; ++i)
-        if (keys_[i] == tie_) ties_.push_back({i, i});
-    }
+      : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64) {
+    for (const size_t place : places_of_ties()) ties_.push_back({place, place});
   }
 
   /// The ties, by their places before the sort and rising, that the sort puts among the first
@@ -42,27 +31,40 @@ class IntrosortTies {
       const size_t cut = partition(first, last);
       if (kept < cut) {
         last = cut;
-        ties_ = left_ties(cut);
+        go_left(cut);
         continue;
       }
-      for (const Tie& tie : left_ties(cut)) kept_.push_back(tie.origin);
-      ties_ = right_ties(cut);
+      keep_left(cut);
       first = cut;
       if (kept == cut) break;
+      go_right(cut);
     }
     if (kept > first) sort_rest(first, last, kept - first, depth);
-    std::sort(kept_.begin(), kept_.end());
-    return {kept_.begin(), kept_.end()};
+    std::vector<int64_t> places;
+    for (size_t word = 0; word < kept_.size(); ++word)
+      for (uint64_t bits = kept_[word]; bits != 0; bits &= bits - 1)
+        places.push_back(static_cast<int64_t>(64 * word) + std::countr_zero(bits));
+    return places;
   }
 
  private:
   static constexpr size_t kInsertion = 16;  // libstdc++'s _S_threshold
-  static constexpr size_t kBlock = 256;
 
   struct Tie {
     size_t place, origin;
   };
   static bool earlier(const Tie& a, const Tie& b) { return a.place < b.place; }
+
+  std::vector<size_t> places_of_ties() const {
+#ifdef ASSAY_PARTITION_VECTORS
+    if constexpr (sizeof(Key) == sizeof(uint16_t))
+      if (has_partition_vectors()) return tie_places(keys_, size_, tie_);
+#endif
+    std::vector<size_t> places;
+    for (size_t place = 0; place < size_; ++place)
+      if (keys_[place] == tie_) places.push_back(place);
+    return places;
+  }
 
   // The median of the second, middle and last element comes first, in its place the first.
   void median_to_first(size_t first, size_t last) {
@@ -93,74 +95,63 @@ class IntrosortTies {
   }
 
   // Hoare's partition by the first element: from both ends, elements that are on the wrong side (or
-  // equal the pivot) change places pairwise until the ends meet. What stands in blocks that cannot
-  // meet yet is looked for without branches.
+  // equal the pivot) change places pairwise until the ends meet.
   size_t partition(size_t first, size_t last) {
     const Key pivot = keys_[first];
-    next_left_ = static_cast<size_t>(at(first + 1) - ties_.begin());
-    first_left_ = next_left_;
-    next_right_ = ties_.size();
-    to_left_.clear();
-    to_right_.clear();
-    std::array<uint8_t, kBlock> left, right;
-    size_t i = first + 1, j = last, lefts = 0, rights = 0, l = 0, r = 0;
-    while (j - i > 2 * kBlock) {
-      if (l == lefts) {
-        l = lefts = 0;
-        for (size_t t = 0; t < kBlock; ++t) {
-          left[lefts] = static_cast<uint8_t>(t);
-          lefts += static_cast<size_t>(keys_[i + t] <= pivot);
-        }
-      }
-      if (r == rights) {
-        r = rights = 0;
-        for (size_t t = 0; t < kBlock; ++t) {
-          right[rights] = static_cast<uint8_t>(t);
-          rights += static_cast<size_t>(keys_[j - 1 - t] >= pivot);
-        }
-      }
-      for (; l < lefts && r < rights; ++l, ++r) exchange(i + left[l], j - 1 - right[r]);
-      if (l == lefts) i += kBlock;
-      if (r == rights) j -= kBlock;
-    }
-    if (l < lefts) i += left[l];
-    if (r < rights) j -= right[r];
+    first_left_ = at(first + 1);
+    moved_.to_left.clear();
+    moved_.to_right.clear();
+    size_t i = first + 1, j = last;
+#ifdef ASSAY_PARTITION_VECTORS
+    if constexpr (sizeof(Key) == sizeof(uint16_t))
+      if (has_partition_vectors()) VectorPartition(keys_, pivot, tie_, moved_).run(i, j);
+#endif
     while (true) {
       while (keys_[i] > pivot) ++i;
       --j;
       while (pivot > keys_[j]) --j;
       if (i >= j) return i;
-      exchange(i, j);
+      if (keys_[i] == tie_) moved_.to_right.push_back(j);
+      if (keys_[j] == tie_) moved_.to_left.push_back(i);
+      std::swap(keys_[i], keys_[j]);
       ++i;
     }
   }
 
-  // A tie moves only where all ties of its side do, so they are met in their order.
-  void exchange(size_t i, size_t j) {
-    const Key a = keys_[i], b = keys_[j];
-    keys_[i] = b;
-    keys_[j] = a;
-    if (a != tie_ && b != tie_) return;
-    if (a == tie_) to_right_.push_back({j, ties_[next_left_++].origin});
-    if (b == tie_) to_left_.push_back({i, ties_[--next_right_].origin});
-  }
+  // A tie moves only where all ties of its side do, so those that moved are the first of the left
+  // side and the last of the right one, in order.
+  auto stayed_left() { return first_left_ + static_cast<int64_t>(moved_.to_right.size()); }
+  auto stayed_right() { return ties_.end() - static_cast<int64_t>(moved_.to_left.size()); }
 
-  // What lies on one side of the cut after a partition: what stayed, and what came.
-  std::vector<Tie> left_ties(size_t cut) {
-    std::vector<Tie> stayed(ties_.begin(), ties_.begin() + static_cast<int64_t>(first_left_));
-    stayed.insert(stayed.end(), ties_.begin() + static_cast<int64_t>(next_left_),
-                  std::max(at(cut), ties_.begin() + static_cast<int64_t>(next_left_)));
-    return merged(stayed, to_left_);
+  void keep(size_t origin) { kept_[origin / 64] |= uint64_t{1} << origin % 64; }
+  void keep_left(size_t cut) {
+    for (auto tie = ties_.begin(); tie != first_left_; ++tie) keep(tie->origin);
+    for (auto tie = stayed_left(); tie < stayed_right() && tie->place < cut; ++tie)
+      keep(tie->origin);
+    for (auto tie = stayed_right(); tie != ties_.end(); ++tie) keep(tie->origin);
   }
-  std::vector<Tie> right_ties(size_t cut) {
-    const auto end = ties_.begin() + static_cast<int64_t>(next_right_);
-    std::reverse(to_right_.begin(), to_right_.end());
-    return merged({std::min(at(cut), end), end}, to_right_);
+  void go_left(size_t cut) {
+    came_.clear();
+    auto tie = ties_.end();
+    for (const size_t place : moved_.to_left) came_.push_back({place, (--tie)->origin});
+    const auto end = std::max(stayed_left(), std::min(at(cut), stayed_right()));
+    go_on_with(first_left_, stayed_left(), end);
   }
-  static std::vector<Tie> merged(const std::vector<Tie>& a, const std::vector<Tie>& b) {
-    std::vector<Tie> all(a.size() + b.size());
-    std::merge(a.begin(), a.end(), b.begin(), b.end(), all.begin(), earlier);
-    return all;
+  void go_right(size_t cut) {
+    came_.clear();
+    auto tie = first_left_;
+    for (const size_t place : moved_.to_right) came_.push_back({place, (tie++)->origin});
+    std::reverse(came_.begin(), came_.end());
+    const auto begin = std::min(stayed_right(), std::max(at(cut), stayed_left()));
+    go_on_with(ties_.begin(), begin, stayed_right());
+  }
+  // Ties before `pivots_end`, those that stayed and those that came.
+  void go_on_with(auto pivots_end, auto stayed, auto stayed_end) {
+    merged_.assign(ties_.begin(), pivots_end);
+    const auto others = pivots_end - ties_.begin();
+    merged_.resize(static_cast<size_t>(others + (stayed_end - stayed)) + came_.size());
+    std::merge(stayed, stayed_end, came_.begin(), came_.end(), merged_.begin() + others, earlier);
+    ties_.swap(merged_);
   }
 
   // A short rest is sorted by insertion, which is stable; one that was parted too often by a heap.
@@ -175,16 +166,17 @@ class IntrosortTies {
     else
       std::stable_sort(rest.begin(), rest.end(), descending);
     for (size_t i = 0; i < kept; ++i)
-      if (rest[i].second != kNone) kept_.push_back(rest[i].second);
+      if (rest[i].second != kNone) keep(rest[i].second);
   }
 
   Key* keys_;
   size_t size_;
   Key tie_;
-  std::vector<Tie> ties_;  // of the part that is followed, by place
-  std::vector<size_t> kept_;
-  std::vector<Tie> to_left_, to_right_;  // in the order in which they moved: rising; falling
-  size_t first_left_ = 0, next_left_ = 0, next_right_ = 0;  // what of ties_ has moved
+  std::vector<Tie> ties_;       // of the part that is followed, by place
+  std::vector<uint64_t> kept_;  // a bit for every origin
+  MovedTies moved_;
+  typename std::vector<Tie>::iterator first_left_;  // of ties_, the first behind the pivot
+  std::vector<Tie> came_, merged_;
 };
 
 }  // namespace assay

@@ -229,6 +229,14 @@ void high_halves(const float* __restrict values, int64_t size, uint16_t* __restr
 }
 
 ASSAY_VECTORISED
+int64_t count_at_least(const uint16_t* keys, int64_t size, uint16_t least) {
+  uint16_t count = 0;  // as wide as the keys, so that lanes are counted side by side
+  for (int64_t j = 0; j < size; ++j)
+    count = static_cast<uint16_t>(count + (keys[j] >= least ? 1 : 0));
+  return count;
+}
+
+ASSAY_VECTORISED
 int64_t low_halves(const float* __restrict values, int64_t size, uint32_t high,
                    uint16_t* __restrict out) {
   // Hits are rare: eight elements at a time are passed over by one comparison.

@@ -33,5 +33,7 @@ void high_halves(const float* values, int64_t size, uint16_t* out);
 int64_t low_halves(const float* values, int64_t size, uint32_t high, uint16_t* out);
 /// How many magnitudes have exactly these bits.
 int64_t count_magnitude(const float* values, int64_t size, uint32_t bits);
+/// How many keys are at least the given one; at most 65535 keys.
+int64_t count_at_least(const uint16_t* keys, int64_t size, uint16_t least);
 
 }  // namespace assay

@@ -49,10 +49,10 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
   const int64_t added_first = std::max(first, known_end);
   // Whole rows around the elements that are added, then those elements of them.
   const int64_t row = added_first / columns, rows = (end + columns - 1) / columns - row;
-  const at::Tensor added = mean_row(of)
-                               .expand({rows, columns})
-                               .flatten()
-                               .narrow(0, added_first - row * columns, end - added_first);
+  at::Tensor added = mean_row(of)
+                         .expand({rows, columns})
+                         .flatten()
+                         .narrow(0, added_first - row * columns, end - added_first);
   if (added_first == first) return added;
   return at::cat({source_->read_part(of, first, added_first - first), added});
 }

@@ -138,7 +138,7 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                    .resume = options.resume,
                    .queue_bytes = options.memory_bytes / kQueueShare},
                   options.device);
-  const MergeReport report = merge_models(request.groups, request.inputs, sink);
+  MergeReport report = merge_models(request.groups, request.inputs, sink);
   sink.finish(make_extras(request, report));
   return report;
 }

@@ -13,8 +13,8 @@ namespace {
 // Raise it when training itself changes: checkpoints made before are then made anew.
 constexpr uint64_t kTrainingVersion = 1;
 
-const std::vector<std::string> roles = {"base", "expert", "multitask"};
-const std::vector<std::string> schedules = {"constant", "cosine"};
+const std::vector<std::string> kRoles = {"base", "expert", "multitask"};
+const std::vector<std::string> kSchedules = {"constant", "cosine"};
 
 std::string one_of(const std::string& kind, const std::vector<std::string>& known,
                    const JsonReader& value) {
@@ -71,7 +71,8 @@ void read_settings(JsonReader& settings, const std::vector<std::string>& known_t
     if (recipe.learning_rate == 0) v->fail("expected a number above 0");
   }
   if (const auto v = settings.find("weight_decay")) recipe.weight_decay = number_from(*v, 0);
-  if (const auto v = settings.find("schedule")) recipe.schedule = one_of("schedule", schedules, *v);
+  if (const auto v = settings.find("schedule"))
+    recipe.schedule = one_of("schedule", kSchedules, *v);
   if (const auto v = settings.find("seed")) {
     const int64_t seed = v->as_integer();
     if (seed < 0) v->fail("expected an integer of at least 0");
@@ -116,8 +117,8 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   std::map<std::string, CheckpointRecipe> defaults;
   if (const auto found = root.find("defaults"))
     for (auto& [role, settings] : found->entries()) {
-      if (std::find(roles.begin(), roles.end(), role) == roles.end())
-        throw UserError(unknown_name("role", role, found->where(), roles));
+      if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end())
+        throw UserError(unknown_name("role", role, found->where(), kRoles));
       read_settings(settings, known_tasks, defaults[role]);
       settings.finish();
     }
@@ -125,7 +126,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   std::map<std::string, JsonReader> places;
   for (auto& [name, entry] : root.at("checkpoints").entries()) {
     check_name(name, entry);
-    const std::string role = one_of("role", roles, entry.at("role"));
+    const std::string role = one_of("role", kRoles, entry.at("role"));
     CheckpointRecipe checkpoint = defaults[role];
     checkpoint.name = name;
     checkpoint.role = role;

@@ -38,7 +38,7 @@ struct Karcher {
 
 std::vector<double> Karcher::measure(const TensorParts& tensor) const {
   const size_t n = tensor.num_experts();
-  const std::vector<double> shares = normalized_weights(weights, n);
+  std::vector<double> shares = normalized_weights(weights, n);
   const Gram products = gram_of_experts(tensor);
   std::vector<double> norm(n), part(n);
   double mean_norm = 0, active = 0;

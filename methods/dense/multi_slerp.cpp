@@ -22,7 +22,7 @@ struct MultiSlerp {
   void prepare(const ModelJob& job) const { check_normalizable(weights, job); }
   /// The coefficients of the experts.
   std::vector<double> measure(const TensorParts& tensor) const {
-    const std::vector<double> shares = normalized_weights(weights, tensor.num_experts());
+    std::vector<double> shares = normalized_weights(weights, tensor.num_experts());
     const Gram products = gram_of_experts(tensor);
     std::vector<double> direction = shares;
     double mean_norm = 0;

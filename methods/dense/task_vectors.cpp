@@ -7,9 +7,10 @@
 namespace assay {
 namespace {
 
-/// An L1 norm, rounded to the dtype that it is computed with.
-struct Norm {
-  float value;
+/// L1 norms of a whole task vector and of what a drop left of it, rounded to the dtype that they
+/// are computed with.
+struct Norms {
+  float whole, left;
   Storage rounding;
 };
 
@@ -49,38 +50,34 @@ void RandomDrop::match_l1(const TensorParts& tensor, Compute compute,
   std::vector<size_t> dropped;
   for (size_t i = 0; i < terms.size(); ++i)
     if (terms[i].drop > 0) dropped.push_back(i);
-  // Of each expert first the norm of all, then that of what is left.
   std::vector<std::string> keys;
   for (const size_t i : dropped)
-    for (const bool whole : {true, false})
-      keys.push_back(fmt::format("l1 norm {} {} {} {}", tensor.delta_key(i),
-                                 static_cast<int>(compute), whole ? 0 : terms[i].drop,
-                                 whole ? 0 : terms[i].key));
-  const auto norms = tensor.shared<Norm>(keys, [&](const std::vector<size_t>& missing) {
-    std::vector<double> sums(missing.size());
-    Storage norm_rounding = Storage::kFloat32;
+    keys.push_back(fmt::format("l1 norms {} {} {} {}", tensor.delta_key(i),
+                               static_cast<int>(compute), terms[i].drop, terms[i].key));
+  const auto norms = tensor.shared<Norms>(keys, [&](const std::vector<size_t>& missing) {
+    std::vector<DeltaNorms> sums(missing.size());
+    Storage used = Storage::kFloat32;
     tensor.for_each([&](const TensorJob& part) {
       const std::vector<DeltaTerm> rounded = rounded_terms(terms, compute, part);
       // mergekit works on float16 in float32 here.
-      if (rounding(compute, part.base) == Storage::kBFloat16) norm_rounding = Storage::kBFloat16;
+      if (rounding(compute, part.base) == Storage::kBFloat16) used = Storage::kBFloat16;
       for (size_t k = 0; k < missing.size(); ++k) {
-        const size_t i = dropped[missing[k] / 2];
-        const bool whole = missing[k] % 2 == 0;
-        const DeltaTerm plain{.rounding = rounded[i].rounding};
-        sums[k] +=
-            delta_l1_norm(part.base, part.experts[i], whole ? plain : rounded[i], part.offset);
+        const size_t i = dropped[missing[k]];
+        const DeltaNorms here = delta_l1_norms(part.base, part.experts[i], rounded[i], part.offset);
+        sums[k].whole += here.whole;
+        sums[k].left += here.left;
       }
     });
-    std::vector<Norm> rounded;
-    for (const double sum : sums)
-      rounded.push_back({round_to(static_cast<float>(sum), norm_rounding), norm_rounding});
-    return rounded;
+    std::vector<Norms> found;
+    for (const DeltaNorms& sum : sums)
+      found.push_back({round_to(static_cast<float>(sum.whole), used),
+                       round_to(static_cast<float>(sum.left), used), used});
+    return found;
   });
   for (size_t k = 0; k < dropped.size(); ++k) {
-    const Norm &before = norms[2 * k], &after = norms[2 * k + 1];
+    const auto& [whole, left, used] = norms[k];
     // As in mergekit: tensors that hold next to nothing stay as they are.
-    if (before.value >= 1e-7F && after.value >= 1e-7F)
-      terms[dropped[k]].rescale = round_to(before.value / after.value, after.rounding);
+    if (whole >= 1e-7F && left >= 1e-7F) terms[dropped[k]].rescale = round_to(whole / left, used);
   }
 }
 

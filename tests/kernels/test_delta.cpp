@@ -78,7 +78,9 @@ TEST_CASE("drops follow the key and the index, and what is left is rescaled", "[
     wrong += merged.const_data_ptr<float>()[i] == (dropped ? 0.0f : 2.0f) ? 0 : 1;
   }
   CHECK(wrong == 0);
-  CHECK(delta_l1_norm(base, expert, term) == merged.sum().item<double>());
+  const DeltaNorms norms = delta_l1_norms(base, expert, term);
+  CHECK(norms.whole == 3.0 * kBlock);
+  CHECK(norms.left == merged.sum().item<double>());
 }
 
 TEST_CASE("the sum of elected signs leaves ties out", "[kernels]") {
@@ -155,13 +157,13 @@ TEST_CASE("delta kernels do not depend on threads", "[kernels]") {
   const DeltaRule rule{.reduce = Reduce::kMeanAgree};
   const Threads one(1);
   const at::Tensor merged = delta_merge(base, experts, terms, rule);
-  const double norm = delta_l1_norm(base, experts[0], terms[0]);
+  const double norm = delta_l1_norms(base, experts[0], terms[0]).left;
   const int64_t signs = elected_sign_sum(base, experts, terms, Elect::kMass);
 
   for (const int threads : {2, 4}) {
     const Threads several(threads);
     CHECK(at::equal(delta_merge(base, experts, terms, rule), merged));
-    CHECK(delta_l1_norm(base, experts[0], terms[0]) == norm);
+    CHECK(delta_l1_norms(base, experts[0], terms[0]).left == norm);
     CHECK(elected_sign_sum(base, experts, terms, Elect::kMass) == signs);
   }
 }

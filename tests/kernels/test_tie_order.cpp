@@ -40,7 +40,7 @@ void check_against_sort(std::vector<uint16_t> keys, size_t kept) {
 TEST_CASE("the ties that introsort puts first are found without a sort", "[kernels]") {
   Rng rng(0, "introsort ties");
   for (int repeat = 0; repeat < 300; ++repeat) {
-    const auto size = static_cast<size_t>(1 + rng.below(repeat % 10 == 0 ? 5000 : 60));
+    const auto size = static_cast<size_t>(1 + rng.below(repeat % 10 == 0 ? 20000 : 60));
     const int64_t distinct = 1 + rng.below(repeat % 2 == 0 ? 4 : 200);
     std::vector<uint16_t> keys(size);
     for (uint16_t& key : keys) key = static_cast<uint16_t>(rng.below(distinct));
@@ -98,4 +98,31 @@ TEST_CASE("magnitudes are fed part by part", "[kernels]") {
   CHECK(select(Storage::kFloat32, 32, 12).kept_ties == whole.kept_ties);
   CHECK(select(Storage::kBFloat16, 64, 16).all_ties);
   CHECK(select(Storage::kBFloat16, 64, 60).all_ties);  // zeros
+}
+
+TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
+  constexpr int64_t kSize = 600'000;
+  Rng rng(0, "many magnitudes");
+  at::Tensor values = at::empty({kSize});
+  for (int64_t i = 0; i < kSize; ++i)
+    values.mutable_data_ptr<float>()[i] = static_cast<float>(rng.uniform());
+  const at::Tensor expert = values.to(at::kBFloat16), base = at::zeros_like(expert);
+  TieOrder order(kSize, Storage::kBFloat16);
+  DeltaTerm term;
+  term.rounding = Storage::kBFloat16;
+  order.feed(base, expert, term, 0);
+  std::vector<uint16_t> keys;
+  for (int64_t i = 0; i < kSize; ++i)
+    keys.push_back(static_cast<uint16_t>(
+        magnitude_bits(static_cast<float>(expert.const_data_ptr<at::BFloat16>()[i])) >> 16));
+
+  const size_t kept = 200'000;
+  const TieOrder::Selection selected = order.select(kept);
+
+  std::vector<uint16_t> descending = keys;
+  std::sort(descending.rbegin(), descending.rend());
+  const uint16_t tie = descending[kept - 1];
+  CHECK(selected.bits == uint32_t{tie} << 16);
+  REQUIRE_FALSE(selected.all_ties);
+  CHECK(selected.kept_ties == sorted_ties(keys, tie, kept));
 }
