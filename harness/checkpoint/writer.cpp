@@ -170,18 +170,21 @@ void CheckpointWriter::prepare_folder() {
 
 void CheckpointWriter::take_up() {
   if (!fs::exists(temporary_ / kJournal)) return;
-  const Json journal = read_json(temporary_ / kJournal);
-  if (journal.value("identity", "") != options_.identity)
+  const Json content = read_json(temporary_ / kJournal);
+  JsonReader journal(content, (temporary_ / kJournal).string());
+  if (journal.string("identity") != options_.identity)
     user_error(
         "what is left of an unfinished '{}' was made from another configuration or other inputs; "
         "do not resume to start anew",
         target_.string());
+  JsonReader finished = journal.at("shards");
   for (Shard& shard : shards_) {
-    if (!journal["shards"].contains(shard.file)) continue;
+    const auto notes = finished.find(shard.file);
+    if (!notes) continue;
     shard.finished = true;
-    for (const auto& [name, note] : journal["shards"][shard.file].items()) {
-      shard.notes[name] = note;
-      taken_up_[name] = note;
+    for (const auto& [name, note] : notes->entries()) {
+      shard.notes[name] = note.json();
+      taken_up_[name] = note.json();
     }
   }
 }
@@ -200,8 +203,6 @@ void CheckpointWriter::open_shards() {
              0);
   }
 }
-
-bool CheckpointWriter::has(const std::string& name) const { return taken_up_.contains(name); }
 
 at::Tensor CheckpointWriter::room(at::ScalarType dtype, int64_t count) {
   return rooms_->take(dtype, count);

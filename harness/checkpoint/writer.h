@@ -51,9 +51,7 @@ class CheckpointWriter {
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  /// True for tensors that were taken up from a killed writer.
-  bool has(const std::string& name) const;
-  /// What end() was given for every tensor of has().
+  /// What end() was given for every tensor that was taken up from a killed writer.
   const std::map<std::string, Json>& notes_taken_up() const { return taken_up_; }
 
   /// Uninitialised memory on the CPU for values to be written, taken from what was written before:

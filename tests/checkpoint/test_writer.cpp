@@ -26,7 +26,7 @@ at::Tensor values(const TensorInfo& info) {
 
 void write_all(CheckpointWriter& writer, const std::vector<TensorInfo>& infos) {
   for (const TensorInfo& info : infos) {
-    if (writer.has(info.name)) continue;
+    if (writer.notes_taken_up().contains(info.name)) continue;
     writer.write(info.name, 0, values(info));
     writer.end(info.name, "note of " + info.name);
   }
@@ -137,11 +137,15 @@ TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]"
   resume.identity = "merge 2";
   CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("another configuration"));
 
+  const fs::path journal = folder.path() / ".m.unfinished" / "journal.json";
+  const std::string content = read_file(journal);
+  write_file(journal, R"({"identity": "merge 1", "shards": []})");
   resume.identity = options.identity;
+  CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("shards"));
+  write_file(journal, content);
   CheckpointWriter writer(target, kInfos, resume);
-  CHECK(writer.has("a"));
   CHECK(writer.notes_taken_up().at("a") == "seen");
-  CHECK_FALSE(writer.has("b"));
+  CHECK_FALSE(writer.notes_taken_up().contains("b"));
   write_all(writer, kInfos);
   writer.finish({});
   const auto written = Checkpoint::open(target);

@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 fs::path json_file(const TemporaryFolder& folder, const std::string& text) {
-  const fs::path path = folder.path() / "sweep.json";
+  fs::path path = folder.path() / "sweep.json";
   std::ofstream(path) << text;
   return path;
 }

@@ -25,7 +25,7 @@ inline at::Tensor noise(at::IntArrayRef shape, uint64_t key) {
   return out;
 }
 
-inline at::Tensor matrix(std::vector<float> values) {  // [2, 4], as the golden vectors are
+inline at::Tensor matrix(const std::vector<float>& values) {  // [2, 4], as the golden vectors are
   return at::tensor(values).reshape({2, 4});
 }
 
