@@ -75,7 +75,8 @@ void index(std::string_view input) {
 
 void folder(std::string_view input) {
   static const TemporaryFolder place;
-  static const char* const kNames[] = {"config.json", kIndexName, "a.safetensors", "b.safetensors"};
+  static constexpr const char* kNames[] = {"config.json", kIndexName, "a.safetensors",
+                                           "b.safetensors"};
   const std::vector<std::string> parts = parts_of(input);
   for (size_t i = 0; i < std::size(kNames); ++i) {
     const fs::path path = place.path() / kNames[i];
@@ -92,10 +93,11 @@ void folder(std::string_view input) {
   });
 }
 
+const std::vector<std::string> kTensors = {
+    "lm_head.weight", "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight",
+    "model.layers.1.mlp.up_proj.weight", "model.norm.weight"};
+
 void mergekit(std::string_view input) {
-  static const std::vector<std::string> kTensors = {
-      "lm_head.weight", "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight",
-      "model.layers.1.mlp.up_proj.weight", "model.norm.weight"};
   refusable([&] {
     const MergekitConfig config = parse_mergekit_yaml(input, "config.yaml");
     const MergekitPlan plan = resolve_mergekit(config, mergekit_models(config), kTensors, 2);

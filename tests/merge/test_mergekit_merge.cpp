@@ -51,7 +51,7 @@ class Folder {
   TemporaryFolder folder_;
 };
 
-const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
 
 }  // namespace
 
