@@ -15,7 +15,9 @@ at::Tensor merged_delta(const std::string& ref, const Json& parameters) {
   return merge(ref, parameters, golden_delta_inputs()).at("w");
 }
 
-MergeInputs vectors(const std::vector<at::Tensor>& experts) { return one_tensor_inputs({}, experts); }
+MergeInputs vectors(const std::vector<at::Tensor>& experts) {
+  return one_tensor_inputs({}, experts);
+}
 
 const at::Tensor& vector_a() {
   static const at::Tensor a = at::tensor({1.0f, 2.0f, 2.0f});
