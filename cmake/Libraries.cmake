@@ -13,4 +13,3 @@ pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)     # wheels are zip f
 pkg_check_modules(yaml_cpp REQUIRED IMPORTED_TARGET yaml-cpp)  # merge configurations in mergekit's YAML
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)  # regular expressions of tokenizers
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)  # Unicode: normal forms, categories, case
-pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)  # tokenizer.model

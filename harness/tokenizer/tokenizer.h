@@ -17,10 +17,11 @@ using TokenIds = std::vector<TokenId>;
 
 class Tokenizer {
  public:
-  /// From tokenizer.json, else a SentencePiece tokenizer.model (or spiece.model), with what
-  /// tokenizer_config.json and special_tokens_map.json say; a folder without any of these gets one
-  /// token per byte. DataError naming the file and the place when one is broken or of a kind that
-  /// is not known.
+  /// From tokenizer.json, else a SentencePiece tokenizer.model (which puts BOS before a text, as
+  /// Llama does) or spiece.model (EOS after it, as T5 does), with what tokenizer_config.json,
+  /// special_tokens_map.json and added_tokens.json say; its add_bos_token and add_eos_token
+  /// overrule the others. A folder without any tokenizer gets one token per byte. DataError naming
+  /// the file and the place when one is broken or of a kind that is not known.
   static std::shared_ptr<const Tokenizer> open(const fs::path& folder);
 
   virtual ~Tokenizer() = default;
@@ -37,6 +38,7 @@ class Tokenizer {
   /// As it stands in the vocabulary. DataError when there is no such id.
   virtual std::string token(TokenId id) const = 0;
 
+  // Nothing where the model has no such token.
   virtual std::optional<TokenId> bos() const = 0;
   virtual std::optional<TokenId> eos() const = 0;
   virtual std::optional<TokenId> pad() const = 0;

@@ -1,0 +1,20 @@
+/// The tokenizer of models that come without one: every byte is a token, its value the id.
+#pragma once
+
+#include "harness/tokenizer/tokenizer_settings.h"
+
+namespace assay {
+
+class ByteTokenizer : public ConfiguredTokenizer {
+ public:
+  ByteTokenizer(const TokenizerSettings& settings, const Hasher& hasher);
+
+  TokenIds encode(std::string_view text, bool special) const override;
+  std::string decode(const TokenIds& ids, bool skip_special) const override;
+  int64_t size() const override { return 256; }
+  /// Tokens are single bytes.
+  std::optional<TokenId> id(std::string_view token) const override;
+  std::string token(TokenId id) const override;
+};
+
+}  // namespace assay

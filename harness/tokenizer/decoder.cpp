@@ -1,0 +1,39 @@
+#include "harness/tokenizer/decoder.h"
+
+#include "harness/tokenizer/stage.h"
+
+namespace assay {
+namespace {
+
+struct DecoderSequence : TokenDecoder {
+  std::vector<std::unique_ptr<TokenDecoder>> parts;
+  void apply(std::vector<std::string>& tokens) const override {
+    for (const auto& part : parts) part->apply(tokens);
+  }
+};
+
+std::unique_ptr<TokenDecoder> make_sequence(JsonReader& json) {
+  auto sequence = std::make_unique<DecoderSequence>();
+  for (const JsonReader& part : json.at("decoders").elements())
+    sequence->parts.push_back(make_decoder(part));
+  return sequence;
+}
+
+}  // namespace
+
+std::unique_ptr<TokenDecoder> make_decoder(const JsonReader& json) {
+  static const StageMakers<TokenDecoder> makers{
+      {"BPEDecoder", make_bpe_decoder},
+      {"ByteFallback", make_byte_fallback},
+      {"ByteLevel", make_byte_level_decoder},
+      {"Fuse", make_fuse},
+      {"Metaspace", make_metaspace_decoder},
+      {"Replace", make_replace_decoder},
+      {"Sequence", make_sequence},
+      {"Strip", make_strip_decoder},
+      {"WordPiece", make_word_piece_decoder},
+  };
+  return make_stage(json, "decoder", makers);
+}
+
+}  // namespace assay

@@ -1,0 +1,49 @@
+/// A tokenizer as a SentencePiece model file defines it.
+#pragma once
+
+#include "harness/tokenizer/added_tokens.h"
+#include "harness/tokenizer/piece_models.h"
+#include "harness/tokenizer/piece_normalizer.h"
+#include "harness/tokenizer/tokenizer_settings.h"
+
+namespace assay {
+
+class SentencePieceTokenizer : public ConfiguredTokenizer {
+ public:
+  /// What surrounds a text where tokenizer_config.json does not say: `bos` before, `eos` after.
+  struct Surroundings {
+    bool bos, eos;
+  };
+
+  /// DataError when the file is not a SentencePiece model of a known kind. `hasher` gets its bytes.
+  SentencePieceTokenizer(const fs::path& file, Surroundings usual,
+                         const TokenizerSettings& settings, Hasher& hasher);
+
+  /// Added tokens are found first; what lies between them is a text of its own.
+  TokenIds encode(std::string_view text, bool special) const override;
+  std::string decode(const TokenIds& ids, bool skip_special) const override;
+  int64_t size() const override { return size_; }
+  std::optional<TokenId> id(std::string_view token) const override;
+  std::string token(TokenId id) const override;
+
+ private:
+  void read_pieces(const std::string& bytes, const fs::path& file);
+  void encode_text(std::string_view text, TokenIds& ids) const;
+  std::string decode_run(const std::vector<TokenId>& ids) const;
+  bool is_piece(TokenId id) const { return id >= 0 && id < vocabulary_.size(); }
+  PieceFile::Kind kind(TokenId id) const { return kinds_[static_cast<size_t>(id)]; }
+
+  Vocabulary vocabulary_;
+  std::vector<PieceFile::Kind> kinds_;  ///< by id
+  ByteTrie user_;                       ///< pieces that the user defined
+  std::unique_ptr<PieceNormalizer> normalizer_;
+  std::unique_ptr<PieceModel> model_;
+  std::vector<TokenId> byte_tokens_;  ///< empty: what is unknown is not spelt in bytes
+  std::string unknown_surface_;
+  bool strip_first_space_ = false, strip_all_first_spaces_ = false;  ///< when decoding
+  AddedTokens added_;
+  bool add_bos_, add_eos_;
+  int64_t size_ = 0;
+};
+
+}  // namespace assay

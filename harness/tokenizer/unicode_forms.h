@@ -1,0 +1,16 @@
+/// Unicode's normal forms and lower case.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace assay {
+
+enum class UnicodeForm { kNfc, kNfd, kNfkc, kNfkd };
+
+std::string unicode_form(std::string_view text, UnicodeForm form);
+
+/// Character by character, whatever stands beside it.
+std::string lower_case(std::string_view text);
+
+}  // namespace assay

@@ -1,0 +1,162 @@
+#include "harness/tokenizer/utf8.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+
+namespace assay {
+namespace {
+
+struct Bounds {
+  unsigned char low, high;
+};
+
+/// What the second byte of a character may be (Unicode, table 3-7).
+Bounds second_byte(unsigned char lead) {
+  switch (lead) {
+    case 0xE0:
+      return {0xA0, 0xBF};
+    case 0xED:
+      return {0x80, 0x9F};
+    case 0xF0:
+      return {0x90, 0xBF};
+    case 0xF4:
+      return {0x80, 0x8F};
+    default:
+      return {0x80, 0xBF};
+  }
+}
+
+/// Bytes that belong together at `position`: a whole character, or the longest beginning of one.
+struct Part {
+  size_t size;
+  bool whole;
+};
+
+Part part_at(std::string_view bytes, size_t position) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[position + i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return {1, true};
+  if (lead < 0xC2 || lead > 0xF4) return {1, false};
+  const size_t length = utf8_length(lead);
+  const Bounds second = second_byte(lead);
+  for (size_t i = 1; i < length; ++i) {
+    const Bounds bounds = i == 1 ? second : Bounds{0x80, 0xBF};
+    if (position + i >= bytes.size() || byte(i) < bounds.low || byte(i) > bounds.high)
+      return {i, false};
+  }
+  return {length, true};
+}
+
+bool in_category(char32_t c, utf8proc_category_t first, utf8proc_category_t last) {
+  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category >= first && category <= last;
+}
+
+}  // namespace
+
+std::string valid_utf8(std::string_view bytes) {
+  std::string out;
+  out.reserve(bytes.size());
+  for (size_t i = 0; i < bytes.size();) {
+    const Part part = part_at(bytes, i);
+    if (part.whole)
+      out.append(bytes, i, part.size);
+    else
+      out += "\uFFFD";
+    i += part.size;
+  }
+  return out;
+}
+
+char32_t next_char(std::string_view text, size_t& position) {
+  const auto byte = [&] { return static_cast<unsigned char>(text[position++]); };
+  const unsigned char lead = byte();
+  if (lead < 0x80) return lead;
+  char32_t c = lead & (0x7F >> utf8_length(lead));
+  for (size_t left = utf8_length(lead) - 1; left > 0; --left) c = c << 6 | (byte() & 0x3F);
+  return c;
+}
+
+void append_utf8(std::string& text, char32_t c) {
+  const auto tail = [&](int shift) {
+    text += static_cast<char>(0x80 | (static_cast<uint32_t>(c) >> shift & 0x3F));
+  };
+  if (c < 0x80) {
+    text += static_cast<char>(c);
+  } else if (c < 0x800) {
+    text += static_cast<char>(0xC0 | c >> 6);
+    tail(0);
+  } else if (c < 0x10000) {
+    text += static_cast<char>(0xE0 | c >> 12);
+    tail(6);
+    tail(0);
+  } else {
+    text += static_cast<char>(0xF0 | c >> 18);
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+size_t previous_char(std::string_view text, size_t end) {
+  do --end;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80);
+  return end;
+}
+
+bool is_white_space(char32_t c) {
+  if (c < 0x80) return c == ' ' || (c >= '\t' && c <= '\r');
+  return c == 0x85 || in_category(c, UTF8PROC_CATEGORY_ZS, UTF8PROC_CATEGORY_ZP);
+}
+
+bool is_punctuation(char32_t c) {
+  if (c < 0x80)
+    return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
+           (c >= '{' && c <= '~');
+  return in_category(c, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO);
+}
+
+bool is_numeric(char32_t c) {
+  if (c < 0x80) return c >= '0' && c <= '9';
+  return in_category(c, UTF8PROC_CATEGORY_ND, UTF8PROC_CATEGORY_NO);
+}
+
+bool is_mark(char32_t c) {
+  return c >= 0x300 && in_category(c, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME);
+}
+
+bool is_nonspacing(char32_t c) {
+  return c >= 0x300 && in_category(c, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_MN);
+}
+
+bool is_other(char32_t c) {
+  if (c < 0x80) return c < 0x20 || c == 0x7F;
+  return in_category(c, UTF8PROC_CATEGORY_CC, UTF8PROC_CATEGORY_CO);
+}
+
+bool is_word(char32_t c) {
+  if (c < 0x80)
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+  // Letters in circles are symbols that count as alphabetic; the joiners are part of words.
+  if ((c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
+      (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C ||
+      c == 0x200D)
+    return true;
+  return in_category(c, UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_NL) ||
+         in_category(c, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PC);
+}
+
+bool is_cjk(char32_t c) {
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
+         (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B820 && c <= 0x2CEAF) ||
+         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
+}
+
+}  // namespace assay
