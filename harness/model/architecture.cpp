@@ -7,6 +7,17 @@
 #include "harness/core/rng.h"
 
 namespace assay {
+namespace {
+
+void fill_normal(const at::Tensor& tensor, double deviation, uint64_t seed,
+                 const std::string& name) {
+  Rng rng(seed, "initial weights of " + name);
+  float* values = tensor.data_ptr<float>();
+  for (int64_t i = 0; i < tensor.numel(); ++i)
+    values[i] = static_cast<float>(deviation * rng.normal());
+}
+
+}  // namespace
 
 Registry<ArchitectureEntry>& architectures() {
   static Registry<ArchitectureEntry> registry("architecture");
@@ -21,26 +32,6 @@ std::unique_ptr<Architecture> make_architecture(JsonReader config) {
   return entry.make(JsonReader(fields, config.where()));
 }
 
-StateDict load_weights(const Architecture& architecture, const TensorSource& source,
-                       at::Device device) {
-  const std::string model = architecture.config().at("model_type");
-  StateDict weights;
-  for (const TensorInfo& wanted : architecture.tensors()) {
-    const TensorInfo* found = source.find(wanted.name);
-    if (!found)
-      data_error("{}: no tensor '{}', which {} needs with shape {}", source.label(), wanted.name,
-                 model, shape_text(wanted.shape));
-    if (found->shape != wanted.shape)
-      data_error("{}: tensor '{}' has shape {}, but {} needs {}", source.label(), wanted.name,
-                 shape_text(found->shape), model, shape_text(wanted.shape));
-    weights[wanted.name] = source.read(wanted.name).to(device);
-  }
-  for (const TensorInfo& found : source.tensors())
-    if (!weights.contains(found.name))
-      data_error("{}: {} has no tensor '{}'", source.label(), model, found.name);
-  return weights;
-}
-
 StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed) {
   StateDict weights;
   for (const TensorInfo& info : tensors) {
@@ -48,12 +39,22 @@ StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed)
     if (info.shape.size() >= 2) {
       const double fan_in =
           static_cast<double>(info.numel()) / static_cast<double>(info.shape.front());
-      const double deviation = std::sqrt(2.0 / fan_in);
-      Rng rng(seed, "initial weights of " + info.name);
-      float* values = tensor.data_ptr<float>();
-      for (int64_t i = 0; i < info.numel(); ++i)
-        values[i] = static_cast<float>(deviation * rng.normal());
+      fill_normal(tensor, std::sqrt(2.0 / fan_in), seed, info.name);
     }
+    weights[info.name] = tensor;
+  }
+  return weights;
+}
+
+StateDict normal_weights(const std::vector<TensorInfo>& tensors, double deviation, double vector,
+                         uint64_t seed) {
+  StateDict weights;
+  for (const TensorInfo& info : tensors) {
+    at::Tensor tensor = at::zeros(info.shape, at::kFloat);
+    if (info.shape.size() >= 2)
+      fill_normal(tensor, deviation, seed, info.name);
+    else if (!std::string_view(info.name).ends_with(".bias"))
+      tensor.fill_(vector);
     weights[info.name] = tensor;
   }
   return weights;

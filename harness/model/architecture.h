@@ -5,13 +5,32 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/registry.h"
 #include "harness/method/parameters.h"
 
 namespace assay {
+
+/// How checkpoints of an architecture may differ from its tensors() and still hold the same model.
+struct CheckpointNames {
+  /// (start, instead): names of a checkpoint that start with the one are read as if they started
+  /// with the other. The first that fits counts.
+  std::vector<std::pair<std::string, std::string>> renamed;
+  /// Starts or ends of names of what the architecture does not use: buffers, other heads.
+  std::vector<std::string> ignored;
+  /// (name, original): stored or not, the tensor is the original's.
+  std::vector<std::pair<std::string, std::string>> tied;
+  /// (name, original): where the tensor is not stored, it is the original.
+  std::vector<std::pair<std::string, std::string>> substituted;
+};
+
+/// `stored` as the architecture calls it.
+std::string canonical_name(const CheckpointNames& names, const std::string& stored);
 
 class Architecture {
  public:
@@ -25,6 +44,7 @@ class Architecture {
   /// Class scores [n, classes] for a batch of inputs [n, ...], on the weights' device and dtype.
   /// DataError when the inputs do not have the shape that the architecture takes.
   virtual at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const = 0;
+  virtual CheckpointNames checkpoint_names() const { return {}; }
 };
 
 struct ArchitectureEntry {
@@ -32,6 +52,7 @@ struct ArchitectureEntry {
   std::string paper;
   std::vector<ParamDoc> fields;
   std::function<std::unique_ptr<Architecture>(const JsonReader& config)> make;
+  std::string example = "{}";  ///< config.json of a small one, less "model_type"
 };
 
 Registry<ArchitectureEntry>& architectures();
@@ -40,15 +61,23 @@ Registry<ArchitectureEntry>& architectures();
 /// fields. UserError on unknown names and fields.
 std::unique_ptr<Architecture> make_architecture(JsonReader config);
 
-/// Checks that `source` holds exactly the tensors of the architecture with the right shapes, and
-/// reads them to the device. DataError naming the first that is missing, extra or misshapen.
+/// Checks that `source` holds exactly the tensors of the architecture (give or take its
+/// checkpoint_names()) with the right shapes, and reads them to the device and dtype, under the
+/// names of tensors(). DataError naming the first that is missing, extra or misshapen, and a tied
+/// tensor that is not equal to its original. Without `dtype` they stay as they are stored. Tensors
+/// that need neither conversion nor another device share the source's memory.
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,
-                       at::Device device);
+                       at::Device device, std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// He et al., arXiv:1502.01852: weights of two or more dimensions [out, ...] are normal with
 /// variance 2 / fan_in, vectors are zero. Every tensor draws from a stream of its own, keyed by
 /// seed and name.
 StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed);
+
+/// Weights of two or more dimensions are normal with the given deviation, names that end in ".bias"
+/// are zero, other vectors (scales of norms) are `vector`. Streams as above.
+StateDict normal_weights(const std::vector<TensorInfo>& tensors, double deviation, double vector,
+                         uint64_t seed);
 
 /// DataError "NAME takes inputs of shape SHAPE, found ..." unless `inputs` is [n, item...].
 void check_inputs(std::string_view architecture, const at::Tensor& inputs, at::IntArrayRef item);
@@ -81,7 +110,8 @@ bool register_architecture() {
   return architectures().add(
       std::string(T::name),
       {std::string(T::summary), std::string(T::paper), describe_parameters<T>(),
-       [](const JsonReader& fields) { return std::make_unique<ArchitectureAdaptor<T>>(fields); }});
+       [](const JsonReader& fields) { return std::make_unique<ArchitectureAdaptor<T>>(fields); },
+       "{}"});
 }
 
 }  // namespace detail

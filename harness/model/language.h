@@ -46,9 +46,14 @@ class LanguageArchitecture : public Architecture {
   virtual int64_t vocabulary() const = 0;
   /// The longest input that config.json states.
   virtual int64_t max_positions() const = 0;
+  /// Whether what a cache holds of a text of `from` tokens still counts when the text has grown to
+  /// `to`. False where rotary angles depend on the text's length (dynamic NTK, LongRoPE) and the
+  /// two lengths differ in them: then the whole text is to be read anew.
+  virtual bool can_extend(int64_t /*from*/, int64_t /*to*/) const { return true; }
   /// States after the last norm, [rows, tokens, width], on the weights' device and dtype. With a
   /// cache, the tokens follow what it holds and are added to it. UserError when an id is outside
-  /// the vocabulary or a position beyond what the model can place.
+  /// the vocabulary, a position beyond what the model can place, or a cache that cannot be
+  /// extended.
   virtual at::Tensor hidden(const StateDict& weights, const TokenBatch& batch,
                             KvCache* cache) const = 0;
   /// [..., width] to [..., vocabulary].

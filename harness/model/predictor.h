@@ -1,4 +1,5 @@
-/// What a task evaluates: anything that turns inputs into class scores.
+/// What a task evaluates: anything that turns inputs into class scores. Language models answer
+/// questions about text besides: harness/lm/language_predictor.h.
 #pragma once
 
 #include <memory>

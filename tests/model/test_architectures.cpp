@@ -99,7 +99,8 @@ TEST_CASE("small_cnn agrees with explicit loops", "[model]") {
 
 TEST_CASE("initial weights depend on the seed alone and have the declared shapes", "[model]") {
   for (const std::string& name : architectures().names()) {
-    const Json config = {{"model_type", name}};
+    Json config = Json::parse(architectures().at(name, "the registry").example);
+    config["model_type"] = name;
     const auto network = make_architecture(JsonReader(config, "config.json: $"));
     const StateDict a = network->initial_weights(7);
     const StateDict b = network->initial_weights(7);

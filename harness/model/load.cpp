@@ -1,0 +1,74 @@
+#include <ATen/ATen.h>
+
+#include "harness/core/error.h"
+#include "harness/model/architecture.h"
+
+namespace assay {
+namespace {
+
+bool ignored(const CheckpointNames& names, const std::string& name) {
+  for (const std::string& part : names.ignored)
+    if (name.starts_with(part) || name.ends_with(part)) return true;
+  return false;
+}
+
+const std::string* original_of(const std::vector<std::pair<std::string, std::string>>& pairs,
+                               const std::string& name) {
+  for (const auto& [copy, original] : pairs)
+    if (copy == name) return &original;
+  return nullptr;
+}
+
+}  // namespace
+
+std::string canonical_name(const CheckpointNames& names, const std::string& stored) {
+  for (const auto& [start, instead] : names.renamed)
+    if (stored.starts_with(start)) return instead + stored.substr(start.size());
+  return stored;
+}
+
+StateDict load_weights(const Architecture& architecture, const TensorSource& source,
+                       at::Device device, std::optional<at::ScalarType> dtype) {
+  const std::string model = architecture.config().at("model_type");
+  const CheckpointNames names = architecture.checkpoint_names();
+  std::map<std::string, const TensorInfo*> stored;  // by the architecture's names
+  for (const TensorInfo& info : source.tensors()) {
+    const auto [it, inserted] = stored.emplace(canonical_name(names, info.name), &info);
+    if (!inserted)
+      data_error("{}: tensors '{}' and '{}' are the same one of {}", source.label(),
+                 it->second->name, info.name, model);
+  }
+  StateDict weights;
+  std::vector<std::string> substituted;
+  for (const TensorInfo& wanted : architecture.tensors()) {
+    const auto found = stored.find(wanted.name);
+    if (found == stored.end() && original_of(names.substituted, wanted.name)) {
+      substituted.push_back(wanted.name);
+      continue;
+    }
+    if (found == stored.end())
+      data_error("{}: no tensor '{}', which {} needs with shape {}", source.label(), wanted.name,
+                 model, shape_text(wanted.shape));
+    const TensorInfo& info = *found->second;
+    if (info.shape != wanted.shape)
+      data_error("{}: tensor '{}' has shape {}, but {} needs {}", source.label(), info.name,
+                 shape_text(info.shape), model, shape_text(wanted.shape));
+    weights[wanted.name] = source.read(info.name).to(device, dtype.value_or(info.dtype));
+    stored.erase(found);
+  }
+  for (const std::string& name : substituted)
+    weights[name] = weights.at(*original_of(names.substituted, name));
+  for (const auto& [name, info] : stored) {
+    if (const std::string* original = original_of(names.tied, name)) {
+      const at::Tensor copy = source.read(info->name).to(device, dtype.value_or(info->dtype));
+      if (!at::equal(copy, weights.at(*original)))
+        data_error("{}: tensor '{}' differs from '{}', but config.json says that they are tied",
+                   source.label(), info->name, *original);
+    } else if (!ignored(names, name)) {
+      data_error("{}: {} has no tensor '{}'", source.label(), model, info->name);
+    }
+  }
+  return weights;
+}
+
+}  // namespace assay

@@ -1,0 +1,58 @@
+#include "harness/model/open.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "harness/model/adapter.h"
+
+namespace assay {
+namespace {
+
+/// What most of the weights are stored in.
+at::ScalarType stored_dtype(const Checkpoint& checkpoint) {
+  const auto& all = checkpoint.tensors();
+  if (all.empty()) data_error("{} holds no tensors", checkpoint.label());
+  return std::max_element(
+             all.begin(), all.end(),
+             [](const TensorInfo& a, const TensorInfo& b) { return a.numel() < b.numel(); })
+      ->dtype;
+}
+
+at::ScalarType chosen_dtype(const OpenOptions& options, const Checkpoint& checkpoint) {
+  const at::ScalarType dtype =
+      options.dtype ? *options.dtype
+                    : (options.device.is_cpu() ? at::kFloat : stored_dtype(checkpoint));
+  if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kHalf)
+    user_error("language models run in float32, bfloat16 or float16, not in {}", dtype_name(dtype));
+  return dtype;
+}
+
+}  // namespace
+
+OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options) {
+  const auto checkpoint = Checkpoint::open(folder);
+  const std::string where = (folder / "config.json").string();
+  if (checkpoint->config().is_null()) data_error("there is no '{}'", where);
+  std::shared_ptr<const Architecture> architecture =
+      make_architecture(JsonReader(checkpoint->config(), where));
+  StateDict weights =
+      load_weights(*architecture, *checkpoint, options.device, chosen_dtype(options, *checkpoint));
+  if (options.adapter.empty())
+    return {std::move(architecture), std::move(weights), checkpoint->content_hash()};
+  apply_adapter(weights, *architecture, options.adapter);
+  return {std::move(architecture), std::move(weights), ""};
+}
+
+LanguageModel open_language_model(const std::filesystem::path& folder, const OpenOptions& options) {
+  OpenModel model = open_model(folder, options);
+  auto architecture = std::dynamic_pointer_cast<const LanguageArchitecture>(model.architecture);
+  if (!architecture)
+    user_error("{}: {} is no decoder-only language model", folder.string(),
+               model.architecture->config().at("model_type").get<std::string>());
+  return {std::move(architecture), std::move(model.weights), options.device,
+          Tokenizer::open(folder), std::move(model.weights_hash)};
+}
+
+}  // namespace assay

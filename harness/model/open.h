@@ -1,0 +1,36 @@
+/// Models from their folders.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <filesystem>
+#include <optional>
+
+#include "harness/model/language.h"
+
+namespace assay {
+
+struct OpenOptions {
+  at::Device device = at::kCPU;
+  /// float32, bfloat16 or float16. Without: float32 on the CPU, elsewhere as stored.
+  std::optional<at::ScalarType> dtype;
+  std::filesystem::path adapter;  ///< folder of a LoRA adapter; none when empty
+};
+
+/// A model of any architecture, without its tokenizer.
+struct OpenModel {
+  std::shared_ptr<const Architecture> architecture;
+  StateDict weights;
+  std::string weights_hash;  ///< empty with an adapter
+};
+
+/// The model of a folder with config.json and safetensors. Weights stay memory-mapped where neither
+/// dtype nor device differ from what is stored. UserError when config.json is not that of an
+/// architecture that Assay knows; DataError when files are missing or broken.
+OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options);
+
+/// Likewise a decoder-only language model with the folder's tokenizer. UserError when it is another
+/// kind of model.
+LanguageModel open_language_model(const std::filesystem::path& folder, const OpenOptions& options);
+
+}  // namespace assay

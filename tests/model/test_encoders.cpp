@@ -1,0 +1,126 @@
+#include <ATen/ATen.h>
+
+#include <cstdlib>
+
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/model/encoder.h"
+#include "harness/model/generate.h"
+#include "harness/model/open.h"
+#include "harness/model/sequence_to_sequence.h"
+#include "tests/catch.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const fs::path kGoldens = fs::path(ASSAY_TESTS_FOLDER) / "golden/models";
+
+template <typename Kind>
+std::shared_ptr<const Kind> as(const OpenModel& model) {
+  return std::dynamic_pointer_cast<const Kind>(model.architecture);
+}
+
+/// The largest difference from the reference's numbers, over their range.
+double difference(const at::Tensor& found, const Json& wanted) {
+  const at::Tensor reference = at::tensor(wanted.get<std::vector<float>>(), at::kFloat);
+  return ((found - reference).abs().max() / (reference.max() - reference.min())).item<double>();
+}
+
+/// Texts of different lengths as a batch, the shorter ones padded with id 0.
+EncoderBatch encoder_batch(const std::vector<TokenIds>& texts, Padding padding) {
+  const TokenBatch batch = padded_batch(texts, padding);
+  return {batch.ids, {}, batch.mask.defined() ? batch.mask.select(1, 0) : at::Tensor()};
+}
+
+}  // namespace
+
+TEST_CASE("tiny encoder-decoders give the reference's logits and tokens", "[model][language]") {
+  for (const std::string family : {"t5", "t5-1.1", "mt5"}) {
+    INFO(family);
+    const OpenModel model = open_model(kGoldens / family, {});
+    const auto t5 = as<SequenceToSequenceArchitecture>(model);
+    REQUIRE(t5);
+    const Json expected = read_json(kGoldens / family / "expected.json");
+    const auto texts = expected.at("prompts").get<std::vector<TokenIds>>();
+    const auto ids = expected.at("decoder_ids").get<std::vector<int64_t>>();
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const EncodedText text =
+          t5->encode(model.weights, encoder_batch({texts[i]}, Padding::kLeft).ids, {});
+      const at::Tensor hidden =
+          t5->decode(model.weights, at::tensor(ids, at::kLong).unsqueeze(0), text, nullptr);
+      CHECK(difference(t5->vocabulary_logits(model.weights, hidden[0][-1]),
+                       expected.at("last_logits")[i]) <= 1e-4);
+    }
+    const auto greedy = expected.at("greedy").get<std::vector<TokenIds>>();
+    GenerateOptions options;
+    options.max_new_tokens = static_cast<int64_t>(greedy.front().size());
+    for (const bool cached : {true, false})
+      for (const Padding padding : {Padding::kLeft, Padding::kRight}) {
+        options.use_cache = cached;
+        options.padding = padding;
+        CHECK(generate(*t5, model.weights, texts, options) == greedy);
+      }
+  }
+}
+
+TEST_CASE("tiny encoders give the reference's embeddings and classes", "[model][language]") {
+  for (const std::string family : {"bert", "bert-bare", "roberta"}) {
+    INFO(family);
+    const OpenModel model = open_model(kGoldens / family, {});
+    const auto bert = as<EncoderArchitecture>(model);
+    REQUIRE(bert);
+    const Json expected = read_json(kGoldens / family / "expected.json");
+    const auto texts = expected.at("prompts").get<std::vector<TokenIds>>();
+    for (const Padding padding : {Padding::kRight, Padding::kLeft}) {
+      const EncoderBatch batch = encoder_batch(texts, padding);
+      const at::Tensor means = bert->embed(model.weights, batch);
+      for (size_t i = 0; i < texts.size(); ++i)
+        CHECK(difference(means[static_cast<int64_t>(i)], expected.at("embeddings")[i]) <= 1e-4);
+      if (!expected.contains("classes")) continue;
+      CHECK(bert->classes() == 3);
+      const at::Tensor scores = bert->classify(model.weights, batch);
+      for (size_t i = 0; i < texts.size(); ++i)
+        CHECK(difference(scores[static_cast<int64_t>(i)], expected.at("classes")[i]) <= 1e-4);
+    }
+  }
+}
+
+TEST_CASE("an encoder refuses what it cannot do", "[model][language]") {
+  const OpenModel bare = open_model(kGoldens / "bert-bare", {});
+  const OpenModel roberta = open_model(kGoldens / "roberta", {});
+
+  CHECK(as<EncoderArchitecture>(bare)->classes() == 0);
+  CHECK_THROWS_WITH(bare.architecture->logits(bare.weights, at::zeros({1, 2}, at::kLong)),
+                    Contains("no head for classification"));
+  CHECK(as<EncoderArchitecture>(roberta)->max_tokens() == 14);  // 16 places, padding's is 1
+  CHECK_THROWS_WITH(roberta.architecture->logits(roberta.weights, at::ones({1, 15}, at::kLong)),
+                    "a text of 15 tokens is longer than the model's 14");
+  CHECK_THROWS_WITH(open_language_model(kGoldens / "bert", {}),
+                    Contains("bert is no decoder-only language model"));
+}
+
+TEST_CASE("MiniLM gives the reference's sentence embeddings", "[model][language]") {
+  const char* folder = std::getenv("ASSAY_TEST_MINILM");
+  if (!folder) {
+    WARN("SKIPPED: ASSAY_TEST_MINILM names no folder made by scripts/peers/minilm.py");
+    return;
+  }
+  const OpenModel model = open_model(folder, {});
+  const auto tokenizer = Tokenizer::open(folder);
+  const Json expected = read_json(fs::path(folder) / "expected.json");
+  std::vector<TokenIds> texts;
+  for (const auto& text : expected.at("texts"))
+    texts.push_back(tokenizer->encode(text.get<std::string>(), true));
+
+  const at::Tensor means =
+      as<EncoderArchitecture>(model)->embed(model.weights, encoder_batch(texts, Padding::kRight));
+
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const at::Tensor found = means[static_cast<int64_t>(i)];
+    const at::Tensor wanted =
+        at::tensor(expected.at("embeddings")[i].get<std::vector<float>>(), at::kFloat);
+    CHECK((found / found.norm() - wanted).abs().max().item<double>() <= 1e-5);
+  }
+}

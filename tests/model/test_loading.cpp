@@ -1,0 +1,125 @@
+#include <ATen/ATen.h>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/core/error.h"
+#include "harness/model/adapter.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/model/language_models.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string refusal(Json config, const Json& change) {
+  config.update(change);
+  try {
+    language(config);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+TEST_CASE("LoRA adapters are added on load", "[model][language]") {
+  for (const std::string family : {"llama", "gpt2"}) {
+    INFO(family);
+    OpenOptions options;
+    options.adapter = kGoldens / (family + "-lora");
+    check_against(open_language_model(kGoldens / family, options), options.adapter);
+  }
+}
+
+TEST_CASE("an adapter that does not fit is refused", "[model][language]") {
+  const LanguageModel model = small_llama();
+  const TemporaryFolder folder;
+  const auto apply = [&](Json config, const StateDict& tensors) {
+    config.update({{"r", 2}, {"lora_alpha", 4}});
+    write_file(folder.path() / "adapter_config.json", config.dump());
+    write_safetensors(folder.path() / "adapter_model.safetensors", tensors);
+    StateDict weights = model.weights;
+    apply_adapter(weights, *model.architecture, folder.path());
+    return weights;
+  };
+  const std::string down = "base_model.model.model.layers.0.mlp.down_proj.lora_";
+  const at::Tensor a = at::ones({2, 12}), b = at::full({8, 2}, 3.0f);
+
+  const StateDict adapted = apply({}, {{down + "A.weight", a}, {down + "B.weight", b}});
+  const std::string name = "model.layers.0.mlp.down_proj.weight";
+  CHECK(at::allclose(adapted.at(name), model.weights.at(name) + 12));  // 4 / 2 * (3 + 3)
+  CHECK_THROWS_WITH(apply({{"use_dora", true}}, {}), Contains("use_dora"));
+  CHECK_THROWS_WITH(apply({{"peft_type", "IA3"}}, {}), Contains("peft_type"));
+  CHECK_THROWS_WITH(apply({}, {{"base_model.model.model.layers.7.x.lora_A.weight", a}}),
+                    Contains("layers.7.x") && Contains("no tensor of the model"));
+  CHECK_THROWS_WITH(apply({}, {{down + "A.weight", a}, {down + "B.weight", at::ones({9, 2})}}),
+                    Contains("[9, 12]") && Contains("[8, 12]"));
+}
+
+TEST_CASE("published checkpoints' variants load as one model", "[model][language]") {
+  Json config = example_config("llama");
+  config["tie_word_embeddings"] = true;
+  const auto llama = language(config);
+  const StateDict plain = llama->initial_weights(3);
+  const auto load = [&](const StateDict& tensors) {
+    return load_weights(*llama, MemorySource("candidate", tensors), at::kCPU);
+  };
+
+  CHECK(load(plain).size() == plain.size());
+  StateDict bare, extra = plain;
+  for (const auto& [name, tensor] : plain) bare[name.substr(6)] = tensor;  // without "model."
+  CHECK(at::equal(load(bare).at("model.norm.weight"), plain.at("model.norm.weight")));
+  extra["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({2});
+  extra["lm_head.weight"] = plain.at("model.embed_tokens.weight").clone();
+  CHECK(load(extra).size() == plain.size());
+
+  extra["lm_head.weight"] = plain.at("model.embed_tokens.weight") + 1;
+  CHECK_THROWS_WITH(load(extra), Contains("'lm_head.weight' differs from"));
+  extra = plain;
+  extra["model.layers.0.extra.weight"] = at::ones({2});
+  CHECK_THROWS_WITH(load(extra), Contains("llama has no tensor 'model.layers.0.extra.weight'"));
+  extra = plain;
+  extra["norm.weight"] = plain.at("model.norm.weight");
+  CHECK_THROWS_WITH(load(extra), Contains("'model.norm.weight'") && Contains("'norm.weight'"));
+}
+
+TEST_CASE("weights keep the file's memory where the dtype is the file's", "[model][language]") {
+  const auto checkpoint = Checkpoint::open(kGoldens / "llama");
+  const Json config = checkpoint->config();
+  const auto llama = language(config);
+  const std::string name = "model.norm.weight";
+
+  const StateDict same = load_weights(*llama, *checkpoint, at::kCPU, at::kFloat);
+  const StateDict half = load_weights(*llama, *checkpoint, at::kCPU, at::kBFloat16);
+
+  CHECK(same.at(name).data_ptr() == checkpoint->read(name).data_ptr());
+  CHECK(half.at(name).scalar_type() == at::kBFloat16);
+  OpenOptions options;
+  options.dtype = at::kBFloat16;
+  const LanguageModel model = open_language_model(kGoldens / "llama", options);
+  const at::Tensor exact =
+      last_logits(open_language_model(kGoldens / "llama", {}), {3, 1, 4}).to(at::kDouble);
+  const at::Tensor rough = last_logits(model, {3, 1, 4}).to(at::kDouble);
+  CHECK((rough - exact).abs().max().item<double>() <
+        0.05 * (exact.max() - exact.min()).item<double>());
+}
+
+TEST_CASE("a config.json says what is wrong with it", "[model][language]") {
+  const Json llama = example_config("llama");
+  CHECK(refusal(llama, {{"hidden_size", nullptr}}) ==
+        "config.json: $: the key 'hidden_size' is missing");
+  CHECK_THAT(refusal(llama, {{"hidden_size", "8"}}), Contains("$.hidden_size"));
+  CHECK_THAT(refusal(llama, {{"hidden_size", 0}}), Contains("1 or more"));
+  CHECK_THAT(refusal(llama, {{"hidden_size", 9}}), Contains("no multiple"));
+  CHECK_THAT(refusal(llama, {{"num_attention_heads", 4}, {"num_key_value_heads", 3}}),
+             Contains("cannot share"));
+  CHECK_THAT(refusal(llama, {{"hidden_act", "sillu"}}), Contains("Did you mean 'silu'?"));
+  CHECK_THAT(refusal(llama, {{"quantization_config", {{"bits", 4}}}}),
+             Contains("quantization_config"));
+  CHECK_THAT(refusal(example_config("gemma2"), {{"layer_types", {"full_attention"}}}),
+             Contains("each of 2 layers"));
+  CHECK_THAT(refusal(example_config("qwen2"), {{"layer_types", {"linear_attention"}}}),
+             Contains("full_attention or sliding_attention"));
+  CHECK_THAT(refusal(llama, {{"model_type", "lama"}}), Contains("Did you mean 'llama'?"));
+}
