@@ -9,7 +9,15 @@ std::vector<std::pair<std::string, std::string>> definitions() {
       {"acc, acc_own",
        "The share of test items predicted right. acc chooses among the labels of all tasks, "
        "acc_own "
-       "only among the task's own labels. Shown in %."},
+       "only among the task's own labels. Shown in %, as all metrics are that are fractions."},
+      {"perplexity, bits_per_byte, brier",
+       "How unlikely a model finds a text, or how far its probabilities are from the truth. Shown "
+       "as "
+       "they are, and less is better: rows are ranked and tuned, Pareto fronts drawn and cells "
+       "shaded "
+       "accordingly, and a normalised value below 100 is better than the reference. Their "
+       "intervals "
+       "are to first order (the delta method), as they are no means of items."},
       {"Held-in, held-out",
        "A task is held-in for an expert set when one of the set's experts was trained on it, and "
        "held-out otherwise. A value is the mean over the tasks of a kind, then over seeds, then "

@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "harness/core/metrics.h"
+
 namespace assay {
 namespace {
 
@@ -28,12 +30,25 @@ std::string scaled_text(double value, double step, const std::array<const char*,
   return fmt::format("{:.{}f}{}", value, digits, units[power]);
 }
 
-std::string number_text(const Estimate& estimate, const char* format) {
+std::string plain_text(double value) { return fmt::format("{:#.4g}", value); }
+
+std::string number_text(const Estimate& estimate, bool with_sign) {
   if (!estimate.value) return std::string(kNotAvailable);
-  std::string text = fmt::format(fmt::runtime(format), *estimate.value * 100);
-  if (estimate.ci)
-    text += fmt::format(" ±{:.1f}", (estimate.ci->high - estimate.ci->low) / 2 * 100);
-  return text;
+  const double scale = estimate.fraction ? 100 : 1;
+  const double value = *estimate.value * scale;
+  const auto text = [&](double number) {
+    return estimate.fraction ? fmt::format("{:.1f}", number) : plain_text(number);
+  };
+  const char* sign = with_sign && !std::signbit(value) ? "+" : "";
+  if (!estimate.ci) return fmt::format("{}{}", sign, text(value));
+  return fmt::format("{}{} ±{}", sign, text(value),
+                     text((estimate.ci->high - estimate.ci->low) / 2 * scale));
+}
+
+std::string interval_text(const std::optional<Interval>& interval, bool fraction) {
+  if (!interval) return std::string(kNotAvailable);
+  const auto text = [&](double end) { return fraction ? percent_text(end) : plain_text(end); };
+  return text(interval->low) + "…" + text(interval->high);
 }
 
 }  // namespace
@@ -42,13 +57,20 @@ std::string percent_text(std::optional<double> fraction) {
   return fraction ? fmt::format("{:.1f}", *fraction * 100) : std::string(kNotAvailable);
 }
 
-std::string estimate_text(const Estimate& estimate) { return number_text(estimate, "{:.1f}"); }
+std::string score_text(std::string_view metric, double value) {
+  return is_fraction(metric) ? percent_text(value) : plain_text(value);
+}
 
-std::string difference_text(const Estimate& estimate) { return number_text(estimate, "{:+.1f}"); }
+std::string estimate_text(const Estimate& estimate) { return number_text(estimate, false); }
 
-std::string interval_text(const std::optional<Interval>& interval) {
-  if (!interval) return std::string(kNotAvailable);
-  return percent_text(interval->low) + "…" + percent_text(interval->high);
+std::string difference_text(const Estimate& estimate) { return number_text(estimate, true); }
+
+std::string ci_text(const Estimate& estimate) {
+  return interval_text(estimate.ci, estimate.fraction);
+}
+
+std::string range_text(const Estimate& estimate) {
+  return interval_text(estimate.spread, estimate.fraction);
 }
 
 std::string cost_text(std::optional<double> value, CostUnit unit) {

@@ -15,12 +15,16 @@ inline constexpr std::string_view kNotAvailable = "–";
 
 /// 0.8342 as "83.4".
 std::string percent_text(std::optional<double> fraction);
-/// "83.4 ±1.2", "83.4" without an interval.
+/// A score of that metric: in % when it is a fraction, else with four significant digits.
+std::string score_text(std::string_view metric, double value);
+/// "83.4 ±1.2", "83.4" without an interval; "12.31 ±0.42" for what is no fraction.
 std::string estimate_text(const Estimate& estimate);
 /// With its sign: "+1.3 ±0.8".
 std::string difference_text(const Estimate& estimate);
-/// "81.0…85.2"; kNotAvailable when there is none.
-std::string interval_text(const std::optional<Interval>& interval);
+/// The confidence interval and the range of an estimate, "81.0…85.2"; kNotAvailable when there is
+/// none.
+std::string ci_text(const Estimate& estimate);
+std::string range_text(const Estimate& estimate);
 /// "3.42 s", "12.0 MiB", "1.25 G", "600".
 std::string cost_text(std::optional<double> value, CostUnit unit);
 /// "2026-01-02T03:04:05.678Z" as "2026-01-02 03:04 UTC".

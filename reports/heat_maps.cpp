@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "harness/core/metrics.h"
 #include "reports/format.h"
 #include "reports/tables.h"
 
@@ -49,7 +50,10 @@ TableCell heat_cell(const LeaderboardRow& row, const std::string& metric, const 
     }
   if (count == 0) return {.text = std::string(kNotAvailable)};
   const double mean = sum / count;
-  return {.text = percent_text(mean), .sort = mean, .heat = range.of(mean), .outlined = held_in};
+  return {.text = score_text(metric, mean),
+          .sort = mean,
+          .heat = lower_is_better(metric) ? 1 - range.of(mean) : range.of(mean),
+          .outlined = held_in};
 }
 
 template <typename Wanted>

@@ -1,3 +1,4 @@
+#include "harness/core/metrics.h"
 #include "reports/format.h"
 #include "reports/renderers.h"
 
@@ -117,7 +118,7 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
         const auto quality = held_in ? s.held_in.value : s.held_out.value;
         const auto cost = axis_value(row, axis);
         if (!quality || !cost || row.is_lone_expert()) continue;
-        points.push_back({*quality, *cost});
+        points.push_back({merit(metric, *quality), *cost});
         labels.push_back(row.label());
       }
       Json& list = front[held_in ? "held_in" : "held_out"] = Json::array();
@@ -185,10 +186,14 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
               {"started_at", results.started_at},
               {"finished_at", results.finished_at.empty() ? Json() : Json(results.finished_at)}}},
             {"metrics", board.metrics},
+            {"units", Json::object()},
             {"rows", Json::array()},
             {"failures", Json::array()},
             {"provenance", provenance_json(results)}};
   for (const LeaderboardRow& row : board.rows) json["rows"].push_back(row_json(row));
+  for (const std::string& metric : board.metrics)
+    json["units"][metric] = {{"fraction", is_fraction(metric)},
+                             {"lower_is_better", lower_is_better(metric)}};
   for (const std::string& metric : board.metrics)
     json["pareto"][metric] = pareto_json(board, metric);
   for (const auto& placed : results.runs)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/core/metrics.h"
 #include "reports/row_terms.h"
 
 namespace assay {
@@ -138,8 +139,11 @@ void add_comparisons(const TermSource& source, const std::map<std::string, Usabl
     for (const LeaderboardRow* against : {best, average == best ? nullptr : average}) {
       if (!against || &row == against) continue;
       const auto compare = [&](bool held_in) {
-        return difference(source.scores(runs.at(row.label()), board.primary(), held_in),
-                          source.scores(runs.at(against->label()), board.primary(), held_in));
+        Estimate gain =
+            difference(source.scores(runs.at(row.label()), board.primary(), held_in),
+                       source.scores(runs.at(against->label()), board.primary(), held_in));
+        gain.fraction = is_fraction(board.primary());
+        return gain;
       };
       row.comparisons.push_back({against->label(), compare(true), compare(false)});
     }
@@ -196,7 +200,8 @@ Leaderboard make_leaderboard(const SweepResults& results) {
   }
 
   const auto quality = [&](const LeaderboardRow& row) {
-    return row.scores.at(board.primary()).held_in.value.value_or(-1e300);
+    const auto& value = row.scores.at(board.primary()).held_in.value;
+    return value ? merit(board.primary(), *value) : -1e300;
   };
   std::stable_sort(board.rows.begin(), board.rows.end(),
                    [&](const LeaderboardRow& a, const LeaderboardRow& b) {

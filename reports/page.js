@@ -157,11 +157,17 @@
     };
   }
 
-  // An axis around scores, with some air, within 0 and 1.
+  const isFraction = () => data.units[metricSelect.value].fraction;
+  const unit = () => isFraction() ? ' %' : '';
+  const axisTitle = (kind) =>
+      `${kind} ${metricSelect.value}` +
+      (isFraction() ? ', %' : data.units[metricSelect.value].lower_is_better ? ' (less is better)' : '');
+
+  // An axis around scores, with some air; fractions stay within 0 and 1.
   function scoreRange(values) {
     const low = Math.min(...values), high = Math.max(...values);
     const air = Math.max(0.1 * (high - low), 0.01);
-    return {min: Math.max(0, low - air), max: Math.min(1, high + air)};
+    return {min: Math.max(0, low - air), max: isFraction() ? Math.min(1, high + air) : high + air};
   }
 
   function options(xTitle, yTitle, xRange, yRange, guide) {
@@ -174,15 +180,15 @@
       const rounded = Number(v.toPrecision(1));
       return v >= 1e-3 && v < 1e4 ? String(rounded) : rounded.toExponential().replace('e+', 'e');
     };
-    const percent = (v) => Math.round(v * 1000) / 10;
+    const score = (v) => isFraction() ? Math.round(v * 1000) / 10 : Number(v.toPrecision(4));
     return {
       animation: false,
       maintainAspectRatio: false,
       layout: {padding: 8},
       scales: {
         x: {type: logarithmic ? 'logarithmic' : 'linear', grid, title: title(xTitle), ...xRange,
-            ticks: {...ticks, maxRotation: 0, includeBounds: false, callback: logarithmic ? power : percent}},
-        y: {grid, title: title(yTitle), ...yRange, ticks: {...ticks, includeBounds: false, callback: percent}},
+            ticks: {...ticks, maxRotation: 0, includeBounds: false, callback: logarithmic ? power : score}},
+        y: {grid, title: title(yTitle), ...yRange, ticks: {...ticks, includeBounds: false, callback: score}},
       },
       plugins: {
         legend: {display: false},
@@ -214,7 +220,7 @@
       const {held_in: y, held_out: x} = row.scores[metric];
       if (x.value === null || y.value === null) continue;
       scatter.push(pointSet(row, x.value, y.value,
-                            [`held-in ${y.text} %`, `held-out ${x.text} %`]));
+                            [`held-in ${y.text}${unit()}`, `held-out ${x.text}${unit()}`]));
       if (fitSelect.value === 'all' || row.kind === 'merge' || row.kind === 'base')
         fitted.push({x: x.value, y: y.value});
     }
@@ -222,7 +228,7 @@
     const outside = scatter.filter(({data: [p]}) => p.x < xRange.min || p.x > xRange.max ||
                                                     p.y < yRange.min || p.y > yRange.max);
     draw('scatter', {type: 'scatter', data: {datasets: scatter.filter((set) => !outside.includes(set))},
-                     options: options(`Held-out ${metric}, %`, `Held-in ${metric}, %`, xRange, yRange, guide)});
+                     options: options(axisTitle('Held-out'), axisTitle('Held-in'), xRange, yRange, guide)});
     byId('scatter-missing').textContent =
         outside.length ? `Outside these axes: ${outside.map((set) => set.rows[0].label).join(', ')}.` : '';
 
@@ -238,7 +244,7 @@
         continue;
       }
       sets.push(pointSet(row, x, y.value,
-                         [`${quality.replace('_', '-')} ${y.text} %`,
+                         [`${quality.replace('_', '-')} ${y.text}${unit()}`,
                           `${front.title}: ${row.cost_texts[front.phase][front.field]}`]));
       if (onFront.has(row.label)) line.push({x, y: y.value});
     }
@@ -246,7 +252,7 @@
     sets.push({type: 'line', data: line, borderColor: css('--accent'), borderWidth: 1.5, pointRadius: 0,
                pointHitRadius: 0, fill: false});
     draw('pareto', {type: 'scatter', data: {datasets: sets},
-                    options: options(front.title, `${quality === 'held_in' ? 'Held-in' : 'Held-out'} ${metric}, %`,
+                    options: options(front.title, axisTitle(quality === 'held_in' ? 'Held-in' : 'Held-out'),
                                      null, scoreRange(sets.filter((set) => set.rows).map((set) => set.data[0].y)), {})});
     byId('pareto-missing').textContent =
         missing.length ? `Not shown, their cost being zero, unknown or not of this kind: ${missing.join(', ')}.` : '';

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/core/metrics.h"
 #include "reports/format.h"
 #include "reports/renderers.h"
 
@@ -86,9 +87,9 @@ std::string leaderboard_text(const SweepResults& results) {
   const Table table = leaderboard_table(board, board.primary());
   constexpr size_t kColumns = 5;  // the name, raw and normalised scores: what fits 100 columns
   std::string text =
-      fmt::format("{}: {}\n{} in %, test split, with 95 % confidence intervals\n\n{}",
+      fmt::format("{}: {}\n{}{}, test split, with 95 % confidence intervals\n\n{}",
                   printable(results.sweep.name), overview(results, board), board.primary(),
-                  text_table(table, kColumns));
+                  is_fraction(board.primary()) ? " in %" : "", text_table(table, kColumns));
   return text;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "harness/core/metrics.h"
+
 namespace assay {
 namespace {
 
@@ -96,6 +98,7 @@ RowScores TermSource::row_scores(const UsableRuns& runs, const std::string& metr
   RowScores scores_of_row;
   scores_of_row.held_in = estimate(scores(runs, metric, true));
   scores_of_row.held_out = estimate(scores(runs, metric, false));
+  scores_of_row.held_in.fraction = scores_of_row.held_out.fraction = is_fraction(metric);
   scores_of_row.held_in_normalised = estimate(normalised(runs, metric, true, left_out));
   scores_of_row.held_out_normalised = estimate(normalised(runs, metric, false, left_out));
   scores_of_row.not_normalised.assign(left_out.begin(), left_out.end());

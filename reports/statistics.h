@@ -18,7 +18,8 @@ struct Estimate {
   std::optional<double> value;
   std::optional<Interval> ci;  ///< 95 %; absent when some per-item outcomes are not known
   std::optional<Interval>
-      spread;  ///< least and greatest of the runs (sets and seeds) averaged over
+      spread;            ///< least and greatest of the runs (sets and seeds) averaged over
+  bool fraction = true;  ///< shown in %; else as it is
 };
 
 /// One task's part in a run's mean: a value, and per item what varies around it. For a plain score

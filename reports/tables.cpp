@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "harness/core/metrics.h"
 #include "reports/format.h"
 
 namespace assay {
@@ -13,7 +14,7 @@ namespace {
 TableCell estimate_cell(const Estimate& estimate) {
   return {.text = estimate_text(estimate),
           .sort = estimate.value,
-          .note = estimate.ci ? "95 %: " + interval_text(estimate.ci) : "",
+          .note = estimate.ci ? "95 %: " + ci_text(estimate) : "",
           .mark = estimate};
 }
 
@@ -79,12 +80,13 @@ bool Table::empty() const {
 Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
   Table table{.id = "leaderboard-" + metric,
               .title = "Leaderboard: " + metric,
-              .intro =
-                  "Scores in %, with 95 % confidence intervals. Held-in: tasks that an expert "
+              .intro = fmt::format(
+                  "Scores {}, with 95 % confidence intervals. Held-in: tasks that an expert "
                   "of the set was trained on; held-out: all others.",
+                  is_fraction(metric) ? "in %" : "as they are, of which less is better"),
               .columns = {{"Model", false, ""},
-                          {"Held-in", true, "mean over held-in tasks, %"},
-                          {"Held-out", true, "mean over held-out tasks, %"},
+                          {"Held-in", true, "mean over held-in tasks"},
+                          {"Held-out", true, "mean over held-out tasks"},
                           {"Held-in ÷ expert", true, "each task ÷ own expert's score, %"},
                           {"Held-out ÷ base", true, "each task ÷ base's score, %"},
                           {"Held-in range", true, "least and greatest over sets and seeds"},
@@ -96,7 +98,7 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
   table.groups = grouped(board, [&](const LeaderboardRow& row) {
     const RowScores& s = row.scores.at(metric);
     const auto range = [](const Estimate& e) {
-      return TableCell{.text = interval_text(e.spread),
+      return TableCell{.text = range_text(e),
                        .sort = e.spread ? std::optional(e.spread->low) : std::nullopt};
     };
     return std::vector<TableCell>{row_cell(row),
@@ -115,23 +117,24 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
 }
 
 Table comparison_table(const Leaderboard& board) {
+  const std::string unit = is_fraction(board.primary()) ? "percentage points" : "";
   Table table{.id = "comparisons",
               .title = "Comparisons in pairs",
-              .intro = fmt::format("Differences of {} in percentage points, computed on the same "
+              .intro = fmt::format("Differences of {}{}, computed on the same "
                                    "test items, with 95 % confidence intervals. An interval that "
                                    "leaves out 0 is marked *. The best row was picked for being "
                                    "best, so differences to it are a little too large.",
-                                   board.primary()),
+                                   board.primary(), unit.empty() ? "" : " in " + unit),
               .columns = {{"Model", false, ""},
                           {"Compared with", false, ""},
-                          {"Held-in difference", true, "percentage points"},
-                          {"Held-out difference", true, "percentage points"}},
+                          {"Held-in difference", true, unit},
+                          {"Held-out difference", true, unit}},
               .groups = {{"", {}}}};
   const auto cell = [](const Estimate& e) {
     const bool clear = e.ci && (e.ci->low > 0 || e.ci->high < 0);
     return TableCell{.text = difference_text(e) + (clear ? " *" : ""),
                      .sort = e.value,
-                     .note = e.ci ? "95 %: " + interval_text(e.ci) : ""};
+                     .note = e.ci ? "95 %: " + ci_text(e) : ""};
   };
   for (const LeaderboardRow& row : board.rows)
     for (const Comparison& c : row.comparisons)

@@ -17,8 +17,10 @@ void add_run(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_merge(CLI::App& app, const Common& common);
 void add_eval(CLI::App& app, const Common& common);
+void add_generate(CLI::App& app, const Common& common);
 void add_train(CLI::App& app, const Common& common);
 void add_data(CLI::App& app, const Common& common);
+void add_tokenize(CLI::App& app, const Common& common);
 void add_list(CLI::App& app, const Common& common);
 void add_show(CLI::App& app, const Common& common);
 /// Hidden: what `assay run` starts its workers as.

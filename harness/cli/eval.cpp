@@ -12,7 +12,7 @@ namespace assay::cli {
 namespace {
 
 struct Options {
-  std::string checkpoint, device = "auto", split = "test";
+  std::string checkpoint, device = "auto", split = "test", dtype;
   std::vector<std::string> tasks;
   bool json = false;
 };
@@ -28,6 +28,8 @@ void eval(const Options& options) {
     cell.tasks.push_back({task->name(), task->hash()});
   cell.split = split_name(split_from_name(options.split, "the command line"));
   cell.device = device_text(parse_device(options.device));
+  if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
+  cell.dtype = options.dtype;
 
   const RunRecord record = run_cell(cell);
   if (record.status != RunStatus::kOk) throw DataError(record.reason);
@@ -35,9 +37,9 @@ void eval(const Options& options) {
     fmt::print("{}\n", result_to_json(record).dump(2));
     return;
   }
-  fmt::print("{:32} {:10} {:>8} {:>8}\n", "task", "metric", "value", "items");
+  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
   for (const ScoreRecord& score : record.scores)
-    fmt::print("{:32} {:10} {:8.4f} {:8}\n", score.task, score.metric, score.value,
+    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
                score.outcomes.size());
 }
 
@@ -53,6 +55,9 @@ void add_eval(CLI::App& app, const Common&) {
       ->capture_default_str();
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
       ->capture_default_str();
+  command->add_option("--dtype", options->dtype,
+                      "what a language model computes in: float32, bfloat16, float16; without it "
+                      "float32 on the CPU, as stored on accelerators");
   command->add_flag("--json", options->json, "print JSON, per-item outcomes included");
   command->callback([options] { eval(*options); });
 }

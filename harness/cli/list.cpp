@@ -48,6 +48,15 @@ std::vector<Line> architecture_lines() {
   return lines;
 }
 
+// Definitions of tasks can hold long prompts. Cuts between characters.
+std::string one_line(std::string text) {
+  constexpr size_t kMost = 120;
+  if (text.size() <= kMost) return text;
+  size_t end = kMost;
+  while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end) + " ...";
+}
+
 void print(const std::vector<Line>& lines, bool json) {
   if (json) {
     Json out = Json::array();
@@ -57,7 +66,7 @@ void print(const std::vector<Line>& lines, bool json) {
   }
   size_t width = 0;
   for (const Line& line : lines) width = std::max(width, line.name.size());
-  for (const Line& line : lines) fmt::print("{:{}}  {}\n", line.name, width, line.text);
+  for (const Line& line : lines) fmt::print("{:{}}  {}\n", line.name, width, one_line(line.text));
 }
 
 }  // namespace

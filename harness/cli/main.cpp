@@ -55,8 +55,10 @@ int run(int argc, char** argv) {
   cli::add_report(app, common);
   cli::add_merge(app, common);
   cli::add_eval(app, common);
+  cli::add_generate(app, common);
   cli::add_train(app, common);
   cli::add_data(app, common);
+  cli::add_tokenize(app, common);
   cli::add_list(app, common);
   cli::add_show(app, common);
   cli::add_worker(app, common);

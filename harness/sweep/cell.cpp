@@ -39,7 +39,8 @@ void to_json(Json& json, const Cell& cell) {
           {"method", cell.method},   {"parameters", cell.parameters},
           {"seed", cell.seed},       {"base", cell.base},
           {"experts", cell.experts}, {"tasks", cell.tasks},
-          {"split", cell.split},     {"device", cell.device}};
+          {"split", cell.split},     {"device", cell.device},
+          {"dtype", cell.dtype}};
 }
 
 void from_json(const Json& json, Cell& cell) {
@@ -53,12 +54,10 @@ void from_json(const Json& json, Cell& cell) {
   json.at("tasks").get_to(cell.tasks);
   json.at("split").get_to(cell.split);
   json.at("device").get_to(cell.device);
+  json.at("dtype").get_to(cell.dtype);
 }
 
-std::string Cell::key() const {
-  Hasher hasher;
-  hasher.number(kScoringVersion).text(ASSAY_LIBTORCH_VERSION).text(kind).text(split);
-  hasher.text(device.substr(0, device.find(':')));
+void Cell::hash_model(Hasher& hasher) const {
   if (kind == "merge") {
     const MethodInfo& info = methods().at(parse_method_ref(method).name, "a cell").info;
     hasher.text(info.name).number(static_cast<uint64_t>(info.version));
@@ -67,7 +66,22 @@ std::string Cell::key() const {
   }
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);
+}
+
+std::string Cell::key() const {
+  Hasher hasher;
+  hasher.number(kScoringVersion).text(ASSAY_LIBTORCH_VERSION).text(kind).text(split);
+  hasher.text(device.substr(0, device.find(':')));
+  hash_model(hasher);
   for (const TaskRef& task : tasks) hasher.text(task.name).text(task.hash);
+  if (!dtype.empty()) hasher.text(dtype);
+  return hasher.hex();
+}
+
+std::string Cell::model_key() const {
+  Hasher hasher;
+  hasher.text(ASSAY_LIBTORCH_VERSION).text(kind).text(device.substr(0, device.find(':')));
+  hash_model(hasher);
   return hasher.hex();
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/core/hash.h"
 #include "harness/core/json.h"
 #include "results/records.h"
 
@@ -34,10 +35,18 @@ struct Cell {
   std::vector<TaskRef> tasks;
   std::string split;   ///< "validation" or "test"
   std::string device;  ///< "cpu", "cuda:0"
+  /// What language models compute in: "float32", ... or empty, which is float32 on the CPU and as
+  /// stored on accelerators.
+  std::string dtype{};
 
   std::string key() const;
+  /// Of everything that determines the model that is scored.
+  std::string model_key() const;
   /// Short, for progress and messages: the method and the parameters that are not its defaults.
   std::string describe() const;
+
+ private:
+  void hash_model(Hasher& hasher) const;
 };
 
 void to_json(Json& json, const Cell& cell);

@@ -19,7 +19,7 @@ namespace assay {
 struct SweepModel {
   std::string name, role;                        ///< role: "base", "expert" or "multitask"
   std::shared_ptr<const Checkpoint> checkpoint;  ///< null: still to be trained (in a dry run)
-  std::vector<std::string> trained_on;           ///< task names
+  std::vector<std::string> trained_on;           ///< names of tasks and of families
   /// Name and no hash while the checkpoint is not there.
   ModelRef ref() const {
     return checkpoint ? ModelRef{checkpoint->path().string(), checkpoint->content_hash()}

@@ -54,7 +54,10 @@ void check_trained_on(const ResolvedSweep& sweep) {
     if (!sweep.models.contains(name))
       throw UserError(
           unknown_name("model", name, sweep.file.path.string() + ": trained_on", known));
-    for (const std::string& task : tasks) load_task(task);
+    for (const std::string& task : tasks)
+      if (std::none_of(sweep.tasks.begin(), sweep.tasks.end(),
+                       [&](const auto& known_task) { return known_task->family() == task; }))
+        load_task(task);
   }
 }
 
@@ -106,7 +109,9 @@ std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {
   }
   std::vector<std::string> out;
   for (const auto& task : tasks)
-    if (trained.contains(task->name())) out.push_back(task->name());
+    if (trained.contains(task->name()) ||
+        (!task->family().empty() && trained.contains(task->family())))
+      out.push_back(task->name());
   return out;
 }
 
@@ -121,7 +126,10 @@ SweepRecord ResolvedSweep::record() const {
       for (const std::string& expert : set.experts) {
         const SweepModel& model = models.at(expert);
         const auto& on = model.trained_on;
-        if (entry.held_in || std::find(on.begin(), on.end(), task->name()) == on.end()) continue;
+        const auto names = [&](const std::string& what) {
+          return !what.empty() && std::find(on.begin(), on.end(), what) != on.end();
+        };
+        if (entry.held_in || !(names(task->name()) || names(task->family()))) continue;
         entry = {task->name(), true, model.checkpoint->content_hash()};
       }
       set_record.tasks.push_back(std::move(entry));

@@ -5,6 +5,7 @@
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
+#include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
 #include "harness/model/predictor.h"
 #include "harness/sweep/cell.h"
@@ -47,10 +48,34 @@ Workplace& workplace(at::Device device) {
   return places->try_emplace(device.str(), device).first->second;
 }
 
-std::shared_ptr<const Predictor> load_predictor(const ModelRef& model, at::Device device) {
+std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
+  return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
+}
+
+// What language models compute in: a CPU is slow and coarse in other types than float32.
+std::optional<at::ScalarType> compute_dtype(const Cell& cell, at::Device device) {
+  if (!cell.dtype.empty()) return dtype_from_name(cell.dtype, "a cell");
+  return device.is_cpu() ? std::optional(at::kFloat) : std::nullopt;
+}
+
+// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
+std::shared_ptr<const Predictor> language_predictor(
+    const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
+    const Cell& cell, const std::string& folder, const std::string& hash, at::Device device) {
+  auto language = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
+  if (!language) return nullptr;
+  StateDict loaded = load_weights(*language, weights, device, compute_dtype(cell, device));
+  return std::make_shared<LanguagePredictor>(
+      LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
+}
+
+std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef& model,
+                                                at::Device device) {
+  const std::shared_ptr<const Architecture> architecture = architecture_of(model);
   const auto checkpoint = open_checked(model);
-  const std::shared_ptr<const Architecture> architecture =
-      make_architecture(JsonReader(checkpoint->config(), model.path + "/config.json"));
+  if (auto language =
+          language_predictor(architecture, *checkpoint, cell, model.path, model.hash, device))
+    return language;
   return std::make_shared<ModelPredictor>(architecture,
                                           load_weights(*architecture, *checkpoint, device), device);
 }
@@ -64,9 +89,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   inputs.shared = &place.shared;
   inputs.seed = cell.seed;
   inputs.device = device;
-  const Json config = open_checked(cell.experts.front())->config();
-  const std::shared_ptr<const Architecture> architecture =
-      make_architecture(JsonReader(config, cell.experts.front().path + "/config.json"));
+  const std::shared_ptr<const Architecture> architecture = architecture_of(cell.experts.front());
 
   // The parameters are complete, so a preset has nothing to add.
   const auto method =
@@ -76,6 +99,11 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   record.costs["merge"] = report.merge;
   if (report.shared) record.costs[kSharedPhase] = *report.shared;
   record.diagnostics = report.diagnostics;
+  const ModelRef& first = cell.experts.front();
+  const MemorySource merged("the merged model", place.merged.tensors());
+  if (auto language =
+          language_predictor(architecture, merged, cell, first.path, cell.model_key(), device))
+    return language;
   return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
 }
 
@@ -83,10 +111,33 @@ std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device dev
                                                 RunRecord& record) {
   if (cell.kind == "merge") return merge_predictor(cell, device, record);
   std::vector<std::shared_ptr<const Predictor>> members;
-  for (const ModelRef& expert : cell.experts) members.push_back(load_predictor(expert, device));
+  for (const ModelRef& expert : cell.experts) {
+    members.push_back(load_predictor(cell, expert, device));
+    if (cell.kind == "ensemble" && as_language_model(*members.back()))
+      throw SkipCell("the outputs of language models are not averaged");
+  }
   if (cell.kind == "ensemble") return std::make_shared<EnsemblePredictor>(std::move(members));
   ASSAY_CHECK(cell.kind == "model" && members.size() == 1, "cell of kind {}", cell.kind);
   return members.front();
+}
+
+using Tasks = std::vector<std::shared_ptr<const Task>>;
+
+Tasks load_checked(const Cell& cell) {
+  Tasks tasks;
+  for (const TaskRef& ref : cell.tasks) {
+    tasks.push_back(load_task(ref.name));
+    if (tasks.back()->hash() != ref.hash)
+      data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
+  }
+  return tasks;
+}
+
+// The requests of all tasks in one plan; the tasks then find their answers there.
+void ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
+  TextRequests requests;
+  for (const auto& task : tasks) requests.append(task->requests(split));
+  evaluator.answer(requests);
 }
 
 }  // namespace
@@ -99,19 +150,20 @@ RunRecord run_cell(const Cell& cell) {
     const auto predictor = make_predictor(cell, device, record);
     const Split split = split_from_name(cell.split, "a cell");
     Meter meter(device);
-    for (const TaskRef& ref : cell.tasks) {
-      const auto task = load_task(ref.name);
-      if (task->hash() != ref.hash)
-        data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
+    const auto tasks = load_checked(cell);
+    const LanguagePredictor* language = as_language_model(*predictor);
+    if (language) ask_together(language->evaluator(), tasks, split);
+    for (const auto& task : tasks) {
       bool primary = true;
       for (MetricResult& result : task->evaluate(*predictor, split)) {
         if (!std::isfinite(result.value))
-          data_error("task {}: the score '{}' is {}", ref.name, result.metric, result.value);
-        record.scores.push_back({ref.name, cell.split, result.metric, primary, result.value,
+          data_error("task {}: the score '{}' is {}", task->name(), result.metric, result.value);
+        record.scores.push_back({task->name(), cell.split, result.metric, primary, result.value,
                                  std::move(result.outcomes)});
         primary = false;
       }
     }
+    if (language) record.diagnostics["language"] = language->evaluator().report();
     record.costs["evaluation"] = meter.stop();
   } catch (const SkipCell& e) {
     record.status = RunStatus::kSkipped;

@@ -6,21 +6,23 @@
 
 #include "harness/core/error.h"
 #include "harness/core/log.h"
+#include "harness/core/metrics.h"
 #include "harness/core/provenance.h"
 #include "harness/sweep/describe.h"
 
 namespace assay {
 namespace {
 
-// The mean primary score over a run's tasks; absent when it has none.
-std::optional<double> mean_score(const Store& store, const std::string& key) {
+// The mean primary score over a run's tasks, turned so that more is better; absent when it has
+// none.
+std::optional<double> mean_merit(const Store& store, const std::string& key) {
   const auto run = store.find_run(key);
   if (!run || run->status != RunStatus::kOk) return std::nullopt;
   double sum = 0;
   int64_t count = 0;
   for (const ScoreRecord& score : run->scores) {
     if (!score.primary) continue;
-    sum += score.value;
+    sum += merit(score.metric, score.value);
     ++count;
   }
   return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
@@ -65,7 +67,7 @@ class SweepRun {
     std::optional<size_t> best;
     double best_score = 0;
     for (size_t i = 0; i < choice.candidates.size(); ++i) {
-      const auto score = mean_score(store_, choice.candidates[i].key());
+      const auto score = mean_merit(store_, choice.candidates[i].key());
       if (!score || (best && *score <= best_score)) continue;
       best = i;
       best_score = *score;

@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 
@@ -39,13 +40,20 @@ void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
   }
 }
 
-// Suites in alphabetical order, tasks in the order of their file.
-std::vector<TaskEntry> read_suites() {
+std::vector<fs::path> suites_in(const fs::path& folder) {
   std::vector<fs::path> paths;
   std::error_code ignored;  // a home without tasks has none
-  for (const auto& entry : fs::directory_iterator(home_folder() / "tasks", ignored))
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
     if (entry.path().extension() == ".json") paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+// Suites in alphabetical order, tasks in the order of their file.
+std::vector<TaskEntry> read_suites() {
+  std::vector<fs::path> paths = suites_in(home_folder() / "tasks");
+  if (const char* own = std::getenv("ASSAY_TASKS_DIR"); own && *own)
+    for (fs::path& path : suites_in(own)) paths.push_back(std::move(path));
   std::vector<TaskEntry> entries;
   for (const fs::path& path : paths) read_suite(path, entries);
   return entries;

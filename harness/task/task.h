@@ -7,6 +7,7 @@
 
 #include "harness/core/json.h"
 #include "harness/core/registry.h"
+#include "harness/lm/requests.h"
 #include "harness/model/predictor.h"
 #include "harness/task/dataset.h"
 
@@ -15,9 +16,12 @@ namespace assay {
 /// One metric over one split, with the outcome of every item in the dataset's fixed order, so that
 /// two models can be compared in pairs on the same items.
 struct MetricResult {
-  std::string metric;  ///< "acc": joint label space; "acc_own": among the task's own labels
-  double value;        ///< the mean of the outcomes, a fraction in [0, 1]
-  std::vector<float> outcomes;  ///< per item
+  std::string metric;  ///< says its unit and which way is better: harness/core/metrics.h
+  /// The mean of the outcomes, a fraction in [0, 1]; or what is no mean of items (a perplexity).
+  double value;
+  /// Per item. Where the value is no mean of items, what the item adds to it to first order, so
+  /// that their mean is the value and their spread its uncertainty (the delta method).
+  std::vector<float> outcomes;
 };
 
 /// Inputs and integer targets for training.
@@ -34,6 +38,8 @@ class Task {
   const std::string& hash() const { return hash_; }
   /// The task file's own entry, for the store.
   const Json& definition() const { return definition_; }
+  /// The definition's "family", by which models can say what they were trained on; may be empty.
+  std::string family() const { return definition_.value("family", ""); }
 
   /// The first entry is the primary metric. DataError when the split is empty or a score is not
   /// finite.
@@ -41,6 +47,9 @@ class Task {
   /// On CPU. DataError when the split is empty.
   virtual Examples examples(Split split) const = 0;
   virtual int64_t size(Split split) const = 0;
+  /// What evaluate() will ask a language model, so that the requests of several tasks can be
+  /// planned together; the model keeps the answers.
+  virtual TextRequests requests(Split) const { return {}; }
 
  protected:
   Task(std::string name, std::string hash, Json definition)
@@ -56,7 +65,8 @@ using TaskKind =
     std::function<std::shared_ptr<const Task>(const std::string& name, JsonReader definition)>;
 Registry<TaskKind>& task_kinds();
 
-/// "digits/mnist-012" for every task of every suite file under home_folder()/tasks.
+/// "digits/mnist-012" for every task of every suite file under home_folder()/tasks and under the
+/// folder that the environment variable ASSAY_TASKS_DIR names.
 std::vector<std::string> task_names();
 /// Loaded once per process. UserError with the nearest name when there is no such task.
 std::shared_ptr<const Task> load_task(const std::string& name);

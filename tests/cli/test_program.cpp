@@ -195,3 +195,28 @@ TEST_CASE("every kind of thing can be listed, and every method shown", "[cli]") 
     CHECK_THAT(shown.output, Catch::Contains("needs:"));
   }
 }
+
+TEST_CASE("a language model continues token ids, and says what it cannot read", "[cli]") {
+  const std::string golden = std::string(ASSAY_TESTS_FOLDER) + "/golden/models/";
+  const auto generate = [&](const std::string& model, std::vector<std::string> more) {
+    std::vector<std::string> arguments{"generate", golden + model, "--device", "cpu"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return assay_program(arguments);
+  };
+  const auto expected = [&](const std::string& folder) {
+    return Json::parse(read_file(golden + folder + "/expected.json")).at("greedy")[0].dump();
+  };
+  const std::vector<std::string> ids{"--json", "--tokens", "12", "--ids", "3,1,4,1,5,9"};
+  std::vector<std::string> adapted = ids;
+  adapted.insert(adapted.end(), {"--adapter", golden + "llama-lora"});
+
+  CHECK_THAT(generate("llama", ids).output, Catch::Contains(expected("llama")));
+  CHECK_THAT(generate("llama", adapted).output, Catch::Contains(expected("llama-lora")));
+  const ProcessResult outside = generate("llama", {"--ids", "32"});
+  CHECK(outside.exit_code == kUserError);
+  CHECK_THAT(outside.output, Catch::Contains("token id 32 is outside the model's [0, 32)"));
+  CHECK_THAT(generate("llama", {"--ids", "1,x"}).output, Catch::Contains("found '1,x'"));
+  CHECK_THAT(generate("llama", {}).output, Catch::Contains("--prompt"));
+  CHECK_THAT(generate("bert", {"--ids", "1"}).output, Catch::Contains("bert writes no text"));
+  CHECK(generate("none", {"--ids", "1"}).exit_code == kDataError);
+}

@@ -23,7 +23,10 @@ TEST_CASE("the suite digits has nine digit tasks and the animals, in file order"
   CHECK(all.front() == "digits/mnist-012");
   CHECK(all[3] == "digits/optdigits-012");
   CHECK(all.back() == "digits/animals");
-  CHECK(task_names() == all);
+  std::vector<std::string> found;
+  for (const std::string& name : task_names())
+    if (name.starts_with("digits/")) found.push_back(name);
+  CHECK(found == all);
 }
 
 TEST_CASE("patterns select tasks without repeats, in file order", "[task]") {

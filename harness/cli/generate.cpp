@@ -1,0 +1,151 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <sstream>
+
+#include "harness/cli/commands.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/model/generate.h"
+#include "harness/model/open.h"
+#include "harness/model/sequence_to_sequence.h"
+#include "harness/sweep/device.h"
+
+namespace assay::cli {
+namespace {
+
+struct Options {
+  std::string folder, device = "auto", dtype, adapter, logits, padding = "left";
+  std::vector<std::string> ids, prompts;
+  int64_t tokens = 64;
+  bool no_cache = false, json = false;
+};
+
+TokenIds parse_ids(const std::string& text) {
+  TokenIds ids;
+  std::string separated = text;
+  std::replace(separated.begin(), separated.end(), ',', ' ');
+  std::istringstream in(separated);
+  std::string word;
+  while (in >> word) {
+    size_t used = 0;
+    int id = -1;
+    try {
+      id = std::stoi(word, &used);
+    } catch (const std::exception&) {
+    }
+    if (used != word.size() || id < 0)
+      user_error("--ids: expected token ids such as 1,15,7, found '{}'", text);
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+Padding parse_padding(const std::string& text) {
+  if (text == "left") return Padding::kLeft;
+  if (text == "right") return Padding::kRight;
+  throw UserError(unknown_name("padding", text, "the command line", {"left", "right"}));
+}
+
+/// The logits of every prompt's tokens, [tokens, vocabulary], or, for an encoder-decoder, of the
+/// first token written, [vocabulary]; in float32, under the prompt's number.
+StateDict prompt_logits(const OpenModel& model, const std::vector<TokenIds>& prompts,
+                        Padding padding) {
+  const c10::NoGradGuard no_gradients;
+  StateDict out;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    // Together with the others, as generation runs them.
+    const TokenBatch batch = padded_batch(prompts, padding);
+    const auto row = static_cast<int64_t>(i);
+    const auto length = static_cast<int64_t>(prompts[i].size());
+    at::Tensor logits;
+    if (const auto* decoder = dynamic_cast<const LanguageArchitecture*>(model.architecture.get())) {
+      const at::Tensor hidden = decoder->hidden(model.weights, batch, nullptr)[row];
+      const int64_t first = padding == Padding::kLeft ? hidden.size(0) - length : 0;
+      logits = decoder->vocabulary_logits(model.weights, hidden.narrow(0, first, length));
+    } else {
+      logits = model.architecture->logits(model.weights, padded_batch({prompts[i]}, padding).ids)
+                   .squeeze(0);
+    }
+    out[fmt::format("logits.{}", i)] = logits.to(at::kCPU, at::kFloat).contiguous();
+  }
+  return out;
+}
+
+std::vector<TokenIds> run(const OpenModel& model, const std::vector<TokenIds>& prompts,
+                          const GenerateOptions& how) {
+  if (const auto* decoder = dynamic_cast<const LanguageArchitecture*>(model.architecture.get()))
+    return generate(*decoder, model.weights, prompts, how);
+  if (const auto* both =
+          dynamic_cast<const SequenceToSequenceArchitecture*>(model.architecture.get()))
+    return generate(*both, model.weights, prompts, how);
+  user_error("{} writes no text", model.architecture->config().at("model_type").get<std::string>());
+}
+
+void generate_text(const Options& options) {
+  if (options.ids.empty() == options.prompts.empty())
+    user_error("give texts to continue with --prompt, or their token ids with --ids");
+  OpenOptions open;
+  open.device = parse_device(options.device);
+  if (!options.dtype.empty()) open.dtype = dtype_from_name(options.dtype, "--dtype");
+  open.adapter = options.adapter;
+  GenerateOptions how;
+  how.max_new_tokens = options.tokens;
+  how.use_cache = !options.no_cache;
+  how.padding = parse_padding(options.padding);
+
+  std::vector<TokenIds> prompts;
+  for (const std::string& text : options.ids) prompts.push_back(parse_ids(text));
+  std::shared_ptr<const Tokenizer> tokenizer;
+  if (!options.prompts.empty()) {
+    tokenizer = Tokenizer::open(options.folder);
+    if (const auto end = tokenizer->eos()) how.stop_ids = {*end};
+    for (const std::string& text : options.prompts)
+      prompts.push_back(tokenizer->encode(text, true));
+  }
+  const OpenModel model = open_model(options.folder, open);
+  if (!options.logits.empty())
+    write_safetensors(options.logits, prompt_logits(model, prompts, how.padding));
+  Json out = Json::array();
+  for (const TokenIds& ids : run(model, prompts, how)) {
+    out.push_back({{"ids", ids}});
+    if (tokenizer) out.back()["text"] = tokenizer->decode(ids, true);
+    if (options.json) continue;
+    if (tokenizer)
+      fmt::print("{}\n", out.back()["text"].get<std::string>());
+    else
+      fmt::print("{}\n", fmt::join(ids, ","));
+  }
+  if (options.json) fmt::print("{}\n", out.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app, const Common&) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("generate", "continue texts with a language model, greedily");
+  command->footer(R"(Example: assay generate models/SmolLM2-135M --prompt 'Once upon a time')");
+  command->add_option("FOLDER", options->folder, "model folder")->required();
+  command->add_option("--prompt", options->prompts, "text to continue; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--ids", options->ids, "token ids to continue, as in 1,15,7; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--tokens", options->tokens, "most new tokens")->capture_default_str();
+  command->add_option("--logits", options->logits,
+                      "also write the prompts' logits to this safetensors file");
+  command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
+  command->add_option("--dtype", options->dtype,
+                      "float32, bfloat16 or float16 (default: float32 on the CPU)");
+  command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
+      ->capture_default_str();
+  command->add_option("--padding", options->padding, "left or right, of shorter prompts")
+      ->capture_default_str();
+  command->add_flag("--no-cache", options->no_cache, "work out every token from the whole text");
+  command->add_flag("--json", options->json, "print JSON");
+  command->callback([options] { generate_text(*options); });
+}
+
+}  // namespace assay::cli

@@ -1,0 +1,21 @@
+/// What is known of a metric by its name: which way is better, and its unit. Task kinds, tuning and
+/// reports go by it.
+#pragma once
+
+#include <string_view>
+
+namespace assay {
+
+/// Fractions in [0, 1], shown in %. Perplexities, bits per byte and Brier scores are shown as they
+/// are.
+bool is_fraction(std::string_view metric);
+
+/// Of everything that is no fraction, less is better.
+bool lower_is_better(std::string_view metric);
+
+/// The value with its sign turned where less is better, so that more is better.
+inline double merit(std::string_view metric, double value) {
+  return lower_is_better(metric) ? -value : value;
+}
+
+}  // namespace assay

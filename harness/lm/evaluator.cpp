@@ -1,0 +1,220 @@
+#include "harness/lm/evaluator.h"
+
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <set>
+
+#include "harness/core/cost.h"
+#include "harness/core/error.h"
+#include "harness/core/hash.h"
+#include "harness/core/log.h"
+#include "harness/lm/generation.h"
+
+namespace assay {
+namespace {
+
+// Raise it when the same model would give another answer: kept answers are then not used again.
+constexpr uint64_t kAnswersVersion = 1;
+
+std::string key_of(const LikelihoodRequest& request) {
+  return Hasher().text("likelihood").text(request.context).text(request.continuation).hex();
+}
+
+std::string key_of(const RollingRequest& request) {
+  const auto window = static_cast<uint64_t>(request.window);
+  return Hasher().text("rolling").text(request.text).number(window).hex();
+}
+
+std::string key_of(const GenerationRequest& request) {
+  Hasher hasher;
+  hasher.text("generation").text(request.context).number(static_cast<uint64_t>(request.max_tokens));
+  for (const std::string& stop : request.stop) hasher.text(stop);
+  return hasher.hex();
+}
+
+Json to_answer(const Likelihood& value) {
+  return Json::array({value.log_likelihood, value.greedy, value.tokens, value.dropped});
+}
+
+Json to_answer(const Generation& value) {
+  return Json::array({value.text, value.tokens, value.stopped, value.dropped});
+}
+
+void from_answer(const Json& json, Likelihood& value) {
+  value = {json.at(0).get<double>(), json.at(1).get<bool>(), json.at(2).get<int64_t>(),
+           json.at(3).get<int64_t>()};
+}
+
+void from_answer(const Json& json, Generation& value) {
+  value = {json.at(0).get<std::string>(), json.at(1).get<int64_t>(), json.at(2).get<bool>(),
+           json.at(3).get<int64_t>()};
+}
+
+std::string identity(const LanguageModel& model) {
+  Hasher hasher;
+  hasher.number(kAnswersVersion).text(ASSAY_LIBTORCH_VERSION).text(model.weights_hash);
+  hasher.text(canonical(model.architecture->config())).text(model.tokenizer->hash());
+  // Weights may be held in another precision than they are stored in.
+  if (!model.weights.empty()) hasher.text(dtype_name(model.weights.begin()->second.scalar_type()));
+  return hasher.text(model.device.is_cpu() ? "cpu" : "accelerator").hex();
+}
+
+/// Progress with the speed since the beginning.
+class Speed {
+ public:
+  Speed(std::string title, int64_t total) : progress_(std::move(title), total) {}
+  void advance(int64_t steps, int64_t tokens) {
+    tokens_ += tokens;
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - started_;
+    progress_.advance(
+        steps, fmt::format("{:.0f} tokens/s", static_cast<double>(tokens_) / passed.count()));
+  }
+
+ private:
+  Progress progress_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  int64_t tokens_ = 0;
+};
+
+/// Requests of one kind whose answer is not known yet, each once.
+template <typename Request>
+std::vector<const Request*> unanswered(const std::vector<Request>& requests,
+                                       const ResponseCache& cache, LanguageUse& use) {
+  std::vector<const Request*> missing;
+  std::set<std::string> seen;
+  for (const Request& request : requests) {
+    const std::string key = key_of(request);
+    if (!seen.insert(key).second) continue;
+    if (cache.find(key))
+      ++use.known;
+    else
+      missing.push_back(&request);
+  }
+  use.requests += static_cast<int64_t>(missing.size());
+  return missing;
+}
+
+void note_length(int64_t dropped, LanguageUse& use) {
+  use.shortened += dropped > 0 ? 1 : 0;
+  use.dropped_tokens += dropped;
+}
+
+/// Sequences to be scored, and which request each is a part of.
+struct ScoringPlan {
+  struct Part {
+    std::string key;
+    const std::string* where;
+  };
+  std::vector<ScoredSequence> sequences;
+  std::vector<size_t> part_of;
+  std::vector<Part> parts;
+
+  template <typename Request>
+  void add(const Request& request, std::vector<ScoredSequence> of_request) {
+    for (ScoredSequence& sequence : of_request) {
+      sequences.push_back(std::move(sequence));
+      part_of.push_back(parts.size());
+    }
+    parts.push_back({key_of(request), &request.where});
+  }
+};
+
+template <typename Request, typename Answer>
+void collect(const std::vector<Request>& requests, const ResponseCache& cache,
+             std::vector<Answer>& answers) {
+  answers.resize(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i)
+    from_answer(*cache.find(key_of(requests[i])), answers[i]);
+}
+
+}  // namespace
+
+LanguageEvaluator::LanguageEvaluator(const LanguageModel& model)
+    : LanguageEvaluator(model, BatchLimits::of(model.device)) {}
+
+LanguageEvaluator::LanguageEvaluator(const LanguageModel& model, BatchLimits limits)
+    : model_(model),
+      limits_(limits),
+      encoder_(model),
+      cache_(identity(model), model.weights_hash.empty() ? std::nullopt : responses_folder()) {}
+
+TextResponses LanguageEvaluator::answer(const TextRequests& requests) {
+  score(requests);
+  generate(requests);
+  TextResponses responses;
+  collect(requests.likelihoods, cache_, responses.likelihoods);
+  collect(requests.rolling, cache_, responses.rolling);
+  collect(requests.generations, cache_, responses.generations);
+  return responses;
+}
+
+void LanguageEvaluator::score(const TextRequests& requests) {
+  ScoringPlan plan;
+  for (const LikelihoodRequest* request : unanswered(requests.likelihoods, cache_, use_))
+    plan.add(*request, {encoder_.pair(*request)});
+  for (const RollingRequest* request : unanswered(requests.rolling, cache_, use_))
+    plan.add(*request, encoder_.windows(*request));
+  if (plan.parts.empty()) return;
+
+  std::optional<Speed> speed;
+  const auto scores =
+      score_sequences(model_, plan.sequences, limits_, [&](int64_t tokens, int64_t total) {
+        if (!speed) speed.emplace("scoring, tokens", total);
+        speed->advance(tokens, tokens);
+      });
+  counters::examples += static_cast<int64_t>(plan.parts.size());
+
+  std::vector<Likelihood> answers(plan.parts.size(), Likelihood{.greedy = true});
+  for (size_t i = 0; i < scores.size(); ++i) {
+    Likelihood& answer_of = answers[plan.part_of[i]];
+    const ScoredSequence& sequence = plan.sequences[i];
+    answer_of.log_likelihood += scores[i].log_likelihood;
+    answer_of.greedy = answer_of.greedy && scores[i].greedy;
+    answer_of.tokens += static_cast<int64_t>(sequence.tokens.size() - sequence.first);
+    answer_of.dropped += sequence.dropped;
+  }
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (!std::isfinite(answers[i].log_likelihood))
+      data_error("{}: the model's log-likelihood is {}, which is not finite", *plan.parts[i].where,
+                 answers[i].log_likelihood);
+    use_.scored_tokens += answers[i].tokens;
+    note_length(answers[i].dropped, use_);
+    cache_.put(plan.parts[i].key, to_answer(answers[i]), *plan.parts[i].where);
+  }
+  cache_.save();
+}
+
+void LanguageEvaluator::generate(const TextRequests& requests) {
+  std::vector<GenerationRequest> missing;
+  std::vector<ScoredSequence> prompts;
+  for (const GenerationRequest* request : unanswered(requests.generations, cache_, use_)) {
+    missing.push_back(*request);
+    prompts.push_back(encoder_.prompt(*request));
+  }
+  if (missing.empty()) return;
+  Speed speed("generating, requests", static_cast<int64_t>(missing.size()));
+  const auto answers =
+      generate_greedily(model_, missing, prompts, limits_,
+                        [&](int64_t done, int64_t tokens) { speed.advance(done, tokens); });
+  counters::examples += static_cast<int64_t>(missing.size());
+  for (size_t i = 0; i < answers.size(); ++i) {
+    use_.generated_tokens += answers[i].tokens;
+    note_length(answers[i].dropped, use_);
+    cache_.put(key_of(missing[i]), to_answer(answers[i]), missing[i].where);
+  }
+  cache_.save();
+}
+
+Json LanguageEvaluator::report() const {
+  return {{"requests", use_.requests},
+          {"known_answers", use_.known},
+          {"scored_tokens", use_.scored_tokens},
+          {"generated_tokens", use_.generated_tokens},
+          {"max_length", model_.architecture->max_positions()},
+          {"too_long", "cut at the beginning"},
+          {"shortened_requests", use_.shortened},
+          {"dropped_tokens", use_.dropped_tokens}};
+}
+
+}  // namespace assay

@@ -1,0 +1,28 @@
+/// A language model as what tasks evaluate.
+#pragma once
+
+#include "harness/lm/evaluator.h"
+#include "harness/model/predictor.h"
+
+namespace assay {
+
+class LanguagePredictor : public Predictor {
+ public:
+  explicit LanguagePredictor(LanguageModel model);
+  LanguagePredictor(LanguageModel model, BatchLimits limits);
+
+  /// UserError: a language model has no classes.
+  at::Tensor logits(const at::Tensor& inputs) const override;
+  at::Device device() const override { return model_.device; }
+  /// It remembers what was asked.
+  LanguageEvaluator& evaluator() const { return evaluator_; }
+
+ private:
+  LanguageModel model_;
+  mutable LanguageEvaluator evaluator_;
+};
+
+/// The predictor as a language model; null when it is none.
+const LanguagePredictor* as_language_model(const Predictor& predictor);
+
+}  // namespace assay

@@ -1,0 +1,80 @@
+/// What the kinds of task that ask a language model about text have in common: their data, prompts,
+/// solved examples in front, and the way from requests to answers.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "harness/lm/requests.h"
+#include "harness/task/task.h"
+#include "harness/task/text_data.h"
+#include "harness/task/text_template.h"
+
+namespace assay {
+
+/// The keys of a definition that all text kinds take. See docs/adding-a-task.md.
+struct TextDefinition {
+  /// Takes its keys from the reader and leaves the others to the kind. `known`: the metrics that
+  /// the kind can give; `usual`: those it gives when the definition names none, the primary one
+  /// first.
+  TextDefinition(JsonReader& reader, const std::vector<std::string>& known,
+                 const std::vector<std::string>& usual);
+
+  TextData data;
+  std::string description;           ///< stands before everything
+  std::vector<TextTemplate> prompt;  ///< one, or one per choice
+  std::string delimiter;             ///< between a prompt and what follows it
+  std::optional<Split> few_shot_split;
+  int64_t few_shot_count = 0;
+  std::string few_shot_separator;
+  std::vector<std::string> metrics;  ///< to report, the primary one first
+};
+
+class TextTask : public Task {
+ public:
+  /// Has the model answer the requests and scores the answers. UserError when the predictor is no
+  /// language model.
+  std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const final;
+  /// UserError: text tasks are not trained on.
+  Examples examples(Split split) const final;
+  /// 0 when the definition names no file for the split.
+  int64_t size(Split split) const final;
+  TextRequests requests(Split split) const final;
+
+ protected:
+  /// `rule`: the kind's name and the version of its rule, "multiple_choice 1".
+  TextTask(std::string name, const Json& json, std::shared_ptr<const TextDefinition> definition,
+           const std::string& rule);
+
+  /// Adds the requests of one item. `context` is its prompt (of the choice, when there are several)
+  /// with the description and the solved examples before it.
+  using Context = std::function<std::string(size_t choice)>;
+  virtual void ask(const TextItem& item, const Context& context, TextRequests& requests) const = 0;
+  /// What stands after the prompt in a solved example, without the delimiter, and the prompt to
+  /// take of those given per choice.
+  struct Solution {
+    std::string text;
+    size_t choice = 0;
+  };
+  virtual Solution solution(const TextItem& item) const = 0;
+  /// All metrics that the definition asks for. `responses` are those to requests(split), in order.
+  virtual std::vector<MetricResult> score(const TextItems& items,
+                                          const TextResponses& responses) const = 0;
+
+  const TextDefinition& text() const { return *text_; }
+  bool reports(const std::string& metric) const;
+  /// Keeps the metrics that are wanted, in the order in which the definition names them.
+  std::vector<MetricResult> chosen(std::vector<MetricResult> all) const;
+
+ private:
+  std::string solved_examples(Split split, const TextItem& item) const;
+  std::string example(const TextItem& item) const;
+  const TextTemplate& prompt_of(size_t choice) const;
+
+  std::shared_ptr<const TextDefinition> text_;
+};
+
+/// The mean of the outcomes.
+MetricResult mean_of(std::string metric, std::vector<float> outcomes);
+
+}  // namespace assay

@@ -1,0 +1,205 @@
+// Choices are scored by their log-likelihood after the prompt. Metrics as lm-evaluation-harness
+// defines them.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "harness/core/error.h"
+#include "harness/task/text_task.h"
+
+namespace assay {
+namespace {
+
+const std::vector<std::string> kMetrics{"acc", "acc_norm", "acc_bytes", "acc_mutual_info",
+                                        "mc2", "brier"};
+const std::vector<std::string> kUsualMetrics{"acc", "acc_norm"};
+
+struct ChoiceDefinition {
+  std::vector<TextTemplate> choices;  // one, of a field that is a list, or one per choice
+  std::string label;                  // a field: an index, or one of `label_values`
+  std::vector<std::string> label_values;
+  int64_t first_label = 0;  // the index that the first choice has
+};
+
+/// An item's choices and which of them are right.
+struct Question {
+  std::vector<std::string> choices;
+  std::vector<bool> right;
+  size_t answer;  // the first right one
+};
+
+class MultipleChoice : public TextTask {
+ public:
+  MultipleChoice(const std::string& name, const Json& json,
+                 std::shared_ptr<const TextDefinition> text_part, ChoiceDefinition definition)
+      : TextTask(name, json, std::move(text_part), "multiple_choice 1"),
+        definition_(std::move(definition)) {}
+
+ protected:
+  void ask(const TextItem& item, const Context& context, TextRequests& requests) const override;
+  Solution solution(const TextItem& item) const override {
+    const Question question = read(item);
+    return {question.choices[question.answer], question.answer};
+  }
+  std::vector<MetricResult> score(const TextItems& items,
+                                  const TextResponses& responses) const override;
+
+ private:
+  Question read(const TextItem& item) const;
+  size_t index_of(const Json& label, const TextItem& item, size_t choices) const;
+
+  ChoiceDefinition definition_;
+};
+
+// The first of the greatest.
+size_t best_of(const std::vector<double>& values) {
+  return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+int64_t characters(const std::string& text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+}
+
+std::vector<double> probabilities(const std::vector<double>& log_likelihoods) {
+  const double most = *std::max_element(log_likelihoods.begin(), log_likelihoods.end());
+  std::vector<double> out;
+  for (const double value : log_likelihoods) out.push_back(std::exp(value - most));
+  const double sum = std::accumulate(out.begin(), out.end(), 0.0);
+  for (double& value : out) value /= sum;
+  return out;
+}
+
+Question MultipleChoice::read(const TextItem& item) const {
+  Question question;
+  const std::string list = definition_.choices.front().only_field();
+  if (definition_.choices.size() == 1 && !list.empty()) {
+    const Json& values = text_field(item, list);
+    if (!values.is_array())
+      data_error("{}: '{}' is expected to be a list of choices, found {}", item.where, list,
+                 values.type_name());
+    for (size_t i = 0; i < values.size(); ++i)
+      question.choices.push_back(field_text(item, fmt::format("{}.{}", list, i)));
+  } else {
+    for (const TextTemplate& choice : definition_.choices)
+      question.choices.push_back(choice.fill(item));
+  }
+  if (question.choices.size() < 2)
+    data_error("{}: {} choice(s), expected at least 2", item.where, question.choices.size());
+  if (text().prompt.size() > 1 && text().prompt.size() != question.choices.size())
+    data_error("{}: {} choices, but the definition has {} prompts", item.where,
+               question.choices.size(), text().prompt.size());
+
+  question.right.resize(question.choices.size());
+  const Json& label = text_field(item, definition_.label);
+  if (label.is_array()) {  // one 0 or 1 per choice
+    if (label.size() != question.choices.size())
+      data_error("{}: {} labels for {} choices", item.where, label.size(), question.choices.size());
+    for (size_t i = 0; i < label.size(); ++i) question.right[i] = label[i] == 1 || label[i] == true;
+  } else {
+    question.right[index_of(label, item, question.choices.size())] = true;
+  }
+  const auto first = std::find(question.right.begin(), question.right.end(), true);
+  if (first == question.right.end()) data_error("{}: no choice is right", item.where);
+  question.answer = static_cast<size_t>(first - question.right.begin());
+  return question;
+}
+
+size_t MultipleChoice::index_of(const Json& label, const TextItem& item, size_t choices) const {
+  const std::string text = field_text(item, definition_.label);
+  if (!definition_.label_values.empty()) {
+    const auto& values = definition_.label_values;
+    const auto it = std::find(values.begin(), values.end(), text);
+    if (it == values.end()) throw DataError(unknown_name("label", text, item.where, values));
+    const auto index = static_cast<size_t>(it - values.begin());
+    if (index < choices) return index;
+  } else if (label.is_number_integer() ||
+             (text.size() < 9 && !text.empty() &&
+              text.find_first_not_of("0123456789") == std::string::npos)) {
+    const int64_t index = std::stoll(text) - definition_.first_label;
+    if (index >= 0 && index < static_cast<int64_t>(choices)) return static_cast<size_t>(index);
+  } else {
+    data_error(
+        "{}: the label '{}' is no index; 'label_values' in the task's definition lists other "
+        "labels",
+        item.where, text);
+  }
+  data_error("{}: the label '{}', but there are {} choices", item.where, text, choices);
+}
+
+void MultipleChoice::ask(const TextItem& item, const Context& context,
+                         TextRequests& requests) const {
+  const Question question = read(item);
+  for (size_t i = 0; i < question.choices.size(); ++i) {
+    if (question.choices[i].empty()) data_error("{}: choice {} is empty", item.where, i + 1);
+    const std::string where = fmt::format("task '{}': {} choice {}", name(), item.where, i + 1);
+    requests.likelihoods.push_back({context(i), text().delimiter + question.choices[i], where});
+    if (reports("acc_mutual_info"))
+      requests.likelihoods.push_back({"", text().delimiter + question.choices[i], where});
+  }
+}
+
+std::vector<MetricResult> MultipleChoice::score(const TextItems& items,
+                                                const TextResponses& responses) const {
+  std::map<std::string, std::vector<float>> outcomes;
+  const bool mutual = reports("acc_mutual_info");
+  size_t next = 0;
+  for (const TextItem& item : items) {
+    const Question question = read(item);
+    std::vector<double> plain, by_characters, by_bytes, information;
+    for (const std::string& choice : question.choices) {
+      const double value = responses.likelihoods.at(next++).log_likelihood;
+      plain.push_back(value);
+      by_characters.push_back(value / static_cast<double>(characters(choice)));
+      by_bytes.push_back(value / static_cast<double>(choice.size()));
+      if (mutual) information.push_back(value - responses.likelihoods.at(next++).log_likelihood);
+    }
+    const auto right = [&](const std::vector<double>& values) {
+      return question.right[best_of(values)] ? 1.f : 0.f;
+    };
+    outcomes["acc"].push_back(right(plain));
+    outcomes["acc_norm"].push_back(right(by_characters));
+    outcomes["acc_bytes"].push_back(right(by_bytes));
+    if (mutual) outcomes["acc_mutual_info"].push_back(right(information));
+    double mass = 0, brier = 0;
+    const std::vector<double> probability = probabilities(plain);
+    for (size_t i = 0; i < probability.size(); ++i) {
+      const double truth = question.right[i] ? 1 : 0;
+      mass += truth * probability[i];
+      brier += (probability[i] - truth) * (probability[i] - truth);
+    }
+    outcomes["mc2"].push_back(static_cast<float>(std::min(mass, 1.0)));
+    outcomes["brier"].push_back(static_cast<float>(brier));
+  }
+  std::vector<MetricResult> results;
+  for (auto& [metric, values] : outcomes) results.push_back(mean_of(metric, std::move(values)));
+  return chosen(std::move(results));
+}
+
+std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<TextDefinition>(reader, kMetrics, kUsualMetrics);
+  if (shared->prompt.empty()) reader.at("prompt");
+  ChoiceDefinition definition;
+  const JsonReader choices = reader.at("choices");
+  if (choices.is_array()) {
+    for (const JsonReader& choice : choices.elements()) definition.choices.emplace_back(choice);
+    if (definition.choices.size() < 2) choices.fail("expected at least 2 choices");
+  } else {
+    definition.choices.emplace_back(choices);
+    if (definition.choices.front().only_field().empty())
+      choices.fail(
+          "expected a list of choices, or the one field that holds them, as '{{choices}}'");
+  }
+  definition.label = reader.string("label", "label");
+  if (const auto values = reader.find("label_values"))
+    definition.label_values = values->as_strings();
+  definition.first_label = reader.integer("first_label", 0);
+  reader.finish();
+  return std::make_shared<MultipleChoice>(name, reader.json(), std::move(shared),
+                                          std::move(definition));
+}
+
+ASSAY_TASK_KIND("multiple_choice", make)
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,162 @@
+#include <cmath>
+#include <numbers>
+#include <numeric>
+
+#include "harness/core/metrics.h"
+#include "harness/core/whitespace.h"
+#include "tasks/answer_metrics.h"
+#include "tests/catch.h"
+#include "tests/task/text_task_helpers.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+double mean(const std::vector<float>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+}  // namespace
+
+TEST_CASE("perplexities are of all texts together", "[task]") {
+  const TextFolder folder;
+  const std::string file =
+      folder.lines("a.jsonl", {{{"text", "two words"}}, {{"text", "these are four words"}}});
+  const auto task = make_text_task("perplexity", {{"dataset", {{"files", {{"test", file}}}}}});
+
+  const auto results = evaluate(*task);
+
+  const double sum =
+      fake_log_likelihood("^", "two words") + fake_log_likelihood("^", "these are four words");
+  REQUIRE(results.size() == 4);
+  CHECK(results[0].metric == "word_perplexity");
+  CHECK(results[0].value == Approx(std::exp(-sum / 6)).epsilon(1e-4));
+  CHECK(results[1].metric == "byte_perplexity");
+  CHECK(results[1].value == Approx(std::exp(-sum / 29)).epsilon(1e-5));
+  CHECK(results[2].metric == "bits_per_byte");
+  CHECK(results[2].value == Approx(-sum / 29 / std::numbers::ln2).epsilon(1e-5));
+  CHECK(results[3].metric == "token_perplexity");
+  CHECK(results[3].value == Approx(results[1].value));  // a character is a token
+  for (const MetricResult& result : results) {
+    REQUIRE(result.outcomes.size() == 2);
+    CHECK(mean(result.outcomes) == Approx(result.value).epsilon(1e-5));
+    CHECK(lower_is_better(result.metric));
+  }
+  // The item that is predicted worse per byte adds more.
+  const bool first_worse = -fake_log_likelihood("^", "two words") / 9 > -sum / 29;
+  CHECK((results[1].outcomes[0] > results[1].value) == first_worse);
+}
+
+TEST_CASE("a text longer than the model goes through it in windows", "[task]") {
+  const TextFolder folder;
+  const std::string file = folder.lines("a.jsonl", {{{"page", "0123456789"}, {"raw", "one two"}}});
+  const auto task = make_text_task("perplexity", {{"dataset", {{"files", {{"test", file}}}}},
+                                                  {"text", "{{page}}"},
+                                                  {"counted_text", "{{raw}}"},
+                                                  {"window", 4},
+                                                  {"metrics", {"word_perplexity"}}});
+  const double sum = fake_log_likelihood("^", "0123") + fake_log_likelihood("3", "4567") +
+                     fake_log_likelihood("567", "89");
+  CHECK(evaluate(*task).at(0).value == Approx(std::exp(-sum / 2)).epsilon(1e-4));
+}
+
+TEST_CASE("an empty text has no perplexity", "[task]") {
+  const TextFolder folder;
+  const std::string file = folder.lines("a.jsonl", {{{"text", "x"}}, {{"text", ""}}});
+  const auto task = make_text_task("perplexity", {{"dataset", {{"files", {{"test", file}}}}}});
+  CHECK_THROWS_WITH(evaluate(*task), Contains("a.jsonl line 2") && Contains("empty"));
+}
+
+TEST_CASE("a target is right when the model would write it", "[task]") {
+  const TextFolder folder;
+  const std::string own = fake_continuation("say:", 2);
+  const std::string file =
+      folder.lines("a.jsonl", {{{"p", "say:"}, {"t", own}}, {{"p", "say:"}, {"t", "??"}}});
+  const auto task =
+      make_text_task("log_likelihood", {{"dataset", {{"files", {{"test", file}}}}},
+                                        {"prompt", "{{p}}"},
+                                        {"target", "{{t}}"},
+                                        {"delimiter", ""},
+                                        {"metrics", {"acc", "perplexity", "token_perplexity"}}});
+  const auto results = evaluate(*task);
+  CHECK(results.at(0).outcomes == std::vector<float>{1, 0});
+  const double sum = fake_log_likelihood("say:", own) + fake_log_likelihood("say:", "??");
+  CHECK(results.at(1).value == Approx(std::exp(-sum / 2)).epsilon(1e-4));
+  CHECK(results.at(2).value == Approx(std::exp(-sum / 4)).epsilon(1e-4));
+}
+
+TEST_CASE("generated text is compared with the best of the references", "[task]") {
+  const TextFolder folder;
+  const std::string own = fake_continuation("say:", 4);
+  const std::string file = folder.lines(
+      "a.jsonl", {{{"p", "say:"}, {"t", {"no", own}}}, {{"p", "say:"}, {"t", {"no"}}}});
+  const Json definition{{"dataset", {{"files", {{"test", file}}}}},
+                        {"prompt", "{{p}}"},
+                        {"targets", "t"},
+                        {"max_tokens", 4}};
+  CHECK(evaluate(*make_text_task("generation", definition)).at(0).outcomes ==
+        std::vector<float>{1, 0});
+  Json stopped = definition;
+  stopped["stop"] = {own.substr(1, 1)};
+  CHECK(evaluate(*make_text_task("generation", stopped)).at(0).value == 0);
+  folder.lines("a.jsonl", {{{"p", "say:"}, {"t", Json::array()}}});
+  CHECK_THROWS_WITH(evaluate(*make_text_task("generation", definition)),
+                    Contains("a.jsonl line 1") && Contains("reference answer"));
+}
+
+TEST_CASE("words are counted as Python splits them", "[core]") {
+  CHECK(count_words("one two\n\tthree") == 3);
+  CHECK(count_words("") == 1);
+  CHECK(count_words(" a ") == 3);
+  CHECK(count_words("a\u00a0\u2003b") == 2);
+  CHECK(stripped(" \u3000a b\n") == "a b");
+}
+
+TEST_CASE("numbers are found as GSM8K's rules find them", "[task]") {
+  CHECK(number_after_marks("so\n#### 1,234\n#### 5") == "1,234");
+  CHECK(number_after_marks("#### -3.5 apples") == "-3.5");
+  CHECK(number_after_marks("#### about 3").empty());
+  CHECK(last_number("I have 3 and then $20.") == "$20.");
+  CHECK(last_number("5 - 2 = 3") == "3");
+  CHECK(last_number("it is -7") == "-7");
+  CHECK(last_number("none . $").empty());
+  CHECK(last_number("7 ...") == "...");  // what the published pattern matches
+  const std::string solution = "2 + 3 = <<2+3=5>>5\n#### 1,005";
+  CHECK(number_match("1005", solution) == 1);
+  CHECK(number_match("$1,005.", solution) == 1);
+  CHECK(number_match("1006", solution) == 0);
+  CHECK(number_match("", solution) == 0);
+}
+
+TEST_CASE("answers are compared as published", "[task]") {
+  CHECK(exact_match(" Paris\n", "Paris", {}) == 1);
+  CHECK(exact_match("paris", "Paris", {}) == 0);
+  CHECK(exact_match("PÀRIS!", "pàris", {.ignore_case = true, .ignore_punctuation = true}) == 1);
+  CHECK(squad_exact("The  Eiffel Tower.", "eiffel tower") == 1);
+  CHECK(squad_exact("theatre", "atre") == 0);
+  // 2 words in common of 3 and of 2.
+  CHECK(squad_f1("big Eiffel tower", "the Eiffel Tower") == Approx(0.8));
+  CHECK(squad_f1("", "x") == 0);
+  CHECK(squad_f1("the", "a") == 1);  // nothing is left of either
+  // The longest common subsequence is "the cat mat": 3 of 4 and of 6.
+  CHECK(rouge_l("the cat, mat now", "The cat sat on the mat") == Approx(2 * .75 * .5 / 1.25));
+  CHECK(rouge_l("", "") == 0);
+}
+
+// Values of sacrebleu 2 (sentence_chrf / 100) and rouge_score 0.1.2 (rougeL): see
+// scripts/peers/answer_metrics.py.
+TEST_CASE("chrF and ROUGE-L agree with the usual programs", "[task]") {
+  struct Case {
+    const char *answer, *reference;
+    double chrf_value, rouge_value;
+  };
+  const Case cases[] = {
+#include "tests/golden/answer_metrics.inc"
+  };
+  for (const Case& c : cases) {
+    INFO(c.answer << " / " << c.reference);
+    CHECK(chrf(c.answer, c.reference) == Approx(c.chrf_value).margin(1e-6));
+    CHECK(rouge_l(c.answer, c.reference) == Approx(c.rouge_value).margin(1e-6));
+  }
+}
