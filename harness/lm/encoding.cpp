@@ -55,15 +55,6 @@ void shorten(ScoredSequence& sequence, int64_t most) {
 
 }  // namespace
 
-void TextRequests::append(TextRequests other) {
-  const auto move_all = [](auto& from, auto& to) {
-    to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
-  };
-  move_all(other.likelihoods, likelihoods);
-  move_all(other.rolling, rolling);
-  move_all(other.generations, generations);
-}
-
 TextEncoder::TextEncoder(const LanguageModel& model)
     : model_(model),
       max_length_(model.architecture->max_positions()),

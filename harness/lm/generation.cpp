@@ -95,7 +95,7 @@ class GenerationBatch {
     batch.positions = batch.positions.to(model_.device);
     batch.mask = batch.mask.to(model_.device);
     const at::Tensor hidden = model_.architecture->hidden(model_.weights, batch, &cache_);
-    const at::Tensor logits =
+    at::Tensor logits =
         model_.architecture->vocabulary_logits(model_.weights, hidden.select(1, hidden.size(1) - 1))
             .to(at::kFloat);
     if (!logits.isfinite().all().item<bool>())

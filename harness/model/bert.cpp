@@ -16,7 +16,7 @@ namespace {
 
 struct BertConfig {
   std::string prefix;  ///< "bert." or "roberta."
-  int64_t vocabulary = 0, width = 0, heads = 0, layers = 0, types = 0, classes = 0;
+  int64_t vocabulary = 0, width = 0, heads = 0, head_size = 0, layers = 0, types = 0, classes = 0;
   int64_t positions = 0, first_position = 0;
   double norm_epsilon = 0, initializer_range = 0;
   FeedForwardShape feed_forward;
@@ -48,9 +48,7 @@ BertConfig read_bert(ConfigFields& config, const std::string& model) {
   c.classes = read_classes(config);
   // RoBERTa's positions start behind the id of its padding.
   if (model == "roberta") c.first_position = config.count("pad_token_id", 1) + 1;
-  if (c.width % c.heads != 0)
-    user_error("{}: hidden_size {} is no multiple of num_attention_heads {}", config.where(),
-               c.width, c.heads);
+  c.head_size = config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);
   if (c.positions <= c.first_position)
     user_error("{}: max_position_embeddings {} leaves no position after {}", config.where(),
                c.positions, c.first_position - 1);
@@ -174,14 +172,13 @@ class Bert final : public EncoderArchitecture {
   }
   at::Tensor attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
                        const AttentionMask& mask) const {
-    const int64_t size = config_.width / config_.heads;
     const auto heads = [&](const char* part) {
       return linear(weights, name + part, x)
-          .view({x.size(0), x.size(1), config_.heads, size})
+          .view({x.size(0), x.size(1), config_.heads, config_.head_size})
           .transpose(1, 2);
     };
     const at::Tensor out = attend(heads("self.query"), heads("self.key"), heads("self.value"), mask,
-                                  {1 / std::sqrt(static_cast<double>(size)), 0});
+                                  {1 / std::sqrt(static_cast<double>(config_.head_size)), 0});
     return linear(weights, name + "output.dense", out);
   }
 

@@ -64,6 +64,13 @@ double ConfigFields::positive(const std::string& key, double fallback) {
   return find(key) ? positive(key) : fallback;
 }
 
+int64_t ConfigFields::per_head(const std::string& width_key, int64_t width,
+                               const std::string& heads_key, int64_t heads) const {
+  if (width % heads != 0)
+    user_error("{}: {} {} is no multiple of {} {}", where(), width_key, width, heads_key, heads);
+  return width / heads;
+}
+
 bool ConfigFields::flag(const std::string& key, bool fallback) {
   const auto found = find(key);
   return found ? found->as_bool() : fallback;

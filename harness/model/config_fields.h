@@ -30,6 +30,10 @@ class ConfigFields {
   /// Above zero.
   double positive(const std::string& key);
   double positive(const std::string& key, double fallback);
+  /// A width, read before, shared out among heads. UserError naming both fields when that leaves a
+  /// rest.
+  int64_t per_head(const std::string& width_key, int64_t width, const std::string& heads_key,
+                   int64_t heads) const;
   bool flag(const std::string& key, bool fallback);
   std::string text(const std::string& key, const std::string& fallback);
   std::optional<JsonReader> find(const std::string& key);

@@ -204,7 +204,7 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
                                                 at::TensorOptions(at::kLong).device(device))
                                          .expand({batch.ids.size(0), batch.ids.size(1)});
   const at::Tensor all_positions =
-      cache && cache->positions_.defined() ? at::cat({cache->positions_, positions}, 1) : positions;
+      cache && cache->positions.defined() ? at::cat({cache->positions, positions}, 1) : positions;
   pass.visibility = {positions, all_positions, batch.mask};
   if (!c.names.positions.empty())
     x = x + embedding(weights, c.names.positions, positions, "position");
@@ -214,11 +214,11 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
     return norm(weights, c.names.final_norm, x);
   }
   const int64_t cached = cache->tokens();
-  cache->layers_.resize(blocks_.size());
-  cache->positions_ = all_positions;
+  cache->layers.resize(blocks_.size());
+  cache->positions = all_positions;
   try {
     for (size_t i = 0; i < blocks_.size(); ++i)
-      x = run_block(weights, blocks_[i], x, pass, &cache->layers_[i]);
+      x = run_block(weights, blocks_[i], x, pass, &cache->layers[i]);
   } catch (...) {  // out of memory: the caller may try again with fewer rows
     cache->truncate(cached);
     throw;

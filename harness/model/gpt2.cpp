@@ -19,9 +19,7 @@ struct Gpt2 {
     c.width = config.size("n_embd");
     c.layers = config.size("n_layer");
     c.heads = c.kv_heads = config.size("n_head");
-    if (c.width % c.heads != 0)
-      user_error("{}: n_embd {} is no multiple of n_head {}", config.where(), c.width, c.heads);
-    c.head_size = c.width / c.heads;
+    c.head_size = config.per_head("n_embd", c.width, "n_head", c.heads);
     c.norm = NormKind::kLayer;
     c.norm_epsilon = config.positive("layer_norm_epsilon", 1e-5);
     c.initializer_range = config.positive("initializer_range", 0.02);

@@ -20,10 +20,7 @@ struct GptNeoX {
     c.width = config.size("hidden_size");
     c.layers = config.size("num_hidden_layers");
     c.heads = c.kv_heads = config.size("num_attention_heads");
-    if (c.width % c.heads != 0)
-      user_error("{}: hidden_size {} is no multiple of num_attention_heads {}", config.where(),
-                 c.width, c.heads);
-    c.head_size = c.width / c.heads;
+    c.head_size = config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);
     c.norm = NormKind::kLayer;
     c.norm_epsilon = config.positive("layer_norm_eps");
     c.initializer_range = config.positive("initializer_range", 0.02);

@@ -8,12 +8,11 @@ namespace assay {
 
 KvCache KvCache::select(const at::Tensor& index) const {
   KvCache chosen;
-  if (!positions_.defined()) return chosen;
-  chosen.positions_ = positions_.index_select(0, index.to(positions_.device()));
-  for (const Layer& layer : layers_) {
+  if (!positions.defined()) return chosen;
+  chosen.positions = positions.index_select(0, index.to(positions.device()));
+  for (const Layer& layer : layers) {
     const at::Tensor rows = index.to(layer.keys.device());
-    chosen.layers_.push_back(
-        {layer.keys.index_select(0, rows), layer.values.index_select(0, rows)});
+    chosen.layers.push_back({layer.keys.index_select(0, rows), layer.values.index_select(0, rows)});
   }
   return chosen;
 }
@@ -24,8 +23,8 @@ void KvCache::truncate(int64_t tokens) {
     return;
   }
   if (tokens >= this->tokens()) return;
-  positions_ = positions_.narrow(1, 0, tokens);
-  for (Layer& layer : layers_) {
+  positions = positions.narrow(1, 0, tokens);
+  for (Layer& layer : layers) {
     // A pass that failed half way has grown some layers only.
     if (!layer.keys.defined()) continue;
     layer.keys = layer.keys.narrow(2, 0, tokens);

@@ -12,11 +12,10 @@ namespace assay {
 
 /// Keys and values of the tokens that a decoder has seen, for every layer. All rows hold the same
 /// number of tokens; which of them a token may look at is the mask's affair.
-class KvCache {
- public:
+struct KvCache {
   /// Tokens held for every row; 0 when new.
-  int64_t tokens() const { return positions_.defined() ? positions_.size(1) : 0; }
-  int64_t rows() const { return positions_.defined() ? positions_.size(0) : 0; }
+  int64_t tokens() const { return positions.defined() ? positions.size(1) : 0; }
+  int64_t rows() const { return positions.defined() ? positions.size(0) : 0; }
   /// A cache of the rows `index` (int64 [n]) of this one: repeated, left out or reordered.
   KvCache select(const at::Tensor& index) const;
   /// Forgets all but the first `tokens` tokens.
@@ -25,8 +24,8 @@ class KvCache {
   struct Layer {
     at::Tensor keys, values;  ///< [rows, kv heads, tokens, head size]
   };
-  std::vector<Layer> layers_;
-  at::Tensor positions_;  ///< int64 [rows, tokens]
+  std::vector<Layer> layers;
+  at::Tensor positions;  ///< int64 [rows, tokens]
 };
 
 /// Tokens for one forward pass. Rows may be padded anywhere with any valid id, as long as no token

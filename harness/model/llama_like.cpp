@@ -57,10 +57,8 @@ DecoderConfig read_llama_like(ConfigFields& config) {
   c.heads = config.size("num_attention_heads");
   c.kv_heads = config.size("num_key_value_heads", c.heads);
   const auto head_size = config.optional_size("head_dim");
-  if (!head_size && c.width % c.heads != 0)
-    user_error("{}: hidden_size {} is no multiple of num_attention_heads {}", config.where(),
-               c.width, c.heads);
-  c.head_size = head_size.value_or(c.width / c.heads);
+  c.head_size = head_size ? *head_size
+                          : config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);
   c.max_positions = config.size("max_position_embeddings", 2048);
   c.norm_epsilon = config.positive("rms_norm_eps");
   c.initializer_range = config.positive("initializer_range", 0.02);

@@ -11,25 +11,25 @@ namespace assay {
 namespace {
 
 /// What most of the weights are stored in.
-at::ScalarType stored_dtype(const Checkpoint& checkpoint) {
-  const auto& all = checkpoint.tensors();
-  if (all.empty()) data_error("{} holds no tensors", checkpoint.label());
+at::ScalarType stored_dtype(const TensorSource& weights) {
+  const auto& all = weights.tensors();
+  if (all.empty()) data_error("{} holds no tensors", weights.label());
   return std::max_element(
              all.begin(), all.end(),
              [](const TensorInfo& a, const TensorInfo& b) { return a.numel() < b.numel(); })
       ->dtype;
 }
 
-at::ScalarType chosen_dtype(const OpenOptions& options, const Checkpoint& checkpoint) {
+}  // namespace
+
+at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device device,
+                             const TensorSource& weights) {
   const at::ScalarType dtype =
-      options.dtype ? *options.dtype
-                    : (options.device.is_cpu() ? at::kFloat : stored_dtype(checkpoint));
+      requested ? *requested : (device.is_cpu() ? at::kFloat : stored_dtype(weights));
   if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kHalf)
     user_error("language models run in float32, bfloat16 or float16, not in {}", dtype_name(dtype));
   return dtype;
 }
-
-}  // namespace
 
 OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options) {
   const auto checkpoint = Checkpoint::open(folder);
@@ -37,8 +37,8 @@ OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& opt
   if (checkpoint->config().is_null()) data_error("there is no '{}'", where);
   std::shared_ptr<const Architecture> architecture =
       make_architecture(JsonReader(checkpoint->config(), where));
-  StateDict weights =
-      load_weights(*architecture, *checkpoint, options.device, chosen_dtype(options, *checkpoint));
+  StateDict weights = load_weights(*architecture, *checkpoint, options.device,
+                                   compute_dtype(options.dtype, options.device, *checkpoint));
   if (options.adapter.empty())
     return {std::move(architecture), std::move(weights), checkpoint->content_hash()};
   apply_adapter(weights, *architecture, options.adapter);

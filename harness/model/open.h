@@ -12,9 +12,8 @@ namespace assay {
 
 struct OpenOptions {
   at::Device device = at::kCPU;
-  /// float32, bfloat16 or float16. Without: float32 on the CPU, elsewhere as stored.
-  std::optional<at::ScalarType> dtype;
-  std::filesystem::path adapter;  ///< folder of a LoRA adapter; none when empty
+  std::optional<at::ScalarType> dtype;  ///< see compute_dtype()
+  std::filesystem::path adapter;        ///< folder of a LoRA adapter; none when empty
 };
 
 /// A model of any architecture, without its tokenizer.
@@ -23,6 +22,12 @@ struct OpenModel {
   StateDict weights;
   std::string weights_hash;  ///< empty with an adapter
 };
+
+/// What a model computes in: `requested`, else float32 on the CPU, which is slow and coarse in
+/// other types, and elsewhere what the largest of the tensors is stored in. UserError unless that
+/// is float32, bfloat16 or float16.
+at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device device,
+                             const TensorSource& weights);
 
 /// The model of a folder with config.json and safetensors. Weights stay memory-mapped where neither
 /// dtype nor device differ from what is stored. UserError when config.json is not that of an

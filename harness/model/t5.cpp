@@ -179,15 +179,15 @@ class T5 final : public SequenceToSequenceArchitecture {
     if (text.mask.defined()) readable.allowed = text.mask.to(x.device()).unsqueeze(1).unsqueeze(2);
     const at::Tensor bias = position_bias(weights, "decoder", tokens, cached + tokens, false);
     if (cache) {
-      cache->written.layers_.resize(decoder_.size());
+      cache->written.layers.resize(decoder_.size());
       cache->text.resize(decoder_.size());
-      cache->written.positions_ = positions;
+      cache->written.positions = positions;
     }
     for (size_t i = 0; i < decoder_.size(); ++i) {
       const Block& block = decoder_[i];
       const at::Tensor seen = norm(weights, block.name + "0.layer_norm", x);
       x = x + attention(weights, block.name + "0.SelfAttention", seen, seen, before, bias,
-                        cache ? &cache->written.layers_[i] : nullptr);
+                        cache ? &cache->written.layers[i] : nullptr);
       const at::Tensor asking = norm(weights, block.name + "1.layer_norm", x);
       x = x + reading(weights, block.name + "1.EncDecAttention", asking, text.states, readable,
                       cache ? &cache->text[i] : nullptr);

@@ -7,6 +7,7 @@
 #include "harness/cost/meter.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
+#include "harness/model/open.h"
 #include "harness/model/predictor.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
@@ -52,19 +53,16 @@ std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
   return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
 }
 
-// What language models compute in: a CPU is slow and coarse in other types than float32.
-std::optional<at::ScalarType> compute_dtype(const Cell& cell, at::Device device) {
-  if (!cell.dtype.empty()) return dtype_from_name(cell.dtype, "a cell");
-  return device.is_cpu() ? std::optional(at::kFloat) : std::nullopt;
-}
-
 // `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
 std::shared_ptr<const Predictor> language_predictor(
     const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
     const Cell& cell, const std::string& folder, const std::string& hash, at::Device device) {
   auto language = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
   if (!language) return nullptr;
-  StateDict loaded = load_weights(*language, weights, device, compute_dtype(cell, device));
+  std::optional<at::ScalarType> dtype;
+  if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
+  StateDict loaded =
+      load_weights(*language, weights, device, compute_dtype(dtype, device, weights));
   return std::make_shared<LanguagePredictor>(
       LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
 }

@@ -76,13 +76,13 @@ class FakeArchitecture : public LanguageArchitecture {
     at::Tensor seen = at::one_hot(batch.ids, vocabulary_).to(at::kDouble);
     at::Tensor places = positions;
     if (before > 0) {
-      seen = at::cat({cache->layers_[0].keys.squeeze(1), seen}, 1);
-      places = at::cat({cache->positions_, places}, 1);
+      seen = at::cat({cache->layers[0].keys.squeeze(1), seen}, 1);
+      places = at::cat({cache->positions, places}, 1);
     }
     if (cache) {
-      cache->layers_.resize(1);
-      cache->layers_[0] = {seen.unsqueeze(1), seen.unsqueeze(1)};
-      cache->positions_ = places;
+      cache->layers.resize(1);
+      cache->layers[0] = {seen.unsqueeze(1), seen.unsqueeze(1)};
+      cache->positions = places;
     }
     if (positions.max().item<int64_t>() >= max_positions_) user_error("a position out of range");
     const at::Tensor distance = (positions.unsqueeze(2) - places.unsqueeze(1)).to(at::kDouble);

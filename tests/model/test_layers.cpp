@@ -203,17 +203,17 @@ TEST_CASE("soft-capped attention caps the products before the softmax", "[model]
 TEST_CASE("a cache's rows are chosen and its end forgotten", "[model]") {
   KvCache cache;
   CHECK(cache.tokens() == 0);
-  cache.positions_ = at::tensor({0, 1, 2, 5, 6, 7}, at::kLong).view({2, 3});
-  cache.layers_.push_back({at::arange(6, at::kFloat).view({2, 1, 3, 1}), at::zeros({2, 1, 3, 1})});
+  cache.positions = at::tensor({0, 1, 2, 5, 6, 7}, at::kLong).view({2, 3});
+  cache.layers.push_back({at::arange(6, at::kFloat).view({2, 1, 3, 1}), at::zeros({2, 1, 3, 1})});
 
   KvCache chosen = cache.select(at::tensor({1, 1, 0}, at::kLong));
   chosen.truncate(2);
 
   CHECK(chosen.rows() == 3);
   CHECK(chosen.tokens() == 2);
-  CHECK(at::equal(chosen.positions_, at::tensor({5, 6, 5, 6, 0, 1}, at::kLong).view({3, 2})));
-  CHECK(at::equal(chosen.layers_[0].keys.flatten(),
-                  at::tensor({3.0f, 4.0f, 3.0f, 4.0f, 0.0f, 1.0f})));
+  CHECK(at::equal(chosen.positions, at::tensor({5, 6, 5, 6, 0, 1}, at::kLong).view({3, 2})));
+  CHECK(
+      at::equal(chosen.layers[0].keys.flatten(), at::tensor({3.0f, 4.0f, 3.0f, 4.0f, 0.0f, 1.0f})));
   CHECK(cache.tokens() == 3);
   chosen.truncate(0);
   CHECK(chosen.tokens() == 0);
