@@ -72,21 +72,28 @@ at::Tensor SafetensorsFile::read_part(size_t index, int64_t first, int64_t count
 }
 
 void SafetensorsFile::will_need(size_t index, int64_t first, int64_t count) const {
-  advise(index, first, count, MADV_WILLNEED);
+  const auto [data, bytes] = pages(index, first, count);
+  if (bytes == 0) return;
+  // Asking takes a look at every page, also of what is in memory. The first stands for all: pages
+  // that are missing nevertheless come when they are touched.
+  unsigned char resident = 0;
+  if (::mincore(data, 1, &resident) == 0 && (resident & 1) != 0) return;
+  ::madvise(data, bytes, MADV_WILLNEED);
 }
 
 void SafetensorsFile::release(size_t index, int64_t first, int64_t count) const {
-  advise(index, first, count, MADV_DONTNEED);
+  const auto [data, bytes] = pages(index, first, count);
+  if (bytes > 0) ::madvise(data, bytes, MADV_DONTNEED);
 }
 
-// Whole pages around the elements. What is dropped of a neighbour is read again when asked for.
-void SafetensorsFile::advise(size_t index, int64_t first, int64_t count, int advice) const {
+// What is dropped of a neighbour is read again when asked for.
+std::pair<char*, size_t> SafetensorsFile::pages(size_t index, int64_t first, int64_t count) const {
   static const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t element_bytes = c10::elementSize(infos_.at(index).dtype);
   const size_t begin = offsets_[index] + static_cast<size_t>(first) * element_bytes;
   const size_t end = begin + static_cast<size_t>(count) * element_bytes;
   const size_t from = begin / page * page;
-  if (end > from) ::madvise(const_cast<char*>(mapping_) + from, end - from, advice);
+  return {const_cast<char*>(mapping_) + from, end - from};
 }
 
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/checkpoint/safetensors_header.h"
@@ -39,7 +40,8 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
 
  private:
   SafetensorsFile() = default;
-  void advise(size_t index, int64_t first, int64_t count, int advice) const;
+  /// The whole pages around some elements: where they begin, and bytes.
+  std::pair<char*, size_t> pages(size_t index, int64_t first, int64_t count) const;
 
   std::filesystem::path path_;
   const char* mapping_ = nullptr;

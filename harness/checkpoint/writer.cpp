@@ -12,7 +12,6 @@
 #include <system_error>
 
 #include "harness/checkpoint/safetensors.h"
-#include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 
@@ -22,23 +21,6 @@ namespace {
 constexpr const char* kLock = "lock";
 constexpr const char* kJournal = "journal.json";
 
-[[noreturn]] void disk_error(const fs::path& path, int reason) {
-  data_error("cannot write '{}': {}", path.string(), std::strerror(reason));
-}
-
-void write_at(int descriptor, const fs::path& path, const char* data, int64_t size,
-              int64_t offset) {
-  while (size > 0) {
-    const ssize_t written = ::pwrite(descriptor, data, static_cast<size_t>(size), offset);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) disk_error(path, written < 0 ? errno : ENOSPC);
-    data += written;
-    size -= written;
-    offset += written;
-    counters::bytes_written += written;
-  }
-}
-
 // Swaps two folders in one step, so that there is no moment without a checkpoint.
 void exchange(const fs::path& a, const fs::path& b) {
   if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0)
@@ -47,50 +29,9 @@ void exchange(const fs::path& a, const fs::path& b) {
 
 }  // namespace
 
-/// Memory that goes round between who makes values and who writes them.
-class CheckpointWriter::Rooms : public std::enable_shared_from_this<Rooms> {
- public:
-  at::Tensor take(at::ScalarType dtype, int64_t count) {
-    const int64_t bytes = count * static_cast<int64_t>(c10::elementSize(dtype));
-    if (bytes < kLeastBytes / 32) return at::empty({count}, at::TensorOptions().dtype(dtype));
-    Room room = find(bytes);
-    void* data = room.data.get();
-    auto give_back = [self = shared_from_this(),
-                      held = std::make_shared<Room>(std::move(room))](void*) {
-      const std::lock_guard lock(self->mutex_);
-      self->free_.push_back(std::move(*held));
-    };
-    return at::from_blob(data, {count}, give_back, at::TensorOptions().dtype(dtype));
-  }
-
- private:
-  struct Room {
-    std::unique_ptr<char[]> data;
-    int64_t bytes = 0;
-  };
-
-  Room find(int64_t bytes) {
-    const std::lock_guard lock(mutex_);
-    for (Room& room : free_)
-      if (room.bytes >= bytes) {
-        std::swap(room, free_.back());
-        Room found = std::move(free_.back());
-        free_.pop_back();
-        return found;
-      }
-    const int64_t size = std::max(bytes, kLeastBytes);
-    return {std::unique_ptr<char[]>(new char[static_cast<size_t>(size)]), size};
-  }
-
-  // All parts of tensors fit in rooms of this size, whatever their dtype, and nearly all have it.
-  static constexpr int64_t kLeastBytes = int64_t{8} << 20;
-  std::mutex mutex_;
-  std::vector<Room> free_;
-};
-
 CheckpointWriter::CheckpointWriter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
                                    const WriteOptions& options)
-    : options_(options), rooms_(std::make_shared<Rooms>()) {
+    : options_(options), rooms_(std::make_shared<WriteRooms>()) {
   if (fs::exists(folder) && !options.replace)
     user_error("'{}' exists already; name another folder or ask for it to be replaced",
                folder.string());
@@ -142,7 +83,7 @@ void CheckpointWriter::plan_shards(const std::vector<TensorInfo>& tensors) {
     shard.header = safetensors_header(shard.tensors);
     auto offset = static_cast<int64_t>(shard.header.size());
     for (const TensorInfo& info : shard.tensors) {
-      places_[info.name] = {i, offset, static_cast<int64_t>(c10::elementSize(info.dtype))};
+      places_[info.name] = {i, offset, info.dtype};
       offset += info.bytes();
     }
   }
@@ -151,7 +92,8 @@ void CheckpointWriter::plan_shards(const std::vector<TensorInfo>& tensors) {
 void CheckpointWriter::prepare_folder() {
   fs::create_directories(temporary_);
   lock_ = ::open((temporary_ / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) disk_error(temporary_ / kLock, errno);
+  if (lock_ < 0)
+    data_error("cannot write '{}': {}", (temporary_ / kLock).string(), std::strerror(errno));
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
     lock_ = -1;
@@ -192,25 +134,20 @@ void CheckpointWriter::take_up() {
 void CheckpointWriter::open_shards() {
   for (Shard& shard : shards_) {
     if (shard.finished) continue;
-    const fs::path path = temporary_ / shard.file;
-    shard.descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (shard.descriptor < 0) disk_error(path, errno);
-    const auto size = static_cast<int64_t>(shard.header.size()) + shard.data_bytes;
-    // A file that may not be so large is found now and not after the work. Reserving its room
-    // would slow the writes down by a tenth.
-    if (::ftruncate(shard.descriptor, size) != 0) disk_error(path, errno);
-    write_at(shard.descriptor, path, shard.header.data(), static_cast<int64_t>(shard.header.size()),
-             0);
+    const auto header_bytes = static_cast<int64_t>(shard.header.size());
+    shard.data = ShardFile(temporary_ / shard.file, header_bytes + shard.data_bytes);
+    shard.data.write(shard.header, 0);
   }
 }
 
-at::Tensor CheckpointWriter::room(at::ScalarType dtype, int64_t count) {
-  return rooms_->take(dtype, count);
+at::Tensor CheckpointWriter::room(const std::string& name, int64_t first, int64_t count) {
+  const Place& place = places_.at(name);
+  return rooms_->take(place.dtype, count, place.offset_of(first));
 }
 
 void CheckpointWriter::write(const std::string& name, int64_t first, const at::Tensor& values) {
   const Place& place = places_.at(name);
-  push({place.shard, place.offset + first * place.element_bytes, values});
+  push({place.shard, place.offset_of(first), values});
 }
 
 void CheckpointWriter::end(const std::string& name, const Json& note) {
@@ -243,7 +180,8 @@ void CheckpointWriter::work() {
     std::exception_ptr failure;
     try {
       if (piece.values.defined())
-        write_piece(piece);
+        shards_[piece.shard].data.write(static_cast<const char*>(piece.values.const_data_ptr()),
+                                        static_cast<int64_t>(piece.values.nbytes()), piece.offset);
       else
         syncs_.emplace_back([this, index = piece.shard] { finish_shard(index); });
     } catch (...) {
@@ -256,19 +194,10 @@ void CheckpointWriter::work() {
   }
 }
 
-void CheckpointWriter::write_piece(const Piece& piece) {
-  const Shard& shard = shards_[piece.shard];
-  const auto size = static_cast<int64_t>(piece.values.nbytes());
-  write_at(shard.descriptor, temporary_ / shard.file,
-           static_cast<const char*>(piece.values.const_data_ptr()), size, piece.offset);
-  // The disk starts now, so that the sync at the end finds little left. A hint: it may fail.
-  ::sync_file_range(shard.descriptor, piece.offset, size, SYNC_FILE_RANGE_WRITE);
-}
-
 void CheckpointWriter::finish_shard(size_t index) {
   try {
     Shard& shard = shards_[index];
-    if (::fsync(shard.descriptor) != 0) disk_error(temporary_ / shard.file, errno);
+    shard.data.sync();
     const std::lock_guard lock(journal_mutex_);
     shard.finished = true;
     if (options_.identity.empty() || shards_.size() == 1) return;
@@ -315,8 +244,6 @@ void CheckpointWriter::finish(const CheckpointExtras& extras) {
   } catch (const fs::filesystem_error& e) {
     data_error("cannot write the checkpoint '{}': {}", target_.string(), e.code().message());
   }
-  for (const Shard& shard : shards_)
-    if (shard.descriptor >= 0) ::close(shard.descriptor);
   ::close(lock_);
 }
 
@@ -342,8 +269,6 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
 }
 
 void CheckpointWriter::discard() noexcept {
-  for (const Shard& shard : shards_)
-    if (shard.descriptor >= 0) ::close(shard.descriptor);
   std::error_code ignored;
   if (lock_ >= 0) fs::remove_all(temporary_, ignored);
   if (lock_ >= 0) ::close(lock_);

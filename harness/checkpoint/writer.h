@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "harness/checkpoint/shard_file.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
 
@@ -54,9 +55,9 @@ class CheckpointWriter {
   /// What end() was given for every tensor that was taken up from a killed writer.
   const std::map<std::string, Json>& notes_taken_up() const { return taken_up_; }
 
-  /// Uninitialised memory on the CPU for values to be written, taken from what was written before:
-  /// a merge would else ask the system for the whole of its result, piece by piece.
-  at::Tensor room(at::ScalarType dtype, int64_t count);
+  /// Uninitialised memory on the CPU, in the tensor's dtype, for elements [first, first + count) of
+  /// a flattened tensor. Values may be written from other memory too, more slowly.
+  at::Tensor room(const std::string& name, int64_t first, int64_t count);
   /// Queues elements [first, first + count) of a flattened tensor, contiguous on the CPU in its
   /// dtype; waits while the queue is full. The values must not change afterwards.
   void write(const std::string& name, int64_t first, const at::Tensor& values);
@@ -66,19 +67,21 @@ class CheckpointWriter {
   void finish(const CheckpointExtras& extras);
 
  private:
-  class Rooms;
   struct Shard {
     std::string file, header;
     std::vector<TensorInfo> tensors;
     std::map<std::string, Json> notes;  ///< of the tensors that have ended
     int64_t data_bytes = 0;
-    int descriptor = -1;
+    ShardFile data;
     bool finished = false;
   };
   struct Place {
     size_t shard;
     int64_t offset;  ///< in the file
-    int64_t element_bytes;
+    at::ScalarType dtype;
+    int64_t offset_of(int64_t element) const {
+      return offset + element * static_cast<int64_t>(c10::elementSize(dtype));
+    }
   };
   struct Piece {
     size_t shard;
@@ -92,7 +95,6 @@ class CheckpointWriter {
   void open_shards();
   void push(Piece piece);
   void work();
-  void write_piece(const Piece& piece);
   void finish_shard(size_t index);
   void join();
   void write_extras(const CheckpointExtras& extras);
@@ -103,7 +105,7 @@ class CheckpointWriter {
   std::vector<Shard> shards_;
   std::map<std::string, Place> places_;
   std::map<std::string, Json> taken_up_;
-  std::shared_ptr<Rooms> rooms_;
+  std::shared_ptr<WriteRooms> rooms_;
   int lock_ = -1;
   bool named_ = false;
 

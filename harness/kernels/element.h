@@ -49,7 +49,7 @@ ASSAY_ELEMENT float round_to(float value, Storage storage) {
     case Storage::kFloat16:
       return half_to_float(float_to_half(value));
     case Storage::kBFloat16:
-      return bfloat16_to_float(float_to_bfloat16(value));
+      return round_to_bfloat16(value);
     case Storage::kFloat8E4M3:
       return float8_e4m3_to_float(float_to_float8_e4m3(value));
     case Storage::kFloat8E5M2:

@@ -121,7 +121,10 @@ void change_base(const float* base, const float* __restrict sums, const float* _
                  const DeltaRule& rule, int64_t size, float* out) {
   const float scale = rule.scale, divisor = rule.divisor;
   with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
-    if (rule.reduce == Reduce::kSumAll)
+    if (rule.reduce == Reduce::kSumAll && divisor == 1.0f)
+      for (int64_t j = 0; j < size; ++j)
+        out[j] = changed_base(base[j], divided_sum(sums[j], 1.0f, rounding()), scale, rounding());
+    else if (rule.reduce == Reduce::kSumAll)
       for (int64_t j = 0; j < size; ++j)
         out[j] =
             changed_base(base[j], divided_sum(sums[j], divisor, rounding()), scale, rounding());

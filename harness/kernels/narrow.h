@@ -85,11 +85,14 @@ ASSAY_ELEMENT uint16_t float_to_half(float value) {
   return static_cast<uint16_t>(((float_to_bits(value) >> 16) & 0x8000u) | half);
 }
 
-/// Rounds to nearest even. NaN stays NaN.
-ASSAY_ELEMENT uint16_t float_to_bfloat16(float value) {
+/// The float32 nearest to `value` that has bfloat16's bits only; ties go to even. NaN stays NaN.
+ASSAY_ELEMENT float round_to_bfloat16(float value) {
   const uint32_t bits = float_to_bits(value);
-  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
+  return bits_to_float((bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc00000u : rounded);
+}
+ASSAY_ELEMENT uint16_t float_to_bfloat16(float value) {
+  return static_cast<uint16_t>(float_to_bits(round_to_bfloat16(value)) >> 16);
 }
 
 /// Rounds to nearest even. What rounds to more than 448 becomes NaN, as in LibTorch.

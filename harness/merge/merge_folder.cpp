@@ -34,8 +34,8 @@ class FolderSink : public MergeSink {
     const auto note = writer_->notes_taken_up().find(tensor.name);
     return note == writer_->notes_taken_up().end() ? nullptr : &note->second;
   }
-  at::Tensor room(const TensorInfo& tensor, int64_t, int64_t count) override {
-    if (device_.is_cpu()) return writer_->room(tensor.dtype, count);
+  at::Tensor room(const TensorInfo& tensor, int64_t first, int64_t count) override {
+    if (device_.is_cpu()) return writer_->room(tensor.name, first, count);
     return at::empty({count}, at::device(device_).dtype(tensor.dtype));
   }
   void put(const TensorInfo& tensor, int64_t first, const at::Tensor& room) override {

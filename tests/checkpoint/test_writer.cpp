@@ -97,6 +97,32 @@ TEST_CASE("parts of tensors may come in any order", "[checkpoint]") {
   for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
 }
 
+TEST_CASE("large pieces come out whole wherever they begin and whatever memory they lie in",
+          "[checkpoint]") {
+  // 7 bytes, 2.4 MB and 0.6 MB: beginnings and ends lie within pages that neighbours write too.
+  const std::vector<TensorInfo> infos{
+      {"a", at::kChar, {7}}, {"b", at::kFloat, {600'001}}, {"c", at::kHalf, {300'001}}};
+  const auto content = [](const TensorInfo& info) {
+    return at::arange(info.numel(), at::kLong).remainder(251).to(info.dtype);
+  };
+  const bool in_rooms = GENERATE(true, false);
+  const TemporaryFolder folder;
+  CheckpointWriter writer(folder.path() / "m", infos, {.identity = ""});
+  for (const TensorInfo& info : infos) {
+    const at::Tensor all = content(info);
+    for (int64_t first = 0; first < info.numel(); first += 250'001) {
+      at::Tensor part = all.narrow(0, first, std::min<int64_t>(250'001, info.numel() - first));
+      if (in_rooms) part = writer.room(info.name, first, part.numel()).copy_(part);
+      writer.write(info.name, first, part);
+    }
+    writer.end(info.name);
+  }
+  writer.finish({});
+
+  const auto written = Checkpoint::open(folder.path() / "m");
+  for (const TensorInfo& info : infos) CHECK(at::equal(written->read(info.name), content(info)));
+}
+
 TEST_CASE("a writer that goes away leaves nothing", "[checkpoint]") {
   const TemporaryFolder folder;
   {

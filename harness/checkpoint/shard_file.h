@@ -1,0 +1,68 @@
+/// A file of a size known beforehand, written in pieces in any order, and memory that suits it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+namespace assay {
+
+/// Large pieces go to the disk past the page cache where the file system can do that: the copy
+/// into the cache costs more than merging does, and pushes out the inputs that are to be read.
+class ShardFile {
+ public:
+  ShardFile() = default;
+  /// Makes the file and sets its size, so that one that may not be so large is found now and not
+  /// after the work. DataError when it cannot.
+  ShardFile(std::filesystem::path path, int64_t size);
+  ~ShardFile();
+  ShardFile(ShardFile&& other) noexcept;
+  ShardFile& operator=(ShardFile&& other) noexcept;
+
+  bool is_open() const { return cached_ >= 0; }
+  const std::filesystem::path& path() const { return path_; }
+  /// One thread at a time. What lies in memory as in the file, modulo kPage, goes past the cache.
+  /// DataError with the system's reason.
+  void write(const char* data, int64_t size, int64_t offset);
+  void write(std::string_view data, int64_t offset);
+  /// Waits until all of it is on the disk. DataError when that fails.
+  void sync() const;
+
+  static constexpr int64_t kPage = 4096;
+
+ private:
+  bool write_direct(const char* data, int64_t size, int64_t offset);
+  void write_cached(const char* data, int64_t size, int64_t offset) const;
+  void close();
+
+  std::filesystem::path path_;
+  int cached_ = -1, direct_ = -1;  // descriptors; direct_: -1 where the file system has no such way
+};
+
+/// Memory that goes round between who makes values and who writes them: a merge would else ask the
+/// system for the whole of its result, piece by piece.
+class WriteRooms : public std::enable_shared_from_this<WriteRooms> {
+ public:
+  /// Uninitialised [count] for what goes to byte `offset` of a file.
+  at::Tensor take(at::ScalarType dtype, int64_t count, int64_t offset);
+
+ private:
+  struct Free {
+    void operator()(char* data) const;
+  };
+  struct Room {
+    std::unique_ptr<char[], Free> data;
+    int64_t bytes = 0;
+  };
+  Room find(int64_t bytes);
+
+  std::mutex mutex_;
+  std::vector<Room> free_;
+};
+
+}  // namespace assay
