@@ -4,7 +4,7 @@
 #   make test     all tests
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
 #   make fuzz     libFuzzer on the readers of checkpoints and merge configurations, RUNS inputs each
-#   make peers    the same merges by mergekit and by Assay, compared: docs/parity.md
+#   make peers    results beside those of mergekit (docs/parity.md), transformers and lm-evaluation-harness
 #   make bench    merges timed beside mergekit and beside a bare copy: docs/performance.md
 #   make lint     clang-format, clang-tidy, the arrows between rooms, headers that stand alone
 #   make format   rewrites the sources' layout
@@ -64,6 +64,7 @@ fuzz:
 peers: build
 	@scripts/peers/install.sh $(ASSAY_PEERS_ENV)
 	$(peers_python) scripts/peers/parity.py --write docs/parity.md
+	scripts/peers/language.sh $(ASSAY_PEERS_ENV) build/assay
 
 bench: build
 	@scripts/peers/install.sh $(ASSAY_PEERS_ENV)

