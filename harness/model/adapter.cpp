@@ -81,7 +81,7 @@ void apply_adapter(StateDict& weights, const Architecture& architecture,
   const LoraConfig lora = read_lora(read_json(file), file.string());
   const auto tensors = Checkpoint::open(folder / "adapter_model.safetensors");
   const CheckpointNames names = architecture.checkpoint_names();
-  const auto weight_of = [&](std::string name, const std::string& stored) -> at::Tensor& {
+  const auto weight_of = [&](const std::string& name, const std::string& stored) -> at::Tensor& {
     const auto it = weights.find(canonical_name(names, name));
     if (it == weights.end())
       data_error("{}: '{}' belongs to no tensor of the model", tensors->label(), stored);

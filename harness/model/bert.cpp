@@ -207,9 +207,9 @@ bool add_bert(const char* name, const char* summary, const char* paper) {
                                     kExample});
 }
 
-[[maybe_unused]] const bool bert_registered =
+[[maybe_unused]] const bool kBertRegistered =
     add_bert("bert", "encoder with learned positions", "Devlin et al., arXiv:1810.04805");
-[[maybe_unused]] const bool roberta_registered =
+[[maybe_unused]] const bool kRobertaRegistered =
     add_bert("roberta", "BERT's form, trained longer", "Liu et al., arXiv:1907.11692");
 
 }  // namespace

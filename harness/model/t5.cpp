@@ -276,10 +276,10 @@ bool add_t5(const char* name, const char* summary, const char* paper, const char
                                     kExample});
 }
 
-[[maybe_unused]] const bool t5_registered =
+[[maybe_unused]] const bool kT5Registered =
     add_t5("t5", "encoder-decoder with relative position biases", "Raffel et al., arXiv:1910.10683",
            "relu", true);
-[[maybe_unused]] const bool mt5_registered =
+[[maybe_unused]] const bool kMt5Registered =
     add_t5("mt5", "T5 1.1 of many languages", "Xue et al., arXiv:2010.11934", "gated-gelu", false);
 
 }  // namespace
