@@ -53,30 +53,48 @@ void shorten(ScoredSequence& sequence, int64_t most) {
   sequence.dropped += excess;
 }
 
+// What lm-evaluation-harness takes where nothing says how long texts may be.
+constexpr int64_t kUsualLength = 2048;
+
+int64_t longest_text(const SequenceToSequenceModel& model) {
+  if (const auto stated = model.architecture->max_positions()) return *stated;
+  return model.tokenizer->max_length().value_or(kUsualLength);
+}
+
 }  // namespace
 
 TextEncoder::TextEncoder(const LanguageModel& model)
-    : model_(model),
-      max_length_(model.architecture->max_positions()),
-      tokenizer_hash_(model.tokenizer->hash()) {
-  const auto begin = model.tokenizer->bos() ? model.tokenizer->bos() : model.tokenizer->eos();
-  if (begin) begin_text_ = model.tokenizer->decode({*begin}, false);
+    : TextEncoder(model.tokenizer, model.architecture->vocabulary(),
+                  model.architecture->max_positions(), false) {}
+
+TextEncoder::TextEncoder(const SequenceToSequenceModel& model)
+    : TextEncoder(model.tokenizer, model.architecture->vocabulary(), longest_text(model), true) {}
+
+TextEncoder::TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, int64_t vocabulary,
+                         int64_t max_length, bool writes_apart)
+    : tokenizer_(std::move(tokenizer)),
+      vocabulary_(vocabulary),
+      max_length_(max_length),
+      writes_apart_(writes_apart),
+      tokenizer_hash_(tokenizer_->hash()) {
+  const auto begin = tokenizer_->bos() ? tokenizer_->bos() : tokenizer_->eos();
+  if (begin) begin_text_ = tokenizer_->decode({*begin}, false);
 }
 
 TokenId TextEncoder::begin_token(const std::string& where) const {
-  if (const auto bos = model_.tokenizer->bos()) return *bos;
-  if (const auto eos = model_.tokenizer->eos()) return *eos;
+  if (const auto bos = tokenizer_->bos()) return *bos;
+  if (const auto eos = tokenizer_->eos()) return *eos;
   data_error("{}: the model's tokenizer has neither a BOS nor an EOS token to begin a text with",
              where);
 }
 
 TokenIds TextEncoder::encode(const std::string& text, bool special,
                              const std::string& where) const {
-  TokenIds ids = TokenMemory::instance().encode(*model_.tokenizer, tokenizer_hash_, text, special);
+  TokenIds ids = TokenMemory::instance().encode(*tokenizer_, tokenizer_hash_, text, special);
   for (const TokenId id : ids)
-    if (id < 0 || id >= model_.architecture->vocabulary())
+    if (id < 0 || id >= vocabulary_)
       data_error("{}: the tokenizer gives the id {} ('{}'), but the model's vocabulary has {}",
-                 where, id, model_.tokenizer->token(id), model_.architecture->vocabulary());
+                 where, id, tokenizer_->token(id), vocabulary_);
   return ids;
 }
 
@@ -89,19 +107,21 @@ ScoredSequence TextEncoder::pair(const LikelihoodRequest& request) const {
   const std::string context = without_trailing_space(request.context);
   const std::string whole = request.context + request.continuation;
   ScoredSequence sequence{context.empty() ? TokenIds() : encode_text(context, where), 0};
+  TokenIds ids;
+  size_t skipped = 0;
   if (sequence.tokens.empty()) {
-    TokenIds ids = encode(whole, false, where);
     sequence.tokens = {begin_token(where)};
-    if (!ids.empty() && ids.front() == sequence.tokens.front()) ids.erase(ids.begin());
-    sequence.first = 1;
-    sequence.tokens.insert(sequence.tokens.end(), ids.begin(), ids.end());
+    ids = encode(whole, false, where);
+    skipped = !ids.empty() && ids.front() == sequence.tokens.front() ? 1 : 0;
+  } else if (writes_apart_) {
+    ids = encode(whole.substr(context.size()), false, where);
   } else {
-    const TokenIds ids = encode_text(whole, where);
-    sequence.first = sequence.tokens.size();
-    if (ids.size() > sequence.first)
-      sequence.tokens.insert(sequence.tokens.end(),
-                             ids.begin() + static_cast<int64_t>(sequence.first), ids.end());
+    ids = encode_text(whole, where);
+    skipped = std::min(sequence.tokens.size(), ids.size());
   }
+  sequence.first = sequence.tokens.size();
+  sequence.tokens.insert(sequence.tokens.end(), ids.begin() + static_cast<int64_t>(skipped),
+                         ids.end());
   const int64_t scored = static_cast<int64_t>(sequence.tokens.size() - sequence.first);
   if (scored == 0)
     data_error("{}: the text to be scored, '{}', tokenizes to nothing after its context", where,
@@ -109,12 +129,17 @@ ScoredSequence TextEncoder::pair(const LikelihoodRequest& request) const {
   if (scored > max_length_)
     data_error("{}: the text to be scored has {} tokens, but the model takes at most {}", where,
                scored, max_length_);
-  shorten(sequence, max_length_ + 1);
+  shorten(sequence, max_length_ + (writes_apart_ ? scored : 1));
   return sequence;
 }
 
 std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) const {
   const std::string& where = request.where;
+  if (writes_apart_)
+    user_error(
+        "{}: an encoder-decoder writes about a text and gives the text itself no probability, "
+        "which this task asks for",
+        where);
   if (request.window < 0 || request.window > max_length_)
     data_error("{}: a window of {} tokens, but the model takes 1..{}", where, request.window,
                max_length_);
@@ -137,14 +162,15 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
 }
 
 ScoredSequence TextEncoder::prompt(const GenerationRequest& request) const {
-  if (request.max_tokens < 1 || request.max_tokens >= max_length_)
+  const int64_t room = writes_apart_ ? 0 : request.max_tokens;
+  if (request.max_tokens < 1 || room >= max_length_)
     data_error("{}: {} tokens to generate, but the model takes at most {} with the prompt",
                request.where, request.max_tokens, max_length_);
   ScoredSequence sequence{request.context.empty() ? TokenIds()
                                                   : encode_text(request.context, request.where)};
   if (sequence.tokens.empty()) sequence.tokens = {begin_token(request.where)};
   sequence.first = sequence.tokens.size();
-  shorten(sequence, max_length_ - request.max_tokens);
+  shorten(sequence, max_length_ - room);
   return sequence;
 }
 

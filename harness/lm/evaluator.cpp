@@ -51,13 +51,27 @@ void from_answer(const Json& json, Generation& value) {
            json.at(3).get<int64_t>()};
 }
 
-std::string identity(const LanguageModel& model) {
+template <typename Model>
+std::string identity(const Model& model) {
   Hasher hasher;
   hasher.number(kAnswersVersion).text(ASSAY_LIBTORCH_VERSION).text(model.weights_hash);
   hasher.text(canonical(model.architecture->config())).text(model.tokenizer->hash());
   // Weights may be held in another precision than they are stored in.
   if (!model.weights.empty()) hasher.text(dtype_name(model.weights.begin()->second.scalar_type()));
   return hasher.text(model.device.is_cpu() ? "cpu" : "accelerator").hex();
+}
+
+ResponseCache cache_for(const AnyLanguageModel& any) {
+  return std::visit(
+      [](const auto& model) {
+        return ResponseCache(identity(model),
+                             model.weights_hash.empty() ? std::nullopt : responses_folder());
+      },
+      any);
+}
+
+TextEncoder encoder_for(const AnyLanguageModel& any) {
+  return std::visit([](const auto& model) { return TextEncoder(model); }, any);
 }
 
 /// Progress with the speed since the beginning.
@@ -79,18 +93,20 @@ class Speed {
 
 /// Requests of one kind whose answer is not known yet, each once.
 template <typename Request>
-std::vector<const Request*> unanswered(const std::vector<Request>& requests,
+std::vector<const Request*> unanswered(std::span<const TextRequests> all,
+                                       std::vector<Request> TextRequests::*kind,
                                        const ResponseCache& cache, LanguageUse& use) {
   std::vector<const Request*> missing;
   std::set<std::string> seen;
-  for (const Request& request : requests) {
-    const std::string key = key_of(request);
-    if (!seen.insert(key).second) continue;
-    if (cache.find(key))
-      ++use.known;
-    else
-      missing.push_back(&request);
-  }
+  for (const TextRequests& requests : all)
+    for (const Request& request : requests.*kind) {
+      const std::string key = key_of(request);
+      if (!seen.insert(key).second) continue;
+      if (cache.find(key))
+        ++use.known;
+      else
+        missing.push_back(&request);
+    }
   use.requests += static_cast<int64_t>(missing.size());
   return missing;
 }
@@ -130,40 +146,54 @@ void collect(const std::vector<Request>& requests, const ResponseCache& cache,
 
 }  // namespace
 
-LanguageEvaluator::LanguageEvaluator(const LanguageModel& model)
-    : LanguageEvaluator(model, BatchLimits::of(model.device)) {}
+LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model)
+    : LanguageEvaluator(model, BatchLimits::of(device_of(model))) {}
 
-LanguageEvaluator::LanguageEvaluator(const LanguageModel& model, BatchLimits limits)
-    : model_(model),
+LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model, BatchLimits limits)
+    : model_(std::move(model)),
       limits_(limits),
-      encoder_(model),
-      cache_(identity(model), model.weights_hash.empty() ? std::nullopt : responses_folder()) {}
+      encoder_(encoder_for(model_)),
+      cache_(cache_for(model_)) {}
 
 TextResponses LanguageEvaluator::answer(const TextRequests& requests) {
+  return std::move(answer({&requests, 1}).front());
+}
+
+std::vector<TextResponses> LanguageEvaluator::answer(std::span<const TextRequests> requests) {
   score(requests);
   generate(requests);
-  TextResponses responses;
-  collect(requests.likelihoods, cache_, responses.likelihoods);
-  collect(requests.rolling, cache_, responses.rolling);
-  collect(requests.generations, cache_, responses.generations);
+  std::vector<TextResponses> responses(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    collect(requests[i].likelihoods, cache_, responses[i].likelihoods);
+    collect(requests[i].rolling, cache_, responses[i].rolling);
+    collect(requests[i].generations, cache_, responses[i].generations);
+  }
   return responses;
 }
 
-void LanguageEvaluator::score(const TextRequests& requests) {
+void LanguageEvaluator::count_examples(size_t requests) const {
+  const int64_t members =
+      std::visit([](const auto& model) { return model.architecture->members(); }, model_);
+  counters::examples += static_cast<int64_t>(requests) * members;
+}
+
+void LanguageEvaluator::score(std::span<const TextRequests> requests) {
   ScoringPlan plan;
-  for (const LikelihoodRequest* request : unanswered(requests.likelihoods, cache_, use_))
+  for (const auto* request : unanswered(requests, &TextRequests::likelihoods, cache_, use_))
     plan.add(*request, {encoder_.pair(*request)});
-  for (const RollingRequest* request : unanswered(requests.rolling, cache_, use_))
+  for (const auto* request : unanswered(requests, &TextRequests::rolling, cache_, use_))
     plan.add(*request, encoder_.windows(*request));
   if (plan.parts.empty()) return;
 
   std::optional<Speed> speed;
-  const auto scores =
-      score_sequences(model_, plan.sequences, limits_, [&](int64_t tokens, int64_t total) {
-        if (!speed) speed.emplace("scoring, tokens", total);
-        speed->advance(tokens, tokens);
-      });
-  counters::examples += static_cast<int64_t>(plan.parts.size());
+  const auto progress = [&](int64_t tokens, int64_t total) {
+    if (!speed) speed.emplace("scoring, tokens", total);
+    speed->advance(tokens, tokens);
+  };
+  const auto scores = std::visit(
+      [&](const auto& model) { return score_sequences(model, plan.sequences, limits_, progress); },
+      model_);
+  count_examples(plan.parts.size());
 
   std::vector<Likelihood> answers(plan.parts.size(), Likelihood{.greedy = true});
   for (size_t i = 0; i < scores.size(); ++i) {
@@ -185,19 +215,22 @@ void LanguageEvaluator::score(const TextRequests& requests) {
   cache_.save();
 }
 
-void LanguageEvaluator::generate(const TextRequests& requests) {
+void LanguageEvaluator::generate(std::span<const TextRequests> requests) {
   std::vector<GenerationRequest> missing;
   std::vector<ScoredSequence> prompts;
-  for (const GenerationRequest* request : unanswered(requests.generations, cache_, use_)) {
+  for (const auto* request : unanswered(requests, &TextRequests::generations, cache_, use_)) {
     missing.push_back(*request);
     prompts.push_back(encoder_.prompt(*request));
   }
   if (missing.empty()) return;
   Speed speed("generating, requests", static_cast<int64_t>(missing.size()));
-  const auto answers =
-      generate_greedily(model_, missing, prompts, limits_,
-                        [&](int64_t done, int64_t tokens) { speed.advance(done, tokens); });
-  counters::examples += static_cast<int64_t>(missing.size());
+  const auto progress = [&](int64_t done, int64_t tokens) { speed.advance(done, tokens); };
+  const auto answers = std::visit(
+      [&](const auto& model) {
+        return generate_greedily(model, missing, prompts, limits_, progress);
+      },
+      model_);
+  count_examples(missing.size());
   for (size_t i = 0; i < answers.size(); ++i) {
     use_.generated_tokens += answers[i].tokens;
     note_length(answers[i].dropped, use_);
@@ -211,7 +244,7 @@ Json LanguageEvaluator::report() const {
           {"known_answers", use_.known},
           {"scored_tokens", use_.scored_tokens},
           {"generated_tokens", use_.generated_tokens},
-          {"max_length", model_.architecture->max_positions()},
+          {"max_length", encoder_.max_length()},
           {"too_long", "cut at the beginning"},
           {"shortened_requests", use_.shortened},
           {"dropped_tokens", use_.dropped_tokens}};

@@ -1,8 +1,7 @@
 /// Answers requests about text with one language model.
 #pragma once
 
-#include <memory>
-#include <mutex>
+#include <span>
 
 #include "harness/lm/requests.h"
 #include "harness/lm/response_cache.h"
@@ -22,24 +21,29 @@ struct LanguageUse {
 
 class LanguageEvaluator {
  public:
-  /// The model must outlive it. Answers are kept under responses_folder() when that is set and the
-  /// model's content hash is known.
-  explicit LanguageEvaluator(const LanguageModel& model);
-  LanguageEvaluator(const LanguageModel& model, BatchLimits limits);
+  /// Answers are kept under responses_folder() when that is set and the model's content hash is
+  /// known.
+  explicit LanguageEvaluator(AnyLanguageModel model);
+  LanguageEvaluator(AnyLanguageModel model, BatchLimits limits);
 
   /// All of it is planned together; a request asked before, or twice, is worked out once. DataError
-  /// naming a request's `where`: see TextEncoder; also when a score is not finite.
+  /// naming a request's `where`: see TextEncoder; also when a score is not finite. UserError for
+  /// rolling requests to an encoder-decoder.
+  std::vector<TextResponses> answer(std::span<const TextRequests> requests);
   TextResponses answer(const TextRequests& requests);
 
+  const AnyLanguageModel& model() const { return model_; }
   const LanguageUse& use() const { return use_; }
   /// For the diagnostics of a run: use(), and how long inputs are treated.
   Json report() const;
 
  private:
-  void score(const TextRequests& requests);
-  void generate(const TextRequests& requests);
+  void score(std::span<const TextRequests> requests);
+  void generate(std::span<const TextRequests> requests);
+  /// Counts requests that went through the model, once per member of an ensemble.
+  void count_examples(size_t requests) const;
 
-  const LanguageModel& model_;
+  AnyLanguageModel model_;
   BatchLimits limits_;
   TextEncoder encoder_;
   ResponseCache cache_;

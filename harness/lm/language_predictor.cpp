@@ -6,12 +6,6 @@
 
 namespace assay {
 
-LanguagePredictor::LanguagePredictor(LanguageModel model)
-    : model_(std::move(model)), evaluator_(model_) {}
-
-LanguagePredictor::LanguagePredictor(LanguageModel model, BatchLimits limits)
-    : model_(std::move(model)), evaluator_(model_, limits) {}
-
 at::Tensor LanguagePredictor::logits(const at::Tensor&) const {
   user_error("a language model cannot be scored on a task that classifies inputs");
 }

@@ -8,17 +8,15 @@ namespace assay {
 
 class LanguagePredictor : public Predictor {
  public:
-  explicit LanguagePredictor(LanguageModel model);
-  LanguagePredictor(LanguageModel model, BatchLimits limits);
+  explicit LanguagePredictor(AnyLanguageModel model) : evaluator_(std::move(model)) {}
 
   /// UserError: a language model has no classes.
   at::Tensor logits(const at::Tensor& inputs) const override;
-  at::Device device() const override { return model_.device; }
+  at::Device device() const override { return device_of(evaluator_.model()); }
   /// It remembers what was asked.
   LanguageEvaluator& evaluator() const { return evaluator_; }
 
  private:
-  LanguageModel model_;
   mutable LanguageEvaluator evaluator_;
 };
 

@@ -1,7 +1,7 @@
 #include "harness/lm/packing.h"
 
 #include <algorithm>
-#include <numeric>
+#include <tuple>
 
 namespace assay {
 namespace {
@@ -53,7 +53,8 @@ class TreeBuilder {
  private:
   bool joins(const ScoredSequence& sequence, size_t shared) const {
     const size_t own = inputs(sequence) - prefix_;
-    if (trees_.back().size() + inputs(sequence) - shared > limits_.tree_tokens) return false;
+    const size_t most = std::max(limits_.tree_tokens, 2 * (shared - prefix_));
+    if (trees_.back().size() + inputs(sequence) - shared > most) return false;
     // A cached prefix is copied for every row, so that longer rows are better. Without one, a row
     // is only made longer when it saves something: attention looks at all of a row.
     return prefix_ > 0 || (shared - prefix_) * 4 >= own;
@@ -75,9 +76,8 @@ bool TokenTree::is_chain() const {
 }
 
 std::vector<TreeGroup> pack_sequences(const std::vector<ScoredSequence>& sequences,
-                                      const PackingLimits& limits) {
-  std::vector<size_t> order(sequences.size());
-  std::iota(order.begin(), order.end(), size_t{0});
+                                      std::vector<size_t> chosen, const PackingLimits& limits) {
+  std::vector<size_t> order = std::move(chosen);
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     const auto order_of = [&](size_t i) {
       return std::tie(sequences[i].tokens, sequences[i].first);

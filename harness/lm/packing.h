@@ -32,12 +32,14 @@ struct TreeGroup {
 };
 
 struct PackingLimits {
-  size_t tree_tokens = 512;   ///< a tree grows no further than this, unless one sequence is longer
+  /// A tree grows no further than this, unless one sequence is longer or its sequences share half.
+  size_t tree_tokens = 512;
   size_t prefix_tokens = 64;  ///< shorter prefixes are computed again in every tree
 };
 
-/// The order of groups and trees does not depend on the order of the sequences.
+/// Packs the sequences of the given indices. The order of groups and trees does not depend on that
+/// of the sequences.
 std::vector<TreeGroup> pack_sequences(const std::vector<ScoredSequence>& sequences,
-                                      const PackingLimits& limits = {});
+                                      std::vector<size_t> chosen, const PackingLimits& limits);
 
 }  // namespace assay

@@ -50,7 +50,6 @@ struct TextRequests {
   std::vector<GenerationRequest> generations{};
 
   bool empty() const { return likelihoods.empty() && rolling.empty() && generations.empty(); }
-  void append(TextRequests other);
 };
 
 /// One answer per request, in their order.

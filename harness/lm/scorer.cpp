@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "harness/core/log.h"
 
@@ -73,18 +74,6 @@ TokenBatch tokens_of(const Batch& batch, at::Device device) {
   return tokens;
 }
 
-/// A token to be scored: what predicts it is the output at `place`.
-struct Wanted {
-  int64_t place;  // row * width + node
-  TokenId token;
-  size_t sequence;
-};
-
-struct TokenScore {
-  float log_probability;
-  bool first_choice;
-};
-
 class Scorer {
  public:
   Scorer(const LanguageModel& model, const BatchLimits& limits, std::vector<SequenceScore>& scores)
@@ -123,66 +112,47 @@ class Scorer {
           at::zeros({batch.rows}, at::TensorOptions().dtype(at::kLong).device(model_.device)));
     const at::Tensor hidden =
         model_.architecture->hidden(model_.weights, tokens, prefix ? &cache : nullptr);
-    std::vector<Wanted> wanted;
+    std::vector<WantedToken> wanted;
     for (int64_t row = 0; row < batch.rows; ++row)
       for (const TokenTree::Target& target : batch.tree(row).targets)
         wanted.push_back({row * batch.width() + target.node, target.token, target.sequence});
-    std::stable_sort(wanted.begin(), wanted.end(),
-                     [](const Wanted& a, const Wanted& b) { return a.place < b.place; });
-    std::vector<TokenScore> found;
-    found.reserve(wanted.size());
-    score(hidden.reshape({-1, hidden.size(-1)}), wanted, found);
-    // Only now, as a pass that runs out of memory is made again.
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      SequenceScore& score_of = scores_[wanted[i].sequence];
-      score_of.log_likelihood += static_cast<double>(found[i].log_probability);
-      score_of.greedy = score_of.greedy && found[i].first_choice;
-    }
-  }
-
-  // In pieces, as the scores of a whole vocabulary are many.
-  void score(const at::Tensor& hidden, const std::vector<Wanted>& wanted,
-             std::vector<TokenScore>& found) const {
-    const size_t most = static_cast<size_t>(std::max<int64_t>(
-        1, limits_.logit_bytes / (model_.architecture->vocabulary() * int64_t{sizeof(float)})));
-    for (size_t begin = 0; begin < wanted.size();) {
-      std::vector<int64_t> places, lines, ids;
-      size_t end = begin;
-      for (; end < wanted.size(); ++end) {
-        if (places.empty() || wanted[end].place != places.back()) {
-          if (places.size() == most) break;
-          places.push_back(wanted[end].place);
-        }
-        lines.push_back(static_cast<int64_t>(places.size()) - 1);
-        ids.push_back(wanted[end].token);
-      }
-      score_piece(hidden.index_select(0, on_device(places)), lines, ids, found);
-      begin = end;
-    }
-  }
-
-  // `ids[i]` is predicted by `hidden[lines[i]]`.
-  void score_piece(const at::Tensor& hidden, const std::vector<int64_t>& lines,
-                   const std::vector<int64_t>& ids, std::vector<TokenScore>& found) const {
-    const at::Tensor logits =
-        model_.architecture->vocabulary_logits(model_.weights, hidden).to(at::kFloat);
-    const at::Tensor line = on_device(lines), id = on_device(ids);
-    const at::Tensor chosen = logits.reshape({-1}).index_select(0, line * logits.size(1) + id);
-    const at::Tensor log_probability = (chosen - logits.logsumexp(1).index_select(0, line)).cpu();
-    const at::Tensor first = logits.argmax(1).index_select(0, line).eq(id).cpu();
-    for (int64_t i = 0; i < log_probability.numel(); ++i)
-      found.push_back(
-          {log_probability.const_data_ptr<float>()[i], first.const_data_ptr<bool>()[i]});
-  }
-
-  at::Tensor on_device(const std::vector<int64_t>& values) const {
-    return at::tensor(values, at::kLong).to(model_.device);
+    const auto head = [&](const at::Tensor& states) {
+      return model_.architecture->vocabulary_logits(model_.weights, states);
+    };
+    // Added only now, as a pass that runs out of memory is made again.
+    add_scores(score_tokens(head, hidden.reshape({-1, hidden.size(-1)}), std::move(wanted),
+                            limits_.places(model_.architecture->vocabulary())),
+               scores_);
   }
 
   const LanguageModel& model_;
   BatchLimits limits_;
   std::vector<SequenceScore>& scores_;
 };
+
+// Where what a token computes depends on the length of the whole text, only sequences of lengths
+// that agree in it are laid out together. A prefix is read before the text has its length.
+std::vector<TreeGroup> groups_of(const LanguageModel& model,
+                                 const std::vector<ScoredSequence>& sequences,
+                                 const PackingLimits& limits) {
+  std::map<int64_t, std::vector<size_t>> by_length;  // of what is read
+  for (size_t i = 0; i < sequences.size(); ++i)
+    by_length[static_cast<int64_t>(sequences[i].tokens.size()) - 1].push_back(i);
+  std::vector<TreeGroup> groups;
+  for (auto it = by_length.begin(); it != by_length.end();) {
+    std::vector<size_t> alike;
+    int64_t longest = it->first;
+    for (; it != by_length.end() && model.architecture->can_extend(longest, it->first); ++it) {
+      alike.insert(alike.end(), it->second.begin(), it->second.end());
+      longest = it->first;
+    }
+    PackingLimits own = limits;
+    if (!model.architecture->can_extend(1, longest)) own.prefix_tokens = SIZE_MAX;
+    for (TreeGroup& group : pack_sequences(sequences, std::move(alike), own))
+      groups.push_back(std::move(group));
+  }
+  return groups;
+}
 
 int64_t tokens_in(const TreeGroup& group) {
   auto total = static_cast<int64_t>(group.prefix.size());
@@ -197,6 +167,10 @@ BatchLimits BatchLimits::of(at::Device device) {
   // memory says so.
   if (device.is_cpu()) return {.tokens = 1024, .cached_tokens = 4096};
   return {.tokens = 16384, .cached_tokens = 65536, .logit_bytes = int64_t{512} << 20};
+}
+
+int64_t BatchLimits::places(int64_t vocabulary) const {
+  return std::max<int64_t>(1, logit_bytes / (vocabulary * int64_t{sizeof(float)}));
 }
 
 KvCache prefix_cache(const LanguageModel& model, const TokenIds& prefix, int64_t batch_tokens) {
@@ -214,10 +188,10 @@ KvCache prefix_cache(const LanguageModel& model, const TokenIds& prefix, int64_t
 std::vector<SequenceScore> score_sequences(const LanguageModel& model,
                                            const std::vector<ScoredSequence>& sequences,
                                            const BatchLimits& limits,
-                                           const std::function<void(int64_t, int64_t)>& progress) {
+                                           const ScoringProgress& progress) {
   const c10::NoGradGuard no_gradients;
   std::vector<SequenceScore> scores(sequences.size());
-  const std::vector<TreeGroup> groups = pack_sequences(sequences, limits.packing);
+  const std::vector<TreeGroup> groups = groups_of(model, sequences, limits.packing);
   int64_t total = 0;
   for (const TreeGroup& group : groups) total += tokens_in(group);
 

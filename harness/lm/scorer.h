@@ -4,13 +4,9 @@
 #include <functional>
 
 #include "harness/lm/packing.h"
+#include "harness/lm/token_scores.h"
 
 namespace assay {
-
-struct SequenceScore {
-  double log_likelihood = 0;
-  bool greedy = true;
-};
 
 /// How much one forward pass may hold.
 struct BatchLimits {
@@ -20,15 +16,26 @@ struct BatchLimits {
   PackingLimits packing{};
   /// What suits the device.
   static BatchLimits of(at::Device device);
+  /// How many tokens' scores of a vocabulary fit, at least 1.
+  int64_t places(int64_t vocabulary) const;
 };
+
+/// Hears how many tokens of `total` have gone through the model.
+using ScoringProgress = std::function<void(int64_t tokens, int64_t total)>;
 
 /// One score per sequence. Where the device runs out of memory batches are made smaller. Scores do
 /// not depend on how sequences are packed, up to rounding: attention then adds up in another order.
-/// `progress` hears how many tokens of `total` have gone through the model.
-std::vector<SequenceScore> score_sequences(
-    const LanguageModel& model, const std::vector<ScoredSequence>& sequences,
-    const BatchLimits& limits,
-    const std::function<void(int64_t tokens, int64_t total)>& progress = nullptr);
+std::vector<SequenceScore> score_sequences(const LanguageModel& model,
+                                           const std::vector<ScoredSequence>& sequences,
+                                           const BatchLimits& limits,
+                                           const ScoringProgress& progress = nullptr);
+
+/// Likewise of an encoder-decoder, which reads each sequence's tokens before `first` and writes the
+/// others. A context that several sequences share is read once.
+std::vector<SequenceScore> score_sequences(const SequenceToSequenceModel& model,
+                                           const std::vector<ScoredSequence>& sequences,
+                                           const BatchLimits& limits,
+                                           const ScoringProgress& progress = nullptr);
 
 /// The cache after `prefix`, one row, worked out in pieces of `batch_tokens`.
 KvCache prefix_cache(const LanguageModel& model, const TokenIds& prefix, int64_t batch_tokens);

@@ -29,18 +29,25 @@ std::vector<int64_t> last_tokens(const std::vector<TokenIds>& texts, const Token
   return last;
 }
 
-/// Whether a cache of all but the last token serves every row.
-bool can_extend(const LanguageArchitecture& model, const GreedyRows& rows) {
-  for (const TokenIds& text : rows.texts()) {
-    const auto length = static_cast<int64_t>(text.size());
-    if (!model.can_extend(length - 1, length)) return false;
-  }
-  return true;
+/// Whether what a cache holds serves every row: its first `held` tokens, 0 for all but the last.
+bool can_extend(const LanguageArchitecture& model, const GreedyRows& rows, int64_t held) {
+  const std::vector<int64_t> lengths = rows.lengths();
+  return std::all_of(lengths.begin(), lengths.end(), [&](int64_t length) {
+    return model.can_extend(held > 0 ? held : length - 1, length);
+  });
+}
+
+/// A cache of the prefix for every row; empty when there is none or it is of no use.
+KvCache start_of(const LanguageArchitecture& model, const GreedyRows& rows,
+                 const GenerateOptions& options) {
+  const KvCache* prefix = options.use_cache ? options.prefix : nullptr;
+  if (!prefix || prefix->tokens() == 0 || !can_extend(model, rows, prefix->tokens())) return {};
+  return prefix->select(at::zeros({static_cast<int64_t>(rows.running().size())}, at::kLong));
 }
 
 }  // namespace
 
-TokenBatch padded_batch(const std::vector<TokenIds>& texts, Padding padding) {
+TokenBatch padded_batch(const std::vector<TokenIds>& texts, Padding padding, int64_t cached) {
   size_t longest = 0, shortest = SIZE_MAX;
   for (const TokenIds& text : texts) {
     longest = std::max(longest, text.size());
@@ -49,9 +56,11 @@ TokenBatch padded_batch(const std::vector<TokenIds>& texts, Padding padding) {
   if (texts.empty() || shortest == 0) user_error("a model cannot read a text without tokens");
   const auto rows = static_cast<int64_t>(texts.size()), tokens = static_cast<int64_t>(longest);
   TokenBatch batch{at::zeros({rows, tokens}, at::kLong)};
+  at::Tensor seen;
   if (shortest < longest) {
     batch.positions = at::zeros({rows, tokens}, at::kLong);
-    batch.mask = at::zeros({rows, tokens}, at::kBool);
+    seen = at::zeros({rows, cached + tokens}, at::kBool);
+    seen.narrow(1, 0, cached).fill_(true);
   }
   for (int64_t row = 0; row < rows; ++row) {
     const TokenIds& text = texts[static_cast<size_t>(row)];
@@ -59,11 +68,11 @@ TokenBatch padded_batch(const std::vector<TokenIds>& texts, Padding padding) {
     const int64_t first = padding == Padding::kLeft ? tokens - length : 0;
     const std::vector<int64_t> ids(text.begin(), text.end());
     batch.ids[row].narrow(0, first, length).copy_(int64_tensor(ids));
-    if (!batch.mask.defined()) continue;
-    batch.positions[row].narrow(0, first, length).copy_(at::arange(length));
-    batch.mask[row].narrow(0, first, length).fill_(true);
+    if (!seen.defined()) continue;
+    batch.positions[row].narrow(0, first, length).copy_(at::arange(cached, cached + length));
+    seen[row].narrow(0, cached + first, length).fill_(true);
   }
-  if (batch.mask.defined()) batch.mask = batch.mask.unsqueeze(1).expand({rows, tokens, tokens});
+  if (seen.defined()) batch.mask = seen.unsqueeze(1).expand({rows, tokens, cached + tokens});
   return batch;
 }
 
@@ -73,17 +82,22 @@ std::vector<TokenIds> generate(const LanguageArchitecture& model, const StateDic
   const c10::NoGradGuard no_gradients;
   GreedyRows rows(prompts, options);
   if (prompts.empty() || options.max_new_tokens < 1) return std::move(rows).generated();
-  KvCache cache;
+  KvCache cache = start_of(model, rows, options);
   TokenBatch batch;
-  at::Tensor seen;  // bool [rows, cached]: the tokens that are no padding
+  at::Tensor seen;      // bool [rows, cached]: the tokens that are no padding
+  bool reading = true;  // texts, not just the tokens written last
   while (!rows.running().empty()) {
-    std::vector<int64_t> last;
-    if (cache.tokens() == 0 || !can_extend(model, rows)) {
-      const std::vector<TokenIds> texts = rows.texts();
+    if (!reading && !(options.use_cache && can_extend(model, rows, 0))) {
       cache = {};
-      batch = padded_batch(texts, options.padding);
+      reading = true;
+    }
+    std::vector<int64_t> last;
+    if (reading) {
+      const std::vector<TokenIds> texts = rows.texts(cache.tokens());
+      batch = padded_batch(texts, options.padding, cache.tokens());
       last = last_tokens(texts, batch, options.padding);
       seen = batch.mask.defined() ? batch.mask.select(1, 0) : at::Tensor();
+      reading = false;
     } else {
       batch = {rows.last_ids(), rows.last_positions()};
       if (seen.defined()) {

@@ -24,12 +24,21 @@ GreedyRows::GreedyRows(const std::vector<TokenIds>& prompts, const GenerateOptio
   for (size_t row = 0; row < prompts.size(); ++row) running_.push_back(row);
 }
 
-std::vector<TokenIds> GreedyRows::texts() const {
+std::vector<TokenIds> GreedyRows::texts(int64_t skipped) const {
   std::vector<TokenIds> all;
   for (const size_t row : running_) {
-    all.push_back(prompts_[row]);
+    const TokenIds& prompt = prompts_[row];
+    const auto most = static_cast<int64_t>(prompt.size());
+    all.emplace_back(prompt.begin() + std::min(skipped, most), prompt.end());
     all.back().insert(all.back().end(), generated_[row].begin(), generated_[row].end());
   }
+  return all;
+}
+
+std::vector<int64_t> GreedyRows::lengths() const {
+  std::vector<int64_t> all;
+  for (const size_t row : running_)
+    all.push_back(static_cast<int64_t>(prompts_[row].size() + generated_[row].size()));
   return all;
 }
 
@@ -40,10 +49,7 @@ at::Tensor GreedyRows::last_ids() const {
 }
 
 at::Tensor GreedyRows::last_positions() const {
-  std::vector<int64_t> positions;
-  for (const size_t row : running_)
-    positions.push_back(static_cast<int64_t>(prompts_[row].size() + generated_[row].size()) - 1);
-  return int64_tensor(positions).unsqueeze(1);
+  return int64_tensor(lengths()).sub_(1).unsqueeze(1);
 }
 
 std::vector<int64_t> GreedyRows::add(const std::vector<int64_t>& ids) {

@@ -20,9 +20,10 @@ class GreedyRows {
 
   const std::vector<size_t>& running() const { return running_; }
   std::vector<TokenIds> generated() && { return std::move(generated_); }
-  /// Of the running rows: prompts with what was generated; the last id and its position, int64
-  /// [rows, 1].
-  std::vector<TokenIds> texts() const;
+  /// Of the running rows: prompts with what was generated, after their first `skipped` tokens, and
+  /// how long they are; the last id and its position, int64 [rows, 1].
+  std::vector<TokenIds> texts(int64_t skipped = 0) const;
+  std::vector<int64_t> lengths() const;
   at::Tensor last_ids() const;
   at::Tensor last_positions() const;
   /// Adds one id to each running row. Which of them, by their place, still run.

@@ -34,8 +34,9 @@ struct TokenBatch {
   at::Tensor ids;  ///< int64 [rows, tokens]
   /// int64 [rows, tokens]; undefined: they follow the cache's tokens, 0, 1, 2, ...
   at::Tensor positions{};
-  /// bool [rows, tokens, cached + tokens], true where a token may look; undefined: at itself and
-  /// everything before it. Sliding windows of an architecture narrow it further, by position.
+  /// bool [rows, tokens, cached + tokens], true where a token may look among those before it;
+  /// undefined: at all of them. It always sees itself and never what comes after it. Sliding
+  /// windows of an architecture narrow it further, by position.
   at::Tensor mask{};
 };
 
@@ -47,8 +48,11 @@ class LanguageArchitecture : public Architecture {
   virtual int64_t max_positions() const = 0;
   /// Whether what a cache holds of a text of `from` tokens still counts when the text has grown to
   /// `to`. False where rotary angles depend on the text's length (dynamic NTK, LongRoPE) and the
-  /// two lengths differ in them: then the whole text is to be read anew.
+  /// two lengths differ in them: then the whole text is to be read anew. Lengths between two that
+  /// agree agree with them.
   virtual bool can_extend(int64_t /*from*/, int64_t /*to*/) const { return true; }
+  /// Models that one forward pass runs: more than one in an ensemble.
+  virtual int64_t members() const { return 1; }
   /// States after the last norm, [rows, tokens, width], on the weights' device and dtype. With a
   /// cache, the tokens follow what it holds and are added to it. UserError when an id is outside
   /// the vocabulary, a position beyond what the model can place, or a cache that cannot be
@@ -63,12 +67,14 @@ class LanguageArchitecture : public Architecture {
 };
 
 /// What text is scored with. Ids of the tokenizer must be below the architecture's vocabulary.
-struct LanguageModel {
-  std::shared_ptr<const LanguageArchitecture> architecture;
+template <typename Kind>
+struct TextModel {
+  std::shared_ptr<const Kind> architecture;
   StateDict weights;
   at::Device device;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::string weights_hash;  ///< content hash; empty where it is not known
 };
+using LanguageModel = TextModel<LanguageArchitecture>;
 
 }  // namespace assay

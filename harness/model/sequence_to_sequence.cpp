@@ -18,6 +18,10 @@ WritingCache WritingCache::select(const at::Tensor& index) const {
   return chosen;
 }
 
+at::Device device_of(const AnyLanguageModel& any) {
+  return std::visit([](const auto& model) { return model.device; }, any);
+}
+
 at::Tensor SequenceToSequenceArchitecture::logits(const StateDict& weights,
                                                   const at::Tensor& ids) const {
   if (ids.dim() != 2)

@@ -1,6 +1,8 @@
 /// Encoder-decoder models: a text is read as a whole, another is written token by token.
 #pragma once
 
+#include <optional>
+#include <variant>
 #include <vector>
 
 #include "harness/model/generate.h"
@@ -26,6 +28,10 @@ class SequenceToSequenceArchitecture : public Architecture {
   virtual int64_t vocabulary() const = 0;
   /// The id that the decoder's text starts with.
   virtual TokenId start_id() const = 0;
+  /// The longest text that config.json states; relative positions themselves set no bound.
+  virtual std::optional<int64_t> max_positions() const = 0;
+  /// As LanguageArchitecture::members.
+  virtual int64_t members() const { return 1; }
   /// ids: int64 [rows, tokens]; mask as in EncodedText.
   virtual EncodedText encode(const StateDict& weights, const at::Tensor& ids,
                              const at::Tensor& mask) const = 0;
@@ -38,6 +44,12 @@ class SequenceToSequenceArchitecture : public Architecture {
   /// [rows, vocabulary]: of the first token written about ids [rows, tokens].
   at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
 };
+
+using SequenceToSequenceModel = TextModel<SequenceToSequenceArchitecture>;
+
+/// Any that writes text.
+using AnyLanguageModel = std::variant<LanguageModel, SequenceToSequenceModel>;
+at::Device device_of(const AnyLanguageModel& model);
 
 /// Greedily, like generate() in generate.h; `texts` are what the encoder reads.
 std::vector<TokenIds> generate(const SequenceToSequenceArchitecture& model,

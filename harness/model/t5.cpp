@@ -22,6 +22,7 @@ struct T5Config {
   Activation activation = nullptr;
   bool gated = false;
   TokenId start_id = 0;
+  std::optional<int64_t> max_positions{};
 };
 
 T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bool scales_output) {
@@ -36,6 +37,7 @@ T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bo
   c.buckets = config.size("relative_attention_num_buckets", 32);
   c.farthest = config.size("relative_attention_max_distance", 128);
   c.norm_epsilon = config.positive("layer_norm_epsilon", 1e-6);
+  c.max_positions = config.optional_size("n_positions");
   c.start_id = static_cast<TokenId>(config.count("decoder_start_token_id", 0));
   if (c.buckets % 4 != 0 || c.farthest <= c.buckets / 2)
     user_error(
@@ -54,7 +56,7 @@ T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bo
   if (config.flag("scale_decoder_outputs", tied) && scales_output)
     c.output_scale = 1 / std::sqrt(static_cast<double>(c.width));
   config.ignore({"classifier_dropout", "dense_act_fn", "dropout_rate", "initializer_factor",
-                 "is_encoder_decoder", "is_gated_act", "n_positions", "output_past"});
+                 "is_encoder_decoder", "is_gated_act", "output_past"});
   return c;
 }
 
@@ -104,6 +106,7 @@ class T5 final : public SequenceToSequenceArchitecture {
   Json config() const override { return json_; }
   int64_t vocabulary() const override { return config_.vocabulary; }
   TokenId start_id() const override { return config_.start_id; }
+  std::optional<int64_t> max_positions() const override { return config_.max_positions; }
   StateDict initial_weights(uint64_t seed) const override {
     return normal_weights(tensors(), 1 / std::sqrt(static_cast<double>(config_.width)), 1.0, seed);
   }

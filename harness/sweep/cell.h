@@ -24,7 +24,7 @@ struct TaskRef {
 
 struct Cell {
   /// "merge"; "model": the one expert alone (a base, an expert, a multitask model); "ensemble": the
-  /// mean of the experts' logits.
+  /// mean of the experts' logits, or of language models as in harness/model/ensemble.h.
   std::string kind;
   std::string record_kind;  ///< RunRecord::kind: "merge", "base", "expert", "multitask", "ensemble"
   std::string method;       ///< "NAME" or "NAME@PRESET", for merges

@@ -7,6 +7,7 @@
 #include "harness/cost/meter.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
+#include "harness/model/ensemble.h"
 #include "harness/model/open.h"
 #include "harness/model/predictor.h"
 #include "harness/sweep/cell.h"
@@ -53,18 +54,29 @@ std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
   return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
 }
 
-// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
-std::shared_ptr<const Predictor> language_predictor(
-    const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
-    const Cell& cell, const std::string& folder, const std::string& hash, at::Device device) {
-  auto language = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
-  if (!language) return nullptr;
+template <typename Kind>
+std::shared_ptr<const Predictor> language_predictor(std::shared_ptr<const Kind> architecture,
+                                                    const TensorSource& weights, const Cell& cell,
+                                                    const std::string& folder,
+                                                    const std::string& hash, at::Device device) {
   std::optional<at::ScalarType> dtype;
   if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
   StateDict loaded =
-      load_weights(*language, weights, device, compute_dtype(dtype, device, weights));
-  return std::make_shared<LanguagePredictor>(
-      LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
+      load_weights(*architecture, weights, device, compute_dtype(dtype, device, weights));
+  return std::make_shared<LanguagePredictor>(TextModel<Kind>{
+      std::move(architecture), std::move(loaded), device, Tokenizer::open(folder), hash});
+}
+
+// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
+std::shared_ptr<const Predictor> language_predictor(const std::shared_ptr<const Architecture>& any,
+                                                    const TensorSource& weights, const Cell& cell,
+                                                    const std::string& folder,
+                                                    const std::string& hash, at::Device device) {
+  if (auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(any))
+    return language_predictor(std::move(decoder), weights, cell, folder, hash, device);
+  if (auto both = std::dynamic_pointer_cast<const SequenceToSequenceArchitecture>(any))
+    return language_predictor(std::move(both), weights, cell, folder, hash, device);
+  return nullptr;
 }
 
 std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef& model,
@@ -109,11 +121,14 @@ std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device dev
                                                 RunRecord& record) {
   if (cell.kind == "merge") return merge_predictor(cell, device, record);
   std::vector<std::shared_ptr<const Predictor>> members;
+  std::vector<AnyLanguageModel> writers;
   for (const ModelRef& expert : cell.experts) {
     members.push_back(load_predictor(cell, expert, device));
-    if (cell.kind == "ensemble" && as_language_model(*members.back()))
-      throw SkipCell("the outputs of language models are not averaged");
+    if (const LanguagePredictor* language = as_language_model(*members.back()))
+      writers.push_back(language->evaluator().model());
   }
+  if (cell.kind == "ensemble" && writers.size() == members.size())
+    return std::make_shared<LanguagePredictor>(ensemble_of(writers, cell.model_key()));
   if (cell.kind == "ensemble") return std::make_shared<EnsemblePredictor>(std::move(members));
   ASSAY_CHECK(cell.kind == "model" && members.size() == 1, "cell of kind {}", cell.kind);
   return members.front();
@@ -131,12 +146,31 @@ Tasks load_checked(const Cell& cell) {
   return tasks;
 }
 
-// The requests of all tasks in one plan; the tasks then find their answers there.
-void ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
-  TextRequests requests;
-  for (const auto& task : tasks) requests.append(task->requests(split));
-  evaluator.answer(requests);
-}
+/// The tasks' scores of one model. What they ask a language model about text is planned together.
+class Evaluation {
+ public:
+  Evaluation(const Predictor& predictor, const Tasks& tasks, Split split)
+      : predictor_(predictor), split_(split) {
+    const LanguagePredictor* language = as_language_model(predictor);
+    if (!language) return;
+    std::vector<TextRequests> requests;
+    for (const auto& task : tasks) requests.push_back(task->requests(split));
+    std::vector<TextResponses> answers = language->evaluator().answer(requests);
+    for (size_t i = 0; i < tasks.size(); ++i)
+      if (!requests[i].empty()) answers_.emplace(tasks[i].get(), std::move(answers[i]));
+  }
+
+  std::vector<MetricResult> of(const Task& task) const {
+    const auto answered = answers_.find(&task);
+    return answered == answers_.end() ? task.evaluate(predictor_, split_)
+                                      : task.evaluate_answers(answered->second, split_);
+  }
+
+ private:
+  const Predictor& predictor_;
+  Split split_;
+  std::map<const Task*, TextResponses> answers_;
+};
 
 }  // namespace
 
@@ -149,11 +183,10 @@ RunRecord run_cell(const Cell& cell) {
     const Split split = split_from_name(cell.split, "a cell");
     Meter meter(device);
     const auto tasks = load_checked(cell);
-    const LanguagePredictor* language = as_language_model(*predictor);
-    if (language) ask_together(language->evaluator(), tasks, split);
+    const Evaluation evaluation(*predictor, tasks, split);
     for (const auto& task : tasks) {
       bool primary = true;
-      for (MetricResult& result : task->evaluate(*predictor, split)) {
+      for (MetricResult& result : evaluation.of(*task)) {
         if (!std::isfinite(result.value))
           data_error("task {}: the score '{}' is {}", task->name(), result.metric, result.value);
         record.scores.push_back({task->name(), cell.split, result.metric, primary, result.value,
@@ -161,7 +194,8 @@ RunRecord run_cell(const Cell& cell) {
         primary = false;
       }
     }
-    if (language) record.diagnostics["language"] = language->evaluator().report();
+    if (const LanguagePredictor* language = as_language_model(*predictor))
+      record.diagnostics["language"] = language->evaluator().report();
     record.costs["evaluation"] = meter.stop();
   } catch (const SkipCell& e) {
     record.status = RunStatus::kSkipped;

@@ -81,6 +81,10 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
 
 }  // namespace
 
+std::vector<MetricResult> Task::evaluate_answers(const TextResponses&, Split) const {
+  ASSAY_CHECK(false, "the task {} asks nothing", name());
+}
+
 Registry<TaskKind>& task_kinds() {
   static Registry<TaskKind> registry("task kind");
   return registry;

@@ -47,9 +47,12 @@ class Task {
   /// On CPU. DataError when the split is empty.
   virtual Examples examples(Split split) const = 0;
   virtual int64_t size(Split split) const = 0;
-  /// What evaluate() will ask a language model, so that the requests of several tasks can be
-  /// planned together; the model keeps the answers.
+  /// What evaluate() asks a language model, so that the requests of several tasks can be planned
+  /// together.
   virtual TextRequests requests(Split) const { return {}; }
+  /// evaluate() from a model's answers to requests(), in their order.
+  virtual std::vector<MetricResult> evaluate_answers(const TextResponses& answers,
+                                                     Split split) const;
 
  protected:
   Task(std::string name, std::string hash, Json definition)

@@ -111,8 +111,12 @@ TextRequests TextTask::requests(Split split) const {
 std::vector<MetricResult> TextTask::evaluate(const Predictor& predictor, Split split) const {
   const LanguagePredictor* model = as_language_model(predictor);
   if (!model) user_error("the task '{}' needs a language model, and this model is none", name());
-  const TextResponses responses = model->evaluator().answer(requests(split));
-  return score(*text_->data.items(split), responses);
+  return evaluate_answers(model->evaluator().answer(requests(split)), split);
+}
+
+std::vector<MetricResult> TextTask::evaluate_answers(const TextResponses& answers,
+                                                     Split split) const {
+  return score(*text_->data.items(split), answers);
 }
 
 bool TextTask::reports(const std::string& metric) const {

@@ -40,6 +40,7 @@ class TextTask : public Task {
   /// 0 when the definition names no file for the split.
   int64_t size(Split split) const final;
   TextRequests requests(Split split) const final;
+  std::vector<MetricResult> evaluate_answers(const TextResponses& answers, Split split) const final;
 
  protected:
   /// `rule`: the kind's name and the version of its rule, "multiple_choice 1".

@@ -70,9 +70,12 @@ class FakeArchitecture : public LanguageArchitecture {
     at::Tensor positions = batch.positions;
     if (!positions.defined())
       positions = (at::arange(width, at::kLong) + before).expand({rows, -1});
-    at::Tensor mask = batch.mask;
-    if (!mask.defined())
-      mask = at::ones({width, before + width}, at::kBool).tril(before).expand({rows, -1, -1});
+    // A token sees itself and, unless the mask hides it, what comes before.
+    at::Tensor mask =
+        at::ones({width, before + width}, at::kBool).tril(before).expand({rows, -1, -1});
+    if (batch.mask.defined())
+      mask = mask.logical_and(batch.mask)
+                 .logical_or(mask.logical_and(at::ones_like(mask).triu(before)));
     at::Tensor seen = at::one_hot(batch.ids, vocabulary_).to(at::kDouble);
     at::Tensor places = positions;
     if (before > 0) {

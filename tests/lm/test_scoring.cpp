@@ -1,5 +1,7 @@
 #include "harness/lm/scorer.h"
 
+#include <numeric>
+
 #include "tests/catch.h"
 #include "tests/lm/fake_language_model.h"
 
@@ -18,6 +20,13 @@ std::vector<ScoredSequence> sequences(const std::vector<std::string>& texts) {
   std::vector<ScoredSequence> out;
   for (const std::string& text : texts) out.push_back(sequence(text));
   return out;
+}
+
+std::vector<TreeGroup> packed(const std::vector<std::string>& texts,
+                              const PackingLimits& limits = {}) {
+  std::vector<size_t> all(texts.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  return pack_sequences(sequences(texts), all, limits);
 }
 
 std::string ids_of(const TokenTree& tree) { return {tree.ids.begin(), tree.ids.end()}; }
@@ -39,7 +48,7 @@ const std::vector<std::string> kTexts{"the sky is| blue",
 }  // namespace
 
 TEST_CASE("choices after one context make one tree", "[lm]") {
-  const auto groups = pack_sequences(sequences({"ab|cx", "ab|cy", "ab|z"}));
+  const auto groups = packed({"ab|cx", "ab|cy", "ab|z"});
   REQUIRE(groups.size() == 1);
   CHECK(groups[0].prefix.empty());
   REQUIRE(groups[0].trees.size() == 1);
@@ -54,7 +63,7 @@ TEST_CASE("choices after one context make one tree", "[lm]") {
 }
 
 TEST_CASE("each branch of a tree goes on from its own parent", "[lm]") {
-  const auto groups = pack_sequences(sequences({"ab|cde", "ab|xyz"}));
+  const auto groups = packed({"ab|cde", "ab|xyz"});
   const TokenTree& tree = groups.at(0).trees.at(0);
   CHECK(ids_of(tree) == "abcdxy");
   CHECK(tree.parents == std::vector<int32_t>{-1, 0, 1, 2, 1, 4});
@@ -63,7 +72,7 @@ TEST_CASE("each branch of a tree goes on from its own parent", "[lm]") {
 }
 
 TEST_CASE("sequences without much in common stay apart, longest first", "[lm]") {
-  const auto groups = pack_sequences(sequences({"q: one|1", "q: the other one|2", "z|3"}));
+  const auto groups = packed({"q: one|1", "q: the other one|2", "z|3"});
   REQUIRE(groups.size() == 1);
   std::vector<std::string> rows;
   for (const TokenTree& tree : groups[0].trees) rows.push_back(ids_of(tree));
@@ -72,9 +81,9 @@ TEST_CASE("sequences without much in common stay apart, longest first", "[lm]") 
 
 TEST_CASE("a long beginning that several trees share is a prefix", "[lm]") {
   const PackingLimits limits{.tree_tokens = 6, .prefix_tokens = 8};
-  const auto groups = pack_sequences(sequences({"examples: one|1", "examples: one|2",
-                                                "examples: two|3", "examples: six|4", "other|5"}),
-                                     limits);
+  const auto groups = packed(
+      {"examples: one|1", "examples: one|2", "examples: two|3", "examples: six|4", "other|5"},
+      limits);
   REQUIRE(groups.size() == 2);
   CHECK(std::string(groups[0].prefix.begin(), groups[0].prefix.end()) == "examples: ");
   std::vector<std::string> rows;
@@ -89,7 +98,6 @@ TEST_CASE("a long beginning that several trees share is a prefix", "[lm]") {
 TEST_CASE("log-likelihoods are those of the definition, whatever the batches", "[lm]") {
   const LanguageModel model = fake_model();
   const std::vector<std::string>& texts = kTexts;
-  const auto packed = sequences(texts);
   const std::vector<BatchLimits> all{
       {.tokens = 1, .cached_tokens = 1},
       {.tokens = 40, .cached_tokens = 1000, .logit_bytes = 1},
@@ -97,7 +105,7 @@ TEST_CASE("log-likelihoods are those of the definition, whatever the batches", "
       {.tokens = 4096, .cached_tokens = 4096, .packing = {.tree_tokens = 1, .prefix_tokens = 1}},
       {.tokens = 64, .cached_tokens = 12, .packing = {.tree_tokens = 12, .prefix_tokens = 4}}};
   for (const BatchLimits& limits : all) {
-    const auto scores = score_sequences(model, packed, limits);
+    const auto scores = score_sequences(model, sequences(texts), limits);
     REQUIRE(scores.size() == texts.size());
     for (size_t i = 0; i < texts.size(); ++i) {
       INFO(texts[i] << " with " << limits.tokens << " tokens at once");

@@ -103,6 +103,23 @@ TEST_CASE("generation stops where it is told to", "[model][language]") {
   CHECK(asked[1] == TokenIds(all[1].begin(), all[1].begin() + 3));
 }
 
+TEST_CASE("what all prompts begin with need not be read again", "[model][language]") {
+  const LanguageModel model = small_llama();
+  const std::vector<TokenIds> prompts = {{1, 2, 3, 4}, {1, 2, 5}, {1, 2, 5, 6, 7}};
+  GenerateOptions options;
+  options.max_new_tokens = 6;
+  const auto expected = generate(*model.architecture, model.weights, prompts, options);
+  KvCache prefix;
+  model.architecture->hidden(model.weights, {at::tensor({1, 2}, at::kLong).unsqueeze(0)}, &prefix);
+  options.prefix = &prefix;
+  for (const Padding padding : {Padding::kLeft, Padding::kRight}) {
+    options.padding = padding;
+    CHECK(generate(*model.architecture, model.weights, prompts, options) == expected);
+    CHECK(generate(*model.architecture, model.weights, {prompts[0]}, options)[0] == expected[0]);
+  }
+  CHECK(prefix.tokens() == 2);
+}
+
 TEST_CASE("gradients and recorders reach every layer of a language model", "[model][language]") {
   for (const std::string& name : architectures().names()) {
     const auto model = language(example_config(name));

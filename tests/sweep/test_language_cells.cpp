@@ -1,0 +1,103 @@
+#include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
+#include "harness/model/architecture.h"
+#include "harness/sweep/cell.h"
+#include "harness/task/task.h"
+#include "tests/catch.h"
+#include "tests/core/environment_variable.h"
+#include "tests/core/temporary_folder.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const fs::path kGoldens = fs::path(ASSAY_TESTS_FOLDER) / "golden";
+
+/// A suite "texts" with three questions to choose answers to and two prompts.
+class TextHome {
+ public:
+  TextHome() : variable_("ASSAY_TASKS_DIR", folder_.path().string()) {
+    write_file(folder_.path() / "questions.jsonl", R"({"q": "one", "c": ["a", "bc"], "label": 0}
+{"q": "two", "c": ["d", "ef"], "label": 1}
+{"q": "three", "c": ["g", "hi"], "label": 1}
+)");
+    const std::string questions = (folder_.path() / "questions.jsonl").string();
+    const Json data = {{"files", {{"test", questions}}}};
+    const Json suite = {
+        {"summary", "texts"},
+        {"kind", "multiple_choice"},
+        {"tasks",
+         {{{"name", "first"}, {"dataset", data}, {"prompt", "Q: {{q}}"}, {"choices", "{{c}}"}},
+          {{"name", "second"}, {"dataset", data}, {"prompt", "{{q}}?"}, {"choices", "{{c}}"}}}}};
+    write_file(folder_.path() / "texts.json", suite.dump());
+  }
+
+  /// A tiny random language model without a tokenizer of its own: bytes are its tokens.
+  ModelRef model(uint64_t seed, const std::string& tokenizer = "") const {
+    Json config = Json::parse(architectures().at("llama", "a test").example);
+    config["model_type"] = "llama";
+    config["vocab_size"] = 256;
+    const auto architecture = make_architecture(JsonReader(config, "$"));
+    const fs::path path = folder_.path() / fmt::format("model{}", seed);
+    write_checkpoint(path, architecture->initial_weights(seed), {config, {}, {}, {}}, false);
+    if (!tokenizer.empty())
+      fs::copy_file(kGoldens / "tokenizer" / tokenizer / "tokenizer.json", path / "tokenizer.json");
+    return ref(path);
+  }
+  static ModelRef ref(const fs::path& path) {
+    return {path.string(), Checkpoint::open(path)->content_hash()};
+  }
+
+  static RunRecord run(const std::string& kind, const std::vector<ModelRef>& models) {
+    Cell cell;
+    cell.kind = kind;
+    cell.record_kind = kind;
+    cell.experts = models;
+    for (const char* name : {"texts/first", "texts/second"})
+      cell.tasks.push_back({name, load_task(name)->hash()});
+    cell.split = "test";
+    cell.device = "cpu";
+    return run_cell(cell);
+  }
+
+ private:
+  TemporaryFolder folder_;
+  EnvironmentVariable variable_;
+};
+
+}  // namespace
+
+TEST_CASE("an ensemble of language models is scored, at the cost of all members", "[sweep]") {
+  const TextHome home;
+  const ModelRef one = home.model(1), two = home.model(2);
+  const RunRecord alone = TextHome::run("model", {one});
+  const RunRecord both = TextHome::run("ensemble", {one, two});
+  INFO(alone.reason << both.reason);
+  REQUIRE(alone.status == RunStatus::kOk);
+  REQUIRE(both.status == RunStatus::kOk);
+  REQUIRE(both.scores.size() == alone.scores.size());
+  CHECK(both.scores[0].task == "texts/first");
+  CHECK(both.scores[0].outcomes.size() == 3);
+  CHECK(both.costs.at("evaluation").examples == 2 * *alone.costs.at("evaluation").examples);
+  CHECK(*both.costs.at("evaluation").flops > *alone.costs.at("evaluation").flops);
+  CHECK(both.diagnostics.at("language").at("requests") == 12);
+}
+
+TEST_CASE("language models whose tokenizers differ are no ensemble, with a reason", "[sweep]") {
+  const TextHome home;
+  const RunRecord record = TextHome::run("ensemble", {home.model(1), home.model(2, "byte_level")});
+  CHECK(record.status == RunStatus::kSkipped);
+  CHECK_THAT(record.reason, Contains("different tokenizers"));
+}
+
+TEST_CASE("encoder-decoders answer text tasks, alone and together", "[sweep]") {
+  const TextHome home;
+  const ModelRef t5 = TextHome::ref(kGoldens / "seq2seq");
+  for (const std::string kind : {"model", "ensemble"}) {
+    const RunRecord record = TextHome::run(kind, {t5});
+    INFO(record.reason);
+    CHECK(record.status == RunStatus::kOk);
+    CHECK(record.scores.size() >= 2);
+  }
+}
