@@ -146,7 +146,7 @@ void collect(const std::vector<Request>& requests, const ResponseCache& cache,
 
 }  // namespace
 
-LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model)
+LanguageEvaluator::LanguageEvaluator(const AnyLanguageModel& model)
     : LanguageEvaluator(model, BatchLimits::of(device_of(model))) {}
 
 LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model, BatchLimits limits)

@@ -23,7 +23,7 @@ class LanguageEvaluator {
  public:
   /// Answers are kept under responses_folder() when that is set and the model's content hash is
   /// known.
-  explicit LanguageEvaluator(AnyLanguageModel model);
+  explicit LanguageEvaluator(const AnyLanguageModel& model);
   LanguageEvaluator(AnyLanguageModel model, BatchLimits limits);
 
   /// All of it is planned together; a request asked before, or twice, is worked out once. DataError

@@ -8,7 +8,7 @@ namespace assay {
 
 class LanguagePredictor : public Predictor {
  public:
-  explicit LanguagePredictor(AnyLanguageModel model) : evaluator_(std::move(model)) {}
+  explicit LanguagePredictor(const AnyLanguageModel& model) : evaluator_(model) {}
 
   /// UserError: a language model has no classes.
   at::Tensor logits(const at::Tensor& inputs) const override;

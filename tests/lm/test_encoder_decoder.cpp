@@ -23,23 +23,23 @@ class CountingEncoderDecoder : public SequenceToSequenceArchitecture {
   StateDict initial_weights(uint64_t seed) const override { return inner_->initial_weights(seed); }
   int64_t vocabulary() const override { return inner_->vocabulary(); }
   TokenId start_id() const override { return inner_->start_id(); }
-  std::optional<int64_t> max_positions() const override { return longest_; }
+  std::optional<int64_t> max_positions() const override { return longest; }
   EncodedText encode(const StateDict& weights, const at::Tensor& ids,
                      const at::Tensor& mask) const override {
-    read_ += ids.size(0);
+    texts_read += ids.size(0);
     return inner_->encode(weights, ids, mask);
   }
   at::Tensor decode(const StateDict& weights, const at::Tensor& ids, const EncodedText& text,
                     WritingCache* cache) const override {
-    written_ += ids.numel();
+    ids_written += ids.numel();
     return inner_->decode(weights, ids, text, cache);
   }
   at::Tensor vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const override {
     return inner_->vocabulary_logits(weights, hidden);
   }
 
-  mutable int64_t read_ = 0, written_ = 0;
-  std::optional<int64_t> longest_ = 24;
+  mutable int64_t texts_read = 0, ids_written = 0;
+  std::optional<int64_t> longest = 24;
 
  private:
   std::shared_ptr<const SequenceToSequenceArchitecture> inner_;
@@ -127,7 +127,7 @@ TEST_CASE("a text that many things are written about is read once", "[lm]") {
                                     {"Short:", " the city", "b"},
                                     {"Short:", " a", "c"},
                                     {"Other:", " a", "d"}}});
-  CHECK(counting->read_ == 2);
+  CHECK(counting->texts_read == 2);
   CHECK(counters::examples - before == 4);
   const auto tokens = [&](const char* text) {
     return static_cast<int64_t>(model.tokenizer->encode(text, false).size());
@@ -135,13 +135,13 @@ TEST_CASE("a text that many things are written about is read once", "[lm]") {
   // The token that writing starts with once per text; last tokens are only predicted.
   const int64_t rows = tokens(" a") > 1 ? 4 : 2;
   const int64_t width = std::max({tokens(" Paris"), tokens(" the city"), tokens(" a")}) - 1;
-  CHECK(counting->written_ == 2 + rows * width);
+  CHECK(counting->ids_written == 2 + rows * width);
 }
 
 TEST_CASE("where config.json states no length, the tokenizer does, else it is 2048", "[lm]") {
   SequenceToSequenceModel model = golden_model();
   const auto counting = count(model);
-  counting->longest_ = std::nullopt;
+  counting->longest = std::nullopt;
   CHECK(TextEncoder(model).max_length() == model.tokenizer->max_length().value_or(2048));
 }
 

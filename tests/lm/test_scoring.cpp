@@ -79,6 +79,13 @@ TEST_CASE("sequences without much in common stay apart, longest first", "[lm]") 
   CHECK(rows == std::vector<std::string>{"q: the other one", "q: one", "z"});
 }
 
+TEST_CASE("choices after a context that is longer than a tree should be still share it", "[lm]") {
+  const auto groups = packed({"context!|one", "context!|two", "context?|no"}, {.tree_tokens = 6});
+  REQUIRE(groups.size() == 1);
+  REQUIRE(groups[0].trees.size() == 1);
+  CHECK(ids_of(groups[0].trees[0]) == "context!ontw?n");
+}
+
 TEST_CASE("a long beginning that several trees share is a prefix", "[lm]") {
   const PackingLimits limits{.tree_tokens = 6, .prefix_tokens = 8};
   const auto groups = packed(

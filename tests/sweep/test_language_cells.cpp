@@ -1,5 +1,6 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/cell.h"
 #include "harness/task/task.h"
@@ -53,6 +54,10 @@ class TextHome {
     Cell cell;
     cell.kind = kind;
     cell.record_kind = kind;
+    if (kind == "merge") {
+      cell.method = "average";
+      cell.parameters = make_method("average", JsonReader(Json::object(), "$"))->parameters();
+    }
     cell.experts = models;
     for (const char* name : {"texts/first", "texts/second"})
       cell.tasks.push_back({name, load_task(name)->hash()});
@@ -91,10 +96,10 @@ TEST_CASE("language models whose tokenizers differ are no ensemble, with a reaso
   CHECK_THAT(record.reason, Contains("different tokenizers"));
 }
 
-TEST_CASE("encoder-decoders answer text tasks, alone and together", "[sweep]") {
+TEST_CASE("encoder-decoders answer text tasks, alone, together and merged", "[sweep]") {
   const TextHome home;
   const ModelRef t5 = TextHome::ref(kGoldens / "seq2seq");
-  for (const std::string kind : {"model", "ensemble"}) {
+  for (const std::string kind : {"model", "ensemble", "merge"}) {
     const RunRecord record = TextHome::run(kind, {t5});
     INFO(record.reason);
     CHECK(record.status == RunStatus::kOk);
