@@ -17,6 +17,13 @@ struct Options {
   bool json = false;
 };
 
+void print_scores(const std::vector<ScoreRecord>& scores) {
+  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
+  for (const ScoreRecord& score : scores)
+    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
+               score.outcomes.size());
+}
+
 void eval(const Options& options) {
   const auto checkpoint =
       Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
@@ -31,16 +38,13 @@ void eval(const Options& options) {
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
   cell.dtype = options.dtype;
 
-  const RunRecord record = run_cell(cell);
-  if (record.status != RunStatus::kOk) throw DataError(record.reason);
-  if (options.json) {
+  std::exception_ptr error;
+  const RunRecord record = run_cell(cell, &error);
+  if (options.json)
     fmt::print("{}\n", result_to_json(record).dump(2));
-    return;
-  }
-  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
-  for (const ScoreRecord& score : record.scores)
-    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
-               score.outcomes.size());
+  else if (!record.scores.empty())
+    print_scores(record.scores);
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace

@@ -64,9 +64,9 @@ void run(const Options& options, const Common& common) {
     fmt::print("{}", leaderboard_text(results));
   if (summary.failed > 0)
     log_warning(
-        "{} cell(s) failed: 'assay report' lists them with reasons; running the sweep again "
-        "tries them again",
-        summary.failed);
+        "{} cell(s) failed ({} of them keep the scores of some tasks): 'assay report' lists them "
+        "with reasons; running the sweep again tries them again",
+        summary.failed, summary.partly);
 }
 
 }  // namespace

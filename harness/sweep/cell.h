@@ -2,6 +2,7 @@
 /// or machine, and its key is a hash of everything that determines its scores.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,10 @@ void to_json(Json& json, const Cell& cell);
 void from_json(const Json& json, Cell& cell);
 
 /// Makes the model and scores it. Never throws for a cell's own troubles: the record's status and
-/// reason say what happened.
-RunRecord run_cell(const Cell& cell);
+/// reason say what happened. A task that cannot be scored (UserError, DataError) makes the cell a
+/// failed one whose record keeps the scores of the other tasks. `error`, where given, becomes the
+/// exception behind a status that is not ok.
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr);
 
 /// The part of a record that a worker sends back: status, reason, diagnostics, costs, scores.
 Json result_to_json(const RunRecord& record);

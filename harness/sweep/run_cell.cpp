@@ -121,56 +121,102 @@ std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device dev
 
 using Tasks = std::vector<std::shared_ptr<const Task>>;
 
-Tasks load_checked(const Cell& cell) {
-  Tasks tasks;
-  for (const TaskRef& ref : cell.tasks) {
-    tasks.push_back(load_task(ref.name));
-    if (tasks.back()->hash() != ref.hash)
-      data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
+/// Why a task has no score.
+struct TaskError {
+  bool users;  ///< a UserError
+  std::string text;
+};
+
+/// Does the work of one task, whose errors are no affair of the others.
+template <typename Work>
+std::optional<TaskError> task_error(Work&& work) {
+  try {
+    work();
+    return std::nullopt;
+  } catch (const UserError& e) {
+    return TaskError{true, e.what()};
+  } catch (const DataError& e) {
+    return TaskError{false, e.what()};
   }
-  return tasks;
 }
 
-// The requests of all tasks in one plan; the tasks then find their answers there.
+std::shared_ptr<const Task> load_checked(const TaskRef& ref) {
+  std::shared_ptr<const Task> task = load_task(ref.name);
+  if (task->hash() != ref.hash)
+    data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
+  return task;
+}
+
+// The requests of all tasks in one plan; the tasks then find their answers there. A task that
+// cannot be asked meets its error again when it is scored, and with it the others ask alone.
 void ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
   TextRequests requests;
-  for (const auto& task : tasks) requests.append(task->requests(split));
-  evaluator.answer(requests);
+  for (const auto& task : tasks) task_error([&] { requests.append(task->requests(split)); });
+  task_error([&] { evaluator.answer(requests); });
+}
+
+std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor, Split split) {
+  std::vector<ScoreRecord> scores;
+  for (MetricResult& result : task.evaluate(predictor, split)) {
+    if (!std::isfinite(result.value))
+      data_error("task {}: the score '{}' is {}", task.name(), result.metric, result.value);
+    scores.push_back({task.name(), split_name(split), result.metric, scores.empty(), result.value,
+                      std::move(result.outcomes)});
+  }
+  return scores;
+}
+
+/// The cell's tasks one after the other, each with its scores in the record or an error here.
+std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& predictor,
+                                             RunRecord& record) {
+  const Split split = split_from_name(cell.split, "a cell");
+  std::map<std::string, TaskError> errors;
+  const auto attempt = [&](const std::string& task, const auto& work) {
+    if (auto error = task_error(work)) errors.emplace(task, std::move(*error));
+  };
+  Tasks tasks;
+  for (const TaskRef& ref : cell.tasks)
+    attempt(ref.name, [&] { tasks.push_back(load_checked(ref)); });
+  const LanguagePredictor* language = as_language_model(predictor);
+  if (language) ask_together(language->evaluator(), tasks, split);
+  for (const auto& task : tasks)
+    attempt(task->name(), [&] {
+      for (ScoreRecord& score : scores_of(*task, predictor, split))
+        record.scores.push_back(std::move(score));
+    });
+  if (language) record.diagnostics["language"] = language->evaluator().report();
+  return errors;
+}
+
+/// Throws one error of the tasks' errors, of the first one's kind.
+void raise(const std::map<std::string, TaskError>& errors, size_t tasks) {
+  if (errors.empty()) return;
+  std::string text = fmt::format("{} of {} tasks failed", errors.size(), tasks);
+  for (const auto& [task, error] : errors) text += fmt::format("; {}: {}", task, error.text);
+  if (errors.begin()->second.users) throw UserError(text);
+  throw DataError(text);
 }
 
 }  // namespace
 
-RunRecord run_cell(const Cell& cell) {
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
   count_operator_flops();
   RunRecord record = empty_record(cell);
+  bool scored = false;
   try {
     const at::Device device = parse_device(cell.device);
     const auto predictor = make_predictor(cell, device, record);
-    const Split split = split_from_name(cell.split, "a cell");
     Meter meter(device);
-    const auto tasks = load_checked(cell);
-    const LanguagePredictor* language = as_language_model(*predictor);
-    if (language) ask_together(language->evaluator(), tasks, split);
-    for (const auto& task : tasks) {
-      bool primary = true;
-      for (MetricResult& result : task->evaluate(*predictor, split)) {
-        if (!std::isfinite(result.value))
-          data_error("task {}: the score '{}' is {}", task->name(), result.metric, result.value);
-        record.scores.push_back({task->name(), cell.split, result.metric, primary, result.value,
-                                 std::move(result.outcomes)});
-        primary = false;
-      }
-    }
-    if (language) record.diagnostics["language"] = language->evaluator().report();
+    const auto errors = score_tasks(cell, *predictor, record);
     record.costs["evaluation"] = meter.stop();
-  } catch (const SkipCell& e) {
-    record.status = RunStatus::kSkipped;
-    record.reason = e.what();
+    scored = true;
+    raise(errors, cell.tasks.size());
   } catch (const std::exception& e) {
-    record.status = RunStatus::kFailed;
+    record.status = dynamic_cast<const SkipCell*>(&e) ? RunStatus::kSkipped : RunStatus::kFailed;
     record.reason = e.what();
+    if (error) *error = std::current_exception();
   }
-  if (record.status != RunStatus::kOk) record.scores.clear();
+  if (!scored) record.scores.clear();
   return record;
 }
 

@@ -90,7 +90,10 @@ class SweepRun {
     reported_.insert(record.key);
     ++summary_.ran;
     if (record.status == RunStatus::kSkipped) ++summary_.skipped;
-    if (record.status == RunStatus::kFailed) ++summary_.failed;
+    if (record.status == RunStatus::kFailed) {
+      ++summary_.failed;
+      summary_.partly += record.scores.empty() ? 0 : 1;
+    }
     for (const auto& [phase, cost] : record.costs)
       (phase == "evaluation"   ? summary_.evaluate_s
        : phase == kSharedPhase ? summary_.shared_s
