@@ -25,15 +25,17 @@ void print_scores(const std::vector<ScoreRecord>& scores) {
 }
 
 void eval(const Options& options) {
+  const Split split = split_from_name(options.split, "the command line");
+  const auto tasks = load_tasks(options.tasks);
+  for (const auto& task : tasks) task->check_split(split);
   const auto checkpoint =
       Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
   Cell cell;
   cell.kind = "model";
   cell.record_kind = "model";
   cell.experts = {{checkpoint->path().string(), checkpoint->content_hash()}};
-  for (const auto& task : load_tasks(options.tasks))
-    cell.tasks.push_back({task->name(), task->hash()});
-  cell.split = split_name(split_from_name(options.split, "the command line"));
+  for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
+  cell.split = split_name(split);
   cell.device = device_text(parse_device(options.device));
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
   cell.dtype = options.dtype;

@@ -44,6 +44,11 @@ class Task {
   /// The first entry is the primary metric. DataError when the split is empty or a score is not
   /// finite.
   virtual std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const = 0;
+  /// The name of that first entry, known before anything is scored.
+  virtual std::string primary_metric() const = 0;
+  /// UserError, naming the splits there are, when the definition has no data for the split;
+  /// DataError when its files are not there. Reads none of it.
+  virtual void check_split(Split) const {}
   /// On CPU. DataError when the split is empty.
   virtual Examples examples(Split split) const = 0;
   virtual int64_t size(Split split) const = 0;

@@ -26,6 +26,7 @@ class Blobs : public Task {
     if (broken_) inputs.fill_(std::numeric_limits<float>::quiet_NaN());
     return {inputs, targets};
   }
+  std::string primary_metric() const override { return "acc"; }
   int64_t size(Split split) const override { return split == Split::kTrain ? 60 : 20; }
 
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const override {
