@@ -36,7 +36,7 @@ void eval(const Options& options) {
   cell.experts = {{checkpoint->path().string(), checkpoint->content_hash()}};
   for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
   cell.split = split_name(split);
-  cell.device = device_text(parse_device(options.device));
+  cell.device = device_text(parse_devices(options.device));
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
   cell.dtype = options.dtype;
 
@@ -59,8 +59,7 @@ void add_eval(CLI::App& app, const Common&) {
   command->add_option("--tasks", options->tasks, "task names or globs")->required();
   command->add_option("--split", options->split, "train, validation or test")
       ->capture_default_str();
-  command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
-      ->capture_default_str();
+  command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
   command->add_option("--dtype", options->dtype,
                       "what a language model computes in: float32, bfloat16, float16; without it "
                       "float32 on the CPU, as stored on accelerators");

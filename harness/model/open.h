@@ -5,15 +5,17 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "harness/model/language.h"
 
 namespace assay {
 
 struct OpenOptions {
-  at::Device device = at::kCPU;
-  std::optional<at::ScalarType> dtype;  ///< see compute_dtype()
-  std::filesystem::path adapter;        ///< folder of a LoRA adapter; none when empty
+  std::vector<at::Device> devices{at::kCPU};  ///< several: see load_placed()
+  std::optional<at::ScalarType> dtype;        ///< see compute_dtype()
+  std::filesystem::path adapter;              ///< folder of a LoRA adapter; none when empty
 };
 
 /// A model of any architecture, without its tokenizer.

@@ -3,6 +3,7 @@
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/method/method.h"
+#include "harness/sweep/device.h"
 
 namespace assay {
 namespace {
@@ -71,7 +72,7 @@ void Cell::hash_model(Hasher& hasher) const {
 std::string Cell::key() const {
   Hasher hasher;
   hasher.number(kScoringVersion).text(ASSAY_LIBTORCH_VERSION).text(kind).text(split);
-  hasher.text(device.substr(0, device.find(':')));
+  hasher.text(device_kinds(device));
   hash_model(hasher);
   for (const TaskRef& task : tasks) hasher.text(task.name).text(task.hash);
   if (!dtype.empty()) hasher.text(dtype);
@@ -80,7 +81,7 @@ std::string Cell::key() const {
 
 std::string Cell::model_key() const {
   Hasher hasher;
-  hasher.text(ASSAY_LIBTORCH_VERSION).text(kind).text(device.substr(0, device.find(':')));
+  hasher.text(ASSAY_LIBTORCH_VERSION).text(kind).text(device_kinds(device));
   hash_model(hasher);
   return hasher.hex();
 }

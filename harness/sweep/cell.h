@@ -35,7 +35,7 @@ struct Cell {
   std::vector<ModelRef> experts;
   std::vector<TaskRef> tasks;
   std::string split;   ///< "validation" or "test"
-  std::string device;  ///< "cpu", "cuda:0"
+  std::string device;  ///< "cpu", "cuda:0", "cuda:0,cuda:1": see parse_devices()
   /// What language models compute in: "float32", ... or empty, which is float32 on the CPU and as
   /// stored on accelerators.
   std::string dtype{};

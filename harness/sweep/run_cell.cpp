@@ -8,6 +8,7 @@
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
 #include "harness/model/open.h"
+#include "harness/model/placement.h"
 #include "harness/model/predictor.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
@@ -53,33 +54,39 @@ std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
   return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
 }
 
+using Devices = std::vector<at::Device>;
+
 // `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
 std::shared_ptr<const Predictor> language_predictor(
     const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
-    const Cell& cell, const std::string& folder, const std::string& hash, at::Device device) {
+    const Cell& cell, const std::string& folder, const std::string& hash, const Devices& devices) {
   auto language = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
   if (!language) return nullptr;
+  const at::Device device = devices.front();
   std::optional<at::ScalarType> dtype;
   if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
   StateDict loaded =
-      load_weights(*language, weights, device, compute_dtype(dtype, device, weights));
+      load_placed(*language, weights, devices, compute_dtype(dtype, device, weights));
   return std::make_shared<LanguagePredictor>(
       LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
 }
 
 std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef& model,
-                                                at::Device device) {
+                                                const Devices& devices) {
   const std::shared_ptr<const Architecture> architecture = architecture_of(model);
+  check_devices(*architecture, devices);
   const auto checkpoint = open_checked(model);
   if (auto language =
-          language_predictor(architecture, *checkpoint, cell, model.path, model.hash, device))
+          language_predictor(architecture, *checkpoint, cell, model.path, model.hash, devices))
     return language;
-  return std::make_shared<ModelPredictor>(architecture,
-                                          load_weights(*architecture, *checkpoint, device), device);
+  StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
+  return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
 }
 
-std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device device,
+std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices& devices,
                                                  RunRecord& record) {
+  // A model that needs several devices is merged in the host's memory.
+  const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
   Workplace& place = workplace(device);
   MergeInputs inputs;
   if (!cell.base.path.empty()) inputs.base = place.input(cell.base);
@@ -88,6 +95,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   inputs.seed = cell.seed;
   inputs.device = device;
   const std::shared_ptr<const Architecture> architecture = architecture_of(cell.experts.front());
+  check_devices(*architecture, devices);
 
   // The parameters are complete, so a preset has nothing to add.
   const auto method =
@@ -100,17 +108,17 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   const ModelRef& first = cell.experts.front();
   const MemorySource merged("the merged model", place.merged.tensors());
   if (auto language =
-          language_predictor(architecture, merged, cell, first.path, cell.model_key(), device))
+          language_predictor(architecture, merged, cell, first.path, cell.model_key(), devices))
     return language;
   return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
 }
 
-std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device device,
+std::shared_ptr<const Predictor> make_predictor(const Cell& cell, const Devices& devices,
                                                 RunRecord& record) {
-  if (cell.kind == "merge") return merge_predictor(cell, device, record);
+  if (cell.kind == "merge") return merge_predictor(cell, devices, record);
   std::vector<std::shared_ptr<const Predictor>> members;
   for (const ModelRef& expert : cell.experts) {
-    members.push_back(load_predictor(cell, expert, device));
+    members.push_back(load_predictor(cell, expert, devices));
     if (cell.kind == "ensemble" && as_language_model(*members.back()))
       throw SkipCell("the outputs of language models are not averaged");
   }
@@ -204,11 +212,15 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
   RunRecord record = empty_record(cell);
   bool scored = false;
   try {
-    const at::Device device = parse_device(cell.device);
-    const auto predictor = make_predictor(cell, device, record);
-    Meter meter(device);
+    const Devices devices = parse_devices(cell.device);
+    const auto predictor = make_predictor(cell, devices, record);
+    Meter meter(devices.front());
     const auto errors = score_tasks(cell, *predictor, record);
-    record.costs["evaluation"] = meter.stop();
+    Cost& cost = record.costs["evaluation"] = meter.stop();
+    if (devices.size() > 1) {  // the meter sees the first device alone
+      cost.device_s.reset();
+      cost.peak_device_bytes.reset();
+    }
     scored = true;
     raise(errors, cell.tasks.size());
   } catch (const std::exception& e) {
