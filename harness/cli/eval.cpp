@@ -4,6 +4,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/model/adapter.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
 #include "harness/task/task.h"
@@ -12,7 +13,7 @@ namespace assay::cli {
 namespace {
 
 struct Options {
-  std::string checkpoint, device = "auto", split = "test", dtype;
+  std::string checkpoint, adapter, device = "auto", split = "test", dtype;
   std::vector<std::string> tasks;
   bool json = false;
 };
@@ -37,6 +38,10 @@ void eval(const Options& options) {
   for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
   cell.split = split_name(split);
   cell.device = device_text(parse_devices(options.device));
+  if (!options.adapter.empty()) {
+    const fs::path folder = fs::absolute(find_file(options.adapter)).lexically_normal();
+    cell.adapter = {folder.string(), adapter_hash(folder)};
+  }
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
   cell.dtype = options.dtype;
 
@@ -60,6 +65,7 @@ void add_eval(CLI::App& app, const Common&) {
   command->add_option("--split", options->split, "train, validation or test")
       ->capture_default_str();
   command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
+  command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
   command->add_option("--dtype", options->dtype,
                       "what a language model computes in: float32, bfloat16, float16; without it "
                       "float32 on the CPU, as stored on accelerators");

@@ -44,7 +44,7 @@ OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& opt
   std::string hash = checkpoint->content_hash();
   if (!options.adapter.empty()) {
     apply_adapter(weights, *architecture, options.adapter);
-    hash.clear();
+    hash = adapted_hash(hash, adapter_hash(options.adapter));
   }
   return {std::move(architecture), std::move(weights), std::move(hash)};
 }

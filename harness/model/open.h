@@ -22,7 +22,7 @@ struct OpenOptions {
 struct OpenModel {
   std::shared_ptr<const Architecture> architecture;
   StateDict weights;
-  std::string weights_hash;  ///< empty with an adapter
+  std::string weights_hash;  ///< content hash, the adapter's included
 };
 
 /// What a model computes in: `requested`, else float32 on the CPU, which is slow and coarse in

@@ -41,7 +41,7 @@ void to_json(Json& json, const Cell& cell) {
           {"seed", cell.seed},       {"base", cell.base},
           {"experts", cell.experts}, {"tasks", cell.tasks},
           {"split", cell.split},     {"device", cell.device},
-          {"dtype", cell.dtype}};
+          {"dtype", cell.dtype},     {"adapter", cell.adapter}};
 }
 
 void from_json(const Json& json, Cell& cell) {
@@ -56,6 +56,7 @@ void from_json(const Json& json, Cell& cell) {
   json.at("split").get_to(cell.split);
   json.at("device").get_to(cell.device);
   json.at("dtype").get_to(cell.dtype);
+  json.at("adapter").get_to(cell.adapter);
 }
 
 void Cell::hash_model(Hasher& hasher) const {
@@ -67,6 +68,7 @@ void Cell::hash_model(Hasher& hasher) const {
   }
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);
+  if (!adapter.path.empty()) hasher.text(adapter.hash);
 }
 
 std::string Cell::key() const {

@@ -39,6 +39,7 @@ struct Cell {
   /// What language models compute in: "float32", ... or empty, which is float32 on the CPU and as
   /// stored on accelerators.
   std::string dtype{};
+  ModelRef adapter{};  ///< a folder with a LoRA adapter for a "model", and adapter_hash(); or none
 
   std::string key() const;
   /// Of everything that determines the model that is scored.

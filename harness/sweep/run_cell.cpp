@@ -7,6 +7,7 @@
 #include "harness/cost/meter.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
+#include "harness/model/adapter.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/model/predictor.h"
@@ -56,6 +57,15 @@ std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
 
 using Devices = std::vector<at::Device>;
 
+// Adds the adapter that the cell names.
+void adapt(StateDict& weights, const Architecture& architecture, const Cell& cell) {
+  const ModelRef& adapter = cell.adapter;
+  if (adapter.path.empty()) return;
+  if (adapter_hash(adapter.path) != adapter.hash)
+    data_error("{}: the adapter changed since the cell was planned", adapter.path);
+  apply_adapter(weights, architecture, adapter.path);
+}
+
 // `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
 std::shared_ptr<const Predictor> language_predictor(
     const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
@@ -67,6 +77,7 @@ std::shared_ptr<const Predictor> language_predictor(
   if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
   StateDict loaded =
       load_placed(*language, weights, devices, compute_dtype(dtype, device, weights));
+  adapt(loaded, *language, cell);
   return std::make_shared<LanguagePredictor>(
       LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
 }
@@ -76,10 +87,13 @@ std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef
   const std::shared_ptr<const Architecture> architecture = architecture_of(model);
   check_devices(*architecture, devices);
   const auto checkpoint = open_checked(model);
+  const std::string hash =
+      cell.adapter.path.empty() ? model.hash : adapted_hash(model.hash, cell.adapter.hash);
   if (auto language =
-          language_predictor(architecture, *checkpoint, cell, model.path, model.hash, devices))
+          language_predictor(architecture, *checkpoint, cell, model.path, hash, devices))
     return language;
   StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
+  adapt(weights, *architecture, cell);
   return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
 }
 
@@ -213,6 +227,8 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
   bool scored = false;
   try {
     const Devices devices = parse_devices(cell.device);
+    if (!cell.adapter.path.empty())
+      record.diagnostics["adapter"] = {{"path", cell.adapter.path}, {"hash", cell.adapter.hash}};
     const auto predictor = make_predictor(cell, devices, record);
     Meter meter(devices.front());
     const auto errors = score_tasks(cell, *predictor, record);
