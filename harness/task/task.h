@@ -73,6 +73,8 @@ Registry<TaskKind>& task_kinds();
 /// "digits/mnist-012" for every task of every suite file under home_folder()/tasks and under the
 /// folder that the environment variable ASSAY_TASKS_DIR names.
 std::vector<std::string> task_names();
+/// All their definitions, by name, in the order of task_names(). Looks at no data.
+std::vector<std::pair<std::string, Json>> task_definitions();
 /// Loaded once per process. UserError with the nearest name when there is no such task.
 std::shared_ptr<const Task> load_task(const std::string& name);
 /// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when

@@ -127,3 +127,17 @@ TEST_CASE("solved examples come from a split that has files", "[task]") {
   CHECK_THROWS_WITH(task_kinds().at("log_likelihood", "a test")("t", JsonReader(definition, "$")),
                     Contains("$.few_shot.split") && Contains("files for test only"));
 }
+
+TEST_CASE("definitions of tasks are listed without their data", "[task]") {
+  const MixedTasks mixed;
+  write_file(mixed.file("tasks/odd.json"),
+             R"({"summary": "s", "kind": "perplexity", "shared": {"a": 1, "b": 2},
+                 "tasks": [{"name": "no-data", "b": 3}]})");
+  bool seen = false;
+  for (const auto& [name, definition] : task_definitions()) {
+    if (name != "odd/no-data") continue;
+    seen = true;
+    CHECK(definition == Json{{"a", 1}, {"b", 3}});
+  }
+  CHECK(seen);
+}
