@@ -8,6 +8,7 @@
 #include "datasets/splits.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/task/gzip.h"
 
 namespace assay {
 namespace {

@@ -1,7 +1,6 @@
 #include "datasets/decode.h"
 
 #include <ATen/ATen.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <charconv>
@@ -10,26 +9,6 @@
 #include "harness/core/error.h"
 
 namespace assay {
-
-std::string gunzip(const std::string& compressed, const std::string& where) {
-  z_stream stream{};
-  constexpr int kGzipOnly = 15 + 16;
-  if (inflateInit2(&stream, kGzipOnly) != Z_OK) data_error("{}: cannot start unpacking", where);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(compressed.data()));
-  stream.avail_in = static_cast<uInt>(compressed.size());
-  std::string out;
-  std::vector<char> chunk(1 << 20);
-  int state = Z_OK;
-  while (state == Z_OK) {
-    stream.next_out = reinterpret_cast<Bytef*>(chunk.data());
-    stream.avail_out = static_cast<uInt>(chunk.size());
-    state = inflate(&stream, Z_NO_FLUSH);
-    out.append(chunk.data(), chunk.size() - stream.avail_out);
-  }
-  inflateEnd(&stream);
-  if (state != Z_STREAM_END) data_error("{}: damaged or truncated gzip data", where);
-  return out;
-}
 
 at::Tensor read_byte_csv(const std::string& text, int64_t columns, const std::string& where) {
   const int64_t lines = std::count(text.begin(), text.end(), '\n');

@@ -1,4 +1,4 @@
-/// What dataset loaders share: unpacking, tables, numpy arrays and fitting images into 28x28.
+/// What dataset loaders share: tables, numpy arrays and fitting images into 28x28.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,9 +7,6 @@
 #include <vector>
 
 namespace assay {
-
-/// DataError naming `where` when `compressed` is no complete gzip stream.
-std::string gunzip(const std::string& compressed, const std::string& where);
 
 /// Lines of `columns` integers in [0, 255], separated by commas. uint8 [lines, columns]. DataError
 /// naming `where`, line and column otherwise.

@@ -4,6 +4,7 @@
 #include "datasets/decode.h"
 #include "datasets/splits.h"
 #include "harness/core/files.h"
+#include "harness/task/gzip.h"
 
 namespace assay {
 namespace {

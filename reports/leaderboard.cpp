@@ -186,7 +186,7 @@ Leaderboard make_leaderboard(const SweepResults& results) {
     count_runs(results, of_row, usable, row);
     for (const std::string& metric : board.metrics) {
       row.scores[metric] = source.row_scores(usable, metric);
-      row.tasks[metric] = source.task_scores(usable, metric);
+      row.tasks[metric] = source.task_scores(of_row, metric);
     }
     std::vector<const Placed*> grid;
     if (const auto it = placed.find({row.name, "grid"});

@@ -26,7 +26,7 @@ struct RowScores {
   std::vector<std::string> not_normalised;
 };
 
-/// One task in one expert set, averaged over seeds.
+/// One task in one expert set, averaged over seeds; also of runs that failed on other tasks.
 struct TaskScore {
   std::string set, task;
   bool held_in = false;

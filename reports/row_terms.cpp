@@ -26,7 +26,7 @@ TermSource::TermSource(const SweepResults& results) {
   for (const ExpertSetRecord& set : results.sweep.sets) sets_[set.name] = &set;
   for (const Placed& placed : results.runs) {
     const RunRecord& run = placed.run;
-    if (run.status != RunStatus::kOk || run.split != "test") continue;
+    if (run.split != "test") continue;
     if (run.kind == "base") base_of_set_.emplace(placed.placement.set, &run);
     if (run.kind == "expert" && !run.experts.empty())
       run_of_expert_.emplace(std::pair(placed.placement.set, run.experts.front()), &run);
@@ -105,14 +105,14 @@ RowScores TermSource::row_scores(const UsableRuns& runs, const std::string& metr
   return scores_of_row;
 }
 
-std::vector<TaskScore> TermSource::task_scores(const UsableRuns& runs,
+std::vector<TaskScore> TermSource::task_scores(const std::vector<const Placed*>& placed,
                                                const std::string& metric) const {
   std::vector<TaskScore> all;
   for (const auto& [name, set] : sets_)
     for (const SetTask& task : set->tasks) {
       double sum = 0;
       int count = 0;
-      for (const Placed* p : runs) {
+      for (const Placed* p : placed) {
         if (p->placement.set != name) continue;
         if (const ScoreRecord* score = find_score(p->run, task.task, metric)) {
           sum += score->value;

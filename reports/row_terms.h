@@ -23,7 +23,9 @@ class TermSource {
   /// Raw scores on the held-in or on the held-out tasks of each run's set.
   RowTerms scores(const UsableRuns& runs, const std::string& metric, bool held_in) const;
   RowScores row_scores(const UsableRuns& runs, const std::string& metric) const;
-  std::vector<TaskScore> task_scores(const UsableRuns& runs, const std::string& metric) const;
+  /// Of all runs with a score for the task, also those that failed on another task.
+  std::vector<TaskScore> task_scores(const std::vector<const SweepResults::PlacedRun*>& placed,
+                                     const std::string& metric) const;
 
  private:
   const ScoreRecord* reference(const std::string& set, const SetTask& task,

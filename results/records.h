@@ -69,11 +69,11 @@ struct RunRecord {
   std::string base;                  ///< checkpoint hash, or empty
   std::vector<std::string> experts;  ///< checkpoint hashes, in merge order
   RunStatus status = RunStatus::kOk;
-  std::string reason;  ///< of a skip or a failure
+  std::string reason;  ///< of a skip or a failure; names the tasks that failed where others did not
   Json diagnostics = Json::object();
   /// By phase: "statistics", "merge", "evaluation", as measured, and kSharedPhase.
   std::map<std::string, Cost> costs;
-  std::vector<ScoreRecord> scores;
+  std::vector<ScoreRecord> scores;  ///< of a failed run: those of the tasks that did not fail
 };
 
 /// What an expert set says of a task: held-in when an expert of the set was trained on it.

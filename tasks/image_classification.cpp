@@ -53,6 +53,7 @@ class ImageClassification : public Task {
         dataset_hash_(std::move(dataset_hash)) {}
 
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const override;
+  std::string primary_metric() const override { return "acc"; }
   Examples examples(Split split) const override;
   int64_t size(Split split) const override { return examples(split).targets.size(0); }
 

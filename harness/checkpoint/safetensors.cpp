@@ -97,10 +97,7 @@ std::pair<char*, size_t> SafetensorsFile::pages(size_t index, int64_t first, int
 }
 
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {
-  std::vector<TensorInfo> infos;
-  for (const auto& [name, tensor] : tensors)
-    infos.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
-  const std::string header = safetensors_header(infos);
+  const std::string header = safetensors_header(tensor_infos(tensors));
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(header.data(), static_cast<std::streamsize>(header.size()));
   for (const auto& [name, tensor] : tensors) {

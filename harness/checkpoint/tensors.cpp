@@ -41,6 +41,13 @@ int64_t TensorInfo::bytes() const {
   return numel() * static_cast<int64_t>(c10::elementSize(dtype));
 }
 
+std::vector<TensorInfo> tensor_infos(const StateDict& tensors) {
+  std::vector<TensorInfo> infos;
+  for (const auto& [name, tensor] : tensors)
+    infos.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+  return infos;
+}
+
 const TensorInfo* TensorSource::find(const std::string& name) const {
   const auto& all = tensors();
   const auto it =
@@ -58,10 +65,10 @@ void TensorSource::will_need(const std::string&, int64_t, int64_t) const {}
 void TensorSource::release(const std::string&, int64_t, int64_t) const {}
 
 MemorySource::MemorySource(std::string label, StateDict tensors, std::string content_hash)
-    : label_(std::move(label)), tensors_(std::move(tensors)), hash_(std::move(content_hash)) {
-  for (const auto& [name, tensor] : tensors_)
-    infos_.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
-}
+    : label_(std::move(label)),
+      tensors_(std::move(tensors)),
+      infos_(tensor_infos(tensors_)),
+      hash_(std::move(content_hash)) {}
 
 at::Tensor MemorySource::read(const std::string& name) const {
   const auto it = tensors_.find(name);

@@ -21,6 +21,9 @@ struct TensorInfo {
   int64_t bytes() const;
 };
 
+/// Of all tensors, in name order.
+std::vector<TensorInfo> tensor_infos(const StateDict& tensors);
+
 /// Whatever tensors can be read from by name: a checkpoint on disk or weights in memory.
 class TensorSource {
  public:

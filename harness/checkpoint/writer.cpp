@@ -276,10 +276,7 @@ void CheckpointWriter::discard() noexcept {
 
 void write_checkpoint(const fs::path& folder, const StateDict& tensors,
                       const CheckpointExtras& extras, bool replace) {
-  std::vector<TensorInfo> infos;
-  for (const auto& [name, tensor] : tensors)
-    infos.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
-  CheckpointWriter writer(folder, infos, {.replace = replace, .identity = ""});
+  CheckpointWriter writer(folder, tensor_infos(tensors), {.replace = replace, .identity = ""});
   for (const auto& [name, tensor] : tensors) {
     writer.write(name, 0, tensor.cpu().contiguous().flatten());
     writer.end(name);

@@ -13,6 +13,10 @@ struct Common {
   bool quiet = false;
 };
 
+/// Of --device where a model may be split.
+inline constexpr const char* kDevicesHelp =
+    "auto, cpu, cuda[:INDEX], or several to split a language model over: cuda:0,cuda:1";
+
 void add_run(CLI::App& app, const Common& common);
 void add_report(CLI::App& app, const Common& common);
 void add_merge(CLI::App& app, const Common& common);

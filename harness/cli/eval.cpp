@@ -4,6 +4,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/model/adapter.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
 #include "harness/task/task.h"
@@ -12,35 +13,45 @@ namespace assay::cli {
 namespace {
 
 struct Options {
-  std::string checkpoint, device = "auto", split = "test", dtype;
+  std::string checkpoint, adapter, device = "auto", split = "test", dtype;
   std::vector<std::string> tasks;
   bool json = false;
 };
 
+void print_scores(const std::vector<ScoreRecord>& scores) {
+  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
+  for (const ScoreRecord& score : scores)
+    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
+               score.outcomes.size());
+}
+
 void eval(const Options& options) {
+  const Split split = split_from_name(options.split, "the command line");
+  const auto tasks = load_tasks(options.tasks);
+  for (const auto& task : tasks) task->check_split(split);
   const auto checkpoint =
       Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
   Cell cell;
   cell.kind = "model";
   cell.record_kind = "model";
   cell.experts = {{checkpoint->path().string(), checkpoint->content_hash()}};
-  for (const auto& task : load_tasks(options.tasks))
-    cell.tasks.push_back({task->name(), task->hash()});
-  cell.split = split_name(split_from_name(options.split, "the command line"));
-  cell.device = device_text(parse_device(options.device));
+  for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
+  cell.split = split_name(split);
+  cell.device = device_text(parse_devices(options.device));
+  if (!options.adapter.empty()) {
+    const fs::path folder = fs::absolute(find_file(options.adapter)).lexically_normal();
+    cell.adapter = {folder.string(), adapter_hash(folder)};
+  }
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
   cell.dtype = options.dtype;
 
-  const RunRecord record = run_cell(cell);
-  if (record.status != RunStatus::kOk) throw DataError(record.reason);
-  if (options.json) {
+  std::exception_ptr error;
+  const RunRecord record = run_cell(cell, &error);
+  if (options.json)
     fmt::print("{}\n", result_to_json(record).dump(2));
-    return;
-  }
-  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
-  for (const ScoreRecord& score : record.scores)
-    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
-               score.outcomes.size());
+  else if (!record.scores.empty())
+    print_scores(record.scores);
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace
@@ -53,8 +64,8 @@ void add_eval(CLI::App& app, const Common&) {
   command->add_option("--tasks", options->tasks, "task names or globs")->required();
   command->add_option("--split", options->split, "train, validation or test")
       ->capture_default_str();
-  command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
-      ->capture_default_str();
+  command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
+  command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
   command->add_option("--dtype", options->dtype,
                       "what a language model computes in: float32, bfloat16, float16; without it "
                       "float32 on the CPU, as stored on accelerators");

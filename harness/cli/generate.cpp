@@ -88,7 +88,7 @@ void generate_text(const Options& options) {
   if (options.ids.empty() == options.prompts.empty())
     user_error("give texts to continue with --prompt, or their token ids with --ids");
   OpenOptions open;
-  open.device = parse_device(options.device);
+  open.devices = parse_devices(options.device);
   if (!options.dtype.empty()) open.dtype = dtype_from_name(options.dtype, "--dtype");
   open.adapter = options.adapter;
   GenerateOptions how;
@@ -139,8 +139,7 @@ void add_generate(CLI::App& app, const Common&) {
   command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
   command->add_option("--dtype", options->dtype,
                       "float32, bfloat16 or float16 (default: float32 on the CPU)");
-  command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
-      ->capture_default_str();
+  command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
   command->add_option("--padding", options->padding, "left or right, of shorter prompts")
       ->capture_default_str();
   command->add_flag("--no-cache", options->no_cache, "work out every token from the whole text");

@@ -27,8 +27,8 @@ std::vector<Line> method_lines() {
 
 std::vector<Line> task_lines() {
   std::vector<Line> lines;
-  for (const std::string& name : task_names())
-    lines.push_back({name, canonical(load_task(name)->definition())});
+  for (const auto& [name, definition] : task_definitions())
+    lines.push_back({name, canonical(definition)});
   return lines;
 }
 

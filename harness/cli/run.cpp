@@ -34,7 +34,7 @@ void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& 
 void run(const Options& options, const Common& common) {
   SweepFile file = SweepFile::read(find_file(options.sweep));
   if (!options.only.empty()) keep_only(file, options.only);
-  const std::string device = device_text(parse_device(options.device));
+  const std::string device = device_text(parse_devices(options.device));
   const ResolvedSweep sweep =
       resolve_sweep(std::move(file), device, options.dry_run ? Missing::kLeave : Missing::kTrain);
   const Plan plan = plan_sweep(sweep);
@@ -64,9 +64,9 @@ void run(const Options& options, const Common& common) {
     fmt::print("{}", leaderboard_text(results));
   if (summary.failed > 0)
     log_warning(
-        "{} cell(s) failed: 'assay report' lists them with reasons; running the sweep again "
-        "tries them again",
-        summary.failed);
+        "{} cell(s) failed ({} of them keep the scores of some tasks): 'assay report' lists them "
+        "with reasons; running the sweep again tries them again",
+        summary.failed, summary.partly);
 }
 
 }  // namespace
@@ -80,8 +80,7 @@ missing, after any interruption. Data and checkpoints that a recipe makes are ma
 Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers 2)");
   command->add_option("SWEEP", options->sweep, "sweep file (JSON)")->required();
   command->add_option("--db", options->db, "results database (default: out/NAME.sqlite)");
-  command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
-      ->capture_default_str();
+  command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
   command
       ->add_option("--workers", options->workers,
                    "worker processes; a crash costs one cell. 0: in this process")

@@ -1,5 +1,6 @@
 #include "harness/lm/evaluator.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <optional>
@@ -58,7 +59,11 @@ std::string identity(const Model& model) {
   hasher.text(canonical(model.architecture->config())).text(model.tokenizer->hash());
   // Weights may be held in another precision than they are stored in.
   if (!model.weights.empty()) hasher.text(dtype_name(model.weights.begin()->second.scalar_type()));
-  return hasher.text(model.device.is_cpu() ? "cpu" : "accelerator").hex();
+  const bool on_cpu = model.device.is_cpu();
+  const bool on_both =
+      std::any_of(model.weights.begin(), model.weights.end(),
+                  [&](const auto& entry) { return entry.second.is_cpu() != on_cpu; });
+  return hasher.text(on_both ? "cpu and accelerator" : on_cpu ? "cpu" : "accelerator").hex();
 }
 
 ResponseCache cache_for(const AnyLanguageModel& any) {

@@ -128,8 +128,9 @@ std::vector<TensorInfo> layout(const MergeInputs& inputs, const Share* maker,
   return infos;
 }
 
+/// `fitting`: check_compatible() has found nothing.
 MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& inputs,
-                         MergeSink& sink) {
+                         MergeSink& sink, bool fitting) {
   bool with_base = false;
   for (const Share& share : shares) {
     const MethodInfo& info = share.method.info();
@@ -137,7 +138,7 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
       throw SkipCell(fmt::format("{} {}", info.name, *reason));
     with_base |= info.needs.base;
   }
-  check_compatible(inputs);
+  if (!fitting) check_compatible(inputs);
   const std::vector<std::string> order = merge_order(inputs);
 
   MergeReport report;
@@ -204,13 +205,13 @@ MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInpu
                          MergeSink& sink) {
   std::vector<Share> shares;
   for (const MethodGroup& group : groups) shares.push_back({*group.method, group.tensors});
-  return merge_shares(shares, inputs, sink);
+  return merge_shares(shares, inputs, sink, true);
 }
 
 MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink) {
   const std::vector<std::string> names =
       inputs.experts.empty() ? std::vector<std::string>{} : merged_names(inputs);
-  return merge_shares({{method, names}}, inputs, sink);
+  return merge_shares({{method, names}}, inputs, sink, false);
 }
 
 StateDict merge_to_memory(Method& method, const MergeInputs& inputs, MergeReport* report) {

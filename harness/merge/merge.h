@@ -62,17 +62,18 @@ std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, siz
 /// The tensors that methods make, in name order.
 std::vector<std::string> merged_names(const MergeInputs& inputs);
 
-/// Names, shapes and dtypes of all models. DataError naming model and tensor where one is missing,
-/// extra or misshapen. Reads no tensor data.
+/// The dtype to write and names, shapes and dtypes of all models. UserError on the former,
+/// DataError naming model and tensor where one is missing, extra or misshapen. Reads no tensor
+/// data.
 void check_compatible(const MergeInputs& inputs);
 
-/// Merges. The result goes to `sink` on inputs.device in the output dtype; integer tensors are
-/// copied from the base, or the first expert without one. SkipCell when a need is not met;
-/// DataError from check_compatible() and, naming model and tensor, on NaN or infinity in an input
-/// or the output. Every tensor that is merged must be in one group.
+/// Merges models that check_compatible() finds nothing about. The result goes to `sink` on
+/// inputs.device in the output dtype; integer tensors are copied from the base, or the first expert
+/// without one. SkipCell when a need is not met; DataError, naming model and tensor, on NaN or
+/// infinity in an input or the output. Every tensor that is merged must be in one group.
 MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
                          MergeSink& sink);
-/// One method for all tensors.
+/// One method for all tensors; calls check_compatible().
 MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink);
 
 /// merge_models() into memory.

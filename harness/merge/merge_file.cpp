@@ -22,8 +22,10 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   const auto seed = root.find("seed");
   if (seed && seed->as_integer() < 0) seed->fail("a seed must not be negative");
   request.inputs.seed = choices.seed.value_or(seed ? static_cast<uint64_t>(seed->as_integer()) : 0);
-  if (const auto dtype = root.find("dtype"))
+  if (const auto dtype = root.find("dtype")) {
     request.inputs.dtype = dtype_from_name(dtype->as_string(), dtype->where());
+    if (!c10::isFloatingType(*request.inputs.dtype)) dtype->fail("expected a floating dtype");
+  }
   VocabPolicy policy = VocabPolicy::kError;
   if (const auto name = root.find("vocab_policy"))
     policy = vocab_policy_from_name(name->as_string(), name->where());

@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "harness/core/error.h"
+#include "harness/core/hash.h"
 #include "harness/model/config_fields.h"
 
 namespace assay {
@@ -49,6 +50,11 @@ LoraConfig read_lora(const Json& json, const std::string& where) {
   config.only("use_dora", false);
   config.only("lora_bias", false);
   config.only("layer_replication", nullptr);
+  config.only("use_qalora", false);
+  config.only("use_bdlora", nullptr);
+  config.only("alora_invocation_tokens", nullptr);
+  config.only("target_parameters", nullptr);
+  config.only("trainable_token_indices", nullptr);
   LoraConfig lora;
   lora.rank = static_cast<double>(config.size("r"));
   lora.alpha = config.positive("lora_alpha");
@@ -73,13 +79,32 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b, at::IntArrayRef sha
   return turned && (transposed || !straight) ? update.t() : update;
 }
 
+std::filesystem::path config_file(const std::filesystem::path& folder) {
+  return folder / "adapter_config.json";
+}
+
+std::shared_ptr<const Checkpoint> open_tensors(const std::filesystem::path& folder) {
+  return Checkpoint::open(folder / "adapter_model.safetensors");
+}
+
 }  // namespace
+
+std::string adapter_hash(const std::filesystem::path& folder) {
+  return Hasher()
+      .text(canonical(read_json(config_file(folder))))
+      .text(open_tensors(folder)->content_hash())
+      .hex();
+}
+
+std::string adapted_hash(const std::string& weights_hash, const std::string& adapter_hash) {
+  return Hasher().text("adapted").text(weights_hash).text(adapter_hash).hex();
+}
 
 void apply_adapter(StateDict& weights, const Architecture& architecture,
                    const std::filesystem::path& folder) {
-  const auto file = folder / "adapter_config.json";
+  const auto file = config_file(folder);
   const LoraConfig lora = read_lora(read_json(file), file.string());
-  const auto tensors = Checkpoint::open(folder / "adapter_model.safetensors");
+  const auto tensors = open_tensors(folder);
   const CheckpointNames names = architecture.checkpoint_names();
   const auto weight_of = [&](const std::string& name, const std::string& stored) -> at::Tensor& {
     const auto it = weights.find(canonical_name(names, name));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "harness/model/architecture.h"
 
@@ -14,5 +15,11 @@ namespace assay {
 /// not fit.
 void apply_adapter(StateDict& weights, const Architecture& architecture,
                    const std::filesystem::path& folder);
+
+/// Of the adapter's tensors and of its configuration.
+std::string adapter_hash(const std::filesystem::path& folder);
+
+/// The content hash of weights to which an adapter was added, from theirs and the adapter's.
+std::string adapted_hash(const std::string& weights_hash, const std::string& adapter_hash);
 
 }  // namespace assay

@@ -45,6 +45,10 @@ class Architecture {
   /// DataError when the inputs do not have the shape that the architecture takes.
   virtual at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const = 0;
   virtual CheckpointNames checkpoint_names() const { return {}; }
+  /// The names of every block's tensors, for a stack of blocks that may lie on different devices:
+  /// states are moved to where a block's weights are. All other tensors must lie together. Empty:
+  /// the model lies on one device.
+  virtual std::vector<std::vector<std::string>> blocks() const { return {}; }
 };
 
 struct ArchitectureEntry {
@@ -68,6 +72,14 @@ std::unique_ptr<Architecture> make_architecture(JsonReader config);
 /// that need neither conversion nor another device share the source's memory.
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,
                        at::Device device, std::optional<at::ScalarType> dtype = std::nullopt);
+
+/// A device for every tensor of an architecture, by name.
+using DeviceMap = std::map<std::string, at::Device>;
+
+/// The same with a device of its own for every tensor.
+StateDict load_weights(const Architecture& architecture, const TensorSource& source,
+                       const DeviceMap& devices,
+                       std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// He et al., arXiv:1502.01852: weights of two or more dimensions [out, ...] are normal with
 /// variance 2 / fan_in, vectors are zero. Every tensor draws from a stream of its own, keyed by

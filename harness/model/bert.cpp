@@ -60,6 +60,9 @@ BertConfig read_bert(ConfigFields& config, const std::string& model) {
   config.only("position_embedding_type", "absolute");
   config.only("is_decoder", false);
   config.ignore({"attention_probs_dropout_prob", "hidden_dropout_prob", "tie_word_embeddings"});
+  // Of the program that the first models were made with.
+  config.ignore({"directionality", "pooler_fc_size", "pooler_num_attention_heads",
+                 "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type"});
   return c;
 }
 

@@ -91,12 +91,59 @@ void ConfigFields::ignore(std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) asked_.emplace_back(key);
 }
 
+bool ConfigFields::asked(std::string_view key) const {
+  return std::find(asked_.begin(), asked_.end(), key) != asked_.end();
+}
+
+void ConfigFields::refuse_unsupported() {
+  // What leaves a model as it is. A family that knows such a field has asked for it.
+  static const std::pair<const char*, Json> kNeutral[] = {
+      {"add_cross_attention", false},
+      {"alibi", false},
+      {"attention_bias", false},
+      {"attention_chunk_size", nullptr},
+      {"attention_multiplier", nullptr},
+      {"attn_logit_softcapping", nullptr},
+      {"clip_qkv", nullptr},
+      {"compression_config", nullptr},
+      {"embedding_multiplier", 1},
+      {"final_logit_softcapping", nullptr},
+      {"is_encoder_decoder", false},
+      {"logit_scale", nullptr},
+      {"logits_scaling", 1},
+      {"mlp_bias", false},
+      {"multi_query", false},
+      {"n_routed_experts", 0},
+      {"no_rope_layers", nullptr},
+      {"num_experts", 0},
+      {"num_local_experts", 0},
+      {"pretraining_tp", 1},
+      {"pruned_heads", Json::object()},
+      {"qk_layernorm", false},
+      {"qk_norm", false},
+      {"quantization", nullptr},
+      {"quantization_config", nullptr},
+      {"residual_multiplier", 1},
+      {"rope_interleaved", false},
+      {"scale_attn_by_inverse_layer_idx", false},
+      {"scale_attn_weights", true},
+      {"tie_encoder_decoder", false},
+      {"use_alibi", false},
+      {"use_bidirectional_attention", false},
+      {"use_mrope", false},
+      {"use_parallel_residual", false},
+      {"use_qk_norm", false},
+  };
+  for (const auto& [key, neutral] : kNeutral)
+    if (!asked(key)) only(key, neutral);
+  if (asked("layer_types")) return;
+  if (const auto types = find("layer_types"))
+    for (const JsonReader& type : types->elements())
+      if (type.json() != "full_attention") type.fail("not supported: only full_attention is");
+}
+
 void ConfigFields::finish() {
-  if (std::find(asked_.begin(), asked_.end(), "is_encoder_decoder") == asked_.end())
-    only("is_encoder_decoder", false);
-  only("add_cross_attention", false);
-  only("quantization_config", nullptr);
-  only("pretraining_tp", 1);
+  refuse_unsupported();
   ignore({"_attn_implementation",
           "_attn_implementation_autoset",
           "_model_name_or_path",
@@ -109,6 +156,7 @@ void ConfigFields::finish() {
           "bad_words_ids",
           "begin_suppress_tokens",
           "bos_token_id",
+          "cache_implementation",
           "chunk_size_feed_forward",
           "classifier_dropout",
           "cross_attention_hidden_size",
@@ -131,6 +179,7 @@ void ConfigFields::finish() {
           "id2label",
           "initializer_range",
           "is_decoder",
+          "is_llama_config",
           "keys_to_ignore_at_inference",
           "label2id",
           "length_penalty",
@@ -142,13 +191,14 @@ void ConfigFields::finish() {
           "num_beams",
           "num_labels",
           "num_return_sequences",
+          "n_positions",
           "output_attentions",
           "output_hidden_states",
+          "output_past",
           "output_scores",
           "pad_token_id",
           "prefix",
           "problem_type",
-          "pruned_heads",
           "remove_invalid_values",
           "repetition_penalty",
           "resid_pdrop",

@@ -42,9 +42,10 @@ class ConfigFields {
   void only(const std::string& key, const Json& allowed);
   /// Passes over fields that do not change what the model computes.
   void ignore(std::initializer_list<std::string_view> keys);
-  /// Passes over what every family's config.json may hold beside its architecture (ids of special
-  /// tokens, dropout, versions, defaults of generation), refuses what is not supported of it, and
-  /// warns of fields that nobody asked for.
+  /// Deals with the fields that nobody asked for. Passes over what every family's config.json may
+  /// hold beside its architecture (ids of special tokens, dropout, versions, defaults of
+  /// generation). Refuses those that in some family change what a model computes, unless they say
+  /// that it is left as it is. Warns of all others.
   void finish();
   /// Refuses fields that nobody asked for.
   void refuse_rest() const { json_.finish(); }
@@ -52,6 +53,9 @@ class ConfigFields {
   const std::string& where() const { return json_.where(); }
 
  private:
+  bool asked(std::string_view key) const;
+  void refuse_unsupported();
+
   JsonReader json_;
   std::vector<std::string> asked_;
 };

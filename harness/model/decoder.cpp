@@ -50,6 +50,13 @@ struct Decoder::Pass {
   Visibility visibility;
   mutable std::map<int64_t, AttentionMask> masks;  ///< by window
 
+  void move(at::Device device) {
+    for (at::Tensor* tensor : {&turns.cosines, &turns.sines, &visibility.query_positions,
+                               &visibility.key_positions, &visibility.mask})
+      if (tensor->defined()) *tensor = tensor->to(device);
+    masks.clear();
+  }
+
   const AttentionMask& mask(int64_t window) const {
     const auto it = masks.find(window);
     return it != masks.end() ? it->second
@@ -75,35 +82,49 @@ Decoder::Decoder(DecoderConfig decoder, Json config)
   if (config_.rotary) rotary_.emplace(*config_.rotary);
 }
 
-std::vector<TensorInfo> Decoder::tensors() const {
+std::vector<TensorInfo> Decoder::block_tensors(const Block& block) const {
   const DecoderConfig& c = config_;
+  const DecoderNames& n = block.names;
   const int64_t queries = c.heads * c.head_size, keys = c.kv_heads * c.head_size;
-  std::vector<TensorInfo> all;
+  std::vector<TensorInfo> all = block.feed_forward->tensors();
   const auto add = [&](const std::string& name, int64_t in, int64_t out, bool bias) {
     if (!name.empty()) add_linear(all, name, in, out, bias, c.attention_layout);
   };
   const auto add_any_norm = [&](const std::string& name, int64_t width) {
     if (!name.empty()) add_norm(all, name, width, c.norm);
   };
+  for (const std::string& name :
+       {n.attention_norm, n.after_attention_norm, n.feed_forward_norm, n.after_feed_forward_norm})
+    add_any_norm(name, c.width);
+  add(n.query, c.width, queries, c.qkv_bias);
+  add(n.key, c.width, keys, c.qkv_bias);
+  add(n.value, c.width, keys, c.qkv_bias);
+  add(n.query_key_value, c.width, queries + 2 * keys, c.qkv_bias);
+  add(n.attention_output, queries, c.width, c.attention_output_bias);
+  add_any_norm(n.query_norm, c.head_size);
+  add_any_norm(n.key_norm, c.head_size);
+  return all;
+}
+
+std::vector<std::vector<std::string>> Decoder::blocks() const {
+  std::vector<std::vector<std::string>> names;
+  for (const Block& block : blocks_) {
+    names.emplace_back();
+    for (const TensorInfo& info : block_tensors(block)) names.back().push_back(info.name);
+  }
+  return names;
+}
+
+std::vector<TensorInfo> Decoder::tensors() const {
+  const DecoderConfig& c = config_;
+  std::vector<TensorInfo> all;
   add_linear(all, c.names.embedding, c.width, c.vocabulary, false);
   if (!c.names.positions.empty())
     add_linear(all, c.names.positions, c.width, c.max_positions, false);
   if (!c.tied_head) add_linear(all, c.names.head, c.width, c.vocabulary, false);
-  add_any_norm(c.names.final_norm, c.width);
-  for (const Block& block : blocks_) {
-    const DecoderNames& n = block.names;
-    for (const std::string& name :
-         {n.attention_norm, n.after_attention_norm, n.feed_forward_norm, n.after_feed_forward_norm})
-      add_any_norm(name, c.width);
-    add(n.query, c.width, queries, c.qkv_bias);
-    add(n.key, c.width, keys, c.qkv_bias);
-    add(n.value, c.width, keys, c.qkv_bias);
-    add(n.query_key_value, c.width, queries + 2 * keys, c.qkv_bias);
-    add(n.attention_output, queries, c.width, c.attention_output_bias);
-    add_any_norm(n.query_norm, c.head_size);
-    add_any_norm(n.key_norm, c.head_size);
-    for (TensorInfo& info : block.feed_forward->tensors()) all.push_back(std::move(info));
-  }
+  add_norm(all, c.names.final_norm, c.width, c.norm);
+  for (const Block& block : blocks_)
+    for (TensorInfo& info : block_tensors(block)) all.push_back(std::move(info));
   std::sort(all.begin(), all.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
   return all;
@@ -159,6 +180,13 @@ at::Tensor Decoder::attention(const StateDict& weights, const Block& block, cons
                 c.attention_layout);
 }
 
+void Decoder::follow(const StateDict& weights, const Block& block, at::Tensor& x, Pass& pass) {
+  const at::Device device = weights.at(block.names.attention_output + ".weight").device();
+  if (device == x.device()) return;
+  x = x.to(device);
+  pass.move(device);
+}
+
 at::Tensor Decoder::run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
                               const Pass& pass, KvCache::Layer* cache) const {
   const DecoderNames& n = block.names;
@@ -210,20 +238,25 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
     x = x + embedding(weights, c.names.positions, positions, "position");
   if (rotary_) pass.turns = rotary_table(positions, all_positions, x.scalar_type());
   if (!cache) {
-    for (const Block& block : blocks_) x = run_block(weights, block, x, pass, nullptr);
-    return norm(weights, c.names.final_norm, x);
+    for (const Block& block : blocks_) {
+      follow(weights, block, x, pass);
+      x = run_block(weights, block, x, pass, nullptr);
+    }
+    return norm(weights, c.names.final_norm, x.to(device));
   }
   const int64_t cached = cache->tokens();
   cache->layers.resize(blocks_.size());
   cache->positions = all_positions;
   try {
-    for (size_t i = 0; i < blocks_.size(); ++i)
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      follow(weights, blocks_[i], x, pass);
       x = run_block(weights, blocks_[i], x, pass, &cache->layers[i]);
+    }
   } catch (...) {  // out of memory: the caller may try again with fewer rows
     cache->truncate(cached);
     throw;
   }
-  return norm(weights, c.names.final_norm, x);
+  return norm(weights, c.names.final_norm, x.to(device));
 }
 
 at::Tensor Decoder::vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const {

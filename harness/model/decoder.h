@@ -65,6 +65,7 @@ class Decoder final : public LanguageArchitecture {
   std::vector<TensorInfo> tensors() const override;
   StateDict initial_weights(uint64_t seed) const override;
   CheckpointNames checkpoint_names() const override { return config_.checkpoint_names; }
+  std::vector<std::vector<std::string>> blocks() const override;
   int64_t vocabulary() const override { return config_.vocabulary; }
   int64_t max_positions() const override { return config_.max_positions; }
   bool can_extend(int64_t from, int64_t to) const override {
@@ -82,10 +83,13 @@ class Decoder final : public LanguageArchitecture {
     double attention_scale = 1;
   };
   struct Pass;
+  std::vector<TensorInfo> block_tensors(const Block& block) const;
   RotaryTable rotary_table(const at::Tensor& positions, const at::Tensor& all_positions,
                            at::ScalarType dtype) const;
   at::Tensor attention(const StateDict& weights, const Block& block, const at::Tensor& x,
                        const Pass& pass, KvCache::Layer* cache) const;
+  /// Moves what the blocks share, the states `x` among it, to where this block's weights are.
+  static void follow(const StateDict& weights, const Block& block, at::Tensor& x, Pass& pass);
   at::Tensor run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
                        const Pass& pass, KvCache::Layer* cache) const;
   at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {

@@ -29,6 +29,13 @@ std::string canonical_name(const CheckpointNames& names, const std::string& stor
 
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,
                        at::Device device, std::optional<at::ScalarType> dtype) {
+  DeviceMap devices;
+  for (const TensorInfo& info : architecture.tensors()) devices.emplace(info.name, device);
+  return load_weights(architecture, source, devices, dtype);
+}
+
+StateDict load_weights(const Architecture& architecture, const TensorSource& source,
+                       const DeviceMap& devices, std::optional<at::ScalarType> dtype) {
   const std::string model = architecture.config().at("model_type");
   const CheckpointNames names = architecture.checkpoint_names();
   std::map<std::string, const TensorInfo*> stored;  // by the architecture's names
@@ -53,15 +60,18 @@ StateDict load_weights(const Architecture& architecture, const TensorSource& sou
     if (info.shape != wanted.shape)
       data_error("{}: tensor '{}' has shape {}, but {} needs {}", source.label(), info.name,
                  shape_text(info.shape), model, shape_text(wanted.shape));
-    weights[wanted.name] = source.read(info.name).to(device, dtype.value_or(info.dtype));
+    weights[wanted.name] =
+        source.read(info.name).to(devices.at(wanted.name), dtype.value_or(info.dtype));
     stored.erase(found);
   }
   for (const std::string& name : substituted)
     weights[name] = weights.at(*original_of(names.substituted, name));
   for (const auto& [name, info] : stored) {
     if (const std::string* original = original_of(names.tied, name)) {
-      const at::Tensor copy = source.read(info->name).to(device, dtype.value_or(info->dtype));
-      if (!at::equal(copy, weights.at(*original)))
+      const at::Tensor& held = weights.at(*original);
+      const at::Tensor copy =
+          source.read(info->name).to(held.device(), dtype.value_or(info->dtype));
+      if (!at::equal(copy, held))
         data_error("{}: tensor '{}' differs from '{}', but config.json says that they are tied",
                    source.label(), info->name, *original);
     } else if (!ignored(names, name)) {

@@ -6,6 +6,7 @@
 
 #include "harness/core/error.h"
 #include "harness/model/adapter.h"
+#include "harness/model/placement.h"
 
 namespace assay {
 namespace {
@@ -37,12 +38,15 @@ OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& opt
   if (checkpoint->config().is_null()) data_error("there is no '{}'", where);
   std::shared_ptr<const Architecture> architecture =
       make_architecture(JsonReader(checkpoint->config(), where));
-  StateDict weights = load_weights(*architecture, *checkpoint, options.device,
-                                   compute_dtype(options.dtype, options.device, *checkpoint));
-  if (options.adapter.empty())
-    return {std::move(architecture), std::move(weights), checkpoint->content_hash()};
-  apply_adapter(weights, *architecture, options.adapter);
-  return {std::move(architecture), std::move(weights), ""};
+  StateDict weights =
+      load_placed(*architecture, *checkpoint, options.devices,
+                  compute_dtype(options.dtype, options.devices.front(), *checkpoint));
+  std::string hash = checkpoint->content_hash();
+  if (!options.adapter.empty()) {
+    apply_adapter(weights, *architecture, options.adapter);
+    hash = adapted_hash(hash, adapter_hash(options.adapter));
+  }
+  return {std::move(architecture), std::move(weights), std::move(hash)};
 }
 
 LanguageModel open_language_model(const std::filesystem::path& folder, const OpenOptions& options) {
@@ -51,7 +55,7 @@ LanguageModel open_language_model(const std::filesystem::path& folder, const Ope
   if (!architecture)
     user_error("{}: {} is no decoder-only language model", folder.string(),
                model.architecture->config().at("model_type").get<std::string>());
-  return {std::move(architecture), std::move(model.weights), options.device,
+  return {std::move(architecture), std::move(model.weights), options.devices.front(),
           Tokenizer::open(folder), std::move(model.weights_hash)};
 }
 

@@ -5,22 +5,24 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "harness/model/language.h"
 
 namespace assay {
 
 struct OpenOptions {
-  at::Device device = at::kCPU;
-  std::optional<at::ScalarType> dtype;  ///< see compute_dtype()
-  std::filesystem::path adapter;        ///< folder of a LoRA adapter; none when empty
+  std::vector<at::Device> devices{at::kCPU};  ///< several: see load_placed()
+  std::optional<at::ScalarType> dtype;        ///< see compute_dtype()
+  std::filesystem::path adapter;              ///< folder of a LoRA adapter; none when empty
 };
 
 /// A model of any architecture, without its tokenizer.
 struct OpenModel {
   std::shared_ptr<const Architecture> architecture;
   StateDict weights;
-  std::string weights_hash;  ///< empty with an adapter
+  std::string weights_hash;  ///< content hash, the adapter's included
 };
 
 /// What a model computes in: `requested`, else float32 on the CPU, which is slow and coarse in

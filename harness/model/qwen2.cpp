@@ -16,6 +16,7 @@ struct Qwen2 {
     DecoderConfig c = read_llama_like(config);
     c.rotary = read_rotary(config, c.head_size, c.max_positions, {});
     c.qkv_bias = true;
+    config.ignore({"attention_bias"});  // whatever it says
     c.windows = read_optional_windows(config, c.layers);
     return c;
   }

@@ -3,6 +3,7 @@
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/method/method.h"
+#include "harness/sweep/device.h"
 
 namespace assay {
 namespace {
@@ -40,7 +41,7 @@ void to_json(Json& json, const Cell& cell) {
           {"seed", cell.seed},       {"base", cell.base},
           {"experts", cell.experts}, {"tasks", cell.tasks},
           {"split", cell.split},     {"device", cell.device},
-          {"dtype", cell.dtype}};
+          {"dtype", cell.dtype},     {"adapter", cell.adapter}};
 }
 
 void from_json(const Json& json, Cell& cell) {
@@ -55,6 +56,7 @@ void from_json(const Json& json, Cell& cell) {
   json.at("split").get_to(cell.split);
   json.at("device").get_to(cell.device);
   json.at("dtype").get_to(cell.dtype);
+  json.at("adapter").get_to(cell.adapter);
 }
 
 void Cell::hash_model(Hasher& hasher) const {
@@ -66,12 +68,13 @@ void Cell::hash_model(Hasher& hasher) const {
   }
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);
+  if (!adapter.path.empty()) hasher.text(adapter.hash);
 }
 
 std::string Cell::key() const {
   Hasher hasher;
   hasher.number(kScoringVersion).text(ASSAY_LIBTORCH_VERSION).text(kind).text(split);
-  hasher.text(device.substr(0, device.find(':')));
+  hasher.text(device_kinds(device));
   hash_model(hasher);
   for (const TaskRef& task : tasks) hasher.text(task.name).text(task.hash);
   if (!dtype.empty()) hasher.text(dtype);
@@ -80,7 +83,7 @@ std::string Cell::key() const {
 
 std::string Cell::model_key() const {
   Hasher hasher;
-  hasher.text(ASSAY_LIBTORCH_VERSION).text(kind).text(device.substr(0, device.find(':')));
+  hasher.text(ASSAY_LIBTORCH_VERSION).text(kind).text(device_kinds(device));
   hash_model(hasher);
   return hasher.hex();
 }

@@ -2,6 +2,7 @@
 /// or machine, and its key is a hash of everything that determines its scores.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -34,10 +35,11 @@ struct Cell {
   std::vector<ModelRef> experts;
   std::vector<TaskRef> tasks;
   std::string split;   ///< "validation" or "test"
-  std::string device;  ///< "cpu", "cuda:0"
+  std::string device;  ///< "cpu", "cuda:0", "cuda:0,cuda:1": see parse_devices()
   /// What language models compute in: "float32", ... or empty, which is float32 on the CPU and as
   /// stored on accelerators.
   std::string dtype{};
+  ModelRef adapter{};  ///< a folder with a LoRA adapter for a "model", and adapter_hash(); or none
 
   std::string key() const;
   /// Of everything that determines the model that is scored.
@@ -53,8 +55,10 @@ void to_json(Json& json, const Cell& cell);
 void from_json(const Json& json, Cell& cell);
 
 /// Makes the model and scores it. Never throws for a cell's own troubles: the record's status and
-/// reason say what happened.
-RunRecord run_cell(const Cell& cell);
+/// reason say what happened. A task that cannot be scored (UserError, DataError) makes the cell a
+/// failed one whose record keeps the scores of the other tasks. `error`, where given, becomes the
+/// exception behind a status that is not ok.
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr);
 
 /// The part of a record that a worker sends back: status, reason, diagnostics, costs, scores.
 Json result_to_json(const RunRecord& record);

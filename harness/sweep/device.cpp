@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "harness/core/error.h"
 
@@ -9,6 +12,16 @@ namespace assay {
 namespace {
 
 int64_t cuda_devices() { return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
 
 }  // namespace
 
@@ -28,6 +41,30 @@ at::Device parse_device(const std::string& name) {
   return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
-std::string device_text(at::Device device) { return device.str(); }
+std::vector<at::Device> parse_devices(const std::string& names) {
+  std::vector<at::Device> devices;
+  for (const std::string& name : split_list(names)) {
+    devices.push_back(parse_device(name));
+    if (std::count(devices.begin(), devices.end(), devices.back()) > 1)
+      user_error("the device '{}' stands twice in '{}'", device_text({devices.back()}), names);
+  }
+  return devices;
+}
+
+std::string device_text(const std::vector<at::Device>& devices) {
+  std::vector<std::string> names;
+  for (const at::Device device : devices) names.push_back(device.str());
+  return fmt::format("{}", fmt::join(names, ","));
+}
+
+std::string device_kinds(const std::string& devices) {
+  std::vector<std::string> kinds;
+  for (const std::string& name : split_list(devices)) {
+    std::string kind = name.substr(0, name.find(':'));
+    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
+      kinds.push_back(std::move(kind));
+  }
+  return fmt::format("{}", fmt::join(kinds, ","));
+}
 
 }  // namespace assay

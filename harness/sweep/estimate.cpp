@@ -33,9 +33,8 @@ class Estimator {
     estimate_.sweep = sweep.file.name;
   }
 
-  void add(const Placement& placement, const std::vector<Cell>& cells) {
-    RowEstimate row{
-        placement, 0, 0, needs_of(cells.front()), unmet_need(cells.front()).value_or(""), 0, 0};
+  void add(const Placement& placement, const std::vector<Cell>& cells, const std::string& unmet) {
+    RowEstimate row{placement, 0, 0, needs_of(cells.front()), unmet, 0, 0};
     for (const Cell& cell : cells) {
       ++row.cells;
       if (!row.unmet.empty()) continue;
@@ -87,9 +86,10 @@ class Estimator {
 
 SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store) {
   Estimator estimator(sweep, store);
-  for (const PlannedCell& planned : plan.fixed) estimator.add(planned.placement, {planned.cell});
+  for (const PlannedCell& planned : plan.fixed)
+    estimator.add(planned.placement, {planned.cell}, planned.unmet.value_or(""));
   for (const Choice& choice : plan.choices)
-    estimator.add({choice.placement.set, choice.placement.row, "grid"}, choice.candidates);
+    estimator.add({choice.placement.set, choice.placement.row, "grid"}, choice.candidates, "");
   return estimator.result();
 }
 

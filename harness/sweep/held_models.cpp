@@ -1,27 +1,14 @@
 #include "harness/sweep/held_models.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Context.h>
-#include <c10/core/CachingDeviceAllocator.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 
+#include "harness/model/placement.h"
+
 namespace assay {
-namespace {
 
-int64_t half_of_free_memory(at::Device device) {
-  at::globalContext().lazyInitDevice(device.type());
-  const auto index = device.has_index()
-                         ? device.index()
-                         : c10::impl::VirtualGuardImpl(device.type()).getDevice().index();
-  const auto [free, total] = at::getDeviceAllocator(device.type())->getMemoryInfo(index);
-  return static_cast<int64_t>(free / 2);
-}
-
-}  // namespace
-
-HeldModels::HeldModels(at::Device device) : HeldModels(device, half_of_free_memory(device)) {}
+HeldModels::HeldModels(at::Device device) : HeldModels(device, free_memory(device) / 2) {}
 
 bool HeldModels::make_room(int64_t bytes) {
   for (auto last = held_.end(); bytes_ + bytes > capacity_ && last != held_.begin();) {

@@ -1,7 +1,10 @@
 #include "harness/sweep/plan.h"
 
 #include <algorithm>
+#include <set>
 
+#include "harness/core/error.h"
+#include "harness/core/metrics.h"
 #include "harness/merge/merge.h"
 #include "harness/method/method.h"
 
@@ -37,7 +40,8 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
   const auto add = [&](const std::string& row, const std::string& kind,
                        const std::string& record_kind, const std::vector<std::string>& models) {
     plan.fixed.push_back({model_cell(sweep, set, kind, record_kind, models, Split::kTest),
-                          {set.name, row, "reference"}});
+                          {set.name, row, "reference"},
+                          {}});
   };
   if (set.base) add("base", "model", "base", {*set.base});
   Choice best{{set.name, "best expert", "reference"}, {}, {}};
@@ -47,7 +51,10 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
         model_cell(sweep, set, "model", "expert", {expert}, Split::kValidation));
     best.test_cells.push_back(plan.fixed.back().cell);
   }
-  plan.choices.push_back(std::move(best));
+  if (const auto obstacle = obstacle_to_choosing(sweep, set))
+    plan.fixed.push_back({best.candidates.front(), best.placement, obstacle});
+  else
+    plan.choices.push_back(std::move(best));
   if (set.multitask) add("multitask", "model", "multitask", {*set.multitask});
   add("ensemble", "ensemble", "ensemble", set.experts);
 }
@@ -65,13 +72,14 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
 
 void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
                  Plan& plan) {
-  const bool randomized =
-      methods().at(parse_method_ref(method.method).name, method.where).info.randomized;
+  const MethodInfo& info = methods().at(parse_method_ref(method.method).name, method.where).info;
+  const auto unmet = unmet_need(info, set.base.has_value(), set.experts.size());
   for (const uint64_t seed : sweep.file.seeds) {
     plan.fixed.push_back({merge_cell(sweep, set, method, method.parameters, seed, Split::kTest),
-                          {set.name, method.label, "default"}});
+                          {set.name, method.label, "default"},
+                          unmet});
     // One skipped row says all there is to say; its grid would repeat it.
-    if (!method.grid.empty() && !unmet_need(plan.fixed.back().cell)) {
+    if (!method.grid.empty() && !unmet) {
       Choice choice{{set.name, method.label, "tuned"}, {}, {}};
       for (const Json& point : method.grid_points()) {
         choice.candidates.push_back(
@@ -80,16 +88,31 @@ void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodS
       }
       plan.choices.push_back(std::move(choice));
     }
-    if (!randomized) break;  // the other seeds would give the same bytes
+    if (!info.randomized) break;  // the other seeds would give the same bytes
   }
 }
 
 }  // namespace
 
-std::optional<std::string> unmet_need(const Cell& cell) {
-  if (cell.kind != "merge") return std::nullopt;
-  const MethodInfo& info = methods().at(parse_method_ref(cell.method).name, "a cell").info;
-  return unmet_need(info, !cell.base.path.empty(), cell.experts.size());
+std::optional<std::string> obstacle_to_choosing(const ResolvedSweep& sweep, const ExpertSet& set) {
+  const std::vector<std::string> held_in = sweep.held_in(set);
+  std::set<std::string> units;
+  std::string scores;
+  for (const auto& task : sweep.tasks) {
+    if (std::find(held_in.begin(), held_in.end(), task->name()) == held_in.end()) continue;
+    try {
+      task->check_split(Split::kValidation);
+    } catch (const UserError& e) {
+      return e.what();
+    } catch (const DataError& e) {
+      return e.what();
+    }
+    const std::string metric = task->primary_metric();
+    units.insert(is_fraction(metric) ? "a fraction" : metric);
+    scores += fmt::format("{}{} by {}", scores.empty() ? "" : ", ", task->name(), metric);
+  }
+  if (units.size() < 2) return std::nullopt;
+  return "the mean of scores of different kinds says nothing: " + scores;
 }
 
 Plan plan_sweep(const ResolvedSweep& sweep) {

@@ -45,14 +45,22 @@ std::filesystem::path models_folder(const std::string& recipe_name);
 /// What to do about checkpoints that a recipe makes and that are not there.
 enum class Missing { kTrain, kLeave };
 
-/// Trains what is missing (or leaves it, for a dry run), opens everything and checks that the
-/// models fit together and that every set has held-in tasks.
+/// Checks that every task has a test split, that every set has held-in tasks and that what is to be
+/// tuned can be (obstacle_to_choosing()); then trains what is missing (or leaves it, for a dry run)
+/// and checks that the models fit together.
 ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing missing);
+
+/// Why the validation scores of a set's held-in tasks cannot choose anything, in words: a task has
+/// no validation data, or the primary metrics are of different kinds, so that their mean says
+/// nothing. Absent when they can.
+std::optional<std::string> obstacle_to_choosing(const ResolvedSweep& sweep, const ExpertSet& set);
 
 /// A cell and its place in the leaderboard. Cells of equal key are one run with several places.
 struct PlannedCell {
   Cell cell;
   Placement placement;
+  /// Why it is not to be run, in words; absent when it is.
+  std::optional<std::string> unmet{};
 };
 
 /// Something that validation scores decide: the best expert of a set, or a method's parameters. The
@@ -72,8 +80,5 @@ struct Plan {
 };
 
 Plan plan_sweep(const ResolvedSweep& sweep);
-
-/// Why the cell's method cannot be applied, in words; absent when it can, and for reference cells.
-std::optional<std::string> unmet_need(const Cell& cell);
 
 }  // namespace assay

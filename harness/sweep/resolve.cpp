@@ -6,6 +6,7 @@
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/merge/merge.h"
+#include "harness/method/method.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -19,7 +20,7 @@ std::vector<std::string> string_list(const Json& origin, const char* key) {
 
 class ModelOpener {
  public:
-  ModelOpener(ResolvedSweep& sweep, Missing missing) : sweep_(sweep), missing_(missing) {
+  explicit ModelOpener(ResolvedSweep& sweep) : sweep_(sweep) {
     if (sweep.file.recipe) recipe_ = Recipe::read(*sweep.file.recipe);
   }
 
@@ -27,9 +28,7 @@ class ModelOpener {
     if (sweep_.models.contains(name)) return;
     SweepModel model{name, role, nullptr, {}};
     if (recipe_) {
-      const fs::path folder = models_folder(recipe_->name());
-      model.checkpoint = missing_ == Missing::kTrain ? ensure_checkpoint(*recipe_, name, folder)
-                                                     : find_checkpoint(*recipe_, name, folder);
+      model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
       const fs::path path = find_file(name, sweep_.file.path.parent_path());
       model.checkpoint = Checkpoint::open(fs::absolute(path).lexically_normal());
@@ -41,9 +40,14 @@ class ModelOpener {
     sweep_.models.emplace(name, std::move(model));
   }
 
+  void train_missing() {
+    for (auto& [name, model] : sweep_.models)
+      if (!model.checkpoint)
+        model.checkpoint = ensure_checkpoint(*recipe_, name, models_folder(recipe_->name()));
+  }
+
  private:
   ResolvedSweep& sweep_;
-  Missing missing_;
   std::optional<Recipe> recipe_;
 };
 
@@ -61,13 +65,30 @@ void check_trained_on(const ResolvedSweep& sweep) {
   }
 }
 
-void check_sets(const ResolvedSweep& sweep) {
-  for (const ExpertSet& set : sweep.file.sets) {
+void check_held_in(const ResolvedSweep& sweep) {
+  for (const ExpertSet& set : sweep.file.sets)
     if (sweep.held_in(set).empty())
       user_error(
           "{}: no task of the sweep is held-in for the set '{}': none of its experts says that it "
           "was trained on one. Name tasks they were trained on, or say so under 'trained_on'",
           sweep.file.path.string(), set.name);
+}
+
+void check_tuning(const ResolvedSweep& sweep) {
+  for (const ExpertSet& set : sweep.file.sets)
+    for (const MethodSpec& method : sweep.file.methods) {
+      const MethodInfo& info =
+          methods().at(parse_method_ref(method.method).name, method.where).info;
+      if (method.grid.empty() || unmet_need(info, set.base.has_value(), set.experts.size()))
+        continue;
+      if (const auto obstacle = obstacle_to_choosing(sweep, set))
+        user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
+                   sweep.file.path.string(), method.label, set.name, *obstacle);
+    }
+}
+
+void check_models(const ResolvedSweep& sweep) {
+  for (const ExpertSet& set : sweep.file.sets) {
     MergeInputs inputs;
     if (set.base) inputs.base = sweep.models.at(*set.base).checkpoint;
     for (const std::string& expert : set.experts)
@@ -90,14 +111,18 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   sweep.file = std::move(file);
   sweep.device = device;
   sweep.tasks = load_tasks(sweep.file.tasks);
-  ModelOpener opener(sweep, missing);
+  for (const auto& task : sweep.tasks) task->check_split(Split::kTest);
+  ModelOpener opener(sweep);
   for (const ExpertSet& set : sweep.file.sets) {
     if (set.base) opener.open(*set.base, "base");
     for (const std::string& expert : set.experts) opener.open(expert, "expert");
     if (set.multitask) opener.open(*set.multitask, "multitask");
   }
   check_trained_on(sweep);
-  check_sets(sweep);
+  check_held_in(sweep);
+  check_tuning(sweep);
+  if (missing == Missing::kTrain) opener.train_missing();
+  check_models(sweep);
   return sweep;
 }
 

@@ -7,8 +7,9 @@
 #include "harness/cost/meter.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
-#include "harness/model/ensemble.h"
+#include "harness/model/adapter.h"
 #include "harness/model/open.h"
+#include "harness/model/placement.h"
 #include "harness/model/predictor.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
@@ -54,44 +55,52 @@ std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
   return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
 }
 
-template <typename Kind>
-std::shared_ptr<const Predictor> language_predictor(std::shared_ptr<const Kind> architecture,
-                                                    const TensorSource& weights, const Cell& cell,
-                                                    const std::string& folder,
-                                                    const std::string& hash, at::Device device) {
-  std::optional<at::ScalarType> dtype;
-  if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
-  StateDict loaded =
-      load_weights(*architecture, weights, device, compute_dtype(dtype, device, weights));
-  return std::make_shared<LanguagePredictor>(TextModel<Kind>{
-      std::move(architecture), std::move(loaded), device, Tokenizer::open(folder), hash});
+using Devices = std::vector<at::Device>;
+
+// Adds the adapter that the cell names.
+void adapt(StateDict& weights, const Architecture& architecture, const Cell& cell) {
+  const ModelRef& adapter = cell.adapter;
+  if (adapter.path.empty()) return;
+  if (adapter_hash(adapter.path) != adapter.hash)
+    data_error("{}: the adapter changed since the cell was planned", adapter.path);
+  apply_adapter(weights, architecture, adapter.path);
 }
 
 // `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
-std::shared_ptr<const Predictor> language_predictor(const std::shared_ptr<const Architecture>& any,
-                                                    const TensorSource& weights, const Cell& cell,
-                                                    const std::string& folder,
-                                                    const std::string& hash, at::Device device) {
-  if (auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(any))
-    return language_predictor(std::move(decoder), weights, cell, folder, hash, device);
-  if (auto both = std::dynamic_pointer_cast<const SequenceToSequenceArchitecture>(any))
-    return language_predictor(std::move(both), weights, cell, folder, hash, device);
-  return nullptr;
+std::shared_ptr<const Predictor> language_predictor(
+    const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
+    const Cell& cell, const std::string& folder, const std::string& hash, const Devices& devices) {
+  auto language = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
+  if (!language) return nullptr;
+  const at::Device device = devices.front();
+  std::optional<at::ScalarType> dtype;
+  if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
+  StateDict loaded =
+      load_placed(*language, weights, devices, compute_dtype(dtype, device, weights));
+  adapt(loaded, *language, cell);
+  return std::make_shared<LanguagePredictor>(
+      LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
 }
 
 std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef& model,
-                                                at::Device device) {
+                                                const Devices& devices) {
   const std::shared_ptr<const Architecture> architecture = architecture_of(model);
+  check_devices(*architecture, devices);
   const auto checkpoint = open_checked(model);
+  const std::string hash =
+      cell.adapter.path.empty() ? model.hash : adapted_hash(model.hash, cell.adapter.hash);
   if (auto language =
-          language_predictor(architecture, *checkpoint, cell, model.path, model.hash, device))
+          language_predictor(architecture, *checkpoint, cell, model.path, hash, devices))
     return language;
-  return std::make_shared<ModelPredictor>(architecture,
-                                          load_weights(*architecture, *checkpoint, device), device);
+  StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
+  adapt(weights, *architecture, cell);
+  return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
 }
 
-std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device device,
+std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices& devices,
                                                  RunRecord& record) {
+  // A model that needs several devices is merged in the host's memory.
+  const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
   Workplace& place = workplace(device);
   MergeInputs inputs;
   if (!cell.base.path.empty()) inputs.base = place.input(cell.base);
@@ -100,6 +109,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   inputs.seed = cell.seed;
   inputs.device = device;
   const std::shared_ptr<const Architecture> architecture = architecture_of(cell.experts.front());
+  check_devices(*architecture, devices);
 
   // The parameters are complete, so a preset has nothing to add.
   const auto method =
@@ -112,23 +122,20 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   const ModelRef& first = cell.experts.front();
   const MemorySource merged("the merged model", place.merged.tensors());
   if (auto language =
-          language_predictor(architecture, merged, cell, first.path, cell.model_key(), device))
+          language_predictor(architecture, merged, cell, first.path, cell.model_key(), devices))
     return language;
   return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
 }
 
-std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device device,
+std::shared_ptr<const Predictor> make_predictor(const Cell& cell, const Devices& devices,
                                                 RunRecord& record) {
-  if (cell.kind == "merge") return merge_predictor(cell, device, record);
+  if (cell.kind == "merge") return merge_predictor(cell, devices, record);
   std::vector<std::shared_ptr<const Predictor>> members;
-  std::vector<AnyLanguageModel> writers;
   for (const ModelRef& expert : cell.experts) {
-    members.push_back(load_predictor(cell, expert, device));
-    if (const LanguagePredictor* language = as_language_model(*members.back()))
-      writers.push_back(language->evaluator().model());
+    members.push_back(load_predictor(cell, expert, devices));
+    if (cell.kind == "ensemble" && as_language_model(*members.back()))
+      throw SkipCell("the outputs of language models are not averaged");
   }
-  if (cell.kind == "ensemble" && writers.size() == members.size())
-    return std::make_shared<LanguagePredictor>(ensemble_of(writers, cell.model_key()));
   if (cell.kind == "ensemble") return std::make_shared<EnsemblePredictor>(std::move(members));
   ASSAY_CHECK(cell.kind == "model" && members.size() == 1, "cell of kind {}", cell.kind);
   return members.front();
@@ -136,75 +143,108 @@ std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device dev
 
 using Tasks = std::vector<std::shared_ptr<const Task>>;
 
-Tasks load_checked(const Cell& cell) {
-  Tasks tasks;
-  for (const TaskRef& ref : cell.tasks) {
-    tasks.push_back(load_task(ref.name));
-    if (tasks.back()->hash() != ref.hash)
-      data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
+/// Why a task has no score.
+struct TaskError {
+  bool users;  ///< a UserError
+  std::string text;
+};
+
+/// Does the work of one task, whose errors are no affair of the others.
+template <typename Work>
+std::optional<TaskError> task_error(Work&& work) {
+  try {
+    work();
+    return std::nullopt;
+  } catch (const UserError& e) {
+    return TaskError{true, e.what()};
+  } catch (const DataError& e) {
+    return TaskError{false, e.what()};
   }
-  return tasks;
 }
 
-/// The tasks' scores of one model. What they ask a language model about text is planned together.
-class Evaluation {
- public:
-  Evaluation(const Predictor& predictor, const Tasks& tasks, Split split)
-      : predictor_(predictor), split_(split) {
-    const LanguagePredictor* language = as_language_model(predictor);
-    if (!language) return;
-    std::vector<TextRequests> requests;
-    for (const auto& task : tasks) requests.push_back(task->requests(split));
-    std::vector<TextResponses> answers = language->evaluator().answer(requests);
-    for (size_t i = 0; i < tasks.size(); ++i)
-      if (!requests[i].empty()) answers_.emplace(tasks[i].get(), std::move(answers[i]));
-  }
+std::shared_ptr<const Task> load_checked(const TaskRef& ref) {
+  std::shared_ptr<const Task> task = load_task(ref.name);
+  if (task->hash() != ref.hash)
+    data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
+  return task;
+}
 
-  std::vector<MetricResult> of(const Task& task) const {
-    const auto answered = answers_.find(&task);
-    return answered == answers_.end() ? task.evaluate(predictor_, split_)
-                                      : task.evaluate_answers(answered->second, split_);
-  }
+// The requests of all tasks in one plan; the tasks then find their answers there. A task that
+// cannot be asked meets its error again when it is scored, and with it the others ask alone.
+void ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
+  TextRequests requests;
+  for (const auto& task : tasks) task_error([&] { requests.append(task->requests(split)); });
+  task_error([&] { evaluator.answer(requests); });
+}
 
- private:
-  const Predictor& predictor_;
-  Split split_;
-  std::map<const Task*, TextResponses> answers_;
-};
+std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor, Split split) {
+  std::vector<ScoreRecord> scores;
+  for (MetricResult& result : task.evaluate(predictor, split)) {
+    if (!std::isfinite(result.value))
+      data_error("task {}: the score '{}' is {}", task.name(), result.metric, result.value);
+    scores.push_back({task.name(), split_name(split), result.metric, scores.empty(), result.value,
+                      std::move(result.outcomes)});
+  }
+  return scores;
+}
+
+/// The cell's tasks one after the other, each with its scores in the record or an error here.
+std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& predictor,
+                                             RunRecord& record) {
+  const Split split = split_from_name(cell.split, "a cell");
+  std::map<std::string, TaskError> errors;
+  const auto attempt = [&](const std::string& task, const auto& work) {
+    if (auto error = task_error(work)) errors.emplace(task, std::move(*error));
+  };
+  Tasks tasks;
+  for (const TaskRef& ref : cell.tasks)
+    attempt(ref.name, [&] { tasks.push_back(load_checked(ref)); });
+  const LanguagePredictor* language = as_language_model(predictor);
+  if (language) ask_together(language->evaluator(), tasks, split);
+  for (const auto& task : tasks)
+    attempt(task->name(), [&] {
+      for (ScoreRecord& score : scores_of(*task, predictor, split))
+        record.scores.push_back(std::move(score));
+    });
+  if (language) record.diagnostics["language"] = language->evaluator().report();
+  return errors;
+}
+
+/// Throws one error of the tasks' errors, of the first one's kind.
+void raise(const std::map<std::string, TaskError>& errors, size_t tasks) {
+  if (errors.empty()) return;
+  std::string text = fmt::format("{} of {} tasks failed", errors.size(), tasks);
+  for (const auto& [task, error] : errors) text += fmt::format("; {}: {}", task, error.text);
+  if (errors.begin()->second.users) throw UserError(text);
+  throw DataError(text);
+}
 
 }  // namespace
 
-RunRecord run_cell(const Cell& cell) {
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
   count_operator_flops();
   RunRecord record = empty_record(cell);
+  bool scored = false;
   try {
-    const at::Device device = parse_device(cell.device);
-    const auto predictor = make_predictor(cell, device, record);
-    const Split split = split_from_name(cell.split, "a cell");
-    Meter meter(device);
-    const auto tasks = load_checked(cell);
-    const Evaluation evaluation(*predictor, tasks, split);
-    for (const auto& task : tasks) {
-      bool primary = true;
-      for (MetricResult& result : evaluation.of(*task)) {
-        if (!std::isfinite(result.value))
-          data_error("task {}: the score '{}' is {}", task->name(), result.metric, result.value);
-        record.scores.push_back({task->name(), cell.split, result.metric, primary, result.value,
-                                 std::move(result.outcomes)});
-        primary = false;
-      }
+    const Devices devices = parse_devices(cell.device);
+    if (!cell.adapter.path.empty())
+      record.diagnostics["adapter"] = {{"path", cell.adapter.path}, {"hash", cell.adapter.hash}};
+    const auto predictor = make_predictor(cell, devices, record);
+    Meter meter(devices.front());
+    const auto errors = score_tasks(cell, *predictor, record);
+    Cost& cost = record.costs["evaluation"] = meter.stop();
+    if (devices.size() > 1) {  // the meter sees the first device alone
+      cost.device_s.reset();
+      cost.peak_device_bytes.reset();
     }
-    if (const LanguagePredictor* language = as_language_model(*predictor))
-      record.diagnostics["language"] = language->evaluator().report();
-    record.costs["evaluation"] = meter.stop();
-  } catch (const SkipCell& e) {
-    record.status = RunStatus::kSkipped;
-    record.reason = e.what();
+    scored = true;
+    raise(errors, cell.tasks.size());
   } catch (const std::exception& e) {
-    record.status = RunStatus::kFailed;
+    record.status = dynamic_cast<const SkipCell*>(&e) ? RunStatus::kSkipped : RunStatus::kFailed;
     record.reason = e.what();
+    if (error) *error = std::current_exception();
   }
-  if (record.status != RunStatus::kOk) record.scores.clear();
+  if (!scored) record.scores.clear();
   return record;
 }
 

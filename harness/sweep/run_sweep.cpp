@@ -45,8 +45,8 @@ class SweepRun {
         summary_.reused += reported_.insert(key).second ? 1 : 0;
         continue;
       }
-      if (const auto reason = unmet_need(entry.cell)) {
-        skip(entry.cell, *reason);
+      if (entry.unmet) {
+        skip(entry.cell, *entry.unmet);
         continue;
       }
       missing.push_back(entry.cell);
@@ -90,7 +90,10 @@ class SweepRun {
     reported_.insert(record.key);
     ++summary_.ran;
     if (record.status == RunStatus::kSkipped) ++summary_.skipped;
-    if (record.status == RunStatus::kFailed) ++summary_.failed;
+    if (record.status == RunStatus::kFailed) {
+      ++summary_.failed;
+      summary_.partly += record.scores.empty() ? 0 : 1;
+    }
     for (const auto& [phase, cost] : record.costs)
       (phase == "evaluation"   ? summary_.evaluate_s
        : phase == kSharedPhase ? summary_.shared_s
@@ -120,13 +123,13 @@ SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& stor
   std::vector<PlannedCell> first = plan.fixed;
   for (const Choice& choice : plan.choices)
     for (const Cell& candidate : choice.candidates)
-      first.push_back({candidate, {choice.placement.set, choice.placement.row, "grid"}});
+      first.push_back({candidate, {choice.placement.set, choice.placement.row, "grid"}, {}});
   run.run(first, "references, defaults and grids");
 
   std::vector<PlannedCell> second;
   for (const Choice& choice : plan.choices)
     if (const auto best = run.winner(choice))
-      second.push_back({choice.test_cells[*best], choice.placement});
+      second.push_back({choice.test_cells[*best], choice.placement, {}});
   run.run(second, "chosen configurations");
   store.finish_sweep(id);
   return run.summary();

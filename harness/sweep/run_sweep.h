@@ -14,6 +14,7 @@ struct SweepSummary {
   int64_t reused = 0;   ///< results that were in the store already
   int64_t skipped = 0;  ///< of those run now
   int64_t failed = 0;
+  int64_t partly = 0;  ///< of the failed ones, those that keep the scores of some tasks
   double merge_s = 0, evaluate_s = 0;  ///< of the cells run now, summed over workers
   double shared_s = 0;  ///< what merging would have taken besides if no work were shared
 };

@@ -92,6 +92,13 @@ Registry<TaskKind>& task_kinds() {
 
 std::vector<std::string> task_names() { return names_of(read_suites()); }
 
+std::vector<std::pair<std::string, Json>> task_definitions() {
+  std::vector<std::pair<std::string, Json>> definitions;
+  for (TaskEntry& entry : read_suites())
+    definitions.emplace_back(std::move(entry.name), std::move(entry.definition));
+  return definitions;
+}
+
 std::shared_ptr<const Task> load_task(const std::string& name) {
   const std::vector<TaskEntry> entries = read_suites();
   for (const TaskEntry& entry : entries)

@@ -44,6 +44,11 @@ class Task {
   /// The first entry is the primary metric. DataError when the split is empty or a score is not
   /// finite.
   virtual std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const = 0;
+  /// The name of that first entry, known before anything is scored.
+  virtual std::string primary_metric() const = 0;
+  /// UserError, naming the splits there are, when the definition has no data for the split;
+  /// DataError when its files are not there. Reads none of it.
+  virtual void check_split(Split) const {}
   /// On CPU. DataError when the split is empty.
   virtual Examples examples(Split split) const = 0;
   virtual int64_t size(Split split) const = 0;
@@ -71,6 +76,8 @@ Registry<TaskKind>& task_kinds();
 /// "digits/mnist-012" for every task of every suite file under home_folder()/tasks and under the
 /// folder that the environment variable ASSAY_TASKS_DIR names.
 std::vector<std::string> task_names();
+/// All their definitions, by name, in the order of task_names(). Looks at no data.
+std::vector<std::pair<std::string, Json>> task_definitions();
 /// Loaded once per process. UserError with the nearest name when there is no such task.
 std::shared_ptr<const Task> load_task(const std::string& name);
 /// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when

@@ -65,22 +65,33 @@ std::string TextData::missing_text(const fs::path& path) const {
       origin_.empty() ? "" : "; this one comes from ", origin_);
 }
 
-std::shared_ptr<const TextItems> TextData::items(Split split) const {
-  const std::lock_guard lock(mutex_);
-  auto& loaded = loaded_[split];
-  if (loaded) return loaded;
+std::vector<std::string> TextData::splits() const {
+  std::vector<std::string> names;
+  for (const auto& [split, unused] : parts_) names.push_back(split_name(split));
+  return names;
+}
+
+void TextData::check_files(Split split) const {
   const auto part = parts_.find(split);
   if (part == parts_.end()) data_error("{}: there is no {} split", where_, split_name(split));
   for (const fs::path& path : {part->second.path, part->second.labels})
     if (!path.empty() && !fs::exists(path)) throw DataError(missing_text(path));
+}
+
+std::shared_ptr<const TextItems> TextData::items(Split split) const {
+  const std::lock_guard lock(mutex_);
+  auto& loaded = loaded_[split];
+  if (loaded) return loaded;
+  check_files(split);
   if (content_hash() != hash_)
     data_error("{}: a file of the data has changed since the task was read; run the command again",
                where_);
-  TextItems items = load(part->second);
+  const Part& part = parts_.at(split);
+  TextItems items = load(part);
   if (items.empty())
     data_error("{}: the {} split has no items: {} holds none{}", where_, split_name(split),
-               part->second.path.string(),
-               part->second.skip > 0 ? fmt::format(" after {}", part->second.skip) : std::string());
+               part.path.string(),
+               part.skip > 0 ? fmt::format(" after {}", part.skip) : std::string());
   loaded = std::make_shared<const TextItems>(std::move(items));
   return loaded;
 }

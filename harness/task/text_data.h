@@ -21,8 +21,12 @@ class TextData {
   /// Of the definition and of the files' bytes; files that are missing count as such.
   const std::string& hash() const { return hash_; }
   bool has(Split split) const { return parts_.contains(split); }
-  /// Read once. DataError when a file is missing (saying where it comes from) or broken, when the
-  /// split has no items, or when the files have changed since hash() was made.
+  /// Names of the splits that have files.
+  std::vector<std::string> splits() const;
+  /// DataError, saying where they come from, when files of the split are not there.
+  void check_files(Split split) const;
+  /// Read once. DataError when a file is missing or broken, when the split has no items, or when
+  /// the files have changed since hash() was made.
   std::shared_ptr<const TextItems> items(Split split) const;
 
  private:

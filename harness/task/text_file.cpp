@@ -1,33 +1,12 @@
 #include "harness/task/text_file.h"
 
-#include <zlib.h>
-
 #include <algorithm>
-#include <memory>
 
 #include "harness/core/error.h"
+#include "harness/task/gzip.h"
 
 namespace assay {
 namespace {
-
-// Compressed or not: zlib hands other files through as they are.
-std::string read_unpacked(const fs::path& path) {
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(::gzopen(path.c_str(), "rb"), ::gzclose);
-  if (!file || fs::is_directory(path)) data_error("{}: cannot be read", path.string());
-  std::string content;
-  std::string buffer(1 << 16, '\0');
-  while (true) {
-    const int count = ::gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()));
-    if (count < 0) data_error("{}: damaged gzip data", path.string());
-    if (count == 0) break;
-    content.append(buffer, 0, static_cast<size_t>(count));
-  }
-  // A file that ends in the middle of its compressed data reads as a short one.
-  int error = Z_OK;
-  ::gzerror(file.get(), &error);
-  if (error == Z_BUF_ERROR) data_error("{}: the gzip data ends too early", path.string());
-  return content;
-}
 
 // The length of the UTF-8 character at the beginning, 0 when there is none (Unicode 15, table 3-7).
 size_t character_length(std::string_view text) {
@@ -63,7 +42,8 @@ void check_utf8(const std::string& content, const fs::path& path) {
 
 std::string read_checked(const fs::path& path) {
   if (!fs::exists(path)) data_error("{}: there is no such file", path.string());
-  std::string content = read_unpacked(path);
+  std::string content = read_file(path);
+  if (is_gzip(content)) content = gunzip(content, path.string());
   check_utf8(content, path);
   if (content.starts_with("\xef\xbb\xbf")) content.erase(0, 3);
   return content;

@@ -1,5 +1,7 @@
 #include "harness/task/text_task.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "harness/core/error.h"
@@ -48,6 +50,9 @@ TextDefinition::TextDefinition(JsonReader& reader, const std::vector<std::string
     few_shot_split = split_from_name(few_shot->string("split"), few_shot->where());
     few_shot_count = few_shot->at("count").as_integer();
     if (few_shot_count < 1) few_shot->at("count").fail("expected at least 1");
+    if (!data.has(*few_shot_split))
+      few_shot->at("split").fail(
+          fmt::format("the dataset has files for {} only", fmt::join(data.splits(), ", ")));
     few_shot_separator = few_shot->string("separator", "\n\n");
     few_shot->finish();
   }
@@ -61,6 +66,13 @@ TextTask::TextTask(std::string name, const Json& json,
     : Task(std::move(name),
            Hasher().text(rule).text(canonical(json)).text(definition->data.hash()).hex(), json),
       text_(std::move(definition)) {}
+
+void TextTask::check_split(Split split) const {
+  if (!text_->data.has(split))
+    user_error("the task '{}' has no {} split: its dataset has files for {}", name(),
+               split_name(split), fmt::join(text_->data.splits(), ", "));
+  text_->data.check_files(split);
+}
 
 int64_t TextTask::size(Split split) const {
   return text_->data.has(split) ? static_cast<int64_t>(text_->data.items(split)->size()) : 0;

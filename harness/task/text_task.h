@@ -37,6 +37,8 @@ class TextTask : public Task {
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const final;
   /// UserError: text tasks are not trained on.
   Examples examples(Split split) const final;
+  std::string primary_metric() const final { return text_->metrics.front(); }
+  void check_split(Split split) const final;
   /// 0 when the definition names no file for the split.
   int64_t size(Split split) const final;
   TextRequests requests(Split split) const final;

@@ -147,6 +147,10 @@ TEST_CASE("wrong configurations are refused before a tensor is read", "[cli]") {
     merge.config()["method"] = "task_arithmetic";
     merge.check_refused(kUserError, {"base"});
   }
+  SECTION("a dtype without fractions") {
+    merge.config()["dtype"] = "int32";
+    merge.check_refused(kUserError, {"dtype", "floating"});
+  }
   SECTION("an unknown dtype") {
     merge.config()["dtype"] = "float31";
     merge.check_refused(kUserError, {"'float31'", "'float32'"});

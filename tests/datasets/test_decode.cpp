@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <zlib.h>
 
 #include "datasets/decode.h"
 #include "harness/core/error.h"
@@ -10,20 +9,6 @@ using Catch::Matchers::Contains;
 using namespace std::string_literals;
 
 namespace {
-
-std::string gzip(const std::string& text) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out(text.size() + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 // As numpy writes the uint8 array [[1, 2, 3], [4, 5, 6]] with protocol 4, without frames.
 std::string small_array(const std::string& dtype = "u1", const std::string& order = "|",
@@ -48,15 +33,6 @@ std::string read_small(const std::string& pickle) {
 }
 
 }  // namespace
-
-TEST_CASE("gunzip unpacks whole streams and refuses damaged and truncated ones", "[data]") {
-  const std::string packed = gzip("some text, some text");
-  CHECK(gunzip(packed, "a.gz") == "some text, some text");
-  CHECK_THROWS_WITH(gunzip(packed.substr(0, packed.size() - 9), "a.gz"),
-                    "a.gz: damaged or truncated gzip data");
-  CHECK_THROWS_AS(gunzip("plain", "a.gz"), DataError);
-  CHECK_THROWS_AS(gunzip("", "a.gz"), DataError);
-}
 
 TEST_CASE("a table of bytes is read strictly", "[data]") {
   const at::Tensor table = read_byte_csv("0,255,7\n1,2,3\n", 3, "t.csv");

@@ -1,7 +1,9 @@
 #include <ATen/ATen.h>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/core/process.h"
 #include "harness/model/adapter.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/language_models.h"
@@ -122,4 +124,58 @@ TEST_CASE("a config.json says what is wrong with it", "[model][language]") {
   CHECK_THAT(refusal(example_config("qwen2"), {{"layer_types", {"linear_attention"}}}),
              Contains("full_attention or sliding_attention"));
   CHECK_THAT(refusal(llama, {{"model_type", "lama"}}), Contains("Did you mean 'llama'?"));
+}
+
+TEST_CASE("fields that would change what is computed are refused unless they are neutral",
+          "[model][language]") {
+  const auto config = example_config;
+  const auto check = [&](const char* family, const Json& change, const Json& neutral) {
+    const std::string field = change.begin().key();
+    INFO(family << " " << change.dump());
+    CHECK_THAT(refusal(config(family), change), Contains("$." + field));
+    CHECK(refusal(config(family), neutral) == "accepted");
+    CHECK(refusal(config(family), {{field, nullptr}}) == "accepted");
+  };
+  check("mistral", {{"attention_bias", true}}, {{"attention_bias", false}});
+  check("phi3", {{"attention_bias", true}}, {{"attention_bias", false}});
+  check("llama", {{"attention_chunk_size", 8}}, {{"attention_chunk_size", nullptr}});
+  check("llama", {{"layer_types", {"sliding_attention"}}}, {{"layer_types", {"full_attention"}}});
+  check("mistral", {{"layer_types", {"linear_attention"}}}, Json::object());
+  check("llama", {{"pruned_heads", {{"0", {1}}}}}, {{"pruned_heads", Json::object()}});
+  check("llama", {{"quantization", {{"bits", 4}}}}, Json::object());
+  check("llama", {{"compression_config", {{"format", "packed"}}}}, Json::object());
+  check("llama", {{"use_mrope", true}}, {{"use_mrope", false}});
+  check("llama", {{"rope_interleaved", true}}, {{"rope_interleaved", false}});
+  check("llama", {{"final_logit_softcapping", 30.0}}, Json::object());
+  check("llama", {{"embedding_multiplier", 12.0}}, {{"embedding_multiplier", 1.0}});
+  check("llama", {{"num_local_experts", 8}}, {{"num_local_experts", 0}});
+  check("llama", {{"add_cross_attention", true}}, {{"add_cross_attention", false}});
+  check("llama", {{"use_parallel_residual", true}}, {{"use_parallel_residual", false}});
+  check("gpt_neox", {{"scale_attn_weights", false}}, {{"scale_attn_weights", true}});
+  check("qwen2", {{"use_qk_norm", true}}, {{"use_qk_norm", false}});
+  check("t5", {{"tie_encoder_decoder", true}}, {{"tie_encoder_decoder", false}});
+  check("bert", {{"pruned_heads", {{"0", {1}}}}}, {{"pruned_heads", Json::object()}});
+  // Asked for by the family itself.
+  CHECK(refusal(config("gemma2"), {{"final_logit_softcapping", 20.0}}) == "accepted");
+  CHECK(refusal(config("gpt2"), {{"scale_attn_by_inverse_layer_idx", true}}) == "accepted");
+  CHECK(refusal(config("gpt_neox"), {{"use_parallel_residual", false}}) == "accepted");
+  CHECK(refusal(config("llama"), {{"mlp_bias", true}}) == "accepted");
+}
+
+TEST_CASE("known fields that change nothing pass in silence, others with a warning",
+          "[model][language]") {
+  const TemporaryFolder folder;
+  const auto said = [&](const Json& change) {
+    Json config = example_config("llama");
+    config.update(change);
+    write_checkpoint(folder.path() / "m", language(example_config("llama"))->initial_weights(1),
+                     {config, Json(), "", {}}, true);
+    const ProcessResult result = run_process({ASSAY_PROGRAM, "generate", folder.path() / "m",
+                                              "--ids", "1", "--tokens", "1", "--device", "cpu"});
+    CHECK(result.exit_code == 0);
+    return result.output;
+  };
+  CHECK_THAT(said({{"is_llama_config", true}, {"cache_implementation", "hybrid"}}),
+             !Contains("warning"));
+  CHECK_THAT(said({{"flux_capacity", 1}}), Contains("warning") && Contains("flux_capacity"));
 }

@@ -92,15 +92,31 @@ TEST_CASE("A lone expert belongs to the sets it is a member of", "[reports]") {
   CHECK(row(board, "expert e2").partial());  // its run in set t is missing
 }
 
-TEST_CASE("A run that lacks a task's score does not count", "[reports]") {
+TEST_CASE("A run that failed on one task shows the scores of the others, and no mean",
+          "[reports]") {
   SweepResults results = fake::results();
   results.runs[3].run.scores.pop_back();
+  results.runs[3].run.status = RunStatus::kFailed;
 
   const LeaderboardRow average = row(make_leaderboard(results), "average (default)");
 
   CHECK(average.sets_used == 0);
   CHECK(average.partial());
   CHECK_FALSE(average.scores.at("acc").held_in.value);
+  const std::vector<TaskScore>& tasks = average.tasks.at("acc");
+  REQUIRE(tasks.size() == 2);
+  CHECK((tasks[0].task == "a" && tasks[0].value == 0.5));
+  CHECK((tasks[1].task == "b" && tasks[1].value == 0.75));
+}
+
+TEST_CASE("A base that failed on one task is the others' reference", "[reports]") {
+  SweepResults results = fake::results();
+  results.runs[0].run.status = RunStatus::kFailed;
+
+  const Leaderboard board = make_leaderboard(results);
+
+  const RowScores& average = row(board, "average (default)").scores.at("acc");
+  CHECK(*average.held_out_normalised.value == Approx(1.5));  // task c: 3/4 by 2/4
 }
 
 TEST_CASE("Merges are compared in pairs with the best and with the simple average", "[reports]") {

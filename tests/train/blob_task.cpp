@@ -2,6 +2,7 @@
 /// dimensions.
 #include <ATen/ATen.h>
 
+#include "harness/core/error.h"
 #include "harness/core/rng.h"
 #include "harness/task/task.h"
 
@@ -25,9 +26,11 @@ class Blobs : public Task {
     if (broken_) inputs.fill_(std::numeric_limits<float>::quiet_NaN());
     return {inputs, targets};
   }
+  std::string primary_metric() const override { return "acc"; }
   int64_t size(Split split) const override { return split == Split::kTrain ? 60 : 20; }
 
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const override {
+    if (definition().value("unreadable", false)) data_error("its third item is unreadable");
     const Examples items = examples(split);
     const at::Tensor right =
         predictor.logits(items.inputs).argmax(1).eq(items.targets).to(at::kFloat);
@@ -43,6 +46,7 @@ class Blobs : public Task {
 std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
   const int64_t first = reader.integer("first", 0);
   const bool broken = reader.boolean("broken", false);
+  reader.boolean("unreadable", false);
   reader.finish();
   return std::make_shared<Blobs>(name, first, broken, reader.json());
 }

@@ -15,7 +15,8 @@
 namespace assay::test {
 
 /// While it lives ASSAY_HOME is a fresh folder with the tasks "blobs/a" (labels 0 and 1), "blobs/b"
-/// (labels 2 and 3; 60 training examples each) and "blobs/broken" (inputs that are not numbers).
+/// (labels 2 and 3; 60 training examples each), "blobs/broken" (inputs that are not numbers) and
+/// "blobs/unreadable" (a DataError when it is scored).
 class BlobHome {
  public:
   BlobHome() {
@@ -29,7 +30,8 @@ class BlobHome {
                         {"tasks",
                          {{{"name", "a"}, {"first", 0}},
                           {{"name", "b"}, {"first", 2}},
-                          {{"name", "broken"}, {"first", 0}, {"broken", true}}}}};
+                          {{"name", "broken"}, {"first", 0}, {"broken", true}},
+                          {{"name", "unreadable"}, {"first", 0}, {"unreadable", true}}}}};
     write_file(folder_ / "tasks" / "blobs.json", tasks.dump());
   }
   ~BlobHome() {

@@ -1,0 +1,143 @@
+/// What is refused or skipped when a sweep is planned, before a model is run.
+#include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
+#include "harness/model/architecture.h"
+#include "harness/sweep/run_sweep.h"
+#include "tests/catch.h"
+#include "tests/train/blobs.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// The blob tasks, and text tasks with files for some splits only.
+class MixedTasks {
+ public:
+  MixedTasks() {
+    write_file(file("items.jsonl"), "{\"q\": \"1 + 1 =\", \"a\": \"2\"}\n");
+    write_file(file("text.txt"), "Some text.");
+    suite("likely", "log_likelihood",
+          {{{"name", "tested"}, {"dataset", files({"test"}, "items.jsonl")}},
+           {{"name", "untested"}, {"dataset", files({"train", "validation"}, "items.jsonl")}},
+           {{"name", "absent"}, {"dataset", files({"validation", "test"}, "none.jsonl")}}},
+          {{"prompt", "{{q}}"}, {"target", "{{a}}"}});
+    suite("texts", "perplexity",
+          {{{"name", "short"}, {"dataset", files({"validation", "test"}, "text.txt")}}},
+          Json::object());
+  }
+
+  ResolvedSweep resolve(const std::vector<std::string>& tasks, bool tuned) const {
+    const Json method = tuned ? Json{{"method", "task_arithmetic"}, {"tune", {{"scale", {0.5, 1}}}}}
+                              : Json("average");
+    const Json json = {{"name", "mixed"},
+                       {"tasks", tasks},
+                       {"base", "base"},
+                       {"expert_sets", {{{"name", "set"}, {"experts", {"x", "y"}}}}},
+                       {"trained_on", {{"x", tasks}}},
+                       {"methods", {method}}};
+    write_file(file("sweep.json"), json.dump());
+    return resolve_sweep(SweepFile::read(file("sweep.json")), "cpu", Missing::kTrain);
+  }
+
+  void write_models() const {
+    const Json config = test::blob_recipe()["architecture"];
+    const auto network = make_architecture(JsonReader(config, "config.json"));
+    for (const std::string name : {"base", "x", "y"})
+      write_checkpoint(file(name), network->initial_weights(name.front()),
+                       {network->config(), Json(), "", {}}, false);
+  }
+
+  fs::path file(const std::string& name) const { return home_.folder() / name; }
+
+ private:
+  Json files(const std::vector<std::string>& splits, const std::string& name) const {
+    Json files = Json::object();
+    for (const std::string& split : splits) files[split] = file(name).string();
+    return {{"files", files}};
+  }
+  void suite(const std::string& name, const std::string& kind, const Json& tasks,
+             const Json& shared) const {
+    const Json json = {{"summary", "s"}, {"kind", kind}, {"shared", shared}, {"tasks", tasks}};
+    write_file(file("tasks/" + name + ".json"), json.dump());
+  }
+
+  test::BlobHome home_;
+};
+
+}  // namespace
+
+TEST_CASE("a task without data to score is refused before a model is opened", "[sweep]") {
+  const MixedTasks mixed;  // there are no models: they would be the next complaint
+
+  CHECK_THROWS_WITH(
+      mixed.resolve({"blobs/a", "likely/untested"}, false),
+      Contains("'likely/untested' has no test split") && Contains("train, validation"));
+  CHECK_THROWS_AS(mixed.resolve({"blobs/a", "likely/absent"}, false), DataError);
+  CHECK_THROWS_WITH(mixed.resolve({"likely/absent"}, false), Contains("none.jsonl"));
+  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, false), Contains("base"));
+}
+
+TEST_CASE("what is tuned needs validation data of one kind of score", "[sweep]") {
+  const MixedTasks mixed;
+  mixed.write_models();
+
+  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, true),
+                    Contains("'task_arithmetic' cannot be tuned for the set 'set'") &&
+                        Contains("'likely/tested' has no validation split") && Contains("test"));
+  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "texts/short"}, true),
+                    Contains("blobs/a by acc") && Contains("texts/short by word_perplexity"));
+  CHECK(plan_sweep(mixed.resolve({"texts/short"}, true)).choices.size() == 2);
+  CHECK(plan_sweep(mixed.resolve({"blobs/a", "blobs/b"}, true)).choices.size() == 2);
+}
+
+TEST_CASE("without tuning only the best expert is left out, with the reason", "[sweep]") {
+  const MixedTasks mixed;
+  mixed.write_models();
+  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "texts/short"}, false);
+  const Plan plan = plan_sweep(sweep);
+
+  CHECK(plan.choices.empty());
+  Store store = Store::open(mixed.file("r.sqlite"));
+  const SweepSummary summary = run_sweep(sweep, plan, store, *in_process_executor(), {});
+
+  CHECK(summary.skipped == 1);
+  // The models are no language models: the other task fails and leaves the scores of blobs/a.
+  CHECK(summary.failed == summary.ran - 1);
+  CHECK(summary.partly == summary.failed);
+  for (const auto& placed : store.load_sweep("mixed").runs) {
+    INFO(placed.placement.row);
+    if (placed.placement.row == "best expert") {
+      CHECK(placed.run.status == RunStatus::kSkipped);
+      CHECK_THAT(placed.run.reason, Contains("texts/short by word_perplexity"));
+      continue;
+    }
+    CHECK_THAT(placed.run.reason, Contains("1 of 2 tasks failed; texts/short: "));
+    REQUIRE(placed.run.scores.size() == 1);
+    CHECK(placed.run.scores[0].task == "blobs/a");
+  }
+}
+
+TEST_CASE("solved examples come from a split that has files", "[task]") {
+  const MixedTasks mixed;
+  const Json definition = {{"dataset", {{"files", {{"test", mixed.file("items.jsonl").string()}}}}},
+                           {"prompt", "{{q}}"},
+                           {"target", "{{a}}"},
+                           {"few_shot", {{"split", "train"}, {"count", 1}}}};
+  CHECK_THROWS_WITH(task_kinds().at("log_likelihood", "a test")("t", JsonReader(definition, "$")),
+                    Contains("$.few_shot.split") && Contains("files for test only"));
+}
+
+TEST_CASE("definitions of tasks are listed without their data", "[task]") {
+  const MixedTasks mixed;
+  write_file(mixed.file("tasks/odd.json"),
+             R"({"summary": "s", "kind": "perplexity", "shared": {"a": 1, "b": 2},
+                 "tasks": [{"name": "no-data", "b": 3}]})");
+  bool seen = false;
+  for (const auto& [name, definition] : task_definitions()) {
+    if (name != "odd/no-data") continue;
+    seen = true;
+    CHECK(definition == Json{{"a", 1}, {"b", 3}});
+  }
+  CHECK(seen);
+}

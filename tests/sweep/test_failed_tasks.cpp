@@ -1,0 +1,96 @@
+#include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
+#include "harness/model/architecture.h"
+#include "harness/sweep/run_sweep.h"
+#include "tests/catch.h"
+#include "tests/train/blobs.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+ModelRef blob_model(const fs::path& folder) {
+  const Json config = test::blob_recipe()["architecture"];
+  const auto network = make_architecture(JsonReader(config, "config.json"));
+  write_checkpoint(folder, network->initial_weights(1), {network->config(), Json(), "", {}}, false);
+  return {folder.string(), Checkpoint::open(folder)->content_hash()};
+}
+
+Cell scored_on(const ModelRef& model, const std::vector<std::string>& tasks) {
+  Cell cell;
+  cell.kind = "model";
+  cell.record_kind = "base";
+  cell.experts = {model};
+  for (const std::string& task : tasks) cell.tasks.push_back({task, load_task(task)->hash()});
+  cell.split = "test";
+  cell.device = "cpu";
+  return cell;
+}
+
+}  // namespace
+
+TEST_CASE("a task that fails leaves the other scores of its cell", "[sweep]") {
+  const test::BlobHome home;
+  const Cell cell =
+      scored_on(blob_model(home.folder() / "m"), {"blobs/a", "blobs/unreadable", "blobs/b"});
+
+  std::exception_ptr error;
+  const RunRecord record = run_cell(cell, &error);
+
+  CHECK(record.status == RunStatus::kFailed);
+  CHECK(record.reason == "1 of 3 tasks failed; blobs/unreadable: its third item is unreadable");
+  REQUIRE(record.scores.size() == 2);
+  CHECK((record.scores[0].task == "blobs/a" && record.scores[1].task == "blobs/b"));
+  CHECK((record.scores[0].primary && record.scores[1].primary));
+  CHECK(record.costs.contains("evaluation"));
+  REQUIRE(error);
+  CHECK_THROWS_AS(std::rethrow_exception(error), DataError);
+  const RunRecord alone = run_cell(scored_on(cell.experts.front(), {"blobs/b"}));
+  CHECK(alone.status == RunStatus::kOk);
+  CHECK(alone.scores[0].outcomes == record.scores[1].outcomes);
+}
+
+TEST_CASE("what fails before the tasks leaves no scores", "[sweep]") {
+  const test::BlobHome home;
+  Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a"});
+  cell.experts.front().hash = "another";
+
+  std::exception_ptr error;
+  const RunRecord record = run_cell(cell, &error);
+
+  CHECK(record.status == RunStatus::kFailed);
+  CHECK(record.scores.empty());
+  CHECK_THROWS_AS(std::rethrow_exception(error), DataError);
+}
+
+TEST_CASE("a task whose definition changed fails alone", "[sweep]") {
+  const test::BlobHome home;
+  Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a", "blobs/b"});
+  cell.tasks[0].hash = "another";
+
+  const RunRecord record = run_cell(cell);
+
+  CHECK_THAT(record.reason, Contains("blobs/a") && Contains("changed"));
+  REQUIRE(record.scores.size() == 1);
+  CHECK(record.scores[0].task == "blobs/b");
+}
+
+TEST_CASE("the store keeps a failed cell's scores until it is tried again", "[sweep]") {
+  const test::BlobHome home;
+  const Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a", "blobs/unreadable"});
+  RunRecord record = run_cell(cell);
+  Store store = Store::open(home.folder() / "r.sqlite");
+  store.put_checkpoint({cell.experts.front().hash, "m", "m", "base", Json()});
+  for (const TaskRef& task : cell.tasks) store.put_task({task.name, task.hash, {}, 20, 20});
+
+  store.put_run(record, {});
+  const auto kept = store.find_run(cell.key());
+  store.put_run(result_from_json(cell, result_to_json(record)), {});  // as from a worker
+
+  REQUIRE(kept);
+  CHECK(kept->status == RunStatus::kFailed);
+  REQUIRE(kept->scores.size() == 1);
+  CHECK(kept->scores[0].value == record.scores[0].value);
+  CHECK(store.find_run(cell.key())->scores.size() == 1);
+}
