@@ -55,6 +55,10 @@ void shorten(ScoredSequence& sequence, int64_t most) {
 
 }  // namespace
 
+TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special) {
+  return TokenMemory::instance().encode(tokenizer, tokenizer.hash(), text, special);
+}
+
 TextEncoder::TextEncoder(const LanguageModel& model)
     : model_(model),
       max_length_(model.architecture->max_positions()),

@@ -16,6 +16,11 @@ at::Tensor LanguagePredictor::logits(const at::Tensor&) const {
   user_error("a language model cannot be scored on a task that classifies inputs");
 }
 
+std::string LanguagePredictor::what() const {
+  return model_.architecture->config().at("model_type").get<std::string>() +
+         ", a decoder-only language model";
+}
+
 const LanguagePredictor* as_language_model(const Predictor& predictor) {
   return dynamic_cast<const LanguagePredictor*>(&predictor);
 }

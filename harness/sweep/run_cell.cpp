@@ -5,6 +5,7 @@
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
+#include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
 #include "harness/model/open.h"
@@ -53,16 +54,20 @@ std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
   return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
 }
 
-// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
+// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no model of text.
 std::shared_ptr<const Predictor> language_predictor(
     const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
     const Cell& cell, const std::string& folder, const std::string& hash, at::Device device) {
   auto language = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
-  if (!language) return nullptr;
+  auto encoder = std::dynamic_pointer_cast<const EncoderArchitecture>(architecture);
+  if (!language && !encoder) return nullptr;
   std::optional<at::ScalarType> dtype;
   if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
   StateDict loaded =
-      load_weights(*language, weights, device, compute_dtype(dtype, device, weights));
+      load_weights(*architecture, weights, device, compute_dtype(dtype, device, weights));
+  if (encoder)
+    return std::make_shared<EncoderModelPredictor>(
+        EncoderModel{std::move(encoder), std::move(loaded), device, Tokenizer::open(folder)});
   return std::make_shared<LanguagePredictor>(
       LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
 }
@@ -105,6 +110,17 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, at::Device de
   return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
 }
 
+std::shared_ptr<const Predictor> make_ensemble(
+    std::vector<std::shared_ptr<const Predictor>> members) {
+  std::vector<std::shared_ptr<const EncoderPredictor>> encoders;
+  for (const auto& member : members)
+    if (auto encoder = std::dynamic_pointer_cast<const EncoderPredictor>(member))
+      encoders.push_back(std::move(encoder));
+  if (encoders.size() == members.size())
+    return std::make_shared<EncoderEnsemble>(std::move(encoders));
+  return std::make_shared<EnsemblePredictor>(std::move(members));
+}
+
 std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device device,
                                                 RunRecord& record) {
   if (cell.kind == "merge") return merge_predictor(cell, device, record);
@@ -114,7 +130,7 @@ std::shared_ptr<const Predictor> make_predictor(const Cell& cell, at::Device dev
     if (cell.kind == "ensemble" && as_language_model(*members.back()))
       throw SkipCell("the outputs of language models are not averaged");
   }
-  if (cell.kind == "ensemble") return std::make_shared<EnsemblePredictor>(std::move(members));
+  if (cell.kind == "ensemble") return make_ensemble(std::move(members));
   ASSAY_CHECK(cell.kind == "model" && members.size() == 1, "cell of kind {}", cell.kind);
   return members.front();
 }
@@ -185,6 +201,8 @@ std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& 
         record.scores.push_back(std::move(score));
     });
   if (language) record.diagnostics["language"] = language->evaluator().report();
+  if (const EncoderPredictor* encoder = as_encoder(predictor))
+    record.diagnostics["encoder"] = encoder->report();
   return errors;
 }
 
