@@ -10,6 +10,9 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "The share of test items predicted right. acc chooses among the labels of all tasks, "
        "acc_own "
        "only among the task's own labels. Shown in %, as all metrics are that are fractions."},
+      {"spearman, pearson, matthews",
+       "Correlations of predictions and truth, from -100 to 100 % (the value times 100). Their "
+       "intervals are to first order (the delta method), as they are no means of items."},
       {"perplexity, bits_per_byte, brier",
        "How unlikely a model finds a text, or how far its probabilities are from the truth. Shown "
        "as "

@@ -6,8 +6,8 @@
 
 namespace assay {
 
-/// Fractions in [0, 1], shown in %. Perplexities, bits per byte and Brier scores are shown as they
-/// are.
+/// Fractions in [0, 1] and correlations in [-1, 1] (spearman, pearson, matthews), shown in %.
+/// Perplexities, bits per byte and Brier scores are shown as they are.
 bool is_fraction(std::string_view metric);
 
 /// Of everything that is no fraction, less is better.

@@ -63,6 +63,10 @@ int64_t longest_text(const SequenceToSequenceModel& model) {
 
 }  // namespace
 
+TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special) {
+  return TokenMemory::instance().encode(tokenizer, tokenizer.hash(), text, special);
+}
+
 TextEncoder::TextEncoder(const LanguageModel& model)
     : TextEncoder(model.tokenizer, model.architecture->vocabulary(),
                   model.architecture->max_positions(), false) {}

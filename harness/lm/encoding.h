@@ -7,6 +7,9 @@
 
 namespace assay {
 
+/// The ids of a text, which is tokenized once per process for all models with the same tokenizer.
+TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special);
+
 /// Tokens of which those from `first` on are scored, each given all before it. `first` is at least
 /// 1.
 struct ScoredSequence {

@@ -13,6 +13,7 @@ class LanguagePredictor : public Predictor {
   /// UserError: a language model has no classes.
   at::Tensor logits(const at::Tensor& inputs) const override;
   at::Device device() const override { return device_of(evaluator_.model()); }
+  std::string what() const override;
   /// It remembers what was asked.
   LanguageEvaluator& evaluator() const { return evaluator_; }
 

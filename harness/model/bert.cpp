@@ -224,7 +224,7 @@ at::Tensor EncoderArchitecture::logits(const StateDict& weights, const at::Tenso
 }
 
 at::Tensor EncoderArchitecture::embed(const StateDict& weights, const EncoderBatch& batch) const {
-  const at::Tensor states = hidden(weights, batch);
+  const at::Tensor states = hidden(weights, batch).to(at::kFloat);
   if (!batch.mask.defined()) return states.mean(1);
   const at::Tensor share = batch.mask.to(states.device(), states.scalar_type()).unsqueeze(2);
   return (states * share).sum(1) / share.sum(1);

@@ -1,7 +1,10 @@
 /// Encoders: models that read a text as a whole, to classify or compare it.
 #pragma once
 
+#include <memory>
+
 #include "harness/model/architecture.h"
+#include "harness/tokenizer/tokenizer.h"
 
 namespace assay {
 
@@ -26,8 +29,17 @@ class EncoderArchitecture : public Architecture {
   virtual at::Tensor classify(const StateDict& weights, const EncoderBatch& batch) const = 0;
   /// classify() of ids [rows, tokens] without padding.
   at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
-  /// The mean of each text's states, [rows, width]: what sentence-transformers calls mean pooling.
+  /// The mean of each text's states, float32 [rows, width]: what sentence-transformers calls mean
+  /// pooling.
   at::Tensor embed(const StateDict& weights, const EncoderBatch& batch) const;
+};
+
+/// What texts are classified or compared with.
+struct EncoderModel {
+  std::shared_ptr<const EncoderArchitecture> architecture;
+  StateDict weights;
+  at::Device device;
+  std::shared_ptr<const Tokenizer> tokenizer;
 };
 
 }  // namespace assay

@@ -21,6 +21,10 @@ at::Tensor ModelPredictor::logits(const at::Tensor& inputs) const {
   return architecture_->logits(weights_, inputs.to(device_, dtype)).to(at::kFloat);
 }
 
+std::string ModelPredictor::what() const {
+  return architecture_->config().at("model_type").get<std::string>();
+}
+
 EnsemblePredictor::EnsemblePredictor(std::vector<std::shared_ptr<const Predictor>> members)
     : members_(std::move(members)) {
   ASSAY_CHECK(!members_.empty(), "an ensemble without members");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "harness/model/architecture.h"
@@ -15,6 +16,8 @@ class Predictor {
   /// [n, classes], float32, on device(). Adds n to counters::examples, once per member model.
   virtual at::Tensor logits(const at::Tensor& inputs) const = 0;
   virtual at::Device device() const = 0;
+  /// What it is, for messages: "llama, a decoder-only language model".
+  virtual std::string what() const { return "one that gives inputs class scores"; }
 };
 
 /// One set of weights.
@@ -24,6 +27,7 @@ class ModelPredictor : public Predictor {
                  at::Device device);
   at::Tensor logits(const at::Tensor& inputs) const override;
   at::Device device() const override { return device_; }
+  std::string what() const override;
 
  private:
   std::shared_ptr<const Architecture> architecture_;
@@ -37,6 +41,7 @@ class EnsemblePredictor : public Predictor {
   explicit EnsemblePredictor(std::vector<std::shared_ptr<const Predictor>> members);
   at::Tensor logits(const at::Tensor& inputs) const override;
   at::Device device() const override { return members_.front()->device(); }
+  std::string what() const override { return members_.front()->what(); }
 
  private:
   std::vector<std::shared_ptr<const Predictor>> members_;

@@ -1,145 +1,18 @@
-#include <ATen/ATen.h>
-
 #include <cmath>
+#include <map>
+#include <optional>
 
-#include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
+#include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
-#include "harness/merge/merge.h"
-#include "harness/model/adapter.h"
-#include "harness/model/open.h"
-#include "harness/model/placement.h"
-#include "harness/model/predictor.h"
 #include "harness/sweep/cell.h"
+#include "harness/sweep/cell_predictor.h"
 #include "harness/sweep/device.h"
-#include "harness/sweep/held_models.h"
 #include "harness/task/task.h"
 
 namespace assay {
 namespace {
-
-// Checkpoints stay mapped for the life of the process: the cells of a sweep share them.
-std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
-  static std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
-  auto& checkpoint = opened[model.path];
-  if (checkpoint && checkpoint->content_hash() == model.hash) return checkpoint;
-  checkpoint = Checkpoint::open(model.path);
-  if (checkpoint->content_hash() != model.hash)
-    data_error("{}: the weights changed since the sweep was planned", model.path);
-  return checkpoint;
-}
-
-/// What this process keeps from cell to cell on one device. Cells run one after the other.
-struct Workplace {
-  explicit Workplace(at::Device device) : merged(device) {
-    if (!device.is_cpu()) held.emplace(device);
-  }
-  std::shared_ptr<const TensorSource> input(const ModelRef& model) {
-    const auto checkpoint = open_checked(model);
-    return held ? held->hold(checkpoint) : checkpoint;
-  }
-
-  MemorySink merged;  ///< each cell's model, in the place of the last one's
-  SharedWork shared;
-  std::optional<HeldModels> held;  ///< on the CPU, checkpoints are mapped
-};
-
-Workplace& workplace(at::Device device) {
-  // Never destroyed: at the end of the program a device's library may be gone before.
-  static auto* places = new std::map<std::string, Workplace>;
-  return places->try_emplace(device.str(), device).first->second;
-}
-
-std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
-  return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
-}
-
-using Devices = std::vector<at::Device>;
-
-// Adds the adapter that the cell names.
-void adapt(StateDict& weights, const Architecture& architecture, const Cell& cell) {
-  const ModelRef& adapter = cell.adapter;
-  if (adapter.path.empty()) return;
-  if (adapter_hash(adapter.path) != adapter.hash)
-    data_error("{}: the adapter changed since the cell was planned", adapter.path);
-  apply_adapter(weights, architecture, adapter.path);
-}
-
-// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no language model.
-std::shared_ptr<const Predictor> language_predictor(
-    const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
-    const Cell& cell, const std::string& folder, const std::string& hash, const Devices& devices) {
-  auto language = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
-  if (!language) return nullptr;
-  const at::Device device = devices.front();
-  std::optional<at::ScalarType> dtype;
-  if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
-  StateDict loaded =
-      load_placed(*language, weights, devices, compute_dtype(dtype, device, weights));
-  adapt(loaded, *language, cell);
-  return std::make_shared<LanguagePredictor>(
-      LanguageModel{std::move(language), std::move(loaded), device, Tokenizer::open(folder), hash});
-}
-
-std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef& model,
-                                                const Devices& devices) {
-  const std::shared_ptr<const Architecture> architecture = architecture_of(model);
-  check_devices(*architecture, devices);
-  const auto checkpoint = open_checked(model);
-  const std::string hash =
-      cell.adapter.path.empty() ? model.hash : adapted_hash(model.hash, cell.adapter.hash);
-  if (auto language =
-          language_predictor(architecture, *checkpoint, cell, model.path, hash, devices))
-    return language;
-  StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
-  adapt(weights, *architecture, cell);
-  return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
-}
-
-std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices& devices,
-                                                 RunRecord& record) {
-  // A model that needs several devices is merged in the host's memory.
-  const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
-  Workplace& place = workplace(device);
-  MergeInputs inputs;
-  if (!cell.base.path.empty()) inputs.base = place.input(cell.base);
-  for (const ModelRef& expert : cell.experts) inputs.experts.push_back(place.input(expert));
-  inputs.shared = &place.shared;
-  inputs.seed = cell.seed;
-  inputs.device = device;
-  const std::shared_ptr<const Architecture> architecture = architecture_of(cell.experts.front());
-  check_devices(*architecture, devices);
-
-  // The parameters are complete, so a preset has nothing to add.
-  const auto method =
-      make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
-  const MergeReport report = merge_models(*method, inputs, place.merged);
-  record.costs["statistics"] = report.statistics;
-  record.costs["merge"] = report.merge;
-  if (report.shared) record.costs[kSharedPhase] = *report.shared;
-  record.diagnostics = report.diagnostics;
-  const ModelRef& first = cell.experts.front();
-  const MemorySource merged("the merged model", place.merged.tensors());
-  if (auto language =
-          language_predictor(architecture, merged, cell, first.path, cell.model_key(), devices))
-    return language;
-  return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
-}
-
-std::shared_ptr<const Predictor> make_predictor(const Cell& cell, const Devices& devices,
-                                                RunRecord& record) {
-  if (cell.kind == "merge") return merge_predictor(cell, devices, record);
-  std::vector<std::shared_ptr<const Predictor>> members;
-  for (const ModelRef& expert : cell.experts) {
-    members.push_back(load_predictor(cell, expert, devices));
-    if (cell.kind == "ensemble" && as_language_model(*members.back()))
-      throw SkipCell("the outputs of language models are not averaged");
-  }
-  if (cell.kind == "ensemble") return std::make_shared<EnsemblePredictor>(std::move(members));
-  ASSAY_CHECK(cell.kind == "model" && members.size() == 1, "cell of kind {}", cell.kind);
-  return members.front();
-}
 
 using Tasks = std::vector<std::shared_ptr<const Task>>;
 
@@ -169,17 +42,36 @@ std::shared_ptr<const Task> load_checked(const TaskRef& ref) {
   return task;
 }
 
-// The requests of all tasks in one plan; the tasks then find their answers there. A task that
-// cannot be asked meets its error again when it is scored, and with it the others ask alone.
-void ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
-  TextRequests requests;
-  for (const auto& task : tasks) task_error([&] { requests.append(task->requests(split)); });
-  task_error([&] { evaluator.answer(requests); });
+/// What a language model answered the tasks that ask it.
+using Answers = std::map<const Task*, TextResponses>;
+
+// The requests of all tasks in one plan. A task that cannot be asked meets its error again when it
+// is scored; when the plan fails, because of one of them, each asks alone.
+Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
+  std::vector<const Task*> asking;
+  std::vector<TextRequests> requests;
+  for (const auto& task : tasks)
+    task_error([&] {
+      TextRequests of_task = task->requests(split);
+      if (of_task.empty()) return;
+      asking.push_back(task.get());
+      requests.push_back(std::move(of_task));
+    });
+  Answers answers;
+  task_error([&] {
+    std::vector<TextResponses> given = evaluator.answer(requests);
+    for (size_t i = 0; i < asking.size(); ++i) answers.emplace(asking[i], std::move(given[i]));
+  });
+  return answers;
 }
 
-std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor, Split split) {
+std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
+                                   const Answers& answers, Split split) {
+  const auto answered = answers.find(&task);
   std::vector<ScoreRecord> scores;
-  for (MetricResult& result : task.evaluate(predictor, split)) {
+  for (MetricResult& result : answered == answers.end()
+                                  ? task.evaluate(predictor, split)
+                                  : task.evaluate_answers(answered->second, split)) {
     if (!std::isfinite(result.value))
       data_error("task {}: the score '{}' is {}", task.name(), result.metric, result.value);
     scores.push_back({task.name(), split_name(split), result.metric, scores.empty(), result.value,
@@ -200,13 +92,15 @@ std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& 
   for (const TaskRef& ref : cell.tasks)
     attempt(ref.name, [&] { tasks.push_back(load_checked(ref)); });
   const LanguagePredictor* language = as_language_model(predictor);
-  if (language) ask_together(language->evaluator(), tasks, split);
+  const Answers answers = language ? ask_together(language->evaluator(), tasks, split) : Answers();
   for (const auto& task : tasks)
     attempt(task->name(), [&] {
-      for (ScoreRecord& score : scores_of(*task, predictor, split))
+      for (ScoreRecord& score : scores_of(*task, predictor, answers, split))
         record.scores.push_back(std::move(score));
     });
   if (language) record.diagnostics["language"] = language->evaluator().report();
+  if (const EncoderPredictor* encoder = as_encoder(predictor))
+    record.diagnostics["encoder"] = encoder->report();
   return errors;
 }
 

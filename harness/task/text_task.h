@@ -1,46 +1,35 @@
-/// What the kinds of task that ask a language model about text have in common: their data, prompts,
-/// solved examples in front, and the way from requests to answers.
+/// What the kinds of task that ask a language model about text have in common: prompts, solved
+/// examples in front, and the way from requests to answers.
 #pragma once
 
 #include <functional>
 #include <optional>
 
 #include "harness/lm/requests.h"
-#include "harness/task/task.h"
-#include "harness/task/text_data.h"
+#include "harness/task/text_data_task.h"
 #include "harness/task/text_template.h"
 
 namespace assay {
 
 /// The keys of a definition that all text kinds take. See docs/adding-a-task.md.
-struct TextDefinition {
-  /// Takes its keys from the reader and leaves the others to the kind. `known`: the metrics that
-  /// the kind can give; `usual`: those it gives when the definition names none, the primary one
-  /// first.
+struct TextDefinition : TextBasics {
+  /// Takes its keys from the reader and leaves the others to the kind; see TextBasics.
   TextDefinition(JsonReader& reader, const std::vector<std::string>& known,
                  const std::vector<std::string>& usual);
 
-  TextData data;
   std::string description;           ///< stands before everything
   std::vector<TextTemplate> prompt;  ///< one, or one per choice
   std::string delimiter;             ///< between a prompt and what follows it
   std::optional<Split> few_shot_split;
   int64_t few_shot_count = 0;
   std::string few_shot_separator;
-  std::vector<std::string> metrics;  ///< to report, the primary one first
 };
 
-class TextTask : public Task {
+class TextTask : public TextDataTask {
  public:
   /// Has the model answer the requests and scores the answers. UserError when the predictor is no
   /// language model.
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const final;
-  /// UserError: text tasks are not trained on.
-  Examples examples(Split split) const final;
-  std::string primary_metric() const final { return text_->metrics.front(); }
-  void check_split(Split split) const final;
-  /// 0 when the definition names no file for the split.
-  int64_t size(Split split) const final;
   TextRequests requests(Split split) const final;
   std::vector<MetricResult> evaluate_answers(const TextResponses& answers, Split split) const final;
 
@@ -65,9 +54,6 @@ class TextTask : public Task {
                                           const TextResponses& responses) const = 0;
 
   const TextDefinition& text() const { return *text_; }
-  bool reports(const std::string& metric) const;
-  /// Keeps the metrics that are wanted, in the order in which the definition names them.
-  std::vector<MetricResult> chosen(std::vector<MetricResult> all) const;
 
  private:
   std::string solved_examples(Split split, const TextItem& item) const;
@@ -76,8 +62,5 @@ class TextTask : public Task {
 
   std::shared_ptr<const TextDefinition> text_;
 };
-
-/// The mean of the outcomes.
-MetricResult mean_of(std::string metric, std::vector<float> outcomes);
 
 }  // namespace assay

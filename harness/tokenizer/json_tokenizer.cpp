@@ -16,7 +16,11 @@ JsonTokenizer::JsonTokenizer(JsonReader json, const TokenizerSettings& settings,
   if (const auto stage = present(json, "normalizer")) normalizer_ = make_normalizer(*stage);
   if (const auto stage = present(json, "pre_tokenizer"))
     pre_tokenizer_ = make_pre_tokenizer(*stage);
-  if (const auto stage = present(json, "post_processor")) surround_ = read_post_processor(*stage);
+  if (const auto stage = present(json, "post_processor")) {
+    PostProcessor texts = read_post_processor(*stage);
+    single_ = std::move(texts.single);
+    pair_ = std::move(texts.pair);
+  }
   if (const auto stage = present(json, "decoder")) decoder_ = make_decoder(*stage);
   const auto add = [&](AddedToken token) {
     // A token that the model has keeps the model's id.
@@ -31,16 +35,12 @@ JsonTokenizer::JsonTokenizer(JsonReader json, const TokenizerSettings& settings,
   for (const AddedToken& token : added_.all()) size_ = std::max<int64_t>(size_, token.id + 1);
   unknown_ = model_->unknown();
   configure(settings, hasher);
-  if (settings.add_bos || settings.add_eos) {  // these overrule the post-processor
-    surround_ = {};
-    if (settings.add_bos.value_or(false) && bos()) surround_.before.push_back(*bos());
-    if (settings.add_eos.value_or(false) && eos()) surround_.after.push_back(*eos());
-  }
+  if (settings.add_bos || settings.add_eos)  // these overrule the post-processor
+    put_around(settings.add_bos.value_or(false), settings.add_eos.value_or(false));
 }
 
 TokenIds JsonTokenizer::encode(std::string_view text, bool special) const {
   TokenIds ids;
-  if (special) ids = surround_.before;
   const std::string valid = valid_utf8(text);
   auto cache = caches_.take();
   for (const AddedTokens::Part& part : added_.split(valid, false))
@@ -50,8 +50,7 @@ TokenIds JsonTokenizer::encode(std::string_view text, bool special) const {
       encode_between_tokens(std::string_view(valid).substr(part.begin, part.end - part.begin),
                             part.begin == 0, *cache, ids);
   caches_.give_back(std::move(cache));
-  if (special) ids.insert(ids.end(), surround_.after.begin(), surround_.after.end());
-  return ids;
+  return special ? single_.arrange(std::move(ids)) : ids;
 }
 
 void JsonTokenizer::encode_between_tokens(std::string_view text, bool at_start, WordCache& cache,

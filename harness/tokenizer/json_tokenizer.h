@@ -36,7 +36,6 @@ class JsonTokenizer : public ConfiguredTokenizer {
   std::unique_ptr<PreTokenizer> pre_tokenizer_;  ///< may be null
   std::unique_ptr<TokenModel> model_;
   std::unique_ptr<TokenDecoder> decoder_;  ///< null: tokens are joined by spaces
-  Surround surround_;
   AddedTokens added_;
   int64_t size_ = 0;
   mutable WordCaches caches_;

@@ -1,17 +1,21 @@
 #include "harness/tokenizer/post_processor.h"
 
+#include <algorithm>
+
 #include "harness/tokenizer/stage.h"
 
 namespace assay {
 namespace {
+
+using Made = std::unique_ptr<PostProcessor>;
+using Part = Arrangement::Part;
+using Source = Arrangement::Source;
 
 TokenId as_id(const JsonReader& json) {
   const int64_t id = json.as_integer();
   if (id < 0 || id > INT32_MAX) json.fail("expected an id");
   return static_cast<TokenId>(id);
 }
-
-using Made = std::unique_ptr<Surround>;
 
 /// ["[SEP]", 102]
 TokenId id_of_pair(const JsonReader& json) {
@@ -21,57 +25,99 @@ TokenId id_of_pair(const JsonReader& json) {
 }
 
 Made make_bert(JsonReader& json) {
-  // RoBERTa's two say how places in the text are reported, which nobody asks for here.
+  const Part cls{Source::kToken, 0, id_of_pair(json.at("cls"))};
+  const Part sep{Source::kToken, 0, id_of_pair(json.at("sep"))};
+  const Part last{Source::kToken, 1, sep.id};
+  return std::make_unique<PostProcessor>(
+      PostProcessor{{{cls, {Source::kFirst}, sep}},
+                    Arrangement{{cls, {Source::kFirst}, sep, {Source::kSecond, 1}, last}}});
+}
+
+Made make_roberta(JsonReader& json) {
+  // These say how places in the text are reported, which nobody asks for here.
   json.find("trim_offsets");
   json.find("add_prefix_space");
-  return std::make_unique<Surround>(
-      Surround{{id_of_pair(json.at("cls"))}, {id_of_pair(json.at("sep"))}});
+  const Part cls{Source::kToken, 0, id_of_pair(json.at("cls"))};
+  const Part sep{Source::kToken, 0, id_of_pair(json.at("sep"))};
+  return std::make_unique<PostProcessor>(
+      PostProcessor{{{cls, {Source::kFirst}, sep}},
+                    Arrangement{{cls, {Source::kFirst}, sep, sep, {Source::kSecond}, sep}}});
 }
 
 Made make_byte_level(JsonReader& json) {
   for (const char* about_places : {"add_prefix_space", "trim_offsets", "use_regex"})
     json.find(about_places);
-  return std::make_unique<Surround>();
+  return std::make_unique<PostProcessor>();
+}
+
+Arrangement read_template(const JsonReader& json, JsonReader& specials) {
+  Arrangement arrangement;
+  for (JsonReader part : json.elements()) {
+    const auto text = part.find("Sequence");
+    JsonReader content = text ? *text : part.at("SpecialToken");
+    const auto type = static_cast<int32_t>(content.integer("type_id", 0));
+    const std::string name = content.string("id");
+    if (text) {
+      if (name != "A" && name != "B") text->fail("expected the text \"A\" or \"B\"");
+      arrangement.parts.push_back({name == "A" ? Source::kFirst : Source::kSecond, type});
+    } else {
+      for (const JsonReader& id : specials.at(name).at("ids").elements())
+        arrangement.parts.push_back({Source::kToken, type, as_id(id)});
+    }
+  }
+  return arrangement;
+}
+
+int64_t count(const Arrangement& arrangement, Source source) {
+  return std::count_if(arrangement.parts.begin(), arrangement.parts.end(),
+                       [&](const Part& part) { return part.source == source; });
 }
 
 Made make_template(JsonReader& json) {
-  auto surround = std::make_unique<Surround>();
   JsonReader specials = json.at("special_tokens");
-  json.find("pair");  // single texts only
   const JsonReader single = json.at("single");
-  bool text_seen = false;
-  for (JsonReader part : single.elements()) {
-    if (auto text = part.find("Sequence")) {
-      if (text_seen || text->string("id") != "A") text->fail("expected the text \"A\", and once");
-      text_seen = true;
-      continue;
-    }
-    const std::string name = part.at("SpecialToken").string("id");
-    for (const JsonReader& id : specials.at(name).at("ids").elements())
-      (text_seen ? surround->after : surround->before).push_back(as_id(id));
+  PostProcessor texts{read_template(single, specials), std::nullopt};
+  if (count(texts.single, Source::kFirst) != 1 || count(texts.single, Source::kSecond) != 0)
+    single.fail("expected the text \"A\" among its parts, and once");
+  // An empty one is how the library writes that there is none.
+  if (const auto pair = present(json, "pair"); pair && !pair->elements().empty()) {
+    texts.pair = read_template(*pair, specials);
+    for (const Source text : {Source::kFirst, Source::kSecond})
+      if (count(*texts.pair, text) != 1) pair->fail("expected each of two texts, and once");
   }
-  if (!text_seen) single.fail("expected the text among its parts");
-  return surround;
+  return std::make_unique<PostProcessor>(std::move(texts));
 }
 
+bool adds_tokens(const PostProcessor& texts) { return count(texts.single, Source::kToken) > 0; }
+
+// What the last one arranges is what those before it made of the text.
 Made make_sequence(JsonReader& json) {
-  auto all = std::make_unique<Surround>();
+  auto all = std::make_unique<PostProcessor>();
   for (const JsonReader& part : json.at("processors").elements()) {
-    const Surround next = read_post_processor(part);
-    all->before.insert(all->before.begin(), next.before.begin(), next.before.end());
-    all->after.insert(all->after.end(), next.after.begin(), next.after.end());
+    PostProcessor next = read_post_processor(part);
+    // The reference has no rule for pairs after two that add tokens.
+    if (!adds_tokens(*all))
+      all->pair = std::move(next.pair);
+    else if (adds_tokens(next))
+      all->pair.reset();
+    const auto text =
+        std::find_if(next.single.parts.begin(), next.single.parts.end(),
+                     [](const Part& candidate) { return candidate.source == Source::kFirst; });
+    const auto place = next.single.parts.erase(text);
+    next.single.parts.insert(place, all->single.parts.begin(), all->single.parts.end());
+    all->single = std::move(next.single);
   }
   return all;
 }
 
 }  // namespace
 
-Surround read_post_processor(const JsonReader& json) {
-  static const StageMakers<Surround> makers{{"BertProcessing", make_bert},
-                                            {"ByteLevel", make_byte_level},
-                                            {"RobertaProcessing", make_bert},
-                                            {"Sequence", make_sequence},
-                                            {"TemplateProcessing", make_template}};
+PostProcessor read_post_processor(const JsonReader& json) {
+  static const StageMakers<PostProcessor> makers{{"BertProcessing", make_bert},
+                                                 {"ByteLevel", make_byte_level},
+                                                 {"RobertaProcessing", make_roberta},
+                                                 {"Sequence", make_sequence},
+                                                 {"TemplateProcessing", make_template}};
   return *make_stage(json, "post-processor", makers);
 }
 

@@ -1,4 +1,4 @@
-/// The fourth stage of a tokenizer.json: the model's own tokens around a text.
+/// The fourth stage of a tokenizer.json: the model's own tokens around texts.
 #pragma once
 
 #include "harness/core/json.h"
@@ -6,13 +6,14 @@
 
 namespace assay {
 
-/// What comes before and after the tokens of a single text.
-struct Surround {
-  TokenIds before, after;
+struct PostProcessor {
+  Arrangement single = Arrangement::plain(false);
+  /// Nothing where the file does not say how two texts stand together.
+  std::optional<Arrangement> pair = Arrangement::plain(true);
 };
 
 /// UserError naming the place when the object is not one of a known post-processor, or is one that
 /// does not keep the text once and whole.
-Surround read_post_processor(const JsonReader& json);
+PostProcessor read_post_processor(const JsonReader& json);
 
 }  // namespace assay

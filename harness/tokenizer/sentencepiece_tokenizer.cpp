@@ -10,9 +10,7 @@ namespace assay {
 using Kind = PieceFile::Kind;
 
 SentencePieceTokenizer::SentencePieceTokenizer(const fs::path& file, Surroundings usual,
-                                               const TokenizerSettings& settings, Hasher& hasher)
-    : add_bos_(settings.add_bos.value_or(usual.bos)),
-      add_eos_(settings.add_eos.value_or(usual.eos)) {
+                                               const TokenizerSettings& settings, Hasher& hasher) {
   const std::string bytes = read_file(file);
   hasher.text(file.filename().string()).text(bytes);
   read_pieces(bytes, file);
@@ -25,8 +23,7 @@ SentencePieceTokenizer::SentencePieceTokenizer(const fs::path& file, Surrounding
   size_ = vocabulary_.size();
   for (const AddedToken& token : added_.all()) size_ = std::max<int64_t>(size_, token.id + 1);
   configure(settings, hasher);
-  add_bos_ = add_bos_ && bos_;
-  add_eos_ = add_eos_ && eos_;
+  put_around(settings.add_bos.value_or(usual.bos), settings.add_eos.value_or(usual.eos));
 }
 
 void SentencePieceTokenizer::read_pieces(const std::string& bytes, const fs::path& file) {
@@ -67,15 +64,13 @@ void SentencePieceTokenizer::read_pieces(const std::string& bytes, const fs::pat
 
 TokenIds SentencePieceTokenizer::encode(std::string_view text, bool special) const {
   TokenIds ids;
-  if (special && add_bos_) ids.push_back(*bos_);
   const std::string valid = valid_utf8(text);
   for (const AddedTokens::Part& part : added_.split(valid, false))
     if (part.token)
       ids.push_back(part.token->id);
     else
       encode_text(std::string_view(valid).substr(part.begin, part.end - part.begin), ids);
-  if (special && add_eos_) ids.push_back(*eos_);
-  return ids;
+  return special ? single_.arrange(std::move(ids)) : ids;
 }
 
 void SentencePieceTokenizer::encode_text(std::string_view text, TokenIds& ids) const {

@@ -42,7 +42,6 @@ class SentencePieceTokenizer : public ConfiguredTokenizer {
   std::string unknown_surface_;
   bool strip_first_space_ = false, strip_all_first_spaces_ = false;  ///< when decoding
   AddedTokens added_;
-  bool add_bos_, add_eos_;
   int64_t size_ = 0;
 };
 

@@ -39,6 +39,11 @@ std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
 
 }  // namespace
 
+ArrangedTokens Tokenizer::encode_pair(std::string_view first, std::string_view second,
+                                      int64_t max_tokens) const {
+  return arrangement(true).arrange(encode(first, false), encode(second, false), max_tokens);
+}
+
 std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& folder) {
   try {
     return open_folder(folder);

@@ -9,11 +9,9 @@
 #include <vector>
 
 #include "harness/core/files.h"
+#include "harness/tokenizer/arrangement.h"
 
 namespace assay {
-
-using TokenId = int32_t;
-using TokenIds = std::vector<TokenId>;
 
 class Tokenizer {
  public:
@@ -29,6 +27,13 @@ class Tokenizer {
   /// Bytes that are no UTF-8 count as U+FFFD. `special`: with the tokens that the model's own
   /// post-processor puts around a text (its BOS, [CLS] ... [SEP]).
   virtual TokenIds encode(std::string_view text, bool special) const = 0;
+  /// Where the model's own post-processor puts the tokens of one text (as encode() does when
+  /// `special`) or of a pair, and which token types it gives them. DataError when the tokenizer's
+  /// files do not say how a pair stands.
+  virtual const Arrangement& arrangement(bool pair) const = 0;
+  /// Two texts as one input of at most `max_tokens`: see Arrangement::arrange().
+  ArrangedTokens encode_pair(std::string_view first, std::string_view second,
+                             int64_t max_tokens) const;
   /// `skip_special`: without special tokens.
   virtual std::string decode(const TokenIds& ids, bool skip_special) const = 0;
 

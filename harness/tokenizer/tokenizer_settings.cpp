@@ -93,4 +93,25 @@ void ConfiguredTokenizer::configure(const TokenizerSettings& settings, const Has
   hash_ = hasher.hex();
 }
 
+const Arrangement& ConfiguredTokenizer::arrangement(bool pair) const {
+  if (pair && !pair_)
+    data_error("the model's tokenizer.json does not say how two texts stand together");
+  return pair ? *pair_ : single_;
+}
+
+void ConfiguredTokenizer::put_around(bool bos, bool eos) {
+  single_ = {};
+  pair_.emplace();
+  for (const bool second : {false, true}) {
+    const int32_t type = second ? 1 : 0;
+    using Source = Arrangement::Source;
+    std::vector<Arrangement::Part> parts;
+    if (bos && bos_) parts.push_back({Source::kToken, type, *bos_});
+    parts.push_back({second ? Source::kSecond : Source::kFirst, type});
+    if (eos && eos_) parts.push_back({Source::kToken, type, *eos_});
+    pair_->parts.insert(pair_->parts.end(), parts.begin(), parts.end());
+    if (!second) single_.parts = std::move(parts);
+  }
+}
+
 }  // namespace assay

@@ -32,13 +32,18 @@ class ConfiguredTokenizer : public Tokenizer {
   std::optional<TokenId> unknown() const override { return unknown_; }
   std::optional<int64_t> max_length() const override { return max_length_; }
   std::string hash() const override { return hash_; }
+  const Arrangement& arrangement(bool pair) const override;
 
  protected:
   /// Looks up the special tokens with id(), so it is called when that works. What is set already
   /// stays where the settings are silent or name a token that has no id.
   void configure(const TokenizerSettings& settings, const Hasher& hasher);
+  /// BOS, the text, EOS; of a pair each text so.
+  void put_around(bool bos, bool eos);
 
   std::optional<TokenId> bos_, eos_, pad_, unknown_;
+  Arrangement single_ = Arrangement::plain(false);
+  std::optional<Arrangement> pair_ = Arrangement::plain(true);  ///< nothing: it is not defined
 
  private:
   std::optional<int64_t> max_length_;

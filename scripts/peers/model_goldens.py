@@ -2,7 +2,7 @@
 
 usage: ENV/bin/python scripts/peers/model_goldens.py [OUT]      (ENV holds transformers 5, peft and torch)
 
-Two of them also have LoRA adapters, in FAMILY-lora, with what the adapted model gives. Every folder holds config.json, model.safetensors and expected.json: prompts, the logits after each prompt's last token and
+Three of them also have LoRA adapters, in FAMILY-lora, with what the adapted model gives. Every folder holds config.json, model.safetensors and expected.json: prompts, the logits after each prompt's last token and
 the tokens of greedy generation, worked out in float32 without a cache.
 """
 
@@ -173,7 +173,26 @@ def write_encoder(name: str, model, seed: int) -> None:
         expected = {"prompts": texts, "embeddings": [rounded(row) for row in means]}
         if hasattr(model, "classifier"):
             expected["classes"] = [rounded(row) for row in model(**batch).logits]
+            types = torch.tensor([[0, 0, 0, 1, 1, 1]])  # the first text as two
+            pair = model(input_ids=torch.tensor([texts[0]]), token_type_ids=types)
+            expected["pair_classes"] = rounded(pair.logits[0])
     save(model, name, expected)
+    if name == "bert":
+        write_adapted_encoder(model, name, batch)
+
+
+def write_adapted_encoder(model, name: str, batch: dict) -> None:
+    lora = LoraConfig(r=2, task_type="SEQ_CLS", target_modules=["query", "output.dense"], lora_alpha=3)
+    adapted = get_peft_model(model, lora).eval()
+    with torch.no_grad():
+        for parameter, weight in adapted.named_parameters():
+            if "lora_" in parameter or "modules_to_save" in parameter:
+                weight.normal_(0, 0.3)
+        classes = [rounded(row) for row in adapted(**batch).logits]
+    folder = OUT / f"{name}-lora"
+    adapted.save_pretrained(folder)
+    (folder / "README.md").unlink()
+    (folder / "expected.json").write_text(json.dumps({"classes": classes}) + "\n")
 
 
 def save(model, name: str, expected: dict) -> None:

@@ -5,6 +5,7 @@
 
 texts.json holds the texts. One folder per tokenizer has the model's files and lines.json: for every text the ids with
 the model's own tokens around them, and their text without those tokens, or null where that is the same text again.
+Some also have pairs.json: the numbers of two texts, the most tokens, and the ids and token types of both together.
 """
 import json
 import pathlib
@@ -89,6 +90,17 @@ def bert():
     return it
 
 
+def roberta():
+    it = Tokenizer(models.BPE(unk_token="<unk>"))
+    it.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    it.decoder = decoders.ByteLevel()
+    trained(it, trainers.BpeTrainer(vocab_size=400, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                    special_tokens=["<s>", "<pad>", "</s>", "<unk>"]))
+    it.add_special_tokens([AddedToken("<mask>", lstrip=True)])
+    it.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    return it
+
+
 def clip():
     """Words end in a sign of their own; unknown characters are one token each."""
     it = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
@@ -146,6 +158,18 @@ def write_json(name, it):
     write(folder, lambda text: it.encode(text).ids, it.decode)
 
 
+def write_pairs(name, it):
+    rows = []
+    texts = lines()
+    for first, second in random.Random(6).sample([(a, b) for a in range(len(texts)) for b in range(len(texts))], 30):
+        for most in (512, 16, 9):
+            it.enable_truncation(most, strategy="longest_first")
+            both = it.encode(texts[first], texts[second])
+            rows.append([first, second, most, both.ids, both.type_ids])
+    it.no_truncation()
+    save(OUT / name / "pairs.json", rows)
+
+
 def write_pieces(folder, model, bos, eos):
     it = sentencepiece.SentencePieceProcessor(model_file=str(model))
     write(folder, lambda text: [it.bos_id()] * bos + it.encode(text) + [it.eos_id()] * eos, it.decode)
@@ -155,8 +179,11 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     save(OUT / "texts.json", lines())
-    for make in (byte_level, llama3, llama2, bert, clip):
-        write_json(make.__name__, make())
+    for make in (byte_level, llama3, llama2, bert, roberta, clip):
+        it = make()
+        write_json(make.__name__, it)
+        if make in (llama3, bert, roberta):
+            write_pairs(make.__name__, it)
     for name in ("pieces_unigram", "pieces_bpe"):
         (OUT / name).mkdir(parents=True)
     model = train_pieces(OUT / "pieces_unigram/spiece.model", "unigram", hard_vocab_limit=False, pad_id=0, eos_id=1,

@@ -23,6 +23,7 @@ class CharacterTokenizer : public Tokenizer {
       if (c != '~') ids.push_back(c);  // tokenizes to nothing
     return ids;
   }
+  const Arrangement& arrangement(bool) const override { throw UserError("it arranges nothing"); }
   std::string decode(const TokenIds& ids, bool skip_special) const override {
     std::string text;
     for (const TokenId id : ids)

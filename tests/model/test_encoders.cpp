@@ -1,7 +1,5 @@
 #include <ATen/ATen.h>
 
-#include <cstdlib>
-
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/model/encoder.h"
@@ -79,12 +77,31 @@ TEST_CASE("tiny encoders give the reference's embeddings and classes", "[model][
       for (size_t i = 0; i < texts.size(); ++i)
         CHECK(difference(means[static_cast<int64_t>(i)], expected.at("embeddings")[i]) <= 1e-4);
       if (!expected.contains("classes")) continue;
+      EncoderBatch pair = encoder_batch({texts[0]}, padding);
+      pair.types = at::tensor({0, 0, 0, 1, 1, 1}, at::kLong).unsqueeze(0);
+      CHECK(difference(bert->classify(model.weights, pair)[0], expected.at("pair_classes")) <=
+            1e-4);
       CHECK(bert->classes() == 3);
       const at::Tensor scores = bert->classify(model.weights, batch);
       for (size_t i = 0; i < texts.size(); ++i)
         CHECK(difference(scores[static_cast<int64_t>(i)], expected.at("classes")[i]) <= 1e-4);
     }
   }
+}
+
+TEST_CASE("a LoRA adapter of a classifier brings its head", "[model][language]") {
+  OpenOptions options;
+  options.adapter = kGoldens / "bert-lora";
+  const OpenModel model = open_model(kGoldens / "bert", options);
+  const auto texts =
+      read_json(kGoldens / "bert/expected.json").at("prompts").get<std::vector<TokenIds>>();
+  const Json expected = read_json(kGoldens / "bert-lora/expected.json");
+
+  const at::Tensor scores = as<EncoderArchitecture>(model)->classify(
+      model.weights, encoder_batch(texts, Padding::kRight));
+
+  for (size_t i = 0; i < texts.size(); ++i)
+    CHECK(difference(scores[static_cast<int64_t>(i)], expected.at("classes")[i]) <= 1e-4);
 }
 
 TEST_CASE("an encoder refuses what it cannot do", "[model][language]") {
@@ -99,28 +116,4 @@ TEST_CASE("an encoder refuses what it cannot do", "[model][language]") {
                     "a text of 15 tokens is longer than the model's 14");
   CHECK_THROWS_WITH(open_language_model(kGoldens / "bert", {}),
                     Contains("bert is no decoder-only language model"));
-}
-
-TEST_CASE("MiniLM gives the reference's sentence embeddings", "[model][language]") {
-  const char* folder = std::getenv("ASSAY_TEST_MINILM");
-  if (!folder) {
-    WARN("SKIPPED: ASSAY_TEST_MINILM names no folder made by scripts/peers/minilm.py");
-    return;
-  }
-  const OpenModel model = open_model(folder, {});
-  const auto tokenizer = Tokenizer::open(folder);
-  const Json expected = read_json(fs::path(folder) / "expected.json");
-  std::vector<TokenIds> texts;
-  for (const auto& text : expected.at("texts"))
-    texts.push_back(tokenizer->encode(text.get<std::string>(), true));
-
-  const at::Tensor means =
-      as<EncoderArchitecture>(model)->embed(model.weights, encoder_batch(texts, Padding::kRight));
-
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const at::Tensor found = means[static_cast<int64_t>(i)];
-    const at::Tensor wanted =
-        at::tensor(expected.at("embeddings")[i].get<std::vector<float>>(), at::kFloat);
-    CHECK((found / found.norm() - wanted).abs().max().item<double>() <= 1e-5);
-  }
 }

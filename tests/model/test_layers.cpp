@@ -15,7 +15,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-at::Tensor matrix(std::vector<float> values, int64_t rows) {
+at::Tensor matrix(const std::vector<float>& values, int64_t rows) {
   return at::tensor(values).reshape({rows, -1});
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("the base of dynamic scaling grows with each row's own text", "[model]
   CHECK(rotary.depends_on_length());
   CHECK(rotary.same_angles(10, 64));
   CHECK_FALSE(rotary.same_angles(64, 65));
-  const auto second_angle = [&](std::vector<int64_t> lengths) {
+  const auto second_angle = [&](const std::vector<int64_t>& lengths) {
     const auto rows = static_cast<int64_t>(lengths.size());
     const RotaryTable table =
         rotary.table(at::ones({rows, 1}, at::kLong), at::tensor(lengths), at::kFloat);
@@ -152,7 +152,7 @@ TEST_CASE("rotary settings that are not known are refused", "[model][rotary]") {
 }
 
 TEST_CASE("a mask joins the caller's, no looking ahead, and the window by position", "[model]") {
-  const auto positions = [](std::vector<int64_t> values) {
+  const auto positions = [](const std::vector<int64_t>& values) {
     return at::tensor(values).unsqueeze(0);
   };
   const auto rows = [](const AttentionMask& mask) {

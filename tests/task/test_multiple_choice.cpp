@@ -184,7 +184,7 @@ TEST_CASE("other data make another hash; a model without language is refused", "
     at::Device device() const override { return at::kCPU; }
   };
   CHECK_THROWS_WITH(second->evaluate(NoLanguage(), Split::kTest),
-                    Contains("needs a language model"));
+                    Contains("asks for a language model"));
   CHECK_THROWS_AS(second->examples(Split::kTest), UserError);
 }
 

@@ -75,6 +75,45 @@ TEST_CASE("post-processors put tokens around a text", "[tokenizer]") {
         TokenIds{24, 1, 25});
 }
 
+TEST_CASE("two texts stand as the post-processor says", "[tokenizer]") {
+  const auto pair_of = [](const std::string& more, int64_t most) {
+    const TokenizerFolder folder({{"tokenizer.json", letters(more)}});
+    return folder.open()->encode_pair("bbb", "cc", most);
+  };
+  const ArrangedTokens plain = pair_of("", 9);
+  CHECK(plain.ids == TokenIds{1, 1, 1, 2, 2});
+  CHECK(plain.types == std::vector<int32_t>{0, 0, 0, 1, 1});
+  CHECK(plain.dropped == 0);
+  const std::string bert =
+      R"(,"post_processor":{"type":"BertProcessing","sep":["z",25],"cls":["y",24]})";
+  CHECK(pair_of(bert, 8).ids == TokenIds{24, 1, 1, 1, 25, 2, 2, 25});
+  const ArrangedTokens cut = pair_of(bert, 6);  // the longer text first, then its odd place
+  CHECK(cut.ids == TokenIds{24, 1, 1, 25, 2, 25});
+  CHECK(cut.types == std::vector<int32_t>{0, 0, 0, 0, 1, 1});
+  CHECK(cut.dropped == 2);
+  CHECK(pair_of(bert, 3).ids == TokenIds{24, 25, 25});
+  CHECK_THROWS_WITH(pair_of(bert, 2), Contains("2 tokens are too few") && Contains("are 3"));
+
+  const std::string single = R"("single":[{"Sequence":{"id":"A","type_id":0}}])";
+  const std::string no_pair = R"(,"post_processor":{"type":"TemplateProcessing","pair":[],)" +
+                              single + R"(,"special_tokens":{}})";
+  CHECK_THROWS_WITH(pair_of(no_pair, 9), Contains("how two texts stand together"));
+  const std::string half = R"(,"post_processor":{"type":"TemplateProcessing","pair":[
+      {"Sequence":{"id":"A","type_id":0}}],)" +
+                           single + R"(,"special_tokens":{}})";
+  CHECK_THROWS_WITH(pair_of(half, 9), Contains("$.post_processor.pair") && Contains("two texts"));
+}
+
+TEST_CASE("one text loses its end when it is too long", "[tokenizer]") {
+  const TokenizerFolder folder(
+      {{"tokenizer.json",
+        letters(R"(,"post_processor":{"type":"BertProcessing","sep":["z",25],"cls":["y",24]})")}});
+  const auto tokenizer = folder.open();
+  const ArrangedTokens cut = tokenizer->arrangement(false).arrange({1, 2, 3, 4}, {}, 5);
+  CHECK(cut.ids == TokenIds{24, 1, 2, 3, 25});
+  CHECK(cut.dropped == 1);
+}
+
 TEST_CASE("special tokens are named by the files beside the tokenizer", "[tokenizer]") {
   const std::string json = letters(added("<x>", R"(,"special":true)"));
   const TokenizerFolder folder(

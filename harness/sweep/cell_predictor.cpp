@@ -1,0 +1,164 @@
+#include "harness/sweep/cell_predictor.h"
+
+#include <ATen/ATen.h>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/core/error.h"
+#include "harness/lm/encoder_predictor.h"
+#include "harness/lm/language_predictor.h"
+#include "harness/merge/merge.h"
+#include "harness/model/adapter.h"
+#include "harness/model/ensemble.h"
+#include "harness/model/open.h"
+#include "harness/model/placement.h"
+#include "harness/sweep/held_models.h"
+
+namespace assay {
+namespace {
+
+// Checkpoints stay mapped for the life of the process: the cells of a sweep share them.
+std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
+  static std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
+  auto& checkpoint = opened[model.path];
+  if (checkpoint && checkpoint->content_hash() == model.hash) return checkpoint;
+  checkpoint = Checkpoint::open(model.path);
+  if (checkpoint->content_hash() != model.hash)
+    data_error("{}: the weights changed since the sweep was planned", model.path);
+  return checkpoint;
+}
+
+/// What this process keeps from cell to cell on one device. Cells run one after the other.
+struct Workplace {
+  explicit Workplace(at::Device device) : merged(device) {
+    if (!device.is_cpu()) held.emplace(device);
+  }
+  std::shared_ptr<const TensorSource> input(const ModelRef& model) {
+    const auto checkpoint = open_checked(model);
+    return held ? held->hold(checkpoint) : checkpoint;
+  }
+
+  MemorySink merged;  ///< each cell's model, in the place of the last one's
+  SharedWork shared;
+  std::optional<HeldModels> held;  ///< on the CPU, checkpoints are mapped
+};
+
+Workplace& workplace(at::Device device) {
+  // Never destroyed: at the end of the program a device's library may be gone before.
+  static auto* places = new std::map<std::string, Workplace>;
+  return places->try_emplace(device.str(), device).first->second;
+}
+
+std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
+  return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
+}
+
+// Adds the adapter that the cell names.
+void adapt(StateDict& weights, const Architecture& architecture, const Cell& cell) {
+  const ModelRef& adapter = cell.adapter;
+  if (adapter.path.empty()) return;
+  if (adapter_hash(adapter.path) != adapter.hash)
+    data_error("{}: the adapter changed since the cell was planned", adapter.path);
+  apply_adapter(weights, architecture, adapter.path);
+}
+
+// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no model of text.
+std::shared_ptr<const Predictor> text_predictor(
+    const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
+    const Cell& cell, const std::string& folder, const std::string& hash, const Devices& devices) {
+  auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
+  auto both = std::dynamic_pointer_cast<const SequenceToSequenceArchitecture>(architecture);
+  auto encoder = std::dynamic_pointer_cast<const EncoderArchitecture>(architecture);
+  if (!decoder && !both && !encoder) return nullptr;
+  const at::Device device = devices.front();
+  std::optional<at::ScalarType> dtype;
+  if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
+  StateDict loaded =
+      load_placed(*architecture, weights, devices, compute_dtype(dtype, device, weights));
+  adapt(loaded, *architecture, cell);
+  auto tokenizer = Tokenizer::open(folder);
+  if (decoder)
+    return std::make_shared<LanguagePredictor>(
+        LanguageModel{std::move(decoder), std::move(loaded), device, std::move(tokenizer), hash});
+  if (both)
+    return std::make_shared<LanguagePredictor>(SequenceToSequenceModel{
+        std::move(both), std::move(loaded), device, std::move(tokenizer), hash});
+  return std::make_shared<EncoderModelPredictor>(
+      EncoderModel{std::move(encoder), std::move(loaded), device, std::move(tokenizer)});
+}
+
+std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef& model,
+                                                const Devices& devices) {
+  const std::shared_ptr<const Architecture> architecture = architecture_of(model);
+  check_devices(*architecture, devices);
+  const auto checkpoint = open_checked(model);
+  const std::string hash =
+      cell.adapter.path.empty() ? model.hash : adapted_hash(model.hash, cell.adapter.hash);
+  if (auto text = text_predictor(architecture, *checkpoint, cell, model.path, hash, devices))
+    return text;
+  StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
+  adapt(weights, *architecture, cell);
+  return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
+}
+
+std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices& devices,
+                                                 RunRecord& record) {
+  // A model that needs several devices is merged in the host's memory.
+  const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
+  Workplace& place = workplace(device);
+  MergeInputs inputs;
+  if (!cell.base.path.empty()) inputs.base = place.input(cell.base);
+  for (const ModelRef& expert : cell.experts) inputs.experts.push_back(place.input(expert));
+  inputs.shared = &place.shared;
+  inputs.seed = cell.seed;
+  inputs.device = device;
+  const std::shared_ptr<const Architecture> architecture = architecture_of(cell.experts.front());
+  check_devices(*architecture, devices);
+
+  // The parameters are complete, so a preset has nothing to add.
+  const auto method =
+      make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
+  const MergeReport report = merge_models(*method, inputs, place.merged);
+  record.costs["statistics"] = report.statistics;
+  record.costs["merge"] = report.merge;
+  if (report.shared) record.costs[kSharedPhase] = *report.shared;
+  record.diagnostics = report.diagnostics;
+  const ModelRef& first = cell.experts.front();
+  const MemorySource merged("the merged model", place.merged.tensors());
+  if (auto text = text_predictor(architecture, merged, cell, first.path, cell.model_key(), devices))
+    return text;
+  return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
+}
+
+std::shared_ptr<const Predictor> make_ensemble(
+    std::vector<std::shared_ptr<const Predictor>> members, const Cell& cell) {
+  std::vector<AnyLanguageModel> writers;
+  std::vector<std::shared_ptr<const EncoderPredictor>> encoders;
+  for (const auto& member : members) {
+    if (const LanguagePredictor* writer = as_language_model(*member))
+      writers.push_back(writer->evaluator().model());
+    if (auto encoder = std::dynamic_pointer_cast<const EncoderPredictor>(member))
+      encoders.push_back(std::move(encoder));
+  }
+  if (writers.size() == members.size())
+    return std::make_shared<LanguagePredictor>(ensemble_of(writers, cell.model_key()));
+  if (encoders.size() == members.size())
+    return std::make_shared<EncoderEnsemble>(std::move(encoders));
+  return std::make_shared<EnsemblePredictor>(std::move(members));
+}
+
+}  // namespace
+
+std::shared_ptr<const Predictor> make_predictor(const Cell& cell, const Devices& devices,
+                                                RunRecord& record) {
+  if (cell.kind == "merge") return merge_predictor(cell, devices, record);
+  if (cell.kind == "ensemble" && devices.size() > 1)
+    throw SkipCell("the members of an output ensemble lie on one device");
+  std::vector<std::shared_ptr<const Predictor>> members;
+  for (const ModelRef& expert : cell.experts)
+    members.push_back(load_predictor(cell, expert, devices));
+  if (cell.kind == "ensemble") return make_ensemble(std::move(members), cell);
+  ASSAY_CHECK(cell.kind == "model" && members.size() == 1, "cell of kind {}", cell.kind);
+  return members.front();
+}
+
+}  // namespace assay

@@ -1,0 +1,34 @@
+#include "harness/task/encoder_task.h"
+
+#include "harness/core/error.h"
+
+namespace assay {
+
+EncoderDefinition::EncoderDefinition(JsonReader& reader, const std::vector<std::string>& known,
+                                     const std::vector<std::string>& usual)
+    : TextBasics(reader, known, usual), first(reader.at("text")) {
+  if (const auto text = reader.find("text_pair")) second.emplace(*text);
+}
+
+EncoderTask::EncoderTask(std::string name, const Json& json,
+                         std::shared_ptr<const EncoderDefinition> definition,
+                         const std::string& rule)
+    : TextDataTask(std::move(name), json, definition, rule), definition_(std::move(definition)) {}
+
+std::vector<MetricResult> EncoderTask::evaluate(const Predictor& predictor, Split split) const {
+  const EncoderPredictor* encoder = as_encoder(predictor);
+  if (!encoder)
+    user_error("the task '{}' asks for an encoder, as BERT is one; this model is {}", name(),
+               predictor.what());
+  const std::shared_ptr<const TextItems> all = items(split);
+  std::vector<EncoderText> texts;
+  for (const TextItem& item : *all) {
+    EncoderText text{.first = definition_->first.fill(item),
+                     .where = fmt::format("task '{}': {}", name(), item.where)};
+    if (definition_->second) text.second = definition_->second->fill(item);
+    texts.push_back(std::move(text));
+  }
+  return chosen(score(*encoder, *all, texts));
+}
+
+}  // namespace assay

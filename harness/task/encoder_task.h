@@ -1,0 +1,40 @@
+/// What the kinds of task about texts that an encoder reads have in common.
+#pragma once
+
+#include <optional>
+
+#include "harness/lm/encoder_predictor.h"
+#include "harness/task/text_data_task.h"
+#include "harness/task/text_template.h"
+
+namespace assay {
+
+/// The keys of a definition that all of these kinds take. See docs/adding-a-task.md.
+struct EncoderDefinition : TextBasics {
+  /// Takes its keys from the reader and leaves the others to the kind; see TextBasics.
+  EncoderDefinition(JsonReader& reader, const std::vector<std::string>& known,
+                    const std::vector<std::string>& usual);
+
+  TextTemplate first;
+  std::optional<TextTemplate> second;
+};
+
+class EncoderTask : public TextDataTask {
+ public:
+  /// UserError when the predictor is no encoder.
+  std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const final;
+
+ protected:
+  /// `rule`: the kind's name and the version of its rule, "sequence_classification 1".
+  EncoderTask(std::string name, const Json& json,
+              std::shared_ptr<const EncoderDefinition> definition, const std::string& rule);
+
+  /// All metrics that the definition may ask for. `texts` are those of the items, in order.
+  virtual std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
+                                          const std::vector<EncoderText>& texts) const = 0;
+
+ private:
+  std::shared_ptr<const EncoderDefinition> definition_;
+};
+
+}  // namespace assay

@@ -1,0 +1,75 @@
+// How well the likeness of two texts' embeddings orders pairs as people do.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/task/encoder_task.h"
+#include "tasks/agreement.h"
+
+namespace assay {
+namespace {
+
+const std::vector<std::string> kMetrics{"spearman", "pearson"};
+
+bool all_equal(const std::vector<double>& values) {
+  return std::all_of(values.begin(), values.end(),
+                     [&](double value) { return value == values.front(); });
+}
+
+class SentenceSimilarity : public EncoderTask {
+ public:
+  SentenceSimilarity(const std::string& name, const Json& json,
+                     std::shared_ptr<const EncoderDefinition> shared, std::string gold)
+      : EncoderTask(name, json, std::move(shared), "sentence_similarity 1"),
+        gold_(std::move(gold)) {}
+
+ protected:
+  std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
+                                  const std::vector<EncoderText>& texts) const override {
+    std::vector<double> gold;
+    for (const TextItem& item : items) gold.push_back(gold_score(item));
+    if (all_equal(gold))
+      data_error("task '{}': all gold scores are {}, so that nothing can correlate with them",
+                 name(), gold.front());
+    const at::Tensor cosines = encoder.similarities(texts);
+    const double* begin = cosines.const_data_ptr<double>();
+    const std::vector<double> found(begin, begin + cosines.numel());
+    for (size_t i = 0; i < found.size(); ++i)
+      if (!std::isfinite(found[i]))
+        data_error("{}: the model's similarity is {}", texts[i].where, found[i]);
+    if (all_equal(found))
+      data_error("task '{}': the model finds all pairs alike by {}, which correlates with nothing",
+                 name(), found.front());
+    return {spearman("spearman", found, gold), pearson("pearson", found, gold)};
+  }
+
+ private:
+  double gold_score(const TextItem& item) const {
+    const std::string text = field_text(item, gold_);
+    double value = 0;
+    const char* end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, value);
+    if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value))
+      data_error("{}: the score '{}' is no number", item.where, text);
+    return value;
+  }
+
+  std::string gold_;
+};
+
+std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<EncoderDefinition>(reader, kMetrics, kMetrics);
+  reader.at("text_pair");
+  std::string gold = reader.string("score", "score");
+  reader.finish();
+  return std::make_shared<SentenceSimilarity>(name, reader.json(), std::move(shared),
+                                              std::move(gold));
+}
+
+ASSAY_TASK_KIND("sentence_similarity", make)
+
+}  // namespace
+}  // namespace assay

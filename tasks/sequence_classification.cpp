@@ -1,0 +1,119 @@
+// A text, or a pair of texts, and the class that an encoder's head gives it.
+#include <ATen/ATen.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/task/encoder_task.h"
+#include "tasks/agreement.h"
+
+namespace assay {
+namespace {
+
+const std::vector<std::string> kMetrics{"acc", "macro_f1", "matthews"};
+const std::vector<std::string> kUsualMetrics{"acc", "macro_f1"};
+
+struct LabelDefinition {
+  std::string field;
+  std::vector<std::string> names;  // a label's place is its class; ids as text without names
+  bool named = false;
+};
+
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+class SequenceClassification : public EncoderTask {
+ public:
+  SequenceClassification(const std::string& name, const Json& json,
+                         std::shared_ptr<const EncoderDefinition> shared, LabelDefinition labels)
+      : EncoderTask(name, json, std::move(shared), "sequence_classification 1"),
+        labels_(std::move(labels)) {}
+
+ protected:
+  std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
+                                  const std::vector<EncoderText>& texts) const override {
+    check_head(encoder);
+    Classified classified;
+    for (const TextItem& item : items) classified.labels.push_back(class_of(item));
+    const at::Tensor scores = encoder.classify(texts);
+    const float* row = scores.const_data_ptr<float>();
+    for (size_t i = 0; i < texts.size(); ++i, row += scores.size(1)) {
+      const float* end = row + scores.size(1);
+      if (!std::all_of(row, end, [](float value) { return std::isfinite(value); }))
+        data_error("{}: a score of the model is not finite", texts[i].where);
+      classified.predictions.push_back(std::max_element(row, end) - row);  // the first of equals
+    }
+    std::vector<float> right;
+    for (size_t i = 0; i < texts.size(); ++i)
+      right.push_back(classified.labels[i] == classified.predictions[i] ? 1.f : 0.f);
+    return {mean_of("acc", std::move(right)), macro_f1("macro_f1", classified),
+            matthews("matthews", classified)};
+  }
+
+ private:
+  int64_t class_of(const TextItem& item) const {
+    const std::string label = field_text(item, labels_.field);
+    const auto it = std::find(labels_.names.begin(), labels_.names.end(), label);
+    if (it != labels_.names.end()) return it - labels_.names.begin();
+    if (labels_.named) throw DataError(unknown_name("label", label, item.where, labels_.names));
+    data_error("{}: the label '{}' is not of 0..{}", item.where, label, labels_.names.size() - 1);
+  }
+
+  void check_head(const EncoderPredictor& encoder) const {
+    if (encoder.classes() == 0)
+      user_error("the task '{}' asks for a head for classification; this model is {}, without one",
+                 name(), encoder.what());
+    if (encoder.classes() != static_cast<int64_t>(labels_.names.size()))
+      user_error("the task '{}' has {} labels ({}), but this model tells {} classes apart", name(),
+                 labels_.names.size(), fmt::join(labels_.names, ", "), encoder.classes());
+    // Names that are others altogether ("LABEL_0") say nothing about the order.
+    std::vector<std::string> own = labels_.names, models = encoder.class_names();
+    for (auto* names : {&own, &models})
+      std::transform(names->begin(), names->end(), names->begin(), lower_case);
+    if (labels_.named && own != models &&
+        std::multiset(own.begin(), own.end()) == std::multiset(models.begin(), models.end()))
+      user_error("the task '{}' has the labels {}, but the model's classes are {}, in this order",
+                 name(), fmt::join(labels_.names, ", "), fmt::join(encoder.class_names(), ", "));
+  }
+
+  LabelDefinition labels_;
+};
+
+LabelDefinition read_labels(JsonReader& reader) {
+  LabelDefinition labels{reader.string("label", "label"), {}};
+  const auto names = reader.find("labels"), classes = reader.find("classes");
+  if (names.has_value() == classes.has_value())
+    reader.fail("expected either 'labels', a list of names, or 'classes', the number of ids");
+  if (names) {
+    labels.named = true;
+    labels.names = names->as_strings();
+    if (std::set(labels.names.begin(), labels.names.end()).size() != labels.names.size())
+      names->fail("a label stands twice");
+    if (labels.names.size() < 2) names->fail("expected at least 2 labels");
+  } else {
+    const int64_t count = classes->as_integer();
+    constexpr int64_t kMost = 1'000'000;
+    if (count < 2 || count > kMost) classes->fail("expected at least 2 classes");
+    for (int64_t id = 0; id < count; ++id) labels.names.push_back(std::to_string(id));
+  }
+  return labels;
+}
+
+std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<EncoderDefinition>(reader, kMetrics, kUsualMetrics);
+  LabelDefinition labels = read_labels(reader);
+  reader.finish();
+  return std::make_shared<SequenceClassification>(name, reader.json(), std::move(shared),
+                                                  std::move(labels));
+}
+
+ASSAY_TASK_KIND("sequence_classification", make)
+
+}  // namespace
+}  // namespace assay
