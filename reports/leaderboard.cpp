@@ -18,11 +18,15 @@ using Placed = SweepResults::PlacedRun;
 
 std::vector<std::string> metrics_in_order(const SweepResults& results) {
   std::vector<std::string> primary, others;
-  for (const Placed& placed : results.runs)
-    for (const ScoreRecord& score : placed.run.scores) {
-      auto& list = score.primary ? primary : others;
-      if (std::find(list.begin(), list.end(), score.metric) == list.end())
-        list.push_back(score.metric);
+  // Whole runs first: one whose first tasks failed shall not decide which metric leads.
+  for (const bool whole : {true, false})
+    for (const Placed& placed : results.runs) {
+      if ((placed.run.status == RunStatus::kOk) != whole) continue;
+      for (const ScoreRecord& score : placed.run.scores) {
+        auto& list = score.primary ? primary : others;
+        if (std::find(list.begin(), list.end(), score.metric) == list.end())
+          list.push_back(score.metric);
+      }
     }
   for (const std::string& metric : others)
     if (std::find(primary.begin(), primary.end(), metric) == primary.end())

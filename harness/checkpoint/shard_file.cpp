@@ -19,7 +19,7 @@ namespace {
 // Smaller pieces gain nothing from a way to the disk of their own.
 constexpr int64_t kLeastDirect = int64_t{256} << 10;
 // All parts of tensors fit in rooms of this size, whatever their dtype, and nearly all have it.
-constexpr int64_t kRoomBytes = int64_t{8} << 20;
+constexpr int64_t kRoomBytes = (int64_t{8} << 20) + ShardFile::kPage;
 constexpr auto kRoomAlignment = static_cast<std::align_val_t>(ShardFile::kPage);
 
 [[noreturn]] void disk_error(const std::filesystem::path& path, int reason) {
@@ -48,7 +48,6 @@ ShardFile::ShardFile(std::filesystem::path path, int64_t size) : path_(std::move
     close();
     disk_error(path_, reason);
   }
-  direct_ = ::open(path_.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
 }
 
 ShardFile::~ShardFile() { close(); }
@@ -56,7 +55,7 @@ ShardFile::~ShardFile() { close(); }
 ShardFile::ShardFile(ShardFile&& other) noexcept
     : path_(std::move(other.path_)),
       cached_(std::exchange(other.cached_, -1)),
-      direct_(std::exchange(other.direct_, -1)) {}
+      direct_(std::exchange(other.direct_, kNotTried)) {}
 
 ShardFile& ShardFile::operator=(ShardFile&& other) noexcept {
   std::swap(path_, other.path_);
@@ -68,7 +67,8 @@ ShardFile& ShardFile::operator=(ShardFile&& other) noexcept {
 void ShardFile::close() {
   if (direct_ >= 0) ::close(direct_);
   if (cached_ >= 0) ::close(cached_);
-  cached_ = direct_ = -1;
+  cached_ = -1;
+  direct_ = kNotTried;
 }
 
 void ShardFile::write(std::string_view data, int64_t offset) {
@@ -79,7 +79,7 @@ void ShardFile::write(const char* data, int64_t size, int64_t offset) {
   counters::bytes_written += size;
   const int64_t first = page_up(offset), last = offset + size - place_in_page(offset + size);
   const int64_t head = first - offset, middle = last - first;
-  if (direct_ < 0 || middle < kLeastDirect || place_in_page(data) != place_in_page(offset) ||
+  if (middle < kLeastDirect || place_in_page(data) != place_in_page(offset) ||
       !write_direct(data + head, middle, first))
     return write_cached(data, size, offset);
   // The pages that it shares with its neighbours.
@@ -88,11 +88,13 @@ void ShardFile::write(const char* data, int64_t size, int64_t offset) {
 }
 
 bool ShardFile::write_direct(const char* data, int64_t size, int64_t offset) {
+  if (direct_ == kNotTried) direct_ = ::open(path_.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
+  if (direct_ < 0) return false;
   while (size > 0) {
     const ssize_t written = ::pwrite(direct_, data, static_cast<size_t>(size), offset);
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EINVAL) {  // a file system that took the flag and cannot keep it
-      ::close(std::exchange(direct_, -1));
+      ::close(std::exchange(direct_, kNoSuchWay));
       return false;
     }
     if (written <= 0) disk_error(path_, written < 0 ? errno : ENOSPC);
@@ -118,15 +120,17 @@ void ShardFile::write_cached(const char* data, int64_t size, int64_t offset) con
 }
 
 void ShardFile::sync() const {
-  if (::fsync(cached_) != 0) disk_error(path_, errno);
+  if (::fsync(cached_) != 0 || (direct_ >= 0 && ::fsync(direct_) != 0)) disk_error(path_, errno);
 }
 
 void WriteRooms::Free::operator()(char* data) const { ::operator delete[](data, kRoomAlignment); }
 
 at::Tensor WriteRooms::take(at::ScalarType dtype, int64_t count, int64_t offset) {
-  const int64_t bytes = count * static_cast<int64_t>(c10::elementSize(dtype));
+  const auto element = static_cast<int64_t>(c10::elementSize(dtype));
+  const int64_t bytes = count * element;
   const at::TensorOptions options = at::TensorOptions().dtype(dtype);
-  if (bytes < kLeastDirect) return at::empty({count}, options);
+  // In files elements may stand at odd places, in memory they must not.
+  if (bytes < kLeastDirect || offset % element != 0) return at::empty({count}, options);
   Room room = find(bytes + ShardFile::kPage);
   void* data = room.data.get() + place_in_page(offset);
   auto give_back = [self = shared_from_this(),

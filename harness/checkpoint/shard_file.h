@@ -24,8 +24,6 @@ class ShardFile {
   ShardFile(ShardFile&& other) noexcept;
   ShardFile& operator=(ShardFile&& other) noexcept;
 
-  bool is_open() const { return cached_ >= 0; }
-  const std::filesystem::path& path() const { return path_; }
   /// One thread at a time. What lies in memory as in the file, modulo kPage, goes past the cache.
   /// DataError with the system's reason.
   void write(const char* data, int64_t size, int64_t offset);
@@ -41,14 +39,15 @@ class ShardFile {
   void close();
 
   std::filesystem::path path_;
-  int cached_ = -1, direct_ = -1;  // descriptors; direct_: -1 where the file system has no such way
+  static constexpr int kNoSuchWay = -1, kNotTried = -2;
+  int cached_ = -1, direct_ = kNotTried;  // descriptors
 };
 
 /// Memory that goes round between who makes values and who writes them: a merge would else ask the
 /// system for the whole of its result, piece by piece.
 class WriteRooms : public std::enable_shared_from_this<WriteRooms> {
  public:
-  /// Uninitialised [count] for what goes to byte `offset` of a file.
+  /// Uninitialised [count] for what goes to byte `offset` of a file, aligned for its dtype.
   at::Tensor take(at::ScalarType dtype, int64_t count, int64_t offset);
 
  private:

@@ -198,6 +198,8 @@ void CheckpointWriter::finish_shard(size_t index) {
   try {
     Shard& shard = shards_[index];
     shard.data.sync();
+    shard.data = ShardFile();  // all of it is written: a model may have more shards than a process
+                               // may open files
     const std::lock_guard lock(journal_mutex_);
     shard.finished = true;
     if (options_.identity.empty() || shards_.size() == 1) return;
@@ -269,6 +271,7 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
 }
 
 void CheckpointWriter::discard() noexcept {
+  for (Shard& shard : shards_) shard.data = ShardFile();  // closed: some disks keep open files
   std::error_code ignored;
   if (lock_ >= 0) fs::remove_all(temporary_, ignored);
   if (lock_ >= 0) ::close(lock_);

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "harness/core/error.h"
 #include "harness/lm/encoder_predictor.h"
 
@@ -15,14 +17,24 @@ at::Tensor mean_of(const Members& members, Output&& output) {
   return sum.div_(static_cast<double>(members.size()));
 }
 
+std::vector<std::string> sorted(std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 }  // namespace
 
 EncoderEnsemble::EncoderEnsemble(Members members) : members_(std::move(members)) {
   ASSAY_CHECK(!members_.empty(), "an ensemble without members");
-  for (const auto& member : members_)
+  for (const auto& member : members_) {
     if (member->classes() != classes())
       data_error("the experts of an ensemble tell {} and {} classes apart", classes(),
                  member->classes());
+    // Their scores would be added up crosswise. Other names say nothing of an order.
+    if (member->class_names() != class_names() &&
+        sorted(member->class_names()) == sorted(class_names()))
+      data_error("the experts of an ensemble have the same classes in different orders");
+  }
 }
 
 at::Tensor EncoderEnsemble::classify(const std::vector<EncoderText>& texts) const {

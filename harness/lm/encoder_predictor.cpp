@@ -117,9 +117,12 @@ int64_t EncoderModelPredictor::max_tokens() const {
 std::vector<std::string> EncoderModelPredictor::class_names() const {
   const Json config = model_.architecture->config();
   std::vector<std::string> names;
-  if (config.contains("id2label"))
-    for (int64_t id = 0; id < classes(); ++id)
-      names.push_back(config["id2label"].value(std::to_string(id), ""));
+  const auto labels = config.find("id2label");
+  if (labels == config.end() || !labels->is_object()) return names;
+  for (int64_t id = 0; id < classes(); ++id) {
+    const auto name = labels->find(std::to_string(id));
+    names.push_back(name != labels->end() && name->is_string() ? name->get<std::string>() : "");
+  }
   return names;
 }
 

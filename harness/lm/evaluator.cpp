@@ -209,15 +209,20 @@ void LanguageEvaluator::score(std::span<const TextRequests> requests) {
     answer_of.tokens += static_cast<int64_t>(sequence.tokens.size() - sequence.first);
     answer_of.dropped += sequence.dropped;
   }
+  std::optional<size_t> bad;  // the others' answers are kept
   for (size_t i = 0; i < answers.size(); ++i) {
-    if (!std::isfinite(answers[i].log_likelihood))
-      data_error("{}: the model's log-likelihood is {}, which is not finite", *plan.parts[i].where,
-                 answers[i].log_likelihood);
+    if (!std::isfinite(answers[i].log_likelihood)) {
+      bad = bad.value_or(i);
+      continue;
+    }
     use_.scored_tokens += answers[i].tokens;
     note_length(answers[i].dropped, use_);
     cache_.put(plan.parts[i].key, to_answer(answers[i]), *plan.parts[i].where);
   }
   cache_.save();
+  if (bad)
+    data_error("{}: the model's log-likelihood is {}, which is not finite", *plan.parts[*bad].where,
+               answers[*bad].log_likelihood);
 }
 
 void LanguageEvaluator::generate(std::span<const TextRequests> requests) {

@@ -1,5 +1,7 @@
 #include "harness/lm/generation.h"
 
+#include <c10/util/Exception.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -93,9 +95,10 @@ std::vector<Generation> generate_in_batches(const Model& model,
 
   std::vector<Generation> out(requests.size());
   SharedPrefix prefix;
+  int64_t most_cached = limits.cached_tokens;
   for (size_t begin = 0; begin < order.size();) {
-    const auto rows = static_cast<size_t>(
-        std::max<int64_t>(1, limits.cached_tokens / final_length(order[begin])));
+    const auto rows =
+        static_cast<size_t>(std::max<int64_t>(1, most_cached / final_length(order[begin])));
     const size_t end = std::min(order.size(), begin + rows);
     const auto request_of = [&](size_t row) -> const GenerationRequest& {
       return requests[order[begin + row]];
@@ -107,13 +110,20 @@ std::vector<Generation> generate_in_batches(const Model& model,
       texts.push_back(prompts[order[begin + row]].tokens);
       options.max_new_tokens = std::max(options.max_new_tokens, request_of(row).max_tokens);
     }
-    options.prefix = prefix.of(model, texts, limits);
     options.stop = [&](size_t row, const TokenIds& made) {
       return static_cast<int64_t>(made.size()) == request_of(row).max_tokens ||
              stopped(*model.tokenizer, request_of(row), made);
     };
 
-    const auto made = generate_together(model, texts, options, request_of(0).where);
+    std::vector<TokenIds> made;
+    try {
+      options.prefix = prefix.of(model, texts, limits);
+      made = generate_together(model, texts, options, request_of(0).where);
+    } catch (const c10::OutOfMemoryError&) {
+      if (texts.size() == 1) throw;
+      most_cached = static_cast<int64_t>(texts.size() / 2) * final_length(order[begin]);
+      continue;
+    }
     int64_t tokens = 0;
     for (size_t row = 0; row < made.size(); ++row) {
       const size_t i = order[begin + row];

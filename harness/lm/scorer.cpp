@@ -178,9 +178,14 @@ KvCache prefix_cache(const LanguageModel& model, const TokenIds& prefix, int64_t
   KvCache cache;
   const std::vector<int64_t> ids(prefix.begin(), prefix.end());
   const at::Tensor all = at::tensor(ids, at::kLong).to(model.device).unsqueeze(0);
-  for (int64_t done = 0; done < all.size(1); done += batch_tokens) {
-    const int64_t count = std::min(batch_tokens, all.size(1) - done);
-    model.architecture->hidden(model.weights, {all.narrow(1, done, count)}, &cache);
+  while (cache.tokens() < all.size(1)) {
+    const int64_t done = cache.tokens(), count = std::min(batch_tokens, all.size(1) - done);
+    try {
+      model.architecture->hidden(model.weights, {all.narrow(1, done, count)}, &cache);
+    } catch (const c10::OutOfMemoryError&) {
+      if (count == 1) throw;
+      batch_tokens = count / 2;
+    }
   }
   return cache;
 }

@@ -97,7 +97,7 @@ bool ConfigFields::asked(std::string_view key) const {
 
 void ConfigFields::refuse_unsupported() {
   // What leaves a model as it is. A family that knows such a field has asked for it.
-  static const std::pair<const char*, Json> kNeutral[] = {
+  static const std::pair<const char*, Json> neutral[] = {
       {"add_cross_attention", false},
       {"alibi", false},
       {"attention_bias", false},
@@ -134,8 +134,8 @@ void ConfigFields::refuse_unsupported() {
       {"use_parallel_residual", false},
       {"use_qk_norm", false},
   };
-  for (const auto& [key, neutral] : kNeutral)
-    if (!asked(key)) only(key, neutral);
+  for (const auto& [key, value] : neutral)
+    if (!asked(key)) only(key, value);
   if (asked("layer_types")) return;
   if (const auto types = find("layer_types"))
     for (const JsonReader& type : types->elements())

@@ -139,6 +139,8 @@ int64_t free_memory(at::Device device) {
   const auto index = device.has_index()
                          ? device.index()
                          : c10::impl::VirtualGuardImpl(device.type()).getDevice().index();
+  // What the allocator keeps of models that are gone is free, too.
+  at::getDeviceAllocator(device.type())->emptyCache();
   const auto [free, total] = at::getDeviceAllocator(device.type())->getMemoryInfo(index);
   return static_cast<int64_t>(free);
 }

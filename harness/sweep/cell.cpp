@@ -65,6 +65,8 @@ void Cell::hash_model(Hasher& hasher) const {
     hasher.text(info.name).number(static_cast<uint64_t>(info.version));
     // A preset is its parameters: they are all here.
     hasher.text(canonical(parameters)).number(seed).text(base.hash);
+    // Models that lie on several devices are merged in the host's memory.
+    if (device.find(',') != std::string::npos) hasher.text("merged on the cpu");
   }
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);

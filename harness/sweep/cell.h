@@ -55,7 +55,7 @@ void to_json(Json& json, const Cell& cell);
 void from_json(const Json& json, Cell& cell);
 
 /// Makes the model and scores it. Never throws for a cell's own troubles: the record's status and
-/// reason say what happened. A task that cannot be scored (UserError, DataError) makes the cell a
+/// reason say what happened. A task that cannot be scored makes the cell a
 /// failed one whose record keeps the scores of the other tasks. `error`, where given, becomes the
 /// exception behind a status that is not ok.
 RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr);

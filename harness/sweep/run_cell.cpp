@@ -30,7 +30,7 @@ std::optional<TaskError> task_error(Work&& work) {
     return std::nullopt;
   } catch (const UserError& e) {
     return TaskError{true, e.what()};
-  } catch (const DataError& e) {
+  } catch (const std::exception& e) {  // a device out of memory, too
     return TaskError{false, e.what()};
   }
 }

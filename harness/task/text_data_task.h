@@ -22,7 +22,7 @@ struct TextBasics {
 class TextDataTask : public Task {
  public:
   std::string primary_metric() const final { return basics_->metrics.front(); }
-  void check_split(Split split) const final;
+  void check_split(Split split) const override;
   /// UserError: text tasks are not trained on.
   Examples examples(Split split) const final;
   /// 0 when the definition names no file for the split.

@@ -40,6 +40,11 @@ TextTask::TextTask(std::string name, const Json& json,
                    std::shared_ptr<const TextDefinition> definition, const std::string& rule)
     : TextDataTask(std::move(name), json, definition, rule), text_(std::move(definition)) {}
 
+void TextTask::check_split(Split split) const {
+  TextDataTask::check_split(split);
+  if (text_->few_shot_split) text_->data.check_files(*text_->few_shot_split);
+}
+
 const TextTemplate& TextTask::prompt_of(size_t choice) const {
   return text_->prompt.at(text_->prompt.size() == 1 ? 0 : choice);
 }

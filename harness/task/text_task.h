@@ -30,6 +30,8 @@ class TextTask : public TextDataTask {
   /// Has the model answer the requests and scores the answers. UserError when the predictor is no
   /// language model.
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const final;
+  /// The split's files and those of the solved examples.
+  void check_split(Split split) const final;
   TextRequests requests(Split split) const final;
   std::vector<MetricResult> evaluate_answers(const TextResponses& answers, Split split) const final;
 

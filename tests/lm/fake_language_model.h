@@ -66,8 +66,8 @@ class FakeArchitecture : public LanguageArchitecture {
   at::Tensor hidden(const StateDict&, const TokenBatch& batch, KvCache* cache) const override {
     const int64_t rows = batch.ids.size(0), width = batch.ids.size(1);
     const int64_t before = cache ? cache->tokens() : 0;
-    tokens_seen_ += rows * width;
-    widest_ = std::max(widest_, rows * width);
+    tokens_seen += rows * width;
+    widest = std::max(widest, rows * width);
     at::Tensor positions = batch.positions;
     if (!positions.defined())
       positions = (at::arange(width, at::kLong) + before).expand({rows, -1});
@@ -94,7 +94,7 @@ class FakeArchitecture : public LanguageArchitecture {
   }
 
   at::Tensor vocabulary_logits(const StateDict&, const at::Tensor& hidden) const override {
-    places_scored_ += hidden.numel() / vocabulary_;
+    places_scored += hidden.numel() / vocabulary_;
     if (!table_.defined()) {
       table_ = at::empty({vocabulary_, vocabulary_}, at::kFloat);
       for (int64_t i = 0; i < vocabulary_; ++i)
@@ -103,7 +103,7 @@ class FakeArchitecture : public LanguageArchitecture {
     return hidden.matmul(table_);
   }
 
-  mutable int64_t tokens_seen_ = 0, widest_ = 0, places_scored_ = 0;
+  mutable int64_t tokens_seen = 0, widest = 0, places_scored = 0;
 
  private:
   int64_t max_positions_, vocabulary_;

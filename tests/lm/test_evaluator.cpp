@@ -50,9 +50,9 @@ TEST_CASE("answers come in the order of the requests; equal ones are worked out 
   CHECK(evaluator.use().requests == 4);
   CHECK(evaluator.use().known == 0);
 
-  const int64_t seen = fake_of(model).tokens_seen_;
+  const int64_t seen = fake_of(model).tokens_seen;
   evaluator.answer(some_requests());
-  CHECK(fake_of(model).tokens_seen_ == seen);  // nothing is worked out again
+  CHECK(fake_of(model).tokens_seen == seen);  // nothing is worked out again
   CHECK(evaluator.use().known == 4);
 }
 
@@ -66,10 +66,10 @@ TEST_CASE("answers are kept in a folder for models of known content", "[lm]") {
   for (const auto& file : fs::directory_iterator(folder.path()))
     std::ofstream(file.path(), std::ios::app) << "[\"abc\",[1.5,tr";
 
-  const int64_t seen = fake_of(model).tokens_seen_;
+  const int64_t seen = fake_of(model).tokens_seen;
   LanguageEvaluator again(model);
   const TextResponses second = again.answer(some_requests());
-  CHECK(fake_of(model).tokens_seen_ == seen);
+  CHECK(fake_of(model).tokens_seen == seen);
   CHECK(second.likelihoods[0].log_likelihood == first.likelihoods[0].log_likelihood);
   CHECK(second.generations[0].text == first.generations[0].text);
   again.answer({.likelihoods = {{"new", " one", "x"}}});

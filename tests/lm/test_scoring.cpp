@@ -137,14 +137,14 @@ TEST_CASE("shared tokens go through the model once, and only targets are scored"
   const LanguageModel model = fake_model();
   score_sequences(model, sequences({"a long context|1", "a long context|2", "a long context|3"}),
                   BatchLimits::of(at::kCPU));
-  CHECK(fake_of(model).tokens_seen_ == 14);  // the context's; choices of one token add none
-  CHECK(fake_of(model).places_scored_ == 1);
+  CHECK(fake_of(model).tokens_seen == 14);  // the context's; choices of one token add none
+  CHECK(fake_of(model).places_scored == 1);
 }
 
 TEST_CASE("batches keep within their budget", "[lm]") {
   const LanguageModel model = fake_model();
   score_sequences(model, sequences(kTexts), {.tokens = 50, .cached_tokens = 100});
-  CHECK(fake_of(model).widest_ <= 50);
+  CHECK(fake_of(model).widest <= 50);
 }
 
 TEST_CASE("progress adds up to all tokens", "[lm]") {

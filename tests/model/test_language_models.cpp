@@ -69,7 +69,9 @@ TEST_CASE("a cache whose angles no longer hold is refused", "[model][language]")
 TEST_CASE("several endings of one beginning fit one row", "[model][language]") {
   // 7 8 | 9, and 7 8 | 2 3, as 7 8 9 2 3: the second ending sees the beginning and itself.
   const LanguageModel model = small_llama();
-  const auto row = [](std::vector<int64_t> values) { return at::tensor(values).unsqueeze(0); };
+  const auto row = [](const std::vector<int64_t>& values) {
+    return at::tensor(values).unsqueeze(0);
+  };
   TokenBatch batch{row({7, 8, 9, 2, 3}), row({0, 1, 2, 2, 3})};
   batch.mask = at::ones({1, 5, 5}, at::kBool);
   batch.mask.narrow(1, 3, 2).narrow(2, 2, 1).fill_(false);
@@ -155,7 +157,7 @@ TEST_CASE("a model trained on stories tells one", "[model][language]") {
   const int64_t width = header[0], inner = header[1], layers = header[2], heads = header[3];
   const int64_t kv_heads = header[4], words = header[5], size = width / heads;
   const char* cursor = bytes.data() + sizeof header;
-  const auto take = [&](std::vector<int64_t> shape) {
+  const auto take = [&](const std::vector<int64_t>& shape) {
     at::Tensor tensor = at::empty(shape, at::kFloat);
     std::memcpy(tensor.data_ptr(), cursor, tensor.nbytes());
     cursor += tensor.nbytes();
@@ -167,7 +169,8 @@ TEST_CASE("a model trained on stories tells one", "[model][language]") {
   };
   StateDict weights;
   weights["model.embed_tokens.weight"] = take({words, width});
-  const auto per_layer = [&](const char* name, std::vector<int64_t> shape, bool turned = false) {
+  const auto per_layer = [&](const char* name, const std::vector<int64_t>& shape,
+                             bool turned = false) {
     for (int64_t i = 0; i < layers; ++i) {
       const at::Tensor weight = take(shape);
       weights[fmt::format("model.layers.{}.{}.weight", i, name)] = turned ? halves(weight) : weight;
