@@ -28,6 +28,21 @@ inline at::Tensor last_logits(const LanguageModel& model, const TokenIds& ids) {
   return model.architecture->logits(model.weights, batch.ids)[0][-1];
 }
 
+/// With and without a cache, padded left and right, the tokens that the reference generated.
+template <typename Model>
+void check_greedy(const Model& model, const StateDict& weights,
+                  const std::vector<TokenIds>& prompts, const Json& expected) {
+  const auto greedy = expected.at("greedy").get<std::vector<TokenIds>>();
+  GenerateOptions options;
+  options.max_new_tokens = static_cast<int64_t>(greedy.front().size());
+  for (const bool cached : {true, false})
+    for (const Padding padding : {Padding::kLeft, Padding::kRight}) {
+      options.use_cache = cached;
+      options.padding = padding;
+      CHECK(generate(model, weights, prompts, options) == greedy);
+    }
+}
+
 /// What the reference program made of the model, in expected.json of the folder.
 inline void check_against(const LanguageModel& model, const fs::path& folder) {
   const Json expected = read_json(folder / "expected.json");
@@ -38,15 +53,7 @@ inline void check_against(const LanguageModel& model, const fs::path& folder) {
     const double range = (wanted.max() - wanted.min()).item<double>();
     CHECK((last_logits(model, prompts[i]) - wanted).abs().max().item<double>() <= 1e-4 * range);
   }
-  const auto greedy = expected.at("greedy").get<std::vector<TokenIds>>();
-  GenerateOptions options;
-  options.max_new_tokens = static_cast<int64_t>(greedy.front().size());
-  for (const bool cached : {true, false})
-    for (const Padding padding : {Padding::kLeft, Padding::kRight}) {
-      options.use_cache = cached;
-      options.padding = padding;
-      CHECK(generate(*model.architecture, model.weights, prompts, options) == greedy);
-    }
+  check_greedy(*model.architecture, model.weights, prompts, expected);
 }
 
 inline LanguageModel small_llama(uint64_t seed = 1) {

@@ -7,13 +7,12 @@
 #include "harness/model/open.h"
 #include "harness/model/sequence_to_sequence.h"
 #include "tests/catch.h"
+#include "tests/model/language_models.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
 
 namespace {
-
-const fs::path kGoldens = fs::path(ASSAY_TESTS_FOLDER) / "golden/models";
 
 template <typename Kind>
 std::shared_ptr<const Kind> as(const OpenModel& model) {
@@ -51,15 +50,7 @@ TEST_CASE("tiny encoder-decoders give the reference's logits and tokens", "[mode
       CHECK(difference(t5->vocabulary_logits(model.weights, hidden[0][-1]),
                        expected.at("last_logits")[i]) <= 1e-4);
     }
-    const auto greedy = expected.at("greedy").get<std::vector<TokenIds>>();
-    GenerateOptions options;
-    options.max_new_tokens = static_cast<int64_t>(greedy.front().size());
-    for (const bool cached : {true, false})
-      for (const Padding padding : {Padding::kLeft, Padding::kRight}) {
-        options.use_cache = cached;
-        options.padding = padding;
-        CHECK(generate(*t5, model.weights, texts, options) == greedy);
-      }
+    check_greedy(*t5, model.weights, texts, expected);
   }
 }
 
