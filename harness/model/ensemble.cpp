@@ -13,10 +13,17 @@ namespace {
 
 /// How much of what stands side by side is a member's.
 struct MemberShare {
-  int64_t width;        ///< of the states
-  size_t layers;        ///< of a cache
-  int64_t encoded = 0;  ///< width of the encoder's states
+  int64_t width;         ///< of the states
+  size_t layers;         ///< of a cache
+  at::ScalarType dtype;  ///< what it computes in
+  int64_t encoded = 0;   ///< width of the encoder's states
 };
+
+/// A member's own part of states that stand side by side: there all are of the widest dtype, which
+/// holds each member's values exactly.
+at::Tensor own_part(const at::Tensor& states, int64_t first, int64_t width, at::ScalarType dtype) {
+  return states.narrow(-1, first, width).to(dtype);
+}
 
 std::vector<KvCache::Layer> part_of(const std::vector<KvCache::Layer>& layers, size_t first,
                                     size_t count) {
@@ -34,7 +41,7 @@ MemberShare share_of(const LanguageModel& member) {
   KvCache cache;
   const at::Tensor hidden =
       member.architecture->hidden(member.weights, {at::zeros({1, 1}, at::kLong)}, &cache);
-  return {hidden.size(-1), cache.layers.size()};
+  return {hidden.size(-1), cache.layers.size(), hidden.scalar_type()};
 }
 
 MemberShare share_of(const SequenceToSequenceModel& member) {
@@ -43,7 +50,7 @@ MemberShare share_of(const SequenceToSequenceModel& member) {
   const at::Tensor id = at::zeros({1, 1}, at::kLong);
   const EncodedText text = member.architecture->encode(member.weights, id, {});
   const at::Tensor hidden = member.architecture->decode(member.weights, id, text, &cache);
-  return {hidden.size(-1), cache.written.layers.size(), text.states.size(-1)};
+  return {hidden.size(-1), cache.written.layers.size(), hidden.scalar_type(), text.states.size(-1)};
 }
 
 /// What ensembles of both kinds have in common.
@@ -75,7 +82,7 @@ class Ensemble : public Kind {
     for (size_t i = 0; i < members_.size(); ++i) {
       const TextModel<Kind>& member = members_[i];
       const at::Tensor logits = member.architecture->vocabulary_logits(
-          member.weights, hidden.narrow(-1, first, shares_[i].width));
+          member.weights, own_part(hidden, first, shares_[i].width, shares_[i].dtype));
       const at::Tensor own = at::log_softmax(logits, -1, at::kFloat);
       sum = sum.defined() ? at::logaddexp(sum, own) : own;
       first += shares_[i].width;
@@ -153,7 +160,8 @@ class EncoderDecoderEnsemble final : public Ensemble<SequenceToSequenceArchitect
         own = {{part_of(cache->written.layers, layer, share.layers), cache->written.positions},
                part_of(cache->text, layer, share.layers)};
       states.push_back(members_[i].architecture->decode(
-          members_[i].weights, ids, {text.states.narrow(-1, encoded, share.encoded), text.mask},
+          members_[i].weights, ids,
+          {own_part(text.states, encoded, share.encoded, share.dtype), text.mask},
           cache ? &own : nullptr));
       append(grown.written.layers, own.written.layers);
       append(grown.text, own.text);

@@ -3,7 +3,9 @@
 #include "harness/core/cost.h"
 #include "harness/model/open.h"
 #include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/lm/fake_language_model.h"
+#include "tests/model/language_models.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -120,6 +122,37 @@ TEST_CASE("encoder-decoders vote on every token they write", "[lm]") {
                            second.architecture->logits(second.weights, ids).softmax(-1)) /
                           2;
   CHECK(at::allclose(together.exp(), mean, 1e-4, 1e-6));
+}
+
+TEST_CASE("members of an ensemble compute each in its own precision", "[lm]") {
+  const auto golden = fs::path(ASSAY_TESTS_FOLDER) / "golden/seq2seq";
+  const at::Tensor ids = at::tensor({5, 6, 7, 1}, at::kLong).unsqueeze(0);
+  const auto check = [&](auto first, auto second) {
+    for (auto& [unused, tensor] : second.weights) tensor = tensor.to(at::kBFloat16);
+    const AnyLanguageModel any = ensemble_of({first, second}, "");
+    const auto& both = std::get<decltype(first)>(any);
+
+    const at::Tensor together = both.architecture->logits(both.weights, ids);
+
+    const auto probabilities = [&](const auto& member) {
+      return member.architecture->logits(member.weights, ids).softmax(-1, at::kFloat);
+    };
+    CHECK(together.scalar_type() == at::kFloat);
+    CHECK(at::allclose(together.exp(), (probabilities(first) + probabilities(second)) / 2, 1e-5,
+                       1e-7));
+    const TextRequests requests{.likelihoods = {{"ab", "cd", "x"}},
+                                .generations = {{"ab", {}, 5, "y"}}};
+    CHECK(LanguageEvaluator(any).answer(requests).likelihoods.at(0).tokens > 0);
+  };
+  const SequenceToSequenceModel encoder_decoder = t5(golden, golden);
+  check(encoder_decoder, encoder_decoder);
+  Json config = example_config("llama");
+  config["vocab_size"] = 256;
+  LanguageModel decoder = small_llama();
+  decoder.architecture = language(config);
+  decoder.weights = decoder.architecture->initial_weights(1);
+  decoder.tokenizer = Tokenizer::open(TemporaryFolder().path());
+  check(decoder, decoder);
 }
 
 TEST_CASE("models whose tokens differ do not vote", "[lm]") {
