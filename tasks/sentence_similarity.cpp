@@ -14,10 +14,14 @@ namespace {
 
 const std::vector<std::string> kMetrics{"spearman", "pearson"};
 
-bool all_equal(const std::vector<double>& values) {
-  return std::all_of(values.begin(), values.end(),
-                     [&](double value) { return value == values.front(); });
+double spread(const std::vector<double>& values) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  return *most - *least;
 }
+
+// Cosines of equal embeddings differ by no more, however texts are batched: they are worked out in
+// float32.
+constexpr double kRounding = 1e-6;
 
 class SentenceSimilarity : public EncoderTask {
  public:
@@ -31,7 +35,7 @@ class SentenceSimilarity : public EncoderTask {
                                   const std::vector<EncoderText>& texts) const override {
     std::vector<double> gold;
     for (const TextItem& item : items) gold.push_back(gold_score(item));
-    if (all_equal(gold))
+    if (spread(gold) == 0)
       data_error("task '{}': all gold scores are {}, so that nothing can correlate with them",
                  name(), gold.front());
     const at::Tensor cosines = encoder.similarities(texts);
@@ -40,9 +44,12 @@ class SentenceSimilarity : public EncoderTask {
     for (size_t i = 0; i < found.size(); ++i)
       if (!std::isfinite(found[i]))
         data_error("{}: the model's similarity is {}", texts[i].where, found[i]);
-    if (all_equal(found))
-      data_error("task '{}': the model finds all pairs alike by {}, which correlates with nothing",
-                 name(), found.front());
+    // No 0, which would be better than what a model that orders pairs wrongly gets.
+    if (spread(found) <= kRounding)
+      data_error(
+          "task '{}': the model finds all pairs alike by {:.6f}, so that the correlation is not "
+          "defined",
+          name(), found.front());
     return {spearman("spearman", found, gold), pearson("pearson", found, gold)};
   }
 

@@ -113,6 +113,30 @@ TEST_CASE("what cannot be classified or compared is an error that says why", "[t
                     Contains("all pairs alike by 1"));
 }
 
+// scipy and the programs that follow it (MTEB, sentence-transformers) give NaN.
+TEST_CASE("an encoder for which all texts are one has no correlation", "[task]") {
+  const TextFolder folder;
+  const std::string file = folder.lines("a.jsonl", {{{"a", "t4"}, {"b", "t5 t6"}, {"score", 1}},
+                                                    {{"a", "t4 t7 t8"}, {"b", "t9"}, {"score", 2}},
+                                                    {{"a", "t5"}, {"b", "t6"}, {"score", 3}}});
+  EncoderModel model = tiny_encoder("bert-bare");
+  for (auto& [name, tensor] : model.weights)
+    if (name.find("_embeddings.") != std::string::npos) tensor = at::zeros_like(tensor);
+  model.weights.at("bert.embeddings.LayerNorm.bias") = at::arange(16, at::kFloat).cos();
+  const auto task = make_text_task("sentence_similarity", likeness(file));
+
+  CHECK_THROWS_AS(task->evaluate(EncoderModelPredictor(model), Split::kTest), DataError);
+  CHECK_THROWS_WITH(task->evaluate(EncoderModelPredictor(model), Split::kTest),
+                    Contains("all pairs alike by 1.000000") && Contains("not defined"));
+  // Rounding makes cosines of equal vectors differ: that is no order of pairs.
+  folder.lines("a.jsonl", {{{"a", "1"}, {"b", "0"}, {"score", 1}},
+                           {{"a", "1.0000005"}, {"b", "0"}, {"score", 2}}});
+  CHECK_THROWS_WITH(compared(likeness(file)), Contains("not defined"));
+  folder.lines("a.jsonl", {{{"a", "1"}, {"b", "0"}, {"score", 1}},
+                           {{"a", "1.00001"}, {"b", "0"}, {"score", 2}}});
+  CHECK(compared(likeness(file))[0].value == Approx(1));
+}
+
 TEST_CASE("a language model's task says that it cannot ask an encoder", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"text", "x"}}});
