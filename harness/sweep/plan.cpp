@@ -36,6 +36,14 @@ Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, const std::str
   return cell;
 }
 
+// What has one candidate is chosen without a look at validation scores.
+void add_choice(Choice choice, Plan& plan) {
+  if (choice.candidates.size() == 1)
+    plan.fixed.push_back({choice.test_cells.front(), choice.placement, {}});
+  else
+    plan.choices.push_back(std::move(choice));
+}
+
 void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& plan) {
   const auto add = [&](const std::string& row, const std::string& kind,
                        const std::string& record_kind, const std::vector<std::string>& models) {
@@ -51,10 +59,11 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
         model_cell(sweep, set, "model", "expert", {expert}, Split::kValidation));
     best.test_cells.push_back(plan.fixed.back().cell);
   }
-  if (const auto obstacle = obstacle_to_choosing(sweep, set))
+  const auto obstacle = obstacle_to_choosing(sweep, set);
+  if (obstacle && best.candidates.size() > 1)
     plan.fixed.push_back({best.candidates.front(), best.placement, obstacle});
   else
-    plan.choices.push_back(std::move(best));
+    add_choice(std::move(best), plan);
   if (set.multitask) add("multitask", "model", "multitask", {*set.multitask});
   add("ensemble", "ensemble", "ensemble", set.experts);
 }
@@ -86,7 +95,7 @@ void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodS
             merge_cell(sweep, set, method, point, seed, Split::kValidation));
         choice.test_cells.push_back(merge_cell(sweep, set, method, point, seed, Split::kTest));
       }
-      plan.choices.push_back(std::move(choice));
+      add_choice(std::move(choice), plan);
     }
     if (!info.randomized) break;  // the other seeds would give the same bytes
   }

@@ -74,7 +74,7 @@ struct Choice {
 
 struct Plan {
   /// The reference rows of every set (base, experts, multitask, ensemble) and every method with its
-  /// default parameters, on test.
+  /// default parameters, on test; and what would be a choice if there were more than one candidate.
   std::vector<PlannedCell> fixed;
   std::vector<Choice> choices;
 };

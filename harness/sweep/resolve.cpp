@@ -79,8 +79,9 @@ void check_tuning(const ResolvedSweep& sweep) {
     for (const MethodSpec& method : sweep.file.methods) {
       const MethodInfo& info =
           methods().at(parse_method_ref(method.method).name, method.where).info;
-      if (method.grid.empty() || unmet_need(info, set.base.has_value(), set.experts.size()))
-        continue;
+      if (method.grid_points().size() < 2 ||
+          unmet_need(info, set.base.has_value(), set.experts.size()))
+        continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
                    sweep.file.path.string(), method.label, set.name, *obstacle);

@@ -27,13 +27,16 @@ class MixedTasks {
           Json::object());
   }
 
-  ResolvedSweep resolve(const std::vector<std::string>& tasks, bool tuned) const {
-    const Json method = tuned ? Json{{"method", "task_arithmetic"}, {"tune", {{"scale", {0.5, 1}}}}}
-                              : Json("average");
+  /// Tuned over `scales`, or not.
+  ResolvedSweep resolve(const std::vector<std::string>& tasks, const std::vector<double>& scales,
+                        const std::vector<std::string>& experts = {"x", "y"}) const {
+    const Json method = scales.empty()
+                            ? Json("average")
+                            : Json{{"method", "task_arithmetic"}, {"tune", {{"scale", scales}}}};
     const Json json = {{"name", "mixed"},
                        {"tasks", tasks},
                        {"base", "base"},
-                       {"expert_sets", {{{"name", "set"}, {"experts", {"x", "y"}}}}},
+                       {"expert_sets", {{{"name", "set"}, {"experts", experts}}}},
                        {"trained_on", {{"x", tasks}}},
                        {"methods", {method}}};
     write_file(file("sweep.json"), json.dump());
@@ -71,30 +74,30 @@ TEST_CASE("a task without data to score is refused before a model is opened", "[
   const MixedTasks mixed;  // there are no models: they would be the next complaint
 
   CHECK_THROWS_WITH(
-      mixed.resolve({"blobs/a", "likely/untested"}, false),
+      mixed.resolve({"blobs/a", "likely/untested"}, {}),
       Contains("'likely/untested' has no test split") && Contains("train, validation"));
-  CHECK_THROWS_AS(mixed.resolve({"blobs/a", "likely/absent"}, false), DataError);
-  CHECK_THROWS_WITH(mixed.resolve({"likely/absent"}, false), Contains("none.jsonl"));
-  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, false), Contains("base"));
+  CHECK_THROWS_AS(mixed.resolve({"blobs/a", "likely/absent"}, {}), DataError);
+  CHECK_THROWS_WITH(mixed.resolve({"likely/absent"}, {}), Contains("none.jsonl"));
+  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, {}), Contains("base"));
 }
 
 TEST_CASE("what is tuned needs validation data of one kind of score", "[sweep]") {
   const MixedTasks mixed;
   mixed.write_models();
 
-  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, true),
+  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, {0.5, 1}),
                     Contains("'task_arithmetic' cannot be tuned for the set 'set'") &&
                         Contains("'likely/tested' has no validation split") && Contains("test"));
-  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "texts/short"}, true),
+  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "texts/short"}, {0.5, 1}),
                     Contains("blobs/a by acc") && Contains("texts/short by word_perplexity"));
-  CHECK(plan_sweep(mixed.resolve({"texts/short"}, true)).choices.size() == 2);
-  CHECK(plan_sweep(mixed.resolve({"blobs/a", "blobs/b"}, true)).choices.size() == 2);
+  CHECK(plan_sweep(mixed.resolve({"texts/short"}, {0.5, 1})).choices.size() == 2);
+  CHECK(plan_sweep(mixed.resolve({"blobs/a", "blobs/b"}, {0.5, 1})).choices.size() == 2);
 }
 
 TEST_CASE("without tuning only the best expert is left out, with the reason", "[sweep]") {
   const MixedTasks mixed;
   mixed.write_models();
-  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "texts/short"}, false);
+  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "texts/short"}, {});
   const Plan plan = plan_sweep(sweep);
 
   CHECK(plan.choices.empty());
@@ -116,6 +119,24 @@ TEST_CASE("without tuning only the best expert is left out, with the reason", "[
     REQUIRE(placed.run.scores.size() == 1);
     CHECK(placed.run.scores[0].task == "blobs/a");
   }
+}
+
+TEST_CASE("one candidate is chosen without validation data", "[sweep]") {
+  const MixedTasks mixed;
+  mixed.write_models();
+  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "likely/tested"}, {0.25}, {"x"});
+  const Plan plan = plan_sweep(sweep);
+
+  CHECK(plan.choices.empty());
+  std::map<std::string, const PlannedCell*> rows;
+  for (const PlannedCell& planned : plan.fixed)
+    rows[planned.placement.row + " " + planned.placement.variant] = &planned;
+  REQUIRE(rows.contains("task_arithmetic tuned"));
+  CHECK(rows["task_arithmetic tuned"]->cell.parameters["scale"] == 0.25);
+  CHECK(rows["task_arithmetic tuned"]->cell.split == "test");
+  CHECK(rows["task_arithmetic default"]->cell.parameters["scale"] != 0.25);
+  CHECK(rows["best expert reference"]->cell.key() == rows["x reference"]->cell.key());
+  CHECK_FALSE(rows["best expert reference"]->unmet);
 }
 
 TEST_CASE("solved examples come from a split that has files", "[task]") {
