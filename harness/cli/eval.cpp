@@ -4,7 +4,10 @@
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/log.h"
 #include "harness/model/adapter.h"
+#include "harness/model/open.h"
+#include "harness/model/placement.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
 #include "harness/task/task.h"
@@ -25,6 +28,20 @@ void print_scores(const std::vector<ScoreRecord>& scores) {
                score.outcomes.size());
 }
 
+/// Says how many inputs were too long for the model.
+void tell_cuts(const Json& diagnostics) {
+  for (const auto& [reader, what] :
+       {std::pair("language", "requests"), std::pair("encoder", "inputs")}) {
+    const auto found = diagnostics.find(reader);
+    if (found == diagnostics.end()) continue;
+    const Json shortened = found->at(std::string("shortened_") + what);
+    if (shortened != 0)
+      log_warning("{} {} are longer than the {} tokens that the model takes: {}, {} tokens in all",
+                  shortened.dump(), what, found->at("max_length").dump(),
+                  found->at("too_long").get<std::string>(), found->at("dropped_tokens").dump());
+  }
+}
+
 void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
   const auto tasks = load_tasks(options.tasks);
@@ -34,10 +51,12 @@ void eval(const Options& options) {
   Cell cell;
   cell.kind = "model";
   cell.record_kind = "model";
-  cell.experts = {{checkpoint->path().string(), checkpoint->content_hash()}};
+  const auto devices = parse_devices(options.device);
+  check_devices(*architecture_of(*checkpoint), devices);
+  cell.experts = {model_ref(*checkpoint)};
   for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
   cell.split = split_name(split);
-  cell.device = device_text(parse_devices(options.device));
+  cell.device = device_text(devices);
   if (!options.adapter.empty()) {
     const fs::path folder = fs::absolute(find_file(options.adapter)).lexically_normal();
     cell.adapter = {folder.string(), adapter_hash(folder)};
@@ -47,6 +66,7 @@ void eval(const Options& options) {
 
   std::exception_ptr error;
   const RunRecord record = run_cell(cell, &error);
+  tell_cuts(record.diagnostics);
   if (options.json)
     fmt::print("{}\n", result_to_json(record).dump(2));
   else if (!record.scores.empty())

@@ -11,12 +11,10 @@
 #include "harness/core/hash.h"
 #include "harness/core/log.h"
 #include "harness/lm/generation.h"
+#include "harness/model/open.h"
 
 namespace assay {
 namespace {
-
-// Raise it when the same model would give another answer: kept answers are then not used again.
-constexpr uint64_t kAnswersVersion = 1;
 
 std::string key_of(const LikelihoodRequest& request) {
   return Hasher().text("likelihood").text(request.context).text(request.continuation).hex();
@@ -42,6 +40,9 @@ Json to_answer(const Generation& value) {
   return Json::array({value.text, value.tokens, value.stopped, value.dropped});
 }
 
+/// Of either kind of answer.
+int64_t dropped_tokens(const Json& answer) { return answer.at(3).get<int64_t>(); }
+
 void from_answer(const Json& json, Likelihood& value) {
   value = {json.at(0).get<double>(), json.at(1).get<bool>(), json.at(2).get<int64_t>(),
            json.at(3).get<int64_t>()};
@@ -52,25 +53,12 @@ void from_answer(const Json& json, Generation& value) {
            json.at(3).get<int64_t>()};
 }
 
-template <typename Model>
-std::string identity(const Model& model) {
-  Hasher hasher;
-  hasher.number(kAnswersVersion).text(ASSAY_LIBTORCH_VERSION).text(model.weights_hash);
-  hasher.text(canonical(model.architecture->config())).text(model.tokenizer->hash());
-  // Weights may be held in another precision than they are stored in.
-  if (!model.weights.empty()) hasher.text(dtype_name(model.weights.begin()->second.scalar_type()));
-  const bool on_cpu = model.device.is_cpu();
-  const bool on_both =
-      std::any_of(model.weights.begin(), model.weights.end(),
-                  [&](const auto& entry) { return entry.second.is_cpu() != on_cpu; });
-  return hasher.text(on_both ? "cpu and accelerator" : on_cpu ? "cpu" : "accelerator").hex();
-}
-
 ResponseCache cache_for(const AnyLanguageModel& any) {
   return std::visit(
       [](const auto& model) {
-        return ResponseCache(identity(model),
-                             model.weights_hash.empty() ? std::nullopt : responses_folder());
+        return kept_answers(model.weights_hash,
+                            computation_hash(*model.architecture, model.tokenizer.get()),
+                            model.weights, model.device);
       },
       any);
 }
@@ -96,6 +84,11 @@ class Speed {
   int64_t tokens_ = 0;
 };
 
+void note_length(int64_t dropped, LanguageUse& use) {
+  use.shortened += dropped > 0 ? 1 : 0;
+  use.dropped_tokens += dropped;
+}
+
 /// Requests of one kind whose answer is not known yet, each once.
 template <typename Request>
 std::vector<const Request*> unanswered(std::span<const TextRequests> all,
@@ -107,18 +100,15 @@ std::vector<const Request*> unanswered(std::span<const TextRequests> all,
     for (const Request& request : requests.*kind) {
       const std::string key = key_of(request);
       if (!seen.insert(key).second) continue;
-      if (cache.find(key))
+      if (const Json* known = cache.find(key)) {
         ++use.known;
-      else
+        note_length(dropped_tokens(*known), use);
+      } else {
         missing.push_back(&request);
+      }
     }
   use.requests += static_cast<int64_t>(missing.size());
   return missing;
-}
-
-void note_length(int64_t dropped, LanguageUse& use) {
-  use.shortened += dropped > 0 ? 1 : 0;
-  use.dropped_tokens += dropped;
 }
 
 /// Sequences to be scored, and which request each is a part of.

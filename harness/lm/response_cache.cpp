@@ -3,14 +3,22 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
 
 #include "harness/core/error.h"
+#include "harness/core/hash.h"
 
 namespace assay {
+namespace {
+
+// Raise it when the same model would give another answer: kept answers are then not used again.
+constexpr uint64_t kAnswersVersion = 1;
+
+}  // namespace
 
 std::optional<fs::path> responses_folder() {
   const char* folder = std::getenv("ASSAY_RESPONSES_DIR");
@@ -56,6 +64,21 @@ void ResponseCache::save() {
   if (static_cast<size_t>(written) != text.size())
     data_error("{}: the disk is full", path_.string());
   unsaved_.clear();
+}
+
+ResponseCache kept_answers(const std::string& weights_hash, const std::string& computation_hash,
+                           const StateDict& weights, at::Device device) {
+  if (weights_hash.empty()) return {"", std::nullopt};
+  Hasher hasher;
+  hasher.number(kAnswersVersion).text(ASSAY_LIBTORCH_VERSION);
+  hasher.text(weights_hash).text(computation_hash);
+  // Weights may be held in another precision than they are stored in.
+  if (!weights.empty()) hasher.text(dtype_name(weights.begin()->second.scalar_type()));
+  const bool on_both = std::any_of(weights.begin(), weights.end(), [&](const auto& entry) {
+    return entry.second.is_cpu() != device.is_cpu();
+  });
+  hasher.text(on_both ? "cpu and accelerator" : device.is_cpu() ? "cpu" : "accelerator");
+  return {hasher.hex(), responses_folder()};
 }
 
 }  // namespace assay

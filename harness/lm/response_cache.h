@@ -5,6 +5,9 @@
 #include <optional>
 #include <string>
 
+#include <c10/core/Device.h>
+
+#include "harness/checkpoint/tensors.h"
 #include "harness/core/files.h"
 #include "harness/core/json.h"
 
@@ -33,5 +36,12 @@ class ResponseCache {
   std::map<std::string, Json> values_;
   std::string unsaved_;
 };
+
+/// A model's answers, kept under responses_folder() when that is set and the weights' content hash
+/// is known. They are told apart by that hash, by what computation_hash() covers, and by the
+/// precision and the kinds of device that the weights are held in and on; by `device` where there
+/// are none.
+ResponseCache kept_answers(const std::string& weights_hash, const std::string& computation_hash,
+                           const StateDict& weights, at::Device device);
 
 }  // namespace assay

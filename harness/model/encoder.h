@@ -40,6 +40,7 @@ struct EncoderModel {
   StateDict weights;
   at::Device device;
   std::shared_ptr<const Tokenizer> tokenizer;
+  std::string weights_hash{};  ///< content hash; empty where it is not known
 };
 
 }  // namespace assay

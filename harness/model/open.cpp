@@ -5,8 +5,11 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/core/hash.h"
 #include "harness/model/adapter.h"
+#include "harness/model/encoder.h"
 #include "harness/model/placement.h"
+#include "harness/model/sequence_to_sequence.h"
 
 namespace assay {
 namespace {
@@ -21,7 +24,33 @@ at::ScalarType stored_dtype(const TensorSource& weights) {
       ->dtype;
 }
 
+bool reads_text(const Architecture& architecture) {
+  return dynamic_cast<const LanguageArchitecture*>(&architecture) ||
+         dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture) ||
+         dynamic_cast<const EncoderArchitecture*>(&architecture);
+}
+
 }  // namespace
+
+std::shared_ptr<const Architecture> architecture_of(const Checkpoint& checkpoint) {
+  if (checkpoint.config().is_null()) data_error("{}: there is no config.json", checkpoint.label());
+  return make_architecture(
+      JsonReader(checkpoint.config(), (checkpoint.path() / "config.json").string()));
+}
+
+Computation open_computation(const Checkpoint& checkpoint) {
+  Computation computation{architecture_of(checkpoint), nullptr};
+  if (reads_text(*computation.architecture))
+    computation.tokenizer = Tokenizer::open(checkpoint.path());
+  return computation;
+}
+
+std::string computation_hash(const Architecture& architecture, const Tokenizer* tokenizer) {
+  Hasher hasher;
+  hasher.text(canonical(architecture.config()));
+  if (tokenizer) hasher.text(tokenizer->hash());
+  return hasher.hex();
+}
 
 at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device device,
                              const TensorSource& weights) {
@@ -34,10 +63,7 @@ at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device
 
 OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options) {
   const auto checkpoint = Checkpoint::open(folder);
-  const std::string where = (folder / "config.json").string();
-  if (checkpoint->config().is_null()) data_error("there is no '{}'", where);
-  std::shared_ptr<const Architecture> architecture =
-      make_architecture(JsonReader(checkpoint->config(), where));
+  std::shared_ptr<const Architecture> architecture = architecture_of(*checkpoint);
   StateDict weights =
       load_placed(*architecture, *checkpoint, options.devices,
                   compute_dtype(options.dtype, options.devices.front(), *checkpoint));

@@ -18,6 +18,23 @@ struct OpenOptions {
   std::filesystem::path adapter;              ///< folder of a LoRA adapter; none when empty
 };
 
+/// The architecture that config.json names. DataError when there is no config.json, UserError when
+/// it is not that of an architecture that Assay knows.
+std::shared_ptr<const Architecture> architecture_of(const Checkpoint& checkpoint);
+
+/// How a folder's model works out scores with its weights.
+struct Computation {
+  std::shared_ptr<const Architecture> architecture;
+  std::shared_ptr<const Tokenizer> tokenizer;  ///< null unless its inputs are texts
+};
+
+/// Errors as architecture_of() and Tokenizer::open().
+Computation open_computation(const Checkpoint& checkpoint);
+
+/// Of config.json and of the tokenizer, where there is one: with the weights it determines what a
+/// model answers.
+std::string computation_hash(const Architecture& architecture, const Tokenizer* tokenizer);
+
 /// A model of any architecture, without its tokenizer.
 struct OpenModel {
   std::shared_ptr<const Architecture> architecture;
@@ -32,8 +49,8 @@ at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device
                              const TensorSource& weights);
 
 /// The model of a folder with config.json and safetensors. Weights stay memory-mapped where neither
-/// dtype nor device differ from what is stored. UserError when config.json is not that of an
-/// architecture that Assay knows; DataError when files are missing or broken.
+/// dtype nor device differ from what is stored. Errors as architecture_of(); DataError when files
+/// are missing or broken.
 OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options);
 
 /// Likewise a decoder-only language model with the folder's tokenizer. UserError when it is another

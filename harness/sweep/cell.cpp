@@ -3,6 +3,7 @@
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/method/method.h"
+#include "harness/model/open.h"
 #include "harness/sweep/device.h"
 
 namespace assay {
@@ -22,12 +23,22 @@ RunStatus status_from_name(const std::string& name) {
 
 }  // namespace
 
+ModelRef model_ref(const Checkpoint& checkpoint) {
+  std::string computation;
+  if (!checkpoint.config().is_null()) {
+    const Computation opened = open_computation(checkpoint);
+    computation = computation_hash(*opened.architecture, opened.tokenizer.get());
+  }
+  return {checkpoint.path().string(), checkpoint.content_hash(), std::move(computation)};
+}
+
 void to_json(Json& json, const ModelRef& model) {
-  json = {{"path", model.path}, {"hash", model.hash}};
+  json = {{"path", model.path}, {"hash", model.hash}, {"computation", model.computation}};
 }
 void from_json(const Json& json, ModelRef& model) {
   json.at("path").get_to(model.path);
   json.at("hash").get_to(model.hash);
+  json.at("computation").get_to(model.computation);
 }
 void to_json(Json& json, const TaskRef& task) { json = {{"name", task.name}, {"hash", task.hash}}; }
 void from_json(const Json& json, TaskRef& task) {
@@ -70,6 +81,9 @@ void Cell::hash_model(Hasher& hasher) const {
   }
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);
+  // A merge computes as its first expert does, every other model as it does itself.
+  for (const ModelRef& expert : experts)
+    if (kind != "merge" || &expert == &experts.front()) hasher.text(expert.computation);
   if (!adapter.path.empty()) hasher.text(adapter.hash);
 }
 

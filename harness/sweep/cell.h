@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/checkpoint/checkpoint.h"
 #include "harness/core/hash.h"
 #include "harness/core/json.h"
 #include "results/records.h"
@@ -14,9 +15,14 @@ namespace assay {
 
 /// A checkpoint as a cell names it.
 struct ModelRef {
-  std::string path;  ///< absolute, of the checkpoint folder
-  std::string hash;  ///< content hash
+  std::string path;           ///< absolute, of the checkpoint folder
+  std::string hash;           ///< content hash of the weights
+  std::string computation{};  ///< computation_hash(); empty without a config.json
 };
+
+/// Errors as open_computation(), but for a config.json that is not there: cells that would need it
+/// say so.
+ModelRef model_ref(const Checkpoint& checkpoint);
 
 struct TaskRef {
   std::string name;

@@ -48,8 +48,12 @@ Workplace& workplace(at::Device device) {
   return places->try_emplace(device.str(), device).first->second;
 }
 
-std::shared_ptr<const Architecture> architecture_of(const ModelRef& model) {
-  return make_architecture(JsonReader(open_checked(model)->config(), model.path + "/config.json"));
+Computation computation_of(const ModelRef& model) {
+  Computation computation = open_computation(*open_checked(model));
+  if (computation_hash(*computation.architecture, computation.tokenizer.get()) != model.computation)
+    data_error("{}: config.json or the tokenizer's files changed since the sweep was planned",
+               model.path);
+  return computation;
 }
 
 // Adds the adapter that the cell names.
@@ -61,40 +65,42 @@ void adapt(StateDict& weights, const Architecture& architecture, const Cell& cel
   apply_adapter(weights, architecture, adapter.path);
 }
 
-// `folder`: with the tokenizer. `hash`: of the weights. Null when this is no model of text.
-std::shared_ptr<const Predictor> text_predictor(
-    const std::shared_ptr<const Architecture>& architecture, const TensorSource& weights,
-    const Cell& cell, const std::string& folder, const std::string& hash, const Devices& devices) {
-  auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture);
-  auto both = std::dynamic_pointer_cast<const SequenceToSequenceArchitecture>(architecture);
-  auto encoder = std::dynamic_pointer_cast<const EncoderArchitecture>(architecture);
-  if (!decoder && !both && !encoder) return nullptr;
+// `hash`: of the weights. Null when this is no model of text.
+std::shared_ptr<const Predictor> text_predictor(const Computation& computation,
+                                                const TensorSource& weights, const Cell& cell,
+                                                const std::string& hash, const Devices& devices) {
+  const auto& [architecture, tokenizer] = computation;
+  if (!tokenizer) return nullptr;
   const at::Device device = devices.front();
   std::optional<at::ScalarType> dtype;
   if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
   StateDict loaded =
       load_placed(*architecture, weights, devices, compute_dtype(dtype, device, weights));
   adapt(loaded, *architecture, cell);
-  auto tokenizer = Tokenizer::open(folder);
-  if (decoder)
+  if (auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture))
     return std::make_shared<LanguagePredictor>(
-        LanguageModel{std::move(decoder), std::move(loaded), device, std::move(tokenizer), hash});
-  if (both)
-    return std::make_shared<LanguagePredictor>(SequenceToSequenceModel{
-        std::move(both), std::move(loaded), device, std::move(tokenizer), hash});
+        LanguageModel{std::move(decoder), std::move(loaded), device, tokenizer, hash});
+  if (auto both = std::dynamic_pointer_cast<const SequenceToSequenceArchitecture>(architecture))
+    return std::make_shared<LanguagePredictor>(
+        SequenceToSequenceModel{std::move(both), std::move(loaded), device, tokenizer, hash});
+  auto encoder = std::dynamic_pointer_cast<const EncoderArchitecture>(architecture);
+  ASSAY_CHECK(encoder, "a model with a tokenizer and no text");
   return std::make_shared<EncoderModelPredictor>(
-      EncoderModel{std::move(encoder), std::move(loaded), device, std::move(tokenizer)});
+      EncoderModel{std::move(encoder), std::move(loaded), device, tokenizer, hash});
 }
 
 std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef& model,
                                                 const Devices& devices) {
-  const std::shared_ptr<const Architecture> architecture = architecture_of(model);
-  check_devices(*architecture, devices);
   const auto checkpoint = open_checked(model);
+  const Computation computation = computation_of(model);
+  const auto& architecture = computation.architecture;
+  check_devices(*architecture, devices);
   const std::string hash =
       cell.adapter.path.empty() ? model.hash : adapted_hash(model.hash, cell.adapter.hash);
-  if (auto text = text_predictor(architecture, *checkpoint, cell, model.path, hash, devices))
-    return text;
+  if (auto text = text_predictor(computation, *checkpoint, cell, hash, devices)) return text;
+  if (!cell.dtype.empty())
+    user_error("{}: a dtype is for models of text; this one computes in what it is stored in",
+               model.path);
   StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
   adapt(weights, *architecture, cell);
   return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
@@ -111,8 +117,8 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   inputs.shared = &place.shared;
   inputs.seed = cell.seed;
   inputs.device = device;
-  const std::shared_ptr<const Architecture> architecture = architecture_of(cell.experts.front());
-  check_devices(*architecture, devices);
+  const Computation computation = computation_of(cell.experts.front());
+  check_devices(*computation.architecture, devices);
 
   // The parameters are complete, so a preset has nothing to add.
   const auto method =
@@ -122,11 +128,9 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   record.costs["merge"] = report.merge;
   if (report.shared) record.costs[kSharedPhase] = *report.shared;
   record.diagnostics = report.diagnostics;
-  const ModelRef& first = cell.experts.front();
   const MemorySource merged("the merged model", place.merged.tensors());
-  if (auto text = text_predictor(architecture, merged, cell, first.path, cell.model_key(), devices))
-    return text;
-  return std::make_shared<ModelPredictor>(architecture, place.merged.tensors(), device);
+  if (auto text = text_predictor(computation, merged, cell, cell.model_key(), devices)) return text;
+  return std::make_shared<ModelPredictor>(computation.architecture, place.merged.tensors(), device);
 }
 
 std::shared_ptr<const Predictor> make_ensemble(

@@ -29,7 +29,7 @@ Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, const std::str
   Cell cell;
   cell.kind = kind;
   cell.record_kind = record_kind;
-  for (const std::string& model : models) cell.experts.push_back(sweep.models.at(model).ref());
+  for (const std::string& model : models) cell.experts.push_back(sweep.models.at(model).ref);
   cell.tasks = scored_tasks(sweep, set, split);
   cell.split = split_name(split);
   cell.device = sweep.device;
@@ -75,7 +75,7 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
   cell.method = method.method;
   cell.parameters = made->parameters();
   cell.seed = made->info().randomized ? seed : 0;
-  if (made->info().needs.base && set.base) cell.base = sweep.models.at(*set.base).ref();
+  if (made->info().needs.base && set.base) cell.base = sweep.models.at(*set.base).ref;
   return cell;
 }
 

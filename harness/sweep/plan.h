@@ -20,11 +20,7 @@ struct SweepModel {
   std::string name, role;                        ///< role: "base", "expert" or "multitask"
   std::shared_ptr<const Checkpoint> checkpoint;  ///< null: still to be trained (in a dry run)
   std::vector<std::string> trained_on;           ///< names of tasks and of families
-  /// Name and no hash while the checkpoint is not there.
-  ModelRef ref() const {
-    return checkpoint ? ModelRef{checkpoint->path().string(), checkpoint->content_hash()}
-                      : ModelRef{name, ""};
-  }
+  ModelRef ref{};  ///< its name and no hashes while the checkpoint is not there
 };
 
 /// A sweep with its checkpoints and tasks.

@@ -26,7 +26,7 @@ class ModelOpener {
 
   void open(const std::string& name, const std::string& role) {
     if (sweep_.models.contains(name)) return;
-    SweepModel model{name, role, nullptr, {}};
+    SweepModel model{.name = name, .role = role, .checkpoint = nullptr, .trained_on = {}};
     if (recipe_) {
       model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
@@ -124,6 +124,8 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   check_tuning(sweep);
   if (missing == Missing::kTrain) opener.train_missing();
   check_models(sweep);
+  for (auto& [name, model] : sweep.models)
+    model.ref = model.checkpoint ? model_ref(*model.checkpoint) : ModelRef{name, ""};
   return sweep;
 }
 

@@ -89,10 +89,13 @@ TEST_CASE("answers are kept in a folder for models of known content", "[lm]") {
 }
 
 TEST_CASE("what is cut is counted, and the policy is reported", "[lm]") {
-  const LanguageModel model = fake_model(8);
+  const TemporaryFolder folder;
+  const EnvironmentVariable variable("ASSAY_RESPONSES_DIR", folder.path().string());
+  LanguageModel model = fake_model(8);
+  model.weights_hash = "0123";
   LanguageEvaluator evaluator(model);
-  const auto answers =
-      evaluator.answer({.likelihoods = {{"0123456789", "ab", "x"}, {"01", "ab", "y"}}});
+  const TextRequests requests{.likelihoods = {{"0123456789", "ab", "x"}, {"01", "ab", "y"}}};
+  const TextResponses answers = evaluator.answer(requests);
   CHECK(answers.likelihoods[0].dropped == 3);
   CHECK(answers.likelihoods[0].log_likelihood ==
         Approx(fake_log_likelihood("3456789", "ab")).epsilon(1e-5));
@@ -102,6 +105,11 @@ TEST_CASE("what is cut is counted, and the policy is reported", "[lm]") {
   CHECK(report["dropped_tokens"] == 3);
   CHECK(report["max_length"] == 8);
   CHECK(report["too_long"] == "cut at the beginning");
+  LanguageEvaluator again(model);  // an answer that was kept is of a text cut as before
+  again.answer(requests);
+  CHECK(again.report()["known_answers"] == 2);
+  CHECK(again.report()["shortened_requests"] == 1);
+  CHECK(again.report()["dropped_tokens"] == 3);
 }
 
 TEST_CASE("scores that are not finite name the request", "[lm]") {

@@ -58,7 +58,7 @@ class AdaptedModel {
     Cell cell;
     cell.kind = "model";
     cell.record_kind = "model";
-    cell.experts = {{path("base"), Checkpoint::open(path("base"))->content_hash()}};
+    cell.experts = {model_ref(*Checkpoint::open(path("base")))};
     cell.tasks = {{"bytes/good", load_task("bytes/good")->hash()}};
     cell.split = "test";
     cell.device = "cpu";
@@ -139,4 +139,16 @@ TEST_CASE("assay eval prints the scores there are, then the error", "[cli][langu
   CHECK(plain.output != adapted.output);
   CHECK(eval({"bytes/good", "--adapter", model.path("none")}).exit_code == 2);
   CHECK_THAT(eval({"bytes/good", "--device", "cpu,cpu"}).output, Contains("stands twice"));
+}
+
+TEST_CASE("assay eval says what was too long for the model", "[cli][language]") {
+  const AdaptedModel model;
+  write_file(model.path("good.jsonl"),
+             Json{{"q", std::string(3000, 'a')}, {"a", "two"}}.dump() + "\n");
+  const ProcessResult result =
+      run_process({ASSAY_PROGRAM, "eval", model.path("base"), "--tasks", "bytes/good"});
+  CHECK(result.exit_code == 0);
+  // 3000 bytes and " two", of which the last is not read.
+  CHECK_THAT(result.output, Contains("1 requests are longer than the 2048 tokens") &&
+                                Contains("cut at the beginning, 955 tokens in all"));
 }

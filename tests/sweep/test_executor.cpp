@@ -81,6 +81,7 @@ TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
   CHECK(changed([](Cell& c) { c.seed = 1; }));
   CHECK(changed([](Cell& c) { c.base.hash = "other"; }));
   CHECK(changed([](Cell& c) { std::swap(c.experts[0], c.experts[1]); }));
+  CHECK(changed([](Cell& c) { c.experts[0].computation = "other"; }));
   CHECK(changed([](Cell& c) { c.tasks[0].hash = "other"; }));
   CHECK(changed([](Cell& c) { c.split = "validation"; }));
   CHECK(changed([](Cell& c) { c.method = "linear"; }));

@@ -14,7 +14,7 @@ ModelRef blob_model(const fs::path& folder) {
   const Json config = test::blob_recipe()["architecture"];
   const auto network = make_architecture(JsonReader(config, "config.json"));
   write_checkpoint(folder, network->initial_weights(1), {network->config(), Json(), "", {}}, false);
-  return {folder.string(), Checkpoint::open(folder)->content_hash()};
+  return model_ref(*Checkpoint::open(folder));
 }
 
 Cell scored_on(const ModelRef& model, const std::vector<std::string>& tasks) {

@@ -46,11 +46,12 @@ class TextHome {
       fs::copy_file(kGoldens / "tokenizer" / tokenizer / "tokenizer.json", path / "tokenizer.json");
     return ref(path);
   }
-  static ModelRef ref(const fs::path& path) {
-    return {path.string(), Checkpoint::open(path)->content_hash()};
-  }
+  static ModelRef ref(const fs::path& path) { return model_ref(*Checkpoint::open(path)); }
 
   static RunRecord run(const std::string& kind, const std::vector<ModelRef>& models) {
+    return run_cell(cell(kind, models));
+  }
+  static Cell cell(const std::string& kind, const std::vector<ModelRef>& models) {
     Cell cell;
     cell.kind = kind;
     cell.record_kind = kind;
@@ -63,7 +64,7 @@ class TextHome {
       cell.tasks.push_back({name, load_task(name)->hash()});
     cell.split = "test";
     cell.device = "cpu";
-    return run_cell(cell);
+    return cell;
   }
 
  private:
@@ -105,4 +106,52 @@ TEST_CASE("encoder-decoders answer text tasks, alone, together and merged", "[sw
     CHECK(record.status == RunStatus::kOk);
     CHECK(record.scores.size() >= 2);
   }
+}
+
+TEST_CASE("a cell's key covers how its model computes, beside its weights", "[sweep]") {
+  const TextHome home;
+  const ModelRef one = home.model(1), two = home.model(2);
+  const auto changed = [](const ModelRef& model, const Json& change) {
+    const fs::path file = fs::path(model.path) / "config.json";
+    const std::string before = read_file(file);
+    Json config = Json::parse(before);
+    config.update(change);
+    write_file(file, config.dump());
+    const ModelRef found = TextHome::ref(model.path);
+    write_file(file, before);
+    return found;
+  };
+  const ModelRef one_turned = changed(one, {{"rope_theta", 500}});
+  const ModelRef two_turned = changed(two, {{"rope_theta", 500}});
+  CHECK(one_turned.hash == one.hash);
+  CHECK(TextHome::ref(one.path).computation == one.computation);
+
+  const auto key = [](const std::string& kind, const std::vector<ModelRef>& models) {
+    return TextHome::cell(kind, models).key();
+  };
+  CHECK(key("model", {one_turned}) != key("model", {one}));
+  CHECK(key("ensemble", {one, two_turned}) != key("ensemble", {one, two}));
+  // A merge computes as its first expert does; what the others say of it has no part in it.
+  CHECK(key("merge", {one_turned, two}) != key("merge", {one, two}));
+  CHECK(key("merge", {one, two_turned}) == key("merge", {one, two}));
+  CHECK(TextHome::cell("merge", {one_turned, two}).model_key() !=
+        TextHome::cell("merge", {one, two}).model_key());
+  const Cell cell = TextHome::cell("model", {one});
+  CHECK(Json(cell).get<Cell>().key() == cell.key());
+
+  const ModelRef retokenized = home.model(3, "byte_level");
+  fs::remove(fs::path(retokenized.path) / "tokenizer.json");
+  CHECK(TextHome::ref(retokenized.path).computation != retokenized.computation);
+  const RunRecord stale = TextHome::run("model", {retokenized});
+  CHECK(stale.status == RunStatus::kFailed);
+  CHECK_THAT(stale.reason, Contains("the tokenizer's files changed since the sweep was planned"));
+}
+
+TEST_CASE("a folder without config.json has weights and no scores", "[sweep]") {
+  const TextHome home;
+  const ModelRef model = home.model(1);
+  fs::remove(fs::path(model.path) / "config.json");
+  const ModelRef bare = TextHome::ref(model.path);
+  CHECK(bare.computation.empty());
+  CHECK_THAT(TextHome::run("model", {bare}).reason, Contains("there is no config.json"));
 }
