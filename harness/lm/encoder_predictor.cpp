@@ -5,18 +5,21 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
-#include <numeric>
+#include <set>
 
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
+#include "harness/core/hash.h"
 #include "harness/core/log.h"
 #include "harness/lm/encoding.h"
 #include "harness/lm/scorer.h"
+#include "harness/model/open.h"
 
 namespace assay {
 
-/// Reads texts and works out one row of numbers for each.
+/// Reads texts and works out one row of numbers for each that is wanted.
 class EncoderModelPredictor::Reader {
  public:
   using Outputs = std::function<at::Tensor(const EncoderBatch& batch)>;  // [rows, numbers]
@@ -36,8 +39,6 @@ class EncoderModelPredictor::Reader {
     const auto [it, inserted] = rows_.emplace(std::pair(tokens.ids, tokens.types), inputs_.size());
     if (inserted) {
       Use& use = predictor_.use_;
-      use.inputs += 1;
-      use.tokens += static_cast<int64_t>(tokens.ids.size());
       use.shortened += tokens.dropped > 0 ? 1 : 0;
       use.dropped_tokens += tokens.dropped;
       inputs_.push_back(std::move(tokens));
@@ -45,18 +46,19 @@ class EncoderModelPredictor::Reader {
     return static_cast<int64_t>(it->second);
   }
 
-  /// Float32 [inputs, numbers] on the CPU.
-  at::Tensor rows() const {
+  const ArrangedTokens& input(int64_t index) const { return inputs_[static_cast<size_t>(index)]; }
+
+  /// Float32 [inputs, numbers] on the CPU, worked out for the inputs that are `wanted`.
+  at::Tensor rows(const std::set<int64_t>& wanted) const {
     const c10::NoGradGuard no_gradients;
-    std::vector<size_t> order(inputs_.size());
-    std::iota(order.begin(), order.end(), size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-      return inputs_[a].ids.size() > inputs_[b].ids.size();
+    std::vector<int64_t> order(wanted.begin(), wanted.end());
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      return input(a).ids.size() > input(b).ids.size();
     });
     Progress progress("reading texts", static_cast<int64_t>(order.size()));
     std::vector<at::Tensor> parts;
     for (size_t begin = 0; begin < order.size();) {
-      const auto width = static_cast<int64_t>(inputs_[order[begin]].ids.size());
+      const auto width = static_cast<int64_t>(input(order[begin]).ids.size());
       const auto left = static_cast<int64_t>(order.size() - begin);
       int64_t& budget = predictor_.batch_tokens_;
       const int64_t count = std::clamp<int64_t>(budget / width, 1, left);
@@ -68,27 +70,28 @@ class EncoderModelPredictor::Reader {
         log_info("the device's memory is full: going on with {} tokens at once", budget);
         continue;
       }
-      begin += static_cast<size_t>(count);
+      for (size_t end = begin + static_cast<size_t>(count); begin < end; ++begin)
+        predictor_.use_.tokens += static_cast<int64_t>(input(order[begin]).ids.size());
+      predictor_.use_.inputs += count;
       counters::examples += count;
       progress.advance(count);
     }
     const at::Tensor sorted = at::cat(parts);
-    at::Tensor rows = at::empty_like(sorted);
-    const std::vector<int64_t> places(order.begin(), order.end());
-    return rows.index_copy_(0, at::tensor(places, at::kLong), sorted);
+    at::Tensor rows = at::zeros({static_cast<int64_t>(inputs_.size()), sorted.size(1)});
+    return rows.index_copy_(0, at::tensor(order, at::kLong), sorted);
   }
 
  private:
-  EncoderBatch batch_of(const size_t* order, int64_t count, int64_t width) const {
+  EncoderBatch batch_of(const int64_t* order, int64_t count, int64_t width) const {
     at::Tensor ids = at::zeros({count, width}, at::kLong), types = at::zeros_like(ids);
     at::Tensor mask = at::zeros({count, width}, at::kBool);
     for (int64_t row = 0; row < count; ++row) {
-      const ArrangedTokens& input = inputs_[order[row]];
-      std::copy(input.ids.begin(), input.ids.end(), ids.data_ptr<int64_t>() + row * width);
-      std::copy(input.types.begin(), input.types.end(), types.data_ptr<int64_t>() + row * width);
-      std::fill_n(mask.data_ptr<bool>() + row * width, input.ids.size(), true);
+      const ArrangedTokens& tokens = input(order[row]);
+      std::copy(tokens.ids.begin(), tokens.ids.end(), ids.data_ptr<int64_t>() + row * width);
+      std::copy(tokens.types.begin(), tokens.types.end(), types.data_ptr<int64_t>() + row * width);
+      std::fill_n(mask.data_ptr<bool>() + row * width, tokens.ids.size(), true);
     }
-    const bool padded = inputs_[order[count - 1]].ids.size() < static_cast<size_t>(width);
+    const bool padded = input(order[count - 1]).ids.size() < static_cast<size_t>(width);
     return {ids.to(model_.device), types.to(model_.device),
             padded ? mask.to(model_.device) : at::Tensor()};
   }
@@ -107,7 +110,16 @@ at::Tensor EncoderPredictor::logits(const at::Tensor&) const {
 EncoderModelPredictor::EncoderModelPredictor(EncoderModel model,
                                              std::optional<int64_t> batch_tokens)
     : model_(std::move(model)),
-      batch_tokens_(batch_tokens.value_or(BatchLimits::of(model_.device).tokens)) {}
+      batch_tokens_(batch_tokens.value_or(BatchLimits::of(model_.device).tokens)),
+      cache_(kept_answers(model_.weights_hash,
+                          computation_hash(*model_.architecture, model_.tokenizer.get()),
+                          model_.weights, model_.device)) {}
+
+at::Tensor EncoderModelPredictor::inputs_of(const std::vector<Question>& questions, size_t which) {
+  std::vector<int64_t> inputs;
+  for (const Question& question : questions) inputs.push_back(question.inputs.at(which));
+  return at::tensor(inputs, at::kLong);
+}
 
 int64_t EncoderModelPredictor::max_tokens() const {
   const int64_t most = model_.architecture->max_tokens();
@@ -126,38 +138,90 @@ std::vector<std::string> EncoderModelPredictor::class_names() const {
   return names;
 }
 
+at::Tensor EncoderModelPredictor::answers(const Reader& reader, const std::string& kind,
+                                          const std::vector<Question>& questions,
+                                          const Work& work) const {
+  std::vector<std::string> keys;
+  std::map<std::string, std::vector<double>> found;
+  std::vector<Question> open;  // each once
+  std::vector<std::string> open_keys;
+  std::set<int64_t> inputs;
+  for (const Question& question : questions) {
+    Hasher hasher;
+    hasher.text(kind);
+    for (const int64_t index : question.inputs) {
+      const ArrangedTokens& input = reader.input(index);
+      hasher.number(input.ids.size());
+      hasher.bytes(input.ids.data(), input.ids.size() * sizeof(TokenId));
+      hasher.bytes(input.types.data(), input.types.size() * sizeof(int32_t));
+    }
+    keys.push_back(hasher.hex());
+    if (!found.try_emplace(keys.back()).second) continue;
+    if (const Json* kept = cache_.find(keys.back())) {
+      found[keys.back()] = kept->get<std::vector<double>>();
+      ++use_.known;
+      continue;
+    }
+    open.push_back(question);
+    open_keys.push_back(keys.back());
+    inputs.insert(question.inputs.begin(), question.inputs.end());
+  }
+  if (!open.empty()) {
+    const at::Tensor worked_out = work(reader.rows(inputs), open).to(at::kDouble).contiguous();
+    const double* begin = worked_out.const_data_ptr<double>();
+    for (size_t i = 0; i < open.size(); ++i, begin += worked_out.size(1)) {
+      const double* end = begin + worked_out.size(1);
+      found[open_keys[i]].assign(begin, end);
+      if (std::all_of(begin, end, [](double value) { return std::isfinite(value); }))
+        cache_.put(open_keys[i], found[open_keys[i]], *open[i].where);
+    }
+    cache_.save();
+  }
+  std::vector<at::Tensor> rows;
+  for (const std::string& key : keys) rows.push_back(at::tensor(found.at(key), at::kDouble));
+  return at::stack(rows);
+}
+
 at::Tensor EncoderModelPredictor::classify(const std::vector<EncoderText>& texts) const {
   Reader reader(*this, [this](const EncoderBatch& batch) {
     return model_.architecture->classify(model_.weights, batch);
   });
-  std::vector<int64_t> rows;
-  for (const EncoderText& text : texts)
-    rows.push_back(reader.add(text.first, text.second ? &*text.second : nullptr, text.where));
-  return reader.rows().index_select(0, at::tensor(rows, at::kLong));
+  std::vector<Question> questions;
+  for (const EncoderText& text : texts) {
+    const std::string* second = text.second ? &*text.second : nullptr;
+    questions.push_back({{reader.add(text.first, second, text.where)}, &text.where});
+  }
+  const Work scores = [](const at::Tensor& rows, const std::vector<Question>& open) {
+    return rows.index_select(0, inputs_of(open, 0));
+  };
+  return answers(reader, "classes", questions, scores).to(at::kFloat);
 }
 
 at::Tensor EncoderModelPredictor::similarities(const std::vector<EncoderText>& pairs) const {
   Reader reader(*this, [this](const EncoderBatch& batch) {
     return model_.architecture->embed(model_.weights, batch);
   });
-  std::vector<int64_t> first, second;
+  std::vector<Question> questions;
   for (const EncoderText& pair : pairs) {
     ASSAY_CHECK(pair.second.has_value(), "{}: no second text", pair.where);
-    first.push_back(reader.add(pair.first, nullptr, pair.where));
-    second.push_back(reader.add(*pair.second, nullptr, pair.where));
+    const int64_t first = reader.add(pair.first, nullptr, pair.where);
+    questions.push_back({{first, reader.add(*pair.second, nullptr, pair.where)}, &pair.where});
   }
-  at::Tensor embeddings = reader.rows().to(at::kDouble);
-  embeddings /= embeddings.norm(2, 1, true);
-  const auto of = [&](const std::vector<int64_t>& rows) {
-    return embeddings.index_select(0, at::tensor(rows, at::kLong));
+  const Work cosines = [](const at::Tensor& rows, const std::vector<Question>& open) {
+    at::Tensor embeddings = rows.to(at::kDouble);
+    embeddings /= embeddings.norm(2, 1, true);
+    const at::Tensor first = embeddings.index_select(0, inputs_of(open, 0));
+    const at::Tensor second = embeddings.index_select(0, inputs_of(open, 1));
+    // What is left of rounding in float64 would give equal texts different ranks.
+    return (first * second).sum(1, true).to(at::kFloat);
   };
-  // What is left of rounding in float64 would give equal texts different ranks.
-  return (of(first) * of(second)).sum(1).to(at::kFloat).to(at::kDouble);
+  return answers(reader, "similarity", questions, cosines).squeeze(1);
 }
 
 Json EncoderModelPredictor::report() const {
   return {{"inputs", use_.inputs},
           {"tokens", use_.tokens},
+          {"known_answers", use_.known},
           {"max_length", max_tokens()},
           {"too_long", "cut at the end, of two texts the longer one first"},
           {"shortened_inputs", use_.shortened},

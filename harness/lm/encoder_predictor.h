@@ -1,10 +1,12 @@
 /// Encoders as what tasks evaluate: they classify texts and say how alike two are.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "harness/lm/response_cache.h"
 #include "harness/model/encoder.h"
 #include "harness/model/predictor.h"
 
@@ -37,10 +39,10 @@ class EncoderPredictor : public Predictor {
   at::Tensor logits(const at::Tensor& inputs) const override;
 };
 
-/// One set of weights. Equal inputs go through the model once. Batches hold inputs of like length
-/// and at most `batch_tokens` tokens, fewer where the device runs out of memory; results do not
-/// depend on them but for rounding. What is longer than model or tokenizer allow is cut: see
-/// Arrangement::arrange().
+/// One set of weights. Equal inputs go through the model once, and none whose answers are kept: see
+/// kept_answers(). Batches hold inputs of like length and at most `batch_tokens` tokens, fewer
+/// where the device runs out of memory; results do not depend on them but for rounding. What is
+/// longer than model or tokenizer allow is cut: see Arrangement::arrange().
 class EncoderModelPredictor : public EncoderPredictor {
  public:
   /// Without `batch_tokens`, what suits the device.
@@ -57,14 +59,28 @@ class EncoderModelPredictor : public EncoderPredictor {
  private:
   struct Use {
     int64_t inputs = 0, tokens = 0;             // that went through the model
-    int64_t shortened = 0, dropped_tokens = 0;  // of those
+    int64_t known = 0;                          // answers that were kept from before
+    int64_t shortened = 0, dropped_tokens = 0;  // of all inputs
+  };
+  /// An answer that is wanted: to which inputs of a Reader, and for which item.
+  struct Question {
+    std::vector<int64_t> inputs;
+    const std::string* where;
   };
   class Reader;
+  using Work = std::function<at::Tensor(const at::Tensor& rows, const std::vector<Question>&)>;
   int64_t max_tokens() const;
+  /// int64 [questions]: of each the input of this number.
+  static at::Tensor inputs_of(const std::vector<Question>& questions, size_t which);
+  /// Float64 [questions, numbers]: kept answers, and what `work` makes of the inputs' rows for the
+  /// others.
+  at::Tensor answers(const Reader& reader, const std::string& kind,
+                     const std::vector<Question>& questions, const Work& work) const;
 
   EncoderModel model_;
   mutable int64_t batch_tokens_;
   mutable Use use_;
+  mutable ResponseCache cache_;
 };
 
 /// The output ensemble: the mean of the members' class scores, and of their similarities.

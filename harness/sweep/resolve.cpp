@@ -7,6 +7,9 @@
 #include "harness/core/hash.h"
 #include "harness/merge/merge.h"
 #include "harness/method/method.h"
+#include "harness/model/open.h"
+#include "harness/model/placement.h"
+#include "harness/sweep/device.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -89,6 +92,10 @@ void check_tuning(const ResolvedSweep& sweep) {
 }
 
 void check_models(const ResolvedSweep& sweep) {
+  const auto devices = parse_devices(sweep.device);
+  for (const auto& [name, model] : sweep.models)
+    if (devices.size() > 1 && model.checkpoint && !model.checkpoint->config().is_null())
+      check_devices(*architecture_of(*model.checkpoint), devices);
   for (const ExpertSet& set : sweep.file.sets) {
     MergeInputs inputs;
     if (set.base) inputs.base = sweep.models.at(*set.base).checkpoint;

@@ -72,6 +72,14 @@ TEST_CASE("too little room is refused with the sizes", "[model]") {
   CHECK_THROWS_AS(plan_blocks(0, {10, 10, 10}, {{kFirst, 19}, {kSecond, 19}}), UserError);
 }
 
+TEST_CASE("only stacks of blocks are split over devices", "[model]") {
+  const auto bert = make_architecture(JsonReader(example_config("bert"), "$"));
+  CHECK_NOTHROW(check_devices(*stack("llama"), {kFirst, kSecond}));
+  CHECK_NOTHROW(check_devices(*bert, {kFirst}));
+  CHECK_THROWS_AS(check_devices(*bert, {kFirst, kHost}), UserError);
+  CHECK_THROWS_WITH(check_devices(*bert, {kFirst, kHost}), Contains("bert lies on one device"));
+}
+
 TEST_CASE("every tensor has a place: that of its block, or the first device", "[model]") {
   const auto model = stack("llama");
   const int64_t half = bytes_of(*model) * 6 / 10;

@@ -1,6 +1,10 @@
 // Encoders merged and scored in a sweep.
+#include <cmath>
+
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/core/process.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
@@ -45,13 +49,15 @@ class EncoderSweep {
 
   fs::path path(const std::string& name) const { return folder_.path() / name; }
 
-  SweepResults run(const Json& sweep) const {
+  /// `summary`: of what was run now.
+  SweepResults run(const Json& sweep, SweepSummary* summary = nullptr) const {
     write_file(path("sweep.json"), sweep.dump());
     const ResolvedSweep resolved =
         resolve_sweep(SweepFile::read(path("sweep.json")), "cpu", Missing::kLeave);
     Store store = Store::open(path("r.sqlite"));
-    run_sweep(resolved, plan_sweep(resolved), store, *in_process_executor(),
-              current_environment("cpu", "test"));
+    const SweepSummary now = run_sweep(resolved, plan_sweep(resolved), store,
+                                       *in_process_executor(), current_environment("cpu", "test"));
+    if (summary) *summary = now;
     return store.load_sweep("words");
   }
 
@@ -89,8 +95,7 @@ Cell base_cell(const EncoderSweep& sweep, const std::string& task) {
   Cell cell;
   cell.kind = "model";
   cell.record_kind = "model";
-  cell.experts = {
-      {sweep.path("base").string(), Checkpoint::open(sweep.path("base"))->content_hash()}};
+  cell.experts = {model_ref(*Checkpoint::open(sweep.path("base")))};
   cell.tasks = {{task, load_task(task)->hash()}};
   cell.split = "test";
   cell.device = "cpu";
@@ -118,17 +123,28 @@ void check_row(const RunRecord& run, const EncoderPredictor& model) {
     }
 }
 
+Json word_sweep() {
+  return {{"name", "words"},
+          {"base", "base"},
+          {"expert_sets", {{{"name", "both"}, {"experts", {"expert-a", "expert-b"}}}}},
+          {"tasks", {"classes/words", "likeness/words"}},
+          {"trained_on", {{"expert-a", {"classes/words"}}}},
+          {"methods", {"average"}}};
+}
+
+std::vector<double> values_of(const RunRecord& record) {
+  INFO(record.reason);
+  REQUIRE(record.status == RunStatus::kOk);
+  std::vector<double> values;
+  for (const ScoreRecord& score : record.scores) values.push_back(score.value);
+  return values;
+}
+
 }  // namespace
 
 TEST_CASE("encoders are merged and scored in a sweep", "[sweep]") {
   const EncoderSweep sweep;
-  const SweepResults results =
-      sweep.run({{"name", "words"},
-                 {"base", "base"},
-                 {"expert_sets", {{{"name", "both"}, {"experts", {"expert-a", "expert-b"}}}}},
-                 {"tasks", {"classes/words", "likeness/words"}},
-                 {"trained_on", {{"expert-a", {"classes/words"}}}},
-                 {"methods", {"average"}}});
+  const SweepResults results = sweep.run(word_sweep());
 
   const EncoderModel a = opened(sweep, "expert-a"), b = opened(sweep, "expert-b");
   EncoderModel mean = a;
@@ -163,4 +179,81 @@ TEST_CASE("a task for language models leaves an encoder's cell failed", "[sweep]
 
   CHECK(record.status == RunStatus::kFailed);
   CHECK_THAT(record.reason, Contains("asks for a language model") && Contains("bert, an encoder"));
+}
+
+TEST_CASE("a sweep run again works out what another tokenizer would answer", "[sweep]") {
+  const EncoderSweep sweep;
+  SweepSummary first, second, third;
+  sweep.run(word_sweep(), &first);
+  sweep.run(word_sweep(), &second);
+  CHECK(second.ran == 0);
+  // Longer texts are cut now. The base alone is read with it: merges take their first expert's.
+  write_file(sweep.path("base/tokenizer_config.json"), R"({"model_max_length": 4})");
+
+  const SweepResults results = sweep.run(word_sweep(), &third);
+
+  CHECK(third.ran == 1);
+  CHECK(third.reused == first.ran - 1);
+  CHECK(row(results, "base").diagnostics.at("encoder")["max_length"] == 4);
+}
+
+TEST_CASE("an encoder's answers are kept by model, precision and text", "[sweep]") {
+  const EncoderSweep sweep;
+  const EnvironmentVariable kept("ASSAY_RESPONSES_DIR", sweep.path("responses").string());
+  for (const std::string task : {"classes/words", "likeness/words"}) {
+    Cell cell = base_cell(sweep, task);
+    const RunRecord first = run_cell(cell), again = run_cell(cell);
+    cell.dtype = "bfloat16";
+    const RunRecord coarse = run_cell(cell);
+    cell = base_cell(sweep, task);
+    cell.experts = {model_ref(*Checkpoint::open(sweep.path("expert-b")))};
+    const RunRecord other = run_cell(cell);
+
+    CHECK(values_of(again) == values_of(first));
+    CHECK((task != "likeness/words" || values_of(other) != values_of(first)));
+    const Json& use = first.diagnostics.at("encoder");
+    CHECK(use["known_answers"] == 0);
+    CHECK(again.diagnostics.at("encoder")["known_answers"] == 24);
+    CHECK(again.diagnostics.at("encoder")["inputs"] == 0);
+    CHECK(again.costs.at("evaluation").examples == 0);
+    for (const RunRecord* asked : {&coarse, &other})
+      CHECK(asked->diagnostics.at("encoder")["inputs"] == use["inputs"]);
+  }
+}
+
+TEST_CASE("assay eval adds an adapter to an encoder", "[cli]") {
+  const EncoderSweep sweep;
+  const at::Tensor a = at::arange(16, at::kFloat).view({2, 8}).sin(),
+                   b = at::arange(16, at::kFloat).view({8, 2}) / 10;
+  const at::Tensor head = at::arange(24, at::kFloat).view({3, 8}).sin();
+  const std::string query = "bert.encoder.layer.0.attention.self.query";
+  fs::create_directories(sweep.path("lora"));
+  write_file(sweep.path("lora/adapter_config.json"),
+             R"({"peft_type": "LORA", "task_type": "SEQ_CLS", "r": 2, "lora_alpha": 6})");
+  write_safetensors(sweep.path("lora/adapter_model.safetensors"),
+                    {{"base_model.model." + query + ".lora_A.weight", a},
+                     {"base_model.model." + query + ".lora_B.weight", b},
+                     {"base_model.model.classifier.weight", head}});
+  EncoderModel by_hand = opened(sweep, "base");
+  at::Tensor& weight = by_hand.weights.at(query + ".weight");
+  weight = weight + 6.0 / 2 * b.mm(a);
+  by_hand.weights.at("classifier.weight") = head;
+
+  const ProcessResult result = run_process(
+      {ASSAY_PROGRAM, "--quiet", "eval", sweep.path("base").string(), "--json", "--adapter",
+       sweep.path("lora").string(), "--tasks", "classes/words", "likeness/words"});
+
+  INFO(result.output);
+  REQUIRE(result.exit_code == 0);
+  const Json scores = Json::parse(result.output)["scores"];
+  REQUIRE(scores.size() == 5);
+  size_t next = 0;
+  const EncoderModelPredictor expected(by_hand), unadapted(opened(sweep, "base"));
+  for (const char* task : {"classes/words", "likeness/words"})
+    for (const MetricResult& metric : load_task(task)->evaluate(expected, Split::kTest)) {
+      CHECK(scores[next]["metric"] == metric.metric);
+      CHECK(scores[next++]["value"].get<double>() == Approx(metric.value).margin(1e-5));
+    }
+  const double plain = load_task("likeness/words")->evaluate(unadapted, Split::kTest)[1].value;
+  CHECK(std::abs(scores[4]["value"].get<double>() - plain) > 1e-4);
 }
