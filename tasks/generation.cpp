@@ -95,7 +95,11 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
   GenerationDefinition definition;
   definition.targets = reader.string("targets", "");
   if (definition.targets.empty()) definition.target = TextTemplate(reader.at("target"));
-  if (const auto stop = reader.find("stop")) definition.stop = stop->as_strings();
+  if (const auto stop = reader.find("stop")) {
+    definition.stop = stop->as_strings();
+    for (const JsonReader& text : stop->elements())
+      if (text.as_string().empty()) text.fail("an empty text stands everywhere and stops nothing");
+  }
   if (const auto most = reader.find("max_tokens")) {
     definition.max_tokens = most->as_integer();
     if (definition.max_tokens < 1) most->fail("expected at least 1");

@@ -95,7 +95,12 @@ Question MultipleChoice::read(const TextItem& item) const {
   if (label.is_array()) {  // one 0 or 1 per choice
     if (label.size() != question.choices.size())
       data_error("{}: {} labels for {} choices", item.where, label.size(), question.choices.size());
-    for (size_t i = 0; i < label.size(); ++i) question.right[i] = label[i] == 1 || label[i] == true;
+    for (size_t i = 0; i < label.size(); ++i) {
+      question.right[i] = label[i] == 1 || label[i] == true;
+      if (!question.right[i] && label[i] != 0 && label[i] != false)
+        data_error("{}: '{}' is expected to hold 0 or 1 for every choice, found {}", item.where,
+                   definition_.label, label.dump());
+    }
   } else {
     question.right[index_of(label, item, question.choices.size())] = true;
   }
@@ -116,7 +121,8 @@ size_t MultipleChoice::index_of(const Json& label, const TextItem& item, size_t 
   } else if (label.is_number_integer() ||
              (text.size() < 9 && !text.empty() &&
               text.find_first_not_of("0123456789") == std::string::npos)) {
-    const int64_t index = std::stoll(text) - definition_.first_label;
+    const int64_t value = label.is_number() ? label.get<int64_t>() : std::stoll(text);
+    const int64_t index = value - definition_.first_label;
     if (index >= 0 && index < static_cast<int64_t>(choices)) return static_cast<size_t>(index);
   } else {
     data_error(

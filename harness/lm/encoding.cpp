@@ -150,6 +150,7 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
   const int64_t window = request.window > 0 ? request.window : max_length_;
   TokenIds text{begin_token(where)};
   const TokenIds ids = encode_text(request.text, where);
+  if (ids.empty()) data_error("{}: the text tokenizes to nothing", where);
   text.insert(text.end(), ids.begin(), ids.end());
 
   std::vector<ScoredSequence> windows;

@@ -38,7 +38,7 @@ class TextEncoder {
 
   /// Windows of at most as many tokens as the model takes, which together score every token once;
   /// the first begins with BOS (else EOS), later ones overlap by one token, and the last is as long
-  /// as the others. None for a text without tokens. UserError for an encoder-decoder.
+  /// as the others. DataError for a text without tokens, UserError for an encoder-decoder.
   std::vector<ScoredSequence> windows(const RollingRequest& request) const;
 
   /// The context's tokens, shortened at the beginning to leave room for what is generated, for

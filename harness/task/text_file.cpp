@@ -1,6 +1,9 @@
 #include "harness/task/text_file.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <set>
 
 #include "harness/core/error.h"
 #include "harness/task/gzip.h"
@@ -143,6 +146,9 @@ std::vector<TextItem> read_table(const std::string& content, char separator,
                                  const std::string& file) {
   TableReader reader(content, separator, file);
   const std::vector<std::string> names = reader.row();
+  if (std::set<std::string> seen; !std::all_of(
+          names.begin(), names.end(), [&](const auto& name) { return seen.insert(name).second; }))
+    data_error("{} line 1: a field's name stands twice among {}", file, fmt::join(names, ", "));
   std::vector<TextItem> items;
   while (!reader.done()) {
     std::string where = fmt::format("{} line {}", file, reader.line());

@@ -105,7 +105,8 @@ TEST_CASE("rolling windows score every token once", "[lm]") {
   CHECK(windows == std::vector<std::string>{"^|0123", "3|4567", "567|89"});
   CHECK(TextEncoder(model).windows({"012", 0, "here"}).size() == 1);
   CHECK(TextEncoder(model).windows({"0123", 2, "here"}).size() == 2);
-  CHECK(TextEncoder(model).windows({"", 0, "here"}).empty());
+  CHECK_THROWS_WITH(TextEncoder(model).windows({"~~", 0, "here"}),
+                    Contains("here") && Contains("tokenizes to nothing"));
   CHECK_THROWS_AS(TextEncoder(model).windows({"0123", 5, "here"}), DataError);
 }
 

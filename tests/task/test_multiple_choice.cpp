@@ -129,6 +129,10 @@ TEST_CASE("items that cannot be scored are errors that name them", "[task]") {
   CHECK_THAT(message(question("q", {"a", "b"}, "B")), Contains("'B' is no index"));
   CHECK_THAT(message(question("q", {"a", "b"}, Json::array({0, 0}))),
              Contains("no choice is right"));
+  CHECK_THAT(message(question("q", {"a", "b"}, Json::array({1, 2}))),
+             Contains("expected to hold 0 or 1") && Contains("found [1,2]"));
+  CHECK_THAT(message(question("q", {"a", "b"}, UINT64_MAX)),
+             Contains("label '18446744073709551615', but there are 2 choices"));
   CHECK_THAT(message(question("q", {"a"}, 0)), Contains("expected at least 2"));
   CHECK_THAT(message(question("q", {"a", ""}, 0)), Contains("choice 2 is empty"));
   // The delimiter is gone, and the tokenizer has nothing for "~".
