@@ -124,14 +124,13 @@ class Bert final : public EncoderArchitecture {
     const at::Tensor ids = batch.ids;
     const at::Tensor real =
         batch.mask.defined() ? batch.mask.to(ids.device()) : at::ones_like(ids).to(at::kBool);
-    const at::Tensor index = (real.cumsum(1) - 1).clamp_min(0);
     if (const int64_t longest = real.sum(1).max().item<int64_t>(); longest > max_tokens())
       user_error("a text of {} tokens is longer than the model's {}", longest, max_tokens());
     const at::Tensor types = batch.types.defined() ? batch.types : at::zeros_like(ids);
-    at::Tensor x = embedding(weights, embeddings + "word_embeddings", ids, "token id") +
-                   embedding(weights, embeddings + "token_type_embeddings", types, "token type") +
-                   embedding(weights, embeddings + "position_embeddings",
-                             index + config_.first_position, "position");
+    at::Tensor x =
+        embedding(weights, embeddings + "word_embeddings", ids, "token id") +
+        embedding(weights, embeddings + "token_type_embeddings", types, "token type") +
+        embedding(weights, embeddings + "position_embeddings", positions(ids, real), "position");
     x = norm(weights, embeddings + "LayerNorm", x);
     AttentionMask visible;
     if (batch.mask.defined()) visible.allowed = real.to(x.device()).unsqueeze(1).unsqueeze(2);
@@ -172,6 +171,13 @@ class Bert final : public EncoderArchitecture {
   std::string head_output() const { return roberta() ? "classifier.out_proj" : "classifier"; }
   at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
     return normalize(weights, name, x, NormKind::kLayer, config_.norm_epsilon);
+  }
+  /// Counted from the first token that is no padding. RoBERTa does not count its padding's id
+  /// anywhere, and puts it at the place of the same number.
+  at::Tensor positions(const at::Tensor& ids, const at::Tensor& real) const {
+    at::Tensor counted = real;
+    if (roberta()) counted = real.logical_and(ids != config_.first_position - 1);
+    return (counted.cumsum(1) * counted + config_.first_position - 1).clamp_min(0);
   }
   at::Tensor attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
                        const AttentionMask& mask) const {

@@ -80,6 +80,24 @@ TEST_CASE("tiny encoders give the reference's embeddings and classes", "[model][
   }
 }
 
+TEST_CASE("RoBERTa does not count its padding's id within a text", "[model][language]") {
+  const OpenModel model = open_model(kGoldens / "roberta", {});
+  const auto roberta = as<EncoderArchitecture>(model);
+  const EncoderBatch text = encoder_batch({{5, 1, 7}}, Padding::kRight);  // places 2, 1, 3
+  const auto with_place = [&](int64_t place) {
+    StateDict weights = model.weights;
+    at::Tensor& table = weights.at("roberta.embeddings.position_embeddings.weight");
+    table = table.clone();
+    table[place] += at::arange(table.size(1));
+    return roberta->embed(weights, text);
+  };
+
+  const at::Tensor found = roberta->embed(model.weights, text);
+
+  CHECK(at::equal(found, with_place(4)));
+  for (const int64_t place : {1, 2, 3}) CHECK_FALSE(at::allclose(found, with_place(place)));
+}
+
 TEST_CASE("a LoRA adapter of a classifier brings its head", "[model][language]") {
   OpenOptions options;
   options.adapter = kGoldens / "bert-lora";
