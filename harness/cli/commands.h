@@ -22,6 +22,7 @@ void add_report(CLI::App& app, const Common& common);
 void add_merge(CLI::App& app, const Common& common);
 void add_eval(CLI::App& app, const Common& common);
 void add_generate(CLI::App& app, const Common& common);
+void add_encode(CLI::App& app, const Common& common);
 void add_train(CLI::App& app, const Common& common);
 void add_data(CLI::App& app, const Common& common);
 void add_tokenize(CLI::App& app, const Common& common);

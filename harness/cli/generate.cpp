@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <sstream>
-
 #include "harness/cli/commands.h"
+#include "harness/cli/token_input.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/model/generate.h"
@@ -22,32 +21,6 @@ struct Options {
   int64_t tokens = 64;
   bool no_cache = false, json = false;
 };
-
-TokenIds parse_ids(const std::string& text) {
-  TokenIds ids;
-  std::string separated = text;
-  std::replace(separated.begin(), separated.end(), ',', ' ');
-  std::istringstream in(separated);
-  std::string word;
-  while (in >> word) {
-    size_t used = 0;
-    int id = -1;
-    try {
-      id = std::stoi(word, &used);
-    } catch (const std::exception&) {
-    }
-    if (used != word.size() || id < 0)
-      user_error("--ids: expected token ids such as 1,15,7, found '{}'", text);
-    ids.push_back(id);
-  }
-  return ids;
-}
-
-Padding parse_padding(const std::string& text) {
-  if (text == "left") return Padding::kLeft;
-  if (text == "right") return Padding::kRight;
-  throw UserError(unknown_name("padding", text, "the command line", {"left", "right"}));
-}
 
 /// The logits of every prompt's tokens, [tokens, vocabulary], or, for an encoder-decoder, of the
 /// first token written, [vocabulary]; in float32, under the prompt's number.
@@ -97,7 +70,7 @@ void generate_text(const Options& options) {
   how.padding = parse_padding(options.padding);
 
   std::vector<TokenIds> prompts;
-  for (const std::string& text : options.ids) prompts.push_back(parse_ids(text));
+  for (const std::string& text : options.ids) prompts.push_back(parse_ids("--ids", text));
   std::shared_ptr<const Tokenizer> tokenizer;
   if (!options.prompts.empty()) {
     tokenizer = Tokenizer::open(options.folder);

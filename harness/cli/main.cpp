@@ -56,6 +56,7 @@ int run(int argc, char** argv) {
   cli::add_merge(app, common);
   cli::add_eval(app, common);
   cli::add_generate(app, common);
+  cli::add_encode(app, common);
   cli::add_train(app, common);
   cli::add_data(app, common);
   cli::add_tokenize(app, common);

@@ -224,3 +224,35 @@ TEST_CASE("a language model continues token ids, and says what it cannot read", 
   CHECK_THAT(generate("bert", {"--ids", "1"}).output, Catch::Contains("bert writes no text"));
   CHECK(generate("none", {"--ids", "1"}).exit_code == kDataError);
 }
+
+TEST_CASE("an encoder reads texts and token ids", "[cli]") {
+  const std::string golden = std::string(ASSAY_TESTS_FOLDER) + "/golden/models/";
+  const auto encode = [&](const std::string& model, std::vector<std::string> more) {
+    std::vector<std::string> arguments{"-q", "encode", golden + model, "--device", "cpu"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return assay_program(arguments);
+  };
+  const auto values = [](const ProcessResult& result, const std::string& key) {
+    INFO(result.output);
+    REQUIRE(result.exit_code == 0);
+    return Json::parse(result.output).at(key).get<std::vector<float>>();
+  };
+  const Json expected = read_json(fs::path(golden) / "bert/expected.json");
+  const auto wanted = expected.at("pair_classes").get<std::vector<float>>();
+
+  // The model has no tokenizer: a byte is a token.
+  const auto scores =
+      values(encode("bert", {"--ids", "2,7,9,4,3,11", "--types", "0,0,0,1,1,1"}), "classes");
+  REQUIRE(scores.size() == wanted.size());
+  for (size_t i = 0; i < scores.size(); ++i) CHECK(scores[i] == Approx(wanted[i]).margin(1e-4));
+  CHECK(values(encode("bert", {"--text", "\x05\x06"}), "embedding") ==
+        values(encode("bert", {"--ids", "5,6"}), "embedding"));
+  CHECK_FALSE(Json::parse(encode("bert-bare", {"--ids", "5"}).output).contains("classes"));
+
+  CHECK_THAT(encode("llama", {"--ids", "1"}).output, Catch::Contains("llama is no encoder"));
+  CHECK_THAT(encode("bert", {}).output, Catch::Contains("--text"));
+  CHECK_THAT(encode("bert", {"--ids", "5,6", "--types", "0"}).output,
+             Catch::Contains("1 types for 2 ids"));
+  CHECK_THAT(encode("bert", {"--text", "a", "--pair", "b", "--pair", "c"}).output,
+             Catch::Contains("2 --pair for 1 --text"));
+}
