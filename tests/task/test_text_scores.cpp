@@ -129,6 +129,23 @@ TEST_CASE("numbers are found as GSM8K's rules find them", "[task]") {
   CHECK(number_match("", solution) == 0);
 }
 
+// Scores of lm-evaluation-harness 0.4.13, filters strict-match and flexible-extract of its task
+// gsm8k: see scripts/peers/answer_numbers.py.
+TEST_CASE("awkward answers are scored as by lm-evaluation-harness", "[task]") {
+  struct Case {
+    const char *answer, *solution;
+    double strict, flexible;
+  };
+  const Case cases[] = {
+#include "tests/golden/answer_numbers.inc"
+  };
+  for (const Case& c : cases) {
+    INFO(c.answer << " / " << c.solution);
+    CHECK(number_match(number_after_marks(c.answer), c.solution) == c.strict);
+    CHECK(number_match(last_number(c.answer), c.solution) == c.flexible);
+  }
+}
+
 TEST_CASE("answers are compared as published", "[task]") {
   CHECK(exact_match(" Paris\n", "Paris", {}) == 1);
   CHECK(exact_match("paris", "Paris", {}) == 0);
