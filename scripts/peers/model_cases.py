@@ -1,4 +1,4 @@
-"""Random small configurations of every language-model family, as transformers makes them."""
+"""Random small configurations of every family of models, as transformers makes them."""
 
 import random
 
@@ -166,6 +166,44 @@ FAMILIES = {
     "t5": (transformers.T5Config, t5),
     "mt5": (transformers.MT5Config, t5),
 }
+
+
+def bert(rng: random.Random) -> dict:
+    count = rng.choice([1, 2, 3, 4])
+    return {
+        "num_attention_heads": count,
+        "hidden_size": count * rng.choice([4, 8, 12]),
+        "intermediate_size": rng.choice([16, 24, 48]),
+        "num_hidden_layers": rng.choice([1, 2, 3]),
+        "hidden_act": rng.choice(["gelu", "gelu_new", "relu", "silu", "gelu_pytorch_tanh", "quick_gelu"]),
+        "type_vocab_size": rng.choice([1, 2, 3]),
+        "max_position_embeddings": rng.choice([32, 50]),
+        "layer_norm_eps": rng.choice([1e-12, 1e-5]),
+        "pad_token_id": rng.choice([0, 1, 5]),
+        "num_labels": rng.choice([1, 2, 5]),
+    }
+
+
+ENCODERS = {
+    "bert": (transformers.BertConfig, transformers.BertForSequenceClassification, transformers.BertForMaskedLM),
+    "roberta": (transformers.RobertaConfig, transformers.RobertaForSequenceClassification, transformers.RobertaForMaskedLM),
+}
+
+
+def random_encoder(family: str, rng: random.Random, seed: int):
+    """With a head for classification, without any (with or without BERT's pooler), or with that of pre-training."""
+    kind, classifier, pretrained = ENCODERS[family]
+    config = kind(vocab_size=SIZES["vocab_size"], **bert(rng))
+    config._attn_implementation = "eager"
+    draw = rng.choice(["classes", "classes", "bare", "pooled", "pretrained"])
+    if draw == "classes":
+        model = classifier(config)
+    elif draw == "pretrained":
+        model = pretrained(config)
+    else:
+        model = transformers.AutoModel.from_config(config, add_pooling_layer=draw == "pooled")
+    randomize(model, seed)
+    return config, model.eval()
 
 
 def randomize(model, seed: int) -> None:

@@ -1,10 +1,12 @@
 """Compares Assay's language models with transformers: random small models of every family.
 
-usage: ENV/bin/python scripts/peers/models.py PROGRAM [--families llama ...] [--cases 6] [--seed 0]
+usage: ENV/bin/python scripts/peers/models.py PROGRAM [--families llama ...] [--cases 6] [--seed 0] [--stored float32] [--computed float32]
 
 Every case is a random configuration with random weights, written as a checkpoint folder that both sides open in float32.
 Compared are the logits of prompts of different lengths (the largest difference over the logits' range) and 64 tokens of
-greedy generation: with and without a cache, padded left and right. ENV holds transformers 5 and torch.
+greedy generation: with and without a cache, padded left and right. --stored is the dtype of the folder. --computed makes Assay compute in
+another than float32: then its logits are held to those of transformers in float32, from which transformers itself differs when it computes
+in that dtype; Assay may differ at most twice as far, or by the dtype's epsilon, and tokens are not compared. ENV holds transformers 5 and torch.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from safetensors.torch import load_file
 
 TOLERANCE = 1e-4
 NEW_TOKENS = 64
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MODES = {
     "left": [],
     "right": ["--padding", "right"],
@@ -59,46 +62,77 @@ def reference_run(model, ids: list[int]) -> list[int]:
     return text[first:]
 
 
-def compare(program: str, family: str, rng: random.Random, seed: int) -> tuple[float, list[str]]:
+def save_as(model, folder: Path, dtype: str) -> None:
+    """Tables of angles, which are no parameters, keep their own."""
+    for weight in model.parameters():
+        weight.data = weight.data.to(DTYPES[dtype])
+    model.save_pretrained(folder)
+
+
+def difference(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float((found - wanted).abs().max() / (wanted.max() - wanted.min()))
+
+
+def compare(options, family: str, rng: random.Random, seed: int) -> tuple[float, float, list[str]]:
+    """Largest differences from transformers in float32, of Assay and of transformers computing as Assay does, and ways to
+    generate that give other tokens."""
     config, model = random_model(family, rng, seed)
     lengths = [rng.randint(1, 40) for _ in range(3)]
     prompts = [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
+    exact = options.computed == "float32"
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work) / "model"
-        model.save_pretrained(folder)
+        save_as(model, folder, options.stored)
         logits_file = Path(work) / "logits.safetensors"
-        generated = {
-            mode: assay_run(program, folder, prompts, [*options, "--logits", str(logits_file)])
-            for mode, options in MODES.items()
-        }
+        common = ["--dtype", options.computed, "--logits", str(logits_file)]
+        modes = MODES if exact else {"left": []}
+        generated = {mode: assay_run(options.program, folder, prompts, [*extra, *common]) for mode, extra in modes.items()}
         found = load_file(logits_file)
-    worst = 0.0
+
+        def opened(dtype: str):
+            return type(model).from_pretrained(folder, dtype=DTYPES[dtype], attn_implementation="eager").eval()
+
+        precise, coarse = opened("float32"), None if exact else opened(options.computed)
+    worst, theirs = 0.0, 0.0
     with torch.no_grad():
         for i, ids in enumerate(prompts):
-            wanted = reference_logits(model, ids)
-            spread = float(wanted.max() - wanted.min())
-            worst = max(worst, float((found[f"logits.{i}"] - wanted).abs().max()) / spread)
-        expected = [reference_run(model, ids) for ids in prompts]
-    return worst, [mode for mode, rows in generated.items() if rows != expected]
+            wanted = reference_logits(precise, ids)
+            worst = max(worst, difference(found[f"logits.{i}"], wanted))
+            if coarse:
+                theirs = max(theirs, difference(reference_logits(coarse, ids).float(), wanted))
+        expected = [reference_run(precise, ids) for ids in prompts] if exact else []
+    return worst, theirs, [mode for mode, rows in generated.items() if exact and rows != expected]
+
+
+def within(options, ours: float, theirs: float) -> bool:
+    return ours <= (TOLERANCE if options.computed == "float32" else max(2 * theirs, torch.finfo(DTYPES[options.computed]).eps))
+
+
+def options_of(text: str, families: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("--families", nargs="*", default=families)
+    parser.add_argument("--cases", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stored", choices=DTYPES, default="float32")
+    parser.add_argument("--computed", choices=DTYPES, default="float32")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program")
-    parser.add_argument("--families", nargs="*", default=sorted(FAMILIES))
-    parser.add_argument("--cases", type=int, default=6)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = options_of(__doc__, sorted(FAMILIES))
     torch.set_num_threads(1)
     failed = 0
-    print(f"{'family':10} {'cases':>5} {'largest difference / range':>27}  greedy tokens that differ")
+    print(f"stored in {options.stored}, computed in {options.computed}")
+    print(f"{'family':10} {'cases':>5} {'largest difference / range':>27} {'of transformers':>16}  greedy tokens that differ")
     for family in options.families:
         rng = random.Random(f"{family} {options.seed}")
-        results = [compare(options.program, family, rng, options.seed * 1000 + i) for i in range(options.cases)]
-        worst = max(result[0] for result in results)
-        differing = [f"case {i}: {', '.join(modes)}" for i, (_, modes) in enumerate(results) if modes]
-        failed += worst > TOLERANCE or bool(differing)
-        print(f"{family:10} {options.cases:5} {worst:27.2e}  {'; '.join(differing) or 'none'}", flush=True)
+        results = [compare(options, family, rng, options.seed * 1000 + i) for i in range(options.cases)]
+        differing = [f"case {i}: {', '.join(modes)}" for i, (_, _, modes) in enumerate(results) if modes]
+        failed += bool(differing) or not all(within(options, ours, theirs) for ours, theirs, _ in results)
+        ours, theirs = (max(result[i] for result in results) for i in range(2))
+        tokens = "; ".join(differing) or ("none" if options.computed == "float32" else "not compared")
+        print(f"{family:10} {options.cases:5} {ours:27.2e} {theirs:16.2e}  {tokens}", flush=True)
     sys.exit(failed > 0)
 
 
