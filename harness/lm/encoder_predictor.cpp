@@ -36,6 +36,7 @@ class EncoderModelPredictor::Reader {
         model_.tokenizer->arrangement(second != nullptr)
             .arrange(encode(first), second ? encode(*second) : TokenIds(), predictor_.max_tokens());
     if (tokens.ids.empty()) data_error("{}: the text has no tokens", where);
+    check_vocabulary(tokens.ids, *model_.tokenizer, model_.architecture->vocabulary(), where);
     const auto [it, inserted] = rows_.emplace(std::pair(tokens.ids, tokens.types), inputs_.size());
     if (inserted) {
       Use& use = predictor_.use_;

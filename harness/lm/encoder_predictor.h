@@ -26,7 +26,8 @@ class EncoderPredictor : public Predictor {
   /// As config.json's "id2label" calls them; empty where it says nothing.
   virtual std::vector<std::string> class_names() const = 0;
   /// Float32 [texts, classes] on the CPU, in the order of the texts; two texts are read as one
-  /// input. UserError without a head.
+  /// input. UserError without a head; DataError naming a text's `where` when it has no tokens or
+  /// one outside the model's vocabulary.
   virtual at::Tensor classify(const std::vector<EncoderText>& texts) const = 0;
   /// Of every two texts, read apart, the cosine of the angle between their embeddings, which are
   /// the means of their last states. Float64 [texts] on the CPU, rounded to float32: equal texts

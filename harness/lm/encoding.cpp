@@ -67,6 +67,14 @@ TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool s
   return TokenMemory::instance().encode(tokenizer, tokenizer.hash(), text, special);
 }
 
+void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t vocabulary,
+                      const std::string& where) {
+  for (const TokenId id : ids)
+    if (id < 0 || id >= vocabulary)
+      data_error("{}: the tokenizer gives the id {} ('{}'), but the model's vocabulary has {}",
+                 where, id, tokenizer.token(id), vocabulary);
+}
+
 TextEncoder::TextEncoder(const LanguageModel& model)
     : TextEncoder(model.tokenizer, model.architecture->vocabulary(),
                   model.architecture->max_positions(), false) {}
@@ -95,10 +103,7 @@ TokenId TextEncoder::begin_token(const std::string& where) const {
 TokenIds TextEncoder::encode(const std::string& text, bool special,
                              const std::string& where) const {
   TokenIds ids = TokenMemory::instance().encode(*tokenizer_, tokenizer_hash_, text, special);
-  for (const TokenId id : ids)
-    if (id < 0 || id >= vocabulary_)
-      data_error("{}: the tokenizer gives the id {} ('{}'), but the model's vocabulary has {}",
-                 where, id, tokenizer_->token(id), vocabulary_);
+  check_vocabulary(ids, *tokenizer_, vocabulary_, where);
   return ids;
 }
 

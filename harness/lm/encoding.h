@@ -10,6 +10,10 @@ namespace assay {
 /// The ids of a text, which is tokenized once per process for all models with the same tokenizer.
 TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special);
 
+/// DataError naming `where` when an id is not of the model's vocabulary.
+void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t vocabulary,
+                      const std::string& where);
+
 /// Tokens of which those from `first` on are scored, each given all before it. `first` is at least
 /// 1.
 struct ScoredSequence {

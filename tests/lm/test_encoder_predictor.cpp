@@ -136,8 +136,8 @@ TEST_CASE("an encoder says what it cannot do", "[lm]") {
   bytes.tokenizer = Tokenizer::open(empty.path());
   CHECK_THROWS_WITH(EncoderModelPredictor(bytes).classify({{.first = "", .where = "line 7"}}),
                     Contains("line 7") && Contains("no tokens"));
-  CHECK_THROWS_WITH(EncoderModelPredictor(bytes).classify({{.first = "a"}}),
-                    Contains("token id 97 is outside"));
+  CHECK_THROWS_WITH(EncoderModelPredictor(bytes).classify({{.first = "a", .where = "line 8"}}),
+                    Contains("line 8") && Contains("id 97 ('a')") && Contains("vocabulary has 32"));
 }
 
 TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities", "[lm][language]") {
