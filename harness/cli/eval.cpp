@@ -31,12 +31,12 @@ void print_scores(const std::vector<ScoreRecord>& scores) {
 /// Says how many inputs were too long for the model.
 void tell_cuts(const Json& diagnostics) {
   for (const auto& [reader, what] :
-       {std::pair("language", "requests"), std::pair("encoder", "inputs")}) {
+       {std::pair("language", "request"), std::pair("encoder", "input")}) {
     const auto found = diagnostics.find(reader);
     if (found == diagnostics.end()) continue;
-    const Json shortened = found->at(std::string("shortened_") + what);
+    const Json shortened = found->at(fmt::format("shortened_{}s", what));
     if (shortened != 0)
-      log_warning("{} {} are longer than the {} tokens that the model takes: {}, {} tokens in all",
+      log_warning("{} {}(s) longer than the {} tokens that the model takes: {}, {} tokens in all",
                   shortened.dump(), what, found->at("max_length").dump(),
                   found->at("too_long").get<std::string>(), found->at("dropped_tokens").dump());
   }

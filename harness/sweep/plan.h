@@ -43,7 +43,7 @@ enum class Missing { kTrain, kLeave };
 
 /// Checks that every task has a test split, that every set has held-in tasks and that what is to be
 /// tuned can be (obstacle_to_choosing()); then trains what is missing (or leaves it, for a dry run)
-/// and checks that the models fit together.
+/// and checks that the models fit together. Warns where their configs differ in what they compute.
 ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing missing);
 
 /// Why the validation scores of a set's held-in tasks cannot choose anything, in words: a task has

@@ -5,7 +5,9 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
+#include "harness/core/log.h"
 #include "harness/merge/merge.h"
+#include "harness/merge/preflight.h"
 #include "harness/method/method.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
@@ -91,6 +93,25 @@ void check_tuning(const ResolvedSweep& sweep) {
     }
 }
 
+// Experts and base of a set are merged whatever their configs say: a merge computes as its first
+// expert does.
+void tell_differences(const ResolvedSweep& sweep) {
+  std::set<std::string> told;
+  for (const ExpertSet& set : sweep.file.sets) {
+    std::vector<MergeModel> models;
+    const auto add = [&](const std::string& name) {
+      if (const auto& checkpoint = sweep.models.at(name).checkpoint)
+        models.push_back({checkpoint, checkpoint->config()});
+    };
+    for (const std::string& expert : set.experts) add(expert);
+    if (set.base) add(*set.base);
+    if (models.empty()) continue;
+    for (const std::string& difference : config_differences(models))
+      if (told.insert(difference).second)
+        log_warning("{}; merges are scored as the latter computes", difference);
+  }
+}
+
 void check_models(const ResolvedSweep& sweep) {
   const auto devices = parse_devices(sweep.device);
   for (const auto& [name, model] : sweep.models)
@@ -131,6 +152,7 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   check_tuning(sweep);
   if (missing == Missing::kTrain) opener.train_missing();
   check_models(sweep);
+  tell_differences(sweep);
   for (auto& [name, model] : sweep.models)
     model.ref = model.checkpoint ? model_ref(*model.checkpoint) : ModelRef{name, ""};
   return sweep;

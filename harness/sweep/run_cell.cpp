@@ -10,6 +10,7 @@
 #include "harness/sweep/cell_predictor.h"
 #include "harness/sweep/device.h"
 #include "harness/task/task.h"
+#include "harness/tokenizer/utf8.h"
 
 namespace assay {
 namespace {
@@ -135,7 +136,7 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
     raise(errors, cell.tasks.size());
   } catch (const std::exception& e) {
     record.status = dynamic_cast<const SkipCell*>(&e) ? RunStatus::kSkipped : RunStatus::kFailed;
-    record.reason = e.what();
+    record.reason = valid_utf8(e.what());  // it may quote data
     if (error) *error = std::current_exception();
   }
   if (!scored) record.scores.clear();

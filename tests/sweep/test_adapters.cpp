@@ -149,6 +149,6 @@ TEST_CASE("assay eval says what was too long for the model", "[cli][language]") 
       run_process({ASSAY_PROGRAM, "eval", model.path("base"), "--tasks", "bytes/good"});
   CHECK(result.exit_code == 0);
   // 3000 bytes and " two", of which the last is not read.
-  CHECK_THAT(result.output, Contains("1 requests are longer than the 2048 tokens") &&
+  CHECK_THAT(result.output, Contains("1 request(s) longer than the 2048 tokens") &&
                                 Contains("cut at the beginning, 955 tokens in all"));
 }

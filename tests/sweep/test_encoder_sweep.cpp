@@ -257,3 +257,19 @@ TEST_CASE("assay eval adds an adapter to an encoder", "[cli]") {
   const double plain = load_task("likeness/words")->evaluate(unadapted, Split::kTest)[1].value;
   CHECK(std::abs(scores[4]["value"].get<double>() - plain) > 1e-4);
 }
+
+TEST_CASE("a sweep warns of experts that would compute otherwise alone", "[cli]") {
+  const EncoderSweep sweep;
+  const fs::path file = sweep.path("expert-b/config.json");
+  Json config = read_json(file);
+  config["layer_norm_eps"] = 0.25;
+  write_file(file, config.dump());
+  write_file(sweep.path("sweep.json"), word_sweep().dump());
+
+  const ProcessResult result = run_process({ASSAY_PROGRAM, "run", sweep.path("sweep.json").string(),
+                                            "--dry-run", "--db", sweep.path("r.sqlite").string()});
+
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.output, Contains("expert-b: config.json says 0.25 of 'layer_norm_eps'") &&
+                                Contains("merges are scored as the latter computes"));
+}

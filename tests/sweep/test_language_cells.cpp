@@ -21,7 +21,7 @@ class TextHome {
   TextHome() : variable_("ASSAY_TASKS_DIR", folder_.path().string()) {
     write_file(folder_.path() / "questions.jsonl", R"({"q": "one", "c": ["a", "bc"], "label": 0}
 {"q": "two", "c": ["d", "ef"], "label": 1}
-{"q": "three", "c": ["g", "hi"], "label": 1}
+{"q": "thr\u00fc", "c": ["g", "hi"], "label": 1}
 )");
     const std::string questions = (folder_.path() / "questions.jsonl").string();
     const Json data = {{"files", {{"test", questions}}}};
@@ -35,10 +35,10 @@ class TextHome {
   }
 
   /// A tiny random language model without a tokenizer of its own: bytes are its tokens.
-  ModelRef model(uint64_t seed, const std::string& tokenizer = "") const {
+  ModelRef model(uint64_t seed, const std::string& tokenizer = "", int vocabulary = 256) const {
     Json config = Json::parse(architectures().at("llama", "a test").example);
     config["model_type"] = "llama";
-    config["vocab_size"] = 256;
+    config["vocab_size"] = vocabulary;
     const auto architecture = make_architecture(JsonReader(config, "$"));
     const fs::path path = folder_.path() / fmt::format("model{}", seed);
     write_checkpoint(path, architecture->initial_weights(seed), {config, {}, {}, {}}, false);
@@ -154,4 +154,12 @@ TEST_CASE("a folder without config.json has weights and no scores", "[sweep]") {
   const ModelRef bare = TextHome::ref(model.path);
   CHECK(bare.computation.empty());
   CHECK_THAT(TextHome::run("model", {bare}).reason, Contains("there is no config.json"));
+}
+
+TEST_CASE("a reason that quotes a broken character can be sent and stored", "[sweep]") {
+  const TextHome home;
+  const RunRecord record = TextHome::run("model", {home.model(1, "", 150)});
+  CHECK(record.status == RunStatus::kFailed);
+  CHECK_THAT(record.reason, Contains("gives the id 195 ('\uFFFD')"));  // half of an umlaut
+  CHECK_NOTHROW(result_to_json(record).dump());
 }
