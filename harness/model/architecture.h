@@ -21,6 +21,8 @@ struct CheckpointNames {
   /// (start, instead): names of a checkpoint that start with the one are read as if they started
   /// with the other. The first that fits counts.
   std::vector<std::pair<std::string, std::string>> renamed;
+  /// (end, instead): likewise the ends of names.
+  std::vector<std::pair<std::string, std::string>> renamed_ends;
   /// Starts or ends of names of what the architecture does not use: buffers, other heads.
   std::vector<std::string> ignored;
   /// (name, original): stored or not, the tensor is the original's.

@@ -88,10 +88,12 @@ class Bert final : public EncoderArchitecture {
     CheckpointNames names;
     for (const char* part : {"embeddings.", "encoder.", "pooler."})
       names.renamed.emplace_back(part, config_.prefix + part);
+    // As the first published checkpoints call them.
+    names.renamed_ends = {{"LayerNorm.gamma", "LayerNorm.weight"},
+                          {"LayerNorm.beta", "LayerNorm.bias"}};
     names.ignored = {"embeddings.position_ids", "cls.", "lm_head."};
-    if (config_.classes == 0)
-      for (const char* head : {"classifier.", "pooler."})
-        names.ignored.push_back(head == std::string("pooler.") ? config_.prefix + head : head);
+    if (config_.classes == 0) names.ignored.emplace_back("classifier.");
+    if (config_.classes == 0 || roberta()) names.ignored.push_back(config_.prefix + "pooler.");
     return names;
   }
 

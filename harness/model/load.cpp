@@ -22,9 +22,18 @@ const std::string* original_of(const std::vector<std::pair<std::string, std::str
 }  // namespace
 
 std::string canonical_name(const CheckpointNames& names, const std::string& stored) {
+  std::string name = stored;
   for (const auto& [start, instead] : names.renamed)
-    if (stored.starts_with(start)) return instead + stored.substr(start.size());
-  return stored;
+    if (name.starts_with(start)) {
+      name.replace(0, start.size(), instead);
+      break;
+    }
+  for (const auto& [end, instead] : names.renamed_ends)
+    if (name.ends_with(end)) {
+      name.replace(name.size() - end.size(), end.size(), instead);
+      break;
+    }
+  return name;
 }
 
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,

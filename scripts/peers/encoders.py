@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from model_cases import ENCODERS, random_encoder
-from models import DTYPES, difference, options_of, save_as, within
+from models import DTYPES, difference, options_of, save_as, shown, within
 
 PADDINGS = ["right", "left"]
 
@@ -102,7 +102,7 @@ def main() -> None:
         results = [compare(options, family, rng, options.seed * 1000 + i) for i in range(options.cases)]
         failed += not all(within(options, ours, theirs) for ours, theirs in results)
         ours, theirs = (max(column) for column in zip(*results))
-        print(f"{family:10} {options.cases:5} {ours:27.2e} {theirs:16.2e}", flush=True)
+        print(f"{family:10} {options.cases:5} {ours:27.2e} {shown(theirs):>16}", flush=True)
     sys.exit(failed > 0)
 
 

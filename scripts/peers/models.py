@@ -108,6 +108,10 @@ def within(options, ours: float, theirs: float) -> bool:
     return ours <= (TOLERANCE if options.computed == "float32" else max(2 * theirs, torch.finfo(DTYPES[options.computed]).eps))
 
 
+def shown(theirs: float) -> str:
+    return f"{theirs:.2e}" if theirs else "-"
+
+
 def options_of(text: str, families: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
@@ -132,7 +136,7 @@ def main() -> None:
         failed += bool(differing) or not all(within(options, ours, theirs) for ours, theirs, _ in results)
         ours, theirs = (max(result[i] for result in results) for i in range(2))
         tokens = "; ".join(differing) or ("none" if options.computed == "float32" else "not compared")
-        print(f"{family:10} {options.cases:5} {ours:27.2e} {theirs:16.2e}  {tokens}", flush=True)
+        print(f"{family:10} {options.cases:5} {ours:27.2e} {shown(theirs):>16}  {tokens}", flush=True)
     sys.exit(failed > 0)
 
 

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 
+#include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/model/encoder.h"
@@ -7,6 +8,7 @@
 #include "harness/model/open.h"
 #include "harness/model/sequence_to_sequence.h"
 #include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/model/language_models.h"
 
 using namespace assay;
@@ -96,6 +98,37 @@ TEST_CASE("RoBERTa does not count its padding's id within a text", "[model][lang
 
   CHECK(at::equal(found, with_place(4)));
   for (const int64_t place : {1, 2, 3}) CHECK_FALSE(at::allclose(found, with_place(place)));
+}
+
+TEST_CASE("published encoders open under the names that their tensors have", "[model][language]") {
+  const TemporaryFolder folder;
+  const auto reopened = [&](const std::string& family, const auto& change) {
+    const auto checkpoint = Checkpoint::open(kGoldens / family);
+    StateDict tensors;
+    for (const TensorInfo& info : checkpoint->tensors()) {
+      std::string name = info.name;
+      change(name);
+      tensors[name] = checkpoint->read(info.name);
+    }
+    if (family == "roberta") tensors["roberta.pooler.dense.weight"] = at::zeros({16, 16});
+    write_file(folder.path() / "config.json", checkpoint->config().dump());
+    write_safetensors(folder.path() / "model.safetensors", tensors);
+    return open_model(folder.path(), {});
+  };
+  const auto check_same = [&](const std::string& family, const OpenModel& found) {
+    const at::Tensor ids = at::tensor({2, 7, 9}, at::kLong).unsqueeze(0);
+    const OpenModel model = open_model(kGoldens / family, {});
+    CHECK(at::allclose(found.architecture->logits(found.weights, ids),
+                       model.architecture->logits(model.weights, ids), 1e-4, 1e-5));
+  };
+
+  check_same("bert", reopened("bert", [](std::string& name) {
+               for (const auto& [now, once] : {std::pair("LayerNorm.weight", "LayerNorm.gamma"),
+                                               std::pair("LayerNorm.bias", "LayerNorm.beta")})
+                 if (const size_t at = name.find(now); at != std::string::npos)
+                   name.replace(at, std::string::npos, once);
+             }));
+  check_same("roberta", reopened("roberta", [](std::string&) {}));
 }
 
 TEST_CASE("a LoRA adapter of a classifier brings its head", "[model][language]") {
