@@ -55,8 +55,13 @@ class TensorOutput {
   int64_t bad_ = 0;
 };
 
+/// What another process needs to know of a tensor that it takes up.
+Json note_of(const std::string& name, const Models& models, Diagnostics& diagnostics) {
+  return {{"hashes", models.note(name)}, {"reports", diagnostics.note()}};
+}
+
 void put_whole(const at::Tensor& merged, const TensorInfo& info, const MethodInfo& method,
-               const Models& models, MergeSink& sink) {
+               const Models& models, Diagnostics& diagnostics, MergeSink& sink) {
   if (!merged.defined() || merged.sizes() != at::IntArrayRef(info.shape))
     data_error("{} returned {} for tensor '{}' of shape {}", method.name,
                merged.defined() ? "shape " + shape_text(merged.sizes()) : "nothing", info.name,
@@ -67,7 +72,7 @@ void put_whole(const at::Tensor& merged, const TensorInfo& info, const MethodInf
     const int64_t count = std::min(kPartElements, flat.numel() - first);
     output.put(first, output.room(first, count), flat.narrow(0, first, count));
   }
-  output.end(models.note(info.name));
+  output.end(note_of(info.name, models, diagnostics));
 }
 
 void copy_tensor(const TensorInfo& info, Models& models, MergeSink& sink) {
@@ -81,9 +86,10 @@ void copy_tensor(const TensorInfo& info, Models& models, MergeSink& sink) {
 }
 
 void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& info,
-                  const Models& models, MergeSink& sink) {
+                  const Models& models, Diagnostics& diagnostics, MergeSink& sink) {
   if (method.reach() == Reach::kTensors)
-    return put_whole(method.merge(job.tensor(info.name), {}), info, method.info(), models, sink);
+    return put_whole(method.merge(job.tensor(info.name), {}), info, method.info(), models,
+                     diagnostics, sink);
   const TensorParts tensor = job.parts(info.name);
   const std::any measured = method.measure(tensor);
   TensorOutput output(method.info(), info, sink);
@@ -92,7 +98,7 @@ void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& i
     job_with_room.room = output.room(part.offset, part.experts.front().numel());
     output.put(part.offset, job_with_room.room, method.merge(job_with_room, measured));
   });
-  output.end(models.note(info.name));
+  output.end(note_of(info.name, models, diagnostics));
 }
 
 std::vector<std::string> merge_order(const MergeInputs& inputs) {
@@ -162,6 +168,7 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
   const bool whole_model = shares.front().method.reach() == Reach::kModel;
   ASSAY_CHECK(!whole_model || shares.size() == 1, "whole-model methods make all tensors");
   if (whole_model) whole = shares.front().method.merge_model(jobs.front());
+  diagnostics.note();  // what is reported before is reported again when a merge is taken up
   const std::vector<TensorInfo> infos =
       layout(inputs, whole_model ? &shares.front() : nullptr, whole);
   std::map<std::string, const TensorInfo*> info_of;
@@ -174,16 +181,18 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
     if (found == info_of.end()) continue;
     const TensorInfo& info = *found->second;
     if (const Json* note = sink.taken_up(info)) {
-      models.recall(name, *note);
+      if (note->is_null()) continue;  // a copied tensor
+      models.recall(name, note->at("hashes"));
+      diagnostics.recall(note->at("reports"));
       continue;
     }
     if (tensor_role(reference, *reference.find(name)) == TensorRole::kCopied) {
       copy_tensor(info, models, sink);
     } else if (whole_model) {
-      put_whole(whole[name], info, shares.front().method.info(), models, sink);
+      put_whole(whole[name], info, shares.front().method.info(), models, diagnostics, sink);
     } else {
       ASSAY_CHECK(maker.contains(name), "no method makes '{}'", name);
-      merge_tensor(shares[maker[name]].method, jobs[maker[name]], info, models, sink);
+      merge_tensor(shares[maker[name]].method, jobs[maker[name]], info, models, diagnostics, sink);
     }
   }
   report.merge = meter.stop();

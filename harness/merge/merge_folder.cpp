@@ -13,6 +13,7 @@ namespace assay {
 namespace {
 
 constexpr int64_t kLeastMemory = int64_t{64} << 20;
+constexpr uint64_t kNotesForm = 2;  // raise it when what merge.cpp notes of a tensor changes
 constexpr int64_t kQueueShare = 8;  // of the memory: results that wait for the disk
 
 // What a Hugging Face-style folder may hold beside config and weights that a merge does not change.
@@ -53,6 +54,7 @@ class FolderSink : public MergeSink {
 
 std::string merge_identity(const MergeRequest& request, int64_t shard_bytes) {
   Hasher hasher;
+  hasher.number(kNotesForm);
   hasher.text(request.configuration.dump()).number(static_cast<uint64_t>(shard_bytes));
   const auto add = [&](const TensorSource& model) {
     hasher.text(model.label()).text(model.stamp());

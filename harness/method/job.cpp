@@ -11,9 +11,24 @@ namespace assay {
 
 void Diagnostics::report(const std::string& name, double value) {
   const std::lock_guard lock(mutex_);
-  auto& [sum, count] = sums_[name];
-  sum += value;
-  ++count;
+  for (Sums* sums : {&sums_, &since_note_}) {
+    auto& [sum, count] = (*sums)[name];
+    sum += value;
+    ++count;
+  }
+}
+
+Json Diagnostics::note() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(since_note_, {});
+}
+
+void Diagnostics::recall(const Json& note) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, entry] : note.get<Sums>()) {
+    sums_[name].first += entry.first;
+    sums_[name].second += entry.second;
+  }
 }
 
 std::map<std::string, double> Diagnostics::means() const {

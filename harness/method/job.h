@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/core/json.h"
 #include "harness/method/shared_work.h"
 
 namespace assay {
@@ -24,10 +25,14 @@ class Diagnostics {
  public:
   void report(const std::string& name, double value);
   std::map<std::string, double> means() const;
+  /// What was reported since the last note; recall() takes it over in another process.
+  Json note();
+  void recall(const Json& note);
 
  private:
+  using Sums = std::map<std::string, std::pair<double, int64_t>>;
   mutable std::mutex mutex_;
-  std::map<std::string, std::pair<double, int64_t>> sums_;
+  Sums sums_, since_note_;
 };
 
 /// One tensor of every model, or a part of it: same name, same shape, same device; each in its

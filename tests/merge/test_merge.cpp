@@ -138,3 +138,50 @@ TEST_CASE("a merge reports its cost and diagnostics", "[merge]") {
   CHECK(report.statistics.flops == 0);
   CHECK(report.diagnostics.at("lerp_frac") == 1);
 }
+
+namespace {
+
+/// Takes up the tensors that it has notes of, and keeps the notes of the others.
+class ResumedSink : public MemorySink {
+ public:
+  explicit ResumedSink(std::map<std::string, Json> notes = {})
+      : MemorySink(at::kCPU), notes_(std::move(notes)) {}
+  const Json* taken_up(const TensorInfo& tensor) const override {
+    const auto found = notes_.find(tensor.name);
+    return found == notes_.end() ? nullptr : &found->second;
+  }
+  void end(const TensorInfo& tensor, const Json& note) override {
+    ended[tensor.name] = Json::parse(note.dump());
+  }
+  std::map<std::string, Json> ended;
+
+ private:
+  std::map<std::string, Json> notes_;
+};
+
+}  // namespace
+
+TEST_CASE("a merge that is taken up reports of all tensors", "[merge]") {
+  MergeInputs inputs;  // "a" is parallel, "b" is not, "steps" is copied
+  inputs.hash = true;
+  const at::Tensor steps = at::tensor({3});
+  inputs.experts = {
+      source("x", {{"a", at::ones({4})}, {"b", golden_base()}, {"steps", steps}}),
+      source("y",
+             {{"a", at::ones({4})}, {"b", matrix({1, 2, 3, 4, 5, 6, 7, 8})}, {"steps", steps}})};
+  const auto method = make_method("slerp", JsonReader({{"t", .25}}, "$"));
+  ResumedSink whole;
+  const MergeReport expected = merge_models(*method, inputs, whole);
+  CHECK(expected.diagnostics.at("lerp_frac") == 0.5);
+  REQUIRE(whole.ended.size() == 3);
+
+  for (const char* missing : {"a", "b"}) {
+    std::map<std::string, Json> notes = whole.ended;
+    notes.erase(missing);
+    ResumedSink resumed(notes);
+    const MergeReport report = merge_models(*method, inputs, resumed);
+    CHECK(resumed.ended.size() == 1);
+    CHECK(report.diagnostics == expected.diagnostics);
+    CHECK((report.expert_hashes == expected.expert_hashes));
+  }
+}
