@@ -7,6 +7,12 @@
 namespace assay {
 namespace {
 
+// 0 when the field is null: none.
+double read_softcap(ConfigFields& config, const std::string& key, double usual) {
+  const auto cap = config.optional_number(key, usual);
+  return cap ? config.positive(key, usual) : 0;
+}
+
 struct Gemma2 {
   static constexpr std::string_view name = "gemma2";
   static constexpr std::string_view summary =
@@ -31,8 +37,8 @@ struct Gemma2 {
     c.qkv_bias = c.attention_output_bias = config.flag("attention_bias", false);
     c.embedding_scale = std::sqrt(static_cast<double>(c.width));
     c.attention_scale = 1 / std::sqrt(config.positive("query_pre_attn_scalar"));
-    c.attention_softcap = config.optional_number("attn_logit_softcapping", 50).value_or(0);
-    c.logit_softcap = config.optional_number("final_logit_softcapping", 30).value_or(0);
+    c.attention_softcap = read_softcap(config, "attn_logit_softcapping", 50);
+    c.logit_softcap = read_softcap(config, "final_logit_softcapping", 30);
     const int64_t window = config.optional_size("sliding_window", 4096).value_or(0);
     c.windows = read_windows(config, c.layers, window, [](int64_t i) { return i % 2 == 0; });
     config.only("use_bidirectional_attention", false);

@@ -123,6 +123,8 @@ TEST_CASE("a config.json says what is wrong with it", "[model][language]") {
              Contains("each of 2 layers"));
   CHECK_THAT(refusal(example_config("qwen2"), {{"layer_types", {"linear_attention"}}}),
              Contains("full_attention or sliding_attention"));
+  CHECK_THAT(refusal(example_config("gemma2"), {{"final_logit_softcapping", 0}}),
+             Contains("$.final_logit_softcapping") && Contains("above 0"));
   CHECK_THAT(refusal(llama, {{"model_type", "lama"}}), Contains("Did you mean 'llama'?"));
 }
 
