@@ -273,3 +273,18 @@ TEST_CASE("a sweep warns of experts that would compute otherwise alone", "[cli]"
   CHECK_THAT(result.output, Contains("expert-b: config.json says 0.25 of 'layer_norm_eps'") &&
                                 Contains("merges are scored as the latter computes"));
 }
+
+TEST_CASE("an encoder is refused on several devices before it is read", "[gpu]") {
+  const EncoderSweep sweep;
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"eval", sweep.path("base").string(), "--tasks", "likeness/words"},
+        std::vector<std::string>{"run", sweep.path("sweep.json").string(), "--dry-run"}}) {
+    write_file(sweep.path("sweep.json"), word_sweep().dump());
+    std::vector<std::string> command{ASSAY_PROGRAM};
+    command.insert(command.end(), more.begin(), more.end());
+    command.insert(command.end(), {"--device", "cuda:0,cpu"});
+    const ProcessResult result = run_process(command);
+    CHECK(result.exit_code == 2);
+    CHECK_THAT(result.output, Contains("bert lies on one device"));
+  }
+}
