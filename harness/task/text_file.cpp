@@ -97,7 +97,9 @@ std::vector<TextItem> read_json_lines(const std::string& content, const std::str
   return items;
 }
 
-/// Reads rows of a table one by one (RFC 4180): fields may be quoted and then hold line breaks.
+/// Reads rows of a table one by one. Fields between commas may be quoted and then hold line breaks
+/// (RFC 4180). Those between tabs have no quotes, as in the files of GLUE: a quotation mark is
+/// text.
 class TableReader {
  public:
   TableReader(const std::string& content, char separator, const std::string& file)
@@ -120,7 +122,7 @@ class TableReader {
           fields.back() += content_[++at_];
         else
           quoted = false;
-      } else if (c == '"' && fields.back().empty()) {
+      } else if (c == '"' && separator_ == ',' && fields.back().empty()) {
         quoted = true;
       } else if (c == separator_) {
         fields.emplace_back();

@@ -44,6 +44,10 @@ TEST_CASE("items are read from JSON, JSON lines, tables and texts", "[task]") {
   CHECK_THAT(table[1].where, Contains("a.csv line 4"));
 
   CHECK(read_written("a.tsv", "q\ta\nx,y\tz").at(0).fields["q"] == "x,y");
+  const auto unquoted = read_written("a.tsv", "q\ta\nx\t\"He said\ny\tyes\"\n");
+  REQUIRE(unquoted.size() == 2);
+  CHECK(unquoted[0].fields["a"] == "\"He said");
+  CHECK(unquoted[1].fields["a"] == "yes\"");
   CHECK(read_written("a.txt", "one\ntwo\n").at(0).fields["text"] == "one\ntwo\n");
 }
 
