@@ -77,18 +77,17 @@ Storage Operands::check_result(const at::Tensor& out) const {
   return storage_of(out.scalar_type());
 }
 
-RunValues::RunValues(const Operands& operands)
-    : operands_(operands), rows_(static_cast<size_t>(operands.size())) {
+RunValues::RunValues(const Operands& operands, int count)
+    : operands_(operands), rows_(static_cast<size_t>(count)) {
   int64_t converted = 0;
-  for (int i = 0; i < operands.size(); ++i)
-    converted += operands[i].storage == Storage::kFloat32 ? 0 : 1;
+  for (int i = 0; i < count; ++i) converted += operands[i].storage == Storage::kFloat32 ? 0 : 1;
   room_.resize(static_cast<size_t>(converted * kRun));
 }
 
 void RunValues::load(int64_t begin, int64_t size) {
   float* room = room_.data();
   const int64_t next = begin + size, next_size = std::min(kRun, operands_.count() - next);
-  for (int i = 0; i < operands_.size(); ++i) {
+  for (int i = 0; i < std::ssize(rows_); ++i) {
     prefetch_run(operands_[i], next, next_size);
     const float*& row = rows_[static_cast<size_t>(i)];
     if (operands_[i].storage == Storage::kFloat32) {

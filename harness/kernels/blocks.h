@@ -81,11 +81,12 @@ class Operands {
   std::vector<Operand> operands_;
 };
 
-/// Runs of operands on the host in float32: the data itself where it is float32, else converted
-/// into room of its own. One per thread.
+/// Runs of the first `count` operands on the host in float32: the data itself where it is float32,
+/// else converted into room of its own. One per thread.
 class RunValues {
  public:
-  explicit RunValues(const Operands& operands);
+  RunValues(const Operands& operands, int count);
+  explicit RunValues(const Operands& operands) : RunValues(operands, operands.size()) {}
   /// Makes it elements [begin, begin + size).
   void load(int64_t begin, int64_t size);
   const float* operator[](int i) const { return rows_[static_cast<size_t>(i)]; }

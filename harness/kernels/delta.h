@@ -14,11 +14,14 @@ namespace assay {
 /// One expert's part in the merge of one tensor. Steps happen in the order of the members.
 struct DeltaTerm {
   float drop = 0.0f;       ///< probability that an element is dropped
-  uint64_t key = 0;        ///< Philox key of the draws; the counter is the element's index
+  uint64_t key = 0;        ///< Philox key of the draws; see drops()
   float rescale = 1.0f;    ///< multiplies what was not dropped
   uint32_t threshold = 0;  ///< magnitude_bits() below which an element is trimmed
-  /// Elements exactly at the threshold are kept when their index is below this.
+  /// Elements exactly at the threshold are kept when their index is below this,
   int64_t tie_end = std::numeric_limits<int64_t>::max();
+  /// or, where these are given, when their bit is set: bit index % 64 of word index / 64. Bits of
+  /// other elements are 0.
+  const uint64_t* kept_ties = nullptr;
   float weight = 1.0f;  ///< multiplies what is left
   /// Every result of the steps is rounded to this dtype. Not float32: as in mergekit, which
   /// computes in the tensors' dtype.
@@ -37,7 +40,7 @@ enum class Reduce {
 struct DeltaRule {
   Reduce reduce = Reduce::kSumAll;
   Elect elect = Elect::kMass;
-  int tie_sign = 0;      ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
+  float tie_sign = 0;    ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
   float divisor = 1.0f;  ///< of the sum, with kSumAll
   float scale = 1.0f;
   /// The result is scale * reduced, without the base.
@@ -54,9 +57,7 @@ ASSAY_ELEMENT float rescaled_delta(float delta, float rescale, Storage rounding)
   return rescale == 1.0f ? delta : round_to(delta * rescale, rounding);
 }
 /// dropped, where the draw says so,
-ASSAY_ELEMENT float dropped_delta(float delta, float draw, float drop) {
-  return draw < drop ? 0.0f : delta;
-}
+ASSAY_ELEMENT float dropped_delta(float delta, bool drops) { return drops ? 0.0f : delta; }
 /// trimmed to magnitudes of at least `least`,
 ASSAY_ELEMENT float trimmed_delta(float delta, uint32_t least) {
   return magnitude_bits(delta) < least ? 0.0f : delta;
@@ -66,9 +67,42 @@ ASSAY_ELEMENT float weighted_delta(float delta, float weight, Storage rounding) 
   return weight == 1.0f ? delta : round_to(delta * round_to(weight, rounding), rounding);
 }
 
-/// The least magnitude that is kept at an index: from tie_end on, the threshold itself no more.
-ASSAY_ELEMENT uint32_t least_magnitude(const DeltaTerm& term, int64_t index) {
-  return index < term.tie_end ? term.threshold : term.threshold + 1;
+/// A probability of dropping as 16-bit draws are held against it: a draw below `level` drops, one
+/// above keeps, and one that equals it drops with the probability `rest`, by a second draw. So
+/// eight elements share a block of the generator, and the probability is met exactly.
+struct DropLevel {
+  uint32_t level;
+  float rest;
+};
+ASSAY_ELEMENT DropLevel drop_level(float drop) {
+  const float scaled = drop * 65536.0f;  // exact, as are the next two
+  const uint32_t level = static_cast<uint32_t>(scaled);
+  return {level, scaled - static_cast<float>(level)};
+}
+/// The first draw of element `index`: half index % 2, low before high, of random word index / 2.
+ASSAY_HOST_DEVICE inline uint32_t first_draw(uint64_t key, int64_t index) {
+  const uint32_t word = philox_bits(key, static_cast<uint64_t>(index) / 2);
+  return index % 2 == 0 ? word & 0xffffu : word >> 16;
+}
+/// The second: a word of a block of its own.
+ASSAY_HOST_DEVICE inline float second_draw(uint64_t key, int64_t index) {
+  return bits_to_uniform(philox4x32_10(static_cast<uint64_t>(index), 1, key).v[0]);
+}
+/// Whether an element is dropped.
+ASSAY_HOST_DEVICE inline bool drops(uint64_t key, int64_t index, DropLevel at) {
+  const uint32_t draw = first_draw(key, index);
+  return draw == at.level ? second_draw(key, index) < at.rest : draw < at.level;
+}
+
+/// Whether an element exactly at the threshold is kept.
+ASSAY_HOST_DEVICE inline bool keeps_tie(const DeltaTerm& term, int64_t index) {
+  if (term.kept_ties) return (term.kept_ties[index / 64] >> (index % 64) & 1u) != 0;
+  return index < term.tie_end;
+}
+
+/// The least magnitude that is kept at an index.
+ASSAY_HOST_DEVICE inline uint32_t least_magnitude(const DeltaTerm& term, int64_t index) {
+  return keeps_tie(term, index) ? term.threshold : term.threshold + 1;
 }
 
 /// The delta of element `index`, dropped, rescaled and trimmed; not weighted.
@@ -76,8 +110,7 @@ ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const Del
                                              int64_t index) {
   float delta = plain_delta(expert, base, term.rounding);
   delta = rescaled_delta(delta, term.rescale, term.rounding);
-  if (term.drop > 0.0f)
-    delta = dropped_delta(delta, philox_uniform(term.key, static_cast<uint64_t>(index)), term.drop);
+  if (term.drop > 0.0f) delta = dropped_delta(delta, drops(term.key, index, drop_level(term.drop)));
   return trimmed_delta(delta, least_magnitude(term, index));
 }
 
@@ -87,9 +120,20 @@ ASSAY_HOST_DEVICE inline float term_element(float expert, float base, const Delt
   return weighted_delta(delta_element(expert, base, term, index), term.weight, term.rounding);
 }
 
+/// -1, 0 or +1, as a number, so that loops do without integers.
+ASSAY_ELEMENT float vote_sign(float votes) {
+  return votes > 0.0f ? 1.0f : (votes < 0.0f ? -1.0f : 0.0f);
+}
+
 /// What one value adds to the vote: itself, or its sign.
 ASSAY_ELEMENT float vote(float value, Elect elect) {
-  return elect == Elect::kMass ? value : static_cast<float>(sign_of(value));
+  return elect == Elect::kMass ? value : vote_sign(value);
+}
+
+/// The sign that the votes elect.
+ASSAY_ELEMENT float elected_sign(float votes, float tie_sign) {
+  const float sign = vote_sign(votes);
+  return sign == 0.0f ? tie_sign : sign;
 }
 
 /// What agree() gathers over the experts.
@@ -98,18 +142,18 @@ struct Agreement {
   float share = 0.0f;  ///< how many they are, or the sum of their weights
 };
 
-/// Adds a value if its sign is the elected one. Arithmetic where it could choose, and one choice at
-/// the end: compilers make branches of more, which keeps loops from being vectorised.
-ASSAY_ELEMENT Agreement agree(Agreement so_far, float value, float weight, int sign,
+/// Adds a value if its sign is the elected one. Choices between results, not between ways to them:
+/// of the latter compilers make branches, which keep loops from being vectorised.
+ASSAY_ELEMENT Agreement agree(Agreement so_far, float value, float weight, float sign,
                               Reduce reduce) {
-  const int agrees = static_cast<int>(sign_of(value) * sign > 0);
-  const float share = static_cast<float>(agrees);
+  const bool agrees = value * sign > 0.0f;
+  const float added = reduce == Reduce::kWeightedMeanAgree ? weight : 1.0f;
+  const float share = agrees ? so_far.share + added : so_far.share;
   if (reduce == Reduce::kMaxAgree) {
-    const int larger = static_cast<int>(magnitude_bits(value) > magnitude_bits(so_far.sum));
-    return {(agrees & larger) != 0 ? value : so_far.sum, so_far.share + share};
+    const bool larger = magnitude_bits(value) > magnitude_bits(so_far.sum);
+    return {agrees & larger ? value : so_far.sum, share};
   }
-  return {agrees != 0 ? so_far.sum + value : so_far.sum,
-          so_far.share + (reduce == Reduce::kWeightedMeanAgree ? share * weight : share)};
+  return {agrees ? so_far.sum + value : so_far.sum, share};
 }
 
 /// What the agreeing values come to. Sums are kept in float32 and rounded once at their end, as
@@ -139,12 +183,12 @@ ASSAY_ELEMENT float changed_base(float base, float reduced, float scale, Storage
   return round_to(base + round_to(scale * reduced, rounding), rounding);
 }
 
-/// The sign elected by `count` values before ties are settled: -1, 0 or +1.
+/// The votes of `count` values.
 template <typename Value>
-ASSAY_HOST_DEVICE inline int elect_element(int count, const Value& value, Elect elect) {
+ASSAY_HOST_DEVICE inline float count_votes(int count, const Value& value, Elect elect) {
   float votes = vote(value(0), elect);
   for (int i = 1; i < count; ++i) votes += vote(value(i), elect);
-  return sign_of(votes);
+  return votes;
 }
 
 /// The merged element. `value(i)` gives term_element() of expert i.
@@ -158,8 +202,7 @@ ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, floa
     return changed_base(base, divided_sum(sum, rule.divisor, rule.rounding), rule.scale,
                         rule.rounding);
   }
-  int sign = elect_element(count, value, rule.elect);
-  if (sign == 0) sign = rule.tie_sign;
+  const float sign = elected_sign(count_votes(count, value, rule.elect), rule.tie_sign);
   Agreement agreement;
   for (int i = 0; i < count; ++i)
     agreement =

@@ -47,7 +47,7 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
 void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                       const std::vector<DeltaTerm>& terms, const DeltaRule& rule, at::Tensor& out,
                       int64_t offset) {
-  ASSAY_CHECK(!terms.empty() && terms.size() == experts.size() && offset % 4 == 0);
+  ASSAY_CHECK(!terms.empty() && terms.size() == experts.size() && offset % 64 == 0);
   for (const DeltaTerm& term : terms) ASSAY_CHECK(term.rounding == rule.rounding);
   const Operands operands(base, experts);
   const Storage storage = operands.check_result(out);
@@ -58,7 +58,12 @@ void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& exp
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       CudaLaunch launch(operands.device());
-      cuda::delta_merge(launch.upload(operands), launch.upload(terms), n, rule, offset,
+      std::vector<DeltaTerm> there = terms;
+      const int64_t first_word = offset / 64, words = (operands.count() + 63) / 64;
+      for (DeltaTerm& term : there)
+        if (term.kept_ties)  // only this part's bits
+          term.kept_ties = launch.upload(term.kept_ties + first_word, words) - first_word;
+      cuda::delta_merge(launch.upload(operands), launch.upload(there), n, rule, offset,
                         operands.count(), result, storage, launch.stream());
       return;
     }
@@ -68,7 +73,7 @@ void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& exp
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         rows.load(begin, size);
-        merge_run(rows.rows(), n, rows.base(), terms.data(), rule, size, merged);
+        merge_run(rows.rows(), n, rows.base(), rows.weights(), rule, size, merged);
         store_run(merged, begin, size, result, storage);
       });
   });

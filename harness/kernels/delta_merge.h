@@ -14,7 +14,7 @@ namespace assay {
 /// base + scale * reduce(terms of all experts), float32 (see DeltaRule::without_base). All tensors
 /// have one shape and device, each in any dtype of Storage; one term per expert. `offset` is the
 /// index of the tensors' first element in the whole tensor that they are a part of: draws and ties
-/// go by whole tensors. It is a multiple of 4.
+/// go by whole tensors. It is a multiple of 64.
 at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                        const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
                        int64_t offset = 0);

@@ -17,7 +17,6 @@ namespace assay {
 int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                          const std::vector<DeltaTerm>& terms, Elect elect, int64_t offset) {
   ASSAY_CHECK(!terms.empty() && terms.size() == experts.size());
-  ASSAY_CHECK(offset % 4 == 0);
   const Operands operands(base, experts);
   const int n = operands.size() - 1;
   count_flops(delta_flops(terms) + (elect == Elect::kMass ? n - 1 : 0), operands.count());
@@ -33,7 +32,7 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
   std::atomic<int64_t> total{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     TermRows rows(operands, terms, offset);
-    int32_t signs[kRun];
+    float signs[kRun];
     int64_t sum = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
@@ -48,24 +47,22 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
 
 DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                           int64_t offset) {
-  ASSAY_CHECK(offset % 4 == 0);
-  const Operands operands(base, {expert});
-  const DeltaTerm plain{.rounding = term.rounding};
-  count_flops(delta_flops({plain, term}) + 2, operands.count());
+  DeltaTerm unweighted = term;
+  unweighted.weight = 1.0f;
+  const std::vector<DeltaTerm> terms{{.rounding = term.rounding}, unweighted};
+  const Operands operands(base, {expert, expert});
+  count_flops(delta_flops(terms) + 2, operands.count());
   const int64_t blocks = num_blocks(operands.count());
   std::vector<double> whole(static_cast<size_t>(blocks)), left(whole.size());
   if (!operands.on_cuda()) {
     share_blocks(operands.count(), [&](BlockQueue& queue) {
-      RunValues values(operands);
-      float deltas[kRun];
+      TermRows rows(operands, terms, offset);
       for (Block block; queue.next(block);) {
         double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
         for_runs(block, [&](int64_t begin, int64_t size) {
-          values.load(begin, size);
-          delta_run(values[1], values[0], plain, offset + begin, size, deltas);
-          add_magnitudes(deltas, size, whole_lanes);
-          delta_run(values[1], values[0], term, offset + begin, size, deltas);
-          add_magnitudes(deltas, size, left_lanes);
+          rows.load(begin, size);
+          add_magnitudes(rows[0], size, whole_lanes);
+          add_magnitudes(rows[1], size, left_lanes);
         });
         whole[static_cast<size_t>(block.index)] = lane_sum(whole_lanes);
         left[static_cast<size_t>(block.index)] = lane_sum(left_lanes);

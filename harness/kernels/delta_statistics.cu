@@ -12,7 +12,7 @@ __global__ void sign_sum_kernel(const Operand* operands, const DeltaTerm* terms,
     const auto value = [&](int i) {
       return term_element(load(operands[i + 1], j), base, terms[i], offset + j);
     };
-    signs += elect_element(count, value, elect);
+    signs += static_cast<long long>(vote_sign(count_votes(count, value, elect)));
   }
   // Two's complement: adding a negative number as unsigned gives the right signed sum.
   if (signs != 0)

@@ -20,9 +20,9 @@ class IntrosortTies {
     for (const size_t place : places_of_ties()) ties_.push_back({place, place});
   }
 
-  /// The ties, by their places before the sort and rising, that the sort puts among the first
-  /// `kept`.
-  std::vector<int64_t> among_first(size_t kept) {
+  /// The ties that the sort puts among the first `kept`: bits set by their places before the sort,
+  /// 64 places a word.
+  std::vector<uint64_t> among_first(size_t kept) {
     size_t first = 0, last = size_;
     int depth = 2 * (std::bit_width(std::max<size_t>(size_, 1)) - 1);
     while (last - first > kInsertion && depth > 0) {
@@ -40,11 +40,7 @@ class IntrosortTies {
       go_right(cut);
     }
     if (kept > first) sort_rest(first, last, kept - first, depth);
-    std::vector<int64_t> places;
-    for (size_t word = 0; word < kept_.size(); ++word)
-      for (uint64_t bits = kept_[word]; bits != 0; bits &= bits - 1)
-        places.push_back(static_cast<int64_t>(64 * word) + std::countr_zero(bits));
-    return places;
+    return std::move(kept_);
   }
 
  private:

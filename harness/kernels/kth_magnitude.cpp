@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <limits>
-#include <mutex>
 #include <numeric>
 
 #include "harness/core/error.h"
@@ -11,89 +13,189 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
 #include "harness/kernels/loops_delta.h"
+#include "harness/kernels/term_rows.h"
 
 namespace assay {
 namespace {
 
-/// The bin that holds the `rank`-th smallest, 1-based; `below` gets what lies in the bins before
-/// it.
-uint32_t find_bin(const std::vector<int64_t>& histogram, int64_t rank, int64_t& below) {
-  below = 0;
-  for (size_t bin = 0; bin < histogram.size(); ++bin) {
-    if (below + histogram[bin] >= rank) return static_cast<uint32_t>(bin);
-    below += histogram[bin];
-  }
-  ASSAY_CHECK(false, "rank {} among {} elements", rank, below);
-}
+constexpr int64_t kSample = 1 << 18;     ///< about so many elements, in runs
+constexpr int64_t kSampleRun = 128;      ///< elements
+constexpr int64_t kWorthSampling = 8;    ///< times the sample
+constexpr uint32_t kMostBins = 1 << 18;  ///< in a core's second cache
+constexpr size_t kMostHits = 1 << 15;    ///< held back before they are counted
 
 }  // namespace
 
-void KthMagnitude::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                        int64_t offset) {
-  ASSAY_CHECK(term.threshold == 0 && offset % 4 == 0);
-  if (second_ && exact_) return;
-  const Operands operands(base, {expert});
-  ASSAY_CHECK(operands.count() <= std::numeric_limits<uint32_t>::max());
-  if (!second_) {
-    count_ += operands.count();
-    exact_ = exact_ && term.rounding == Storage::kBFloat16;
+KthMagnitude::KthMagnitude(std::vector<int64_t> ranks, int64_t count)
+    : count_(count), sampling_(count >= kWorthSampling * kSample) {
+  for (const int64_t rank : ranks) {
+    ASSAY_CHECK(rank >= 1 && rank <= count, "rank {} of {}", rank, count);
+    begin(searches_.emplace_back(Search{.rank = rank}), 0, MagnitudeRange{}.span);
   }
-  DeltaTerm unweighted = term;
-  unweighted.weight = 1.0f;
-  count_flops(delta_flops({unweighted}), operands.count());
-  if constexpr (kCudaKernels)
-    if (operands.on_cuda()) {
-      at::Tensor bins = at::zeros({kBins}, at::device(operands.device()).dtype(at::kLong));
-      const CudaLaunch launch(operands.device());
-      cuda::magnitude_histogram(operands[0], operands[1], term, offset, operands.count(), second_,
-                                high_, static_cast<unsigned long long*>(bins.mutable_data_ptr()),
-                                launch.stream());
-      bins = bins.cpu();
-      const int64_t* counts = bins.const_data_ptr<int64_t>();
-      for (size_t bin = 0; bin < kBins; ++bin) histogram_[bin] += counts[bin];
-      return;
-    }
-  std::mutex mutex;
+}
+
+void KthMagnitude::begin(Search& search, uint32_t low, uint32_t span) const {
+  const MagnitudeRange whole;
+  search.range = {low, span, span == whole.span ? whole.shift : 0};
+  while (search.range.bins() > kMostBins) ++search.range.shift;
+  search.below = 0;
+  search.histogram.assign(search.range.bins(), 0);
+}
+
+void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                        const std::vector<DeltaTerm>& terms, int64_t offset) {
+  ASSAY_CHECK(experts.size() == searches_.size() && terms.size() == searches_.size());
+  if (sampling_) return take_sample(base, experts, terms, offset);
+  std::vector<size_t> searched;
+  std::vector<at::Tensor> tensors{base};
+  std::vector<DeltaTerm> unweighted;
+  for (size_t i = 0; i < searches_.size(); ++i) {
+    ASSAY_CHECK(terms[i].threshold == 0);
+    if (searches_[i].done) continue;
+    searches_[i].rounded &= terms[i].rounding == Storage::kBFloat16;
+    searched.push_back(i);
+    tensors.push_back(experts[i]);
+    unweighted.push_back(terms[i]);
+    unweighted.back().weight = 1.0f;
+  }
+  const Operands operands(tensors);
+  count_flops(delta_flops(unweighted), operands.count());
+  if (operands.on_cuda()) {
+    for (size_t k = 0; k < searched.size(); ++k)
+      count_on_cuda(base, experts[searched[k]], unweighted[k], offset, searches_[searched[k]]);
+    return;
+  }
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    RunValues values(operands);
-    // Magnitudes have no sign bit, hence half the bins in the first pass.
-    std::vector<uint32_t> bins(static_cast<size_t>(second_ ? kBins : kBins / 2));
-    float deltas[kRun];
-    uint16_t halves[kRun];
+    TermRows rows(operands, unweighted, offset);
+    std::vector<std::vector<uint32_t>> hits(searched.size());
+    std::vector<int64_t> below(searched.size());
+    const auto count_hits = [&](size_t k) {
+      const std::lock_guard lock(mutex_);
+      for (const uint32_t bin : hits[k]) ++searches_[searched[k]].histogram[bin];
+      hits[k].clear();
+    };
+    uint32_t bins[kRun];
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        values.load(begin, size);
-        delta_run(values[1], values[0], term, offset + begin, size, deltas);
-        int64_t counted = size;
-        if (second_)
-          counted = low_halves(deltas, size, high_, halves);
-        else
-          high_halves(deltas, size, halves);
-        for (int64_t j = 0; j < counted; ++j) ++bins[halves[j]];
+        rows.load(begin, size);
+        for (size_t k = 0; k < searched.size(); ++k) {
+          const int64_t found =
+              bins_in_range(rows[k], size, searches_[searched[k]].range, bins, below[k]);
+          hits[k].insert(hits[k].end(), bins, bins + found);
+          if (hits[k].size() >= kMostHits) count_hits(k);
+        }
       });
-    const std::lock_guard lock(mutex);
-    for (size_t bin = 0; bin < bins.size(); ++bin) histogram_[bin] += bins[bin];
+    for (size_t k = 0; k < searched.size(); ++k) {
+      count_hits(k);
+      const std::lock_guard lock(mutex_);
+      searches_[searched[k]].below += below[k];
+    }
   });
 }
 
-void KthMagnitude::start_second_pass(int64_t rank) {
-  ASSAY_CHECK(!second_ && rank >= 1 && rank <= count_, "rank {} of {}", rank, count_);
-  high_ = find_bin(histogram_, rank, below_high_);
-  rank_ = rank - below_high_;
-  second_ = true;
-  if (!exact_) histogram_.assign(kBins, 0);
+void KthMagnitude::count_on_cuda(const at::Tensor& base, const at::Tensor& expert,
+                                 const DeltaTerm& term, int64_t offset, Search& search) const {
+  if constexpr (kCudaKernels) {
+    const Operands operands(base, {expert});
+    const auto bins = static_cast<int64_t>(search.range.bins());
+    at::Tensor counts = at::zeros({bins + 1}, at::device(operands.device()).dtype(at::kLong));
+    const CudaLaunch launch(operands.device());
+    cuda::magnitude_histogram(
+        operands[0], operands[1], term, offset, operands.count(), search.range,
+        static_cast<unsigned long long*>(counts.mutable_data_ptr()), launch.stream());
+    counts = counts.cpu();
+    const int64_t* counted = counts.const_data_ptr<int64_t>();
+    for (int64_t bin = 0; bin < bins; ++bin)
+      search.histogram[static_cast<size_t>(bin)] += counted[bin];
+    search.below += counted[bins];
+  }
 }
 
-uint32_t KthMagnitude::low() const {
-  if (exact_) return 0;
-  int64_t below = 0;
-  return find_bin(histogram_, rank_, below);
+void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                               const std::vector<DeltaTerm>& terms, int64_t offset) {
+  if (!base.is_cpu()) return;  // counting there costs no more than sampling here
+  const Operands operands(base, experts);
+  const int64_t stride = kSampleRun * std::max<int64_t>(count_ / kSample, 1);
+  float start[kSampleRun], deltas[kSampleRun];
+  for (int64_t first = 0; first < operands.count(); first += stride) {
+    const int64_t size = std::min(kSampleRun, operands.count() - first);
+    load_run(operands[0], first, size, start);
+    for (size_t i = 0; i < searches_.size(); ++i) {
+      Search& search = searches_[i];
+      DeltaTerm term = terms[i];
+      term.weight = 1.0f;
+      search.rounded &= term.rounding == Storage::kBFloat16;
+      term_run(operands[static_cast<int>(i) + 1], first, start, term, offset + first, size, deltas);
+      for (int64_t j = 0; j < size; ++j) search.sample.push_back(magnitude_bits(deltas[j]));
+    }
+  }
 }
 
-int64_t KthMagnitude::equal() const { return histogram_[exact_ ? high_ : low()]; }
+bool KthMagnitude::next() {
+  bool unfinished = false;
+  for (Search& search : searches_) {
+    if (search.done) continue;
+    if (sampling_)
+      guess(search);
+    else
+      narrow(search);
+    unfinished |= !search.done;
+  }
+  sampling_ = false;
+  return unfinished;
+}
 
-int64_t KthMagnitude::below() const {
-  return below_high_ + std::accumulate(histogram_.begin(), histogram_.begin() + low(), int64_t{0});
+/// Begins with the magnitudes between two of the sample, far enough from the expected rank on
+/// either side that the one looked for is next to never elsewhere.
+void KthMagnitude::guess(Search& search) const {
+  std::vector<uint32_t> sample = std::move(search.sample);
+  search.sample.clear();
+  const auto size = std::ssize(sample);
+  if (size == 0) return;
+  constexpr double kDeviations = 8;  // as if neighbours were independent, which they nearly are
+  const double share = static_cast<double>(search.rank) / static_cast<double>(count_);
+  const double spread =
+      kDeviations * std::sqrt(static_cast<double>(size) * share * (1 - share)) + 64;
+  const double place = share * static_cast<double>(size);
+  const auto value_at = [&](double where) {
+    const auto at = sample.begin() + static_cast<int64_t>(where);
+    std::nth_element(sample.begin(), at, sample.end());
+    return *at;
+  };
+  const uint32_t whole = MagnitudeRange{}.span;
+  uint32_t low = place > spread ? value_at(place - spread) : 0;
+  uint32_t high = place + spread < static_cast<double>(size) ? value_at(place + spread) + 1 : whole;
+  if (search.rounded) {  // bins of whole bfloat16 values
+    low &= 0xffff0000u;
+    high = (high + 0xffffu) & 0xffff0000u;
+  }
+  begin(search, low, high - low);
+  if (search.rounded) {
+    search.range.shift = std::max(search.range.shift, 16);
+    search.histogram.assign(search.range.bins(), 0);
+  }
+}
+
+/// Goes on with the bin that holds the rank, or with what lies beside the range.
+void KthMagnitude::narrow(Search& search) const {
+  const MagnitudeRange range = search.range;
+  int64_t below = search.below;
+  if (below >= search.rank) return begin(search, 0, range.low);
+  for (size_t bin = 0; bin < search.histogram.size(); ++bin) {
+    const int64_t inside = search.histogram[bin];
+    if (below + inside < search.rank) {
+      below += inside;
+      continue;
+    }
+    const uint32_t low = range.low + (static_cast<uint32_t>(bin) << range.shift);
+    search.done = range.shift == 0 || (range.shift <= 16 && search.rounded);
+    search.found = {low, inside, below};
+    if (!search.done) begin(search, low, uint32_t{1} << range.shift);
+    return;
+  }
+  const uint32_t high = range.low + range.span, whole = MagnitudeRange{}.span;
+  ASSAY_CHECK(high < whole, "rank {} among {} elements", search.rank, below);
+  begin(search, high, whole - high);
 }
 
 TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
@@ -101,17 +203,14 @@ TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const Delt
   // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
   std::vector<int64_t> counts(static_cast<size_t>(num_blocks(operands.count())));
-  const auto deltas_of = [&](RunValues& values, int64_t begin, int64_t size, float* deltas) {
-    values.load(begin, size);
-    delta_run(values[1], values[0], term, offset + begin, size, deltas);
-  };
+  std::vector<DeltaTerm> unweighted{term};
+  unweighted[0].weight = 1.0f;
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    RunValues values(operands);
-    float deltas[kRun];
+    TermRows rows(operands, unweighted, offset);
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        deltas_of(values, begin, size, deltas);
-        counts[static_cast<size_t>(block.index)] += count_magnitude(deltas, size, bits);
+        rows.load(begin, size);
+        counts[static_cast<size_t>(block.index)] += count_magnitude(rows[0], size, bits);
       });
   });
   int64_t found = 0, begin = 0;
@@ -120,13 +219,12 @@ TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const Delt
     found += count;
     begin += kBlock;
   }
-  RunValues values(operands);
-  float deltas[kRun];
+  TermRows rows(operands, unweighted, offset);
   for (; begin < operands.count(); begin += kRun) {
     const int64_t size = std::min(kRun, operands.count() - begin);
-    deltas_of(values, begin, size, deltas);
+    rows.load(begin, size);
     for (int64_t j = 0; j < size; ++j) {
-      if (magnitude_bits(deltas[j]) != bits) continue;
+      if (magnitude_bits(rows[0][j]) != bits) continue;
       if (found == ties) return {offset + begin + j, found};
       ++found;
     }

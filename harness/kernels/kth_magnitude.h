@@ -1,12 +1,14 @@
 /// Exact selection by magnitude over the deltas of one tensor or of a whole model, without a copy
-/// of them: a radix select on the bit patterns, 16 bits a pass, over tensors fed one by one.
+/// of them: passes over tensors fed one by one count magnitudes in a range of bit patterns that
+/// becomes narrower, from all that there are or from one around where a sample expects it.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "harness/kernels/delta.h"
+#include "harness/kernels/magnitude_range.h"
 
 namespace at {
 class Tensor;
@@ -14,37 +16,51 @@ class Tensor;
 
 namespace assay {
 
-/// Usage: feed() every tensor, whole or part by part; start_second_pass(k); where
-/// needs_second_pass(), feed() the same again; then ask. Whole numbers are all that is added up, so
-/// neither the order of tensors nor threads matter.
+/// Usage: do feed() every tensor, whole or part by part, while (next()); then ask. Whole numbers
+/// are all that is added up, so neither the order of tensors nor threads matter, and a sample
+/// decides about time alone.
 class KthMagnitude {
  public:
-  static constexpr int kBins = 1 << 16;
+  /// One rank per expert, in [1, count]: 1 asks for the smallest of its `count` magnitudes.
+  KthMagnitude(std::vector<int64_t> ranks, int64_t count);
 
-  /// Counts |delta_element()| of every element of a tensor pair. The term's threshold must be 0,
-  /// the elements fewer than 2^32. `offset`: see delta_merge().
-  void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-            int64_t offset = 0);
-  /// `rank` in [1, count()]: 1 asks for the smallest magnitude.
-  void start_second_pass(int64_t rank);
+  /// |delta_element()| of every element of a base's and the experts' tensors, in every pass the
+  /// same. A term's threshold must be 0. `offset`: see delta_merge().
+  void feed(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+            const std::vector<DeltaTerm>& terms, int64_t offset = 0);
+  /// After a pass: whether another is needed.
+  bool next();
 
-  /// False where the first pass was exact: deltas rounded to bfloat16 have no low half. Then
-  /// feeding again does nothing.
-  bool needs_second_pass() const { return !exact_; }
-
-  int64_t count() const { return count_; }               ///< elements fed in the first pass
-  uint32_t bits() const { return high_ << 16 | low(); }  ///< magnitude_bits() of the selected one
-  int64_t equal() const;                                 ///< how many have exactly that magnitude
-  int64_t below() const;                                 ///< how many have a smaller one
+  struct Found {
+    uint32_t bits = 0;  ///< magnitude_bits() of the selected one
+    int64_t equal = 0;  ///< how many have exactly that magnitude
+    int64_t below = 0;  ///< how many have a smaller one
+  };
+  const Found& found(size_t expert) const { return searches_[expert].found; }
 
  private:
-  uint32_t low() const;
+  struct Search {
+    int64_t rank;
+    bool done = false;
+    bool rounded = true;  ///< all deltas fed so far had bfloat16's bits alone
+    MagnitudeRange range{};
+    int64_t below = 0;
+    std::vector<int64_t> histogram{};
+    std::vector<uint32_t> sample{};
+    Found found{};
+  };
+  void take_sample(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                   const std::vector<DeltaTerm>& terms, int64_t offset);
+  void count_on_cuda(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                     int64_t offset, Search& search) const;
+  void begin(Search& search, uint32_t low, uint32_t span) const;
+  void guess(Search& search) const;
+  void narrow(Search& search) const;
 
-  std::vector<int64_t> histogram_ = std::vector<int64_t>(kBins);
-  bool second_ = false;
-  bool exact_ = true;  ///< no low half fed so far is other than 0
-  int64_t count_ = 0, rank_ = 0, below_high_ = 0;
-  uint32_t high_ = 0;
+  int64_t count_;
+  bool sampling_;
+  std::mutex mutex_;
+  std::vector<Search> searches_;
 };
 
 /// Where the prefix of the flattened tensor ends that holds `ties` elements of exactly the given
@@ -58,18 +74,11 @@ struct TieEnd {
 TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                     uint32_t bits, int64_t ties, int64_t offset = 0);
 
-/// The histogram bin of a magnitude: its high half in the first pass; in the second its low half
-/// where the high half is the selected one, else -1.
-ASSAY_ELEMENT int magnitude_bin(uint32_t bits, bool second, uint32_t high) {
-  if (!second) return static_cast<int>(bits >> 16);
-  return bits >> 16 == high ? static_cast<int>(bits & 0xffffu) : -1;
-}
-
 namespace cuda {
-/// Adds to histogram[KthMagnitude::kBins], on the device.
+/// Adds to histogram[range.bins()], on the device, and behind it how many lie below the range.
 void magnitude_histogram(Operand base, Operand expert, DeltaTerm term, int64_t offset,
-                         int64_t elements, bool second, uint32_t high,
-                         unsigned long long* histogram, void* stream);
+                         int64_t elements, MagnitudeRange range, unsigned long long* histogram,
+                         void* stream);
 }  // namespace cuda
 
 }  // namespace assay

@@ -26,13 +26,16 @@ class CudaLaunch {
 
   /// Device copy of an array of plain values; lives as long as this object.
   template <typename T>
-  const T* upload(const std::vector<T>& values) {
+  const T* upload(const T* values, int64_t count) {
     static_assert(std::is_trivially_copyable_v<T>);
-    return reinterpret_cast<const T*>(upload_bytes(values.data(), values.size() * sizeof(T)));
+    return reinterpret_cast<const T*>(upload_bytes(values, static_cast<size_t>(count) * sizeof(T)));
+  }
+  template <typename T>
+  const T* upload(const std::vector<T>& values) {
+    return upload(values.data(), std::ssize(values));
   }
   const Operand* upload(const Operands& operands) {
-    return reinterpret_cast<const Operand*>(
-        upload_bytes(operands.data(), static_cast<size_t>(operands.size()) * sizeof(Operand)));
+    return upload(operands.data(), operands.size());
   }
 
  private:

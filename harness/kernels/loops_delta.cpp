@@ -1,10 +1,16 @@
 #include "harness/kernels/loops_delta.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "harness/kernels/isa.h"
 #include "harness/kernels/loops.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define ASSAY_COMPRESS_VECTORS
+#endif
 
 namespace assay {
 namespace {
@@ -15,13 +21,13 @@ namespace {
 
 constexpr int64_t kCounters = 32;  ///< counters that go through the generator side by side
 
-/// philox_uniform() of elements [index, index + 4 * kCounters). Counters are kept in variables of
-/// type Word, of 32 or 64 bits.
+/// first_draw() of elements [index, index + 8 * kCounters). Counters are kept in variables of type
+/// Word, of 32 or 64 bits.
 template <typename Word>
-ASSAY_ELEMENT void uniform_draws(uint64_t key, int64_t index, float* __restrict out) {
+ASSAY_ELEMENT void first_draws(uint64_t key, int64_t index, uint16_t* __restrict out) {
   Word c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
   for (int64_t i = 0; i < kCounters; ++i) {
-    const uint64_t counter = static_cast<uint64_t>(index) / 4 + static_cast<uint64_t>(i);
+    const uint64_t counter = static_cast<uint64_t>(index) / 8 + static_cast<uint64_t>(i);
     c0[i] = static_cast<uint32_t>(counter);
     c1[i] = static_cast<uint32_t>(counter >> 32);
     c2[i] = c3[i] = 0;
@@ -32,12 +38,15 @@ ASSAY_ELEMENT void uniform_draws(uint64_t key, int64_t index, float* __restrict 
     for (int64_t i = 0; i < kCounters; ++i) philox_round(c0[i], c1[i], c2[i], c3[i], k0, k1);
     philox_next_key(k0, k1);
   }
+  uint32_t words[4 * kCounters];
   for (int64_t i = 0; i < kCounters; ++i) {
-    out[4 * i] = bits_to_uniform(static_cast<uint32_t>(c0[i]));
-    out[4 * i + 1] = bits_to_uniform(static_cast<uint32_t>(c1[i]));
-    out[4 * i + 2] = bits_to_uniform(static_cast<uint32_t>(c2[i]));
-    out[4 * i + 3] = bits_to_uniform(static_cast<uint32_t>(c3[i]));
+    words[4 * i] = static_cast<uint32_t>(c0[i]);
+    words[4 * i + 1] = static_cast<uint32_t>(c1[i]);
+    words[4 * i + 2] = static_cast<uint32_t>(c2[i]);
+    words[4 * i + 3] = static_cast<uint32_t>(c3[i]);
   }
+  static_assert(std::endian::native == std::endian::little, "low halves come first");
+  memcpy(out, words, sizeof words);
 }
 
 /// The dtype as a type where arithmetic in it is usual, for loops of their own.
@@ -95,16 +104,12 @@ void vote_row(const float* __restrict row, bool first, Elect elect, int64_t size
 }
 
 ASSAY_VECTORISED
-void settle_votes(const float* __restrict votes, int tie_sign, int64_t size,
-                  int32_t* __restrict signs) {
-  for (int64_t j = 0; j < size; ++j) {
-    const int sign = sign_of(votes[j]);
-    signs[j] = sign == 0 ? tie_sign : sign;
-  }
+void settle_votes(float tie_sign, int64_t size, float* votes) {
+  for (int64_t j = 0; j < size; ++j) votes[j] = elected_sign(votes[j], tie_sign);
 }
 
 ASSAY_VECTORISED
-void agree_row(const float* __restrict row, float weight, const int32_t* __restrict signs,
+void agree_row(const float* __restrict row, float weight, const float* __restrict signs,
                Reduce reduce, int64_t size, float* __restrict sums, float* __restrict shares) {
   with_reduction(reduce, [&](auto tag) ASSAY_INLINED {
     for (int64_t j = 0; j < size; ++j) {
@@ -114,6 +119,49 @@ void agree_row(const float* __restrict row, float weight, const int32_t* __restr
       shares[j] = now.share;
     }
   });
+}
+
+/// Election by mass and agreement of `kCount` rows in one go, in registers.
+template <int kCount>
+ASSAY_ELEMENT void agree_rows(const float* const* rows, const float* weights, float tie_sign,
+                              Reduce reduce, int64_t size, float* __restrict sums,
+                              float* __restrict shares) {
+  const float* row[kCount];
+  float weight[kCount];
+  for (int i = 0; i < kCount; ++i) {
+    row[i] = rows[i];
+    weight[i] = weights[i];
+  }
+  with_reduction(reduce, [&](auto tag) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j) {
+      float values[kCount];
+      for (int i = 0; i < kCount; ++i) values[i] = row[i][j];
+      float votes = values[0];
+      for (int i = 1; i < kCount; ++i) votes += values[i];
+      const float sign = elected_sign(votes, tie_sign);
+      Agreement agreement;
+      for (int i = 0; i < kCount; ++i)
+        agreement = agree(agreement, values[i], weight[i], sign, decltype(tag)::kValue);
+      sums[j] = agreement.sum;
+      shares[j] = agreement.share;
+    }
+  });
+}
+
+constexpr int kFewRows = 4;  ///< up to so many, registers hold all
+ASSAY_VECTORISED
+void agree_few(const float* const* rows, int count, const float* weights, float tie_sign,
+               Reduce reduce, int64_t size, float* sums, float* shares) {
+  switch (count) {
+    case 1:
+      return agree_rows<1>(rows, weights, tie_sign, reduce, size, sums, shares);
+    case 2:
+      return agree_rows<2>(rows, weights, tie_sign, reduce, size, sums, shares);
+    case 3:
+      return agree_rows<3>(rows, weights, tie_sign, reduce, size, sums, shares);
+    default:
+      return agree_rows<kFewRows>(rows, weights, tie_sign, reduce, size, sums, shares);
+  }
 }
 
 ASSAY_VECTORISED
@@ -137,81 +185,109 @@ void change_base(const float* base, const float* __restrict sums, const float* _
   });
 }
 
+/// Deltas, rescaled, trimmed and weighted. Multiplying by 1 changes nothing, so factors of 1 need
+/// no loop of their own.
 ASSAY_VECTORISED
-void subtract_run(const float* __restrict expert, const float* __restrict base,
-                  const DeltaTerm& term, int64_t size, float* __restrict out) {
-  const float rescale = term.rescale;
-  with_rounding(term.rounding, [&](auto rounding) ASSAY_INLINED {
-    if (rescale == 1.0f)
-      for (int64_t j = 0; j < size; ++j) out[j] = plain_delta(expert[j], base[j], rounding());
-    else
-      for (int64_t j = 0; j < size; ++j)
-        out[j] = rescaled_delta(plain_delta(expert[j], base[j], rounding()), rescale, rounding());
+void term_values(const Operand& expert, int64_t begin, const float* __restrict base, float rescale,
+                 uint32_t least, float weight, Storage rounding, int64_t size,
+                 float* __restrict out) {
+  with_storage(expert.storage, [&](auto tag) ASSAY_INLINED {
+    with_rounding(rounding, [&](auto dtype) ASSAY_INLINED {
+      for (int64_t j = 0; j < size; ++j) {
+        const float changed = load_as<decltype(tag)::kValue>(expert.data, begin + j);
+        float delta = plain_delta(changed, base[j], dtype());
+        delta = round_to(delta * rescale, dtype());
+        delta = trimmed_delta(delta, least);
+        out[j] = round_to(delta * weight, dtype());
+      }
+    });
+  });
+}
+
+ASSAY_VECTORISED
+void trim_and_weigh(uint32_t least, float weight, Storage rounding, int64_t size, float* deltas) {
+  with_rounding(rounding, [&](auto dtype) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j)
+      deltas[j] = round_to(trimmed_delta(deltas[j], least) * weight, dtype());
   });
 }
 
 ASSAY_VECTORISED
 void drop_run(uint64_t key, float drop, int64_t index, int64_t size, float* __restrict deltas) {
   static const bool wide = multiplies_wide();
-  float draws[4 * kCounters];
-  for (int64_t first = 0; first < size; first += 4 * kCounters) {
+  constexpr int64_t kDraws = 8 * kCounters;
+  const DropLevel at = drop_level(drop);
+  const int32_t level = static_cast<int32_t>(at.level);
+  uint16_t draws[kDraws];
+  for (int64_t first = 0; first < size; first += kDraws) {
     if (wide)
-      uniform_draws<uint64_t>(key, index + first, draws);
+      first_draws<uint64_t>(key, index + first, draws);
     else
-      uniform_draws<uint32_t>(key, index + first, draws);
-    const int64_t some = std::min(size - first, 4 * kCounters);
+      first_draws<uint32_t>(key, index + first, draws);
+    const int64_t some = std::min(size - first, kDraws);
+    int32_t undecided = 0;
+    for (int64_t j = 0; j < some; ++j) undecided += draws[j] == level ? 1 : 0;
+    if (undecided > 0 && at.rest > 0.0f)
+      for (int64_t j = 0; j < some; ++j)
+        if (draws[j] == level && second_draw(key, index + first + j) < at.rest)
+          deltas[first + j] = 0.0f;
     for (int64_t j = 0; j < some; ++j)
-      deltas[first + j] = dropped_delta(deltas[first + j], draws[j], drop);
+      deltas[first + j] = dropped_delta(deltas[first + j], draws[j] < level);
   }
-}
-
-ASSAY_VECTORISED
-void trim_run(uint32_t least, int64_t size, float* deltas) {
-  for (int64_t j = 0; j < size; ++j) deltas[j] = trimmed_delta(deltas[j], least);
 }
 
 }  // namespace
 
-ASSAY_VECTORISED
-void weigh_run(const DeltaTerm& term, int64_t size, float* deltas) {
-  const float weight = term.weight;
-  if (weight == 1.0f) return;
-  with_rounding(term.rounding, [&](auto rounding) ASSAY_INLINED {
-    for (int64_t j = 0; j < size; ++j) deltas[j] = weighted_delta(deltas[j], weight, rounding());
-  });
+void term_run(const Operand& expert, int64_t begin, const float* base, const DeltaTerm& term,
+              int64_t index, int64_t size, float* out) {
+  const float weight = round_to(term.weight, term.rounding);
+  const bool drops = term.drop > 0.0f;
+  if (drops) {
+    term_values(expert, begin, base, term.rescale, 0, 1.0f, term.rounding, size, out);
+    drop_run(term.key, term.drop, index, size, out);
+    if (term.threshold == 0 && weight == 1.0f) return;
+  }
+  const auto finish = [&](uint32_t least, int64_t first, int64_t end) {
+    if (first == end) return;
+    if (drops)
+      trim_and_weigh(least, weight, term.rounding, end - first, out + first);
+    else
+      term_values(expert, begin + first, base + first, term.rescale, least, weight, term.rounding,
+                  end - first, out + first);
+  };
+  if (term.threshold == 0) return finish(0, 0, size);
+  // The least magnitude changes once, at tie_end, or is exceeded where a bit says so.
+  const int64_t turn = term.kept_ties ? 0 : std::clamp<int64_t>(term.tie_end - index, 0, size);
+  finish(term.threshold, 0, turn);
+  finish(term.threshold + 1, turn, size);
+  if (!term.kept_ties) return;
+  for (int64_t word = 0; word * 64 < size; ++word)
+    for (uint64_t bits = term.kept_ties[index / 64 + word]; bits != 0; bits &= bits - 1) {
+      const int64_t j = word * 64 + std::countr_zero(bits);
+      out[j] = term_element(load(expert, begin + j), base[j], term, index + j);
+    }
 }
 
-void delta_run(const float* expert, const float* base, const DeltaTerm& term, int64_t index,
-               int64_t size, float* out) {
-  subtract_run(expert, base, term, size, out);
-  if (term.drop > 0.0f) drop_run(term.key, term.drop, index, size, out);
-  if (term.threshold == 0) return;
-  // The least magnitude changes once, at tie_end.
-  const int64_t turn = std::clamp<int64_t>(term.tie_end - index, 0, size);
-  trim_run(least_magnitude(term, index), turn, out);
-  trim_run(least_magnitude(term, index + size - 1), size - turn, out + turn);
+void elect_run(const float* const* rows, int count, Elect elect, float tie_sign, int64_t size,
+               float* signs) {
+  for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, elect, size, signs);
+  settle_votes(tie_sign, size, signs);
 }
 
-void elect_run(const float* const* rows, int count, Elect elect, int tie_sign, int64_t size,
-               int32_t* signs) {
-  float votes[kRun];
-  for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, elect, size, votes);
-  settle_votes(votes, tie_sign, size, signs);
-}
-
-void merge_run(const float* const* rows, int count, const float* base, const DeltaTerm* terms,
+void merge_run(const float* const* rows, int count, const float* base, const float* weights,
                const DeltaRule& rule, int64_t size, float* out) {
   float sums[kRun], shares[kRun];
   if (rule.reduce == Reduce::kSumAll) {
     for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, Elect::kMass, size, sums);
+  } else if (rule.elect == Elect::kMass && count <= kFewRows) {
+    agree_few(rows, count, weights, rule.tie_sign, rule.reduce, size, sums, shares);
   } else {
-    int32_t signs[kRun];
+    float signs[kRun];
     elect_run(rows, count, rule.elect, rule.tie_sign, size, signs);
     std::fill_n(sums, size, 0.0f);
     std::fill_n(shares, size, 0.0f);
     for (int i = 0; i < count; ++i)
-      agree_row(rows[i], round_to(terms[i].weight, rule.rounding), signs, rule.reduce, size, sums,
-                shares);
+      agree_row(rows[i], weights[i], signs, rule.reduce, size, sums, shares);
   }
   float values[kRun];
   if (rule.without_base) std::fill_n(values, size, changed_value(0.0f, rule));
@@ -219,9 +295,9 @@ void merge_run(const float* const* rows, int count, const float* base, const Del
 }
 
 ASSAY_VECTORISED
-int64_t sign_sum_run(const int32_t* signs, int64_t size) {
+int64_t sign_sum_run(const float* signs, int64_t size) {
   int32_t sum = 0;
-  for (int64_t j = 0; j < size; ++j) sum += signs[j];
+  for (int64_t j = 0; j < size; ++j) sum += static_cast<int32_t>(signs[j]);
   return sum;
 }
 
@@ -239,19 +315,47 @@ int64_t count_at_least(const uint16_t* keys, int64_t size, uint16_t least) {
   return count;
 }
 
-ASSAY_VECTORISED
-int64_t low_halves(const float* __restrict values, int64_t size, uint32_t high,
-                   uint16_t* __restrict out) {
-  // Hits are rare: eight elements at a time are passed over by one comparison.
-  uint8_t hits[kRun + 8] = {};
-  for (int64_t j = 0; j < size; ++j) hits[j] = magnitude_bits(values[j]) >> 16 == high ? 1 : 0;
-  int64_t found = 0;
-  for (int64_t group = 0; group < size; group += 8) {
-    uint64_t any;
-    memcpy(&any, hits + group, sizeof any);
-    if (any == 0) continue;
-    for (int64_t j = group; j < std::min(group + 8, size); ++j)
-      if (hits[j] != 0) out[found++] = static_cast<uint16_t>(float_to_bits(values[j]));
+namespace {
+
+#ifdef ASSAY_COMPRESS_VECTORS
+__attribute__((target("avx512f,bmi2,popcnt"))) int64_t compress_bins(
+    const float* values, int64_t size, const MagnitudeRange& range, uint32_t* out, int64_t& below) {
+  constexpr int64_t kValues = 16;  // of a vector
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  const __m512i low = _mm512_set1_epi32(static_cast<int>(range.low));
+  const __m512i span = _mm512_set1_epi32(static_cast<int>(range.span));
+  int64_t found = 0, smaller = 0, j = 0;
+  for (; j + kValues <= size; j += kValues) {
+    const __m512i bits = _mm512_and_si512(_mm512_loadu_si512(values + j), magnitude);
+    const __m512i distance = _mm512_sub_epi32(bits, low);
+    smaller += _mm_popcnt_u32(_mm512_cmplt_epu32_mask(bits, low));
+    const __mmask16 inside = _mm512_cmplt_epu32_mask(distance, span);
+    if (inside == 0) continue;
+    const __m512i bins = _mm512_maskz_srl_epi32(inside, distance, _mm_cvtsi32_si128(range.shift));
+    _mm512_mask_compressstoreu_epi32(out + found, inside, bins);
+    found += _mm_popcnt_u32(inside);
+  }
+  below += smaller;
+  return found;
+}
+#endif
+
+}  // namespace
+
+int64_t bins_in_range(const float* values, int64_t size, const MagnitudeRange& range, uint32_t* out,
+                      int64_t& below) {
+  int64_t found = 0, j = 0;
+#ifdef ASSAY_COMPRESS_VECTORS
+  static const bool vectors = __builtin_cpu_supports("avx512f");
+  if (vectors) {
+    found = compress_bins(values, size, range, out, below);
+    j = size / 16 * 16;
+  }
+#endif
+  for (; j < size; ++j) {
+    const uint32_t bits = magnitude_bits(values[j]);
+    if (range.holds(bits)) out[found++] = range.bin(bits);
+    below += bits < range.low ? 1 : 0;
   }
   return found;
 }

@@ -25,12 +25,6 @@ ASSAY_ELEMENT uint32_t float_to_bits(float value) {
 /// magnitudes is comparing integers.
 ASSAY_ELEMENT uint32_t magnitude_bits(float value) { return float_to_bits(value) & 0x7fffffffu; }
 
-/// -1, 0 or +1.
-ASSAY_ELEMENT int sign_of(float value) {
-  const int sign = 1 - 2 * static_cast<int>(float_to_bits(value) >> 31);
-  return sign * static_cast<int>(magnitude_bits(value) != 0);
-}
-
 ASSAY_ELEMENT bool is_finite(float value) { return magnitude_bits(value) < 0x7f800000u; }
 
 /// IEEE half precision, subnormals, infinities and NaN included.

@@ -1,11 +1,27 @@
 #include "harness/kernels/pool.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace assay {
 namespace {
 
 thread_local bool at_work = false;  ///< this thread is inside run()
+
+/// Waits a little for what mostly comes soon: a thread that sleeps takes longer to wake than many a
+/// kernel runs.
+template <typename Condition>
+void watch(const Condition& condition) {
+  constexpr std::chrono::microseconds kPatience{50};
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!condition() && std::chrono::steady_clock::now() < end)
+    for (int i = 0; i < 16 && !condition(); ++i) {
+#ifdef __x86_64__
+      __builtin_ia32_pause();
+#endif
+    }
+}
 
 }  // namespace
 
@@ -45,11 +61,15 @@ void ThreadPool::run(int threads, const std::function<void()>& work) {
     while (std::ssize(helpers_) < threads - 1) helpers_.emplace_back([this] { loop(); });
     work_ = &work;
     wanted_ = threads - 1;
+    for (int i = std::min(threads - 1, sleeping_); i > 0; --i) wake_.notify_one();
   }
-  for (int i = 1; i < threads; ++i) wake_.notify_one();
   call(work);
+  {
+    const std::lock_guard lock(mutex_);
+    wanted_ = 0;
+  }
+  watch([this] { return active_ == 0; });
   std::unique_lock lock(mutex_);
-  wanted_ = 0;
   done_.wait(lock, [this] { return active_ == 0; });
   if (const std::exception_ptr error = std::exchange(error_, nullptr)) {
     lock.unlock();
@@ -58,9 +78,13 @@ void ThreadPool::run(int threads, const std::function<void()>& work) {
 }
 
 void ThreadPool::loop() {
-  std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return ending_ || wanted_ > 0; });
+    const auto called = [this] { return ending_ || wanted_ > 0; };
+    watch(called);
+    std::unique_lock lock(mutex_);
+    ++sleeping_;
+    wake_.wait(lock, called);
+    --sleeping_;
     if (ending_) return;
     --wanted_;
     ++active_;

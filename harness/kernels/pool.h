@@ -1,6 +1,7 @@
 /// Threads that wait for work, so that a kernel does not start its own.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <functional>
@@ -29,12 +30,13 @@ class ThreadPool {
   void call(const std::function<void()>& work);
 
   std::mutex caller_;  ///< held by the thread whose call runs
-  std::mutex mutex_;   ///< guards all below
+  std::mutex mutex_;   ///< held to write what is below
   std::condition_variable wake_, done_;
   const std::function<void()>* work_ = nullptr;
-  int wanted_ = 0;  ///< helpers that may still join
-  int active_ = 0;  ///< helpers at work
-  bool ending_ = false;
+  std::atomic<int> wanted_{0};  ///< helpers that may still join
+  std::atomic<int> active_{0};  ///< helpers at work
+  std::atomic<bool> ending_{false};
+  int sleeping_ = 0;  ///< helpers that must be woken
   std::exception_ptr error_;
   std::vector<std::thread> helpers_;
 };

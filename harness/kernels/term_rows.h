@@ -16,14 +16,17 @@ class TermRows {
   TermRows(const Operands& operands, const std::vector<DeltaTerm>& terms, int64_t offset);
   /// Makes it elements [begin, begin + size).
   void load(int64_t begin, int64_t size);
-  const float* base() const { return values_[0]; }
+  const float* base() const { return base_[0]; }
   const float* const* rows() const { return rows_.data(); }  ///< one per expert
+  const float* operator[](size_t expert) const { return rows_[expert]; }
+  const float* weights() const { return weights_.data(); }  ///< of the terms, rounded
 
  private:
-  RunValues values_;
+  const Operands& operands_;
+  RunValues base_;
   const std::vector<DeltaTerm>& terms_;
   int64_t offset_;
-  std::vector<float> room_;
+  std::vector<float> room_, weights_;
   std::vector<const float*> rows_;
 };
 

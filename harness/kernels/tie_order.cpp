@@ -13,6 +13,7 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/introsort.h"
 #include "harness/kernels/loops_delta.h"
+#include "harness/kernels/term_rows.h"
 
 namespace assay {
 namespace {
@@ -137,24 +138,22 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
   ASSAY_CHECK(term.threshold == 0);
   // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
-  DeltaTerm unweighted = term;
-  unweighted.weight = 1.0f;
-  count_flops(delta_flops({unweighted}), operands.count());
+  std::vector<DeltaTerm> unweighted{term};
+  unweighted[0].weight = 1.0f;
+  count_flops(delta_flops(unweighted), operands.count());
   std::visit(
       [&](auto& magnitudes) {
         ASSAY_CHECK(offset + operands.count() <= static_cast<int64_t>(magnitudes.size()));
         share_blocks(operands.count(), [&](BlockQueue& queue) {
-          RunValues values(operands);
-          float deltas[kRun];
+          TermRows rows(operands, unweighted, offset);
           for (Block block; queue.next(block);)
             for_runs(block, [&](int64_t begin, int64_t size) {
-              values.load(begin, size);
-              delta_run(values[1], values[0], term, offset + begin, size, deltas);
+              rows.load(begin, size);
               auto* out = magnitudes.data() + offset + begin;
               if constexpr (sizeof *out == sizeof(uint16_t))
-                high_halves(deltas, size, out);
+                high_halves(rows[0], size, out);
               else
-                for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(deltas[j]);
+                for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(rows[0][j]);
             });
         });
       },
@@ -176,50 +175,6 @@ TieOrder::Selection TieOrder::select(int64_t kept) {
         return selection;
       },
       magnitudes_);
-}
-
-void merge_kept_ties(const at::Tensor& base, const std::vector<at::Tensor>& experts,
-                     const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
-                     const std::vector<std::vector<int64_t>>& kept, int64_t offset,
-                     at::Tensor& merged) {
-  std::vector<at::Tensor> on_host;
-  for (const at::Tensor& expert : experts) on_host.push_back(expert.cpu());
-  const Operands operands(base.cpu(), on_host);
-  at::Tensor result = merged.cpu();
-  const Storage storage = operands.check_result(result);
-  void* out = result.mutable_data_ptr();
-  share_blocks(operands.count(), [&](BlockQueue& queue) {
-    std::vector<DeltaTerm> here = terms;
-    std::vector<int64_t> places;
-    std::vector<std::vector<int64_t>::const_iterator> next(kept.size());  // rise with the places
-    for (Block block; queue.next(block);) {
-      places.clear();
-      for (size_t i = 0; i < kept.size(); ++i) {
-        next[i] = std::lower_bound(kept[i].begin(), kept[i].end(), offset + block.begin);
-        places.insert(places.end(), next[i],
-                      std::lower_bound(next[i], kept[i].end(), offset + block.end));
-      }
-      std::sort(places.begin(), places.end());
-      places.erase(std::unique(places.begin(), places.end()), places.end());
-      for (const int64_t place : places) {
-        for (size_t i = 0; i < here.size(); ++i) {
-          if (terms[i].tie_end != 0) continue;
-          const bool found = next[i] != kept[i].end() && *next[i] == place;
-          here[i].tie_end = found ? place + 1 : 0;
-          if (found) ++next[i];
-        }
-        const int64_t at = place - offset;
-        const float start = load(operands[0], at);
-        const auto value = [&](int i) {
-          const DeltaTerm& term = here[static_cast<size_t>(i)];
-          return term_element(load(operands[i + 1], at), start, term, place);
-        };
-        store(out, storage, at,
-              merge_element(operands.size() - 1, value, start, here.data(), rule));
-      }
-    }
-  });
-  if (merged.is_cuda()) merged.copy_(result);
 }
 
 }  // namespace assay

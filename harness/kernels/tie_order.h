@@ -32,9 +32,9 @@ class TieOrder {
             int64_t offset);
 
   struct Selection {
-    uint32_t bits = 0;                 ///< magnitude_bits() of the least that is kept
-    bool all_ties = false;             ///< all elements of that magnitude are kept, or it is 0
-    std::vector<int64_t> kept_ties{};  ///< else the numbers of those that are, rising
+    uint32_t bits = 0;                  ///< magnitude_bits() of the least that is kept
+    bool all_ties = false;              ///< all elements of that magnitude are kept, or it is 0
+    std::vector<uint64_t> kept_ties{};  ///< else the bits of those that are: DeltaTerm::kept_ties
   };
   /// Of the first `kept`, at least 1, of all elements in descending order of magnitude. Follows the
   /// sort only where it decides about element `kept`, so the work is linear in the number of
@@ -44,12 +44,5 @@ class TieOrder {
  private:
   std::variant<std::vector<uint16_t>, std::vector<uint32_t>> magnitudes_;
 };
-
-/// Does over what delta_merge() made of a part with terms that keep no ties (tie_end 0): elements
-/// that are listed in `kept[i]`, rising, keep the delta of expert i. `merged` is float32.
-void merge_kept_ties(const at::Tensor& base, const std::vector<at::Tensor>& experts,
-                     const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
-                     const std::vector<std::vector<int64_t>>& kept, int64_t offset,
-                     at::Tensor& merged);
 
 }  // namespace assay

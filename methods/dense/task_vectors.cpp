@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "harness/core/hash.h"
 #include "harness/kernels/weighted_sum.h"
 
 namespace assay {
@@ -27,6 +28,10 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
       const DeltaTerm& term = terms[i];
       key += fmt::format(" {} {} {} {} {} {} {}", part.sharing->delta_key(part.name, i), term.drop,
                          term.key, term.rescale, term.threshold, term.tie_end, term.weight);
+      if (term.kept_ties) {
+        const auto words = static_cast<size_t>((part.base.numel() + 63) / 64);
+        key += Hasher().bytes(term.kept_ties + part.offset / 64, words * sizeof(uint64_t)).hex();
+      }
     }
     DeltaRule reduce = rule;
     reduce.scale = 1;

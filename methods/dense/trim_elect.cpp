@@ -64,35 +64,40 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
 std::vector<TrimElect::Threshold> TrimElect::select_thresholds(
     const std::vector<TensorParts>& tensors, const std::vector<std::vector<DeltaTerm>>& terms,
     const std::vector<size_t>& experts) const {
-  std::vector<KthMagnitude> selections(experts.size());
-  std::vector<bool> selects(experts.size(), true);
-  const auto feed_all = [&] {
+  int64_t count = 0;
+  for (const TensorParts& tensor : tensors) count += tensor.elements();
+  std::vector<size_t> selected;  // places in `experts`
+  std::vector<int64_t> ranks;
+  for (size_t n = 0; n < experts.size(); ++n) {
+    const int64_t rank = threshold_rank(experts[n], count);
+    if (rank <= 0) continue;
+    selected.push_back(n);
+    ranks.push_back(rank);
+  }
+  std::vector<Threshold> thresholds(experts.size());
+  if (selected.empty()) return thresholds;
+  KthMagnitude selection(ranks, count);
+  do {
     for (size_t k = 0; k < tensors.size(); ++k)
       tensors[k].for_each([&](const TensorJob& part) {
         const std::vector<DeltaTerm> rounded = rounded_terms(terms[k], compute, part);
-        for (size_t n = 0; n < experts.size(); ++n)
-          if (selects[n])
-            selections[n].feed(part.base, part.experts[experts[n]], rounded[experts[n]],
-                               part.offset);
+        std::vector<at::Tensor> fed;
+        std::vector<DeltaTerm> fed_terms;
+        for (const size_t n : selected) {
+          fed.push_back(part.experts[experts[n]]);
+          fed_terms.push_back(rounded[experts[n]]);
+        }
+        selection.feed(part.base, fed, fed_terms, part.offset);
       });
-  };
-  std::vector<Threshold> thresholds(experts.size());
-  feed_all();
-  std::vector<int64_t> ranks(experts.size());
-  for (size_t n = 0; n < experts.size(); ++n) {
-    ranks[n] = threshold_rank(experts[n], selections[n].count());
-    selects[n] = ranks[n] > 0;
-    if (selects[n]) selections[n].start_second_pass(ranks[n]);
-  }
-  if (std::find(selects.begin(), selects.end(), true) == selects.end()) return thresholds;
-  feed_all();
-  for (size_t n = 0; n < experts.size(); ++n) {
-    if (!selects[n]) continue;
-    thresholds[n].bits = selections[n].bits();
+  } while (selection.next());
+  for (size_t m = 0; m < selected.size(); ++m) {
+    const KthMagnitude::Found& found = selection.found(m);
+    Threshold& threshold = thresholds[selected[m]];
+    threshold.bits = found.bits;
     if (rule != TrimRule::kExactCount) continue;
-    const int64_t ties = selections[n].below() + selections[n].equal() - (ranks[n] - 1);
+    const int64_t ties = found.below + found.equal - (ranks[m] - 1);
     // Zeros never count, however many of them are kept.
-    if (ties < selections[n].equal() && thresholds[n].bits != 0) thresholds[n].ties = ties;
+    if (ties < found.equal && threshold.bits != 0) threshold.ties = ties;
   }
   return thresholds;
 }
@@ -240,11 +245,7 @@ at::Tensor TrimElect::merge(const TensorJob& part, const Trimmed& trimmed, doubl
       break;
   }
   const std::vector<DeltaTerm> terms = rounded_terms(trimmed.terms, compute, part);
-  at::Tensor merged = merge_sharing_delta(part, terms, merge_rule);
-  if (!trimmed.kept_ties.empty())
-    merge_kept_ties(part.base, part.experts, terms, merge_rule, trimmed.kept_ties, part.offset,
-                    merged);
-  return merged;
+  return merge_sharing_delta(part, terms, merge_rule);
 }
 
 }  // namespace assay

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -71,9 +72,8 @@ struct TrimElect {
   /// What each expert's part in the merge of a tensor is: what is dropped, trimmed, weighed.
   struct Trimmed {
     std::vector<DeltaTerm> terms;
-    /// Per expert, rising: entries at the threshold that are kept although the term, which then has
-    /// tie_end 0, keeps none. Empty when terms say all.
-    std::vector<std::vector<int64_t>> kept_ties;
+    /// What the terms' kept_ties point to.
+    std::vector<std::shared_ptr<const std::vector<uint64_t>>> kept_ties;
   };
   Trimmed measure(const TensorParts& tensor) const;
   at::Tensor merge(const TensorJob& part, const Trimmed& trimmed, double scale) const;
@@ -111,7 +111,7 @@ struct TrimElect {
   std::map<std::string, std::vector<int64_t>> model_tie_ends_;  ///< per tensor, per expert
   /// Per tensor, what trimmed() gave when the global majority was counted.
   std::map<std::string, Trimmed> prepared_;
-  int majority_ = 0;
+  float majority_ = 0;
 };
 
 }  // namespace assay

@@ -19,7 +19,8 @@ TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
   const int64_t elements = tensor.elements();
   Trimmed result{untrimmed(tensor), {}};
   const std::vector<DeltaTerm> terms = result.terms;
-  result.kept_ties.resize(terms.size());
+  auto& bits = result.kept_ties;
+  bits.resize(terms.size());
   std::vector<size_t> trimmed;
   for (size_t i = 0; i < terms.size(); ++i)
     if (share(i) < 1 && threshold_rank(i, elements) > 0) trimmed.push_back(i);
@@ -43,8 +44,8 @@ TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
         TieOrder::Selection selected = orders[k].select(elements - threshold_rank(i, elements) + 1);
         result.terms[i].threshold = selected.bits;
         if (selected.all_ties) continue;
-        result.terms[i].tie_end = 0;
-        result.kept_ties[i] = std::move(selected.kept_ties);
+        bits[i] = std::make_shared<const std::vector<uint64_t>>(std::move(selected.kept_ties));
+        result.terms[i].kept_ties = bits[i]->data();
       }
     });
   }

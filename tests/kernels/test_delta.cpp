@@ -74,13 +74,35 @@ TEST_CASE("drops follow the key and the index, and what is left is rescaled", "[
 
   int64_t wrong = 0;
   for (int64_t i = 0; i < merged.numel(); ++i) {
-    const bool dropped = philox_uniform(99, static_cast<uint64_t>(i)) < 0.25f;
+    const bool dropped = first_draw(99, i) < 0x4000;
     wrong += merged.const_data_ptr<float>()[i] == (dropped ? 0.0f : 2.0f) ? 0 : 1;
   }
   CHECK(wrong == 0);
   const DeltaNorms norms = delta_l1_norms(base, expert, term);
   CHECK(norms.whole == 3.0 * kBlock);
   CHECK(norms.left == merged.sum().item<double>());
+}
+
+TEST_CASE("a draw that does not decide is followed by a second", "[kernels]") {
+  constexpr int64_t kSize = 3 * kBlock;
+  const uint32_t level = first_draw(99, 700);
+  const at::Tensor base = at::zeros({kSize}), expert = at::ones({kSize});
+  const auto dropped = [&](float rest) {
+    const DeltaTerm term{.drop = (static_cast<float>(level) + rest) / 65536, .key = 99};
+    return delta_merge(base, {expert}, {term}, {}).eq(0);
+  };
+
+  const float draw = second_draw(99, 700);
+  REQUIRE(draw > 0.0625f);
+  CHECK_FALSE(dropped(0)[700].item<bool>());
+  CHECK_FALSE(dropped(0.0625f)[700].item<bool>());
+  CHECK(dropped(0.9921875f)[700].item<bool>() == draw < 0.9921875f);
+  const at::Tensor some = dropped(0.5f);
+  int64_t wrong = 0;
+  for (int64_t i = 0; i < kSize; ++i)
+    wrong += some.const_data_ptr<bool>()[i] == drops(99, i, {level, 0.5f}) ? 0 : 1;
+  CHECK(wrong == 0);
+  CHECK(delta_merge(base, {expert}, {{.drop = 1}}, {}).eq(0).all().item<bool>());
 }
 
 TEST_CASE("the sum of elected signs leaves ties out", "[kernels]") {
@@ -102,16 +124,16 @@ TEST_CASE("the k-th magnitude is exact over several tensors, at every rank", "[k
   std::sort(sorted.begin(), sorted.end());
 
   for (size_t rank = 1; rank <= sorted.size(); rank += 7) {
-    KthMagnitude selection;
-    for (const at::Tensor& t : tensors) selection.feed(at::zeros_like(t), t, {});
-    selection.start_second_pass(static_cast<int64_t>(rank));
-    for (const at::Tensor& t : tensors) selection.feed(at::zeros_like(t), t, {});
+    KthMagnitude selection({static_cast<int64_t>(rank)}, std::ssize(sorted));
+    do {
+      for (const at::Tensor& t : tensors) selection.feed(at::zeros_like(t), {t}, {{}});
+    } while (selection.next());
 
     const float kth = sorted[rank - 1];
     const auto [first, last] = std::equal_range(sorted.begin(), sorted.end(), kth);
-    REQUIRE(bits_to_float(selection.bits()) == kth);
-    REQUIRE(selection.below() == first - sorted.begin());
-    REQUIRE(selection.equal() == last - first);
+    REQUIRE(bits_to_float(selection.found(0).bits) == kth);
+    REQUIRE(selection.found(0).below == first - sorted.begin());
+    REQUIRE(selection.found(0).equal == last - first);
   }
 }
 
@@ -120,22 +142,48 @@ TEST_CASE("deltas rounded to bfloat16 are selected in one pass", "[kernels]") {
   const DeltaTerm term{.rounding = Storage::kBFloat16};
   const auto [sorted, order] = values.to(at::kBFloat16).to(at::kFloat).abs().sort();
   const float kth = sorted[699].item<float>();
-  KthMagnitude selection;
-  selection.feed(zeros, values, term);
-  selection.start_second_pass(700);
+  KthMagnitude selection({700}, 1000);
+  selection.feed(zeros, {values}, {term});
 
-  CHECK_FALSE(selection.needs_second_pass());
-  for (int again = 0; again < 2; ++again) {  // feeding again is allowed and changes nothing
-    CHECK(bits_to_float(selection.bits()) == kth);
-    CHECK(selection.equal() == sorted.eq(kth).sum().item<int64_t>());
-    CHECK(selection.below() == sorted.lt(kth).sum().item<int64_t>());
-    selection.feed(zeros, values, term);
+  CHECK_FALSE(selection.next());
+  CHECK(bits_to_float(selection.found(0).bits) == kth);
+  CHECK(selection.found(0).equal == sorted.eq(kth).sum().item<int64_t>());
+  CHECK(selection.found(0).below == sorted.lt(kth).sum().item<int64_t>());
+  KthMagnitude mixed({1}, 2000);
+  mixed.feed(zeros, {values}, {term});
+  mixed.feed(zeros, {values}, {{}});
+  CHECK(mixed.next());
+}
+
+TEST_CASE("a sample shows where to look, and misleads about time alone", "[kernels]") {
+  constexpr int64_t kSize = int64_t{1} << 22;  // sampled: 128 elements of every 2048
+  const int64_t rank = kSize / 2 + 1000;
+  at::Tensor misleading = at::full({kSize}, 5.0f);
+  misleading.slice(0, 1000, kSize).fill_(2.0f);
+  misleading.view({-1, 2048}).slice(1, 0, 128).fill_(GENERATE(1.0f, 3.0f));
+  const at::Tensor values = noise({kSize}, 5);
+  const at::Tensor narrow = values.to(at::kBFloat16).to(at::kFloat);
+  const at::Tensor base = at::zeros({kSize});
+  const std::vector<DeltaTerm> terms{{}, {.weight = 9}, {.rounding = Storage::kBFloat16}};
+  KthMagnitude selection({rank, rank, rank}, kSize);
+  int passes = 0;
+  do {
+    for (int64_t offset = 0; offset < kSize; offset += kSize / 2) {
+      const auto part = [&](const at::Tensor& t) { return t.narrow(0, offset, kSize / 2); };
+      selection.feed(part(base), {part(misleading), part(values), part(narrow)}, terms, offset);
+    }
+    ++passes;
+  } while (selection.next());
+
+  CHECK(passes > 2);
+  const std::vector<at::Tensor> experts{misleading, values, narrow};
+  for (size_t i = 0; i < experts.size(); ++i) {
+    const at::Tensor sorted = std::get<0>(experts[i].abs().sort());
+    const float kth = sorted[rank - 1].item<float>();
+    CHECK(bits_to_float(selection.found(i).bits) == kth);
+    CHECK(selection.found(i).below == sorted.lt(kth).sum().item<int64_t>());
+    CHECK(selection.found(i).equal == sorted.eq(kth).sum().item<int64_t>());
   }
-  KthMagnitude mixed;
-  mixed.feed(zeros, values, term);
-  mixed.feed(zeros, values, {});
-  mixed.start_second_pass(1);
-  CHECK(mixed.needs_second_pass());
 }
 
 TEST_CASE("the end of the first ties is found by index", "[kernels]") {

@@ -1,6 +1,6 @@
 #include <ATen/ATen.h>
 
-#include "harness/kernels/element.h"
+#include "harness/kernels/delta.h"
 #include "tests/catch.h"
 
 using namespace assay;
@@ -42,10 +42,10 @@ TEST_CASE("magnitudes order as integers, and zeros have no sign", "[kernels]") {
   const float ascending[] = {0.0f, 1e-45f, 1e-38f, 0.5f, 1.0f, 3e38f, INFINITY};
   for (size_t i = 1; i < std::size(ascending); ++i) {
     CHECK(magnitude_bits(ascending[i - 1]) < magnitude_bits(-ascending[i]));
-    CHECK(sign_of(-ascending[i]) == -1);
-    CHECK(sign_of(ascending[i]) == 1);
+    CHECK(vote_sign(-ascending[i]) == -1);
+    CHECK(vote_sign(ascending[i]) == 1);
   }
-  CHECK(sign_of(-0.0f) == 0);
+  CHECK(vote_sign(-0.0f) == 0);
   CHECK(is_finite(3e38f));
   CHECK_FALSE(is_finite(-INFINITY));
   CHECK_FALSE(is_finite(NAN));

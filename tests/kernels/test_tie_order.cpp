@@ -25,6 +25,14 @@ std::vector<int64_t> sorted_ties(const std::vector<uint16_t>& keys, uint16_t tie
   return ties;
 }
 
+/// The places of the bits that are set.
+std::vector<int64_t> places_of(const std::vector<uint64_t>& bits) {
+  std::vector<int64_t> places;
+  for (size_t place = 0; place < 64 * bits.size(); ++place)
+    if ((bits[place / 64] >> place % 64 & 1) != 0) places.push_back(static_cast<int64_t>(place));
+  return places;
+}
+
 /// Compares for the key at place `kept` - 1.
 void check_against_sort(std::vector<uint16_t> keys, size_t kept) {
   std::vector<uint16_t> descending = keys;
@@ -32,7 +40,7 @@ void check_against_sort(std::vector<uint16_t> keys, size_t kept) {
   const uint16_t tie = descending[kept - 1];
   const std::vector<int64_t> expected = sorted_ties(keys, tie, kept);
   INFO(keys.size() << " keys, " << kept << " kept");
-  CHECK(IntrosortTies<uint16_t>(keys, tie).among_first(kept) == expected);
+  CHECK(places_of(IntrosortTies<uint16_t>(keys, tie).among_first(kept)) == expected);
 }
 
 }  // namespace
@@ -63,41 +71,39 @@ TEST_CASE("keys that part badly, for which introsort goes over to heaps, too", "
   for (size_t kept = 1; kept <= keys.size(); kept += 37) check_against_sort(keys, kept);
 }
 
-TEST_CASE("listed ties are kept, the others dropped", "[kernels]") {
+TEST_CASE("ties are kept where their bit is set", "[kernels]") {
   // Deltas of one expert: 1, 2, 1, 1, 3; kept are 2 and 3 and of the ones the last.
   const at::Tensor base = at::zeros({5}), expert = at::tensor({1.0f, 2.0f, 1.0f, 1.0f, 3.0f});
-  std::vector<DeltaTerm> terms(1);
-  terms[0].threshold = magnitude_bits(1.0f);
-  terms[0].tie_end = 0;
-  const DeltaRule rule;
+  const uint64_t kept[] = {0b01000, 0b00101};
+  const DeltaTerm term{.threshold = magnitude_bits(1.0f), .kept_ties = kept, .weight = 5};
 
-  at::Tensor merged = delta_merge(base, {expert}, terms, rule);
-  merge_kept_ties(base, {expert}, terms, rule, {{3}}, 0, merged);
-
-  CHECK(at::equal(merged, at::tensor({0.0f, 2.0f, 0.0f, 1.0f, 3.0f})));
+  CHECK(at::equal(delta_merge(base, {expert}, {term}, {}),
+                  at::tensor({0.0f, 10.0f, 0.0f, 5.0f, 15.0f})));
+  CHECK(at::equal(delta_merge(base, {expert}, {term}, {}, /*offset=*/64),
+                  at::tensor({5.0f, 10.0f, 5.0f, 0.0f, 15.0f})));
 }
 
 TEST_CASE("magnitudes are fed part by part", "[kernels]") {
-  const at::Tensor base = at::zeros({64}).to(at::kBFloat16);
-  const at::Tensor expert = at::arange(64).remainder(8).to(at::kBFloat16);
+  const at::Tensor base = at::zeros({256}).to(at::kBFloat16);
+  const at::Tensor expert = at::arange(256).remainder(8).to(at::kBFloat16);
   const auto select = [&](Storage rounding, int64_t part, int64_t kept) {
-    TieOrder order(64, rounding);
+    TieOrder order(256, rounding);
     DeltaTerm term;
     term.rounding = rounding;
-    for (int64_t at = 64 - part; at >= 0; at -= part)
+    for (int64_t at = 256 - part; at >= 0; at -= part)
       order.feed(base.slice(0, at, at + part), expert.slice(0, at, at + part), term, at);
     return order.select(kept);
   };
 
-  const TieOrder::Selection whole = select(Storage::kBFloat16, 64, 12);
+  const TieOrder::Selection whole = select(Storage::kBFloat16, 256, 36);
   CHECK(whole.bits == magnitude_bits(6.0f));
   CHECK_FALSE(whole.all_ties);
-  CHECK(whole.kept_ties.size() == 4);  // after the eight sevens
-  CHECK(select(Storage::kBFloat16, 16, 12).kept_ties == whole.kept_ties);
-  CHECK(select(Storage::kFloat32, 32, 12).bits == whole.bits);
-  CHECK(select(Storage::kFloat32, 32, 12).kept_ties == whole.kept_ties);
-  CHECK(select(Storage::kBFloat16, 64, 16).all_ties);
-  CHECK(select(Storage::kBFloat16, 64, 60).all_ties);  // zeros
+  CHECK(places_of(whole.kept_ties).size() == 4);  // after 32 sevens
+  CHECK(select(Storage::kBFloat16, 64, 36).kept_ties == whole.kept_ties);
+  CHECK(select(Storage::kFloat32, 128, 36).bits == whole.bits);
+  CHECK(select(Storage::kFloat32, 128, 36).kept_ties == whole.kept_ties);
+  CHECK(select(Storage::kBFloat16, 256, 64).all_ties);
+  CHECK(select(Storage::kBFloat16, 256, 240).all_ties);  // zeros
 }
 
 TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
@@ -124,5 +130,5 @@ TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
   const uint16_t tie = descending[kept - 1];
   CHECK(selected.bits == uint32_t{tie} << 16);
   REQUIRE_FALSE(selected.all_ties);
-  CHECK(selected.kept_ties == sorted_ties(keys, tie, kept));
+  CHECK(places_of(selected.kept_ties) == sorted_ties(keys, tie, kept));
 }
