@@ -54,6 +54,9 @@ TEST_CASE("a task that fails leaves the other scores of its cell", "[sweep]") {
 TEST_CASE("what fails before the tasks leaves no scores", "[sweep]") {
   const test::BlobHome home;
   Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a"});
+  Cell typed = cell;
+  typed.dtype = "bfloat16";
+  CHECK_THAT(run_cell(typed).reason, Contains("a dtype is for models of text"));
   cell.experts.front().hash = "another";
 
   std::exception_ptr error;

@@ -117,7 +117,7 @@ TEST_CASE("a cell's key covers how its model computes, beside its weights", "[sw
     Json config = Json::parse(before);
     config.update(change);
     write_file(file, config.dump());
-    const ModelRef found = TextHome::ref(model.path);
+    ModelRef found = TextHome::ref(model.path);
     write_file(file, before);
     return found;
   };
