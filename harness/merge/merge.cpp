@@ -9,6 +9,7 @@
 #include "harness/cost/meter.h"
 #include "harness/kernels/convert.h"
 #include "harness/kernels/nonfinite.h"
+#include "harness/merge/preflight.h"
 #include "harness/merge/reader.h"
 #include "harness/merge/roles.h"
 
@@ -115,23 +116,16 @@ std::vector<std::string> merge_order(const MergeInputs& inputs) {
 /// makes another kind of model returned.
 std::vector<TensorInfo> layout(const MergeInputs& inputs, const Share* maker,
                                const StateDict& made) {
-  const TensorSource& reference = reference_source(inputs);
-  std::vector<TensorInfo> infos;
-  const bool same = !maker || maker->method.info().needs.output == Output::kSameArchitecture;
-  if (same) {
-    infos = reference.tensors();
-    for (TensorInfo& info : infos)
-      if (tensor_role(reference, info) == TensorRole::kMerged)
-        info.dtype = inputs.dtype.value_or(info.dtype);
-    for (const auto& [name, unused] : made)
-      if (!reference.find(name))
-        data_error("{} returned a tensor '{}', which the models do not have",
-                   maker->method.info().name, name);
+  if (maker && maker->method.info().needs.output != Output::kSameArchitecture) {
+    std::vector<TensorInfo> infos = tensor_infos(made);
+    for (TensorInfo& info : infos) info.dtype = inputs.dtype.value_or(info.dtype);
     return infos;
   }
-  for (const auto& [name, tensor] : made)
-    infos.push_back({name, inputs.dtype.value_or(tensor.scalar_type()), tensor.sizes().vec()});
-  return infos;
+  for (const auto& [name, unused] : made)
+    if (!reference_source(inputs).find(name))
+      data_error("{} returned a tensor '{}', which the models do not have",
+                 maker->method.info().name, name);
+  return result_layout(inputs);
 }
 
 /// `fitting`: check_compatible() has found nothing.
