@@ -44,7 +44,7 @@ void tell_cuts(const Json& diagnostics) {
 
 void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
-  const auto tasks = load_tasks(options.tasks);
+  const auto tasks = load_tasks(options.tasks, "--tasks");
   for (const auto& task : tasks) task->check_split(split);
   const auto checkpoint =
       Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());

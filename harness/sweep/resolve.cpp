@@ -66,7 +66,7 @@ void check_trained_on(const ResolvedSweep& sweep) {
     for (const std::string& task : tasks)
       if (std::none_of(sweep.tasks.begin(), sweep.tasks.end(),
                        [&](const auto& known_task) { return known_task->family() == task; }))
-        load_task(task);
+        load_task(task, fmt::format("{}: trained_on.{}", sweep.file.path.string(), name));
   }
 }
 
@@ -139,7 +139,7 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   ResolvedSweep sweep;
   sweep.file = std::move(file);
   sweep.device = device;
-  sweep.tasks = load_tasks(sweep.file.tasks);
+  sweep.tasks = load_tasks(sweep.file.tasks, sweep.file.path.string() + ": tasks");
   for (const auto& task : sweep.tasks) task->check_split(Split::kTest);
   ModelOpener opener(sweep);
   for (const ExpertSet& set : sweep.file.sets) {

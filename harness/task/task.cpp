@@ -99,21 +99,22 @@ std::vector<std::pair<std::string, Json>> task_definitions() {
   return definitions;
 }
 
-std::shared_ptr<const Task> load_task(const std::string& name) {
+std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where) {
   const std::vector<TaskEntry> entries = read_suites();
   for (const TaskEntry& entry : entries)
     if (entry.name == name) return make_task(entry);
-  throw UserError(unknown_name("task", name, "the request", names_of(entries)));
+  throw UserError(unknown_name("task", name, where, names_of(entries)));
 }
 
-std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns) {
+std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
+                                                    const std::string& where) {
   const std::vector<TaskEntry> entries = read_suites();
   std::vector<bool> wanted(entries.size(), false);
   for (const std::string& pattern : patterns) {
     bool matched = false;
     for (size_t i = 0; i < entries.size(); ++i)
       if (::fnmatch(pattern.c_str(), entries[i].name.c_str(), 0) == 0) matched = wanted[i] = true;
-    if (!matched) throw UserError(unknown_name("task", pattern, "the request", names_of(entries)));
+    if (!matched) throw UserError(unknown_name("task", pattern, where, names_of(entries)));
   }
   std::vector<std::shared_ptr<const Task>> tasks;
   for (size_t i = 0; i < entries.size(); ++i)

@@ -78,11 +78,14 @@ Registry<TaskKind>& task_kinds();
 std::vector<std::string> task_names();
 /// All their definitions, by name, in the order of task_names(). Looks at no data.
 std::vector<std::pair<std::string, Json>> task_definitions();
-/// Loaded once per process. UserError with the nearest name when there is no such task.
-std::shared_ptr<const Task> load_task(const std::string& name);
+/// Loaded once per process. UserError with the nearest name when there is no such task; `where`
+/// says who asked.
+std::shared_ptr<const Task> load_task(const std::string& name,
+                                      const std::string& where = "the request");
 /// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when
 /// one matches nothing.
-std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns);
+std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
+                                                    const std::string& where = "the request");
 
 }  // namespace assay
 

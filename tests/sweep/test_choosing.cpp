@@ -77,6 +77,8 @@ TEST_CASE("a task without data to score is refused before a model is opened", "[
       mixed.resolve({"blobs/a", "likely/untested"}, {}),
       Contains("'likely/untested' has no test split") && Contains("train, validation"));
   CHECK_THROWS_AS(mixed.resolve({"blobs/a", "likely/absent"}, {}), DataError);
+  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tasted"}, {}),
+                    Contains("'likely/tasted' in ") && Contains("sweep.json: tasks. Did you mean"));
   CHECK_THROWS_WITH(mixed.resolve({"likely/absent"}, {}), Contains("none.jsonl"));
   CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, {}), Contains("base"));
 }
