@@ -47,7 +47,18 @@ class EncoderModelPredictor::Reader {
     return static_cast<int64_t>(it->second);
   }
 
-  const ArrangedTokens& input(int64_t index) const { return inputs_[static_cast<size_t>(index)]; }
+  /// Of an answer of one kind about inputs.
+  std::string key(const std::string& kind, const std::vector<int64_t>& inputs) const {
+    Hasher hasher;
+    hasher.text(kind);
+    for (const int64_t index : inputs) {
+      const auto& [ids, types, unused] = input(index);
+      hasher.number(ids.size());
+      hasher.bytes(ids.data(), ids.size() * sizeof(TokenId));
+      hasher.bytes(types.data(), types.size() * sizeof(int32_t));
+    }
+    return hasher.hex();
+  }
 
   /// Float32 [inputs, numbers] on the CPU, worked out for the inputs that are `wanted`.
   at::Tensor rows(const std::set<int64_t>& wanted) const {
@@ -83,6 +94,8 @@ class EncoderModelPredictor::Reader {
   }
 
  private:
+  const ArrangedTokens& input(int64_t index) const { return inputs_[static_cast<size_t>(index)]; }
+
   EncoderBatch batch_of(const int64_t* order, int64_t count, int64_t width) const {
     at::Tensor ids = at::zeros({count, width}, at::kLong), types = at::zeros_like(ids);
     at::Tensor mask = at::zeros({count, width}, at::kBool);
@@ -148,15 +161,7 @@ at::Tensor EncoderModelPredictor::answers(const Reader& reader, const std::strin
   std::vector<std::string> open_keys;
   std::set<int64_t> inputs;
   for (const Question& question : questions) {
-    Hasher hasher;
-    hasher.text(kind);
-    for (const int64_t index : question.inputs) {
-      const ArrangedTokens& input = reader.input(index);
-      hasher.number(input.ids.size());
-      hasher.bytes(input.ids.data(), input.ids.size() * sizeof(TokenId));
-      hasher.bytes(input.types.data(), input.types.size() * sizeof(int32_t));
-    }
-    keys.push_back(hasher.hex());
+    keys.push_back(reader.key(kind, question.inputs));
     if (!found.try_emplace(keys.back()).second) continue;
     if (const Json* kept = cache_.find(keys.back())) {
       found[keys.back()] = kept->get<std::vector<double>>();
