@@ -7,6 +7,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
+#include "harness/core/huge_pages.h"
 #include "harness/core/log.h"
 #include "harness/core/provenance.h"
 
@@ -81,6 +82,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  assay::use_huge_pages();
   try {
     return run(argc, argv);
   } catch (const assay::UserError& e) {

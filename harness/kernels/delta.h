@@ -43,8 +43,6 @@ struct DeltaRule {
   float tie_sign = 0;    ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
   float divisor = 1.0f;  ///< of the sum, with kSumAll
   float scale = 1.0f;
-  /// The result is scale * reduced, without the base.
-  bool without_base = false;
   Storage rounding = Storage::kFloat32;  ///< as in DeltaTerm; the same as that of all terms
 };
 
@@ -173,11 +171,6 @@ ASSAY_ELEMENT float divided_sum(float sum, float divisor, Storage rounding) {
   return divisor == 1.0f ? sum : round_to(sum / divisor, rounding);
 }
 
-/// What the reduced delta is added to. Minus zero plus any value is that value, to the bit.
-ASSAY_ELEMENT float changed_value(float base, const DeltaRule& rule) {
-  return rule.without_base ? -0.0f : base;
-}
-
 /// base + scale * reduced.
 ASSAY_ELEMENT float changed_base(float base, float reduced, float scale, Storage rounding) {
   return round_to(base + round_to(scale * reduced, rounding), rounding);
@@ -191,24 +184,28 @@ ASSAY_HOST_DEVICE inline float count_votes(int count, const Value& value, Elect 
   return votes;
 }
 
-/// The merged element. `value(i)` gives term_element() of expert i.
+/// What the terms of all experts come to. `value(i)` gives term_element() of expert i.
 template <typename Value>
-ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, float base,
-                                             const DeltaTerm* terms, const DeltaRule& rule) {
-  base = changed_value(base, rule);
+ASSAY_HOST_DEVICE inline float reduce_element(int count, const Value& value, const DeltaTerm* terms,
+                                              const DeltaRule& rule) {
   if (rule.reduce == Reduce::kSumAll) {
     float sum = value(0);
     for (int i = 1; i < count; ++i) sum += value(i);
-    return changed_base(base, divided_sum(sum, rule.divisor, rule.rounding), rule.scale,
-                        rule.rounding);
+    return divided_sum(sum, rule.divisor, rule.rounding);
   }
   const float sign = elected_sign(count_votes(count, value, rule.elect), rule.tie_sign);
   Agreement agreement;
   for (int i = 0; i < count; ++i)
     agreement =
         agree(agreement, value(i), round_to(terms[i].weight, rule.rounding), sign, rule.reduce);
-  const float reduced = agreed_value(agreement, rule.reduce, rule.rounding);
-  return changed_base(base, reduced, rule.scale, rule.rounding);
+  return agreed_value(agreement, rule.reduce, rule.rounding);
+}
+
+/// The merged element.
+template <typename Value>
+ASSAY_HOST_DEVICE inline float merge_element(int count, const Value& value, float base,
+                                             const DeltaTerm* terms, const DeltaRule& rule) {
+  return changed_base(base, reduce_element(count, value, terms, rule), rule.scale, rule.rounding);
 }
 
 }  // namespace assay

@@ -2,10 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include <atomic>
+
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/launch.h"
 #include "harness/kernels/loops_delta.h"
+#include "harness/kernels/nonfinite.h"
 #include "harness/kernels/term_rows.h"
 
 namespace assay {
@@ -44,17 +47,20 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
   return out;
 }
 
-void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
-                      const std::vector<DeltaTerm>& terms, const DeltaRule& rule, at::Tensor& out,
-                      int64_t offset) {
+int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                         const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
+                         at::Tensor& out, int64_t offset, at::Tensor* reduced) {
   ASSAY_CHECK(!terms.empty() && terms.size() == experts.size() && offset % 64 == 0);
   for (const DeltaTerm& term : terms) ASSAY_CHECK(term.rounding == rule.rounding);
   const Operands operands(base, experts);
   const Storage storage = operands.check_result(out);
   const int n = operands.size() - 1;
-  count_flops(delta_flops(terms) + reduce_flops(n, rule) + (rule.without_base ? 1 : 2),
+  count_flops(delta_flops(terms) + reduce_flops(n, rule) + (reduced ? 0 : kChangeFlops),
               operands.count());
   void* result = out.mutable_data_ptr();
+  if (reduced)
+    ASSAY_CHECK(operands.check_result(*reduced) == Storage::kFloat32 && !reduced->is_same(out));
+  float* deltas = reduced ? reduced->mutable_data_ptr<float>() : nullptr;
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       CudaLaunch launch(operands.device());
@@ -64,19 +70,62 @@ void delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& exp
         if (term.kept_ties)  // only this part's bits
           term.kept_ties = launch.upload(term.kept_ties + first_word, words) - first_word;
       cuda::delta_merge(launch.upload(operands), launch.upload(there), n, rule, offset,
-                        operands.count(), result, storage, launch.stream());
-      return;
+                        operands.count(), result, storage, deltas, launch.stream());
+      return count_nonfinite(out);
     }
+  std::atomic<int64_t> nonfinite{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     TermRows rows(operands, terms, offset);
-    float merged[kRun];
+    float room[kRun], merged[kRun];
+    int64_t bad = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         rows.load(begin, size);
-        merge_run(rows.rows(), n, rows.base(), rows.weights(), rule, size, merged);
+        float* delta = deltas ? deltas + begin : room;
+        reduce_run(rows.rows(), n, rows.weights(), rule, size, delta);
+        change_run(rows.base(), delta, rule.scale, rule.rounding, size, merged);
         store_run(merged, begin, size, result, storage);
+        bad += nonfinite_run({result, storage}, begin, size);
       });
+    nonfinite += bad;
   });
+  return nonfinite;
+}
+
+int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float scale,
+                       at::Tensor& out) {
+  const Operands operands(base, {reduced});
+  ASSAY_CHECK(operands[1].storage == Storage::kFloat32);
+  const Storage storage = operands.check_result(out);
+  count_flops(kChangeFlops, operands.count());
+  void* result = out.mutable_data_ptr();
+  const auto* deltas = static_cast<const float*>(operands[1].data);
+  if constexpr (kCudaKernels)
+    if (operands.on_cuda()) {
+      const CudaLaunch launch(operands.device());
+      cuda::add_delta(operands[0], deltas, scale, operands.count(), result, storage,
+                      launch.stream());
+      return count_nonfinite(out);
+    }
+  std::atomic<int64_t> nonfinite{0};
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    RunValues start(operands, 1);
+    float merged[kRun];
+    int64_t bad = 0;
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        if (storage == operands[0].storage) {  // in one go: this is all that most cells do
+          change_stored(operands[0], deltas + begin, scale, begin, size, result);
+        } else {
+          start.load(begin, size);
+          change_run(start[0], deltas + begin, scale, Storage::kFloat32, size, merged);
+          store_run(merged, begin, size, result, storage);
+        }
+        bad += nonfinite_run({result, storage}, begin, size);
+      });
+    nonfinite += bad;
+  });
+  return nonfinite;
 }
 
 }  // namespace assay

@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <bit>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -18,11 +18,11 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kSample = 1 << 18;     ///< about so many elements, in runs
-constexpr int64_t kSampleRun = 128;      ///< elements
-constexpr int64_t kWorthSampling = 8;    ///< times the sample
-constexpr uint32_t kMostBins = 1 << 18;  ///< in a core's second cache
-constexpr size_t kMostHits = 1 << 15;    ///< held back before they are counted
+constexpr int64_t kSample = 1 << 18;   ///< about so many elements, in runs
+constexpr int64_t kSampleRun = 128;    ///< elements
+constexpr int64_t kWorthSampling = 8;  ///< times the sample
+constexpr uint32_t kMostBins = 1 << 19;
+constexpr uint32_t kOwnBins = 1 << 15;  ///< so many, and each thread counts for itself
 
 }  // namespace
 
@@ -67,28 +67,30 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
   }
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     TermRows rows(operands, unweighted, offset);
-    std::vector<std::vector<uint32_t>> hits(searched.size());
+    std::vector<std::vector<int64_t>> own(searched.size());
     std::vector<int64_t> below(searched.size());
-    const auto count_hits = [&](size_t k) {
-      const std::lock_guard lock(mutex_);
-      for (const uint32_t bin : hits[k]) ++searches_[searched[k]].histogram[bin];
-      hits[k].clear();
-    };
-    uint32_t bins[kRun];
+    for (size_t k = 0; k < searched.size(); ++k)
+      if (const uint32_t bins = searches_[searched[k]].range.bins(); bins <= kOwnBins)
+        own[k].resize(bins);
+    uint32_t bins[kRun + kBinsSlack];
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         rows.load(begin, size);
         for (size_t k = 0; k < searched.size(); ++k) {
-          const int64_t found =
-              bins_in_range(rows[k], size, searches_[searched[k]].range, bins, below[k]);
-          hits[k].insert(hits[k].end(), bins, bins + found);
-          if (hits[k].size() >= kMostHits) count_hits(k);
+          Search& search = searches_[searched[k]];
+          const int64_t found = bins_in_range(rows[k], size, search.range, bins, below[k]);
+          if (own[k].empty())  // hits are few and far apart
+            for (int64_t j = 0; j < found; ++j)
+              std::atomic_ref(search.histogram[bins[j]]).fetch_add(1, std::memory_order_relaxed);
+          else
+            for (int64_t j = 0; j < found; ++j) ++own[k][bins[j]];
         }
       });
+    const std::lock_guard lock(mutex_);
     for (size_t k = 0; k < searched.size(); ++k) {
-      count_hits(k);
-      const std::lock_guard lock(mutex_);
-      searches_[searched[k]].below += below[k];
+      Search& search = searches_[searched[k]];
+      search.below += below[k];
+      for (size_t bin = 0; bin < own[k].size(); ++bin) search.histogram[bin] += own[k][bin];
     }
   });
 }
@@ -152,7 +154,7 @@ void KthMagnitude::guess(Search& search) const {
   search.sample.clear();
   const auto size = std::ssize(sample);
   if (size == 0) return;
-  constexpr double kDeviations = 8;  // as if neighbours were independent, which they nearly are
+  constexpr double kDeviations = 5;  // as if neighbours were independent, which they nearly are
   const double share = static_cast<double>(search.rank) / static_cast<double>(count_);
   const double spread =
       kDeviations * std::sqrt(static_cast<double>(size) * share * (1 - share)) + 64;

@@ -165,41 +165,41 @@ void agree_few(const float* const* rows, int count, const float* weights, float 
 }
 
 ASSAY_VECTORISED
-void change_base(const float* base, const float* __restrict sums, const float* __restrict shares,
-                 const DeltaRule& rule, int64_t size, float* out) {
-  const float scale = rule.scale, divisor = rule.divisor;
+void settle_sums(const float* __restrict sums, const float* __restrict shares,
+                 const DeltaRule& rule, int64_t size, float* __restrict out) {
+  const float divisor = rule.divisor;
   with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
     if (rule.reduce == Reduce::kSumAll && divisor == 1.0f)
-      for (int64_t j = 0; j < size; ++j)
-        out[j] = changed_base(base[j], divided_sum(sums[j], 1.0f, rounding()), scale, rounding());
+      for (int64_t j = 0; j < size; ++j) out[j] = divided_sum(sums[j], 1.0f, rounding());
     else if (rule.reduce == Reduce::kSumAll)
-      for (int64_t j = 0; j < size; ++j)
-        out[j] =
-            changed_base(base[j], divided_sum(sums[j], divisor, rounding()), scale, rounding());
+      for (int64_t j = 0; j < size; ++j) out[j] = divided_sum(sums[j], divisor, rounding());
     with_reduction(rule.reduce, [&](auto tag) ASSAY_INLINED {
-      for (int64_t j = 0; j < size; ++j) {
-        const float reduced = agreed_value({sums[j], shares[j]}, decltype(tag)::kValue, rounding());
-        out[j] = changed_base(base[j], reduced, scale, rounding());
-      }
+      for (int64_t j = 0; j < size; ++j)
+        out[j] = agreed_value({sums[j], shares[j]}, decltype(tag)::kValue, rounding());
     });
   });
 }
 
-/// Deltas, rescaled, trimmed and weighted. Multiplying by 1 changes nothing, so factors of 1 need
-/// no loop of their own.
+/// Deltas, rescaled, trimmed and weighted.
 ASSAY_VECTORISED
 void term_values(const Operand& expert, int64_t begin, const float* __restrict base, float rescale,
                  uint32_t least, float weight, Storage rounding, int64_t size,
                  float* __restrict out) {
+  const bool plain = rescale == 1.0f && weight == 1.0f;
   with_storage(expert.storage, [&](auto tag) ASSAY_INLINED {
+    constexpr Storage kStorage = decltype(tag)::kValue;
     with_rounding(rounding, [&](auto dtype) ASSAY_INLINED {
-      for (int64_t j = 0; j < size; ++j) {
-        const float changed = load_as<decltype(tag)::kValue>(expert.data, begin + j);
-        float delta = plain_delta(changed, base[j], dtype());
-        delta = round_to(delta * rescale, dtype());
-        delta = trimmed_delta(delta, least);
-        out[j] = round_to(delta * weight, dtype());
-      }
+      if (plain)
+        for (int64_t j = 0; j < size; ++j) {
+          const float changed = load_as<kStorage>(expert.data, begin + j);
+          out[j] = trimmed_delta(plain_delta(changed, base[j], dtype()), least);
+        }
+      else  // multiplying by 1 changes nothing, so one factor needs no loop of its own
+        for (int64_t j = 0; j < size; ++j) {
+          const float changed = load_as<kStorage>(expert.data, begin + j);
+          const float delta = round_to(plain_delta(changed, base[j], dtype()) * rescale, dtype());
+          out[j] = round_to(trimmed_delta(delta, least) * weight, dtype());
+        }
     });
   });
 }
@@ -274,8 +274,8 @@ void elect_run(const float* const* rows, int count, Elect elect, float tie_sign,
   settle_votes(tie_sign, size, signs);
 }
 
-void merge_run(const float* const* rows, int count, const float* base, const float* weights,
-               const DeltaRule& rule, int64_t size, float* out) {
+void reduce_run(const float* const* rows, int count, const float* weights, const DeltaRule& rule,
+                int64_t size, float* out) {
   float sums[kRun], shares[kRun];
   if (rule.reduce == Reduce::kSumAll) {
     for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, Elect::kMass, size, sums);
@@ -289,9 +289,27 @@ void merge_run(const float* const* rows, int count, const float* base, const flo
     for (int i = 0; i < count; ++i)
       agree_row(rows[i], weights[i], signs, rule.reduce, size, sums, shares);
   }
-  float values[kRun];
-  if (rule.without_base) std::fill_n(values, size, changed_value(0.0f, rule));
-  change_base(rule.without_base ? values : base, sums, shares, rule, size, out);
+  settle_sums(sums, shares, rule, size, out);
+}
+
+ASSAY_VECTORISED
+void change_run(const float* base, const float* __restrict reduced, float scale, Storage rounding,
+                int64_t size, float* out) {
+  with_rounding(rounding, [&](auto dtype) ASSAY_INLINED {
+    for (int64_t j = 0; j < size; ++j) out[j] = changed_base(base[j], reduced[j], scale, dtype());
+  });
+}
+
+ASSAY_VECTORISED
+void change_stored(const Operand& base, const float* __restrict reduced, float scale, int64_t begin,
+                   int64_t size, void* out) {
+  with_storage(base.storage, [&](auto tag) ASSAY_INLINED {
+    constexpr Storage kStorage = decltype(tag)::kValue;
+    for (int64_t j = 0; j < size; ++j) {
+      const float value = load_as<kStorage>(base.data, begin + j);
+      store_as<kStorage>(out, begin + j, changed_base(value, reduced[j], scale, Storage::kFloat32));
+    }
+  });
 }
 
 ASSAY_VECTORISED
@@ -332,7 +350,7 @@ __attribute__((target("avx512f,bmi2,popcnt"))) int64_t compress_bins(
     const __mmask16 inside = _mm512_cmplt_epu32_mask(distance, span);
     if (inside == 0) continue;
     const __m512i bins = _mm512_maskz_srl_epi32(inside, distance, _mm_cvtsi32_si128(range.shift));
-    _mm512_mask_compressstoreu_epi32(out + found, inside, bins);
+    _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(inside, bins));
     found += _mm_popcnt_u32(inside);
   }
   below += smaller;

@@ -17,10 +17,17 @@ void term_run(const Operand& expert, int64_t begin, const float* base, const Del
 void elect_run(const float* const* rows, int count, Elect elect, float tie_sign, int64_t size,
                float* signs);
 
-/// merge_element() of `count` rows of weighted deltas; `weights`, rounded, as those were weighted.
-/// `base` and `out` may be the same.
-void merge_run(const float* const* rows, int count, const float* base, const float* weights,
-               const DeltaRule& rule, int64_t size, float* out);
+/// reduce_element() of `count` rows of weighted deltas; `weights`, rounded, as those were weighted.
+void reduce_run(const float* const* rows, int count, const float* weights, const DeltaRule& rule,
+                int64_t size, float* out);
+
+/// changed_base(). `base` and `out` may be the same.
+void change_run(const float* base, const float* reduced, float scale, Storage rounding,
+                int64_t size, float* out);
+/// The same in float32 from elements [begin, begin + size) of `base` to those of `out`, of one
+/// dtype; they may be the same.
+void change_stored(const Operand& base, const float* reduced, float scale, int64_t begin,
+                   int64_t size, void* out);
 
 /// The sum of the signs.
 int64_t sign_sum_run(const float* signs, int64_t size);
@@ -28,7 +35,8 @@ int64_t sign_sum_run(const float* signs, int64_t size);
 /// The high halves of the magnitudes' bits.
 void high_halves(const float* values, int64_t size, uint16_t* out);
 /// Writes the bins of those magnitudes that are in the range; returns how many. `out` has room for
-/// `size`. Adds to `below` how many lie below the range.
+/// `size` and kBinsSlack more. Adds to `below` how many lie below the range.
+inline constexpr int64_t kBinsSlack = 16;
 int64_t bins_in_range(const float* values, int64_t size, const MagnitudeRange& range, uint32_t* out,
                       int64_t& below);
 /// How many magnitudes have exactly these bits.

@@ -29,15 +29,18 @@ class TensorOutput {
       : method_(method), info_(info), sink_(sink) {}
 
   at::Tensor room(int64_t first, int64_t count) const { return sink_.room(info_, first, count); }
-  /// Values for the elements of `room`, as many; `values` may be the room itself.
-  void put(int64_t first, at::Tensor room, const at::Tensor& values) {
+  /// Values for the elements of `room`, as many; `values` may be the room itself, of which
+  /// `nonfinite` are known to be NaN or infinite.
+  void put(int64_t first, at::Tensor room, const at::Tensor& values,
+           std::optional<int64_t> nonfinite = {}) {
     const int64_t count = room.numel();
     if (!values.defined() || values.numel() != count)
       data_error("{} returned {} for {} elements of tensor '{}'", method_.name,
                  values.defined() ? fmt::format("{} values", values.numel()) : "nothing", count,
                  info_.name);
-    if (!values.is_same(room)) convert_into(values.flatten(), room);
-    bad_ += count_nonfinite(room);
+    const bool there = values.is_same(room);
+    if (!there) convert_into(values.flatten(), room);
+    bad_ += there && nonfinite ? *nonfinite : count_nonfinite(room);
     sink_.put(info_, first, room);
   }
   /// DataError when a value is not finite.
@@ -97,7 +100,10 @@ void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& i
   tensor.for_each([&](const TensorJob& part) {
     TensorJob job_with_room = part;
     job_with_room.room = output.room(part.offset, part.experts.front().numel());
-    output.put(part.offset, job_with_room.room, method.merge(job_with_room, measured));
+    std::optional<int64_t> nonfinite;
+    job_with_room.nonfinite = &nonfinite;
+    const at::Tensor merged = method.merge(job_with_room, measured);
+    output.put(part.offset, job_with_room.room, merged, nonfinite);
   });
   output.end(note_of(info.name, models, diagnostics));
 }

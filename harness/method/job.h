@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,11 +49,18 @@ struct TensorJob {
   Diagnostics* diagnostics = nullptr;
   /// Where the result goes, in the output dtype; undefined where the engine has no place yet.
   at::Tensor room;
+  /// Where the engine hears how many values of the result are NaN or infinite; null: nowhere.
+  std::optional<int64_t>* nonfinite = nullptr;
   Sharing* sharing = nullptr;  ///< null: none
 
   /// A place for the merged values that saves a copy: kernels that round to any dtype write into
   /// it, and merge() returns it. Float32 like the base or the first expert where there is no room.
   at::Tensor result() const;
+  /// For what merge() returns as it is: kernels that count while they write save another look at
+  /// it. Without this the engine counts itself.
+  void report_nonfinite(int64_t count) const {
+    if (nonfinite) *nonfinite = count;
+  }
   /// The Philox key of this tensor for one expert: with the element's index in the whole tensor as
   /// counter, draws depend on (seed, method, version, tensor, expert, element) and on nothing else.
   uint64_t expert_key(size_t expert) const;

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "harness/core/hash.h"
-#include "harness/kernels/weighted_sum.h"
+#include "harness/kernels/blocks.h"
 
 namespace assay {
 namespace {
@@ -20,7 +20,7 @@ struct Norms {
 at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                                const DeltaRule& rule) {
   at::Tensor merged = part.result();
-  // Only in float32 is adding the scaled delta a weighted sum.
+  // add_delta_into() rounds once, at the end.
   if (part.sharing && part.sharing->on() && rule.rounding == Storage::kFloat32) {
     std::string key = fmt::format("{} {} {} {}", static_cast<int>(rule.reduce),
                                   static_cast<int>(rule.elect), rule.tie_sign, rule.divisor);
@@ -33,20 +33,24 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
         key += Hasher().bytes(term.kept_ties + part.offset / 64, words * sizeof(uint64_t)).hex();
       }
     }
-    DeltaRule reduce = rule;
-    reduce.scale = 1;
-    reduce.without_base = true;
-    const at::Tensor delta = part.sharing->part(part.name, part.offset, key, part.base.numel(),
-                                                part.base.device(), [&](at::Tensor& values) {
-                                                  delta_merge_into(part.base, part.experts, terms,
-                                                                   reduce, values, part.offset);
-                                                });
+    int64_t nonfinite = -1;
+    const at::Tensor delta =
+        part.sharing->part(part.name, part.offset, key, part.base.numel(), part.base.device(),
+                           [&](at::Tensor& values) {
+                             nonfinite = delta_merge_into(part.base, part.experts, terms, rule,
+                                                          merged, part.offset, &values);
+                           });
     if (delta.defined()) {
-      weighted_sum_into({part.base, delta}, {1.0, static_cast<double>(rule.scale)}, merged);
+      if (nonfinite < 0)
+        nonfinite = add_delta_into(part.base, delta, rule.scale, merged);
+      else  // at this merge's cost, not that of the delta, which others are charged for
+        count_flops(kChangeFlops, part.base.numel());
+      part.report_nonfinite(nonfinite);
       return merged;
     }
   }
-  delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset);
+  part.report_nonfinite(
+      delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset));
   return merged;
 }
 

@@ -79,6 +79,12 @@ TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") 
       CHECK(at::equal(delta_merge(cuda[0], cuda_experts, terms, rule).cpu(),
                       delta_merge(cpu[0], experts, terms, rule)));
     }
+  const DeltaRule halved{.reduce = Reduce::kMeanAgree, .scale = 0.5f};
+  at::Tensor merged = at::empty_like(cuda[0]), again = at::empty_like(cuda[0]);
+  at::Tensor reduced = at::empty(cuda[0].sizes(), cuda[0].options().dtype(at::kFloat));
+  delta_merge_into(cuda[0], cuda_experts, terms, halved, merged, 0, &reduced);
+  add_delta_into(cuda[0], reduced, 0.5f, again);
+  CHECK(at::equal(merged, again));
   const int64_t offset = 1 << 20;  // as a part of a larger tensor
   CHECK(at::equal(delta_merge(cuda[0], cuda_experts, terms, {}, offset).cpu(),
                   delta_merge(cpu[0], experts, terms, {}, offset)));

@@ -198,6 +198,14 @@ TEST_CASE("results are written in any dtype, rounded once, over an operand too",
     CHECK(at::equal(out.to(at::kFloat),
                     delta_merge(all[0], {all[1]}, {{.weight = 0.3f}}, {}).to(type).to(at::kFloat)));
     CHECK(at::equal(sum.to(at::kFloat), weighted_sum(all, {.5, .25}).to(type).to(at::kFloat)));
+    // As stored in one dtype, or read in one and written in another.
+    for (const at::Tensor& base : {all[0].to(type), all[0]}) {
+      at::Tensor reduced = at::empty({kRun + 3}, at::kFloat), again = at::empty_like(out);
+      delta_merge_into(base, {all[1]}, {{.weight = 0.3f}}, {.scale = 0.7f}, out, 0, &reduced);
+      add_delta_into(base, reduced, 0.7f, again);
+      CHECK(at::equal(again.to(at::kFloat), out.to(at::kFloat)));
+      CHECK(at::equal(reduced, 0.3f * (all[1] - base.to(at::kFloat))));
+    }
   }
   at::Tensor base = all[0].clone();
   delta_merge_into(base, {all[1]}, {{}}, {}, base);
