@@ -9,6 +9,7 @@
 #include <c10/core/Allocator.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -65,7 +66,7 @@ std::shared_ptr<const TensorSource> make_model(const Shape& shape, const TensorS
   return std::make_shared<MemorySource>(label, std::move(tensors));
 }
 
-/// The least time of several in which `threads` threads read all tensors once.
+/// The time in which `threads` threads read all tensors once.
 double read_seconds(const MergeInputs& inputs, int threads) {
   std::vector<std::pair<const uint64_t*, size_t>> spans;
   const auto add = [&](const TensorSource& source) {
@@ -75,26 +76,23 @@ double read_seconds(const MergeInputs& inputs, int threads) {
   };
   add(*inputs.base);
   for (const auto& expert : inputs.experts) add(*expert);
-  double least = 1e9;
-  for (int repeat = 0; repeat < 5; ++repeat) {
-    std::vector<uint64_t> sums(static_cast<size_t>(threads));
-    std::vector<std::thread> readers;
-    const Clock::time_point start = Clock::now();
-    for (size_t t = 0; t < sums.size(); ++t)
-      readers.emplace_back([&, t] {
-        uint64_t sum = 0;
-        for (const auto& [data, count] : spans)
-          for (size_t i = count * t / sums.size(); i < count * (t + 1) / sums.size(); ++i)
-            sum += data[i];
-        sums[t] = sum;
-      });
-    for (std::thread& reader : readers) reader.join();
-    least = std::min(least, seconds_since(start));
-    // Keeps the sums from being left out.
-    volatile uint64_t used = 0;
-    for (const uint64_t sum : sums) used = used + sum;
-  }
-  return least;
+  std::vector<uint64_t> sums(static_cast<size_t>(threads));
+  std::vector<std::thread> readers;
+  const Clock::time_point start = Clock::now();
+  for (size_t t = 0; t < sums.size(); ++t)
+    readers.emplace_back([&, t] {
+      uint64_t sum = 0;
+      for (const auto& [data, count] : spans)
+        for (size_t i = count * t / sums.size(); i < count * (t + 1) / sums.size(); ++i)
+          sum += data[i];
+      sums[t] = sum;
+    });
+  for (std::thread& reader : readers) reader.join();
+  const double seconds = seconds_since(start);
+  // Keeps the sums from being left out.
+  volatile uint64_t used = 0;
+  for (const uint64_t sum : sums) used = used + sum;
+  return seconds;
 }
 
 /// Counts the bytes of tensors that this thread allocates.
@@ -158,10 +156,6 @@ int run(int argc, char** argv) {
   inputs.base->content_hash();
   int64_t bytes = 0;
   for (const TensorInfo& info : inputs.base->tensors()) bytes += 4 * info.bytes();
-  const double reading = read_seconds(inputs, threads);
-  fmt::print("{} threads; base and experts: {:.2f} GB, read once in {:.1f} ms ({:.1f} GB/s)\n",
-             threads, static_cast<double>(bytes) / 1e9, 1e3 * reading,
-             static_cast<double>(bytes) / 1e9 / reading);
 
   const auto counter = std::make_shared<CountAllocations>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
@@ -178,7 +172,9 @@ int run(int argc, char** argv) {
   double total = 0;
   int64_t after_first = 0;
   bool moved = false;
+  std::vector<double> readings;  // in turn with the cells: the machine's speed drifts
   for (size_t i = 0; i < cells.size(); ++i) {
+    for (int repeat = 0; repeat < 3; ++repeat) readings.push_back(read_seconds(inputs, threads));
     const auto method = make_method(cells[i].method, JsonReader(cells[i].parameters, "bench"));
     counter->allocated = 0;
     const Clock::time_point start = Clock::now();
@@ -199,12 +195,19 @@ int run(int argc, char** argv) {
                static_cast<double>(counter->allocated) / 1e6,
                report.shared ? 1e3 * report.shared->wall_s.value_or(0) : 0.0);
   }
+  std::nth_element(readings.begin(), readings.begin() + std::ssize(readings) / 2, readings.end());
+  const double reading = readings[readings.size() / 2];
+  fmt::print(
+      "{} threads; base and experts: {:.2f} GB, read once in {:.1f} ms ({:.1f} GB/s), the "
+      "median of {}\n",
+      threads, static_cast<double>(bytes) / 1e9, 1e3 * reading,
+      static_cast<double>(bytes) / 1e9 / reading, readings.size());
   for (const auto& [name, entry] : by_method)
     fmt::print("{:16} mean {:8.1f} ms = {:.2f} x reading\n", name, 1e3 * entry.first / entry.second,
                entry.first / entry.second / reading);
   const double mean = total / static_cast<double>(cells.size());
-  fmt::print("all {} cells     mean {:8.1f} ms = {:.2f} x reading; read again: {:.1f} ms\n",
-             cells.size(), 1e3 * mean, mean / reading, 1e3 * read_seconds(inputs, threads));
+  fmt::print("all {} cells     mean {:8.1f} ms = {:.2f} x reading\n", cells.size(), 1e3 * mean,
+             mean / reading);
   fmt::print("shared values: {:.2f} MB; allocated by the cells: {:.2f} MB; tensors {}\n",
              static_cast<double>(shared.bytes()) / 1e6, static_cast<double>(after_first) / 1e6,
              moved ? "MOVED" : "stayed in place");

@@ -76,16 +76,18 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
   std::atomic<int64_t> nonfinite{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     TermRows rows(operands, terms, offset);
-    float room[kRun], merged[kRun];
+    alignas(64) float reduced_run[kRun];
+    float merged[kRun];
     int64_t bad = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         rows.load(begin, size);
-        float* delta = deltas ? deltas + begin : room;
-        reduce_run(rows.rows(), n, rows.weights(), rule, size, delta);
-        change_run(rows.base(), delta, rule.scale, rule.rounding, size, merged);
+        reduce_run(rows.rows(), n, rows.weights(), rule, size, reduced_run);
+        if (deltas) copy_past_caches(reduced_run, size, deltas + begin);
+        const uint32_t largest =
+            change_run(rows.base(), reduced_run, rule.scale, rule.rounding, size, merged);
         store_run(merged, begin, size, result, storage);
-        bad += nonfinite_run({result, storage}, begin, size);
+        if (largest > largest_finite(storage)) bad += nonfinite_run({result, storage}, begin, size);
       });
     nonfinite += bad;
   });
@@ -114,14 +116,15 @@ int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float 
     int64_t bad = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
+        uint32_t largest = 0;
         if (storage == operands[0].storage) {  // in one go: this is all that most cells do
-          change_stored(operands[0], deltas + begin, scale, begin, size, result);
+          largest = change_stored(operands[0], deltas + begin, scale, begin, size, result);
         } else {
           start.load(begin, size);
-          change_run(start[0], deltas + begin, scale, Storage::kFloat32, size, merged);
+          largest = change_run(start[0], deltas + begin, scale, Storage::kFloat32, size, merged);
           store_run(merged, begin, size, result, storage);
         }
-        bad += nonfinite_run({result, storage}, begin, size);
+        if (largest > largest_finite(storage)) bad += nonfinite_run({result, storage}, begin, size);
       });
     nonfinite += bad;
   });

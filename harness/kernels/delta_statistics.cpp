@@ -32,13 +32,11 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
   std::atomic<int64_t> total{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     TermRows rows(operands, terms, offset);
-    float signs[kRun];
     int64_t sum = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         rows.load(begin, size);
-        elect_run(rows.rows(), n, elect, /*tie_sign=*/0, size, signs);
-        sum += sign_sum_run(signs, size);
+        sum += sign_sum_run(rows.rows(), n, elect, size);
       });
     total += sum;
   });

@@ -34,6 +34,24 @@ ASSAY_ELEMENT int64_t storage_bytes(Storage storage) {
   return 0;
 }
 
+/// magnitude_bits() of the dtype's largest finite value: no number up to it rounds to infinity.
+ASSAY_ELEMENT uint32_t largest_finite(Storage storage) {
+  switch (storage) {
+    case Storage::kFloat64:
+    case Storage::kFloat32:
+      return 0x7f7fffffu;
+    case Storage::kFloat16:
+      return 0x477fe000u;  // 65504
+    case Storage::kBFloat16:
+      return 0x7f7f0000u;
+    case Storage::kFloat8E4M3:
+      return 0x43e00000u;  // 448
+    case Storage::kFloat8E5M2:
+      return 0x47600000u;  // 57344
+  }
+  return 0;
+}
+
 /// Contiguous values in their storage dtype, on the host or the device.
 struct Operand {
   const void* data;

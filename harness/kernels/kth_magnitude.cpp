@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -22,6 +21,7 @@ constexpr int64_t kSample = 1 << 18;   ///< about so many elements, in runs
 constexpr int64_t kSampleRun = 128;    ///< elements
 constexpr int64_t kWorthSampling = 8;  ///< times the sample
 constexpr uint32_t kMostBins = 1 << 19;
+constexpr size_t kMostHits = 1 << 20;   ///< that wait to be counted
 constexpr uint32_t kOwnBins = 1 << 15;  ///< so many, and each thread counts for itself
 
 }  // namespace
@@ -68,6 +68,7 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     TermRows rows(operands, unweighted, offset);
     std::vector<std::vector<int64_t>> own(searched.size());
+    std::vector<std::vector<uint32_t>> hits(searched.size());
     std::vector<int64_t> below(searched.size());
     for (size_t k = 0; k < searched.size(); ++k)
       if (const uint32_t bins = searches_[searched[k]].range.bins(); bins <= kOwnBins)
@@ -79,9 +80,8 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
         for (size_t k = 0; k < searched.size(); ++k) {
           Search& search = searches_[searched[k]];
           const int64_t found = bins_in_range(rows[k], size, search.range, bins, below[k]);
-          if (own[k].empty())  // hits are few and far apart
-            for (int64_t j = 0; j < found; ++j)
-              std::atomic_ref(search.histogram[bins[j]]).fetch_add(1, std::memory_order_relaxed);
+          if (own[k].empty())  // few
+            hits[k].insert(hits[k].end(), bins, bins + found);
           else
             for (int64_t j = 0; j < found; ++j) ++own[k][bins[j]];
         }
@@ -91,6 +91,8 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
       Search& search = searches_[searched[k]];
       search.below += below[k];
       for (size_t bin = 0; bin < own[k].size(); ++bin) search.histogram[bin] += own[k][bin];
+      search.hits.insert(search.hits.end(), hits[k].begin(), hits[k].end());
+      if (search.hits.size() >= kMostHits) count_hits(search);
     }
   });
 }
@@ -118,6 +120,9 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
   if (!base.is_cpu()) return;  // counting there costs no more than sampling here
   const Operands operands(base, experts);
   const int64_t stride = kSampleRun * std::max<int64_t>(count_ / kSample, 1);
+  for (int64_t first = 0; first < operands.count(); first += stride)
+    for (int i = 0; i < operands.size(); ++i)
+      prefetch_run(operands[i], first, std::min(kSampleRun, operands.count() - first));
   float start[kSampleRun], deltas[kSampleRun];
   for (int64_t first = 0; first < operands.count(); first += stride) {
     const int64_t size = std::min(kSampleRun, operands.count() - first);
@@ -133,10 +138,16 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
   }
 }
 
+void KthMagnitude::count_hits(Search& search) {
+  for (const uint32_t bin : search.hits) ++search.histogram[bin];
+  search.hits.clear();
+}
+
 bool KthMagnitude::next() {
   bool unfinished = false;
   for (Search& search : searches_) {
     if (search.done) continue;
+    count_hits(search);
     if (sampling_)
       guess(search);
     else

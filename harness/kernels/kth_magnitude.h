@@ -46,6 +46,7 @@ class KthMagnitude {
     MagnitudeRange range{};
     int64_t below = 0;
     std::vector<int64_t> histogram{};
+    std::vector<uint32_t> hits{};  ///< bins that are to be counted
     std::vector<uint32_t> sample{};
     Found found{};
   };
@@ -53,6 +54,7 @@ class KthMagnitude {
                    const std::vector<DeltaTerm>& terms, int64_t offset);
   void count_on_cuda(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                      int64_t offset, Search& search) const;
+  static void count_hits(Search& search);
   void begin(Search& search, uint32_t low, uint32_t span) const;
   void guess(Search& search) const;
   void narrow(Search& search) const;

@@ -7,6 +7,10 @@
 #include "harness/kernels/isa.h"
 #include "harness/kernels/weighted_sum.h"
 
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
 namespace assay {
 
 // Bodies handed to with_storage() and the like are compiled for the instruction set of the function
@@ -34,6 +38,17 @@ void store_run(const float* __restrict values, int64_t begin, int64_t size, void
   with_storage(storage, [&](auto tag) ASSAY_INLINED {
     for (int64_t j = 0; j < size; ++j) store_as<decltype(tag)::kValue>(to, begin + j, values[j]);
   });
+}
+
+void copy_past_caches(const float* values, int64_t size, float* to) {
+  int64_t j = 0;
+#ifdef __SSE2__
+  if (reinterpret_cast<uintptr_t>(to) % 16 == 0) {
+    for (; j + 4 <= size; j += 4) _mm_stream_ps(to + j, _mm_loadu_ps(values + j));
+    _mm_sfence();
+  }
+#endif
+  for (; j < size; ++j) to[j] = values[j];
 }
 
 ASSAY_VECTORISED

@@ -148,6 +148,20 @@ ASSAY_ELEMENT void agree_rows(const float* const* rows, const float* weights, fl
   });
 }
 
+/// The sum of the signs elected by mass, ties left at 0.
+template <int kCount>
+ASSAY_ELEMENT int64_t sign_sum_rows(const float* const* rows, int64_t size) {
+  const float* row[kCount];
+  for (int i = 0; i < kCount; ++i) row[i] = rows[i];
+  int32_t sum = 0;
+  for (int64_t j = 0; j < size; ++j) {
+    float votes = row[0][j];
+    for (int i = 1; i < kCount; ++i) votes += row[i][j];
+    sum += (votes > 0.0f ? 1 : 0) - (votes < 0.0f ? 1 : 0);
+  }
+  return sum;
+}
+
 constexpr int kFewRows = 4;  ///< up to so many, registers hold all
 ASSAY_VECTORISED
 void agree_few(const float* const* rows, int count, const float* weights, float tie_sign,
@@ -162,6 +176,27 @@ void agree_few(const float* const* rows, int count, const float* weights, float 
     default:
       return agree_rows<kFewRows>(rows, weights, tie_sign, reduce, size, sums, shares);
   }
+}
+
+ASSAY_VECTORISED
+int64_t sign_sum_few(const float* const* rows, int count, int64_t size) {
+  switch (count) {
+    case 1:
+      return sign_sum_rows<1>(rows, size);
+    case 2:
+      return sign_sum_rows<2>(rows, size);
+    case 3:
+      return sign_sum_rows<3>(rows, size);
+    default:
+      return sign_sum_rows<kFewRows>(rows, size);
+  }
+}
+
+ASSAY_VECTORISED
+int64_t sum_signs(const float* votes, int64_t size) {
+  int32_t sum = 0;
+  for (int64_t j = 0; j < size; ++j) sum += static_cast<int32_t>(vote_sign(votes[j]));
+  return sum;
 }
 
 ASSAY_VECTORISED
@@ -268,10 +303,11 @@ void term_run(const Operand& expert, int64_t begin, const float* base, const Del
     }
 }
 
-void elect_run(const float* const* rows, int count, Elect elect, float tie_sign, int64_t size,
-               float* signs) {
-  for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, elect, size, signs);
-  settle_votes(tie_sign, size, signs);
+int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size) {
+  if (elect == Elect::kMass && count <= kFewRows) return sign_sum_few(rows, count, size);
+  float votes[kRun];
+  for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, elect, size, votes);
+  return sum_signs(votes, size);
 }
 
 void reduce_run(const float* const* rows, int count, const float* weights, const DeltaRule& rule,
@@ -283,7 +319,8 @@ void reduce_run(const float* const* rows, int count, const float* weights, const
     agree_few(rows, count, weights, rule.tie_sign, rule.reduce, size, sums, shares);
   } else {
     float signs[kRun];
-    elect_run(rows, count, rule.elect, rule.tie_sign, size, signs);
+    for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, rule.elect, size, signs);
+    settle_votes(rule.tie_sign, size, signs);
     std::fill_n(sums, size, 0.0f);
     std::fill_n(shares, size, 0.0f);
     for (int i = 0; i < count; ++i)
@@ -293,44 +330,38 @@ void reduce_run(const float* const* rows, int count, const float* weights, const
 }
 
 ASSAY_VECTORISED
-void change_run(const float* base, const float* __restrict reduced, float scale, Storage rounding,
-                int64_t size, float* out) {
+uint32_t change_run(const float* base, const float* __restrict reduced, float scale,
+                    Storage rounding, int64_t size, float* out) {
+  uint32_t largest = 0;
   with_rounding(rounding, [&](auto dtype) ASSAY_INLINED {
-    for (int64_t j = 0; j < size; ++j) out[j] = changed_base(base[j], reduced[j], scale, dtype());
+    for (int64_t j = 0; j < size; ++j) {
+      out[j] = changed_base(base[j], reduced[j], scale, dtype());
+      largest = std::max(largest, magnitude_bits(out[j]));
+    }
   });
+  return largest;
 }
 
 ASSAY_VECTORISED
-void change_stored(const Operand& base, const float* __restrict reduced, float scale, int64_t begin,
-                   int64_t size, void* out) {
+uint32_t change_stored(const Operand& base, const float* __restrict reduced, float scale,
+                       int64_t begin, int64_t size, void* out) {
+  uint32_t largest = 0;
   with_storage(base.storage, [&](auto tag) ASSAY_INLINED {
     constexpr Storage kStorage = decltype(tag)::kValue;
     for (int64_t j = 0; j < size; ++j) {
-      const float value = load_as<kStorage>(base.data, begin + j);
-      store_as<kStorage>(out, begin + j, changed_base(value, reduced[j], scale, Storage::kFloat32));
+      const float value = changed_base(load_as<kStorage>(base.data, begin + j), reduced[j], scale,
+                                       Storage::kFloat32);
+      store_as<kStorage>(out, begin + j, value);
+      largest = std::max(largest, magnitude_bits(value));
     }
   });
-}
-
-ASSAY_VECTORISED
-int64_t sign_sum_run(const float* signs, int64_t size) {
-  int32_t sum = 0;
-  for (int64_t j = 0; j < size; ++j) sum += static_cast<int32_t>(signs[j]);
-  return sum;
+  return largest;
 }
 
 ASSAY_VECTORISED
 void high_halves(const float* __restrict values, int64_t size, uint16_t* __restrict out) {
   for (int64_t j = 0; j < size; ++j)
     out[j] = static_cast<uint16_t>(magnitude_bits(values[j]) >> 16);
-}
-
-ASSAY_VECTORISED
-int64_t count_at_least(const uint16_t* keys, int64_t size, uint16_t least) {
-  uint16_t count = 0;  // as wide as the keys, so that lanes are counted side by side
-  for (int64_t j = 0; j < size; ++j)
-    count = static_cast<uint16_t>(count + (keys[j] >= least ? 1 : 0));
-  return count;
 }
 
 namespace {

@@ -13,24 +13,21 @@ namespace assay {
 void term_run(const Operand& expert, int64_t begin, const float* base, const DeltaTerm& term,
               int64_t index, int64_t size, float* out);
 
-/// elected_sign() of `count` rows of weighted deltas.
-void elect_run(const float* const* rows, int count, Elect elect, float tie_sign, int64_t size,
-               float* signs);
+/// The sum of the signs that `count` rows of weighted deltas elect, ties left at 0.
+int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size);
 
 /// reduce_element() of `count` rows of weighted deltas; `weights`, rounded, as those were weighted.
 void reduce_run(const float* const* rows, int count, const float* weights, const DeltaRule& rule,
                 int64_t size, float* out);
 
-/// changed_base(). `base` and `out` may be the same.
-void change_run(const float* base, const float* reduced, float scale, Storage rounding,
-                int64_t size, float* out);
+/// changed_base(); returns the largest of the results' magnitude_bits(). `base` and `out` may be
+/// the same.
+uint32_t change_run(const float* base, const float* reduced, float scale, Storage rounding,
+                    int64_t size, float* out);
 /// The same in float32 from elements [begin, begin + size) of `base` to those of `out`, of one
-/// dtype; they may be the same.
-void change_stored(const Operand& base, const float* reduced, float scale, int64_t begin,
-                   int64_t size, void* out);
-
-/// The sum of the signs.
-int64_t sign_sum_run(const float* signs, int64_t size);
+/// dtype; they may be the same. Magnitudes are those before the last rounding.
+uint32_t change_stored(const Operand& base, const float* reduced, float scale, int64_t begin,
+                       int64_t size, void* out);
 
 /// The high halves of the magnitudes' bits.
 void high_halves(const float* values, int64_t size, uint16_t* out);
@@ -41,7 +38,5 @@ int64_t bins_in_range(const float* values, int64_t size, const MagnitudeRange& r
                       int64_t& below);
 /// How many magnitudes have exactly these bits.
 int64_t count_magnitude(const float* values, int64_t size, uint32_t bits);
-/// How many keys are at least the given one; at most 65535 keys.
-int64_t count_at_least(const uint16_t* keys, int64_t size, uint16_t least);
 
 }  // namespace assay

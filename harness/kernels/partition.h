@@ -45,22 +45,49 @@ ASSAY_PARTITION_TARGET inline std::vector<size_t> tie_places(const uint16_t* key
   return places;
 }
 
+/// Writes the keys in [low, high] to `inside`, which has room for them and for one vector more;
+/// returns how many there are, and adds to `above` how many are greater. Of whole vectors alone:
+/// the last `size` % kVectorKeys keys are left out.
+constexpr size_t kVectorKeys = 32;
+ASSAY_PARTITION_TARGET inline size_t keys_between(const uint16_t* keys, size_t size, uint16_t low,
+                                                  uint16_t high, uint16_t* inside, size_t& above) {
+  const __m512i least = _mm512_set1_epi16(static_cast<int16_t>(low));
+  const __m512i most = _mm512_set1_epi16(static_cast<int16_t>(high));
+  size_t found = 0, greater = 0;
+  for (size_t at = 0; at + kVectorKeys <= size; at += kVectorKeys) {
+    const __m512i some = _mm512_loadu_si512(keys + at);
+    const uint32_t beyond = _mm512_cmpgt_epu16_mask(some, most);
+    const uint32_t between = _mm512_cmpge_epu16_mask(some, least) & ~beyond;
+    _mm512_storeu_si512(inside + found, _mm512_maskz_compress_epi16(between, some));
+    found += static_cast<size_t>(_mm_popcnt_u32(between));
+    greater += static_cast<size_t>(_mm_popcnt_u32(beyond));
+  }
+  above += greater;
+  return found;
+}
+
 /// In a partition in descending order, keys not greater than the pivot leave the left side and keys
 /// not smaller leave the right one; the first from the left changes places with the first from the
 /// right, and so on. This does it in chunks from both ends, where the order of branches that cannot
-/// be foretold is that of chunks, not of keys.
+/// be foretold is that of chunks, not of keys. On a side where the tie cannot be, keys are not put
+/// in order: nobody goes on with it.
 class VectorPartition {
  public:
   VectorPartition(uint16_t* keys, uint16_t pivot, uint16_t tie, MovedTies& moved)
-      : keys_(keys), pivot_(pivot), tie_(tie), moved_(moved) {}
+      : keys_(keys),
+        pivot_(pivot),
+        tie_(tie),
+        left_counts_(pivot <= tie),
+        right_counts_(pivot >= tie),
+        moved_(moved) {}
 
   /// Exchanges as long as two chunks are between the ends; moves them over what is settled.
   ASSAY_PARTITION_TARGET void run(size_t& begin, size_t& end) {
     while (end - begin >= 2 * kChunk) {
       const size_t lefts = leave_left(begin), rights = leave_right(end);
       const size_t pairs = std::min(lefts, rights);
-      const size_t settled_left = come_left(begin, pairs);
-      const size_t settled_right = come_right(end, pairs);
+      const size_t settled_left = left_counts_ || lefts > pairs ? come_left(begin, pairs) : 0;
+      const size_t settled_right = right_counts_ || rights > pairs ? come_right(end, pairs) : 0;
       begin += lefts == pairs ? kChunk : settled_left;
       end -= rights == pairs ? kChunk : settled_right;
     }
@@ -90,7 +117,8 @@ class VectorPartition {
     for (size_t at = begin; at < begin + kChunk; at += kLanes) {
       const __m512i keys = _mm512_loadu_si512(keys_ + at);
       const uint32_t leaving = _mm512_cmple_epu16_mask(keys, all(pivot_));
-      _mm512_storeu_si512(from_left_ + left, _mm512_maskz_compress_epi16(leaving, keys));
+      if (right_counts_)
+        _mm512_storeu_si512(from_left_ + left, _mm512_maskz_compress_epi16(leaving, keys));
       left += count(leaving);
     }
     return left;
@@ -100,8 +128,10 @@ class VectorPartition {
     for (size_t at = end - kLanes; at + kChunk >= end; at -= kLanes) {
       const __m512i keys = _mm512_loadu_si512(keys_ + at);
       const uint32_t leaving = _mm512_cmpge_epu16_mask(keys, all(pivot_));
-      const __m512i packed = _mm512_maskz_compress_epi16(leaving, keys);
-      _mm512_storeu_si512(from_right_ + left, mirrored(packed, count(leaving)));
+      if (left_counts_) {
+        const __m512i packed = _mm512_maskz_compress_epi16(leaving, keys);
+        _mm512_storeu_si512(from_right_ + left, mirrored(packed, count(leaving)));
+      }
       left += count(leaving);
     }
     return left;
@@ -115,12 +145,14 @@ class VectorPartition {
       uint32_t places = _mm512_cmple_epu16_mask(keys, all(pivot_));
       if (come + count(places) > pairs)
         places = _pdep_u32(_bzhi_u32(~0U, static_cast<uint32_t>(pairs - come)), places);
-      const __m512i now =
-          _mm512_mask_expand_epi16(keys, places, _mm512_loadu_si512(from_right_ + come));
-      _mm512_storeu_si512(keys_ + at, now);
-      for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all(tie_)); t != 0;
-           t = _blsr_u32(t))
-        moved_.to_left.push_back(at + _tzcnt_u32(t));
+      if (left_counts_) {
+        const __m512i now =
+            _mm512_mask_expand_epi16(keys, places, _mm512_loadu_si512(from_right_ + come));
+        _mm512_storeu_si512(keys_ + at, now);
+        for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all(tie_)); t != 0;
+             t = _blsr_u32(t))
+          moved_.to_left.push_back(at + _tzcnt_u32(t));
+      }
       come += count(places);
       if (come == pairs) return at + kLanes - _lzcnt_u32(places) - begin;
       at += kLanes;
@@ -135,13 +167,15 @@ class VectorPartition {
       uint32_t places = _mm512_cmpge_epu16_mask(keys, all(pivot_));
       if (const size_t over = come + count(places); over > pairs)
         places &= ~_pdep_u32(_bzhi_u32(~0U, static_cast<uint32_t>(over - pairs)), places);
-      const __m512i coming = mirrored(_mm512_loadu_si512(from_left_ + come), count(places));
-      const __m512i now = _mm512_mask_expand_epi16(keys, places, coming);
-      _mm512_storeu_si512(keys_ + at, now);
-      for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all(tie_)); t != 0;) {
-        const uint32_t lane = kLanes - 1 - _lzcnt_u32(t);
-        moved_.to_right.push_back(at + lane);
-        t &= ~(1U << lane);
+      if (right_counts_) {
+        const __m512i coming = mirrored(_mm512_loadu_si512(from_left_ + come), count(places));
+        const __m512i now = _mm512_mask_expand_epi16(keys, places, coming);
+        _mm512_storeu_si512(keys_ + at, now);
+        for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all(tie_)); t != 0;) {
+          const uint32_t lane = kLanes - 1 - _lzcnt_u32(t);
+          moved_.to_right.push_back(at + lane);
+          t &= ~(1U << lane);
+        }
       }
       come += count(places);
       if (come == pairs) return end - (at + _tzcnt_u32(places));
@@ -151,6 +185,7 @@ class VectorPartition {
 
   uint16_t* keys_;
   uint16_t pivot_, tie_;
+  bool left_counts_, right_counts_;  // whether the side is one that the tie can be on
   MovedTies& moved_;
   alignas(64) uint16_t from_left_[kChunk + kLanes], from_right_[kChunk + kLanes];
 };

@@ -40,7 +40,6 @@ std::optional<Place> find_near_sample(const std::vector<uint16_t>& keys, int64_t
   constexpr int64_t kSample = 1 << 16, kRow = 32;
   constexpr int64_t kSpread = 1 << 10;  // eight standard deviations of a sampled rank
   constexpr int64_t kMostKeys = 12;
-  constexpr int64_t kChunk = 1 << 13;  // keys that stay in the first cache while they are counted
   const auto size = static_cast<int64_t>(keys.size());
   if (size < 8 * kSample) return {};
   std::vector<int64_t> histogram(size_t{1} << kHalfBits);
@@ -53,14 +52,30 @@ std::optional<Place> find_near_sample(const std::vector<uint16_t>& keys, int64_t
   const auto low = find_place(histogram, std::min(sampled + kSpread, kSample)).key;
   if (high - low >= kMostKeys) return {};
 
-  std::array<int64_t, kMostKeys + 1> at_least{};  // of low, low + 1, ..., high + 1
-  for (int64_t begin = 0; begin < size; begin += kChunk)
-    for (uint32_t key = low; key <= high + 1; ++key)
-      at_least[key - low] += count_at_least(keys.data() + begin, std::min(kChunk, size - begin),
-                                            static_cast<uint16_t>(key));
+  std::array<int64_t, kMostKeys> equal{};  // low, low + 1, ..., high
+  size_t greater = 0, at = 0;
+#ifdef ASSAY_PARTITION_VECTORS
+  if (has_partition_vectors()) {
+    constexpr size_t kChunk = 1 << 13;  // keys whose hits stay in the first cache
+    std::vector<uint16_t> inside(kChunk + kVectorKeys);
+    for (const size_t end = keys.size() / kVectorKeys * kVectorKeys; at < end;) {
+      const size_t some = std::min(kChunk, end - at);
+      const size_t found = keys_between(keys.data() + at, some, static_cast<uint16_t>(low),
+                                        static_cast<uint16_t>(high), inside.data(), greater);
+      for (size_t i = 0; i < found; ++i) ++equal[inside[i] - low];
+      at += some;
+    }
+  }
+#endif
+  for (; at < keys.size(); ++at) {
+    if (keys[at] >= low && keys[at] <= high) ++equal[keys[at] - low];
+    greater += keys[at] > high ? 1 : 0;
+  }
+  auto above = static_cast<int64_t>(greater);
   for (uint32_t key = high + 1; key-- > low;) {
-    const int64_t above = at_least[key + 1 - low], reached = at_least[key - low];
-    if (above < place && place <= reached) return Place{key, reached - above, place - above};
+    if (above >= place) return {};
+    if (above + equal[key - low] >= place) return Place{key, equal[key - low], place - above};
+    above += equal[key - low];
   }
   return {};
 }

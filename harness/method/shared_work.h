@@ -85,8 +85,9 @@ class Sharing {
   const std::string& expert(size_t i) const { return experts_.at(i); }
   /// What the values that came from earlier merges cost there; absent when none did.
   const std::optional<Cost>& reused() const { return reused_; }
-  /// The beginning of a key: a tensor in the base and in one expert.
-  std::string delta_key(const std::string& tensor, size_t expert) const;
+  /// The beginning of a key: a tensor in the base and in one expert. Valid until another tensor is
+  /// asked for.
+  const std::string& delta_key(const std::string& tensor, size_t expert);
 
   /// `count` float32 values that merges one after the other can share, as different multiples of
   /// one task vector do: what `compute` writes, or wrote for the same key the last time that values
@@ -145,6 +146,8 @@ class Sharing {
   Measure measure_;
   std::optional<Cost> reused_;
   std::any recalled_;
+  std::string keyed_tensor_;             ///< the tensor of delta_keys_: its parts ask one by one
+  std::vector<std::string> delta_keys_;  ///< per expert
 };
 
 }  // namespace assay

@@ -4,6 +4,7 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/delta_statistics.h"
 #include "harness/kernels/kth_magnitude.h"
+#include "harness/kernels/nonfinite.h"
 #include "harness/kernels/weighted_sum.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
@@ -205,6 +206,13 @@ TEST_CASE("results are written in any dtype, rounded once, over an operand too",
       add_delta_into(base, reduced, 0.7f, again);
       CHECK(at::equal(again.to(at::kFloat), out.to(at::kFloat)));
       CHECK(at::equal(reduced, 0.3f * (all[1] - base.to(at::kFloat))));
+      // One result overflows, one was infinite before.
+      reduced[5] = std::numeric_limits<float>::max();
+      reduced[kRun] = INFINITY;
+      CHECK(add_delta_into(base, reduced, 1, again) == (again.itemsize() > 2 ? 1 : 2));
+      CHECK(count_nonfinite(again) == (again.itemsize() > 2 ? 1 : 2));
+      CHECK(delta_merge_into(base, {reduced + base.to(at::kFloat)}, {{}}, {}, again) ==
+            count_nonfinite(again));
     }
   }
   at::Tensor base = all[0].clone();
