@@ -5,7 +5,7 @@
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
 #   make fuzz     libFuzzer on the readers of checkpoints and merge configurations, RUNS inputs each
 #   make peers    results beside those of mergekit (docs/parity.md), transformers and lm-evaluation-harness
-#   make bench    merges timed beside mergekit and beside a bare copy: docs/performance.md
+#   make bench    merges timed beside mergekit, a bare copy and, in a sweep, memory: docs/performance.md
 #   make lint     clang-format, clang-tidy, the arrows between rooms, headers that stand alone
 #   make format   rewrites the sources' layout
 #   make clean    removes what was built; keeps .deps/, data/ and out/
@@ -68,6 +68,8 @@ peers: build
 
 bench: build
 	@scripts/peers/install.sh $(ASSAY_PEERS_ENV)
+	@$(call compile,default) --target bench_merging
+	build/bench/bench_merging
 	$(peers_python) scripts/bench/merges.py --work $(ASSAY_BENCH_DIR) --write docs/performance.md
 
 lint:
