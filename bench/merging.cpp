@@ -145,6 +145,7 @@ int run(int argc, char** argv) {
                         "[--alone]\n"),
              2;
   }
+  if (cells.empty()) return fmt::print(stderr, "bench_merging: no cells of that method\n"), 2;
   const int threads = at::get_num_threads();
   MergeInputs inputs;
   SharedWork shared;
@@ -170,7 +171,7 @@ int run(int argc, char** argv) {
   std::map<std::string, std::pair<double, int>> by_method;
   std::map<std::string, const void*> places;
   double total = 0;
-  int64_t after_first = 0;
+  int64_t by_cells = 0;
   bool moved = false;
   std::vector<double> readings;  // in turn with the cells: the machine's speed drifts
   for (size_t i = 0; i < cells.size(); ++i) {
@@ -180,7 +181,7 @@ int run(int argc, char** argv) {
     const Clock::time_point start = Clock::now();
     const MergeReport report = merge_models(*method, inputs, sink);
     const double seconds = seconds_since(start);
-    after_first += counter->allocated;
+    by_cells += counter->allocated;
     for (const auto& [name, tensor] : sink.tensors()) {
       const void*& place = places[name];
       moved |= i > 0 && place != tensor.const_data_ptr();
@@ -209,7 +210,7 @@ int run(int argc, char** argv) {
   fmt::print("all {} cells     mean {:8.1f} ms = {:.2f} x reading\n", cells.size(), 1e3 * mean,
              mean / reading);
   fmt::print("shared values: {:.2f} MB; allocated by the cells: {:.2f} MB; tensors {}\n",
-             static_cast<double>(shared.bytes()) / 1e6, static_cast<double>(after_first) / 1e6,
+             static_cast<double>(shared.bytes()) / 1e6, static_cast<double>(by_cells) / 1e6,
              moved ? "MOVED" : "stayed in place");
   return moved ? 1 : 0;
 }

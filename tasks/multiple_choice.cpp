@@ -2,6 +2,7 @@
 // defines them.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "harness/core/error.h"
@@ -121,9 +122,15 @@ size_t MultipleChoice::index_of(const Json& label, const TextItem& item, size_t 
   } else if (label.is_number_integer() ||
              (text.size() < 9 && !text.empty() &&
               text.find_first_not_of("0123456789") == std::string::npos)) {
-    const int64_t value = label.is_number() ? label.get<int64_t>() : std::stoll(text);
-    const int64_t index = value - definition_.first_label;
-    if (index >= 0 && index < static_cast<int64_t>(choices)) return static_cast<size_t>(index);
+    // Neither wraps where a number is too large for the type.
+    const bool fits = !label.is_number_unsigned() ||
+                      label.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()};
+    const int64_t value = !fits               ? std::numeric_limits<int64_t>::max()
+                          : label.is_number() ? label.get<int64_t>()
+                                              : std::stoll(text);
+    const int64_t first = definition_.first_label;
+    if (value >= first && value < first + static_cast<int64_t>(choices))
+      return static_cast<size_t>(value - first);
   } else {
     data_error(
         "{}: the label '{}' is no index; 'label_values' in the task's definition lists other "

@@ -64,6 +64,11 @@ std::vector<float> row_of(const at::Tensor& rows, int64_t row) {
 void encode(const Options& options) {
   if (options.texts.empty() == options.ids.empty())
     user_error("give texts to read with --text, or their token ids with --ids");
+  if (!options.pairs.empty() && options.texts.empty())
+    user_error(
+        "--pair goes with --text: ids of two texts come together in --ids, told apart by --types");
+  if (!options.types.empty() && options.ids.empty())
+    user_error("--types goes with --ids: a tokenizer gives the types of a --text itself");
   OpenOptions open;
   open.devices = {parse_device(options.device)};
   if (!options.dtype.empty()) open.dtype = dtype_from_name(options.dtype, "--dtype");
@@ -78,6 +83,8 @@ void encode(const Options& options) {
 
   const c10::NoGradGuard no_gradients;
   const Padding padding = parse_padding(options.padding);
+  for (const TokenIds& each : inputs.ids)
+    if (each.empty()) user_error("nothing to read: an input has no tokens");
   const TokenBatch padded = padded_batch(inputs.ids, padding);
   EncoderBatch batch{padded.ids, padded_batch(inputs.types, padding).ids};
   if (padded.mask.defined()) batch.mask = padded.mask.select(1, 0);

@@ -67,7 +67,8 @@ ASSAY_ELEMENT float weighted_delta(float delta, float weight, Storage rounding) 
 
 /// A probability of dropping as 16-bit draws are held against it: a draw below `level` drops, one
 /// above keeps, and one that equals it drops with the probability `rest`, by a second draw. So
-/// eight elements share a block of the generator, and the probability is met exactly.
+/// eight elements share a block of the generator, and the probability is met to
+/// 2^-40.
 struct DropLevel {
   uint32_t level;
   float rest;
@@ -149,7 +150,7 @@ ASSAY_ELEMENT Agreement agree(Agreement so_far, float value, float weight, float
   const float share = agrees ? so_far.share + added : so_far.share;
   if (reduce == Reduce::kMaxAgree) {
     const bool larger = magnitude_bits(value) > magnitude_bits(so_far.sum);
-    return {agrees & larger ? value : so_far.sum, share};
+    return {(agrees & larger) ? value : so_far.sum, share};
   }
   return {agrees ? so_far.sum + value : so_far.sum, share};
 }

@@ -20,9 +20,9 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
                        int64_t offset = 0);
 /// The same into a contiguous tensor of that shape and device and any dtype of Storage, rounded
 /// once at the end; `out` may be the base or an expert. `reduced`, a contiguous float32 tensor of
-/// that shape and device, takes the reduced deltas; who asks for them counts the operations of the
-/// last step, kChangeFlops per element, as add_delta_into() does. Returns how many results are NaN
-/// or infinite.
+/// that shape and device which lies apart from all others, takes the reduced deltas; who asks for
+/// them counts the operations of the last step, kChangeFlops per element, as add_delta_into() does.
+/// Returns how many results are NaN or infinite.
 int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                          const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
                          at::Tensor& out, int64_t offset = 0, at::Tensor* reduced = nullptr);

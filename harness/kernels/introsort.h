@@ -102,8 +102,10 @@ class IntrosortTies {
     if constexpr (sizeof(Key) == sizeof(uint16_t))
       if (has_partition_vectors()) VectorPartition(keys_, pivot, tie_, moved_).run(i, j);
 #endif
+    // Vectors need not have put in order what lies beyond: no key there is greater than the pivot.
+    const size_t settled = j;
     while (true) {
-      while (keys_[i] > pivot) ++i;
+      while (i < settled && keys_[i] > pivot) ++i;
       --j;
       while (pivot > keys_[j]) --j;
       if (i >= j) return i;

@@ -24,9 +24,14 @@ constexpr uint32_t kMostBins = 1 << 19;
 constexpr size_t kMostHits = 1 << 20;   ///< that wait to be counted
 constexpr uint32_t kOwnBins = 1 << 15;  ///< so many, and each thread counts for itself
 
+std::vector<DeltaTerm> unweighted(std::vector<DeltaTerm> terms) {
+  for (DeltaTerm& term : terms) term.weight = 1.0f;
+  return terms;
+}
+
 }  // namespace
 
-KthMagnitude::KthMagnitude(std::vector<int64_t> ranks, int64_t count)
+KthMagnitude::KthMagnitude(const std::vector<int64_t>& ranks, int64_t count)
     : count_(count), sampling_(count >= kWorthSampling * kSample) {
   for (const int64_t rank : ranks) {
     ASSAY_CHECK(rank >= 1 && rank <= count, "rank {} of {}", rank, count);
@@ -45,28 +50,30 @@ void KthMagnitude::begin(Search& search, uint32_t low, uint32_t span) const {
 void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                         const std::vector<DeltaTerm>& terms, int64_t offset) {
   ASSAY_CHECK(experts.size() == searches_.size() && terms.size() == searches_.size());
+  for (const DeltaTerm& term : terms) ASSAY_CHECK(term.threshold == 0);
+  // On an accelerator counting costs no more than bringing the tensors there.
+  sampling_ = sampling_ && base.is_cpu();
   if (sampling_) return take_sample(base, experts, terms, offset);
   std::vector<size_t> searched;
   std::vector<at::Tensor> tensors{base};
-  std::vector<DeltaTerm> unweighted;
+  std::vector<DeltaTerm> used;
   for (size_t i = 0; i < searches_.size(); ++i) {
-    ASSAY_CHECK(terms[i].threshold == 0);
     if (searches_[i].done) continue;
     searches_[i].rounded &= terms[i].rounding == Storage::kBFloat16;
     searched.push_back(i);
     tensors.push_back(experts[i]);
-    unweighted.push_back(terms[i]);
-    unweighted.back().weight = 1.0f;
+    used.push_back(terms[i]);
   }
+  used = unweighted(std::move(used));
   const Operands operands(tensors);
-  count_flops(delta_flops(unweighted), operands.count());
+  count_flops(delta_flops(used), operands.count());
   if (operands.on_cuda()) {
     for (size_t k = 0; k < searched.size(); ++k)
-      count_on_cuda(base, experts[searched[k]], unweighted[k], offset, searches_[searched[k]]);
+      count_on_cuda(base, experts[searched[k]], used[k], offset, searches_[searched[k]]);
     return;
   }
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    TermRows rows(operands, unweighted, offset);
+    TermRows rows(operands, used, offset);
     std::vector<std::vector<int64_t>> own(searched.size());
     std::vector<std::vector<uint32_t>> hits(searched.size());
     std::vector<int64_t> below(searched.size());
@@ -117,25 +124,27 @@ void KthMagnitude::count_on_cuda(const at::Tensor& base, const at::Tensor& exper
 
 void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                                const std::vector<DeltaTerm>& terms, int64_t offset) {
-  if (!base.is_cpu()) return;  // counting there costs no more than sampling here
   const Operands operands(base, experts);
+  const std::vector<DeltaTerm> used = unweighted(terms);
   const int64_t stride = kSampleRun * std::max<int64_t>(count_ / kSample, 1);
   for (int64_t first = 0; first < operands.count(); first += stride)
     for (int i = 0; i < operands.size(); ++i)
       prefetch_run(operands[i], first, std::min(kSampleRun, operands.count() - first));
   float start[kSampleRun], deltas[kSampleRun];
+  int64_t sampled = 0;
   for (int64_t first = 0; first < operands.count(); first += stride) {
     const int64_t size = std::min(kSampleRun, operands.count() - first);
+    sampled += size;
     load_run(operands[0], first, size, start);
     for (size_t i = 0; i < searches_.size(); ++i) {
       Search& search = searches_[i];
-      DeltaTerm term = terms[i];
-      term.weight = 1.0f;
-      search.rounded &= term.rounding == Storage::kBFloat16;
-      term_run(operands[static_cast<int>(i) + 1], first, start, term, offset + first, size, deltas);
+      search.rounded &= used[i].rounding == Storage::kBFloat16;
+      term_run(operands[static_cast<int>(i) + 1], first, start, used[i], offset + first, size,
+               deltas);
       for (int64_t j = 0; j < size; ++j) search.sample.push_back(magnitude_bits(deltas[j]));
     }
   }
+  count_flops(delta_flops(used), sampled);
 }
 
 void KthMagnitude::count_hits(Search& search) {
@@ -213,13 +222,14 @@ void KthMagnitude::narrow(Search& search) const {
 
 TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                     uint32_t bits, int64_t ties, int64_t offset) {
+  ASSAY_CHECK(term.threshold == 0);
   // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
   std::vector<int64_t> counts(static_cast<size_t>(num_blocks(operands.count())));
-  std::vector<DeltaTerm> unweighted{term};
-  unweighted[0].weight = 1.0f;
+  const std::vector<DeltaTerm> used = unweighted({term});
+  count_flops(delta_flops(used), operands.count());
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    TermRows rows(operands, unweighted, offset);
+    TermRows rows(operands, used, offset);
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         rows.load(begin, size);
@@ -232,7 +242,7 @@ TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const Delt
     found += count;
     begin += kBlock;
   }
-  TermRows rows(operands, unweighted, offset);
+  TermRows rows(operands, used, offset);
   for (; begin < operands.count(); begin += kRun) {
     const int64_t size = std::min(kRun, operands.count() - begin);
     rows.load(begin, size);

@@ -22,7 +22,7 @@ namespace assay {
 class KthMagnitude {
  public:
   /// One rank per expert, in [1, count]: 1 asks for the smallest of its `count` magnitudes.
-  KthMagnitude(std::vector<int64_t> ranks, int64_t count);
+  KthMagnitude(const std::vector<int64_t>& ranks, int64_t count);
 
   /// |delta_element()| of every element of a base's and the experts' tensors, in every pass the
   /// same. A term's threshold must be 0. `offset`: see delta_merge().
@@ -68,7 +68,7 @@ class KthMagnitude {
 /// Where the prefix of the flattened tensor ends that holds `ties` elements of exactly the given
 /// magnitude, and how many it found up to there. `end` is DeltaTerm::tie_end: an index in the whole
 /// tensor of which this one is the part from `offset` on, or the int64 maximum when this part holds
-/// no more ties than that.
+/// no more ties than that. The term's threshold must be 0.
 struct TieEnd {
   int64_t end;
   int64_t found;

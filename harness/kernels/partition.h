@@ -21,7 +21,7 @@ struct MovedTies {
 
 #ifdef ASSAY_PARTITION_VECTORS
 
-/// Whether this machine can do partition_vectors().
+/// Whether this machine can do what follows.
 inline bool has_partition_vectors() {
   return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
 }
@@ -29,14 +29,15 @@ inline bool has_partition_vectors() {
 #define ASSAY_PARTITION_TARGET \
   __attribute__((target("avx512f,avx512bw,avx512vbmi2,bmi,bmi2,lzcnt,popcnt")))
 
+constexpr size_t kVectorKeys = 32;
+
 /// Where the tie stands, in rising order.
 ASSAY_PARTITION_TARGET inline std::vector<size_t> tie_places(const uint16_t* keys, size_t size,
                                                              uint16_t tie) {
-  constexpr size_t kKeys = 32;  // of a vector
   std::vector<size_t> places;
   const __m512i ties = _mm512_set1_epi16(static_cast<int16_t>(tie));
   size_t at = 0;
-  for (; at + kKeys <= size; at += kKeys)
+  for (; at + kVectorKeys <= size; at += kVectorKeys)
     for (uint32_t t = _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(keys + at), ties); t != 0;
          t = _blsr_u32(t))
       places.push_back(at + _tzcnt_u32(t));
@@ -48,7 +49,6 @@ ASSAY_PARTITION_TARGET inline std::vector<size_t> tie_places(const uint16_t* key
 /// Writes the keys in [low, high] to `inside`, which has room for them and for one vector more;
 /// returns how many there are, and adds to `above` how many are greater. Of whole vectors alone:
 /// the last `size` % kVectorKeys keys are left out.
-constexpr size_t kVectorKeys = 32;
 ASSAY_PARTITION_TARGET inline size_t keys_between(const uint16_t* keys, size_t size, uint16_t low,
                                                   uint16_t high, uint16_t* inside, size_t& above) {
   const __m512i least = _mm512_set1_epi16(static_cast<int16_t>(low));
@@ -94,7 +94,7 @@ class VectorPartition {
   }
 
  private:
-  static constexpr size_t kLanes = 32, kChunk = 1024;
+  static constexpr size_t kLanes = kVectorKeys, kChunk = 1024;
 
   ASSAY_PARTITION_TARGET static __m512i all(uint16_t key) {
     return _mm512_set1_epi16(static_cast<int16_t>(key));

@@ -42,8 +42,8 @@ struct TensorJob {
   std::string name;
   at::Tensor base;                  ///< undefined unless the method needs a base
   std::vector<at::Tensor> experts;  ///< in the order of the merge
-  /// Where these elements begin in the flattened tensor. Parts are flat; a whole tensor has its
-  /// shape.
+  /// Where these elements begin in the flattened tensor, a multiple of 64. Parts are flat; a whole
+  /// tensor has its shape.
   int64_t offset = 0;
   uint64_t seed_key = 0;  ///< a hash of seed, method, version and tensor name
   Diagnostics* diagnostics = nullptr;
@@ -61,8 +61,9 @@ struct TensorJob {
   void report_nonfinite(int64_t count) const {
     if (nonfinite) *nonfinite = count;
   }
-  /// The Philox key of this tensor for one expert: with the element's index in the whole tensor as
-  /// counter, draws depend on (seed, method, version, tensor, expert, element) and on nothing else.
+  /// The Philox key of this tensor for one expert: with a counter that comes from the
+  /// element's index in the whole tensor, draws depend on (seed, method, version, tensor, expert,
+  /// element) and on nothing else.
   uint64_t expert_key(size_t expert) const;
   void report(const std::string& what, double value) const {
     if (diagnostics) diagnostics->report(what, value);

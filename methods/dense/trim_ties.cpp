@@ -1,3 +1,4 @@
+#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
@@ -38,7 +39,7 @@ TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
       }
     });
     std::atomic<size_t> next{0};
-    ThreadPool::shared().run(static_cast<int>(count), [&] {
+    ThreadPool::shared().run(std::min(at::get_num_threads(), static_cast<int>(count)), [&] {
       for (size_t k = next++; k < count; k = next++) {
         const size_t i = trimmed[begin + k];
         TieOrder::Selection selected = orders[k].select(elements - threshold_rank(i, elements) + 1);

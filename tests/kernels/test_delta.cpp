@@ -176,6 +176,11 @@ TEST_CASE("a sample shows where to look, and misleads about time alone", "[kerne
   } while (selection.next());
 
   CHECK(passes > 2);
+  KthMagnitude honest({rank, rank}, kSize);
+  honest.feed(base, {values, narrow}, {{}, {.rounding = Storage::kBFloat16}});
+  CHECK(honest.next());
+  honest.feed(base, {values, narrow}, {{}, {.rounding = Storage::kBFloat16}});
+  CHECK_FALSE(honest.next());
   const std::vector<at::Tensor> experts{misleading, values, narrow};
   for (size_t i = 0; i < experts.size(); ++i) {
     const at::Tensor sorted = std::get<0>(experts[i].abs().sort());

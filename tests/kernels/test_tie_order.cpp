@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "harness/core/rng.h"
@@ -53,6 +54,27 @@ TEST_CASE("the ties that introsort puts first are found without a sort", "[kerne
     std::vector<uint16_t> keys(size);
     for (uint16_t& key : keys) key = static_cast<uint16_t>(rng.below(distinct));
     if (repeat % 7 == 0) std::sort(keys.begin(), keys.end());
+    check_against_sort(keys, 1 + static_cast<size_t>(rng.below(static_cast<int64_t>(size))));
+  }
+}
+
+TEST_CASE("many keys, many of them different, of which no or one side is to be parted",
+          "[kernels]") {
+  Rng rng(0, "introsort sides");
+  for (const size_t size : {2048, 2049, 4097, 8193}) {
+    std::vector<uint16_t> rising(size);
+    std::iota(rising.begin(), rising.end(), uint16_t{0});
+    const std::vector<uint16_t> falling(rising.rbegin(), rising.rend());
+    for (const size_t kept : {size_t{1}, size / 4, size / 2, size - 1, size}) {
+      check_against_sort(rising, kept);
+      check_against_sort(falling, kept);
+    }
+  }
+  for (int repeat = 0; repeat < 200; ++repeat) {
+    const auto size = static_cast<size_t>(2048 + rng.below(10000));
+    const int64_t distinct = int64_t{1} << (4 + repeat % 12);
+    std::vector<uint16_t> keys(size);
+    for (uint16_t& key : keys) key = static_cast<uint16_t>(rng.below(distinct));
     check_against_sort(keys, 1 + static_cast<size_t>(rng.below(static_cast<int64_t>(size))));
   }
 }

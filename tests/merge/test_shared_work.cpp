@@ -43,6 +43,32 @@ class Allocations : public c10::MemoryReportingInfoBase {
 
 }  // namespace
 
+TEST_CASE("results that overflow are counted as they are written, shared or not",
+          "[merge][sharing]") {
+  const at::Tensor base = at::full({3000}, 60000.0f).to(at::kHalf);
+  at::Tensor expert = base.clone();
+  expert.slice(0, 100, 107).fill_(65000.0f);  // twice the change is beyond float16
+  SharedWork shared;
+  const auto merge_with = [&](double scale, SharedWork* work) -> std::string {
+    MergeInputs inputs;
+    inputs.base = source("base", {{"w", base}});
+    inputs.experts = {source("one", {{"w", expert}}), source("two", {{"w", expert}})};
+    inputs.shared = work;
+    try {
+      merge("task_arithmetic", {{"scale", scale}}, inputs);
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto counts = Catch::Matchers::Contains("7 NaN or infinite values among 3000");
+
+  CHECK_THAT(merge_with(1, nullptr), counts);
+  CHECK_THAT(merge_with(1, &shared), counts);
+  CHECK(merge_with(0.1, &shared).empty());
+  CHECK_THAT(merge_with(1, &shared), counts);
+}
+
 TEST_CASE("a later merge takes over what an earlier one computed, and is charged for it",
           "[merge][sharing]") {
   for (const char* ref : {"ties", "ties@tensor", "ties@mergekit", "dare@mergekit"}) {
