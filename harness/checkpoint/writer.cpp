@@ -153,8 +153,13 @@ void CheckpointWriter::write(const std::string& name, int64_t first, const at::T
 void CheckpointWriter::end(const std::string& name, const Json& note) {
   const size_t index = places_.at(name).shard;
   Shard& shard = shards_[index];
-  shard.notes[name] = note;
-  if (shard.notes.size() == shard.tensors.size()) push({index, 0, {}});
+  bool complete = false;
+  {
+    const std::lock_guard lock(mutex_);
+    shard.notes[name] = note;
+    complete = shard.notes.size() == shard.tensors.size();
+  }
+  if (complete) push({index, 0, {}});
 }
 
 void CheckpointWriter::push(Piece piece) {

@@ -55,6 +55,7 @@ class CheckpointWriter {
   /// What end() was given for every tensor that was taken up from a killed writer.
   const std::map<std::string, Json>& notes_taken_up() const { return taken_up_; }
 
+  /// From here on: any number of threads at once, each with tensors of its own.
   /// Uninitialised memory on the CPU, in the tensor's dtype, for elements [first, first + count) of
   /// a flattened tensor. Values may be written from other memory too, more slowly.
   at::Tensor room(const std::string& name, int64_t first, int64_t count);
@@ -63,7 +64,7 @@ class CheckpointWriter {
   void write(const std::string& name, int64_t first, const at::Tensor& values);
   /// The tensor is whole. `note` is kept with its shard until the folder is finished.
   void end(const std::string& name, const Json& note = nullptr);
-  /// Waits for all, writes the rest and gives the folder its name.
+  /// Waits for all, writes the rest and gives the folder its name. Once, when all threads are done.
   void finish(const CheckpointExtras& extras);
 
  private:

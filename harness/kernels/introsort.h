@@ -11,13 +11,15 @@
 
 namespace assay {
 
-/// Where elements of one key, the tie, move while introsort runs over `keys`.
+/// Where elements of one key, the tie, move while introsort runs over `keys`, fewer than 2^32.
 template <typename Key>
 class IntrosortTies {
  public:
-  IntrosortTies(std::vector<Key>& keys, Key tie)
+  /// `places`: where the ties stand, in rising order.
+  IntrosortTies(std::vector<Key>& keys, Key tie, const std::vector<uint32_t>& places)
       : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64) {
-    for (const size_t place : places_of_ties()) ties_.push_back({place, place});
+    ties_.reserve(places.size());
+    for (const uint32_t place : places) ties_.push_back(make(place, place));
   }
 
   /// The ties that the sort puts among the first `kept`: bits set by their places before the sort,
@@ -46,21 +48,12 @@ class IntrosortTies {
  private:
   static constexpr size_t kInsertion = 16;  // libstdc++'s _S_threshold
 
-  struct Tie {
-    size_t place, origin;
-  };
-  static bool earlier(const Tie& a, const Tie& b) { return a.place < b.place; }
-
-  std::vector<size_t> places_of_ties() const {
-#ifdef ASSAY_PARTITION_VECTORS
-    if constexpr (sizeof(Key) == sizeof(uint16_t))
-      if (has_partition_vectors()) return tie_places(keys_, size_, tie_);
-#endif
-    std::vector<size_t> places;
-    for (size_t place = 0; place < size_; ++place)
-      if (keys_[place] == tie_) places.push_back(place);
-    return places;
-  }
+  // A tie's place now in the upper half, the one before the sort in the lower: as numbers they are
+  // in the order of their places.
+  using Tie = uint64_t;
+  static Tie make(size_t place, size_t origin) { return uint64_t{place} << 32 | origin; }
+  static size_t place_of(Tie tie) { return tie >> 32; }
+  static size_t origin_of(Tie tie) { return tie & 0xffffffffU; }
 
   // The median of the second, middle and last element comes first, in its place the first.
   void median_to_first(size_t first, size_t last) {
@@ -74,21 +67,22 @@ class IntrosortTies {
     if (keys_[first] != tie_ && keys_[median] != tie_)
       return std::swap(keys_[first], keys_[median]);
     if (keys_[first] == keys_[median]) {  // both: they change places
-      std::swap(at(first)->origin, at(median)->origin);
+      const auto one = at(first), other = at(median);
+      const size_t origin = origin_of(*one);
+      *one = make(first, origin_of(*other));
+      *other = make(median, origin);
     } else if (keys_[first] == tie_) {
       const auto tie = at(first);
-      tie->place = median;
-      std::rotate(tie, tie + 1, std::upper_bound(tie + 1, ties_.end(), *tie, earlier));
+      *tie = make(median, origin_of(*tie));
+      std::rotate(tie, tie + 1, std::upper_bound(tie + 1, ties_.end(), *tie));
     } else {
       const auto tie = at(median);
-      tie->place = first;
-      std::rotate(std::upper_bound(ties_.begin(), tie, *tie, earlier), tie, tie + 1);
+      *tie = make(first, origin_of(*tie));
+      std::rotate(std::upper_bound(ties_.begin(), tie, *tie), tie, tie + 1);
     }
     std::swap(keys_[first], keys_[median]);
   }
-  auto at(size_t place) {
-    return std::lower_bound(ties_.begin(), ties_.end(), Tie{place, 0}, earlier);
-  }
+  auto at(size_t place) { return std::lower_bound(ties_.begin(), ties_.end(), make(place, 0)); }
 
   // Hoare's partition by the first element: from both ends, elements that are on the wrong side (or
   // equal the pivot) change places pairwise until the ends meet.
@@ -121,24 +115,23 @@ class IntrosortTies {
   auto stayed_left() { return first_left_ + static_cast<int64_t>(moved_.to_right.size()); }
   auto stayed_right() { return ties_.end() - static_cast<int64_t>(moved_.to_left.size()); }
 
-  void keep(size_t origin) { kept_[origin / 64] |= uint64_t{1} << origin % 64; }
+  void keep(Tie tie) { kept_[origin_of(tie) / 64] |= uint64_t{1} << origin_of(tie) % 64; }
   void keep_left(size_t cut) {
-    for (auto tie = ties_.begin(); tie != first_left_; ++tie) keep(tie->origin);
-    for (auto tie = stayed_left(); tie < stayed_right() && tie->place < cut; ++tie)
-      keep(tie->origin);
-    for (auto tie = stayed_right(); tie != ties_.end(); ++tie) keep(tie->origin);
+    for (auto tie = ties_.begin(); tie != first_left_; ++tie) keep(*tie);
+    for (auto tie = stayed_left(); tie < stayed_right() && place_of(*tie) < cut; ++tie) keep(*tie);
+    for (auto tie = stayed_right(); tie != ties_.end(); ++tie) keep(*tie);
   }
   void go_left(size_t cut) {
     came_.clear();
     auto tie = ties_.end();
-    for (const size_t place : moved_.to_left) came_.push_back({place, (--tie)->origin});
+    for (const size_t place : moved_.to_left) came_.push_back(make(place, origin_of(*--tie)));
     const auto end = std::max(stayed_left(), std::min(at(cut), stayed_right()));
     go_on_with(first_left_, stayed_left(), end);
   }
   void go_right(size_t cut) {
     came_.clear();
     auto tie = first_left_;
-    for (const size_t place : moved_.to_right) came_.push_back({place, (tie++)->origin});
+    for (const size_t place : moved_.to_right) came_.push_back(make(place, origin_of(*tie++)));
     std::reverse(came_.begin(), came_.end());
     const auto begin = std::min(stayed_right(), std::max(at(cut), stayed_left()));
     go_on_with(ties_.begin(), begin, stayed_right());
@@ -148,16 +141,25 @@ class IntrosortTies {
     merged_.assign(ties_.begin(), pivots_end);
     const auto others = pivots_end - ties_.begin();
     merged_.resize(static_cast<size_t>(others + (stayed_end - stayed)) + came_.size());
-    std::merge(stayed, stayed_end, came_.begin(), came_.end(), merged_.begin() + others, earlier);
+    auto came = came_.cbegin();
+    auto merged = merged_.begin() + others;
+    // std::merge() with a choice instead of a branch, which nobody could foretell.
+    while (stayed != stayed_end && came != came_.cend()) {
+      const bool stays = *stayed < *came;
+      *merged++ = stays ? *stayed : *came;
+      stayed += stays ? 1 : 0;
+      came += stays ? 0 : 1;
+    }
+    std::copy(came, came_.cend(), std::copy(stayed, stayed_end, merged));
     ties_.swap(merged_);
   }
 
   // A short rest is sorted by insertion, which is stable; one that was parted too often by a heap.
   void sort_rest(size_t first, size_t last, size_t kept, int depth) {
-    constexpr size_t kNone = SIZE_MAX;
-    std::vector<std::pair<Key, size_t>> rest;
+    constexpr Tie kNone = UINT64_MAX;
+    std::vector<std::pair<Key, Tie>> rest;
     for (size_t i = first; i < last; ++i) rest.emplace_back(keys_[i], kNone);
-    for (const Tie& tie : ties_) rest[tie.place - first].second = tie.origin;
+    for (const Tie tie : ties_) rest[place_of(tie) - first].second = tie;
     const auto descending = [](const auto& a, const auto& b) { return a.first > b.first; };
     if (last - first > kInsertion && depth == 0)
       std::partial_sort(rest.begin(), rest.end(), rest.end(), descending);

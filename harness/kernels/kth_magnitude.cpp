@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -12,6 +11,7 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
 #include "harness/kernels/loops_delta.h"
+#include "harness/kernels/sample_range.h"
 #include "harness/kernels/term_rows.h"
 
 namespace assay {
@@ -167,26 +167,14 @@ bool KthMagnitude::next() {
   return unfinished;
 }
 
-/// Begins with the magnitudes between two of the sample, far enough from the expected rank on
-/// either side that the one looked for is next to never elsewhere.
+/// Begins where the sample expects the rank.
 void KthMagnitude::guess(Search& search) const {
   std::vector<uint32_t> sample = std::move(search.sample);
   search.sample.clear();
-  const auto size = std::ssize(sample);
-  if (size == 0) return;
-  constexpr double kDeviations = 5;  // as if neighbours were independent, which they nearly are
-  const double share = static_cast<double>(search.rank) / static_cast<double>(count_);
-  const double spread =
-      kDeviations * std::sqrt(static_cast<double>(size) * share * (1 - share)) + 64;
-  const double place = share * static_cast<double>(size);
-  const auto value_at = [&](double where) {
-    const auto at = sample.begin() + static_cast<int64_t>(where);
-    std::nth_element(sample.begin(), at, sample.end());
-    return *at;
-  };
+  if (sample.empty()) return;
+  const SampleRange<uint32_t> guessed(sample, search.rank, count_);
   const uint32_t whole = MagnitudeRange{}.span;
-  uint32_t low = place > spread ? value_at(place - spread) : 0;
-  uint32_t high = place + spread < static_cast<double>(size) ? value_at(place + spread) + 1 : whole;
+  uint32_t low = guessed.low, high = std::min(guessed.high, whole - 1) + 1;
   if (search.rounded) {  // bins of whole bfloat16 values
     low &= 0xffff0000u;
     high = (high + 0xffffu) & 0xffff0000u;

@@ -19,6 +19,11 @@ struct MovedTies {
   std::vector<size_t> to_left, to_right;
 };
 
+/// Sets the bits of `marks`, 64 keys a word, whose keys are in [low, high], and no others; returns
+/// how many keys are greater.
+template <typename Key>
+size_t mark_between(const Key* keys, size_t size, Key low, Key high, uint64_t* marks);
+
 #ifdef ASSAY_PARTITION_VECTORS
 
 /// Whether this machine can do what follows.
@@ -31,39 +36,27 @@ inline bool has_partition_vectors() {
 
 constexpr size_t kVectorKeys = 32;
 
-/// Where the tie stands, in rising order.
-ASSAY_PARTITION_TARGET inline std::vector<size_t> tie_places(const uint16_t* keys, size_t size,
-                                                             uint16_t tie) {
-  std::vector<size_t> places;
-  const __m512i ties = _mm512_set1_epi16(static_cast<int16_t>(tie));
-  size_t at = 0;
-  for (; at + kVectorKeys <= size; at += kVectorKeys)
-    for (uint32_t t = _mm512_cmpeq_epi16_mask(_mm512_loadu_si512(keys + at), ties); t != 0;
-         t = _blsr_u32(t))
-      places.push_back(at + _tzcnt_u32(t));
-  for (; at < size; ++at)
-    if (keys[at] == tie) places.push_back(at);
-  return places;
-}
-
-/// Writes the keys in [low, high] to `inside`, which has room for them and for one vector more;
-/// returns how many there are, and adds to `above` how many are greater. Of whole vectors alone:
-/// the last `size` % kVectorKeys keys are left out.
-ASSAY_PARTITION_TARGET inline size_t keys_between(const uint16_t* keys, size_t size, uint16_t low,
-                                                  uint16_t high, uint16_t* inside, size_t& above) {
+/// mark_between() of whole words' keys.
+ASSAY_PARTITION_TARGET inline size_t mark_words_between(const uint16_t* keys, size_t words,
+                                                        uint16_t low, uint16_t high,
+                                                        uint64_t* marks) {
   const __m512i least = _mm512_set1_epi16(static_cast<int16_t>(low));
   const __m512i most = _mm512_set1_epi16(static_cast<int16_t>(high));
-  size_t found = 0, greater = 0;
-  for (size_t at = 0; at + kVectorKeys <= size; at += kVectorKeys) {
-    const __m512i some = _mm512_loadu_si512(keys + at);
-    const uint32_t beyond = _mm512_cmpgt_epu16_mask(some, most);
-    const uint32_t between = _mm512_cmpge_epu16_mask(some, least) & ~beyond;
-    _mm512_storeu_si512(inside + found, _mm512_maskz_compress_epi16(between, some));
-    found += static_cast<size_t>(_mm_popcnt_u32(between));
-    greater += static_cast<size_t>(_mm_popcnt_u32(beyond));
+  size_t above = 0;
+  for (size_t word = 0; word < words; ++word) {
+    const __m512i first = _mm512_loadu_si512(keys + 64 * word);
+    const __m512i second = _mm512_loadu_si512(keys + 64 * word + kVectorKeys);
+    const auto together = [](uint32_t one, uint32_t other) {
+      return uint64_t{other} << kVectorKeys | one;
+    };
+    const uint64_t beyond =
+        together(_mm512_cmpgt_epu16_mask(first, most), _mm512_cmpgt_epu16_mask(second, most));
+    const uint64_t reached =
+        together(_mm512_cmpge_epu16_mask(first, least), _mm512_cmpge_epu16_mask(second, least));
+    marks[word] = reached & ~beyond;
+    above += static_cast<size_t>(_mm_popcnt_u64(beyond));
   }
-  above += greater;
-  return found;
+  return above;
 }
 
 /// In a partition in descending order, keys not greater than the pivot leave the left side and keys
@@ -191,5 +184,27 @@ class VectorPartition {
 };
 
 #endif
+
+template <typename Key>
+size_t mark_between(const Key* keys, size_t size, Key low, Key high, uint64_t* marks) {
+  size_t above = 0, at = 0;
+#ifdef ASSAY_PARTITION_VECTORS
+  if constexpr (sizeof(Key) == sizeof(uint16_t))
+    if (has_partition_vectors()) {
+      above = mark_words_between(keys, size / 64, low, high, marks);
+      at = size / 64 * 64;
+    }
+#endif
+  for (; at < size; at += 64) {
+    uint64_t word = 0;
+    for (size_t i = 0; i < std::min<size_t>(64, size - at); ++i) {
+      const Key key = keys[at + i];
+      word |= uint64_t{key >= low && key <= high} << i;
+      above += key > high ? 1 : 0;
+    }
+    marks[at / 64] = word;
+  }
+  return above;
+}
 
 }  // namespace assay

@@ -3,9 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <array>
+#include <atomic>
+#include <bit>
+#include <functional>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include "harness/core/error.h"
@@ -34,54 +35,7 @@ Place find_place(const std::vector<int64_t>& histogram, int64_t place) {
   ASSAY_CHECK(false, "{} places too few", place);
 }
 
-/// The same by counting the keys around the place that a sample of them suggests; nothing when it
-/// is not there, or the sample cannot tell it from too many others.
-std::optional<Place> find_near_sample(const std::vector<uint16_t>& keys, int64_t place) {
-  constexpr int64_t kSample = 1 << 16, kRow = 32;
-  constexpr int64_t kSpread = 1 << 10;  // eight standard deviations of a sampled rank
-  constexpr int64_t kMostKeys = 12;
-  const auto size = static_cast<int64_t>(keys.size());
-  if (size < 8 * kSample) return {};
-  std::vector<int64_t> histogram(size_t{1} << kHalfBits);
-  // Of each stretch a row: that many reads from memory, not one per key.
-  const int64_t stretch = size / (kSample / kRow);
-  for (int64_t begin = 0; begin + stretch <= size; begin += stretch)
-    for (int64_t i = 0; i < kRow; ++i) ++histogram[keys[static_cast<size_t>(begin + i)]];
-  const int64_t sampled = std::clamp<int64_t>(place * kSample / size, 1, kSample);
-  const auto high = find_place(histogram, std::max<int64_t>(sampled - kSpread, 1)).key;
-  const auto low = find_place(histogram, std::min(sampled + kSpread, kSample)).key;
-  if (high - low >= kMostKeys) return {};
-
-  std::array<int64_t, kMostKeys> equal{};  // low, low + 1, ..., high
-  size_t greater = 0, at = 0;
-#ifdef ASSAY_PARTITION_VECTORS
-  if (has_partition_vectors()) {
-    constexpr size_t kChunk = 1 << 13;  // keys whose hits stay in the first cache
-    std::vector<uint16_t> inside(kChunk + kVectorKeys);
-    for (const size_t end = keys.size() / kVectorKeys * kVectorKeys; at < end;) {
-      const size_t some = std::min(kChunk, end - at);
-      const size_t found = keys_between(keys.data() + at, some, static_cast<uint16_t>(low),
-                                        static_cast<uint16_t>(high), inside.data(), greater);
-      for (size_t i = 0; i < found; ++i) ++equal[inside[i] - low];
-      at += some;
-    }
-  }
-#endif
-  for (; at < keys.size(); ++at) {
-    if (keys[at] >= low && keys[at] <= high) ++equal[keys[at] - low];
-    greater += keys[at] > high ? 1 : 0;
-  }
-  auto above = static_cast<int64_t>(greater);
-  for (uint32_t key = high + 1; key-- > low;) {
-    if (above >= place) return {};
-    if (above + equal[key - low] >= place) return Place{key, equal[key - low], place - above};
-    above += equal[key - low];
-  }
-  return {};
-}
-
 Place find_place(const std::vector<uint16_t>& keys, int64_t place) {
-  if (const auto found = find_near_sample(keys, place)) return *found;
   std::vector<int64_t> histogram(size_t{1} << kHalfBits);
   for (const uint16_t key : keys) ++histogram[key];
   return find_place(histogram, place);
@@ -129,67 +83,158 @@ class KeyRooms {
   std::vector<std::vector<Key>> free_;
 };
 
-}  // namespace
+/// Keys and their places.
+template <typename Key>
+struct Placed {
+  std::vector<Key> keys;
+  std::vector<uint32_t> places;
 
-TieOrder::TieOrder(int64_t elements, Storage rounding) {
-  const auto size = static_cast<size_t>(elements);
-  if (rounding == Storage::kBFloat16)  // the other half is zero
-    magnitudes_ = KeyRooms<uint16_t>::shared().take(size);
-  else
-    magnitudes_ = KeyRooms<uint32_t>::shared().take(size);
+  Placed(const std::vector<Key>& all, const std::vector<uint64_t>& marks, size_t count)
+      : keys(count), places(count) {
+    size_t found = 0;
+    for (size_t word = 0; word < marks.size(); ++word)
+      for (uint64_t bits = marks[word]; bits != 0; bits &= bits - 1) {
+        const size_t place = 64 * word + static_cast<size_t>(std::countr_zero(bits));
+        places[found] = static_cast<uint32_t>(place);
+        keys[found++] = all[place];
+      }
+  }
+  /// Leaves the places of one key.
+  void only(Key key) {
+    size_t found = 0;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      places[found] = places[i];
+      found += keys[i] == key ? 1 : 0;
+    }
+    places.resize(found);
+  }
+};
+
+size_t count_bits(const std::vector<uint64_t>& words) {
+  size_t count = 0;
+  for (const uint64_t word : words) count += static_cast<size_t>(std::popcount(word));
+  return count;
 }
 
-TieOrder::~TieOrder() {
-  std::visit(
-      [](auto& magnitudes) {
-        using Key = typename std::decay_t<decltype(magnitudes)>::value_type;
-        KeyRooms<Key>::shared().give_back(std::move(magnitudes));
-      },
-      magnitudes_);
+void write_keys(const float* deltas, int64_t size, uint16_t* out) {
+  high_halves(deltas, size, out);
+}
+void write_keys(const float* deltas, int64_t size, uint32_t* out) {
+  for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(deltas[j]);
 }
 
-void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                    int64_t offset) {
+/// Calls `body(begin, size, deltas)` for runs of |delta_element()| of a part, from several threads.
+void for_deltas(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                int64_t offset, const std::function<void(int64_t, int64_t, const float*)>& body) {
   ASSAY_CHECK(term.threshold == 0);
   // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
   std::vector<DeltaTerm> unweighted{term};
   unweighted[0].weight = 1.0f;
   count_flops(delta_flops(unweighted), operands.count());
-  std::visit(
-      [&](auto& magnitudes) {
-        ASSAY_CHECK(offset + operands.count() <= static_cast<int64_t>(magnitudes.size()));
-        share_blocks(operands.count(), [&](BlockQueue& queue) {
-          TermRows rows(operands, unweighted, offset);
-          for (Block block; queue.next(block);)
-            for_runs(block, [&](int64_t begin, int64_t size) {
-              rows.load(begin, size);
-              auto* out = magnitudes.data() + offset + begin;
-              if constexpr (sizeof *out == sizeof(uint16_t))
-                high_halves(rows[0], size, out);
-              else
-                for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(rows[0][j]);
-            });
-        });
-      },
-      magnitudes_);
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    TermRows rows(operands, unweighted, offset);
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        rows.load(begin, size);
+        body(begin, size, rows[0]);
+      });
+  });
 }
 
-TieOrder::Selection TieOrder::select(int64_t kept) {
-  return std::visit(
-      [&](auto& magnitudes) {
-        using Key = typename std::decay_t<decltype(magnitudes)>::value_type;
-        const Place place = find_place(magnitudes, kept);
-        Selection selection;
-        selection.bits = sizeof(Key) == sizeof(uint16_t) ? place.key << kHalfBits : place.key;
-        // Zeros never count, however many of them are kept.
-        selection.all_ties = place.kept == place.equal || place.key == 0;
-        if (!selection.all_ties)
-          selection.kept_ties = IntrosortTies<Key>(magnitudes, static_cast<Key>(place.key))
-                                    .among_first(static_cast<size_t>(kept));
-        return selection;
+}  // namespace
+
+TieOrder::TieOrder(int64_t elements, int64_t kept, Storage rounding) : kept_(kept) {
+  if (elements >= int64_t{1} << 32)
+    user_error("trim.ties 'introsort' takes tensors of up to {} elements, found one of {}",
+               (int64_t{1} << 32) - 1, elements);
+  const auto size = static_cast<size_t>(elements);
+  if (rounding == Storage::kBFloat16)  // the other half is zero
+    keys_ = TieKeys<uint16_t>{KeyRooms<uint16_t>::shared().take(size)};
+  else
+    keys_ = TieKeys<uint32_t>{KeyRooms<uint32_t>::shared().take(size)};
+}
+
+TieOrder::~TieOrder() {
+  std::visit(
+      [](auto& keys) {
+        using Key = typename std::decay_t<decltype(keys.magnitudes)>::value_type;
+        KeyRooms<Key>::shared().give_back(std::move(keys.magnitudes));
       },
-      magnitudes_);
+      keys_);
+}
+
+void TieOrder::glance(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                      int64_t offset) {
+  std::visit(
+      [&](auto& keys) {
+        auto& sample = keys.sample;
+        const size_t before = sample.size();
+        sample.resize(before + static_cast<size_t>(base.numel()));
+        for_deltas(base, expert, term, offset,
+                   [&](int64_t begin, int64_t size, const float* deltas) {
+                     write_keys(deltas, size, sample.data() + before + begin);
+                   });
+      },
+      keys_);
+}
+
+/// After the last glance.
+template <typename Key>
+void TieOrder::begin(TieKeys<Key>& keys) const {
+  const auto elements = std::ssize(keys.magnitudes);
+  keys.near = SampleRange<Key>(keys.sample, elements - kept_ + 1, elements);
+  keys.marks.resize(static_cast<size_t>(elements + 63) / 64);
+  keys.sample = {};
+}
+
+void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                    int64_t offset) {
+  std::visit(
+      [&](auto& keys) {
+        ASSAY_CHECK(offset % 64 == 0 && offset + base.numel() <= std::ssize(keys.magnitudes));
+        if (!keys.sample.empty()) begin(keys);
+        const auto near = keys.near;
+        for_deltas(
+            base, expert, term, offset, [&](int64_t begin, int64_t size, const float* deltas) {
+              auto* out = keys.magnitudes.data() + offset + begin;
+              write_keys(deltas, size, out);
+              if (keys.marks.empty()) return;
+              const size_t above = mark_between(out, static_cast<size_t>(size), near.low, near.high,
+                                                keys.marks.data() + (offset + begin) / 64);
+              std::atomic_ref(keys.above) += static_cast<int64_t>(above);
+            });
+      },
+      keys_);
+}
+
+template <typename Key>
+TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
+  auto& [magnitudes, sample, near, marks, above] = keys;
+  size_t found = count_bits(marks);
+  if (kept_ <= above || kept_ > above + static_cast<int64_t>(found)) {  // it is not near
+    near.low = near.high = static_cast<Key>(find_place(magnitudes, kept_).key);
+    marks.resize((magnitudes.size() + 63) / 64);
+    above = static_cast<int64_t>(
+        mark_between(magnitudes.data(), magnitudes.size(), near.low, near.high, marks.data()));
+    found = count_bits(marks);
+  }
+  Placed<Key> ties(magnitudes, marks, found);
+  const Place place = find_place(ties.keys, kept_ - above);
+  Selection selection;
+  selection.bits = sizeof(Key) == sizeof(uint16_t) ? place.key << kHalfBits : place.key;
+  // Zeros never count, however many of them are kept.
+  selection.all_ties = place.kept == place.equal || place.key == 0;
+  if (selection.all_ties) return selection;
+  const auto tie = static_cast<Key>(place.key);
+  ties.only(tie);
+  selection.kept_ties =
+      IntrosortTies<Key>(magnitudes, tie, ties.places).among_first(static_cast<size_t>(kept_));
+  return selection;
+}
+
+TieOrder::Selection TieOrder::select() {
+  return std::visit([&](auto& keys) { return select(keys); }, keys_);
 }
 
 }  // namespace assay

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/kernels/delta.h"
+#include "harness/kernels/sample_range.h"
 
 namespace at {
 class Tensor;
@@ -16,16 +17,31 @@ class Tensor;
 
 namespace assay {
 
-/// Usage: feed() every part of a tensor, in any order; then select() once. Takes 2 bytes per
-/// element where deltas are rounded to bfloat16, else 4; the program keeps that memory for the
-/// next.
+/// What TieOrder holds.
+template <typename Key>
+struct TieKeys {
+  std::vector<Key> magnitudes, sample{};
+  SampleRange<Key> near{};        ///< where the least that is kept is expected
+  std::vector<uint64_t> marks{};  ///< the bits of what is near; empty: nothing is expected
+  int64_t above = 0;              ///< how many are beyond it
+};
+
+/// Usage: glance() at some parts of a large tensor if that is cheap; feed() every part, in any
+/// order; then select() once. Takes 2 bytes per element where deltas are rounded to bfloat16, else
+/// 4; the program keeps that memory for the next.
 class TieOrder {
  public:
-  TieOrder(int64_t elements, Storage rounding);
+  /// Of the first `kept`, at least 1, of all elements in descending order of magnitude. UserError
+  /// where there are 2^32 elements or more.
+  TieOrder(int64_t elements, int64_t kept, Storage rounding);
   ~TieOrder();
   TieOrder(TieOrder&&) = default;
   TieOrder& operator=(TieOrder&&) = delete;
 
+  /// A part that stands for others in a guess at the least that is kept, so that the elements near
+  /// it are found while they are fed. A bad guess costs time, nothing else.
+  void glance(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+              int64_t offset);
   /// Takes in |delta_element()| of a part whose first element is number `offset` of the tensor. The
   /// term's threshold must be 0.
   void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
@@ -36,13 +52,18 @@ class TieOrder {
     bool all_ties = false;              ///< all elements of that magnitude are kept, or it is 0
     std::vector<uint64_t> kept_ties{};  ///< else the bits of those that are: DeltaTerm::kept_ties
   };
-  /// Of the first `kept`, at least 1, of all elements in descending order of magnitude. Follows the
-  /// sort only where it decides about element `kept`, so the work is linear in the number of
-  /// elements; on this thread alone.
-  Selection select(int64_t kept);
+  /// Follows the sort only where it decides about element `kept`, so the work is linear in the
+  /// number of elements; on this thread alone.
+  Selection select();
 
  private:
-  std::variant<std::vector<uint16_t>, std::vector<uint32_t>> magnitudes_;
+  template <typename Key>
+  void begin(TieKeys<Key>& keys) const;
+  template <typename Key>
+  Selection select(TieKeys<Key>& keys) const;
+
+  int64_t kept_;
+  std::variant<TieKeys<uint16_t>, TieKeys<uint32_t>> keys_;
 };
 
 }  // namespace assay

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
@@ -12,6 +13,7 @@
 #include "harness/merge/preflight.h"
 #include "harness/merge/reader.h"
 #include "harness/merge/roles.h"
+#include "harness/merge/side_by_side.h"
 
 namespace assay {
 namespace {
@@ -60,12 +62,12 @@ class TensorOutput {
 };
 
 /// What another process needs to know of a tensor that it takes up.
-Json note_of(const std::string& name, const Models& models, Diagnostics& diagnostics) {
+Json note_of(const std::string& name, const Models& models, const Diagnostics& diagnostics) {
   return {{"hashes", models.note(name)}, {"reports", diagnostics.note()}};
 }
 
 void put_whole(const at::Tensor& merged, const TensorInfo& info, const MethodInfo& method,
-               const Models& models, Diagnostics& diagnostics, MergeSink& sink) {
+               const Models& models, const Diagnostics& diagnostics, MergeSink& sink) {
   if (!merged.defined() || merged.sizes() != at::IntArrayRef(info.shape))
     data_error("{} returned {} for tensor '{}' of shape {}", method.name,
                merged.defined() ? "shape " + shape_text(merged.sizes()) : "nothing", info.name,
@@ -90,7 +92,7 @@ void copy_tensor(const TensorInfo& info, Models& models, MergeSink& sink) {
 }
 
 void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& info,
-                  const Models& models, Diagnostics& diagnostics, MergeSink& sink) {
+                  const Models& models, const Diagnostics& diagnostics, MergeSink& sink) {
   if (method.reach() == Reach::kTensors)
     return put_whole(method.merge(job.tensor(info.name), {}), info, method.info(), models,
                      diagnostics, sink);
@@ -134,6 +136,86 @@ std::vector<TensorInfo> layout(const MergeInputs& inputs, const Share* maker,
   return result_layout(inputs);
 }
 
+/// The tensors of one merge, one by one. Several threads may make tensors at once where a method
+/// works by parts.
+class TensorMaker {
+ public:
+  TensorMaker(const std::vector<Share>& shares, const MergeInputs& inputs, Models& models,
+              StateDict whole, MergeSink& sink)
+      : reference_(reference_source(inputs)),
+        shares_(shares),
+        models_(models),
+        whole_(std::move(whole)),
+        sink_(sink),
+        whole_model_(shares.front().method.reach() == Reach::kModel),
+        together_(!whole_model_ && inputs.device.is_cpu() && inputs.memory_bytes > 0 &&
+                  !models.sharing().on()) {
+    for (const Share& share : shares)
+      for (const std::string& name : share.names) maker_[name] = &share;
+  }
+
+  void make(const TensorInfo& info) {
+    Diagnostics diagnostics;
+    if (const Json* note = sink_.taken_up(info)) {
+      if (note->is_null()) return;  // a copied tensor
+      models_.recall(info.name, note->at("hashes"));
+      diagnostics.recall(note->at("reports"));
+    } else if (is_copied(info)) {
+      copy_tensor(info, models_, sink_);
+    } else if (whole_model_) {
+      put_whole(whole_[info.name], info, shares_.front().method.info(), models_, diagnostics,
+                sink_);
+    } else {
+      const Share& share = maker(info);
+      const GroupJob job(share.method.info(), share.names, models_, diagnostics);
+      merge_tensor(share.method, job, info, models_, diagnostics, sink_);
+    }
+    const std::lock_guard lock(mutex_);
+    reports_[info.name] = diagnostics.note();
+  }
+  /// Whether other threads may make other tensors at the same time.
+  bool beside_others(const TensorInfo& info) const {
+    if (!together_ || !models_.small(info.name)) return false;
+    return is_copied(info) || maker(info).method.reach() == Reach::kParts;
+  }
+  /// What methods reported of the tensors, added up in an order that does not depend on threads.
+  void add_reports(Diagnostics& diagnostics) const {
+    for (const auto& [name, report] : reports_) diagnostics.recall(report);
+  }
+
+ private:
+  bool is_copied(const TensorInfo& info) const {
+    return tensor_role(reference_, *reference_.find(info.name)) == TensorRole::kCopied;
+  }
+  const Share& maker(const TensorInfo& info) const {
+    const auto found = maker_.find(info.name);
+    ASSAY_CHECK(found != maker_.end(), "no method makes '{}'", info.name);
+    return *found->second;
+  }
+
+  const TensorSource& reference_;
+  const std::vector<Share>& shares_;
+  Models& models_;
+  StateDict whole_;  ///< what a method that works on whole models returned
+  MergeSink& sink_;
+  bool whole_model_, together_;
+  std::map<std::string, const Share*> maker_;
+  std::mutex mutex_;
+  std::map<std::string, Json> reports_;
+};
+
+/// Large tensors one after the other, each on all threads; small ones that follow one another side
+/// by side, each on one, so that no thread waits for the end of a step that cannot be divided.
+void make_all(const std::vector<const TensorInfo*>& tensors, TensorMaker& maker) {
+  for (size_t begin = 0, end = 0; begin < tensors.size(); begin = end) {
+    while (end < tensors.size() && maker.beside_others(*tensors[end])) ++end;
+    if (end > begin)
+      side_by_side(end - begin, [&](size_t i) { maker.make(*tensors[begin + i]); });
+    else
+      maker.make(*tensors[end++]);
+  }
+}
+
 /// `fitting`: check_compatible() has found nothing.
 MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& inputs,
                          MergeSink& sink, bool fitting) {
@@ -153,14 +235,11 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
   models.begin_sharing(merged_names(inputs));
   std::vector<GroupJob> jobs;
   jobs.reserve(shares.size());
-  std::map<std::string, size_t> maker;
   {
     Meter meter(inputs.device);
-    for (const Share& share : shares) {
-      for (const std::string& name : share.names) maker[name] = jobs.size();
+    for (const Share& share : shares)
       share.method.prepare(
           jobs.emplace_back(share.method.info(), share.names, models, diagnostics));
-    }
     report.statistics = meter.stop();
   }
   Meter meter(inputs.device);
@@ -168,33 +247,18 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
   const bool whole_model = shares.front().method.reach() == Reach::kModel;
   ASSAY_CHECK(!whole_model || shares.size() == 1, "whole-model methods make all tensors");
   if (whole_model) whole = shares.front().method.merge_model(jobs.front());
-  diagnostics.note();  // what is reported before is reported again when a merge is taken up
   const std::vector<TensorInfo> infos =
       layout(inputs, whole_model ? &shares.front() : nullptr, whole);
   std::map<std::string, const TensorInfo*> info_of;
   for (const TensorInfo& info : infos) info_of[info.name] = &info;
+  std::vector<const TensorInfo*> ordered;
+  for (const std::string& name : order)
+    if (const auto found = info_of.find(name); found != info_of.end())
+      ordered.push_back(found->second);
   sink.begin(infos);
-
-  const TensorSource& reference = reference_source(inputs);
-  for (const std::string& name : order) {
-    const auto found = info_of.find(name);
-    if (found == info_of.end()) continue;
-    const TensorInfo& info = *found->second;
-    if (const Json* note = sink.taken_up(info)) {
-      if (note->is_null()) continue;  // a copied tensor
-      models.recall(name, note->at("hashes"));
-      diagnostics.recall(note->at("reports"));
-      continue;
-    }
-    if (tensor_role(reference, *reference.find(name)) == TensorRole::kCopied) {
-      copy_tensor(info, models, sink);
-    } else if (whole_model) {
-      put_whole(whole[name], info, shares.front().method.info(), models, diagnostics, sink);
-    } else {
-      ASSAY_CHECK(maker.contains(name), "no method makes '{}'", name);
-      merge_tensor(shares[maker[name]].method, jobs[maker[name]], info, models, diagnostics, sink);
-    }
-  }
+  TensorMaker maker(shares, inputs, models, std::move(whole), sink);
+  make_all(ordered, maker);
+  maker.add_reports(diagnostics);
   report.merge = meter.stop();
   report.shared = models.sharing().reused();
   for (const auto& [name, mean] : diagnostics.means()) report.diagnostics[name] = mean;

@@ -107,8 +107,14 @@ void Models::inspect(const std::string& name, const std::vector<at::Tensor>& par
     if (bad[i] > 0) refuse(*read_[i], name);
 }
 
+bool Models::inspected(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  return inspected_.contains(name);
+}
+
 void Models::finish_first_pass(const std::string& name,
                                const std::vector<std::unique_ptr<Hasher>>& hashers) {
+  const std::lock_guard lock(mutex_);
   inspected_.insert(name);
   for (size_t i = 0; i < read_.size(); ++i)
     if (hashers[i]) byte_hashes_[i][name] = hashers[i]->hex();
@@ -135,25 +141,30 @@ void Models::begin_sharing(const std::vector<std::string>& names) {
       inputs_.shared->part(name, first, std::min(kPartElements, all - first), inputs_.device);
 }
 
+bool Models::small(const std::string& name) const {
+  return input_bytes(read_, name) <= inputs_.memory_bytes / kKeepShare / at::get_num_threads();
+}
+
 void Models::for_each_part(const std::string& name, const TensorJob& head,
                            const TensorParts::Body& body) {
   hold(name);
   const int64_t elements = read_.front()->find(name)->numel();
-  const bool first_pass = !inspected_.contains(name);
+  const bool first_pass = !inspected(name);
   const bool keep =
       inputs_.memory_bytes == 0 || input_bytes(read_, name) <= inputs_.memory_bytes / kKeepShare;
+  // Small tensors, of which several threads may be at different ones, count as a step each.
+  const bool one_step = ahead_ && small(name);
   std::vector<std::unique_ptr<Hasher>> sums = hashers();
   for (int64_t offset = 0; offset < elements; offset += kPartElements) {
     const int64_t count = std::min(kPartElements, elements - offset);
-    if (ahead_) ahead_->reached(name, offset);
+    if (ahead_ && (!one_step || (offset == 0 && first_pass))) ahead_->reached(name, offset);
     std::vector<at::Tensor> parts;
     for (const auto& source : read_) parts.push_back(source->read_part(name, offset, count));
     if (first_pass) inspect(name, parts, sums);
     for (at::Tensor& part : parts) part = to_device(part);
     TensorJob job = head;
     job.offset = offset;
-    if (with_base_) job.base = parts.front();
-    job.experts.assign(parts.begin() + with_base_, parts.end());
+    set(job, parts);
     body(job);
     if (!keep)
       for (const auto& source : read_) source->release(name, offset, count);
@@ -161,18 +172,34 @@ void Models::for_each_part(const std::string& name, const TensorJob& head,
   if (first_pass) finish_first_pass(name, sums);
 }
 
+void Models::set(TensorJob& job, const std::vector<at::Tensor>& tensors) const {
+  if (with_base_) job.base = tensors.front();
+  job.experts.assign(tensors.begin() + with_base_, tensors.end());
+}
+
+TensorJob Models::glance(const std::string& name, TensorJob job, int64_t offset,
+                         int64_t count) const {
+  std::vector<at::Tensor> some;
+  for (const auto& source : read_) {
+    const at::Tensor read = source->read_part(name, offset, count).cpu();
+    some.push_back(inputs_.load_dtype ? convert(read, *inputs_.load_dtype) : read);
+  }
+  job.offset = offset;
+  set(job, some);
+  return job;
+}
+
 TensorJob Models::whole(const std::string& name, TensorJob job) {
   hold(name);
   std::vector<at::Tensor> tensors;
   for (const auto& source : read_) tensors.push_back(source->read(name));
-  if (!inspected_.contains(name)) {
+  if (!inspected(name)) {
     std::vector<std::unique_ptr<Hasher>> sums = hashers();
     inspect(name, tensors, sums);
     finish_first_pass(name, sums);
   }
   for (at::Tensor& tensor : tensors) tensor = to_device(tensor);
-  if (with_base_) job.base = tensors.front();
-  job.experts.assign(tensors.begin() + with_base_, tensors.end());
+  set(job, tensors);
   return job;
 }
 
@@ -181,20 +208,26 @@ at::Tensor Models::copied_part(const std::string& name, int64_t first, int64_t c
 }
 
 void Models::hold(const std::string& name) {
-  if (inputs_.memory_bytes == 0 || name == held_) return;
-  if (!held_.empty())
-    for (const auto& source : read_) source->release(held_, 0, source->find(held_)->numel());
-  held_ = name;
+  if (inputs_.memory_bytes == 0) return;
+  std::string before = name;
+  {
+    const std::lock_guard lock(mutex_);
+    before.swap(held_[std::this_thread::get_id()]);
+  }
+  if (!before.empty() && before != name)
+    for (const auto& source : read_) source->release(before, 0, source->find(before)->numel());
 }
 
 Json Models::note(const std::string& name) const {
   if (!inputs_.hash) return nullptr;
+  const std::lock_guard lock(mutex_);
   Json note = Json::array();
   for (const auto& hashes : byte_hashes_) note.push_back(hashes.at(name));
   return note;
 }
 
 void Models::recall(const std::string& name, const Json& note) {
+  const std::lock_guard lock(mutex_);
   for (size_t i = 0; i < byte_hashes_.size() && i < note.size(); ++i)
     byte_hashes_[i][name] = note[i].get<std::string>();
 }
@@ -232,8 +265,13 @@ TensorJob GroupJob::head(const std::string& name) const {
 TensorParts GroupJob::parts(const std::string& name) const {
   const TensorJob job = head(name);
   return {
-      job, num_experts(), reference_source(models_.inputs()).find(name)->numel(),
+      job,
+      num_experts(),
+      reference_source(models_.inputs()).find(name)->numel(),
       [this, job](const TensorParts::Body& body) { models_.for_each_part(job.name, job, body); },
+      [this, job](int64_t offset, int64_t count) {
+        return models_.glance(job.name, job, offset, count);
+      },
       models_.sharing()};
 }
 

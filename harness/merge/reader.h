@@ -4,8 +4,10 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "harness/core/hash.h"
@@ -15,7 +17,8 @@
 namespace assay {
 
 /// The models of a merge, as they are read. The first complete pass over a tensor looks for NaN and
-/// infinity, which are refused by model and tensor, and hashes its bytes if asked to.
+/// infinity, which are refused by model and tensor, and hashes its bytes if asked to. Without
+/// sharing, several threads may read at once, each its own tensor.
 class Models {
  public:
   /// `order`: the tensors in the order in which they will be merged.
@@ -30,8 +33,13 @@ class Models {
   size_t num_experts() const { return inputs_.experts.size(); }
   const MergeInputs& inputs() const { return inputs_; }
 
+  /// Whether the models' tensors of this name take so little of the memory that each thread may
+  /// hold some.
+  bool small(const std::string& name) const;
   /// One pass: elements [offset, offset + n) of every model, for all offsets in order.
   void for_each_part(const std::string& name, const TensorJob& head, const TensorParts::Body& body);
+  /// See TensorParts::glance().
+  TensorJob glance(const std::string& name, TensorJob head, int64_t offset, int64_t count) const;
   /// Every model's whole tensor.
   TensorJob whole(const std::string& name, TensorJob head);
   /// A tensor that is copied, of the model that gives it.
@@ -45,10 +53,11 @@ class Models {
   std::vector<std::optional<std::string>> content_hashes() const;
 
  private:
-  /// This tensor is read from now on: another's memory is let go.
+  /// This thread reads this tensor from now on: the memory of the one before is let go.
   void hold(const std::string& name);
-  std::vector<std::map<std::string, std::string>> byte_hashes_;  ///< per model that was read
   at::Tensor to_device(const at::Tensor& tensor) const;
+  void set(TensorJob& job, const std::vector<at::Tensor>& tensors) const;
+  bool inspected(const std::string& name) const;
   void inspect(const std::string& name, const std::vector<at::Tensor>& parts,
                std::vector<std::unique_ptr<Hasher>>& hashers) const;
   std::vector<std::unique_ptr<Hasher>> hashers() const;
@@ -58,8 +67,12 @@ class Models {
   const MergeInputs& inputs_;
   std::vector<std::shared_ptr<const TensorSource>> read_;  ///< the base if it is read, then experts
   bool with_base_;
-  std::string held_;  ///< the tensor whose memory stays from one pass over it to the next
+  mutable std::mutex mutex_;  ///< for what is below, up to the empty line
+  /// Per thread, the tensor whose memory stays from one pass over it to the next.
+  std::map<std::thread::id, std::string> held_;
   std::set<std::string> inspected_;
+  std::vector<std::map<std::string, std::string>> byte_hashes_;  ///< per model that was read
+
   Sharing sharing_;
   std::unique_ptr<ReadAhead> ahead_;
 };

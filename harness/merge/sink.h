@@ -10,7 +10,8 @@
 namespace assay {
 
 /// Calls come in this order: begin(); then for every tensor that is not taken_up(), room() and
-/// put() for its parts in order (none for an empty tensor), then end().
+/// put() for its parts in order (none for an empty tensor), then end(). Several tensors may come at
+/// once, from as many threads.
 class MergeSink {
  public:
   virtual ~MergeSink() = default;

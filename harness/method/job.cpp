@@ -11,16 +11,14 @@ namespace assay {
 
 void Diagnostics::report(const std::string& name, double value) {
   const std::lock_guard lock(mutex_);
-  for (Sums* sums : {&sums_, &since_note_}) {
-    auto& [sum, count] = (*sums)[name];
-    sum += value;
-    ++count;
-  }
+  auto& [sum, count] = sums_[name];
+  sum += value;
+  ++count;
 }
 
-Json Diagnostics::note() {
+Json Diagnostics::note() const {
   const std::lock_guard lock(mutex_);
-  return std::exchange(since_note_, {});
+  return sums_;
 }
 
 void Diagnostics::recall(const Json& note) {
@@ -50,11 +48,12 @@ at::Tensor TensorJob::result() const {
 }
 
 TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements,
-                         std::function<void(const Body&)> visit, Sharing& sharing)
+                         std::function<void(const Body&)> visit, Glance glance, Sharing& sharing)
     : head_(std::move(head)),
       num_experts_(num_experts),
       elements_(elements),
       visit_(std::move(visit)),
+      glance_(std::move(glance)),
       sharing_(&sharing) {}
 
 std::string TensorParts::delta_key(size_t expert) const {

@@ -26,14 +26,14 @@ class Diagnostics {
  public:
   void report(const std::string& name, double value);
   std::map<std::string, double> means() const;
-  /// What was reported since the last note; recall() takes it over in another process.
-  Json note();
+  /// What was reported; recall() adds it to another's.
+  Json note() const;
   void recall(const Json& note);
 
  private:
   using Sums = std::map<std::string, std::pair<double, int64_t>>;
   mutable std::mutex mutex_;
-  Sums sums_, since_note_;
+  Sums sums_;
 };
 
 /// One tensor of every model, or a part of it: same name, same shape, same device; each in its
@@ -74,9 +74,10 @@ struct TensorJob {
 class TensorParts {
  public:
   using Body = std::function<void(const TensorJob& part)>;
+  using Glance = std::function<TensorJob(int64_t offset, int64_t count)>;
   /// `head` is a job without tensors; `visit` calls its argument with every part.
   TensorParts(TensorJob head, size_t num_experts, int64_t elements,
-              std::function<void(const Body&)> visit, Sharing& sharing);
+              std::function<void(const Body&)> visit, Glance glance, Sharing& sharing);
 
   const std::string& name() const { return head_.name; }
   size_t num_experts() const { return num_experts_; }
@@ -87,6 +88,9 @@ class TensorParts {
   /// One pass over the tensor: calls `body` with its parts in order. May be called any number of
   /// times; each reads the tensor again.
   void for_each(const Body& body) const { visit_(body); }
+  /// A few elements, [offset, offset + count), for a guess at what a pass will find: on the host,
+  /// and not yet seen to be finite.
+  TensorJob glance(int64_t offset, int64_t count) const { return glance_(offset, count); }
 
   /// The beginning of a key for shared(): this tensor in the base and in one expert, or in two
   /// experts in whatever order. What else the value depends on (parameters) comes after it.
@@ -106,6 +110,7 @@ class TensorParts {
   size_t num_experts_;
   int64_t elements_;
   std::function<void(const Body&)> visit_;
+  Glance glance_;
   Sharing* sharing_;
 };
 

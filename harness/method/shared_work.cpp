@@ -81,14 +81,15 @@ SharedPart* SharedWork::part(const std::string& tensor, int64_t offset, int64_t 
 }
 
 const std::string& Sharing::delta_key(const std::string& tensor, size_t expert) {
+  static const std::string none;
+  if (!on()) return none;
   if (delta_keys_.empty() || keyed_tensor_ != tensor) {
     keyed_tensor_ = tensor;
     delta_keys_.clear();
     for (const std::string& each : experts_)
       delta_keys_.push_back(Hasher().text(tensor).text(base_).text(each).hex());
-    if (!on()) delta_keys_.resize(1);
   }
-  return delta_keys_.at(on() ? expert : 0);
+  return delta_keys_.at(expert);
 }
 
 at::Tensor Sharing::part(const std::string& tensor, int64_t offset, const std::string& key,

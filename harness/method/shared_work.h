@@ -65,7 +65,7 @@ class SharedWork {
   std::unordered_map<std::string, SharedPart> parts_;
 };
 
-/// Shared work as one merge sees it. Not thread-safe.
+/// Shared work as one merge sees it. Not thread-safe while it is on().
 class Sharing {
  public:
   using Measure = std::function<Cost(const std::function<void()>&)>;

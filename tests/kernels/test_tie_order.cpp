@@ -41,7 +41,10 @@ void check_against_sort(std::vector<uint16_t> keys, size_t kept) {
   const uint16_t tie = descending[kept - 1];
   const std::vector<int64_t> expected = sorted_ties(keys, tie, kept);
   INFO(keys.size() << " keys, " << kept << " kept");
-  CHECK(places_of(IntrosortTies<uint16_t>(keys, tie).among_first(kept)) == expected);
+  std::vector<uint32_t> places;
+  for (size_t place = 0; place < keys.size(); ++place)
+    if (keys[place] == tie) places.push_back(static_cast<uint32_t>(place));
+  CHECK(places_of(IntrosortTies<uint16_t>(keys, tie, places).among_first(kept)) == expected);
 }
 
 }  // namespace
@@ -109,12 +112,12 @@ TEST_CASE("magnitudes are fed part by part", "[kernels]") {
   const at::Tensor base = at::zeros({256}).to(at::kBFloat16);
   const at::Tensor expert = at::arange(256).remainder(8).to(at::kBFloat16);
   const auto select = [&](Storage rounding, int64_t part, int64_t kept) {
-    TieOrder order(256, rounding);
+    TieOrder order(256, kept, rounding);
     DeltaTerm term;
     term.rounding = rounding;
     for (int64_t at = 256 - part; at >= 0; at -= part)
       order.feed(base.slice(0, at, at + part), expert.slice(0, at, at + part), term, at);
-    return order.select(kept);
+    return order.select();
   };
 
   const TieOrder::Selection whole = select(Storage::kBFloat16, 256, 36);
@@ -135,22 +138,31 @@ TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
   for (int64_t i = 0; i < kSize; ++i)
     values.mutable_data_ptr<float>()[i] = static_cast<float>(rng.uniform());
   const at::Tensor expert = values.to(at::kBFloat16), base = at::zeros_like(expert);
-  TieOrder order(kSize, Storage::kBFloat16);
   DeltaTerm term;
   term.rounding = Storage::kBFloat16;
-  order.feed(base, expert, term, 0);
   std::vector<uint16_t> keys;
   for (int64_t i = 0; i < kSize; ++i)
     keys.push_back(static_cast<uint16_t>(
         magnitude_bits(static_cast<float>(expert.const_data_ptr<at::BFloat16>()[i])) >> 16));
 
   const size_t kept = 200'000;
-  const TieOrder::Selection selected = order.select(kept);
-
   std::vector<uint16_t> descending = keys;
   std::sort(descending.rbegin(), descending.rend());
   const uint16_t tie = descending[kept - 1];
-  CHECK(selected.bits == uint32_t{tie} << 16);
-  REQUIRE_FALSE(selected.all_ties);
-  CHECK(places_of(selected.kept_ties) == sorted_ties(keys, tie, kept));
+  const std::vector<int64_t> expected = sorted_ties(keys, tie, kept);
+
+  // What is seen before: nothing, much of it, and such that all others are smaller or greater.
+  const at::Tensor none, large = at::full_like(expert, 2), zeros = at::zeros_like(expert);
+  for (const at::Tensor& seen : {none, expert, large, zeros}) {
+    TieOrder order(kSize, static_cast<int64_t>(kept), Storage::kBFloat16);
+    if (seen.defined())
+      for (int64_t at = 0; at < kSize; at += 6400)
+        order.glance(base.slice(0, at, at + 640), seen.slice(0, at, at + 640), term, at);
+    order.feed(base.slice(0, 0, 64'000), expert.slice(0, 0, 64'000), term, 0);
+    order.feed(base.slice(0, 64'000), expert.slice(0, 64'000), term, 64'000);
+    const TieOrder::Selection selected = order.select();
+    CHECK(selected.bits == uint32_t{tie} << 16);
+    REQUIRE_FALSE(selected.all_ties);
+    CHECK(places_of(selected.kept_ties) == expected);
+  }
 }

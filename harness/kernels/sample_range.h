@@ -1,0 +1,36 @@
+/// Where one of many magnitudes is expected, from a sample of them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace assay {
+
+/// Two of the sample, far enough from the expected place on either side that what is looked for is
+/// next to never elsewhere: the one at a place, from 1 on in rising order, among `count`. Where the
+/// sample ends before that, the least or the greatest that there is. Reorders the sample.
+template <typename Key>
+struct SampleRange {
+  Key low = 0, high = static_cast<Key>(~Key{0});  ///< both within the range
+
+  SampleRange() = default;
+  SampleRange(std::vector<Key>& sample, int64_t place, int64_t count) {
+    constexpr double kDeviations = 5;  // as if neighbours were independent, which they nearly are
+    constexpr double kMore = 64;
+    const auto size = static_cast<double>(sample.size());
+    const double share = static_cast<double>(place) / static_cast<double>(count);
+    const double spread = kDeviations * std::sqrt(size * share * (1 - share)) + kMore;
+    const double expected = share * size;
+    const auto value_at = [&](double where) {
+      const auto at = sample.begin() + static_cast<int64_t>(where);
+      std::nth_element(sample.begin(), at, sample.end());
+      return *at;
+    };
+    if (expected > spread) low = value_at(expected - spread);
+    if (expected + spread < size) high = value_at(expected + spread);
+  }
+};
+
+}  // namespace assay

@@ -1,0 +1,14 @@
+/// Many small pieces of work, each on one thread.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace assay {
+
+/// Calls `work(i)` for all i < `count`, begun in this order, on as many threads as
+/// at::get_num_threads() says; the kernels in a call stay on its thread. After a failure no more
+/// calls are begun; rethrows that of the least i.
+void side_by_side(size_t count, const std::function<void(size_t i)>& work);
+
+}  // namespace assay
