@@ -20,13 +20,15 @@ struct Philox4 {
   uint32_t v[4];
 };
 
-/// One round on the counter (c0, c1, c2, c3): 32-bit words, in variables of 32 or 64 bits.
-template <typename Word>
-ASSAY_ELEMENT void philox_round(Word& c0, Word& c1, Word& c2, Word& c3, uint32_t k0, uint32_t k1) {
-  const uint64_t p0 = uint64_t{0xD2511F53} * c0;
-  const uint64_t p1 = uint64_t{0xCD9E8D57} * c2;
-  c0 = static_cast<Word>(p1 >> 32) ^ c1 ^ k0;
-  c2 = static_cast<Word>(p0 >> 32) ^ c3 ^ k1;
+inline constexpr uint32_t kPhiloxMultiplier0 = 0xD2511F53, kPhiloxMultiplier1 = 0xCD9E8D57;
+
+/// One round on the counter (c0, c1, c2, c3).
+ASSAY_ELEMENT void philox_round(uint32_t& c0, uint32_t& c1, uint32_t& c2, uint32_t& c3, uint32_t k0,
+                                uint32_t k1) {
+  const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * c0;
+  const uint64_t p1 = uint64_t{kPhiloxMultiplier1} * c2;
+  c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
+  c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
   c1 = static_cast<uint32_t>(p1);
   c3 = static_cast<uint32_t>(p0);
 }

@@ -54,9 +54,8 @@ ASSAY_ELEMENT float plain_delta(float expert, float base, Storage rounding) {
 ASSAY_ELEMENT float rescaled_delta(float delta, float rescale, Storage rounding) {
   return rescale == 1.0f ? delta : round_to(delta * rescale, rounding);
 }
-/// dropped, where the draw says so,
-ASSAY_ELEMENT float dropped_delta(float delta, bool drops) { return drops ? 0.0f : delta; }
-/// trimmed to magnitudes of at least `least`,
+/// trimmed to magnitudes of at least `least`, which is kDropped where it is dropped,
+inline constexpr uint32_t kDropped = ~0u;
 ASSAY_ELEMENT float trimmed_delta(float delta, uint32_t least) {
   return magnitude_bits(delta) < least ? 0.0f : delta;
 }
@@ -101,6 +100,7 @@ ASSAY_HOST_DEVICE inline bool keeps_tie(const DeltaTerm& term, int64_t index) {
 
 /// The least magnitude that is kept at an index.
 ASSAY_HOST_DEVICE inline uint32_t least_magnitude(const DeltaTerm& term, int64_t index) {
+  if (term.drop > 0.0f && drops(term.key, index, drop_level(term.drop))) return kDropped;
   return keeps_tie(term, index) ? term.threshold : term.threshold + 1;
 }
 
@@ -109,7 +109,6 @@ ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const Del
                                              int64_t index) {
   float delta = plain_delta(expert, base, term.rounding);
   delta = rescaled_delta(delta, term.rescale, term.rounding);
-  if (term.drop > 0.0f) delta = dropped_delta(delta, drops(term.key, index, drop_level(term.drop)));
   return trimmed_delta(delta, least_magnitude(term, index));
 }
 

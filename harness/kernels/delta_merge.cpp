@@ -31,6 +31,40 @@ int64_t reduce_flops(int64_t experts, const DeltaRule& rule) {
   return 0;
 }
 
+/// Writes changed_base() to an array of the storage dtype. One per thread.
+class ChangedBase {
+ public:
+  /// operands[0] is the base.
+  ChangedBase(const Operands& operands, float scale, Storage rounding, void* out, Storage storage)
+      : base_(operands[0]),
+        start_(operands, 1),
+        scale_(scale),
+        rounding_(rounding),
+        out_(out),
+        storage_(storage) {}
+  /// Elements [begin, begin + size); returns how many results are NaN or infinite.
+  int64_t write(int64_t begin, int64_t size, const float* reduced) {
+    uint32_t largest = 0;
+    if (storage_ == base_.storage) {
+      largest = change_stored(base_, reduced, scale_, rounding_, begin, size, out_);
+    } else {
+      float merged[kRun];
+      start_.load(begin, size);
+      largest = change_run(start_[0], reduced, scale_, rounding_, size, merged);
+      store_run(merged, begin, size, out_, storage_);
+    }
+    return largest > largest_finite(storage_) ? nonfinite_run({out_, storage_}, begin, size) : 0;
+  }
+
+ private:
+  Operand base_;
+  RunValues start_;
+  float scale_;
+  Storage rounding_;
+  void* out_;
+  Storage storage_;
+};
+
 }  // namespace
 
 int64_t delta_flops(const std::vector<DeltaTerm>& terms) {
@@ -74,19 +108,15 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
     }
   std::atomic<int64_t> nonfinite{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    TermRows rows(operands, terms, offset);
+    ReducedTerms reduction(operands, terms, rule.elect, offset);
+    ChangedBase changed(operands, rule.scale, rule.rounding, result, storage);
     alignas(64) float reduced_run[kRun];
-    float merged[kRun];
     int64_t bad = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        rows.load(begin, size);
-        reduce_run(rows.rows(), n, rows.weights(), rule, size, reduced_run);
+        reduction.reduce(begin, size, rule, reduced_run);
         if (deltas) copy_past_caches(reduced_run, size, deltas + begin);
-        const uint32_t largest =
-            change_run(rows.base(), reduced_run, rule.scale, rule.rounding, size, merged);
-        store_run(merged, begin, size, result, storage);
-        if (largest > largest_finite(storage)) bad += nonfinite_run({result, storage}, begin, size);
+        bad += changed.write(begin, size, reduced_run);
       });
     nonfinite += bad;
   });
@@ -110,20 +140,11 @@ int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float 
     }
   std::atomic<int64_t> nonfinite{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    RunValues start(operands, 1);
-    float merged[kRun];
+    ChangedBase changed(operands, scale, Storage::kFloat32, result, storage);
     int64_t bad = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        uint32_t largest = 0;
-        if (storage == operands[0].storage) {  // in one go: this is all that most cells do
-          largest = change_stored(operands[0], deltas + begin, scale, begin, size, result);
-        } else {
-          start.load(begin, size);
-          largest = change_run(start[0], deltas + begin, scale, Storage::kFloat32, size, merged);
-          store_run(merged, begin, size, result, storage);
-        }
-        if (largest > largest_finite(storage)) bad += nonfinite_run({result, storage}, begin, size);
+        bad += changed.write(begin, size, deltas + begin);
       });
     nonfinite += bad;
   });

@@ -9,7 +9,7 @@
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
-#include "harness/kernels/loops_delta.h"
+#include "harness/kernels/loops.h"
 #include "harness/kernels/term_rows.h"
 
 namespace assay {
@@ -32,13 +32,10 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
     }
   std::atomic<int64_t> total{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    TermRows rows(operands, terms, offset);
+    ReducedTerms reduced(operands, terms, elect, offset);
     int64_t sum = 0;
     for (Block block; queue.next(block);)
-      for_runs(block, [&](int64_t begin, int64_t size) {
-        rows.load(begin, size);
-        sum += sign_sum_run(rows.rows(), n, elect, size);
-      });
+      for_runs(block, [&](int64_t begin, int64_t size) { sum += reduced.sign_sum(begin, size); });
     total += sum;
   });
   return total;

@@ -13,15 +13,17 @@
 #define ASSAY_VECTORISED
 #endif
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+/// For what compilers do not find themselves. Before a function that uses AVX-512's intrinsics:
+#define ASSAY_VECTORS_512
+#define ASSAY_TARGET_512 __attribute__((target("avx512f,popcnt")))
+
 namespace assay {
-
-/// Whether vectors of 64-bit integers are multiplied by one instruction.
-inline bool multiplies_wide() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512dq") != 0;
-#else
-  return false;
-#endif
+/// Whether this machine can do that.
+inline bool has_vectors_512() {
+  static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt");
+  return has;
 }
-
 }  // namespace assay
+#endif

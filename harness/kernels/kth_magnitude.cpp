@@ -73,6 +73,10 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     return;
   }
   share_blocks(operands.count(), [&](BlockQueue& queue) {
+    const bool plain = std::all_of(used.begin(), used.end(), [](const DeltaTerm& term) {
+      return term.drop == 0 && term.rescale == 1 && term.rounding == Storage::kFloat32;
+    });
+    RunValues start(operands, 1);
     TermRows rows(operands, used, offset);
     std::vector<std::vector<int64_t>> own(searched.size());
     std::vector<std::vector<uint32_t>> hits(searched.size());
@@ -83,10 +87,13 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     uint32_t bins[kRun + kBinsSlack];
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        rows.load(begin, size);
+        plain ? start.load(begin, size) : rows.load(begin, size);
         for (size_t k = 0; k < searched.size(); ++k) {
           Search& search = searches_[searched[k]];
-          const int64_t found = bins_in_range(rows[k], size, search.range, bins, below[k]);
+          const int64_t found =
+              plain ? delta_bins_in_range(operands[static_cast<int>(k) + 1], begin, start[0], size,
+                                          search.range, bins, below[k])
+                    : bins_in_range(rows[k], size, search.range, bins, below[k]);
           if (own[k].empty())  // few
             hits[k].insert(hits[k].end(), bins, bins + found);
           else
@@ -131,6 +138,7 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
     for (int i = 0; i < operands.size(); ++i)
       prefetch_run(operands[i], first, std::min(kSampleRun, operands.count() - first));
   float start[kSampleRun], deltas[kSampleRun];
+  uint32_t least[kSampleRun];
   int64_t sampled = 0;
   for (int64_t first = 0; first < operands.count(); first += stride) {
     const int64_t size = std::min(kSampleRun, operands.count() - first);
@@ -139,8 +147,8 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
     for (size_t i = 0; i < searches_.size(); ++i) {
       Search& search = searches_[i];
       search.rounded &= used[i].rounding == Storage::kBFloat16;
-      term_run(operands[static_cast<int>(i) + 1], first, start, used[i], offset + first, size,
-               deltas);
+      least_run(used[i], offset + first, size, least);
+      term_run(operands[static_cast<int>(i) + 1], first, start, used[i], least, size, deltas);
       for (int64_t j = 0; j < size; ++j) search.sample.push_back(magnitude_bits(deltas[j]));
     }
   }

@@ -2,16 +2,37 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "harness/kernels/delta.h"
 #include "harness/kernels/magnitude_range.h"
 
 namespace assay {
 
-/// term_element() of elements [index, index + size) of a whole tensor, `index` a multiple of 64:
-/// of an expert elements [begin, begin + size); `base` points to the first.
+/// least_magnitude() of elements [index, index + size) of a whole tensor, `index` a multiple of 64.
+void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out);
+
+/// term_element() of an expert's elements [begin, begin + size), given the first one's least
+/// magnitude and base.
 void term_run(const Operand& expert, int64_t begin, const float* base, const DeltaTerm& term,
-              int64_t index, int64_t size, float* out);
+              const uint32_t* least, int64_t size, float* out);
+
+/// Elements [begin, begin + size) of a base and `count` experts, terms of these and their least
+/// magnitudes: all that a merge needs in one loop that keeps values in registers.
+struct TermLoop {
+  const Operand* operands;  ///< the base, the experts
+  const DeltaTerm* terms;
+  int count;
+  const uint32_t* const* least;
+  int64_t begin, size;
+};
+inline constexpr int kFewTerms = 4;  ///< the most that registers hold
+/// Whether there is such a loop for these dtypes and so many terms.
+bool fits_registers(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
+/// reduce_element().
+void reduce_in_registers(const TermLoop& loop, const DeltaRule& rule, float* out);
+/// As sign_sum_run().
+int64_t sign_sum_in_registers(const TermLoop& loop);
 
 /// The sum of the signs that `count` rows of weighted deltas elect, ties left at 0.
 int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size);
@@ -24,10 +45,10 @@ void reduce_run(const float* const* rows, int count, const float* weights, const
 /// the same.
 uint32_t change_run(const float* base, const float* reduced, float scale, Storage rounding,
                     int64_t size, float* out);
-/// The same in float32 from elements [begin, begin + size) of `base` to those of `out`, of one
-/// dtype; they may be the same. Magnitudes are those before the last rounding.
-uint32_t change_stored(const Operand& base, const float* reduced, float scale, int64_t begin,
-                       int64_t size, void* out);
+/// The same from elements [begin, begin + size) of `base` to those of `out`, of one dtype.
+/// Magnitudes are those before the last rounding.
+uint32_t change_stored(const Operand& base, const float* reduced, float scale, Storage rounding,
+                       int64_t begin, int64_t size, void* out);
 
 /// The high halves of the magnitudes' bits.
 void high_halves(const float* values, int64_t size, uint16_t* out);
@@ -36,6 +57,10 @@ void high_halves(const float* values, int64_t size, uint16_t* out);
 inline constexpr int64_t kBinsSlack = 16;
 int64_t bins_in_range(const float* values, int64_t size, const MagnitudeRange& range, uint32_t* out,
                       int64_t& below);
+/// The same of plain_delta(), in float32, of an expert's elements [begin, begin + size); `base`
+/// points to the first.
+int64_t delta_bins_in_range(const Operand& expert, int64_t begin, const float* base, int64_t size,
+                            const MagnitudeRange& range, uint32_t* out, int64_t& below);
 /// How many magnitudes have exactly these bits.
 int64_t count_magnitude(const float* values, int64_t size, uint32_t bits);
 

@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "harness/kernels/isa.h"
+#include "harness/kernels/loops_delta.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kCounters = 32;          ///< that go through the generator side by side
+constexpr int64_t kDraws = 8 * kCounters;  ///< of them
+
+/// first_draw() of elements [index, index + kDraws), `index` a multiple of 8.
+ASSAY_VECTORISED
+void first_draws(uint64_t key, int64_t index, uint16_t* __restrict out) {
+  uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
+  for (int64_t i = 0; i < kCounters; ++i) {
+    const uint64_t counter = static_cast<uint64_t>(index) / 8 + static_cast<uint64_t>(i);
+    c0[i] = static_cast<uint32_t>(counter);
+    c1[i] = static_cast<uint32_t>(counter >> 32);
+    c2[i] = c3[i] = 0;
+  }
+  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+#pragma GCC unroll 10
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    for (int64_t i = 0; i < kCounters; ++i) philox_round(c0[i], c1[i], c2[i], c3[i], k0, k1);
+    philox_next_key(k0, k1);
+  }
+  uint32_t words[4 * kCounters];
+  for (int64_t i = 0; i < kCounters; ++i) {
+    words[4 * i] = c0[i];
+    words[4 * i + 1] = c1[i];
+    words[4 * i + 2] = c2[i];
+    words[4 * i + 3] = c3[i];
+  }
+  static_assert(std::endian::native == std::endian::little, "low halves come first");
+  memcpy(out, words, sizeof words);
+}
+
+#ifdef ASSAY_VECTORS_512
+/// The same with words in the lower halves of 64-bit lanes, where they are multiplied; nothing
+/// looks at the upper halves.
+ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out) {
+  constexpr int kLanes = 8, kVectors = kCounters / kLanes;
+  constexpr int kXor = 0x96;  // of three
+  __m512i c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
+  const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+  for (int v = 0; v < kVectors; ++v) {
+    c0[v] = _mm512_add_epi64(_mm512_set1_epi64(index / 8 + kLanes * v), lanes);
+    c1[v] = _mm512_srli_epi64(c0[v], 32);
+    c2[v] = c3[v] = _mm512_setzero_si512();
+  }
+  const __m512i m0 = _mm512_set1_epi64(kPhiloxMultiplier0);
+  const __m512i m1 = _mm512_set1_epi64(kPhiloxMultiplier1);
+  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+#pragma GCC unroll 10
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const __m512i x0 = _mm512_set1_epi64(k0), x1 = _mm512_set1_epi64(k1);
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      const __m512i p0 = _mm512_mul_epu32(m0, c0[v]), p1 = _mm512_mul_epu32(m1, c2[v]);
+      c0[v] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), c1[v], x0, kXor);
+      c2[v] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), c3[v], x1, kXor);
+      c1[v] = p1;
+      c3[v] = p0;
+    }
+    philox_next_key(k0, k1);
+  }
+  const __m512i first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+  const __m512i second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+  constexpr __mmask16 kUpper = 0xaaaa;
+  for (int v = 0; v < kVectors; ++v) {
+    const __m512i one = _mm512_mask_blend_epi32(kUpper, c0[v], _mm512_slli_epi64(c1[v], 32));
+    const __m512i two = _mm512_mask_blend_epi32(kUpper, c2[v], _mm512_slli_epi64(c3[v], 32));
+    uint16_t* to = out + 8 * kLanes * v;
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi64(one, first, two));
+    _mm512_storeu_si512(to + 4 * kLanes, _mm512_permutex2var_epi64(one, second, two));
+  }
+}
+#endif
+
+/// Makes the least of what is dropped kDropped; returns whether a second draw decides about some.
+ASSAY_VECTORISED
+bool hold_draws(const uint16_t* __restrict draws, uint32_t level, int64_t size,
+                uint32_t* __restrict least) {
+  uint32_t undecided = 0;
+  for (int64_t j = 0; j < size; ++j) {
+    undecided |= draws[j] == level ? 1 : 0;
+    least[j] = draws[j] < level ? kDropped : least[j];
+  }
+  return undecided != 0;
+}
+
+void drop_run(uint64_t key, float drop, int64_t index, int64_t size, uint32_t* least) {
+  const DropLevel at = drop_level(drop);
+  uint16_t draws[kDraws];
+  for (int64_t first = 0; first < size; first += kDraws) {
+#ifdef ASSAY_VECTORS_512
+    if (has_vectors_512())
+      first_draws_512(key, index + first, draws);
+    else
+#endif
+      first_draws(key, index + first, draws);
+    const int64_t some = std::min(size - first, kDraws);
+    if (!hold_draws(draws, at.level, some, least + first) || at.rest == 0.0f) continue;
+    for (int64_t j = 0; j < some; ++j)
+      if (draws[j] == at.level && second_draw(key, index + first + j) < at.rest)
+        least[first + j] = kDropped;
+  }
+}
+
+}  // namespace
+
+void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out) {
+  if (term.threshold == 0) {
+    std::fill_n(out, size, 0);
+  } else {
+    // It changes once, at tie_end, or is less by one where a bit says so.
+    const int64_t turn = term.kept_ties ? 0 : std::clamp<int64_t>(term.tie_end - index, 0, size);
+    std::fill_n(out, turn, term.threshold);
+    std::fill_n(out + turn, size - turn, term.threshold + 1);
+    for (int64_t word = 0; term.kept_ties && word * 64 < size; ++word)
+      for (uint64_t bits = term.kept_ties[index / 64 + word]; bits != 0; bits &= bits - 1)
+        out[word * 64 + std::countr_zero(bits)] = term.threshold;
+  }
+  if (term.drop > 0.0f) drop_run(term.key, term.drop, index, size, out);
+}
+
+}  // namespace assay
