@@ -46,7 +46,10 @@ class ChangedBase {
   int64_t write(int64_t begin, int64_t size, const float* reduced) {
     uint32_t largest = 0;
     if (storage_ == base_.storage) {
-      largest = change_stored(base_, reduced, scale_, rounding_, begin, size, out_);
+      alignas(64) char merged[kRun * sizeof(double)];
+      largest = change_stored(base_, begin, reduced, scale_, rounding_, size, merged);
+      const int64_t width = storage_bytes(storage_);
+      copy_past_caches(merged, size * width, static_cast<char*>(out_) + begin * width);
     } else {
       float merged[kRun];
       start_.load(begin, size);
@@ -115,7 +118,8 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         reduction.reduce(begin, size, rule, reduced_run);
-        if (deltas) copy_past_caches(reduced_run, size, deltas + begin);
+        if (deltas)
+          copy_past_caches(reduced_run, size * static_cast<int64_t>(sizeof(float)), deltas + begin);
         bad += changed.write(begin, size, reduced_run);
       });
     nonfinite += bad;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
@@ -76,34 +77,36 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     const bool plain = std::all_of(used.begin(), used.end(), [](const DeltaTerm& term) {
       return term.drop == 0 && term.rescale == 1 && term.rounding == Storage::kFloat32;
     });
-    RunValues start(operands, 1);
-    TermRows rows(operands, used, offset);
+    std::optional<TermRows> rows;
+    if (!plain) rows.emplace(operands, used, offset);
     std::vector<std::vector<int64_t>> own(searched.size());
     std::vector<std::vector<uint32_t>> hits(searched.size());
-    std::vector<int64_t> below(searched.size());
-    for (size_t k = 0; k < searched.size(); ++k)
-      if (const uint32_t bins = searches_[searched[k]].range.bins(); bins <= kOwnBins)
-        own[k].resize(bins);
-    uint32_t bins[kRun + kBinsSlack];
+    std::vector<RangeHits> run(searched.size());
+    for (size_t k = 0; k < searched.size(); ++k) {
+      run[k].range = searches_[searched[k]].range;
+      if (const uint32_t bins = run[k].range.bins(); bins <= kOwnBins) own[k].resize(bins);
+    }
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        plain ? start.load(begin, size) : rows.load(begin, size);
-        for (size_t k = 0; k < searched.size(); ++k) {
-          Search& search = searches_[searched[k]];
-          const int64_t found =
-              plain ? delta_bins_in_range(operands[static_cast<int>(k) + 1], begin, start[0], size,
-                                          search.range, bins, below[k])
-                    : bins_in_range(rows[k], size, search.range, bins, below[k]);
+        if (rows) {
+          rows->load(begin, size);
+          for (size_t k = 0; k < run.size(); ++k) bins_in_range((*rows)[k], size, run[k]);
+        } else {
+          delta_bins_in_range(operands.data(), operands.size() - 1, begin, size, run.data());
+        }
+        for (size_t k = 0; k < run.size(); ++k) {
+          const uint32_t* bins = run[k].bins;
           if (own[k].empty())  // few
-            hits[k].insert(hits[k].end(), bins, bins + found);
+            hits[k].insert(hits[k].end(), bins, bins + run[k].found);
           else
-            for (int64_t j = 0; j < found; ++j) ++own[k][bins[j]];
+            for (int64_t j = 0; j < run[k].found; ++j) ++own[k][bins[j]];
+          run[k].found = 0;
         }
       });
     const std::lock_guard lock(mutex_);
     for (size_t k = 0; k < searched.size(); ++k) {
       Search& search = searches_[searched[k]];
-      search.below += below[k];
+      search.below += run[k].below;
       for (size_t bin = 0; bin < own[k].size(); ++bin) search.histogram[bin] += own[k][bin];
       search.hits.insert(search.hits.end(), hits[k].begin(), hits[k].end());
       if (search.hits.size() >= kMostHits) count_hits(search);

@@ -40,15 +40,20 @@ void store_run(const float* __restrict values, int64_t begin, int64_t size, void
   });
 }
 
-void copy_past_caches(const float* values, int64_t size, float* to) {
-  int64_t j = 0;
+void copy_past_caches(const void* from, int64_t bytes, void* to) {
+  const auto* source = static_cast<const char*>(from);
+  auto* target = static_cast<char*>(to);
+  int64_t at = 0;
 #ifdef __SSE2__
-  if (reinterpret_cast<uintptr_t>(to) % 16 == 0) {
-    for (; j + 4 <= size; j += 4) _mm_stream_ps(to + j, _mm_loadu_ps(values + j));
+  constexpr int64_t kVector = sizeof(__m128i);
+  if (reinterpret_cast<uintptr_t>(to) % kVector == 0) {
+    for (; at + kVector <= bytes; at += kVector)
+      _mm_stream_si128(reinterpret_cast<__m128i*>(target + at),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + at)));
     _mm_sfence();
   }
 #endif
-  for (; j < size; ++j) to[j] = values[j];
+  std::copy(source + at, source + bytes, target + at);
 }
 
 ASSAY_VECTORISED

@@ -18,7 +18,7 @@ void prefetch_run(const Operand& from, int64_t begin, int64_t size);
 /// Writes them as elements [begin, begin + size) of an array of the dtype, rounded once.
 void store_run(const float* values, int64_t begin, int64_t size, void* to, Storage storage);
 /// Copies to memory that is not read again soon: where it can, without bringing it to the caches.
-void copy_past_caches(const float* values, int64_t size, float* to);
+void copy_past_caches(const void* from, int64_t bytes, void* to);
 void round_run(float* values, int64_t size, Storage storage);
 
 /// weighted_sum_element() of `count` rows of values.

@@ -315,8 +315,8 @@ uint32_t change_run(const float* base, const float* __restrict reduced, float sc
 }
 
 ASSAY_VECTORISED
-uint32_t change_stored(const Operand& base, const float* __restrict reduced, float scale,
-                       Storage rounding, int64_t begin, int64_t size, void* __restrict out) {
+uint32_t change_stored(const Operand& base, int64_t begin, const float* __restrict reduced,
+                       float scale, Storage rounding, int64_t size, void* __restrict out) {
   uint32_t largest = 0;
   with_storage(base.storage, [&](auto tag) ASSAY_INLINED {
     constexpr Storage kStorage = decltype(tag)::kValue;
@@ -324,7 +324,7 @@ uint32_t change_stored(const Operand& base, const float* __restrict reduced, flo
       for (int64_t j = 0; j < size; ++j) {
         const float start = load_as<kStorage>(base.data, begin + j);
         const float value = changed_base(start, reduced[j], scale, dtype());
-        store_as<kStorage>(out, begin + j, value);
+        store_as<kStorage>(out, j, value);
         largest = std::max(largest, magnitude_bits(value));
       }
     });

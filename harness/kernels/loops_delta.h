@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "harness/kernels/delta.h"
+#include "harness/kernels/loops.h"
 #include "harness/kernels/magnitude_range.h"
 
 namespace assay {
@@ -45,22 +46,26 @@ void reduce_run(const float* const* rows, int count, const float* weights, const
 /// the same.
 uint32_t change_run(const float* base, const float* reduced, float scale, Storage rounding,
                     int64_t size, float* out);
-/// The same from elements [begin, begin + size) of `base` to those of `out`, of one dtype.
-/// Magnitudes are those before the last rounding.
-uint32_t change_stored(const Operand& base, const float* reduced, float scale, Storage rounding,
-                       int64_t begin, int64_t size, void* out);
+/// The same from elements [begin, begin + size) of `base` to as many of its dtype. Magnitudes are
+/// those before the last rounding.
+uint32_t change_stored(const Operand& base, int64_t begin, const float* reduced, float scale,
+                       Storage rounding, int64_t size, void* out);
 
 /// The high halves of the magnitudes' bits.
 void high_halves(const float* values, int64_t size, uint16_t* out);
-/// Writes the bins of those magnitudes that are in the range; returns how many. `out` has room for
-/// `size` and kBinsSlack more. Adds to `below` how many lie below the range.
-inline constexpr int64_t kBinsSlack = 16;
-int64_t bins_in_range(const float* values, int64_t size, const MagnitudeRange& range, uint32_t* out,
-                      int64_t& below);
-/// The same of plain_delta(), in float32, of an expert's elements [begin, begin + size); `base`
-/// points to the first.
-int64_t delta_bins_in_range(const Operand& expert, int64_t begin, const float* base, int64_t size,
-                            const MagnitudeRange& range, uint32_t* out, int64_t& below);
+/// What is found of one expert in a range of magnitudes.
+struct RangeHits {
+  MagnitudeRange range{};
+  int64_t below = 0;              ///< how many lie below the range
+  int64_t found = 0;              ///< how many lie inside
+  uint32_t bins[kRun + 16] = {};  ///< the bins of these, and room for a vector more
+};
+/// Adds the magnitudes of a run.
+void bins_in_range(const float* values, int64_t size, RangeHits& hits);
+/// Adds those of plain_delta(), in float32, of elements [begin, begin + size) of `count` experts;
+/// operands[0] is the base.
+void delta_bins_in_range(const Operand* operands, int count, int64_t begin, int64_t size,
+                         RangeHits* hits);
 /// How many magnitudes have exactly these bits.
 int64_t count_magnitude(const float* values, int64_t size, uint32_t bits);
 

@@ -1,4 +1,5 @@
 #include "harness/kernels/isa.h"
+#include "harness/kernels/loops.h"
 #include "harness/kernels/loops_delta.h"
 
 namespace assay {
@@ -24,71 +25,124 @@ ASSAY_TARGET_512 inline __m512 load_512(const void* data, int64_t index) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16));
 }
 
-/// Of whole vectors; `base` is subtracted unless it is null.
-template <Storage kStorage>
-ASSAY_TARGET_512 int64_t compress_bins(const void* data, int64_t begin, const float* base,
-                                       int64_t size, const MagnitudeRange& range, uint32_t* out,
-                                       int64_t& below) {
+struct Vectors512 {
+  __m512i low, span, smaller;
+};
+
+/// What counting in a range takes of 16 magnitudes: writes the bins of those inside to `out`, adds
+/// to `smaller` where they lie below; returns how many are inside.
+ASSAY_TARGET_512 inline int64_t take_bins(__m512 values, Vectors512& range, __m128i shift,
+                                          uint32_t* out) {
   const __m512i magnitude = _mm512_set1_epi32(0x7fffffff), one = _mm512_set1_epi32(1);
-  const __m512i low = _mm512_set1_epi32(static_cast<int>(range.low));
-  const __m512i span = _mm512_set1_epi32(static_cast<int>(range.span));
-  const __m128i shift = _mm_cvtsi32_si128(range.shift);
-  __m512i smaller = _mm512_setzero_si512();
-  int64_t found = 0;
-  for (int64_t j = 0; j + kValues <= size; j += kValues) {
-    __m512 values = load_512<kStorage>(data, begin + j);
-    if (base) values = _mm512_sub_ps(values, _mm512_loadu_ps(base + j));
-    const __m512i bits = _mm512_and_si512(_mm512_castps_si512(values), magnitude);
-    const __m512i distance = _mm512_sub_epi32(bits, low);
-    smaller = _mm512_mask_add_epi32(smaller, _mm512_cmplt_epu32_mask(bits, low), smaller, one);
-    const __mmask16 inside = _mm512_cmplt_epu32_mask(distance, span);
-    const __m512i bins = _mm512_srl_epi32(distance, shift);
-    _mm512_storeu_si512(out + found, _mm512_maskz_compress_epi32(inside, bins));
-    found += _mm_popcnt_u32(inside);
+  const __m512i bits = _mm512_and_si512(_mm512_castps_si512(values), magnitude);
+  const __mmask16 below = _mm512_cmplt_epu32_mask(bits, range.low);
+  range.smaller = _mm512_mask_add_epi32(range.smaller, below, range.smaller, one);
+  const __m512i distance = _mm512_sub_epi32(bits, range.low);
+  const __mmask16 inside = _mm512_cmplt_epu32_mask(distance, range.span);
+  if (inside == 0) return 0;  // mostly
+  const __m512i bins = _mm512_srl_epi32(distance, shift);
+  _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(inside, bins));
+  return _mm_popcnt_u32(inside);
+}
+
+ASSAY_TARGET_512 inline Vectors512 vectors_of(const MagnitudeRange& range) {
+  return {_mm512_set1_epi32(static_cast<int>(range.low)),
+          _mm512_set1_epi32(static_cast<int>(range.span)), _mm512_setzero_si512()};
+}
+
+/// Whole vectors of `size` values.
+ASSAY_TARGET_512 void value_bins_512(const float* values, int64_t size, RangeHits& hits) {
+  Vectors512 vectors = vectors_of(hits.range);
+  const __m128i shift = _mm_cvtsi32_si128(hits.range.shift);
+  for (int64_t j = 0; j + kValues <= size; j += kValues)
+    hits.found += take_bins(_mm512_loadu_ps(values + j), vectors, shift, hits.bins + hits.found);
+  hits.below += _mm512_reduce_add_epi32(vectors.smaller);
+}
+
+/// Whole vectors of the deltas of `kCount` experts, side by side: all models are then read at one
+/// pace, which is what a processor's prefetching is good at.
+template <Storage kStorage, int kCount>
+ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int64_t begin, int64_t size,
+                                     RangeHits* hits) {
+  Vectors512 vectors[kCount];
+  __m128i shift[kCount];
+  int64_t found[kCount] = {};
+  uint32_t* bins[kCount];
+  for (int i = 0; i < kCount; ++i) {
+    bins[i] = hits[i].bins + hits[i].found;
+    vectors[i] = vectors_of(hits[i].range);
+    shift[i] = _mm_cvtsi32_si128(hits[i].range.shift);
   }
-  below += _mm512_reduce_add_epi32(smaller);
-  return found;
+  for (int64_t j = 0; j + kValues <= size; j += kValues) {
+    const __m512 base = load_512<kStorage>(operands[0].data, begin + j);
+    for (int i = 0; i < kCount; ++i) {
+      const __m512 expert = load_512<kStorage>(operands[i + 1].data, begin + j);
+      found[i] += take_bins(_mm512_sub_ps(expert, base), vectors[i], shift[i], bins[i] + found[i]);
+    }
+  }
+  for (int i = 0; i < kCount; ++i) {
+    hits[i].found += found[i];
+    hits[i].below += _mm512_reduce_add_epi32(vectors[i].smaller);
+  }
+}
+
+template <Storage kStorage>
+ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int count, int64_t begin,
+                                     int64_t size, RangeHits* hits) {
+  switch (count) {
+    case 1:
+      return delta_bins_512<kStorage, 1>(operands, begin, size, hits);
+    case 2:
+      return delta_bins_512<kStorage, 2>(operands, begin, size, hits);
+    case 3:
+      return delta_bins_512<kStorage, 3>(operands, begin, size, hits);
+    default:
+      return delta_bins_512<kStorage, kFewTerms>(operands, begin, size, hits);
+  }
 }
 #endif
 
 }  // namespace
 
-int64_t bins_in_range(const float* values, int64_t size, const MagnitudeRange& range, uint32_t* out,
-                      int64_t& below) {
-  int64_t found = 0, j = 0;
+void bins_in_range(const float* values, int64_t size, RangeHits& hits) {
+  int64_t j = 0;
 #ifdef ASSAY_VECTORS_512
   if (has_vectors_512()) {
-    found = compress_bins<Storage::kFloat32>(values, 0, nullptr, size, range, out, below);
+    value_bins_512(values, size, hits);
     j = size / kValues * kValues;
   }
 #endif
   for (; j < size; ++j) {
     const uint32_t bits = magnitude_bits(values[j]);
-    if (range.holds(bits)) out[found++] = range.bin(bits);
-    below += bits < range.low ? 1 : 0;
+    if (hits.range.holds(bits)) hits.bins[hits.found++] = hits.range.bin(bits);
+    hits.below += bits < hits.range.low ? 1 : 0;
   }
-  return found;
 }
 
-int64_t delta_bins_in_range(const Operand& expert, int64_t begin, const float* base, int64_t size,
-                            const MagnitudeRange& range, uint32_t* out, int64_t& below) {
-  int64_t found = 0, j = 0;
+void delta_bins_in_range(const Operand* operands, int count, int64_t begin, int64_t size,
+                         RangeHits* hits) {
+  int64_t done = 0;
 #ifdef ASSAY_VECTORS_512
-  if (has_vectors_512() &&
-      (expert.storage == Storage::kFloat32 || expert.storage == Storage::kBFloat16)) {
-    const auto compress = expert.storage == Storage::kFloat32 ? &compress_bins<Storage::kFloat32>
-                                                              : &compress_bins<Storage::kBFloat16>;
-    found = compress(expert.data, begin, base, size, range, out, below);
-    j = size / kValues * kValues;
+  const Storage storage = operands[0].storage;
+  bool fits = has_vectors_512() && count <= kFewTerms &&
+              (storage == Storage::kFloat32 || storage == Storage::kBFloat16);
+  for (int i = 0; i <= count; ++i) fits &= operands[i].storage == storage;
+  if (fits) {
+    if (storage == Storage::kFloat32)
+      delta_bins_512<Storage::kFloat32>(operands, count, begin, size, hits);
+    else
+      delta_bins_512<Storage::kBFloat16>(operands, count, begin, size, hits);
+    done = size / kValues * kValues;
   }
 #endif
-  for (; j < size; ++j) {
-    const float delta = plain_delta(load(expert, begin + j), base[j], Storage::kFloat32);
-    const uint32_t bits = magnitude_bits(delta);
-    if (range.holds(bits)) out[found++] = range.bin(bits);
-    below += bits < range.low ? 1 : 0;
+  if (done == size) return;
+  float start[kRun], deltas[kRun];
+  constexpr uint32_t kAll[kRun] = {};
+  load_run(operands[0], begin + done, size - done, start);
+  for (int i = 0; i < count; ++i) {
+    term_run(operands[i + 1], begin + done, start, {}, kAll, size - done, deltas);
+    bins_in_range(deltas, size - done, hits[i]);
   }
-  return found;
 }
 
 ASSAY_VECTORISED

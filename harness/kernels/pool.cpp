@@ -13,7 +13,7 @@ thread_local bool at_work = false;  ///< this thread is inside run()
 /// kernel runs.
 template <typename Condition>
 void watch(const Condition& condition) {
-  constexpr std::chrono::microseconds kPatience{50};
+  constexpr std::chrono::microseconds kPatience{300};
   const auto end = std::chrono::steady_clock::now() + kPatience;
   while (!condition() && std::chrono::steady_clock::now() < end)
     for (int i = 0; i < 16 && !condition(); ++i) {
