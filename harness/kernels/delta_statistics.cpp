@@ -9,7 +9,7 @@
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
-#include "harness/kernels/loops.h"
+#include "harness/kernels/loops_delta.h"
 #include "harness/kernels/term_rows.h"
 
 namespace assay {
@@ -45,20 +45,24 @@ DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, cons
                           int64_t offset) {
   DeltaTerm unweighted = term;
   unweighted.weight = 1.0f;
-  const std::vector<DeltaTerm> terms{{.rounding = term.rounding}, unweighted};
-  const Operands operands(base, {expert, expert});
-  count_flops(delta_flops(terms) + 2, operands.count());
+  const std::vector<DeltaTerm> plain{{.rounding = term.rounding}}, terms{unweighted};
+  const Operands operands(base, {expert});
+  count_flops(delta_flops(plain) + delta_flops(terms) + 2, operands.count());
   const int64_t blocks = num_blocks(operands.count());
   std::vector<double> whole(static_cast<size_t>(blocks)), left(whole.size());
   if (!operands.on_cuda()) {
     share_blocks(operands.count(), [&](BlockQueue& queue) {
-      TermRows rows(operands, terms, offset);
+      TermRows rows(operands, plain, offset);
+      LeastRows least(terms, offset);
+      float kept[kRun];
       for (Block block; queue.next(block);) {
         double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
         for_runs(block, [&](int64_t begin, int64_t size) {
           rows.load(begin, size);
           add_magnitudes(rows[0], size, whole_lanes);
-          add_magnitudes(rows[1], size, left_lanes);
+          least.load(begin, size);
+          keep_run(rows[0], term, least.rows()[0], size, kept);
+          add_magnitudes(kept, size, left_lanes);
         });
         whole[static_cast<size_t>(block.index)] = lane_sum(whole_lanes);
         left[static_cast<size_t>(block.index)] = lane_sum(left_lanes);

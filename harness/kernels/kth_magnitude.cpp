@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kSample = 1 << 18;   ///< about so many elements, in runs
 constexpr int64_t kSampleRun = 128;    ///< elements
 constexpr int64_t kWorthSampling = 8;  ///< times the sample
-constexpr uint32_t kMostBins = 1 << 19;
+constexpr uint32_t kMostBins = 1 << 20;
 constexpr size_t kMostHits = 1 << 20;   ///< that wait to be counted
 constexpr uint32_t kOwnBins = 1 << 15;  ///< so many, and each thread counts for itself
 

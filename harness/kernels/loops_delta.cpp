@@ -258,6 +258,19 @@ void term_run(const Operand& expert, int64_t begin, const float* __restrict base
   });
 }
 
+ASSAY_VECTORISED
+void keep_run(const float* __restrict deltas, const DeltaTerm& term,
+              const uint32_t* __restrict least, int64_t size, float* __restrict out) {
+  const float rescale = term.rescale;
+  with_rounding(term.rounding, [&](auto dtype) ASSAY_INLINED {
+    if (rescale == 1.0f)
+      for (int64_t j = 0; j < size; ++j) out[j] = trimmed_delta(deltas[j], least[j]);
+    else
+      for (int64_t j = 0; j < size; ++j)
+        out[j] = trimmed_delta(rescaled_delta(deltas[j], rescale, dtype()), least[j]);
+  });
+}
+
 int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size) {
   float votes[kRun];
   for (int i = 0; i < count; ++i) vote_row(rows[i], i == 0, elect, size, votes);

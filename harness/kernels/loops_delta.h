@@ -35,6 +35,10 @@ void reduce_in_registers(const TermLoop& loop, const DeltaRule& rule, float* out
 /// As sign_sum_run().
 int64_t sign_sum_in_registers(const TermLoop& loop);
 
+/// The same of plain deltas, not weighted.
+void keep_run(const float* deltas, const DeltaTerm& term, const uint32_t* least, int64_t size,
+              float* out);
+
 /// The sum of the signs that `count` rows of weighted deltas elect, ties left at 0.
 int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size);
 

@@ -80,20 +80,24 @@ ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out
 }
 #endif
 
-/// Makes the least of what is dropped kDropped; returns whether a second draw decides about some.
+/// Makes the least of what is dropped kDropped, of what is not 0 or, with `trimmed`, what it was;
+/// returns whether a second draw decides about some.
 ASSAY_VECTORISED
-bool hold_draws(const uint16_t* __restrict draws, uint32_t level, int64_t size,
+bool hold_draws(const uint16_t* __restrict draws, uint32_t level, bool trimmed, int64_t size,
                 uint32_t* __restrict least) {
   uint32_t undecided = 0;
-  for (int64_t j = 0; j < size; ++j) {
-    undecided |= draws[j] == level ? 1 : 0;
-    least[j] = draws[j] < level ? kDropped : least[j];
-  }
+  for (int64_t j = 0; j < size; ++j) undecided |= draws[j] == level ? 1 : 0;
+  if (trimmed)
+    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : least[j];
+  else
+    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : 0;
   return undecided != 0;
 }
 
-void drop_run(uint64_t key, float drop, int64_t index, int64_t size, uint32_t* least) {
-  const DropLevel at = drop_level(drop);
+void drop_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* least) {
+  const DropLevel at = drop_level(term.drop);
+  const uint64_t key = term.key;
+  const bool trimmed = term.threshold != 0;
   uint16_t draws[kDraws];
   for (int64_t first = 0; first < size; first += kDraws) {
 #ifdef ASSAY_VECTORS_512
@@ -103,7 +107,7 @@ void drop_run(uint64_t key, float drop, int64_t index, int64_t size, uint32_t* l
 #endif
       first_draws(key, index + first, draws);
     const int64_t some = std::min(size - first, kDraws);
-    if (!hold_draws(draws, at.level, some, least + first) || at.rest == 0.0f) continue;
+    if (!hold_draws(draws, at.level, trimmed, some, least + first) || at.rest == 0.0f) continue;
     for (int64_t j = 0; j < some; ++j)
       if (draws[j] == at.level && second_draw(key, index + first + j) < at.rest)
         least[first + j] = kDropped;
@@ -114,7 +118,7 @@ void drop_run(uint64_t key, float drop, int64_t index, int64_t size, uint32_t* l
 
 void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out) {
   if (term.threshold == 0) {
-    std::fill_n(out, size, 0);
+    if (term.drop == 0.0f) std::fill_n(out, size, 0);
   } else {
     // It changes once, at tie_end, or is less by one where a bit says so.
     const int64_t turn = term.kept_ties ? 0 : std::clamp<int64_t>(term.tie_end - index, 0, size);
@@ -124,7 +128,7 @@ void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out
       for (uint64_t bits = term.kept_ties[index / 64 + word]; bits != 0; bits &= bits - 1)
         out[word * 64 + std::countr_zero(bits)] = term.threshold;
   }
-  if (term.drop > 0.0f) drop_run(term.key, term.drop, index, size, out);
+  if (term.drop > 0.0f) drop_run(term, index, size, out);
 }
 
 }  // namespace assay

@@ -83,37 +83,23 @@ class KeyRooms {
   std::vector<std::vector<Key>> free_;
 };
 
-/// Keys and their places.
+/// Adds keys in [low, high], of which the first of all stands at `place`, and their places; returns
+/// how many keys are greater.
 template <typename Key>
-struct Placed {
-  std::vector<Key> keys;
-  std::vector<uint32_t> places;
-
-  Placed(const std::vector<Key>& all, const std::vector<uint64_t>& marks, size_t count)
-      : keys(count), places(count) {
-    size_t found = 0;
-    for (size_t word = 0; word < marks.size(); ++word)
+size_t collect(const Key* keys, size_t size, SampleRange<Key> range, size_t place,
+               std::vector<uint64_t>& out) {
+  size_t above = 0;
+  for (size_t begin = 0; begin < size; begin += kRun) {
+    uint64_t marks[kRun / 64];
+    const size_t some = std::min<size_t>(kRun, size - begin);
+    above += mark_between(keys + begin, some, range.low, range.high, marks);
+    for (size_t word = 0; word * 64 < some; ++word)
       for (uint64_t bits = marks[word]; bits != 0; bits &= bits - 1) {
-        const size_t place = 64 * word + static_cast<size_t>(std::countr_zero(bits));
-        places[found] = static_cast<uint32_t>(place);
-        keys[found++] = all[place];
+        const size_t at = begin + 64 * word + static_cast<size_t>(std::countr_zero(bits));
+        out.push_back(uint64_t{place + at} << 32 | keys[at]);
       }
   }
-  /// Leaves the places of one key.
-  void only(Key key) {
-    size_t found = 0;
-    for (size_t i = 0; i < keys.size(); ++i) {
-      places[found] = places[i];
-      found += keys[i] == key ? 1 : 0;
-    }
-    places.resize(found);
-  }
-};
-
-size_t count_bits(const std::vector<uint64_t>& words) {
-  size_t count = 0;
-  for (const uint64_t word : words) count += static_cast<size_t>(std::popcount(word));
-  return count;
+  return above;
 }
 
 void write_keys(const float* deltas, int64_t size, uint16_t* out) {
@@ -184,7 +170,7 @@ template <typename Key>
 void TieOrder::begin(TieKeys<Key>& keys) const {
   const auto elements = std::ssize(keys.magnitudes);
   keys.near = SampleRange<Key>(keys.sample, elements - kept_ + 1, elements);
-  keys.marks.resize(static_cast<size_t>(elements + 63) / 64);
+  keys.nearby.resize(static_cast<size_t>(num_blocks(elements)));
   keys.sample = {};
 }
 
@@ -194,42 +180,51 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
       [&](auto& keys) {
         ASSAY_CHECK(offset % 64 == 0 && offset + base.numel() <= std::ssize(keys.magnitudes));
         if (!keys.sample.empty()) begin(keys);
-        const auto near = keys.near;
-        for_deltas(
-            base, expert, term, offset, [&](int64_t begin, int64_t size, const float* deltas) {
-              auto* out = keys.magnitudes.data() + offset + begin;
-              write_keys(deltas, size, out);
-              if (keys.marks.empty()) return;
-              const size_t above = mark_between(out, static_cast<size_t>(size), near.low, near.high,
-                                                keys.marks.data() + (offset + begin) / 64);
-              std::atomic_ref(keys.above) += static_cast<int64_t>(above);
-            });
+        // Blocks of the part are then not those of the tensor, and threads would share some.
+        ASSAY_CHECK(keys.nearby.empty() || offset % kBlock == 0);
+        for_deltas(base, expert, term, offset,
+                   [&](int64_t begin, int64_t size, const float* deltas) {
+                     const auto place = static_cast<size_t>(offset + begin);
+                     auto* out = keys.magnitudes.data() + place;
+                     write_keys(deltas, size, out);
+                     if (keys.nearby.empty()) return;
+                     const size_t above = collect(out, static_cast<size_t>(size), keys.near, place,
+                                                  keys.nearby[place / kBlock]);
+                     std::atomic_ref(keys.above) += static_cast<int64_t>(above);
+                   });
       },
       keys_);
 }
 
 template <typename Key>
 TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
-  auto& [magnitudes, sample, near, marks, above] = keys;
-  size_t found = count_bits(marks);
-  if (kept_ <= above || kept_ > above + static_cast<int64_t>(found)) {  // it is not near
+  auto& [magnitudes, sample, near, nearby, above] = keys;
+  int64_t found = 0;
+  for (const auto& block : nearby) found += std::ssize(block);
+  if (kept_ <= above || kept_ > above + found) {  // it is not near
     near.low = near.high = static_cast<Key>(find_place(magnitudes, kept_).key);
-    marks.resize((magnitudes.size() + 63) / 64);
+    nearby.assign(1, {});
     above = static_cast<int64_t>(
-        mark_between(magnitudes.data(), magnitudes.size(), near.low, near.high, marks.data()));
-    found = count_bits(marks);
+        collect(magnitudes.data(), magnitudes.size(), near, 0, nearby.front()));
   }
-  Placed<Key> ties(magnitudes, marks, found);
-  const Place place = find_place(ties.keys, kept_ - above);
+  std::vector<Key> candidates;
+  candidates.reserve(static_cast<size_t>(found));
+  for (const auto& block : nearby)
+    for (const uint64_t one : block) candidates.push_back(static_cast<Key>(one));
+  const Place place = find_place(candidates, kept_ - above);
   Selection selection;
   selection.bits = sizeof(Key) == sizeof(uint16_t) ? place.key << kHalfBits : place.key;
   // Zeros never count, however many of them are kept.
   selection.all_ties = place.kept == place.equal || place.key == 0;
   if (selection.all_ties) return selection;
   const auto tie = static_cast<Key>(place.key);
-  ties.only(tie);
+  std::vector<uint32_t> places;
+  places.reserve(static_cast<size_t>(place.equal));
+  for (const auto& block : nearby)
+    for (const uint64_t one : block)
+      if (static_cast<Key>(one) == tie) places.push_back(static_cast<uint32_t>(one >> 32));
   selection.kept_ties =
-      IntrosortTies<Key>(magnitudes, tie, ties.places).among_first(static_cast<size_t>(kept_));
+      IntrosortTies<Key>(magnitudes, tie, places).among_first(static_cast<size_t>(kept_));
   return selection;
 }
 

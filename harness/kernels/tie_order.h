@@ -21,9 +21,10 @@ namespace assay {
 template <typename Key>
 struct TieKeys {
   std::vector<Key> magnitudes, sample{};
-  SampleRange<Key> near{};        ///< where the least that is kept is expected
-  std::vector<uint64_t> marks{};  ///< the bits of what is near; empty: nothing is expected
-  int64_t above = 0;              ///< how many are beyond it
+  SampleRange<Key> near{};  ///< where the least that is kept is expected
+  /// Per block, the places (upper halves) and keys of what is near; empty: nothing is expected.
+  std::vector<std::vector<uint64_t>> nearby{};
+  int64_t above = 0;  ///< how many are beyond it
 };
 
 /// Usage: glance() at some parts of a large tensor if that is cheap; feed() every part, in any

@@ -191,6 +191,34 @@ TEST_CASE("a sample shows where to look, and misleads about time alone", "[kerne
   }
 }
 
+TEST_CASE("magnitudes of several experts are selected side by side", "[kernels]") {
+  constexpr int64_t kSize = 3000 + 5;
+  for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf})
+    for (const size_t count : {1, 2, 3, 4, 5}) {
+      const at::Tensor base = noise({kSize}, 1).to(type);
+      std::vector<at::Tensor> experts;
+      std::vector<int64_t> ranks;
+      for (size_t i = 0; i < count; ++i) {
+        experts.push_back(noise({kSize}, i + 2).to(type));
+        ranks.push_back(static_cast<int64_t>(300 * (i + 1)));
+      }
+      KthMagnitude selection(ranks, kSize);
+      do {
+        selection.feed(base, experts, std::vector<DeltaTerm>(count));
+      } while (selection.next());
+
+      for (size_t i = 0; i < count; ++i) {
+        const at::Tensor deltas = experts[i].to(at::kFloat) - base.to(at::kFloat);
+        const at::Tensor sorted = std::get<0>(deltas.abs().sort());
+        const float kth = sorted[ranks[i] - 1].item<float>();
+        CAPTURE(type, count, i);
+        CHECK(bits_to_float(selection.found(i).bits) == kth);
+        CHECK(selection.found(i).below == sorted.lt(kth).sum().item<int64_t>());
+        CHECK(selection.found(i).equal == sorted.eq(kth).sum().item<int64_t>());
+      }
+    }
+}
+
 TEST_CASE("the end of the first ties is found by index", "[kernels]") {
   const at::Tensor base = at::zeros({5}), expert = at::tensor({1.0f, -1.0f, 3.0f, 1.0f, 1.0f});
   const uint32_t one = magnitude_bits(1);

@@ -60,13 +60,16 @@ int64_t differing(const at::Tensor& got, const std::vector<float>& want) {
   return wrong;
 }
 
-std::vector<DeltaTerm> varied_terms(int count, int64_t tie_end, Storage rounding) {
+/// `kept_ties`: for some of the terms, unless null.
+std::vector<DeltaTerm> varied_terms(int count, int64_t tie_end, Storage rounding,
+                                    const uint64_t* kept_ties = nullptr) {
   std::vector<DeltaTerm> terms(static_cast<size_t>(count));
   for (size_t i = 0; i < terms.size(); ++i) {
     DeltaTerm& term = terms[i];
     if (i % 3 == 1) term.drop = 0.4f, term.key = i, term.rescale = 1 / 0.6f;
     if (i % 2 == 0) term.threshold = magnitude_bits(0.25f);
     if (i % 4 == 0) term.tie_end = tie_end;
+    if (i % 4 == 2) term.kept_ties = kept_ties;
     if (i % 5 == 2) term.weight = 0.7f;
     if (i == 4) term.weight = -0.7f;
     term.rounding = rounding;
@@ -106,6 +109,45 @@ TEST_CASE("merges equal the function of one element", "[kernels]") {
             const std::vector<at::Tensor> experts(all.begin() + 1, all.begin() + 1 + n);
             REQUIRE(differing(delta_merge(all[0], experts, terms, rule, kOffset), want) == 0);
           }
+}
+
+TEST_CASE("merges of models of one dtype, too", "[kernels]") {
+  constexpr int64_t kSize = 2 * kRun + 37, kOffset = 1 << 12;
+  const std::vector<uint64_t> kept((kOffset + kSize + 63) / 64, 0x5a5a'c3c3'0ff0'a5a5u);
+  for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat}) {
+    std::vector<at::Tensor> all = difficult_tensors(kSize, 5);
+    for (at::Tensor& tensor : all) tensor = tensor.to(type);
+    const auto values = columns(all);
+    for (int n = 1; n <= 4; ++n)
+      for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16})
+        for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
+                                  Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
+          for (const bool plain : {false, true}) {
+            auto terms = varied_terms(n, kOffset + 600, rounding, kept.data());
+            if (plain)
+              for (DeltaTerm& term : terms) term.weight = term.rescale = 1;
+            const DeltaRule rule{.reduce = reduce,
+                                 .tie_sign = 1,
+                                 .divisor = plain ? 1.0f : 1.7f,
+                                 .scale = 0.8f,
+                                 .rounding = rounding};
+            std::vector<float> want;
+            int64_t signs = 0;
+            for (size_t j = 0; j < values[0].size(); ++j) {
+              const auto term = [&](int i) {
+                const auto k = static_cast<size_t>(i);
+                return term_element(values[k + 1][j], values[0][j], terms[k],
+                                    kOffset + static_cast<int64_t>(j));
+              };
+              want.push_back(merge_element(n, term, values[0][j], terms.data(), rule));
+              signs += static_cast<int64_t>(vote_sign(count_votes(n, term, rule.elect)));
+            }
+            CAPTURE(type, n, rounding, reduce, plain);
+            const std::vector<at::Tensor> experts(all.begin() + 1, all.begin() + 1 + n);
+            REQUIRE(differing(delta_merge(all[0], experts, terms, rule, kOffset), want) == 0);
+            REQUIRE(elected_sign_sum(all[0], experts, terms, Elect::kMass, kOffset) == signs);
+          }
+  }
 }
 
 TEST_CASE("elected signs, norms and weighted sums equal the function of one element", "[kernels]") {

@@ -158,8 +158,8 @@ TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
     if (seen.defined())
       for (int64_t at = 0; at < kSize; at += 6400)
         order.glance(base.slice(0, at, at + 640), seen.slice(0, at, at + 640), term, at);
-    order.feed(base.slice(0, 0, 64'000), expert.slice(0, 0, 64'000), term, 0);
-    order.feed(base.slice(0, 64'000), expert.slice(0, 64'000), term, 64'000);
+    order.feed(base.slice(0, 0, 65'536), expert.slice(0, 0, 65'536), term, 0);
+    order.feed(base.slice(0, 65'536), expert.slice(0, 65'536), term, 65'536);
     const TieOrder::Selection selected = order.select();
     CHECK(selected.bits == uint32_t{tie} << 16);
     REQUIRE_FALSE(selected.all_ties);
