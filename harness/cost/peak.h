@@ -34,7 +34,8 @@ class SharedPeak {
   std::vector<int64_t*> watched_;
 };
 
-/// Resident memory of this process: its high-water mark, reset through /proc/self/clear_refs.
+/// Resident memory of this process: VmHWM of /proc/self/status, reset through
+/// /proc/self/clear_refs.
 SharedPeak& resident_peak();
 
 }  // namespace assay

@@ -296,8 +296,10 @@ void reduce_run(const float* const* rows, int count, const float* weights, const
 
 bool fits_registers(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect) {
   const size_t count = terms.size();
-  if (elect != Elect::kMass || count > kFewTerms) return false;
+  if (elect != Elect::kMass || count == 0 || count > kFewTerms) return false;
   const Storage storage = operands[0].storage, rounding = terms.front().rounding;
+  for (const DeltaTerm& term : terms)
+    if (term.rounding != rounding) return false;
   for (size_t i = 0; i <= count; ++i)
     if (operands[i].storage != storage) return false;
   if (rounding == Storage::kFloat32)

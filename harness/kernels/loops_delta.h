@@ -18,6 +18,10 @@ void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out
 void term_run(const Operand& expert, int64_t begin, const float* base, const DeltaTerm& term,
               const uint32_t* least, int64_t size, float* out);
 
+/// delta_element() of plain deltas.
+void keep_run(const float* deltas, const DeltaTerm& term, const uint32_t* least, int64_t size,
+              float* out);
+
 /// Elements [begin, begin + size) of a base and `count` experts, terms of these and their least
 /// magnitudes: all that a merge needs in one loop that keeps values in registers.
 struct TermLoop {
@@ -28,16 +32,13 @@ struct TermLoop {
   int64_t begin, size;
 };
 inline constexpr int kFewTerms = 4;  ///< the most that registers hold
-/// Whether there is such a loop for these dtypes and so many terms.
+/// Whether there is such a loop for these dtypes and so many terms: one dtype of 16 or 32 bits, and
+/// rounding to float32 or bfloat16 to itself.
 bool fits_registers(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
 /// reduce_element().
 void reduce_in_registers(const TermLoop& loop, const DeltaRule& rule, float* out);
 /// As sign_sum_run().
 int64_t sign_sum_in_registers(const TermLoop& loop);
-
-/// The same of plain deltas, not weighted.
-void keep_run(const float* deltas, const DeltaTerm& term, const uint32_t* least, int64_t size,
-              float* out);
 
 /// The sum of the signs that `count` rows of weighted deltas elect, ties left at 0.
 int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size);

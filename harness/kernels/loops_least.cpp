@@ -42,11 +42,11 @@ void first_draws(uint64_t key, int64_t index, uint16_t* __restrict out) {
 /// The same with words in the lower halves of 64-bit lanes, where they are multiplied; nothing
 /// looks at the upper halves.
 ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out) {
-  constexpr int kLanes = 8, kVectors = kCounters / kLanes;
+  constexpr int64_t kLanes = 8, kVectors = kCounters / kLanes;
   constexpr int kXor = 0x96;  // of three
   __m512i c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
   const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
-  for (int v = 0; v < kVectors; ++v) {
+  for (int64_t v = 0; v < kVectors; ++v) {
     c0[v] = _mm512_add_epi64(_mm512_set1_epi64(index / 8 + kLanes * v), lanes);
     c1[v] = _mm512_srli_epi64(c0[v], 32);
     c2[v] = c3[v] = _mm512_setzero_si512();
@@ -58,7 +58,7 @@ ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out
   for (int round = 0; round < kPhiloxRounds; ++round) {
     const __m512i x0 = _mm512_set1_epi64(k0), x1 = _mm512_set1_epi64(k1);
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) {
+    for (int64_t v = 0; v < kVectors; ++v) {
       const __m512i p0 = _mm512_mul_epu32(m0, c0[v]), p1 = _mm512_mul_epu32(m1, c2[v]);
       c0[v] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), c1[v], x0, kXor);
       c2[v] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), c3[v], x1, kXor);
@@ -70,7 +70,7 @@ ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out
   const __m512i first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
   const __m512i second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
   constexpr __mmask16 kUpper = 0xaaaa;
-  for (int v = 0; v < kVectors; ++v) {
+  for (int64_t v = 0; v < kVectors; ++v) {
     const __m512i one = _mm512_mask_blend_epi32(kUpper, c0[v], _mm512_slli_epi64(c1[v], 32));
     const __m512i two = _mm512_mask_blend_epi32(kUpper, c2[v], _mm512_slli_epi64(c3[v], 32));
     uint16_t* to = out + 8 * kLanes * v;

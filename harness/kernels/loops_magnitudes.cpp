@@ -124,7 +124,7 @@ void delta_bins_in_range(const Operand* operands, int count, int64_t begin, int6
   int64_t done = 0;
 #ifdef ASSAY_VECTORS_512
   const Storage storage = operands[0].storage;
-  bool fits = has_vectors_512() && count <= kFewTerms &&
+  bool fits = has_vectors_512() && count >= 1 && count <= kFewTerms &&
               (storage == Storage::kFloat32 || storage == Storage::kBFloat16);
   for (int i = 0; i <= count; ++i) fits &= operands[i].storage == storage;
   if (fits) {

@@ -20,6 +20,7 @@ namespace assay {
 namespace {
 
 constexpr int kHalfBits = 16;
+constexpr int64_t kLeastShare = 8;  // not more than one in so many elements is written down twice
 
 /// Of some keys in descending order, the one at the given place, from 1 on; how many are equal to
 /// it, and how many of these are at that place or before it.
@@ -64,11 +65,17 @@ class KeyRooms {
   }
   std::vector<Key> take(size_t size) {
     const std::lock_guard lock(mutex_);
-    std::vector<Key> room;
-    if (!free_.empty()) {
-      room = std::move(free_.back());
+    const auto larger = [](const auto& a, const auto& b) { return a.capacity() < b.capacity(); };
+    std::sort(free_.begin(), free_.end(), larger);
+    auto found = std::find_if(free_.begin(), free_.end(),
+                              [&](const auto& room) { return room.capacity() >= size; });
+    if (found == free_.end() && !free_.empty()) {  // too small, all of them: one is replaced
       free_.pop_back();
+      found = free_.end();
     }
+    if (found == free_.end()) return std::vector<Key>(size);
+    std::vector<Key> room = std::move(*found);
+    free_.erase(found);
     room.resize(size);
     return room;
   }
@@ -131,9 +138,7 @@ void for_deltas(const at::Tensor& base, const at::Tensor& expert, const DeltaTer
 }  // namespace
 
 TieOrder::TieOrder(int64_t elements, int64_t kept, Storage rounding) : kept_(kept) {
-  if (elements >= int64_t{1} << 32)
-    user_error("trim.ties 'introsort' takes tensors of up to {} elements, found one of {}",
-               (int64_t{1} << 32) - 1, elements);
+  ASSAY_CHECK(elements < kMostElements);
   const auto size = static_cast<size_t>(elements);
   if (rounding == Storage::kBFloat16)  // the other half is zero
     keys_ = TieKeys<uint16_t>{KeyRooms<uint16_t>::shared().take(size)};
@@ -170,7 +175,14 @@ template <typename Key>
 void TieOrder::begin(TieKeys<Key>& keys) const {
   const auto elements = std::ssize(keys.magnitudes);
   keys.near = SampleRange<Key>(keys.sample, elements - kept_ + 1, elements);
-  keys.nearby.resize(static_cast<size_t>(num_blocks(elements)));
+  SampleRange<Key>& near = keys.near;
+  keys.all_above_zero = near.low == 0;
+  near.low = std::max<Key>(near.low, 1);
+  near.high = std::max(near.high, near.low);
+  const auto hits = std::count_if(keys.sample.begin(), keys.sample.end(),
+                                  [&](Key key) { return key >= near.low && key <= near.high; });
+  if (hits * kLeastShare <= std::ssize(keys.sample))
+    keys.nearby.resize(static_cast<size_t>(num_blocks(elements)));
   keys.sample = {};
 }
 
@@ -198,9 +210,10 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
 
 template <typename Key>
 TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
-  auto& [magnitudes, sample, near, nearby, above] = keys;
+  auto& [magnitudes, sample, near, all_above_zero, nearby, above] = keys;
   int64_t found = 0;
   for (const auto& block : nearby) found += std::ssize(block);
+  if (!nearby.empty() && all_above_zero && kept_ > above + found) return {0, true, {}};
   if (kept_ <= above || kept_ > above + found) {  // it is not near
     near.low = near.high = static_cast<Key>(find_place(magnitudes, kept_).key);
     nearby.assign(1, {});

@@ -21,19 +21,22 @@ namespace assay {
 template <typename Key>
 struct TieKeys {
   std::vector<Key> magnitudes, sample{};
-  SampleRange<Key> near{};  ///< where the least that is kept is expected
+  SampleRange<Key> near{};      ///< where the least that is kept is expected, zeros left out
+  bool all_above_zero = false;  ///< whether near and what is above it are all that is not 0
   /// Per block, the places (upper halves) and keys of what is near; empty: nothing is expected.
   std::vector<std::vector<uint64_t>> nearby{};
   int64_t above = 0;  ///< how many are beyond it
 };
 
 /// Usage: glance() at some parts of a large tensor if that is cheap; feed() every part, in any
-/// order; then select() once. Takes 2 bytes per element where deltas are rounded to bfloat16, else
-/// 4; the program keeps that memory for the next.
+/// order, after a glance from multiples of kBlock on; then select() once. Takes 2 bytes per element
+/// where deltas are rounded to bfloat16, else 4, which the program keeps for the next; and 8 for
+/// those near the least that is kept, one in eight at most if the glances show what is there.
 class TieOrder {
  public:
-  /// Of the first `kept`, at least 1, of all elements in descending order of magnitude. UserError
-  /// where there are 2^32 elements or more.
+  /// Of the first `kept`, at least 1, of all elements, fewer than kMostElements, in descending
+  /// order of magnitude.
+  static constexpr int64_t kMostElements = int64_t{1} << 32;
   TieOrder(int64_t elements, int64_t kept, Storage rounding);
   ~TieOrder();
   TieOrder(TieOrder&&) = default;

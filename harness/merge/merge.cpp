@@ -173,6 +173,7 @@ class TensorMaker {
     const std::lock_guard lock(mutex_);
     reports_[info.name] = diagnostics.note();
   }
+  void let_go() { models_.let_go(); }
   /// Whether other threads may make other tensors at the same time.
   bool beside_others(const TensorInfo& info) const {
     if (!together_ || !models_.small(info.name)) return false;
@@ -210,7 +211,10 @@ void make_all(const std::vector<const TensorInfo*>& tensors, TensorMaker& maker)
   for (size_t begin = 0, end = 0; begin < tensors.size(); begin = end) {
     while (end < tensors.size() && maker.beside_others(*tensors[end])) ++end;
     if (end > begin)
-      side_by_side(end - begin, [&](size_t i) { maker.make(*tensors[begin + i]); });
+      side_by_side(end - begin, [&](size_t i) {
+        maker.make(*tensors[begin + i]);
+        maker.let_go();
+      });
     else
       maker.make(*tensors[end++]);
   }

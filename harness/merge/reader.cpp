@@ -147,7 +147,7 @@ bool Models::small(const std::string& name) const {
 
 void Models::for_each_part(const std::string& name, const TensorJob& head,
                            const TensorParts::Body& body) {
-  hold(name);
+  const bool begun = hold(name);
   const int64_t elements = read_.front()->find(name)->numel();
   const bool first_pass = !inspected(name);
   const bool keep =
@@ -157,7 +157,7 @@ void Models::for_each_part(const std::string& name, const TensorJob& head,
   std::vector<std::unique_ptr<Hasher>> sums = hashers();
   for (int64_t offset = 0; offset < elements; offset += kPartElements) {
     const int64_t count = std::min(kPartElements, elements - offset);
-    if (ahead_ && (!one_step || (offset == 0 && first_pass))) ahead_->reached(name, offset);
+    if (ahead_ && (!one_step || (offset == 0 && begun))) ahead_->reached(name, offset);
     std::vector<at::Tensor> parts;
     for (const auto& source : read_) parts.push_back(source->read_part(name, offset, count));
     if (first_pass) inspect(name, parts, sums);
@@ -207,16 +207,20 @@ at::Tensor Models::copied_part(const std::string& name, int64_t first, int64_t c
   return reference_source(inputs_).read_part(name, first, count).to(inputs_.device);
 }
 
-void Models::hold(const std::string& name) {
-  if (inputs_.memory_bytes == 0) return;
+bool Models::hold(const std::string& name) {
+  if (inputs_.memory_bytes == 0) return false;
   std::string before = name;
   {
     const std::lock_guard lock(mutex_);
     before.swap(held_[std::this_thread::get_id()]);
   }
-  if (!before.empty() && before != name)
+  if (before == name) return false;
+  if (!before.empty())
     for (const auto& source : read_) source->release(before, 0, source->find(before)->numel());
+  return true;
 }
+
+void Models::let_go() { hold({}); }
 
 Json Models::note(const std::string& name) const {
   if (!inputs_.hash) return nullptr;

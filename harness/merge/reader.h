@@ -38,6 +38,8 @@ class Models {
   bool small(const std::string& name) const;
   /// One pass: elements [offset, offset + n) of every model, for all offsets in order.
   void for_each_part(const std::string& name, const TensorJob& head, const TensorParts::Body& body);
+  /// This thread needs no more of the tensor that it read last.
+  void let_go();
   /// See TensorParts::glance().
   TensorJob glance(const std::string& name, TensorJob head, int64_t offset, int64_t count) const;
   /// Every model's whole tensor.
@@ -53,8 +55,9 @@ class Models {
   std::vector<std::optional<std::string>> content_hashes() const;
 
  private:
-  /// This thread reads this tensor from now on: the memory of the one before is let go.
-  void hold(const std::string& name);
+  /// This thread reads this tensor from now on: the memory of the one before is let go. Whether it
+  /// is another.
+  bool hold(const std::string& name);
   at::Tensor to_device(const at::Tensor& tensor) const;
   void set(TensorJob& job, const std::vector<at::Tensor>& tensors) const;
   bool inspected(const std::string& name) const;

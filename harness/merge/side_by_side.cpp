@@ -17,7 +17,10 @@ void side_by_side(size_t count, const std::function<void(size_t i)>& work) {
   std::exception_ptr failure;
   size_t failed_at = count;
   ThreadPool::shared().run(at::get_num_threads(), [&] {
-    for (size_t i = next++; i < count && !failed; i = next++) try {
+    while (!failed) {
+      const size_t i = next++;  // once taken it is done, so that no lesser failure is missed
+      if (i >= count) return;
+      try {
         work(i);
       } catch (...) {
         const std::lock_guard lock(mutex);
@@ -27,6 +30,7 @@ void side_by_side(size_t count, const std::function<void(size_t i)>& work) {
           failure = std::current_exception();
         }
       }
+    }
   });
   if (failure) std::rethrow_exception(failure);
 }

@@ -16,8 +16,9 @@
 ///   by tensors   merge(tensor), called with whole tensors in their shape.
 ///   whole        StateDict merge_model(const ModelJob&) const.
 /// `merge` and `measure` are pure and may be called in any order of tensors, for several tensors at
-/// once, on any device. `merge` returns as many values as it got, in float32 (or the storage dtype);
-/// the engine rounds them to the output dtype. Optional: `static constexpr Preset presets[]`.
+/// once, on any device. `merge` returns as many values as it got, in float32 (or the storage
+/// dtype); the engine rounds them to the output dtype. Optional: `static constexpr Preset
+/// presets[]`.
 #pragma once
 
 #include <any>

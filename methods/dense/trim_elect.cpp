@@ -147,6 +147,11 @@ void TrimElect::prepare(const ModelJob& job) {
     user_error(
         "trim.ties 'introsort' needs trim.scope 'tensor', trim.rule 'exact_count' and an "
         "elect.tie other than 'global_majority'");
+  if (tie_order == Ties::kIntrosort && trims())
+    for (const std::string& name : job.names())
+      if (const int64_t elements = job.parts(name).elements(); elements >= TieOrder::kMostElements)
+        user_error("trim.ties 'introsort' takes tensors of fewer than {} elements; '{}' has {}",
+                   TieOrder::kMostElements, name, elements);
   prepared_.clear();
   model_tie_ends_.clear();
   if (job.names().empty()) return;

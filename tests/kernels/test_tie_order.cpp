@@ -166,3 +166,23 @@ TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
     CHECK(places_of(selected.kept_ties) == expected);
   }
 }
+
+TEST_CASE("where the last that is kept is zero, all zeros are", "[kernels]") {
+  constexpr int64_t kSize = 200'000, kOthers = 80'000;
+  at::Tensor expert = at::zeros({kSize}).to(at::kBFloat16);
+  expert.view({-1, 5}).narrow(1, 0, 2).fill_(1);  // two of five
+  const at::Tensor base = at::zeros_like(expert);
+  DeltaTerm term;
+  term.rounding = Storage::kBFloat16;
+  for (const int64_t kept : {kOthers - 1, kOthers, kOthers + 1, kSize}) {
+    TieOrder order(kSize, kept, Storage::kBFloat16);
+    for (int64_t at = 0; at < kSize; at += 6400)
+      order.glance(base.slice(0, at, at + 640), expert.slice(0, at, at + 640), term, at);
+    order.feed(base, expert, term, 0);
+    const TieOrder::Selection selected = order.select();
+    CAPTURE(kept);
+    CHECK(selected.bits == (kept > kOthers ? 0 : magnitude_bits(1)));
+    CHECK(selected.all_ties == (kept >= kOthers));
+    CHECK(std::ssize(places_of(selected.kept_ties)) == (kept < kOthers ? kept : 0));
+  }
+}

@@ -1,0 +1,34 @@
+#include "harness/merge/side_by_side.h"
+
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "harness/kernels/pool.h"
+#include "tests/catch.h"
+
+using namespace assay;
+
+TEST_CASE("every piece of work is done once, its kernels on its own thread", "[merge]") {
+  std::vector<std::atomic<int>> done(100);
+  side_by_side(done.size(), [&](size_t i) {
+    const auto here = std::this_thread::get_id();
+    ThreadPool::shared().run(at::get_num_threads(),
+                             [&] { done[i] += std::this_thread::get_id() == here ? 1 : 100; });
+  });
+  for (const auto& count : done) CHECK(count == 1);
+  side_by_side(0, [](size_t) { FAIL("there is nothing to do"); });
+}
+
+TEST_CASE("after a failure no work is begun, and the first one's is told", "[merge]") {
+  std::atomic<size_t> begun{0};
+  const auto work = [&](size_t i) {
+    ++begun;
+    if (i >= 3) throw std::runtime_error(std::to_string(i));
+  };
+  CHECK_THROWS_WITH(side_by_side(10'000, work), "3");
+  CHECK(begun <= 3 + static_cast<size_t>(at::get_num_threads()));
+}
