@@ -92,9 +92,9 @@ class IntrosortTies {
     moved_.to_left.clear();
     moved_.to_right.clear();
     size_t i = first + 1, j = last;
-#ifdef ASSAY_PARTITION_VECTORS
+#ifdef ASSAY_KEY_VECTORS
     if constexpr (sizeof(Key) == sizeof(uint16_t))
-      if (has_partition_vectors()) VectorPartition(keys_, pivot, tie_, moved_).run(i, j);
+      if (has_key_vectors()) VectorPartition(keys_, pivot, tie_, moved_).run(i, j);
 #endif
     // Vectors need not have put in order what lies beyond: no key there is greater than the pivot.
     const size_t settled = j;

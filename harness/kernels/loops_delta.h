@@ -58,6 +58,8 @@ uint32_t change_stored(const Operand& base, int64_t begin, const float* reduced,
 
 /// The high halves of the magnitudes' bits.
 void high_halves(const float* values, int64_t size, uint16_t* out);
+/// The same of plain_delta() rounded to bfloat16, both arrays in bfloat16, from element `begin` on.
+void delta_halves(const void* base, const void* expert, int64_t begin, int64_t size, uint16_t* out);
 /// What is found of one expert in a range of magnitudes.
 struct RangeHits {
   MagnitudeRange range{};

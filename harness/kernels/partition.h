@@ -6,10 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#define ASSAY_PARTITION_VECTORS
-#endif
+#include "harness/kernels/key_vectors.h"
 
 namespace assay {
 
@@ -19,192 +16,188 @@ struct MovedTies {
   std::vector<size_t> to_left, to_right;
 };
 
-/// Sets the bits of `marks`, 64 keys a word, whose keys are in [low, high], and no others; returns
-/// how many keys are greater.
-template <typename Key>
-size_t mark_between(const Key* keys, size_t size, Key low, Key high, uint64_t* marks);
-
-#ifdef ASSAY_PARTITION_VECTORS
-
-/// Whether this machine can do what follows.
-inline bool has_partition_vectors() {
-  return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2");
-}
-
-#define ASSAY_PARTITION_TARGET \
-  __attribute__((target("avx512f,avx512bw,avx512vbmi2,bmi,bmi2,lzcnt,popcnt")))
-
-constexpr size_t kVectorKeys = 32;
-
-/// mark_between() of whole words' keys.
-ASSAY_PARTITION_TARGET inline size_t mark_words_between(const uint16_t* keys, size_t words,
-                                                        uint16_t low, uint16_t high,
-                                                        uint64_t* marks) {
-  const __m512i least = _mm512_set1_epi16(static_cast<int16_t>(low));
-  const __m512i most = _mm512_set1_epi16(static_cast<int16_t>(high));
-  size_t above = 0;
-  for (size_t word = 0; word < words; ++word) {
-    const __m512i first = _mm512_loadu_si512(keys + 64 * word);
-    const __m512i second = _mm512_loadu_si512(keys + 64 * word + kVectorKeys);
-    const auto together = [](uint32_t one, uint32_t other) {
-      return uint64_t{other} << kVectorKeys | one;
-    };
-    const uint64_t beyond =
-        together(_mm512_cmpgt_epu16_mask(first, most), _mm512_cmpgt_epu16_mask(second, most));
-    const uint64_t reached =
-        together(_mm512_cmpge_epu16_mask(first, least), _mm512_cmpge_epu16_mask(second, least));
-    marks[word] = reached & ~beyond;
-    above += static_cast<size_t>(_mm_popcnt_u64(beyond));
-  }
-  return above;
-}
+#ifdef ASSAY_KEY_VECTORS
 
 /// In a partition in descending order, keys not greater than the pivot leave the left side and keys
 /// not smaller leave the right one; the first from the left changes places with the first from the
-/// right, and so on. This does it in chunks from both ends, where the order of branches that cannot
-/// be foretold is that of chunks, not of keys. On a side where the tie cannot be, keys are not put
-/// in order: nobody goes on with it.
+/// right, and so on. This does it in vectors from both ends, where the order of branches that
+/// cannot be foretold is not that of keys. A side where the tie cannot be is not put in order:
+/// nobody goes on with it.
 class VectorPartition {
  public:
   VectorPartition(uint16_t* keys, uint16_t pivot, uint16_t tie, MovedTies& moved)
-      : keys_(keys),
-        pivot_(pivot),
-        tie_(tie),
-        left_counts_(pivot <= tie),
-        right_counts_(pivot >= tie),
-        moved_(moved) {}
+      : keys_(keys), pivot_(pivot), tie_(tie), moved_(moved) {}
 
-  /// Exchanges as long as two chunks are between the ends; moves them over what is settled.
-  ASSAY_PARTITION_TARGET void run(size_t& begin, size_t& end) {
-    while (end - begin >= 2 * kChunk) {
-      const size_t lefts = leave_left(begin), rights = leave_right(end);
-      const size_t pairs = std::min(lefts, rights);
-      const size_t settled_left = left_counts_ || lefts > pairs ? come_left(begin, pairs) : 0;
-      const size_t settled_right = right_counts_ || rights > pairs ? come_right(end, pairs) : 0;
-      begin += lefts == pairs ? kChunk : settled_left;
-      end -= rights == pairs ? kChunk : settled_right;
+  /// Exchanges as long as there are some vectors between the ends; moves them over what is settled.
+  ASSAY_KEY_TARGET void run(size_t& begin, size_t& end) {
+    if (pivot_ < tie_) {
+      const auto [taken, given] = fill<true>(begin, end);
+      begin += taken;
+      end -= given;
+    } else if (pivot_ > tie_) {
+      const auto [taken, given] = fill<false>(begin, end);
+      begin += given;
+      end -= taken;
+    } else {
+      exchange(begin, end);
     }
   }
 
  private:
   static constexpr size_t kLanes = kVectorKeys, kChunk = 1024;
+  static constexpr size_t kAtOnce = 8;  // vectors
 
-  ASSAY_PARTITION_TARGET static __m512i all(uint16_t key) {
-    return _mm512_set1_epi16(static_cast<int16_t>(key));
-  }
-  // Lane l of the result is lane count - 1 - l.
-  ASSAY_PARTITION_TARGET static __m512i mirrored(__m512i keys, uint32_t count) {
+  ASSAY_KEY_TARGET static __m512i reversed(__m512i keys) {
     const __m512i lanes =
-        _mm512_set_epi16(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13,
-                         12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    return _mm512_permutexvar_epi16(_mm512_sub_epi16(all(static_cast<uint16_t>(count - 1)), lanes),
-                                    keys);
+        _mm512_set_epi16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+                         21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+    return _mm512_permutexvar_epi16(lanes, keys);
   }
-  ASSAY_PARTITION_TARGET static uint32_t count(uint32_t mask) {
-    return static_cast<uint32_t>(_mm_popcnt_u32(mask));
+  ASSAY_KEY_TARGET static size_t count(uint32_t mask) {
+    return static_cast<size_t>(_mm_popcnt_u32(mask));
+  }
+
+  // A side as seen from its end: a vector's lane 0 is next to that.
+  template <bool kLeft>
+  struct Side {
+    uint16_t* end;
+    ASSAY_KEY_TARGET __m512i load(size_t at) const {
+      if constexpr (kLeft) return _mm512_loadu_si512(end + at);
+      return reversed(_mm512_loadu_si512(end - at - kLanes));
+    }
+    ASSAY_KEY_TARGET void store(size_t at, __m512i keys) const {
+      if constexpr (kLeft)
+        _mm512_storeu_si512(end + at, keys);
+      else
+        _mm512_storeu_si512(end - at - kLanes, reversed(keys));
+    }
+    ASSAY_KEY_TARGET static uint32_t leaving(__m512i keys, __m512i pivot) {
+      return kLeft ? _mm512_cmple_epu16_mask(keys, pivot) : _mm512_cmpge_epu16_mask(keys, pivot);
+    }
+  };
+
+  struct Settled {
+    size_t taken, given;  // keys of the side that is filled and of the other
+  };
+
+  // Puts one side in order: what leaves the other waits in a queue for places.
+  template <bool kLeft>
+  ASSAY_KEY_TARGET Settled fill(size_t begin, size_t end) {
+    const Side<kLeft> taking{keys_ + (kLeft ? begin : end)};
+    const Side<!kLeft> giving{keys_ + (kLeft ? end : begin)};
+    const __m512i pivot = all_lanes(pivot_), tie = all_lanes(tie_);
+    const size_t size = end - begin, first = kLeft ? begin : end - 1;
+    std::vector<size_t>& moved = kLeft ? moved_.to_left : moved_.to_right;
+    alignas(64) uint16_t queue[(kAtOnce + 2) * kLanes];
+    size_t taken = 0, given = 0, head = 0, tail = 0;
+    while (true) {
+      if (tail - head < kLanes) {
+        if (taken + given + (kAtOnce + 1) * kLanes > size) break;
+        _mm512_storeu_si512(queue, _mm512_loadu_si512(queue + head));
+        tail -= head;
+        head = 0;
+        for (const size_t stop = given + kAtOnce * kLanes; given < stop; given += kLanes) {
+          const __m512i keys = giving.load(given);
+          const uint32_t leaving = giving.leaving(keys, pivot);
+          _mm512_storeu_si512(queue + tail, _mm512_maskz_compress_epi16(leaving, keys));
+          tail += count(leaving);
+        }
+      }
+      // Ties are few: they are noted without a branch, vectors that hold some.
+      size_t places_of_ties[kAtOnce + 2], noted = 0;
+      uint32_t ties[kAtOnce + 2];
+      while (tail - head >= kLanes && taken + given + kLanes <= size && noted <= kAtOnce) {
+        const __m512i keys = taking.load(taken);
+        const uint32_t leaving = taking.leaving(keys, pivot);
+        const __m512i now =
+            _mm512_mask_expand_epi16(keys, leaving, _mm512_loadu_si512(queue + head));
+        taking.store(taken, now);
+        head += count(leaving);
+        places_of_ties[noted] = taken;
+        ties[noted] = _mm512_mask_cmpeq_epi16_mask(leaving, now, tie);
+        noted += ties[noted] != 0 ? 1 : 0;
+        taken += kLanes;
+      }
+      for (size_t i = 0; i < noted; ++i) {
+        uint32_t left = ties[i];
+        do {
+          const size_t at = places_of_ties[i] + _tzcnt_u32(left);
+          moved.push_back(kLeft ? first + at : first - at);
+          left = _blsr_u32(left);
+        } while (left != 0);
+      }
+      if (taken + given + kLanes > size) break;
+    }
+    // What still waits has not left.
+    for (size_t waiting = tail - head; waiting > 0;) {
+      given -= kLanes;
+      const uint32_t leaving = giving.leaving(giving.load(given), pivot);
+      const size_t here = count(leaving);
+      if (here >= waiting) {
+        given += _tzcnt_u32(_pdep_u32(1U << (here - waiting), leaving));
+        break;
+      }
+      waiting -= here;
+    }
+    return {taken, given};
+  }
+
+  // Puts both sides in order, a chunk of either at a time.
+  ASSAY_KEY_TARGET void exchange(size_t& begin, size_t& end) {
+    while (end - begin >= 2 * kChunk) {
+      const Side<true> left{keys_ + begin};
+      const Side<false> right{keys_ + end};
+      const size_t lefts = leave(left, from_left_), rights = leave(right, from_right_);
+      const size_t pairs = std::min(lefts, rights);
+      const size_t settled_left =
+          come(left, from_right_, pairs, [&](size_t at) { moved_.to_left.push_back(begin + at); });
+      const size_t settled_right = come(
+          right, from_left_, pairs, [&](size_t at) { moved_.to_right.push_back(end - 1 - at); });
+      begin += lefts == pairs ? kChunk : settled_left;
+      end -= rights == pairs ? kChunk : settled_right;
+    }
   }
 
   // Copies out what is to leave a chunk, in the order of leaving; returns how many.
-  ASSAY_PARTITION_TARGET size_t leave_left(size_t begin) {
+  template <typename End>
+  ASSAY_KEY_TARGET size_t leave(const End& side, uint16_t* out) const {
     size_t left = 0;
-    for (size_t at = begin; at < begin + kChunk; at += kLanes) {
-      const __m512i keys = _mm512_loadu_si512(keys_ + at);
-      const uint32_t leaving = _mm512_cmple_epu16_mask(keys, all(pivot_));
-      if (right_counts_)
-        _mm512_storeu_si512(from_left_ + left, _mm512_maskz_compress_epi16(leaving, keys));
-      left += count(leaving);
-    }
-    return left;
-  }
-  ASSAY_PARTITION_TARGET size_t leave_right(size_t end) {
-    size_t left = 0;
-    for (size_t at = end - kLanes; at + kChunk >= end; at -= kLanes) {
-      const __m512i keys = _mm512_loadu_si512(keys_ + at);
-      const uint32_t leaving = _mm512_cmpge_epu16_mask(keys, all(pivot_));
-      if (left_counts_) {
-        const __m512i packed = _mm512_maskz_compress_epi16(leaving, keys);
-        _mm512_storeu_si512(from_right_ + left, mirrored(packed, count(leaving)));
-      }
+    for (size_t at = 0; at < kChunk; at += kLanes) {
+      const __m512i keys = side.load(at);
+      const uint32_t leaving = side.leaving(keys, all_lanes(pivot_));
+      _mm512_storeu_si512(out + left, _mm512_maskz_compress_epi16(leaving, keys));
       left += count(leaving);
     }
     return left;
   }
 
-  // Puts as many as given in the places of those that left; returns how far that reaches.
-  ASSAY_PARTITION_TARGET size_t come_left(size_t begin, size_t pairs) {
-    size_t come = 0, at = begin;
-    while (come < pairs) {
-      const __m512i keys = _mm512_loadu_si512(keys_ + at);
-      uint32_t places = _mm512_cmple_epu16_mask(keys, all(pivot_));
+  // Puts as many as given in the places of those that left, and calls `note` with the places of
+  // ties among them; returns how far that reaches.
+  template <typename End, typename Note>
+  ASSAY_KEY_TARGET size_t come(const End& side, const uint16_t* coming, size_t pairs,
+                               const Note& note) const {
+    for (size_t come = 0, at = 0; come < pairs; at += kLanes) {
+      const __m512i keys = side.load(at);
+      uint32_t places = side.leaving(keys, all_lanes(pivot_));
       if (come + count(places) > pairs)
         places = _pdep_u32(_bzhi_u32(~0U, static_cast<uint32_t>(pairs - come)), places);
-      if (left_counts_) {
-        const __m512i now =
-            _mm512_mask_expand_epi16(keys, places, _mm512_loadu_si512(from_right_ + come));
-        _mm512_storeu_si512(keys_ + at, now);
-        for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all(tie_)); t != 0;
-             t = _blsr_u32(t))
-          moved_.to_left.push_back(at + _tzcnt_u32(t));
-      }
+      const __m512i now = _mm512_mask_expand_epi16(keys, places, _mm512_loadu_si512(coming + come));
+      side.store(at, now);
+      for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all_lanes(tie_)); t != 0;
+           t = _blsr_u32(t))
+        note(at + _tzcnt_u32(t));
       come += count(places);
-      if (come == pairs) return at + kLanes - _lzcnt_u32(places) - begin;
-      at += kLanes;
-    }
-    return 0;
-  }
-  ASSAY_PARTITION_TARGET size_t come_right(size_t end, size_t pairs) {
-    size_t come = 0, at = end;
-    while (come < pairs) {
-      at -= kLanes;
-      const __m512i keys = _mm512_loadu_si512(keys_ + at);
-      uint32_t places = _mm512_cmpge_epu16_mask(keys, all(pivot_));
-      if (const size_t over = come + count(places); over > pairs)
-        places &= ~_pdep_u32(_bzhi_u32(~0U, static_cast<uint32_t>(over - pairs)), places);
-      if (right_counts_) {
-        const __m512i coming = mirrored(_mm512_loadu_si512(from_left_ + come), count(places));
-        const __m512i now = _mm512_mask_expand_epi16(keys, places, coming);
-        _mm512_storeu_si512(keys_ + at, now);
-        for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all(tie_)); t != 0;) {
-          const uint32_t lane = kLanes - 1 - _lzcnt_u32(t);
-          moved_.to_right.push_back(at + lane);
-          t &= ~(1U << lane);
-        }
-      }
-      come += count(places);
-      if (come == pairs) return end - (at + _tzcnt_u32(places));
+      if (come == pairs) return at + kLanes - _lzcnt_u32(places);
     }
     return 0;
   }
 
   uint16_t* keys_;
   uint16_t pivot_, tie_;
-  bool left_counts_, right_counts_;  // whether the side is one that the tie can be on
   MovedTies& moved_;
   alignas(64) uint16_t from_left_[kChunk + kLanes], from_right_[kChunk + kLanes];
 };
 
 #endif
-
-template <typename Key>
-size_t mark_between(const Key* keys, size_t size, Key low, Key high, uint64_t* marks) {
-  size_t above = 0, at = 0;
-#ifdef ASSAY_PARTITION_VECTORS
-  if constexpr (sizeof(Key) == sizeof(uint16_t))
-    if (has_partition_vectors()) {
-      above = mark_words_between(keys, size / 64, low, high, marks);
-      at = size / 64 * 64;
-    }
-#endif
-  for (; at < size; at += 64) {
-    uint64_t word = 0;
-    for (size_t i = 0; i < std::min<size_t>(64, size - at); ++i) {
-      const Key key = keys[at + i];
-      word |= uint64_t{key >= low && key <= high} << i;
-      above += key > high ? 1 : 0;
-    }
-    marks[at / 64] = word;
-  }
-  return above;
-}
 
 }  // namespace assay

@@ -4,9 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <functional>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "harness/core/error.h"
@@ -90,49 +89,46 @@ class KeyRooms {
   std::vector<std::vector<Key>> free_;
 };
 
-/// Adds keys in [low, high], of which the first of all stands at `place`, and their places; returns
-/// how many keys are greater.
+/// Writes keys of runs of |delta_element()|. One per thread.
 template <typename Key>
-size_t collect(const Key* keys, size_t size, SampleRange<Key> range, size_t place,
-               std::vector<uint64_t>& out) {
-  size_t above = 0;
-  for (size_t begin = 0; begin < size; begin += kRun) {
-    uint64_t marks[kRun / 64];
-    const size_t some = std::min<size_t>(kRun, size - begin);
-    above += mark_between(keys + begin, some, range.low, range.high, marks);
-    for (size_t word = 0; word * 64 < some; ++word)
-      for (uint64_t bits = marks[word]; bits != 0; bits &= bits - 1) {
-        const size_t at = begin + 64 * word + static_cast<size_t>(std::countr_zero(bits));
-        out.push_back(uint64_t{place + at} << 32 | keys[at]);
-      }
+class KeyRuns {
+ public:
+  /// operands: the base, the expert. Keeps references.
+  KeyRuns(const Operands& operands, const std::vector<DeltaTerm>& terms, int64_t offset)
+      : operands_(operands) {
+    const DeltaTerm& term = terms.front();
+    const auto brief = [&](int i) { return operands[i].storage == Storage::kBFloat16; };
+    const bool plain = term.drop == 0 && term.rescale == 1 && brief(0) && brief(1);
+    if (!plain || sizeof(Key) != sizeof(uint16_t)) rows_.emplace(operands, terms, offset);
   }
-  return above;
-}
+  void write(int64_t begin, int64_t size, Key* out) {
+    if (rows_) rows_->load(begin, size);
+    if constexpr (sizeof(Key) == sizeof(uint16_t)) {
+      if (rows_)
+        high_halves((*rows_)[0], size, out);
+      else
+        delta_halves(operands_[0].data, operands_[1].data, begin, size, out);
+    } else {
+      for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits((*rows_)[0][j]);
+    }
+  }
 
-void write_keys(const float* deltas, int64_t size, uint16_t* out) {
-  high_halves(deltas, size, out);
-}
-void write_keys(const float* deltas, int64_t size, uint32_t* out) {
-  for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(deltas[j]);
-}
+ private:
+  const Operands& operands_;
+  std::optional<TermRows> rows_;
+};
 
-/// Calls `body(begin, size, deltas)` for runs of |delta_element()| of a part, from several threads.
-void for_deltas(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                int64_t offset, const std::function<void(int64_t, int64_t, const float*)>& body) {
+/// Calls `body(queue, operands, terms)` on several threads for the blocks of a part.
+template <typename Body>
+void share_part(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                const Body& body) {
   ASSAY_CHECK(term.threshold == 0);
   // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
   std::vector<DeltaTerm> unweighted{term};
   unweighted[0].weight = 1.0f;
   count_flops(delta_flops(unweighted), operands.count());
-  share_blocks(operands.count(), [&](BlockQueue& queue) {
-    TermRows rows(operands, unweighted, offset);
-    for (Block block; queue.next(block);)
-      for_runs(block, [&](int64_t begin, int64_t size) {
-        rows.load(begin, size);
-        body(begin, size, rows[0]);
-      });
-  });
+  share_blocks(operands.count(), [&](BlockQueue& queue) { body(queue, operands, unweighted); });
 }
 
 }  // namespace
@@ -149,7 +145,7 @@ TieOrder::TieOrder(int64_t elements, int64_t kept, Storage rounding) : kept_(kep
 TieOrder::~TieOrder() {
   std::visit(
       [](auto& keys) {
-        using Key = typename std::decay_t<decltype(keys.magnitudes)>::value_type;
+        using Key = typename std::decay_t<decltype(keys)>::Type;
         KeyRooms<Key>::shared().give_back(std::move(keys.magnitudes));
       },
       keys_);
@@ -159,12 +155,16 @@ void TieOrder::glance(const at::Tensor& base, const at::Tensor& expert, const De
                       int64_t offset) {
   std::visit(
       [&](auto& keys) {
-        auto& sample = keys.sample;
-        const size_t before = sample.size();
-        sample.resize(before + static_cast<size_t>(base.numel()));
-        for_deltas(base, expert, term, offset,
-                   [&](int64_t begin, int64_t size, const float* deltas) {
-                     write_keys(deltas, size, sample.data() + before + begin);
+        using Key = typename std::decay_t<decltype(keys)>::Type;
+        const size_t before = keys.sample.size();
+        keys.sample.resize(before + static_cast<size_t>(base.numel()));
+        share_part(base, expert, term,
+                   [&](BlockQueue& queue, const Operands& operands, const auto& terms) {
+                     KeyRuns<Key> runs(operands, terms, offset);
+                     for (Block block; queue.next(block);)
+                       for_runs(block, [&](int64_t begin, int64_t size) {
+                         runs.write(begin, size, keys.sample.data() + before + begin);
+                       });
                    });
       },
       keys_);
@@ -190,19 +190,28 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
                     int64_t offset) {
   std::visit(
       [&](auto& keys) {
+        using Key = typename std::decay_t<decltype(keys)>::Type;
         ASSAY_CHECK(offset % 64 == 0 && offset + base.numel() <= std::ssize(keys.magnitudes));
         if (!keys.sample.empty()) begin(keys);
         // Blocks of the part are then not those of the tensor, and threads would share some.
         ASSAY_CHECK(keys.nearby.empty() || offset % kBlock == 0);
-        for_deltas(base, expert, term, offset,
-                   [&](int64_t begin, int64_t size, const float* deltas) {
-                     const auto place = static_cast<size_t>(offset + begin);
-                     auto* out = keys.magnitudes.data() + place;
-                     write_keys(deltas, size, out);
-                     if (keys.nearby.empty()) return;
-                     const size_t above = collect(out, static_cast<size_t>(size), keys.near, place,
-                                                  keys.nearby[place / kBlock]);
-                     std::atomic_ref(keys.above) += static_cast<int64_t>(above);
+        share_part(base, expert, term,
+                   [&](BlockQueue& queue, const Operands& operands, const auto& terms) {
+                     KeyRuns<Key> runs(operands, terms, offset);
+                     NearFinder<Key> finder(keys.near);
+                     for (Block block; queue.next(block);) {
+                       for_runs(block, [&](int64_t begin, int64_t size) {
+                         Key* out = keys.magnitudes.data() + offset + begin;
+                         runs.write(begin, size, out);
+                         if (!keys.nearby.empty())
+                           finder.take(out, static_cast<size_t>(size),
+                                       static_cast<size_t>(begin - block.begin));
+                       });
+                       if (!keys.nearby.empty())
+                         keys.nearby[static_cast<size_t>(offset / kBlock + block.index)] =
+                             finder.end_block();
+                     }
+                     std::atomic_ref(keys.above) += finder.above();
                    });
       },
       keys_);
@@ -212,18 +221,23 @@ template <typename Key>
 TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
   auto& [magnitudes, sample, near, all_above_zero, nearby, above] = keys;
   int64_t found = 0;
-  for (const auto& block : nearby) found += std::ssize(block);
+  for (const NearKeys<Key>& block : nearby) found += std::ssize(block.keys);
   if (!nearby.empty() && all_above_zero && kept_ > above + found) return {0, true, {}};
   if (kept_ <= above || kept_ > above + found) {  // it is not near
     near.low = near.high = static_cast<Key>(find_place(magnitudes, kept_).key);
-    nearby.assign(1, {});
-    above = static_cast<int64_t>(
-        collect(magnitudes.data(), magnitudes.size(), near, 0, nearby.front()));
+    nearby.clear();
+    NearFinder<Key> finder(near);
+    for (size_t begin = 0; begin < magnitudes.size(); begin += kBlock) {
+      finder.take(magnitudes.data() + begin, std::min<size_t>(kBlock, magnitudes.size() - begin),
+                  0);
+      nearby.push_back(finder.end_block());
+    }
+    above = finder.above();
   }
   std::vector<Key> candidates;
   candidates.reserve(static_cast<size_t>(found));
-  for (const auto& block : nearby)
-    for (const uint64_t one : block) candidates.push_back(static_cast<Key>(one));
+  for (const NearKeys<Key>& block : nearby)
+    candidates.insert(candidates.end(), block.keys.begin(), block.keys.end());
   const Place place = find_place(candidates, kept_ - above);
   Selection selection;
   selection.bits = sizeof(Key) == sizeof(uint16_t) ? place.key << kHalfBits : place.key;
@@ -231,11 +245,14 @@ TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
   selection.all_ties = place.kept == place.equal || place.key == 0;
   if (selection.all_ties) return selection;
   const auto tie = static_cast<Key>(place.key);
-  std::vector<uint32_t> places;
-  places.reserve(static_cast<size_t>(place.equal));
-  for (const auto& block : nearby)
-    for (const uint64_t one : block)
-      if (static_cast<Key>(one) == tie) places.push_back(static_cast<uint32_t>(one >> 32));
+  std::vector<uint32_t> places(static_cast<size_t>(place.equal) + 1);
+  size_t tied = 0;
+  for (size_t block = 0; block < nearby.size(); ++block)
+    for (size_t i = 0; i < nearby[block].keys.size(); ++i) {
+      places[tied] = static_cast<uint32_t>(block * kBlock) + nearby[block].places[i];
+      tied += nearby[block].keys[i] == tie ? 1 : 0;
+    }
+  places.resize(tied);
   selection.kept_ties =
       IntrosortTies<Key>(magnitudes, tie, places).among_first(static_cast<size_t>(kept_));
   return selection;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/kernels/delta.h"
+#include "harness/kernels/near_keys.h"
 #include "harness/kernels/sample_range.h"
 
 namespace at {
@@ -20,18 +21,18 @@ namespace assay {
 /// What TieOrder holds.
 template <typename Key>
 struct TieKeys {
+  using Type = Key;
   std::vector<Key> magnitudes, sample{};
   SampleRange<Key> near{};      ///< where the least that is kept is expected, zeros left out
   bool all_above_zero = false;  ///< whether near and what is above it are all that is not 0
-  /// Per block, the places (upper halves) and keys of what is near; empty: nothing is expected.
-  std::vector<std::vector<uint64_t>> nearby{};
-  int64_t above = 0;  ///< how many are beyond it
+  std::vector<NearKeys<Key>> nearby{};  ///< per block; empty: nothing is expected
+  int64_t above = 0;                    ///< how many are beyond it
 };
 
 /// Usage: glance() at some parts of a large tensor if that is cheap; feed() every part, in any
 /// order, after a glance from multiples of kBlock on; then select() once. Takes 2 bytes per element
-/// where deltas are rounded to bfloat16, else 4, which the program keeps for the next; and 8 for
-/// those near the least that is kept, one in eight at most if the glances show what is there.
+/// where deltas are rounded to bfloat16, else 4, which the program keeps for the next; and 4 to 6
+/// for those near the least that is kept, one in eight at most if the glances show what is there.
 class TieOrder {
  public:
   /// Of the first `kept`, at least 1, of all elements, fewer than kMostElements, in descending
