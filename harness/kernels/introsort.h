@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,8 @@ class IntrosortTies {
       : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64) {
     ties_.reserve(places.size());
     for (const uint32_t place : places) ties_.push_back(make(place, place));
+    ties_end_ = ties_.end();
+    merged_.resize(ties_.size());
   }
 
   /// The ties that the sort puts among the first `kept`: bits set by their places before the sort,
@@ -74,7 +77,7 @@ class IntrosortTies {
     } else if (keys_[first] == tie_) {
       const auto tie = at(first);
       *tie = make(median, origin_of(*tie));
-      std::rotate(tie, tie + 1, std::upper_bound(tie + 1, ties_.end(), *tie));
+      std::rotate(tie, tie + 1, std::upper_bound(tie + 1, ties_end_, *tie));
     } else {
       const auto tie = at(median);
       *tie = make(first, origin_of(*tie));
@@ -82,7 +85,7 @@ class IntrosortTies {
     }
     std::swap(keys_[first], keys_[median]);
   }
-  auto at(size_t place) { return std::lower_bound(ties_.begin(), ties_.end(), make(place, 0)); }
+  auto at(size_t place) { return std::lower_bound(ties_.begin(), ties_end_, make(place, 0)); }
 
   // Hoare's partition by the first element: from both ends, elements that are on the wrong side (or
   // equal the pivot) change places pairwise until the ends meet.
@@ -113,45 +116,43 @@ class IntrosortTies {
   // A tie moves only where all ties of its side do, so those that moved are the first of the left
   // side and the last of the right one, in order.
   auto stayed_left() { return first_left_ + static_cast<int64_t>(moved_.to_right.size()); }
-  auto stayed_right() { return ties_.end() - static_cast<int64_t>(moved_.to_left.size()); }
+  auto stayed_right() { return ties_end_ - static_cast<int64_t>(moved_.to_left.size()); }
 
   void keep(Tie tie) { kept_[origin_of(tie) / 64] |= uint64_t{1} << origin_of(tie) % 64; }
   void keep_left(size_t cut) {
     for (auto tie = ties_.begin(); tie != first_left_; ++tie) keep(*tie);
     for (auto tie = stayed_left(); tie < stayed_right() && place_of(*tie) < cut; ++tie) keep(*tie);
-    for (auto tie = stayed_right(); tie != ties_.end(); ++tie) keep(*tie);
+    for (auto tie = stayed_right(); tie != ties_end_; ++tie) keep(*tie);
   }
   void go_left(size_t cut) {
-    came_.clear();
-    auto tie = ties_.end();
-    for (const size_t place : moved_.to_left) came_.push_back(make(place, origin_of(*--tie)));
     const auto end = std::max(stayed_left(), std::min(at(cut), stayed_right()));
-    go_on_with(first_left_, stayed_left(), end);
+    go_on_with(first_left_, stayed_left(), end, moved_.to_left.begin(), moved_.to_left.end(),
+               std::make_reverse_iterator(ties_end_));
   }
   void go_right(size_t cut) {
-    came_.clear();
-    auto tie = first_left_;
-    for (const size_t place : moved_.to_right) came_.push_back(make(place, origin_of(*tie++)));
-    std::reverse(came_.begin(), came_.end());
     const auto begin = std::min(stayed_right(), std::max(at(cut), stayed_left()));
-    go_on_with(ties_.begin(), begin, stayed_right());
+    const auto moved = std::make_reverse_iterator(stayed_left());
+    go_on_with(ties_.begin(), begin, stayed_right(), moved_.to_right.rbegin(),
+               moved_.to_right.rend(), moved);
   }
-  // Ties before `pivots_end`, those that stayed and those that came.
-  void go_on_with(auto pivots_end, auto stayed, auto stayed_end) {
-    merged_.assign(ties_.begin(), pivots_end);
-    const auto others = pivots_end - ties_.begin();
-    merged_.resize(static_cast<size_t>(others + (stayed_end - stayed)) + came_.size());
-    auto came = came_.cbegin();
-    auto merged = merged_.begin() + others;
+  // Ties before `pivots_end`, those that stayed and those that came to the places given, in the
+  // order of places; `origin` leads through the latter in the same order.
+  void go_on_with(auto pivots_end, auto stayed, auto stayed_end, auto place, auto places_end,
+                  auto origin) {
+    auto merged = std::copy(ties_.begin(), pivots_end, merged_.begin());
     // std::merge() with a choice instead of a branch, which nobody could foretell.
-    while (stayed != stayed_end && came != came_.cend()) {
-      const bool stays = *stayed < *came;
-      *merged++ = stays ? *stayed : *came;
+    while (stayed != stayed_end && place != places_end) {
+      const Tie came = make(*place, origin_of(*origin));
+      const bool stays = *stayed < came;
+      *merged++ = stays ? *stayed : came;
       stayed += stays ? 1 : 0;
-      came += stays ? 0 : 1;
+      place += stays ? 0 : 1;
+      origin += stays ? 0 : 1;
     }
-    std::copy(came, came_.cend(), std::copy(stayed, stayed_end, merged));
+    merged = std::copy(stayed, stayed_end, merged);
+    for (; place != places_end; ++place) *merged++ = make(*place, origin_of(*origin++));
     ties_.swap(merged_);
+    ties_end_ = merged;
   }
 
   // A short rest is sorted by insertion, which is stable; one that was parted too often by a heap.
@@ -159,7 +160,8 @@ class IntrosortTies {
     constexpr Tie kNone = UINT64_MAX;
     std::vector<std::pair<Key, Tie>> rest;
     for (size_t i = first; i < last; ++i) rest.emplace_back(keys_[i], kNone);
-    for (const Tie tie : ties_) rest[place_of(tie) - first].second = tie;
+    for (auto tie = ties_.begin(); tie != ties_end_; ++tie)
+      rest[place_of(*tie) - first].second = *tie;
     const auto descending = [](const auto& a, const auto& b) { return a.first > b.first; };
     if (last - first > kInsertion && depth == 0)
       std::partial_sort(rest.begin(), rest.end(), rest.end(), descending);
@@ -172,11 +174,11 @@ class IntrosortTies {
   Key* keys_;
   size_t size_;
   Key tie_;
-  std::vector<Tie> ties_;       // of the part that is followed, by place
-  std::vector<uint64_t> kept_;  // a bit for every origin
+  std::vector<Tie> ties_, merged_;  // of the part that is followed, by place; room for the next
+  std::vector<uint64_t> kept_;      // a bit for every origin
   MovedTies moved_;
+  typename std::vector<Tie>::iterator ties_end_;
   typename std::vector<Tie>::iterator first_left_;  // of ties_, the first behind the pivot
-  std::vector<Tie> came_, merged_;
 };
 
 }  // namespace assay

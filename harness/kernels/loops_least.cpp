@@ -114,19 +114,36 @@ void drop_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* leas
   }
 }
 
+/// The threshold where a bit is set, one more where none is.
+ASSAY_VECTORISED
+void least_of_ties(const uint64_t* kept, uint32_t threshold, int64_t size,
+                   uint32_t* __restrict out) {
+  const auto spread = [&](int64_t first, uint32_t bits, int64_t some)
+      __attribute__((always_inline)) {
+    for (int64_t j = 0; j < some; ++j)
+      out[first + j] = threshold + 1 - (bits >> static_cast<uint32_t>(j) & 1U);
+  };
+  constexpr int64_t kHalf = 32;
+  int64_t first = 0;
+  for (; first + kHalf <= size; first += kHalf)
+    spread(first, static_cast<uint32_t>(kept[first / 64] >> first % 64), kHalf);
+  if (first < size)
+    spread(first, static_cast<uint32_t>(kept[first / 64] >> first % 64), size - first);
+}
+
 }  // namespace
 
 void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out) {
   if (term.threshold == 0) {
     if (term.drop == 0.0f) std::fill_n(out, size, 0);
   } else {
-    // It changes once, at tie_end, or is less by one where a bit says so.
-    const int64_t turn = term.kept_ties ? 0 : std::clamp<int64_t>(term.tie_end - index, 0, size);
-    std::fill_n(out, turn, term.threshold);
-    std::fill_n(out + turn, size - turn, term.threshold + 1);
-    for (int64_t word = 0; term.kept_ties && word * 64 < size; ++word)
-      for (uint64_t bits = term.kept_ties[index / 64 + word]; bits != 0; bits &= bits - 1)
-        out[word * 64 + std::countr_zero(bits)] = term.threshold;
+    if (term.kept_ties) {
+      least_of_ties(term.kept_ties + index / 64, term.threshold, size, out);
+    } else {  // it changes once, at tie_end
+      const int64_t turn = std::clamp<int64_t>(term.tie_end - index, 0, size);
+      std::fill_n(out, turn, term.threshold);
+      std::fill_n(out + turn, size - turn, term.threshold + 1);
+    }
   }
   if (term.drop > 0.0f) drop_run(term, index, size, out);
 }

@@ -17,15 +17,17 @@ struct SampleRange {
 
   SampleRange() = default;
   SampleRange(std::vector<Key>& sample, int64_t place, int64_t count) {
-    constexpr double kDeviations = 5;  // as if neighbours were independent, which they nearly are
-    constexpr double kMore = 64;
+    constexpr double kDeviations = 4;  // as if neighbours were independent, which they nearly are
+    constexpr double kMore = 32;
     const auto size = static_cast<double>(sample.size());
     const double share = static_cast<double>(place) / static_cast<double>(count);
     const double spread = kDeviations * std::sqrt(size * share * (1 - share)) + kMore;
     const double expected = share * size;
+    auto rest = sample.begin();  // what is before it is not greater than what follows
     const auto value_at = [&](double where) {
       const auto at = sample.begin() + static_cast<int64_t>(where);
-      std::nth_element(sample.begin(), at, sample.end());
+      std::nth_element(rest, at, sample.end());
+      rest = at;
       return *at;
     };
     if (expected > spread) low = value_at(expected - spread);
