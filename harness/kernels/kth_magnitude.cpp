@@ -18,7 +18,7 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kSample = 1 << 18;   ///< about so many elements, in runs
+constexpr int64_t kSample = 1 << 16;   ///< about so many elements, in runs
 constexpr int64_t kSampleRun = 128;    ///< elements
 constexpr int64_t kWorthSampling = 8;  ///< times the sample
 constexpr uint32_t kMostBins = 1 << 20;
@@ -44,7 +44,8 @@ void KthMagnitude::begin(Search& search, uint32_t low, uint32_t span) const {
   const MagnitudeRange whole;
   search.range = {low, span, span == whole.span ? whole.shift : 0};
   while (search.range.bins() > kMostBins) ++search.range.shift;
-  search.below = 0;
+  search.likely = kNone;
+  search.below = search.equal = 0;
   search.histogram.assign(search.range.bins(), 0);
 }
 
@@ -84,6 +85,7 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     std::vector<RangeHits> run(searched.size());
     for (size_t k = 0; k < searched.size(); ++k) {
       run[k].range = searches_[searched[k]].range;
+      run[k].likely = searches_[searched[k]].likely;
       if (const uint32_t bins = run[k].range.bins(); bins <= kOwnBins) own[k].resize(bins);
     }
     for (Block block; queue.next(block);)
@@ -107,6 +109,7 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     for (size_t k = 0; k < searched.size(); ++k) {
       Search& search = searches_[searched[k]];
       search.below += run[k].below;
+      search.equal += run[k].equal;
       for (size_t bin = 0; bin < own[k].size(); ++bin) search.histogram[bin] += own[k][bin];
       search.hits.insert(search.hits.end(), hits[k].begin(), hits[k].end());
       if (search.hits.size() >= kMostHits) count_hits(search);
@@ -191,6 +194,7 @@ void KthMagnitude::guess(Search& search) const {
     high = (high + 0xffffu) & 0xffff0000u;
   }
   begin(search, low, high - low);
+  search.likely = std::clamp(guessed.likely, low, high - 1);
   if (search.rounded) {
     search.range.shift = std::max(search.range.shift, 16);
     search.histogram.assign(search.range.bins(), 0);
@@ -201,6 +205,7 @@ void KthMagnitude::guess(Search& search) const {
 void KthMagnitude::narrow(Search& search) const {
   const MagnitudeRange range = search.range;
   int64_t below = search.below;
+  if (search.equal > 0) search.histogram[range.bin(search.likely)] += search.equal;
   if (below >= search.rank) return begin(search, 0, range.low);
   for (size_t bin = 0; bin < search.histogram.size(); ++bin) {
     const int64_t inside = search.histogram[bin];

@@ -39,12 +39,14 @@ class KthMagnitude {
   const Found& found(size_t expert) const { return searches_[expert].found; }
 
  private:
+  static constexpr uint32_t kNone = ~0u;  ///< no magnitude
   struct Search {
     int64_t rank;
     bool done = false;
     bool rounded = true;  ///< all deltas fed so far had bfloat16's bits alone
     MagnitudeRange range{};
-    int64_t below = 0;
+    uint32_t likely = kNone;  ///< a magnitude in the range that is counted apart: many may have it
+    int64_t below = 0, equal = 0;
     std::vector<int64_t> histogram{};
     std::vector<uint32_t> hits{};  ///< bins that are to be counted
     std::vector<uint32_t> sample{};

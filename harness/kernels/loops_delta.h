@@ -63,8 +63,10 @@ void delta_halves(const void* base, const void* expert, int64_t begin, int64_t s
 /// What is found of one expert in a range of magnitudes.
 struct RangeHits {
   MagnitudeRange range{};
-  int64_t below = 0;              ///< how many lie below the range
-  int64_t found = 0;              ///< how many lie inside
+  uint32_t likely = ~0u;  ///< one that many may have, which is only counted
+  int64_t below = 0;      ///< how many lie below the range
+  int64_t equal = 0;      ///< how many are the likely one, which lies in the range or is none
+  int64_t found = 0;      ///< how many others lie inside
   uint32_t bins[kRun + 16] = {};  ///< the bins of these, and room for a vector more
 };
 /// Adds the magnitudes of a run.

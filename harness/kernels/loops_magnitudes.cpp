@@ -37,37 +37,43 @@ ASSAY_TARGET_512 inline __m512 load_512(const void* data, int64_t index) {
 }
 
 struct Vectors512 {
-  __m512i low, span, smaller;
+  __m512i low, span, likely, smaller, equal;
 };
 
-/// What counting in a range takes of 16 magnitudes: writes the bins of those inside to `out`, adds
-/// to `smaller` where they lie below; returns how many are inside.
+/// What counting in a range takes of 16 magnitudes: adds to `smaller` and `equal` where they lie
+/// below or are the likely one, writes the bins of others inside to `out`; returns how many those
+/// are.
 ASSAY_TARGET_512 inline int64_t take_bins(__m512 values, Vectors512& range, __m128i shift,
                                           uint32_t* out) {
   const __m512i magnitude = _mm512_set1_epi32(0x7fffffff), one = _mm512_set1_epi32(1);
   const __m512i bits = _mm512_and_si512(_mm512_castps_si512(values), magnitude);
   const __mmask16 below = _mm512_cmplt_epu32_mask(bits, range.low);
   range.smaller = _mm512_mask_add_epi32(range.smaller, below, range.smaller, one);
+  const __mmask16 likely = _mm512_cmpeq_epi32_mask(bits, range.likely);
+  range.equal = _mm512_mask_add_epi32(range.equal, likely, range.equal, one);
   const __m512i distance = _mm512_sub_epi32(bits, range.low);
-  const __mmask16 inside = _mm512_cmplt_epu32_mask(distance, range.span);
+  const __mmask16 inside = _mm512_mask_cmplt_epu32_mask(_knot_mask16(likely), distance, range.span);
   if (inside == 0) return 0;  // mostly
   const __m512i bins = _mm512_srl_epi32(distance, shift);
   _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(inside, bins));
   return _mm_popcnt_u32(inside);
 }
 
-ASSAY_TARGET_512 inline Vectors512 vectors_of(const MagnitudeRange& range) {
-  return {_mm512_set1_epi32(static_cast<int>(range.low)),
-          _mm512_set1_epi32(static_cast<int>(range.span)), _mm512_setzero_si512()};
+ASSAY_TARGET_512 inline Vectors512 vectors_of(const RangeHits& hits) {
+  return {_mm512_set1_epi32(static_cast<int>(hits.range.low)),
+          _mm512_set1_epi32(static_cast<int>(hits.range.span)),
+          _mm512_set1_epi32(static_cast<int>(hits.likely)), _mm512_setzero_si512(),
+          _mm512_setzero_si512()};
 }
 
 /// Whole vectors of `size` values.
 ASSAY_TARGET_512 void value_bins_512(const float* values, int64_t size, RangeHits& hits) {
-  Vectors512 vectors = vectors_of(hits.range);
+  Vectors512 vectors = vectors_of(hits);
   const __m128i shift = _mm_cvtsi32_si128(hits.range.shift);
   for (int64_t j = 0; j + kValues <= size; j += kValues)
     hits.found += take_bins(_mm512_loadu_ps(values + j), vectors, shift, hits.bins + hits.found);
   hits.below += _mm512_reduce_add_epi32(vectors.smaller);
+  hits.equal += _mm512_reduce_add_epi32(vectors.equal);
 }
 
 /// Whole vectors of the deltas of `kCount` experts, side by side: all models are then read at one
@@ -81,7 +87,7 @@ ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int64_t begin, int
   uint32_t* bins[kCount];
   for (int i = 0; i < kCount; ++i) {
     bins[i] = hits[i].bins + hits[i].found;
-    vectors[i] = vectors_of(hits[i].range);
+    vectors[i] = vectors_of(hits[i]);
     shift[i] = _mm_cvtsi32_si128(hits[i].range.shift);
   }
   for (int64_t j = 0; j + kValues <= size; j += kValues) {
@@ -94,6 +100,7 @@ ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int64_t begin, int
   for (int i = 0; i < kCount; ++i) {
     hits[i].found += found[i];
     hits[i].below += _mm512_reduce_add_epi32(vectors[i].smaller);
+    hits[i].equal += _mm512_reduce_add_epi32(vectors[i].equal);
   }
 }
 
@@ -125,7 +132,9 @@ void bins_in_range(const float* values, int64_t size, RangeHits& hits) {
 #endif
   for (; j < size; ++j) {
     const uint32_t bits = magnitude_bits(values[j]);
-    if (hits.range.holds(bits)) hits.bins[hits.found++] = hits.range.bin(bits);
+    hits.equal += bits == hits.likely ? 1 : 0;
+    if (bits != hits.likely && hits.range.holds(bits))
+      hits.bins[hits.found++] = hits.range.bin(bits);
     hits.below += bits < hits.range.low ? 1 : 0;
   }
 }

@@ -14,6 +14,7 @@ namespace assay {
 template <typename Key>
 struct SampleRange {
   Key low = 0, high = static_cast<Key>(~Key{0});  ///< both within the range
+  Key likely = 0;                                 ///< what stands at the expected place
 
   SampleRange() = default;
   SampleRange(std::vector<Key>& sample, int64_t place, int64_t count) {
@@ -31,6 +32,7 @@ struct SampleRange {
       return *at;
     };
     if (expected > spread) low = value_at(expected - spread);
+    if (expected < size) likely = value_at(expected);
     if (expected + spread < size) high = value_at(expected + spread);
   }
 };
