@@ -1,8 +1,10 @@
 #include "harness/kernels/kth_magnitude.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -12,6 +14,7 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/launch.h"
 #include "harness/kernels/loops_delta.h"
+#include "harness/kernels/pool.h"
 #include "harness/kernels/sample_range.h"
 #include "harness/kernels/term_rows.h"
 
@@ -167,18 +170,21 @@ void KthMagnitude::count_hits(Search& search) {
 }
 
 bool KthMagnitude::next() {
-  bool unfinished = false;
-  for (Search& search : searches_) {
-    if (search.done) continue;
-    count_hits(search);
-    if (sampling_)
-      guess(search);
-    else
-      narrow(search);
-    unfinished |= !search.done;
-  }
+  std::atomic<size_t> place{0};
+  const auto threads = std::min<int64_t>(at::get_num_threads(), std::ssize(searches_));
+  ThreadPool::shared().run(static_cast<int>(threads), [&] {
+    for (size_t i = place++; i < searches_.size(); i = place++) {
+      Search& search = searches_[i];
+      if (search.done) continue;
+      count_hits(search);
+      if (sampling_)
+        guess(search);
+      else
+        narrow(search);
+    }
+  });
   sampling_ = false;
-  return unfinished;
+  return !std::all_of(searches_.begin(), searches_.end(), [](const Search& s) { return s.done; });
 }
 
 /// Begins where the sample expects the rank.

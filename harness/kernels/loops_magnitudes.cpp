@@ -36,72 +36,65 @@ ASSAY_TARGET_512 inline __m512 load_512(const void* data, int64_t index) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16));
 }
 
-struct Vectors512 {
-  __m512i low, span, likely, smaller, equal;
+/// Counting in a range, 16 magnitudes at a time. Without branches: whether some lie inside cannot
+/// be foretold.
+class Bins512 {
+ public:
+  ASSAY_TARGET_512 explicit Bins512(RangeHits& hits)
+      : hits_(hits),
+        low_(all(hits.range.low)),
+        span_(all(hits.range.span)),
+        likely_(all(hits.likely)),
+        shift_(_mm_cvtsi32_si128(hits.range.shift)) {}
+  ASSAY_TARGET_512 void take(__m512 values) {
+    const __m512i bits = _mm512_and_si512(_mm512_castps_si512(values), all(0x7fffffffu));
+    const __m512i distance = _mm512_sub_epi32(bits, low_);
+    const uint32_t equal = _mm512_cmpeq_epi32_mask(bits, likely_);
+    const auto others = static_cast<__mmask16>(_mm512_cmplt_epu32_mask(distance, span_) & ~equal);
+    below_ += _mm_popcnt_u32(_mm512_cmplt_epu32_mask(bits, low_));
+    equal_ += _mm_popcnt_u32(equal);
+    const __m512i bins = _mm512_srl_epi32(distance, shift_);
+    _mm512_storeu_si512(hits_.bins + found_, _mm512_maskz_compress_epi32(others, bins));
+    found_ += _mm_popcnt_u32(others);
+  }
+  void end() {
+    hits_.found = found_;
+    hits_.below += below_;
+    hits_.equal += equal_;
+  }
+
+ private:
+  ASSAY_TARGET_512 static __m512i all(uint32_t value) {
+    return _mm512_set1_epi32(static_cast<int>(value));
+  }
+
+  RangeHits& hits_;
+  __m512i low_, span_, likely_;
+  __m128i shift_;
+  int64_t found_ = hits_.found, below_ = 0, equal_ = 0;
 };
-
-/// What counting in a range takes of 16 magnitudes: adds to `smaller` and `equal` where they lie
-/// below or are the likely one, writes the bins of others inside to `out`; returns how many those
-/// are.
-ASSAY_TARGET_512 inline int64_t take_bins(__m512 values, Vectors512& range, __m128i shift,
-                                          uint32_t* out) {
-  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff), one = _mm512_set1_epi32(1);
-  const __m512i bits = _mm512_and_si512(_mm512_castps_si512(values), magnitude);
-  const __mmask16 below = _mm512_cmplt_epu32_mask(bits, range.low);
-  range.smaller = _mm512_mask_add_epi32(range.smaller, below, range.smaller, one);
-  const __mmask16 likely = _mm512_cmpeq_epi32_mask(bits, range.likely);
-  range.equal = _mm512_mask_add_epi32(range.equal, likely, range.equal, one);
-  const __m512i distance = _mm512_sub_epi32(bits, range.low);
-  const __mmask16 inside = _mm512_mask_cmplt_epu32_mask(_knot_mask16(likely), distance, range.span);
-  if (inside == 0) return 0;  // mostly
-  const __m512i bins = _mm512_srl_epi32(distance, shift);
-  _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(inside, bins));
-  return _mm_popcnt_u32(inside);
-}
-
-ASSAY_TARGET_512 inline Vectors512 vectors_of(const RangeHits& hits) {
-  return {_mm512_set1_epi32(static_cast<int>(hits.range.low)),
-          _mm512_set1_epi32(static_cast<int>(hits.range.span)),
-          _mm512_set1_epi32(static_cast<int>(hits.likely)), _mm512_setzero_si512(),
-          _mm512_setzero_si512()};
-}
 
 /// Whole vectors of `size` values.
 ASSAY_TARGET_512 void value_bins_512(const float* values, int64_t size, RangeHits& hits) {
-  Vectors512 vectors = vectors_of(hits);
-  const __m128i shift = _mm_cvtsi32_si128(hits.range.shift);
-  for (int64_t j = 0; j + kValues <= size; j += kValues)
-    hits.found += take_bins(_mm512_loadu_ps(values + j), vectors, shift, hits.bins + hits.found);
-  hits.below += _mm512_reduce_add_epi32(vectors.smaller);
-  hits.equal += _mm512_reduce_add_epi32(vectors.equal);
+  Bins512 bins(hits);
+  for (int64_t j = 0; j + kValues <= size; j += kValues) bins.take(_mm512_loadu_ps(values + j));
+  bins.end();
 }
 
-/// Whole vectors of the deltas of `kCount` experts, side by side: all models are then read at one
-/// pace, which is what a processor's prefetching is good at.
-template <Storage kStorage, int kCount>
+/// Whole vectors of the deltas of `count` experts, at most kFewTerms, side by side: all models are
+/// then read at one pace, which is what a processor's prefetching is good at.
+template <Storage kStorage, typename... Hits>
 ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int64_t begin, int64_t size,
-                                     RangeHits* hits) {
-  Vectors512 vectors[kCount];
-  __m128i shift[kCount];
-  int64_t found[kCount] = {};
-  uint32_t* bins[kCount];
-  for (int i = 0; i < kCount; ++i) {
-    bins[i] = hits[i].bins + hits[i].found;
-    vectors[i] = vectors_of(hits[i]);
-    shift[i] = _mm_cvtsi32_si128(hits[i].range.shift);
-  }
-  for (int64_t j = 0; j + kValues <= size; j += kValues) {
-    const __m512 base = load_512<kStorage>(operands[0].data, begin + j);
-    for (int i = 0; i < kCount; ++i) {
-      const __m512 expert = load_512<kStorage>(operands[i + 1].data, begin + j);
-      found[i] += take_bins(_mm512_sub_ps(expert, base), vectors[i], shift[i], bins[i] + found[i]);
+                                     Hits&... hits) {
+  const auto take = [&](auto... bins) ASSAY_TARGET_512 {
+    for (int64_t j = 0; j + kValues <= size; j += kValues) {
+      const __m512 base = load_512<kStorage>(operands[0].data, begin + j);
+      int i = 0;
+      (bins.take(_mm512_sub_ps(load_512<kStorage>(operands[++i].data, begin + j), base)), ...);
     }
-  }
-  for (int i = 0; i < kCount; ++i) {
-    hits[i].found += found[i];
-    hits[i].below += _mm512_reduce_add_epi32(vectors[i].smaller);
-    hits[i].equal += _mm512_reduce_add_epi32(vectors[i].equal);
-  }
+    (bins.end(), ...);
+  };
+  take(Bins512(hits)...);
 }
 
 template <Storage kStorage>
@@ -109,13 +102,13 @@ ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int count, int64_t
                                      int64_t size, RangeHits* hits) {
   switch (count) {
     case 1:
-      return delta_bins_512<kStorage, 1>(operands, begin, size, hits);
+      return delta_bins_512<kStorage>(operands, begin, size, hits[0]);
     case 2:
-      return delta_bins_512<kStorage, 2>(operands, begin, size, hits);
+      return delta_bins_512<kStorage>(operands, begin, size, hits[0], hits[1]);
     case 3:
-      return delta_bins_512<kStorage, 3>(operands, begin, size, hits);
+      return delta_bins_512<kStorage>(operands, begin, size, hits[0], hits[1], hits[2]);
     default:
-      return delta_bins_512<kStorage, kFewTerms>(operands, begin, size, hits);
+      return delta_bins_512<kStorage>(operands, begin, size, hits[0], hits[1], hits[2], hits[3]);
   }
 }
 #endif
