@@ -127,8 +127,6 @@ ASSAY_ELEMENT void for_terms(const TermLoop& loop, const Take& take) {
     float values[kCount];
     for (int i = 0; i < kCount; ++i) {
       float delta = plain_delta(load_as<kStorage>(changed[i], begin + j), base, kRounding);
-      // Multiplying by 1 changes nothing, so factors need a loop of their own only where rounding
-      // after it takes longer.
       if (!Dtypes::kPlain) delta = round_to(delta * rescale[i], kRounding);
       delta = trimmed_delta(delta, least[i][j]);
       if (!Dtypes::kPlain) delta = round_to(delta * weight[i], kRounding);
@@ -166,14 +164,16 @@ ASSAY_ELEMENT void with_terms(const TermLoop& loop, const Body& body) {
         return body(dtypes, CountTag<kFewTerms>{});
     }
   };
-  constexpr Storage kWide = Storage::kFloat32, kHalf = Storage::kFloat16,
-                    kBrain = Storage::kBFloat16;
-  if (storage == kWide) return with_count(TermDtypes<kWide, kWide, false>{});
-  if (storage == kHalf) return with_count(TermDtypes<kHalf, kWide, false>{});
-  if (rounding == kWide) return with_count(TermDtypes<kBrain, kWide, false>{});
   bool plain = true;
   for (int i = 0; i < loop.count; ++i)
     plain &= loop.terms[i].rescale == 1.0f && loop.terms[i].weight == 1.0f;
+  constexpr Storage kWide = Storage::kFloat32, kHalf = Storage::kFloat16,
+                    kBrain = Storage::kBFloat16;
+  if (storage == kHalf) return with_count(TermDtypes<kHalf, kWide, false>{});
+  if (storage == kWide && plain) return with_count(TermDtypes<kWide, kWide, true>{});
+  if (storage == kWide) return with_count(TermDtypes<kWide, kWide, false>{});
+  if (rounding == kWide && plain) return with_count(TermDtypes<kBrain, kWide, true>{});
+  if (rounding == kWide) return with_count(TermDtypes<kBrain, kWide, false>{});
   if (plain) return with_count(TermDtypes<kBrain, kBrain, true>{});
   return with_count(TermDtypes<kBrain, kBrain, false>{});
 }
