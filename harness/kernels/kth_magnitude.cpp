@@ -21,8 +21,9 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kSample = 1 << 16;   ///< about so many elements, in runs
+constexpr int64_t kSample = 1 << 18;   ///< about so many elements, in runs
 constexpr int64_t kSampleRun = 128;    ///< elements
+constexpr int64_t kRunsOfThread = 4;   ///< fewer, and a thread more is not worth it
 constexpr int64_t kWorthSampling = 8;  ///< times the sample
 constexpr uint32_t kMostBins = 1 << 20;
 constexpr size_t kMostHits = 1 << 20;   ///< that wait to be counted
@@ -114,6 +115,7 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
       search.below += run[k].below;
       search.equal += run[k].equal;
       for (size_t bin = 0; bin < own[k].size(); ++bin) search.histogram[bin] += own[k][bin];
+      if (!hits[k].empty()) search.hits.reserve(kMostHits);
       search.hits.insert(search.hits.end(), hits[k].begin(), hits[k].end());
       if (search.hits.size() >= kMostHits) count_hits(search);
     }
@@ -143,25 +145,32 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
   const Operands operands(base, experts);
   const std::vector<DeltaTerm> used = unweighted(terms);
   const int64_t stride = kSampleRun * std::max<int64_t>(count_ / kSample, 1);
-  for (int64_t first = 0; first < operands.count(); first += stride)
-    for (int i = 0; i < operands.size(); ++i)
-      prefetch_run(operands[i], first, std::min(kSampleRun, operands.count() - first));
-  float start[kSampleRun], deltas[kSampleRun];
-  uint32_t least[kSampleRun];
-  int64_t sampled = 0;
-  for (int64_t first = 0; first < operands.count(); first += stride) {
-    const int64_t size = std::min(kSampleRun, operands.count() - first);
-    sampled += size;
-    load_run(operands[0], first, size, start);
-    for (size_t i = 0; i < searches_.size(); ++i) {
-      Search& search = searches_[i];
-      search.rounded &= used[i].rounding == Storage::kBFloat16;
-      least_run(used[i], offset + first, size, least);
-      term_run(operands[static_cast<int>(i) + 1], first, start, used[i], least, size, deltas);
-      for (int64_t j = 0; j < size; ++j) search.sample.push_back(magnitude_bits(deltas[j]));
-    }
+  const int64_t runs = (operands.count() + stride - 1) / stride;
+  if (runs == 0) return;
+  const int64_t sampled =
+      (runs - 1) * kSampleRun + std::min(kSampleRun, operands.count() - (runs - 1) * stride);
+  const size_t before = searches_.front().sample.size();
+  for (size_t i = 0; i < searches_.size(); ++i) {
+    searches_[i].rounded &= used[i].rounding == Storage::kBFloat16;
+    searches_[i].sample.resize(before + static_cast<size_t>(sampled));
   }
   count_flops(delta_flops(used), sampled);
+  std::atomic<int64_t> next{0};
+  const auto threads = std::min<int64_t>(at::get_num_threads(), runs / kRunsOfThread + 1);
+  ThreadPool::shared().run(static_cast<int>(threads), [&] {
+    float start[kSampleRun], deltas[kSampleRun];
+    uint32_t least[kSampleRun];
+    for (int64_t run = next++; run < runs; run = next++) {
+      const int64_t first = run * stride, size = std::min(kSampleRun, operands.count() - first);
+      load_run(operands[0], first, size, start);
+      for (size_t i = 0; i < searches_.size(); ++i) {
+        least_run(used[i], offset + first, size, least);
+        term_run(operands[static_cast<int>(i) + 1], first, start, used[i], least, size, deltas);
+        uint32_t* out = searches_[i].sample.data() + before + run * kSampleRun;
+        for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(deltas[j]);
+      }
+    }
+  });
 }
 
 void KthMagnitude::count_hits(Search& search) {
