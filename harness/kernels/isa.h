@@ -17,12 +17,13 @@
 #include <immintrin.h>
 /// For what compilers do not find themselves. Before a function that uses AVX-512's intrinsics:
 #define ASSAY_VECTORS_512
-#define ASSAY_TARGET_512 __attribute__((target("avx512f,popcnt")))
+#define ASSAY_TARGET_512 __attribute__((target("avx512f,avx512bw,popcnt")))
 
 namespace assay {
 /// Whether this machine can do that.
 inline bool has_vectors_512() {
-  static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt");
+  static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("popcnt");
   return has;
 }
 }  // namespace assay

@@ -82,17 +82,42 @@ ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out
 
 /// Makes the least of what is dropped kDropped, of what is not 0 or, with `trimmed`, what it was;
 /// returns whether a second draw decides about some.
-ASSAY_VECTORISED
-bool hold_draws(const uint16_t* __restrict draws, uint32_t level, bool trimmed, int64_t size,
-                uint32_t* __restrict least) {
-  uint32_t undecided = 0;
-  for (int64_t j = 0; j < size; ++j) undecided |= draws[j] == level ? 1 : 0;
-  if (trimmed)
-    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : least[j];
-  else
-    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : 0;
-  return undecided != 0;
+bool hold_draws(const uint16_t* draws, uint32_t level, bool trimmed, int64_t size,
+                uint32_t* least) {
+  bool undecided = false;
+  for (int64_t j = 0; j < size; ++j) {
+    undecided |= draws[j] == level;
+    least[j] = draws[j] < level ? kDropped : (trimmed ? least[j] : 0);
+  }
+  return undecided;
 }
+
+#ifdef ASSAY_VECTORS_512
+/// The same of whole vectors of draws; returns how many draws those are.
+ASSAY_TARGET_512 int64_t hold_draws_512(const uint16_t* draws, uint32_t level, bool trimmed,
+                                        int64_t size, uint32_t* least, bool& undecided) {
+  constexpr int64_t kLanes = 32, kHalf = kLanes / 2;
+  const __m512i levels = _mm512_set1_epi16(static_cast<int16_t>(level));
+  const __m512i dropped = _mm512_set1_epi32(static_cast<int>(kDropped));
+  const __mmask16 old = trimmed ? 0xffff : 0;
+  const bool all = level > 0xffff;
+  uint32_t equal = 0;
+  int64_t j = 0;
+  for (; j + kLanes <= size; j += kLanes) {
+    const __m512i some = _mm512_loadu_si512(draws + j);
+    const uint32_t below = all ? ~0U : _mm512_cmplt_epu16_mask(some, levels);
+    equal |= all ? 0 : _mm512_cmpeq_epi16_mask(some, levels);
+    for (int64_t half = 0; half < kLanes; half += kHalf) {
+      uint32_t* out = least + j + half;
+      const __m512i kept = _mm512_maskz_loadu_epi32(old, out);
+      const auto drops = static_cast<__mmask16>(below >> half);
+      _mm512_storeu_si512(out, _mm512_mask_mov_epi32(kept, drops, dropped));
+    }
+  }
+  undecided = equal != 0;
+  return j;
+}
+#endif
 
 void drop_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* least) {
   const DropLevel at = drop_level(term.drop);
@@ -100,14 +125,21 @@ void drop_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* leas
   const bool trimmed = term.threshold != 0;
   uint16_t draws[kDraws];
   for (int64_t first = 0; first < size; first += kDraws) {
-#ifdef ASSAY_VECTORS_512
-    if (has_vectors_512())
-      first_draws_512(key, index + first, draws);
-    else
-#endif
-      first_draws(key, index + first, draws);
     const int64_t some = std::min(size - first, kDraws);
-    if (!hold_draws(draws, at.level, trimmed, some, least + first) || at.rest == 0.0f) continue;
+    int64_t held = 0;
+    bool undecided = false;
+#ifdef ASSAY_VECTORS_512
+    if (has_vectors_512()) {
+      first_draws_512(key, index + first, draws);
+      held = hold_draws_512(draws, at.level, trimmed, some, least + first, undecided);
+    } else {
+      first_draws(key, index + first, draws);
+    }
+#else
+    first_draws(key, index + first, draws);
+#endif
+    undecided |= hold_draws(draws + held, at.level, trimmed, some - held, least + first + held);
+    if (!undecided || at.rest == 0.0f) continue;
     for (int64_t j = 0; j < some; ++j)
       if (draws[j] == at.level && second_draw(key, index + first + j) < at.rest)
         least[first + j] = kDropped;
