@@ -28,7 +28,7 @@ struct TermLoop {
   const Operand* operands;  ///< the base, the experts
   const DeltaTerm* terms;
   int count;
-  const uint32_t* const* least;
+  const uint32_t* const* least;  ///< for the loops that take it
   int64_t begin, size;
 };
 inline constexpr int kFewTerms = 4;  ///< the most that registers hold
@@ -39,6 +39,14 @@ bool fits_registers(const Operand* operands, const std::vector<DeltaTerm>& terms
 void reduce_in_registers(const TermLoop& loop, const DeltaRule& rule, float* out);
 /// As sign_sum_run().
 int64_t sign_sum_in_registers(const TermLoop& loop);
+
+/// Whether terms that fit registers do no more than trim, to which end there are loops of their
+/// own.
+bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
+/// reduce_element(), but for the bits of NaN, without TermLoop::least; `index` as for least_run().
+/// False where there is no such loop for the reduction, the run or this machine.
+bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
+bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum);
 
 /// The sum of the signs that `count` rows of weighted deltas elect, ties left at 0.
 int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size);

@@ -1,6 +1,6 @@
-#include "harness/kernels/isa.h"
 #include "harness/kernels/loops.h"
 #include "harness/kernels/loops_delta.h"
+#include "harness/kernels/vectors_512.h"
 
 namespace assay {
 
@@ -24,18 +24,6 @@ void delta_halves(const void* base, const void* expert, int64_t begin, int64_t s
 namespace {
 
 #ifdef ASSAY_VECTORS_512
-constexpr int64_t kValues = 16;  // of a vector
-
-/// load_as() of 16 values of float32 or bfloat16.
-template <Storage kStorage>
-ASSAY_TARGET_512 inline __m512 load_512(const void* data, int64_t index) {
-  if constexpr (kStorage == Storage::kFloat32)
-    return _mm512_loadu_ps(static_cast<const float*>(data) + index);
-  const void* words = static_cast<const uint16_t*>(data) + index;
-  const __m256i low = _mm256_loadu_si256(static_cast<const __m256i*>(words));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16));
-}
-
 /// Counting in a range, 16 magnitudes at a time. Without branches: whether some lie inside cannot
 /// be foretold.
 class Bins512 {
@@ -77,7 +65,8 @@ class Bins512 {
 /// Whole vectors of `size` values.
 ASSAY_TARGET_512 void value_bins_512(const float* values, int64_t size, RangeHits& hits) {
   Bins512 bins(hits);
-  for (int64_t j = 0; j + kValues <= size; j += kValues) bins.take(_mm512_loadu_ps(values + j));
+  for (int64_t j = 0; j + kVectorValues <= size; j += kVectorValues)
+    bins.take(_mm512_loadu_ps(values + j));
   bins.end();
 }
 
@@ -87,7 +76,7 @@ template <Storage kStorage, typename... Hits>
 ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int64_t begin, int64_t size,
                                      Hits&... hits) {
   const auto take = [&](auto... bins) ASSAY_TARGET_512 {
-    for (int64_t j = 0; j + kValues <= size; j += kValues) {
+    for (int64_t j = 0; j + kVectorValues <= size; j += kVectorValues) {
       const __m512 base = load_512<kStorage>(operands[0].data, begin + j);
       int i = 0;
       (bins.take(_mm512_sub_ps(load_512<kStorage>(operands[++i].data, begin + j), base)), ...);
@@ -120,7 +109,7 @@ void bins_in_range(const float* values, int64_t size, RangeHits& hits) {
 #ifdef ASSAY_VECTORS_512
   if (has_vectors_512()) {
     value_bins_512(values, size, hits);
-    j = size / kValues * kValues;
+    j = size / kVectorValues * kVectorValues;
   }
 #endif
   for (; j < size; ++j) {
@@ -145,7 +134,7 @@ void delta_bins_in_range(const Operand* operands, int count, int64_t begin, int6
       delta_bins_512<Storage::kFloat32>(operands, count, begin, size, hits);
     else
       delta_bins_512<Storage::kBFloat16>(operands, count, begin, size, hits);
-    done = size / kValues * kValues;
+    done = size / kVectorValues * kVectorValues;
   }
 #endif
   if (done == size) return;

@@ -63,6 +63,8 @@ ReducedTerms::ReducedTerms(const Operands& operands, const std::vector<DeltaTerm
       terms_(terms),
       elect_(elect),
       in_registers_(fits_registers(operands.data(), terms, elect)),
+      only_trims_(only_trims(operands.data(), terms, elect)),
+      offset_(offset),
       least_(terms, offset) {
   if (!in_registers_) rows_.emplace(operands, terms, offset);
 }
@@ -70,9 +72,10 @@ ReducedTerms::ReducedTerms(const Operands& operands, const std::vector<DeltaTerm
 void ReducedTerms::reduce(int64_t begin, int64_t size, const DeltaRule& rule, float* out) {
   const auto count = static_cast<int>(terms_.size());
   if (in_registers_) {
+    const TermLoop loop{operands_.data(), terms_.data(), count, least_.rows(), begin, size};
+    if (only_trims_ && reduce_trimmed(loop, offset_ + begin, rule, out)) return;
     least_.load(begin, size);
-    reduce_in_registers({operands_.data(), terms_.data(), count, least_.rows(), begin, size}, rule,
-                        out);
+    reduce_in_registers(loop, rule, out);
   } else {
     rows_->load(begin, size);
     reduce_run(rows_->rows(), count, rows_->weights(), rule, size, out);
@@ -82,9 +85,11 @@ void ReducedTerms::reduce(int64_t begin, int64_t size, const DeltaRule& rule, fl
 int64_t ReducedTerms::sign_sum(int64_t begin, int64_t size) {
   const auto count = static_cast<int>(terms_.size());
   if (in_registers_) {
+    const TermLoop loop{operands_.data(), terms_.data(), count, least_.rows(), begin, size};
+    int64_t sum = 0;
+    if (only_trims_ && sign_sum_trimmed(loop, offset_ + begin, sum)) return sum;
     least_.load(begin, size);
-    return sign_sum_in_registers(
-        {operands_.data(), terms_.data(), count, least_.rows(), begin, size});
+    return sign_sum_in_registers(loop);
   }
   rows_->load(begin, size);
   return sign_sum_run(rows_->rows(), count, elect_, size);

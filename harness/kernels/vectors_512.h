@@ -1,0 +1,34 @@
+/// Loads of AVX-512 vectors of 16 values.
+#pragma once
+
+#include "harness/kernels/element.h"
+#include "harness/kernels/isa.h"
+
+#ifdef ASSAY_VECTORS_512
+
+namespace assay {
+
+inline constexpr int64_t kVectorValues = 16;
+
+/// load_as() of 16 values of float32 or bfloat16.
+template <Storage kStorage>
+ASSAY_TARGET_512 inline __m512 load_512(const void* data, int64_t index) {
+  static_assert(kStorage == Storage::kFloat32 || kStorage == Storage::kBFloat16);
+  if constexpr (kStorage == Storage::kFloat32)
+    return _mm512_loadu_ps(static_cast<const float*>(data) + index);
+  const void* words = static_cast<const uint16_t*>(data) + index;
+  const __m256i low = _mm256_loadu_si256(static_cast<const __m256i*>(words));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16));
+}
+
+/// round_to_bfloat16() of what is not NaN.
+ASSAY_TARGET_512 inline __m512 round_to_bfloat16_512(__m512 values) {
+  const __m512i bits = _mm512_castps_si512(values);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  return _mm512_castsi512_ps(
+      _mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xffff0000U))));
+}
+
+}  // namespace assay
+#endif
