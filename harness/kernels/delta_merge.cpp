@@ -46,10 +46,13 @@ class ChangedBase {
   int64_t write(int64_t begin, int64_t size, const float* reduced) {
     uint32_t largest = 0;
     if (storage_ == base_.storage) {
-      alignas(64) char merged[kRun * sizeof(double)];
-      largest = change_stored(base_, begin, reduced, scale_, rounding_, size, merged);
       const int64_t width = storage_bytes(storage_);
-      copy_past_caches(merged, size * width, static_cast<char*>(out_) + begin * width);
+      char* to = static_cast<char*>(out_) + begin * width;
+      if (!change_past_caches(base_, begin, reduced, scale_, rounding_, size, to, largest)) {
+        alignas(64) char merged[kRun * sizeof(double)];
+        largest = change_stored(base_, begin, reduced, scale_, rounding_, size, merged);
+        copy_past_caches(merged, size * width, to);
+      }
     } else {
       float merged[kRun];
       start_.load(begin, size);

@@ -64,6 +64,11 @@ uint32_t change_run(const float* base, const float* reduced, float scale, Storag
 uint32_t change_stored(const Operand& base, int64_t begin, const float* reduced, float scale,
                        Storage rounding, int64_t size, void* out);
 
+/// The same, written past the caches: see copy_past_caches(). Magnitudes are those after the last
+/// rounding. False where there is no such loop for the dtypes, the run or this machine.
+bool change_past_caches(const Operand& base, int64_t begin, const float* reduced, float scale,
+                        Storage rounding, int64_t size, void* out, uint32_t& largest);
+
 /// The high halves of the magnitudes' bits.
 void high_halves(const float* values, int64_t size, uint16_t* out);
 /// The same of plain_delta() rounded to bfloat16, both arrays in bfloat16, from element `begin` on.
