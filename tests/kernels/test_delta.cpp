@@ -191,6 +191,29 @@ TEST_CASE("a sample shows where to look, and misleads about time alone", "[kerne
   }
 }
 
+TEST_CASE("a magnitude that most elements have is found, and those beside it", "[kernels]") {
+  constexpr int64_t kSize = int64_t{1} << 22, kOnes = kSize / 2;  // and as many others, half larger
+  at::Tensor values = noise({kSize}, 8).abs();
+  values = at::where(values < 0.5, values, values + 2);
+  const int64_t smaller = values.slice(0, kOnes).lt(1).sum().item<int64_t>();
+  values.slice(0, 0, kOnes).fill_(1);
+  values = values.view({2, -1}).t().contiguous().flatten();
+  const at::Tensor base = at::zeros({kSize}), sorted = std::get<0>(values.sort());
+  // Inside, the first and the last of the ones, and next to them.
+  for (const int64_t rank :
+       {smaller, smaller + 1, smaller + kOnes / 2, smaller + kOnes, smaller + kOnes + 1}) {
+    KthMagnitude selection({rank}, kSize);
+    do {
+      selection.feed(base, {values}, {{}});
+    } while (selection.next());
+    const float kth = sorted[rank - 1].item<float>();
+    CAPTURE(rank);
+    CHECK(bits_to_float(selection.found(0).bits) == kth);
+    CHECK(selection.found(0).below == sorted.lt(kth).sum().item<int64_t>());
+    CHECK(selection.found(0).equal == sorted.eq(kth).sum().item<int64_t>());
+  }
+}
+
 TEST_CASE("magnitudes of several experts are selected side by side", "[kernels]") {
   constexpr int64_t kSize = 3000 + 5;
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf})

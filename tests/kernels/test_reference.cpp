@@ -113,6 +113,7 @@ TEST_CASE("merges equal the function of one element", "[kernels]") {
 
 TEST_CASE("merges of models of one dtype, too", "[kernels]") {
   constexpr int64_t kSize = 2 * kRun + 37, kOffset = 1 << 12;
+  enum Steps { kAll, kNoFactors, kTrimOnly };
   const std::vector<uint64_t> kept((kOffset + kSize + 63) / 64, 0x5a5a'c3c3'0ff0'a5a5u);
   for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat}) {
     std::vector<at::Tensor> all = difficult_tensors(kSize, 5);
@@ -122,32 +123,60 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
       for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16})
         for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
                                   Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
-          for (const bool plain : {false, true}) {
-            auto terms = varied_terms(n, kOffset + 600, rounding, kept.data());
-            if (plain)
-              for (DeltaTerm& term : terms) term.weight = term.rescale = 1;
-            const DeltaRule rule{.reduce = reduce,
-                                 .tie_sign = 1,
-                                 .divisor = plain ? 1.0f : 1.7f,
-                                 .scale = 0.8f,
-                                 .rounding = rounding};
-            std::vector<float> want;
-            int64_t signs = 0;
-            for (size_t j = 0; j < values[0].size(); ++j) {
-              const auto term = [&](int i) {
-                const auto k = static_cast<size_t>(i);
-                return term_element(values[k + 1][j], values[0][j], terms[k],
-                                    kOffset + static_cast<int64_t>(j));
-              };
-              want.push_back(merge_element(n, term, values[0][j], terms.data(), rule));
-              signs += static_cast<int64_t>(vote_sign(count_votes(n, term, rule.elect)));
+          for (const float tie_sign : {-1.0f, 0.0f, 1.0f})
+            for (const Steps steps : {kAll, kNoFactors, kTrimOnly}) {
+              // The turn of tie_end: in the first run, between two, in the second.
+              const int64_t turn = kRun + (static_cast<int64_t>(tie_sign) * 12);
+              auto terms = varied_terms(n, kOffset + turn, rounding, kept.data());
+              for (DeltaTerm& term : terms) {
+                if (steps != kAll) term.weight = term.rescale = 1;
+                if (steps == kTrimOnly) term.drop = 0;
+              }
+              const DeltaRule rule{.reduce = reduce,
+                                   .tie_sign = tie_sign,
+                                   .divisor = steps == kAll ? 1.7f : 1.0f,
+                                   .scale = steps == kNoFactors ? 1.0f : 0.8f,
+                                   .rounding = rounding};
+              std::vector<float> want, stored;
+              int64_t signs = 0, nonfinite = 0;
+              for (size_t j = 0; j < values[0].size(); ++j) {
+                const auto term = [&](int i) {
+                  const auto k = static_cast<size_t>(i);
+                  return term_element(values[k + 1][j], values[0][j], terms[k],
+                                      kOffset + static_cast<int64_t>(j));
+                };
+                want.push_back(merge_element(n, term, values[0][j], terms.data(), rule));
+                stored.push_back(round_to(want.back(), storage_of(type)));
+                nonfinite += is_finite(stored.back()) ? 0 : 1;
+                signs += static_cast<int64_t>(vote_sign(count_votes(n, term, rule.elect)));
+              }
+              CAPTURE(type, n, rounding, reduce, tie_sign, steps);
+              const std::vector<at::Tensor> experts(all.begin() + 1, all.begin() + 1 + n);
+              REQUIRE(differing(delta_merge(all[0], experts, terms, rule, kOffset), want) == 0);
+              REQUIRE(elected_sign_sum(all[0], experts, terms, Elect::kMass, kOffset) == signs);
+              at::Tensor out = all[0].clone();  // written over the base
+              REQUIRE(delta_merge_into(out, experts, terms, rule, out, kOffset) == nonfinite);
+              REQUIRE(differing(out.to(at::kFloat), stored) == 0);
             }
-            CAPTURE(type, n, rounding, reduce, plain);
-            const std::vector<at::Tensor> experts(all.begin() + 1, all.begin() + 1 + n);
-            REQUIRE(differing(delta_merge(all[0], experts, terms, rule, kOffset), want) == 0);
-            REQUIRE(elected_sign_sum(all[0], experts, terms, Elect::kMass, kOffset) == signs);
-          }
   }
+}
+
+TEST_CASE("what overflows as it is stored is counted, and stays what it is", "[kernels]") {
+  const float huge = std::numeric_limits<float>::max();
+  const at::Tensor base = at::zeros({kRun}).to(at::kBFloat16);
+  at::Tensor reduced = at::ones({kRun}), out = at::empty_like(base);
+  reduced[3] = huge;  // more than bfloat16's largest
+  reduced[40] = -huge;
+  reduced[70] = bits_to_float(0x7fffffffu);  // a NaN that adding to its bits would make zero
+  reduced[100] = 1e-40f;                     // less than a normal number
+
+  CHECK(add_delta_into(base, reduced, 1, out) == 3);
+  CHECK(out[3].item<float>() == INFINITY);
+  CHECK(out[40].item<float>() == -INFINITY);
+  CHECK(std::isnan(out[70].item<float>()));
+  CHECK(out[100].item<float>() == round_to_bfloat16(1e-40f));
+  CHECK(out[0].item<float>() == 1);
+  CHECK(add_delta_into(base, reduced, 0.5f, out) == 1);
 }
 
 TEST_CASE("elected signs, norms and weighted sums equal the function of one element", "[kernels]") {

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -79,6 +80,23 @@ TEST_CASE("many keys, many of them different, of which no or one side is to be p
     std::vector<uint16_t> keys(size);
     for (uint16_t& key : keys) key = static_cast<uint16_t>(rng.below(distinct));
     check_against_sort(keys, 1 + static_cast<size_t>(rng.below(static_cast<int64_t>(size))));
+  }
+}
+
+TEST_CASE("many keys as task vectors have them, up to large shares of few values", "[kernels]") {
+  Rng rng(0, "introsort vectors");
+  for (int repeat = 0; repeat < 12; ++repeat) {
+    const auto size = static_cast<size_t>(100'000 + rng.below(100'000));
+    const float grid = repeat % 3 == 0 ? 0 : 0.02f * static_cast<float>(1 << repeat % 5);
+    std::vector<uint16_t> keys(size);
+    for (uint16_t& key : keys) {
+      float value = 0;
+      for (int i = 0; i < 4; ++i) value += static_cast<float>(rng.uniform()) - 0.5f;
+      if (grid > 0) value = std::round(value / grid) * grid;
+      key = static_cast<uint16_t>(magnitude_bits(round_to_bfloat16(value)) >> 16);
+    }
+    for (const double share : {0.003, 0.2, 0.5, 0.97})
+      check_against_sort(keys, static_cast<size_t>(share * static_cast<double>(size)));
   }
 }
 
