@@ -16,29 +16,22 @@ constexpr uintptr_t kVectorBytes = 64;
 template <bool kScaled, bool kBrief>
 ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const float* reduced,
                                      float scale, int64_t size, uint16_t* out) {
-  const __m512 factor = _mm512_set1_ps(scale), nan = _mm512_set1_ps(bits_to_float(0x7fc00000U));
+  const __m512 factor = _mm512_set1_ps(scale);
   const __m512i magnitude = _mm512_set1_epi16(0x7fff);
   const __m512i upper_halves =
       _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
                        25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
   __m512i largest = _mm512_setzero_si512();
   for (int64_t j = 0; j < size; j += kValues) {
-    __m512 sums[2];
+    __m512i rounded[2];
     for (int half = 0; half < 2; ++half) {
       const int64_t at = j + half * kVectorValues;
       __m512 change = _mm512_loadu_ps(reduced + at);
       if (kScaled) change = _mm512_mul_ps(change, factor);
       if (kScaled && kBrief) change = round_to_bfloat16_512(change);
-      sums[half] = _mm512_add_ps(load_512<Storage::kBFloat16>(base, begin + at), change);
+      const __m512 sum = _mm512_add_ps(load_512<Storage::kBFloat16>(base, begin + at), change);
+      rounded[half] = _mm512_castps_si512(round_to_bfloat16_512(sum));
     }
-    __m512i rounded[2];
-    for (int half = 0; half < 2; ++half)
-      rounded[half] = _mm512_castps_si512(round_to_bfloat16_512(sums[half]));
-    if (_mm512_cmp_ps_mask(sums[0], sums[1], _CMP_UNORD_Q) != 0) [[unlikely]]
-      for (int half = 0; half < 2; ++half)
-        rounded[half] = _mm512_castps_si512(
-            _mm512_mask_mov_ps(_mm512_castsi512_ps(rounded[half]),
-                               _mm512_cmp_ps_mask(sums[half], sums[half], _CMP_UNORD_Q), nan));
     const __m512i narrow = _mm512_permutex2var_epi16(rounded[0], upper_halves, rounded[1]);
     largest = _mm512_max_epu16(largest, _mm512_and_si512(narrow, magnitude));
     _mm512_stream_si512(reinterpret_cast<__m512i*>(out + j), narrow);
@@ -54,8 +47,10 @@ ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const floa
 
 }  // namespace
 
-bool change_past_caches(const Operand& base, int64_t begin, const float* reduced, float scale,
-                        Storage rounding, int64_t size, void* out, uint32_t& largest) {
+bool change_past_caches([[maybe_unused]] const Operand& base, [[maybe_unused]] int64_t begin,
+                        [[maybe_unused]] const float* reduced, [[maybe_unused]] float scale,
+                        [[maybe_unused]] Storage rounding, [[maybe_unused]] int64_t size,
+                        [[maybe_unused]] void* out, [[maybe_unused]] uint32_t& largest) {
 #ifdef ASSAY_VECTORS_512
   const bool brief = rounding == Storage::kBFloat16;
   if (!has_vectors_512() || base.storage != Storage::kBFloat16 || size % kValues != 0 ||

@@ -43,7 +43,7 @@ int64_t sign_sum_in_registers(const TermLoop& loop);
 /// Whether terms that fit registers do no more than trim, to which end there are loops of their
 /// own.
 bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
-/// reduce_element(), but for the bits of NaN, without TermLoop::least; `index` as for least_run().
+/// reduce_element() without TermLoop::least; `index` as for least_run().
 /// False where there is no such loop for the reduction, the run or this machine.
 bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
 bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum);

@@ -82,14 +82,16 @@ ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out
 
 /// Makes the least of what is dropped kDropped, of what is not 0 or, with `trimmed`, what it was;
 /// returns whether a second draw decides about some.
-bool hold_draws(const uint16_t* draws, uint32_t level, bool trimmed, int64_t size,
-                uint32_t* least) {
-  bool undecided = false;
-  for (int64_t j = 0; j < size; ++j) {
-    undecided |= draws[j] == level;
-    least[j] = draws[j] < level ? kDropped : (trimmed ? least[j] : 0);
-  }
-  return undecided;
+ASSAY_VECTORISED
+bool hold_draws(const uint16_t* __restrict draws, uint32_t level, bool trimmed, int64_t size,
+                uint32_t* __restrict least) {
+  uint32_t undecided = 0;
+  for (int64_t j = 0; j < size; ++j) undecided |= draws[j] == level ? 1 : 0;
+  if (trimmed)
+    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : least[j];
+  else
+    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : 0;
+  return undecided != 0;
 }
 
 #ifdef ASSAY_VECTORS_512
@@ -138,7 +140,8 @@ void drop_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* leas
 #else
     first_draws(key, index + first, draws);
 #endif
-    undecided |= hold_draws(draws + held, at.level, trimmed, some - held, least + first + held);
+    if (held < some)
+      undecided |= hold_draws(draws + held, at.level, trimmed, some - held, least + first + held);
     if (!undecided || at.rest == 0.0f) continue;
     for (int64_t j = 0; j < some; ++j)
       if (draws[j] == at.level && second_draw(key, index + first + j) < at.rest)

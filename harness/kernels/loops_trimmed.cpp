@@ -167,7 +167,8 @@ bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, El
   return true;
 }
 
-bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out) {
+bool reduce_trimmed([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int64_t index,
+                    [[maybe_unused]] const DeltaRule& rule, [[maybe_unused]] float* out) {
 #ifdef ASSAY_VECTORS_512
   const bool mean = rule.reduce == Reduce::kMeanAgree || rule.reduce == Reduce::kWeightedMeanAgree;
   if (!mean || !fits_vectors(loop, index)) return false;
@@ -179,7 +180,8 @@ bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, 
 #endif
 }
 
-bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum) {
+bool sign_sum_trimmed([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int64_t index,
+                      [[maybe_unused]] int64_t& sum) {
 #ifdef ASSAY_VECTORS_512
   if (!fits_vectors(loop, index)) return false;
   with_trim_kind(loop, [&]<typename Kind>(Kind) { sum = signs_512<Kind>(loop, index); });

@@ -103,6 +103,11 @@ TEST_CASE("a draw that does not decide is followed by a second", "[kernels]") {
     wrong += some.const_data_ptr<bool>()[i] == drops(99, i, {level, 0.5f}) ? 0 : 1;
   CHECK(wrong == 0);
   CHECK(delta_merge(base, {expert}, {{.drop = 1}}, {}).eq(0).all().item<bool>());
+  const at::Tensor many = at::ones({300});
+  for (const uint32_t threshold : {0u, magnitude_bits(0.5f)}) {
+    const DeltaTerm all{.drop = 1, .threshold = threshold};
+    CHECK(delta_merge(at::zeros({300}), {many}, {all}, {}).eq(0).all().item<bool>());
+  }
 }
 
 TEST_CASE("the sum of elected signs leaves ties out", "[kernels]") {

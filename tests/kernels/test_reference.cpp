@@ -132,6 +132,9 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
                 if (steps != kAll) term.weight = term.rescale = 1;
                 if (steps == kTrimOnly) term.drop = 0;
               }
+              // The least thresholds: all is kept, ties or not; all but zeros that do not tie.
+              if (steps == kTrimOnly && tie_sign == 0) terms[0].threshold = 0;
+              if (steps == kTrimOnly && tie_sign == 0 && n > 2) terms[2].threshold = 1;
               const DeltaRule rule{.reduce = reduce,
                                    .tie_sign = tie_sign,
                                    .divisor = steps == kAll ? 1.7f : 1.0f,
@@ -177,6 +180,21 @@ TEST_CASE("what overflows as it is stored is counted, and stays what it is", "[k
   CHECK(out[100].item<float>() == round_to_bfloat16(1e-40f));
   CHECK(out[0].item<float>() == 1);
   CHECK(add_delta_into(base, reduced, 0.5f, out) == 1);
+  // Where vectors cannot be written whole.
+  at::Tensor room = at::empty({kRun + 8}).to(at::kBFloat16), aside = room.slice(0, 8);
+  CHECK(add_delta_into(base, reduced, 0.5f, aside) == 1);
+  CHECK(at::equal(at::nan_to_num(aside), at::nan_to_num(out)));
+}
+
+TEST_CASE("a NaN is no tie of another", "[kernels]") {
+  // Rounding makes one pattern of all NaN; at that threshold, ties left out, none is kept.
+  const at::Tensor base = at::zeros({kRun}).to(at::kBFloat16), ones = at::ones_like(base);
+  const at::Tensor nans = at::full({kRun}, 0x7fc1, at::kShort).view(at::kBFloat16);
+  std::vector<DeltaTerm> terms{{.threshold = 0x7fc00000u, .tie_end = 0}, {}};
+  for (DeltaTerm& term : terms) term.rounding = Storage::kBFloat16;
+  const DeltaRule rule{.reduce = Reduce::kMeanAgree, .rounding = Storage::kBFloat16};
+
+  CHECK(at::equal(delta_merge(base, {nans, ones}, terms, rule), at::ones({kRun})));
 }
 
 TEST_CASE("elected signs, norms and weighted sums equal the function of one element", "[kernels]") {

@@ -16,9 +16,10 @@ using namespace assay;
 namespace {
 
 /// The places of the ties among the first `kept` after a whole std::sort.
-std::vector<int64_t> sorted_ties(const std::vector<uint16_t>& keys, uint16_t tie, size_t kept) {
-  std::vector<std::pair<uint16_t, int64_t>> all;
-  for (const uint16_t key : keys) all.emplace_back(key, static_cast<int64_t>(all.size()));
+template <typename Key>
+std::vector<int64_t> sorted_ties(const std::vector<Key>& keys, Key tie, size_t kept) {
+  std::vector<std::pair<Key, int64_t>> all;
+  for (const Key key : keys) all.emplace_back(key, static_cast<int64_t>(all.size()));
   std::sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.first > b.first; });
   std::vector<int64_t> ties;
   for (size_t i = 0; i < kept; ++i)
@@ -150,39 +151,54 @@ TEST_CASE("magnitudes are fed part by part", "[kernels]") {
 }
 
 TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
-  constexpr int64_t kSize = 600'000;
+  constexpr int64_t kSize = 600'013;
   Rng rng(0, "many magnitudes");
-  at::Tensor values = at::empty({kSize});
-  for (int64_t i = 0; i < kSize; ++i)
+  at::Tensor values = at::empty({kSize}), starts = at::empty({kSize});
+  for (int64_t i = 0; i < kSize; ++i) {
     values.mutable_data_ptr<float>()[i] = static_cast<float>(rng.uniform());
-  const at::Tensor expert = values.to(at::kBFloat16), base = at::zeros_like(expert);
-  DeltaTerm term;
-  term.rounding = Storage::kBFloat16;
-  std::vector<uint16_t> keys;
-  for (int64_t i = 0; i < kSize; ++i)
-    keys.push_back(static_cast<uint16_t>(
-        magnitude_bits(static_cast<float>(expert.const_data_ptr<at::BFloat16>()[i])) >> 16));
-
-  const size_t kept = 200'000;
-  std::vector<uint16_t> descending = keys;
-  std::sort(descending.rbegin(), descending.rend());
-  const uint16_t tie = descending[kept - 1];
-  const std::vector<int64_t> expected = sorted_ties(keys, tie, kept);
-
-  // What is seen before: nothing, much of it, and such that all others are smaller or greater.
-  const at::Tensor none, large = at::full_like(expert, 2), zeros = at::zeros_like(expert);
-  for (const at::Tensor& seen : {none, expert, large, zeros}) {
-    TieOrder order(kSize, static_cast<int64_t>(kept), Storage::kBFloat16);
-    if (seen.defined())
-      for (int64_t at = 0; at < kSize; at += 6400)
-        order.glance(base.slice(0, at, at + 640), seen.slice(0, at, at + 640), term, at);
-    order.feed(base.slice(0, 0, 65'536), expert.slice(0, 0, 65'536), term, 0);
-    order.feed(base.slice(0, 65'536), expert.slice(0, 65'536), term, 65'536);
-    const TieOrder::Selection selected = order.select();
-    CHECK(selected.bits == uint32_t{tie} << 16);
-    REQUIRE_FALSE(selected.all_ties);
-    CHECK(places_of(selected.kept_ties) == expected);
+    starts.mutable_data_ptr<float>()[i] = static_cast<float>(rng.uniform()) - 0.5f;
   }
+  const auto brief = [](const at::Tensor& t) { return t.to(at::kBFloat16); };
+  struct Models {
+    at::Tensor base, expert;
+    DeltaTerm term;
+  };
+  // Both in bfloat16 and nothing but rounded; a float32 base; what is dropped at random. Rounded to
+  // bfloat16 or float32.
+  const DeltaTerm plain, dropped{.drop = 0.1f, .key = 3};
+  for (Models models :
+       {Models{brief(starts), brief(values), plain}, Models{starts, brief(values), plain},
+        Models{brief(starts), brief(values), dropped}})
+    for (const Storage rounding : {Storage::kBFloat16, Storage::kFloat32}) {
+      models.term.rounding = rounding;
+      const auto& [base, expert, term] = models;
+      std::vector<uint32_t> keys;
+      const at::Tensor from = base.to(at::kFloat), to = expert.to(at::kFloat);
+      for (int64_t i = 0; i < kSize; ++i)
+        keys.push_back(magnitude_bits(delta_element(to.const_data_ptr<float>()[i],
+                                                    from.const_data_ptr<float>()[i], term, i)));
+      const size_t kept = 200'000;
+      std::vector<uint32_t> descending = keys;
+      std::sort(descending.rbegin(), descending.rend());
+      const uint32_t tie = descending[kept - 1];
+      const std::vector<int64_t> expected = sorted_ties(keys, tie, kept);
+      const bool all_ties = descending[kept] != tie;
+
+      // What is seen before: nothing, much of it, and such that all others are smaller or greater.
+      const at::Tensor none, large = at::full_like(expert, 2);
+      for (const at::Tensor& seen : {none, expert, large, base}) {
+        TieOrder order(kSize, static_cast<int64_t>(kept), rounding);
+        if (seen.defined())
+          for (int64_t at = 0; at < kSize - 640; at += 6400)
+            order.glance(base.slice(0, at, at + 640), seen.slice(0, at, at + 640), term, at);
+        order.feed(base.slice(0, 0, 65'536), expert.slice(0, 0, 65'536), term, 0);
+        order.feed(base.slice(0, 65'536), expert.slice(0, 65'536), term, 65'536);
+        const TieOrder::Selection selected = order.select();
+        CHECK(selected.bits == tie);
+        REQUIRE(selected.all_ties == all_ties);
+        if (!all_ties) CHECK(places_of(selected.kept_ties) == expected);
+      }
+    }
 }
 
 TEST_CASE("where the last that is kept is zero, all zeros are", "[kernels]") {
