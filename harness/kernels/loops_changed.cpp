@@ -11,9 +11,10 @@ namespace {
 constexpr int64_t kValues = 2 * kVectorValues;  ///< of bfloat16 in a vector
 constexpr uintptr_t kVectorBytes = 64;
 
-/// changed_base() of bfloat16 in whole vectors, written past the caches; returns as change_stored()
-/// does. A scale of 1 changes nothing, and the rounding after it neither.
-template <bool kScaled, bool kBrief>
+/// changed_base() of bfloat16 in whole vectors, written past the caches to an aligned place with
+/// kStream; returns as change_stored() does. A scale of 1 changes nothing, and the rounding after
+/// it neither.
+template <bool kScaled, bool kBrief, bool kStream>
 ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const float* reduced,
                                      float scale, int64_t size, uint16_t* out) {
   const __m512 factor = _mm512_set1_ps(scale);
@@ -34,14 +35,25 @@ ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const floa
     }
     const __m512i narrow = _mm512_permutex2var_epi16(rounded[0], upper_halves, rounded[1]);
     largest = _mm512_max_epu16(largest, _mm512_and_si512(narrow, magnitude));
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(out + j), narrow);
+    if (kStream)
+      _mm512_stream_si512(reinterpret_cast<__m512i*>(out + j), narrow);
+    else
+      _mm512_storeu_si512(out + j, narrow);
   }
-  _mm_sfence();
+  if (kStream) _mm_sfence();
   alignas(kVectorBytes) uint16_t lanes[kValues];
   _mm512_store_si512(lanes, largest);
   uint32_t found = 0;
   for (const uint16_t lane : lanes) found = std::max<uint32_t>(found, lane);
   return found << 16;
+}
+template <bool kStream>
+uint32_t change_512(const void* base, int64_t begin, const float* reduced, float scale, bool brief,
+                    int64_t size, uint16_t* out) {
+  if (scale == 1.0F)
+    return change_512<false, false, kStream>(base, begin, reduced, scale, size, out);
+  if (brief) return change_512<true, true, kStream>(base, begin, reduced, scale, size, out);
+  return change_512<true, false, kStream>(base, begin, reduced, scale, size, out);
 }
 #endif
 
@@ -54,16 +66,16 @@ bool change_past_caches([[maybe_unused]] const Operand& base, [[maybe_unused]] i
 #ifdef ASSAY_VECTORS_512
   const bool brief = rounding == Storage::kBFloat16;
   if (!has_vectors_512() || base.storage != Storage::kBFloat16 || size % kValues != 0 ||
-      reinterpret_cast<uintptr_t>(out) % kVectorBytes != 0 ||
       (!brief && rounding != Storage::kFloat32))
     return false;
-  auto* to = static_cast<uint16_t*>(out);
-  if (scale == 1.0F)
-    largest = change_512<false, false>(base.data, begin, reduced, scale, size, to);
-  else if (brief)
-    largest = change_512<true, true>(base.data, begin, reduced, scale, size, to);
-  else
-    largest = change_512<true, false>(base.data, begin, reduced, scale, size, to);
+  if (reinterpret_cast<uintptr_t>(out) % kVectorBytes == 0) {
+    largest = change_512<true>(base.data, begin, reduced, scale, brief, size,
+                               static_cast<uint16_t*>(out));
+  } else {
+    alignas(kVectorBytes) uint16_t changed[kRun];
+    largest = change_512<false>(base.data, begin, reduced, scale, brief, size, changed);
+    copy_past_caches(changed, size * storage_bytes(Storage::kBFloat16), out);
+  }
   return true;
 #else
   return false;

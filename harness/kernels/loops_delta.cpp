@@ -309,7 +309,7 @@ bool fits_registers(const Operand* operands, const std::vector<DeltaTerm>& terms
 }
 
 void reduce_in_registers(const TermLoop& loop, const DeltaRule& rule, float* out) {
-  reduce_terms(loop, rule, out);
+  if (!sum_in_vectors(loop, rule, out)) reduce_terms(loop, rule, out);
   if (rule.reduce == Reduce::kSumAll && rule.divisor != 1.0f)
     divide_run(rule.divisor, rule.rounding, loop.size, out);
 }

@@ -47,6 +47,8 @@ bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, El
 /// False where there is no such loop for the reduction, the run or this machine.
 bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
 bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum);
+/// Sums, not divided, and sums of those that agree. False as for reduce_trimmed().
+bool sum_in_vectors(const TermLoop& loop, const DeltaRule& rule, float* out);
 
 /// The sum of the signs that `count` rows of weighted deltas elect, ties left at 0.
 int64_t sign_sum_run(const float* const* rows, int count, Elect elect, int64_t size);

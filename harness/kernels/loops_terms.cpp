@@ -1,0 +1,283 @@
+#include "harness/kernels/loops_delta.h"
+#include "harness/kernels/vectors_512.h"
+
+namespace assay {
+namespace {
+
+#ifdef ASSAY_VECTORS_512
+
+enum class Trim {
+  kNone,     ///< nothing is trimmed, dropped or rescaled
+  kUniform,  ///< each expert keeps all of its ties or none
+  kBits,     ///< or those whose bit is set
+  kRows,     ///< what TermLoop::least says
+};
+
+/// What loops are compiled for: the dtype, whether all is rounded to it, how deltas are trimmed,
+/// whether they are rescaled and weighed, the number of experts.
+template <Storage kDtype, bool kRounds, Trim kTrims, bool kWeighs, int kExperts>
+struct TermKind {
+  static constexpr Storage kStorage = kDtype;
+  static constexpr bool kBrief = kRounds, kFactors = kWeighs;
+  static constexpr Trim kTrim = kTrims;
+  static constexpr int kCount = kExperts;
+};
+
+/// term_element() of the experts, 16 elements at a time. Bits of ties become masks as they are.
+template <typename Kind>
+class Terms512 {
+  static constexpr int kCount = Kind::kCount;
+  static constexpr Trim kTrim = Kind::kTrim;
+
+ public:
+  /// `index` only matters for bits and ties.
+  ASSAY_TARGET_512 explicit Terms512(const TermLoop& loop, int64_t index)
+      : base_(loop.operands[0].data), begin_(loop.begin) {
+    static constexpr uint64_t kNoTies[kRun / 64] = {};
+    for (int i = 0; i < kCount; ++i) {
+      const DeltaTerm& term = loop.terms[i];
+      experts_[i] = loop.operands[i + 1].data;
+      if (kTrim == Trim::kRows) least_[i] = loop.least[i];
+      // Zeros count for nothing, kept or not.
+      const bool keeps_ties = !term.kept_ties && term.tie_end > index;
+      const uint32_t below = term.threshold == 0 ? 0 : term.threshold - (keeps_ties ? 1 : 0);
+      below_[i] = _mm512_set1_epi32(static_cast<int>(below));
+      ties_[i] = reinterpret_cast<const char*>(
+          kTrim == Trim::kBits && term.kept_ties ? term.kept_ties + index / 64 : kNoTies);
+      rescale_[i] = _mm512_set1_ps(term.rescale);
+      weight_[i] = _mm512_set1_ps(round_to(term.weight, term.rounding));
+    }
+  }
+  /// Values of elements from number `j` of the run on; returns their sum.
+  ASSAY_TARGET_512 __m512 load(int64_t j, __m512* values) const {
+    const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+    const __m512 base = load_512<Kind::kStorage>(base_, begin_ + j);
+    __m512 votes = _mm512_setzero_ps();
+    for (int i = 0; i < kCount; ++i) {
+      __m512 delta = _mm512_sub_ps(load_512<Kind::kStorage>(experts_[i], begin_ + j), base);
+      if (Kind::kBrief) delta = round_to_bfloat16_512(delta);
+      if (Kind::kFactors && kTrim != Trim::kNone) {
+        delta = _mm512_mul_ps(delta, rescale_[i]);
+        if (Kind::kBrief) delta = round_to_bfloat16_512(delta);
+      }
+      if (kTrim != Trim::kNone) {
+        const __m512i bits = _mm512_and_si512(_mm512_castps_si512(delta), magnitude);
+        delta = _mm512_maskz_mov_ps(kept(i, j, bits), delta);
+      }
+      if (Kind::kFactors) {
+        delta = _mm512_mul_ps(delta, weight_[i]);
+        if (Kind::kBrief) delta = round_to_bfloat16_512(delta);
+      }
+      values[i] = delta;
+      votes = i == 0 ? delta : _mm512_add_ps(votes, delta);
+    }
+    return votes;
+  }
+
+ private:
+  ASSAY_TARGET_512 __mmask16 kept(int i, int64_t j, __m512i bits) const {
+    if (kTrim == Trim::kRows)
+      return _mm512_cmpge_epu32_mask(bits, _mm512_loadu_si512(least_[i] + j));
+    __mmask16 kept = _mm512_cmpgt_epu32_mask(bits, below_[i]);
+    if (kTrim == Trim::kBits) {
+      uint16_t ties;
+      memcpy(&ties, ties_[i] + j / 8, sizeof ties);
+      kept |= _mm512_mask_cmpeq_epu32_mask(ties, bits, below_[i]);
+    }
+    return kept;
+  }
+
+  const void* base_;
+  const void* experts_[kCount];
+  int64_t begin_;
+  __m512i below_[kCount];
+  const char* ties_[kCount];
+  const uint32_t* least_[kCount];
+  __m512 rescale_[kCount], weight_[kCount];
+};
+
+/// Which values agree with the sign that votes elect.
+class Agreeing512 {
+ public:
+  ASSAY_TARGET_512 explicit Agreeing512(__m512 votes, __m512 tie_sign) {
+    const __m512 zero = _mm512_setzero_ps();
+    const __m512 sign =
+        _mm512_mask_mov_ps(votes, _mm512_cmp_ps_mask(votes, zero, _CMP_EQ_UQ), tie_sign);
+    // Values of the elected sign become positive.
+    flip_ = _mm512_and_si512(_mm512_castps_si512(sign),
+                             _mm512_set1_epi32(static_cast<int>(0x80000000U)));
+    elected_ = _mm512_cmp_ps_mask(sign, zero, _CMP_NEQ_UQ);
+  }
+  ASSAY_TARGET_512 __mmask16 mask(__m512 value) const {
+    const __m512 turned = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(value), flip_));
+    return _mm512_mask_cmp_ps_mask(elected_, turned, _mm512_setzero_ps(), _CMP_GT_OQ);
+  }
+
+ private:
+  __m512i flip_;
+  __mmask16 elected_;
+};
+
+template <typename Kind>
+ASSAY_TARGET_512 void mean_512(const TermLoop& loop, int64_t index, float tie_sign, float* out) {
+  const Terms512<Kind> terms(loop, index);
+  const __m512 sign_of_ties = _mm512_set1_ps(tie_sign);
+  const __m512i one = _mm512_set1_epi32(1), three = _mm512_set1_epi32(3);
+  // Multiplying by these is dividing, but for 1/3.
+  const __m512 inverse = _mm512_set_ps(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.25F, 0, 0.5F, 1, 1);
+  for (int64_t j = 0; j < loop.size; j += kVectorValues) {
+    __m512 values[Kind::kCount];
+    const Agreeing512 agreeing(terms.load(j, values), sign_of_ties);
+    __m512 sum = _mm512_setzero_ps();
+    __m512i share = _mm512_setzero_si512();
+    for (int i = 0; i < Kind::kCount; ++i) {
+      const __mmask16 agrees = agreeing.mask(values[i]);
+      sum = _mm512_mask_add_ps(sum, agrees, sum, values[i]);
+      share = _mm512_mask_add_epi32(share, agrees, share, one);
+    }
+    if (Kind::kBrief) sum = round_to_bfloat16_512(sum);
+    __m512 mean = _mm512_mul_ps(sum, _mm512_permutexvar_ps(share, inverse));
+    if (Kind::kCount >= 3) {
+      const __mmask16 thirds = _mm512_cmpeq_epi32_mask(share, three);
+      if (thirds != 0) mean = _mm512_mask_div_ps(mean, thirds, sum, _mm512_set1_ps(3));
+    }
+    if (Kind::kBrief) mean = round_to_bfloat16_512(mean);
+    _mm512_storeu_ps(out + j, mean);
+  }
+}
+
+/// The sum of all, or with kElects of those that agree.
+template <typename Kind, bool kElects>
+ASSAY_TARGET_512 void sum_512(const TermLoop& loop, float tie_sign, float* out) {
+  const Terms512<Kind> terms(loop, 0);
+  const __m512 sign_of_ties = _mm512_set1_ps(tie_sign);
+  for (int64_t j = 0; j < loop.size; j += kVectorValues) {
+    __m512 values[Kind::kCount];
+    __m512 sum = terms.load(j, values);
+    if (kElects) {
+      const Agreeing512 agreeing(sum, sign_of_ties);
+      sum = _mm512_setzero_ps();
+      for (int i = 0; i < Kind::kCount; ++i)
+        sum = _mm512_mask_add_ps(sum, agreeing.mask(values[i]), sum, values[i]);
+    }
+    _mm512_storeu_ps(out + j, Kind::kBrief ? round_to_bfloat16_512(sum) : sum);
+  }
+}
+
+template <typename Kind>
+ASSAY_TARGET_512 int64_t signs_512(const TermLoop& loop, int64_t index) {
+  const Terms512<Kind> terms(loop, index);
+  const __m512 zero = _mm512_setzero_ps();
+  int64_t sum = 0;
+  for (int64_t j = 0; j < loop.size; j += kVectorValues) {
+    __m512 values[Kind::kCount];
+    const __m512 votes = terms.load(j, values);
+    sum += _mm_popcnt_u32(_mm512_cmp_ps_mask(votes, zero, _CMP_GT_OQ)) -
+           _mm_popcnt_u32(_mm512_cmp_ps_mask(votes, zero, _CMP_LT_OQ));
+  }
+  return sum;
+}
+
+/// Calls `body` with the TermKind.
+template <Trim kTrim, bool kFactors, typename Body>
+void with_kind(const TermLoop& loop, const Body& body) {
+  const auto with_count = [&]<Storage kStorage, bool kBrief>() {
+    switch (loop.count) {
+      case 1:
+        return body(TermKind<kStorage, kBrief, kTrim, kFactors, 1>{});
+      case 2:
+        return body(TermKind<kStorage, kBrief, kTrim, kFactors, 2>{});
+      case 3:
+        return body(TermKind<kStorage, kBrief, kTrim, kFactors, 3>{});
+      default:
+        return body(TermKind<kStorage, kBrief, kTrim, kFactors, kFewTerms>{});
+    }
+  };
+  if (loop.operands[0].storage == Storage::kFloat32)
+    return with_count.template operator()<Storage::kFloat32, false>();
+  if (loop.terms[0].rounding == Storage::kBFloat16)
+    return with_count.template operator()<Storage::kBFloat16, true>();
+  return with_count.template operator()<Storage::kBFloat16, false>();
+}
+template <typename Body>
+void with_trim_kind(const TermLoop& loop, const Body& body) {
+  bool ties = false;
+  for (int i = 0; i < loop.count; ++i) ties |= loop.terms[i].kept_ties != nullptr;
+  if (ties) return with_kind<Trim::kBits, false>(loop, body);
+  return with_kind<Trim::kUniform, false>(loop, body);
+}
+
+bool whole_vectors(const TermLoop& loop) {
+  return has_vectors_512() && loop.size % kVectorValues == 0 &&
+         loop.operands[0].storage != Storage::kFloat16;
+}
+
+/// Whether moreover each expert keeps all ties or none, but for those with bits.
+bool trims_evenly(const TermLoop& loop, int64_t index) {
+  for (int i = 0; i < loop.count; ++i) {
+    const DeltaTerm& term = loop.terms[i];
+    if (!term.kept_ties && term.tie_end > index && term.tie_end < index + loop.size) return false;
+  }
+  return whole_vectors(loop);
+}
+#endif
+
+}  // namespace
+
+bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect) {
+  if (!fits_registers(operands, terms, elect)) return false;
+  for (const DeltaTerm& term : terms)
+    if (term.drop != 0.0f || term.rescale != 1.0f || term.weight != 1.0f) return false;
+  return true;
+}
+
+bool reduce_trimmed([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int64_t index,
+                    [[maybe_unused]] const DeltaRule& rule, [[maybe_unused]] float* out) {
+#ifdef ASSAY_VECTORS_512
+  const bool mean = rule.reduce == Reduce::kMeanAgree || rule.reduce == Reduce::kWeightedMeanAgree;
+  if (!mean || !trims_evenly(loop, index)) return false;
+  with_trim_kind(loop,
+                 [&]<typename Kind>(Kind) { mean_512<Kind>(loop, index, rule.tie_sign, out); });
+  return true;
+#else
+  return false;
+#endif
+}
+
+bool sign_sum_trimmed([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int64_t index,
+                      [[maybe_unused]] int64_t& sum) {
+#ifdef ASSAY_VECTORS_512
+  if (!trims_evenly(loop, index)) return false;
+  with_trim_kind(loop, [&]<typename Kind>(Kind) { sum = signs_512<Kind>(loop, index); });
+  return true;
+#else
+  return false;
+#endif
+}
+
+bool sum_in_vectors([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] const DeltaRule& rule,
+                    [[maybe_unused]] float* out) {
+#ifdef ASSAY_VECTORS_512
+  const bool all = rule.reduce == Reduce::kSumAll;
+  if ((!all && rule.reduce != Reduce::kSumAgree) || !whole_vectors(loop)) return false;
+  bool whole = true;
+  for (int i = 0; i < loop.count; ++i) {
+    const DeltaTerm& term = loop.terms[i];
+    whole &= term.drop == 0.0f && term.rescale == 1.0f && term.threshold == 0;
+  }
+  if (all && whole)
+    with_kind<Trim::kNone, true>(
+        loop, [&]<typename Kind>(Kind) { sum_512<Kind, false>(loop, rule.tie_sign, out); });
+  else if (all)
+    with_kind<Trim::kRows, true>(
+        loop, [&]<typename Kind>(Kind) { sum_512<Kind, false>(loop, rule.tie_sign, out); });
+  else
+    with_kind<Trim::kRows, true>(
+        loop, [&]<typename Kind>(Kind) { sum_512<Kind, true>(loop, rule.tie_sign, out); });
+  return true;
+#else
+  return false;
+#endif
+}
+
+}  // namespace assay
