@@ -58,9 +58,12 @@ DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, cons
       for (Block block; queue.next(block);) {
         double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
         for_runs(block, [&](int64_t begin, int64_t size) {
+          least.load(begin, size);
+          if (norms_in_vectors(operands.data(), terms[0], least.rows()[0], begin, size, whole_lanes,
+                               left_lanes))
+            return;
           rows.load(begin, size);
           add_magnitudes(rows[0], size, whole_lanes);
-          least.load(begin, size);
           keep_run(rows[0], term, least.rows()[0], size, kept);
           add_magnitudes(kept, size, left_lanes);
         });

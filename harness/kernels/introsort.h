@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <iterator>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -17,7 +18,7 @@ template <typename Key>
 class IntrosortTies {
  public:
   /// `places`: where the ties stand, in rising order.
-  IntrosortTies(std::vector<Key>& keys, Key tie, const std::vector<uint32_t>& places)
+  IntrosortTies(std::span<Key> keys, Key tie, const std::vector<uint32_t>& places)
       : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64) {
     ties_.reserve(places.size());
     for (const uint32_t place : places) ties_.push_back(make(place, place));

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "harness/kernels/loops_delta.h"
 #include "harness/kernels/vectors_512.h"
 
@@ -55,10 +57,10 @@ class Terms512 {
     __m512 votes = _mm512_setzero_ps();
     for (int i = 0; i < kCount; ++i) {
       __m512 delta = _mm512_sub_ps(load_512<Kind::kStorage>(experts_[i], begin_ + j), base);
-      if (Kind::kBrief) delta = round_to_bfloat16_512(delta);
+      if (Kind::kBrief) delta = round_brief_512(delta);
       if (Kind::kFactors && kTrim != Trim::kNone) {
         delta = _mm512_mul_ps(delta, rescale_[i]);
-        if (Kind::kBrief) delta = round_to_bfloat16_512(delta);
+        if (Kind::kBrief) delta = round_brief_512(delta);
       }
       if (kTrim != Trim::kNone) {
         const __m512i bits = _mm512_and_si512(_mm512_castps_si512(delta), magnitude);
@@ -66,7 +68,7 @@ class Terms512 {
       }
       if (Kind::kFactors) {
         delta = _mm512_mul_ps(delta, weight_[i]);
-        if (Kind::kBrief) delta = round_to_bfloat16_512(delta);
+        if (Kind::kBrief) delta = round_brief_512(delta);
       }
       values[i] = delta;
       votes = i == 0 ? delta : _mm512_add_ps(votes, delta);
@@ -135,13 +137,13 @@ ASSAY_TARGET_512 void mean_512(const TermLoop& loop, int64_t index, float tie_si
       sum = _mm512_mask_add_ps(sum, agrees, sum, values[i]);
       share = _mm512_mask_add_epi32(share, agrees, share, one);
     }
-    if (Kind::kBrief) sum = round_to_bfloat16_512(sum);
+    if (Kind::kBrief) sum = round_brief_512(sum);
     __m512 mean = _mm512_mul_ps(sum, _mm512_permutexvar_ps(share, inverse));
     if (Kind::kCount >= 3) {
       const __mmask16 thirds = _mm512_cmpeq_epi32_mask(share, three);
       if (thirds != 0) mean = _mm512_mask_div_ps(mean, thirds, sum, _mm512_set1_ps(3));
     }
-    if (Kind::kBrief) mean = round_to_bfloat16_512(mean);
+    if (Kind::kBrief) mean = round_brief_512(mean);
     _mm512_storeu_ps(out + j, mean);
   }
 }
@@ -160,7 +162,40 @@ ASSAY_TARGET_512 void sum_512(const TermLoop& loop, float tie_sign, float* out) 
       for (int i = 0; i < Kind::kCount; ++i)
         sum = _mm512_mask_add_ps(sum, agreeing.mask(values[i]), sum, values[i]);
     }
-    _mm512_storeu_ps(out + j, Kind::kBrief ? round_to_bfloat16_512(sum) : sum);
+    _mm512_storeu_ps(out + j, Kind::kBrief ? round_brief_512(sum) : sum);
+  }
+}
+
+/// Sums of magnitudes of deltas, and of those that reach the least.
+template <Storage kStorage, bool kBrief>
+ASSAY_TARGET_512 void norms_512(const Operand* operands, const uint32_t* least, int64_t begin,
+                                int64_t size, double* whole, double* left) {
+  static_assert(kLanes == kVectorValues);
+  const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
+  __m512d all[2], kept[2];
+  for (int half = 0; half < 2; ++half) {
+    all[half] = _mm512_loadu_pd(whole + 8 * half);
+    kept[half] = _mm512_loadu_pd(left + 8 * half);
+  }
+  for (int64_t j = 0; j < size; j += kVectorValues) {
+    __m512 delta = _mm512_sub_ps(load_512<kStorage>(operands[1].data, begin + j),
+                                 load_512<kStorage>(operands[0].data, begin + j));
+    if (kBrief) delta = round_brief_512(delta);
+    const __m512i bits = _mm512_and_si512(_mm512_castps_si512(delta), magnitude);
+    const __mmask16 reaches = _mm512_cmpge_epu32_mask(bits, _mm512_loadu_si512(least + j));
+    const __m512d wide = _mm512_castsi512_pd(bits);
+    for (int half = 0; half < 2; ++half) {
+      const __m256 some = _mm256_castpd_ps(half == 0 ? _mm512_castpd512_pd256(wide)
+                                                     : _mm512_extractf64x4_pd(wide, 1));
+      const __m512d values = _mm512_cvtps_pd(some);
+      all[half] = _mm512_add_pd(all[half], values);
+      const auto mask = static_cast<__mmask8>(reaches >> (8 * half));
+      kept[half] = _mm512_mask_add_pd(kept[half], mask, kept[half], values);
+    }
+  }
+  for (int half = 0; half < 2; ++half) {
+    _mm512_storeu_pd(whole + 8 * half, all[half]);
+    _mm512_storeu_pd(left + 8 * half, kept[half]);
   }
 }
 
@@ -207,9 +242,14 @@ void with_trim_kind(const TermLoop& loop, const Body& body) {
   return with_kind<Trim::kUniform, false>(loop, body);
 }
 
+/// Whether a run is one of whole vectors, and no threshold a NaN: their bits are not all the same
+/// here.
 bool whole_vectors(const TermLoop& loop) {
-  return has_vectors_512() && loop.size % kVectorValues == 0 &&
-         loop.operands[0].storage != Storage::kFloat16;
+  bool fits = has_vectors_512() && loop.size % kVectorValues == 0 &&
+              loop.operands[0].storage != Storage::kFloat16;
+  for (int i = 0; i < loop.count; ++i)
+    fits &= loop.terms[i].threshold <= float_to_bits(std::numeric_limits<float>::infinity());
+  return fits;
 }
 
 /// Whether moreover each expert keeps all ties or none, but for those with bits.
@@ -249,6 +289,28 @@ bool sign_sum_trimmed([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] in
 #ifdef ASSAY_VECTORS_512
   if (!trims_evenly(loop, index)) return false;
   with_trim_kind(loop, [&]<typename Kind>(Kind) { sum = signs_512<Kind>(loop, index); });
+  return true;
+#else
+  return false;
+#endif
+}
+
+bool norms_in_vectors([[maybe_unused]] const Operand* operands,
+                      [[maybe_unused]] const DeltaTerm& term,
+                      [[maybe_unused]] const uint32_t* least, [[maybe_unused]] int64_t begin,
+                      [[maybe_unused]] int64_t size, [[maybe_unused]] double* whole,
+                      [[maybe_unused]] double* left) {
+#ifdef ASSAY_VECTORS_512
+  const TermLoop loop{operands, &term, 1, &least, begin, size};
+  if (!fits_registers(operands, {term}, Elect::kMass) || term.rescale != 1.0f ||
+      !whole_vectors(loop))
+    return false;
+  if (operands[0].storage == Storage::kFloat32)
+    norms_512<Storage::kFloat32, false>(operands, least, begin, size, whole, left);
+  else if (term.rounding == Storage::kBFloat16)
+    norms_512<Storage::kBFloat16, true>(operands, least, begin, size, whole, left);
+  else
+    norms_512<Storage::kBFloat16, false>(operands, least, begin, size, whole, left);
   return true;
 #else
   return false;

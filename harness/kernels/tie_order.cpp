@@ -35,13 +35,13 @@ Place find_place(const std::vector<int64_t>& histogram, int64_t place) {
   ASSAY_CHECK(false, "{} places too few", place);
 }
 
-Place find_place(const std::vector<uint16_t>& keys, int64_t place) {
+Place find_place(std::span<const uint16_t> keys, int64_t place) {
   std::vector<int64_t> histogram(size_t{1} << kHalfBits);
   for (const uint16_t key : keys) ++histogram[key];
   return find_place(histogram, place);
 }
 
-Place find_place(const std::vector<uint32_t>& keys, int64_t place) {
+Place find_place(std::span<const uint32_t> keys, int64_t place) {
   std::vector<int64_t> histogram(size_t{1} << kHalfBits);
   for (const uint32_t key : keys) ++histogram[key >> kHalfBits];
   const Place high = find_place(histogram, place);
@@ -54,7 +54,7 @@ Place find_place(const std::vector<uint32_t>& keys, int64_t place) {
 }
 
 /// Memory that goes from one tensor's order to the next one's: fresh pages cost as much as the
-/// sort.
+/// sort, and so would clearing what grows.
 template <typename Key>
 class KeyRooms {
  public:
@@ -62,24 +62,23 @@ class KeyRooms {
     static KeyRooms rooms;
     return rooms;
   }
+  /// At least so large.
   std::vector<Key> take(size_t size) {
     const std::lock_guard lock(mutex_);
-    const auto larger = [](const auto& a, const auto& b) { return a.capacity() < b.capacity(); };
+    const auto larger = [](const auto& a, const auto& b) { return a.size() < b.size(); };
     std::sort(free_.begin(), free_.end(), larger);
-    auto found = std::find_if(free_.begin(), free_.end(),
-                              [&](const auto& room) { return room.capacity() >= size; });
-    if (found == free_.end() && !free_.empty()) {  // too small, all of them: one is replaced
-      free_.pop_back();
-      found = free_.end();
+    const auto found = std::find_if(free_.begin(), free_.end(),
+                                    [&](const auto& room) { return room.size() >= size; });
+    if (found == free_.end()) {
+      if (!free_.empty()) free_.pop_back();  // too small, all of them: one is replaced
+      return std::vector<Key>(size);
     }
-    if (found == free_.end()) return std::vector<Key>(size);
     std::vector<Key> room = std::move(*found);
     free_.erase(found);
-    room.resize(size);
     return room;
   }
   void give_back(std::vector<Key>&& room) {
-    if (room.capacity() == 0) return;
+    if (room.empty()) return;
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(room));
   }
@@ -88,6 +87,13 @@ class KeyRooms {
   std::mutex mutex_;
   std::vector<std::vector<Key>> free_;
 };
+
+template <typename Key>
+TieKeys<Key> room_for_keys(size_t elements) {
+  TieKeys<Key> keys{.room = KeyRooms<Key>::shared().take(elements), .magnitudes = {}};
+  keys.magnitudes = std::span(keys.room).first(elements);
+  return keys;
+}
 
 /// Writes keys of runs of |delta_element()|. One per thread.
 template <typename Key>
@@ -137,16 +143,16 @@ TieOrder::TieOrder(int64_t elements, int64_t kept, Storage rounding) : kept_(kep
   ASSAY_CHECK(elements < kMostElements);
   const auto size = static_cast<size_t>(elements);
   if (rounding == Storage::kBFloat16)  // the other half is zero
-    keys_ = TieKeys<uint16_t>{KeyRooms<uint16_t>::shared().take(size)};
+    keys_ = room_for_keys<uint16_t>(size);
   else
-    keys_ = TieKeys<uint32_t>{KeyRooms<uint32_t>::shared().take(size)};
+    keys_ = room_for_keys<uint32_t>(size);
 }
 
 TieOrder::~TieOrder() {
   std::visit(
       [](auto& keys) {
         using Key = typename std::decay_t<decltype(keys)>::Type;
-        KeyRooms<Key>::shared().give_back(std::move(keys.magnitudes));
+        KeyRooms<Key>::shared().give_back(std::move(keys.room));
       },
       keys_);
 }
@@ -219,7 +225,7 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
 
 template <typename Key>
 TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
-  auto& [magnitudes, sample, near, all_above_zero, nearby, above] = keys;
+  auto& [room, magnitudes, sample, near, all_above_zero, nearby, above] = keys;
   int64_t found = 0;
   for (const NearKeys<Key>& block : nearby) found += std::ssize(block.keys);
   if (!nearby.empty() && all_above_zero && kept_ > above + found) return {0, true, {}};

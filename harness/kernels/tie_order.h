@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <variant>
 #include <vector>
 
@@ -22,7 +23,9 @@ namespace assay {
 template <typename Key>
 struct TieKeys {
   using Type = Key;
-  std::vector<Key> magnitudes, sample{};
+  std::vector<Key> room;      ///< which may be larger than what it is for
+  std::span<Key> magnitudes;  ///< the part of it that is used
+  std::vector<Key> sample{};
   SampleRange<Key> near{};      ///< where the least that is kept is expected, zeros left out
   bool all_above_zero = false;  ///< whether near and what is above it are all that is not 0
   std::vector<NearKeys<Key>> nearby{};  ///< per block; empty: nothing is expected

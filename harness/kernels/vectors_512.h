@@ -21,14 +21,26 @@ ASSAY_TARGET_512 inline __m512 load_512(const void* data, int64_t index) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16));
 }
 
-/// round_to_bfloat16().
-ASSAY_TARGET_512 inline __m512 round_to_bfloat16_512(__m512 values) {
+/// The bits to which bfloat16 rounds, in the upper halves. A NaN that bfloat16 holds stays one.
+ASSAY_TARGET_512 inline __m512i rounded_up_512(__m512 values) {
   const __m512i bits = _mm512_castps_si512(values);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-  const __m512i upper = _mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xffff0000U)));
+  return _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+}
+inline constexpr int kUpperHalf = static_cast<int>(0xffff0000U);
+
+/// round_to_bfloat16() but for the bits of NaN, of results of arithmetic on values of bfloat16:
+/// their NaN have no bits in the lower halves, which could carry over.
+ASSAY_TARGET_512 inline __m512 round_brief_512(__m512 values) {
+  return _mm512_castsi512_ps(
+      _mm512_and_si512(rounded_up_512(values), _mm512_set1_epi32(kUpperHalf)));
+}
+
+/// round_to_bfloat16().
+ASSAY_TARGET_512 inline __m512 round_to_bfloat16_512(__m512 values) {
   const __mmask16 nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
-  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(upper, nan, _mm512_set1_epi32(0x7fc00000)));
+  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(_mm512_castps_si512(round_brief_512(values)),
+                                                   nan, _mm512_set1_epi32(0x7fc00000)));
 }
 
 }  // namespace assay

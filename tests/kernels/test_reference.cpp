@@ -164,6 +164,28 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
   }
 }
 
+TEST_CASE("norms of models of one dtype, too", "[kernels]") {
+  constexpr int64_t kSize = kBlock + 2 * kRun + 5, kOffset = 1 << 12;
+  for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat})
+    for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16}) {
+      const at::Tensor base = noise({kSize}, 1).to(type), expert = noise({kSize}, 2).to(type);
+      const auto values = columns({base, expert});
+      const DeltaTerm term{.drop = 0.4f, .key = 5, .weight = 9, .rounding = rounding};
+      double whole = 0, left = 0;
+      for (size_t j = 0; j < values[0].size(); ++j) {
+        const float delta = plain_delta(values[1][j], values[0][j], rounding);
+        const auto index = kOffset + static_cast<int64_t>(j);
+        whole += std::fabs(static_cast<double>(delta));
+        left +=
+            std::fabs(static_cast<double>(delta_element(values[1][j], values[0][j], term, index)));
+      }
+      const DeltaNorms norms = delta_l1_norms(base, expert, term, kOffset);
+      CAPTURE(type, rounding);
+      CHECK(norms.whole == Approx(whole).epsilon(1e-12));
+      CHECK(norms.left == Approx(left).epsilon(1e-12));
+    }
+}
+
 TEST_CASE("what overflows as it is stored is counted, and stays what it is", "[kernels]") {
   const float huge = std::numeric_limits<float>::max();
   const at::Tensor base = at::zeros({kRun}).to(at::kBFloat16);
