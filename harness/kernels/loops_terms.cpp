@@ -173,7 +173,7 @@ ASSAY_TARGET_512 void norms_512(const Operand* operands, const uint32_t* least, 
   static_assert(kLanes == kVectorValues);
   const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
   __m512d all[2], kept[2];
-  for (int half = 0; half < 2; ++half) {
+  for (int64_t half = 0; half < 2; ++half) {
     all[half] = _mm512_loadu_pd(whole + 8 * half);
     kept[half] = _mm512_loadu_pd(left + 8 * half);
   }
@@ -184,7 +184,7 @@ ASSAY_TARGET_512 void norms_512(const Operand* operands, const uint32_t* least, 
     const __m512i bits = _mm512_and_si512(_mm512_castps_si512(delta), magnitude);
     const __mmask16 reaches = _mm512_cmpge_epu32_mask(bits, _mm512_loadu_si512(least + j));
     const __m512d wide = _mm512_castsi512_pd(bits);
-    for (int half = 0; half < 2; ++half) {
+    for (int64_t half = 0; half < 2; ++half) {
       const __m256 some = _mm256_castpd_ps(half == 0 ? _mm512_castpd512_pd256(wide)
                                                      : _mm512_extractf64x4_pd(wide, 1));
       const __m512d values = _mm512_cvtps_pd(some);
@@ -193,7 +193,7 @@ ASSAY_TARGET_512 void norms_512(const Operand* operands, const uint32_t* least, 
       kept[half] = _mm512_mask_add_pd(kept[half], mask, kept[half], values);
     }
   }
-  for (int half = 0; half < 2; ++half) {
+  for (int64_t half = 0; half < 2; ++half) {
     _mm512_storeu_pd(whole + 8 * half, all[half]);
     _mm512_storeu_pd(left + 8 * half, kept[half]);
   }
