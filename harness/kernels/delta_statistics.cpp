@@ -51,6 +51,7 @@ DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, cons
   const int64_t blocks = num_blocks(operands.count());
   std::vector<double> whole(static_cast<size_t>(blocks)), left(whole.size());
   if (!operands.on_cuda()) {
+    const bool one_dtype = fits_registers(operands.data(), terms, Elect::kMass);
     share_blocks(operands.count(), [&](BlockQueue& queue) {
       TermRows rows(operands, plain, offset);
       LeastRows least(terms, offset);
@@ -59,8 +60,8 @@ DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, cons
         double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
         for_runs(block, [&](int64_t begin, int64_t size) {
           least.load(begin, size);
-          if (norms_in_vectors(operands.data(), terms[0], least.rows()[0], begin, size, whole_lanes,
-                               left_lanes))
+          if (one_dtype && norms_in_vectors(operands.data(), terms[0], least.rows()[0], begin, size,
+                                            whole_lanes, left_lanes))
             return;
           rows.load(begin, size);
           add_magnitudes(rows[0], size, whole_lanes);

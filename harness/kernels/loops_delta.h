@@ -48,8 +48,8 @@ bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, El
 bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
 bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum);
 /// Adds magnitudes of an expert's plain deltas to `whole`, and of those that reach the least, not
-/// weighted, to `left`: see add_magnitudes(). operands[0] is the base. False as for
-/// reduce_trimmed().
+/// weighted, to `left`: see add_magnitudes(). operands[0] is the base; the term fits registers.
+/// False as for reduce_trimmed().
 bool norms_in_vectors(const Operand* operands, const DeltaTerm& term, const uint32_t* least,
                       int64_t begin, int64_t size, double* whole, double* left);
 /// Sums, not divided, and sums of those that agree. False as for reduce_trimmed().

@@ -302,9 +302,7 @@ bool norms_in_vectors([[maybe_unused]] const Operand* operands,
                       [[maybe_unused]] double* left) {
 #ifdef ASSAY_VECTORS_512
   const TermLoop loop{operands, &term, 1, &least, begin, size};
-  if (!fits_registers(operands, {term}, Elect::kMass) || term.rescale != 1.0f ||
-      !whole_vectors(loop))
-    return false;
+  if (term.rescale != 1.0f || !whole_vectors(loop)) return false;
   if (operands[0].storage == Storage::kFloat32)
     norms_512<Storage::kFloat32, false>(operands, least, begin, size, whole, left);
   else if (term.rounding == Storage::kBFloat16)
