@@ -19,7 +19,7 @@ class IntrosortTies {
  public:
   /// `places`: where the ties stand, in rising order.
   IntrosortTies(std::span<Key> keys, Key tie, const std::vector<uint32_t>& places)
-      : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64) {
+      : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64), moved_(places.size()) {
     ties_.reserve(places.size());
     for (const uint32_t place : places) ties_.push_back(make(place, place));
     ties_end_ = ties_.end();
@@ -107,8 +107,8 @@ class IntrosortTies {
       --j;
       while (pivot > keys_[j]) --j;
       if (i >= j) return i;
-      if (keys_[i] == tie_) moved_.to_right.push_back(j);
-      if (keys_[j] == tie_) moved_.to_left.push_back(i);
+      if (keys_[i] == tie_) moved_.to_right.add(j);
+      if (keys_[j] == tie_) moved_.to_left.add(i);
       std::swap(keys_[i], keys_[j]);
       ++i;
     }
@@ -127,33 +127,73 @@ class IntrosortTies {
   }
   void go_left(size_t cut) {
     const auto end = std::max(stayed_left(), std::min(at(cut), stayed_right()));
-    go_on_with(first_left_, stayed_left(), end, moved_.to_left.begin(), moved_.to_left.end(),
-               std::make_reverse_iterator(ties_end_));
+    const Places& places = moved_.to_left;
+    go_on_with(first_left_, {stayed_left(), end}, Moved<1>{places.data(), before(ties_end_)},
+               places.size());
   }
   void go_right(size_t cut) {
     const auto begin = std::min(stayed_right(), std::max(at(cut), stayed_left()));
-    const auto moved = std::make_reverse_iterator(stayed_left());
-    go_on_with(ties_.begin(), begin, stayed_right(), moved_.to_right.rbegin(),
-               moved_.to_right.rend(), moved);
+    const Places& places = moved_.to_right;
+    const uint32_t* last = places.data() + places.size() - 1;
+    go_on_with(ties_.begin(), {begin, stayed_right()}, Moved<-1>{last, before(stayed_left())},
+               places.size());
   }
-  // Ties before `pivots_end`, those that stayed and those that came to the places given, in the
-  // order of places; `origin` leads through the latter in the same order.
-  void go_on_with(auto pivots_end, auto stayed, auto stayed_end, auto place, auto places_end,
-                  auto origin) {
-    auto merged = std::copy(ties_.begin(), pivots_end, merged_.begin());
-    // std::merge() with a choice instead of a branch, which nobody could foretell.
-    while (stayed != stayed_end && place != places_end) {
-      const Tie came = make(*place, origin_of(*origin));
-      const bool stays = *stayed < came;
-      *merged++ = stays ? *stayed : came;
-      stayed += stays ? 1 : 0;
-      place += stays ? 0 : 1;
-      origin += stays ? 0 : 1;
+
+  using Iterator = typename std::vector<Tie>::iterator;
+  const Tie* before(Iterator tie) { return ties_.data() + (tie - ties_.begin()) - 1; }
+  // Ties that moved, in the order of the places they came to; origins lead backwards through ties
+  // as they were.
+  template <int kStep>
+  struct Moved {
+    const uint32_t* place;
+    const Tie* origin;
+    Tie tie() const { return make(*place, origin_of(*origin)); }
+    void advance(int64_t by) {
+      place += kStep * by;
+      origin -= by;
     }
-    merged = std::copy(stayed, stayed_end, merged);
-    for (; place != places_end; ++place) *merged++ = make(*place, origin_of(*origin++));
+    Moved operator+(int64_t by) const { return {place + kStep * by, origin - by}; }
+  };
+  // Ties before `pivots_end`, those that stayed and `count` that moved, in the order of places.
+  template <int kStep>
+  void go_on_with(Iterator pivots_end, std::span<const Tie> stayed, Moved<kStep> moved,
+                  size_t count) {
+    const auto pivots = std::copy(ties_.begin(), pivots_end, merged_.begin()) - merged_.begin();
+    merge(stayed, moved, count, merged_.data() + pivots);
     ties_.swap(merged_);
-    ties_end_ = merged;
+    ties_end_ = ties_.begin() + pivots + static_cast<int64_t>(stayed.size() + count);
+  }
+  // std::merge() from both ends at once, by arithmetic: nobody could foretell a branch.
+  template <int kStep>
+  static void merge(std::span<const Tie> stayed, Moved<kStep> moved, size_t count, Tie* out) {
+    auto stays_left = static_cast<int64_t>(stayed.size()), moved_left = static_cast<int64_t>(count);
+    const Tie *first = stayed.data(), *last = first + stays_left - 1;
+    Moved<kStep> last_moved = moved + (moved_left - 1);
+    Tie* out_last = out + stays_left + moved_left - 1;
+    while (const int64_t steps = std::min(stays_left, moved_left) / 2) {
+      const Tie *const first_before = first, *const last_before = last;
+      for (int64_t step = 0; step < steps; ++step) {
+        const Tie stays = *first, comes = moved.tie();
+        const Tie stay = stays < comes ? 1 : 0;
+        *out++ = comes ^ ((stays ^ comes) & -stay);
+        first += stay;
+        moved.advance(static_cast<int64_t>(1 - stay));
+        const Tie last_stays = *last, last_comes = last_moved.tie();
+        const Tie last_stay = last_stays > last_comes ? 1 : 0;
+        *out_last-- = last_comes ^ ((last_stays ^ last_comes) & -last_stay);
+        last -= last_stay;
+        last_moved.advance(static_cast<int64_t>(last_stay) - 1);
+      }
+      const int64_t stayed_now = (first - first_before) + (last_before - last);
+      stays_left -= stayed_now;
+      moved_left -= 2 * steps - stayed_now;
+    }
+    while (stays_left > 0 || moved_left > 0) {
+      const bool stay = moved_left == 0 || (stays_left > 0 && *first < moved.tie());
+      *out++ = stay ? *first : moved.tie();
+      (stay ? stays_left : moved_left) -= 1;
+      stay ? void(++first) : moved.advance(1);
+    }
   }
 
   // A short rest is sorted by insertion, which is stable; one that was parted too often by a heap.

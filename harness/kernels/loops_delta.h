@@ -47,6 +47,8 @@ bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, El
 /// False where there is no such loop for the reduction, the run or this machine.
 bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
 bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum);
+/// reduce_trimmed() of means in bfloat16, 32 elements at a time.
+bool mean_in_halves(const TermLoop& loop, int64_t index, float tie_sign, float* out);
 /// Adds magnitudes of an expert's plain deltas to `whole`, and of those that reach the least, not
 /// weighted, to `left`: see add_magnitudes(). operands[0] is the base; the term fits registers.
 /// False as for reduce_trimmed().

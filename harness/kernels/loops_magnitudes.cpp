@@ -10,17 +10,6 @@ void high_halves(const float* __restrict values, int64_t size, uint16_t* __restr
     out[j] = static_cast<uint16_t>(magnitude_bits(values[j]) >> 16);
 }
 
-ASSAY_VECTORISED
-void delta_halves(const void* base, const void* expert, int64_t begin, int64_t size,
-                  uint16_t* __restrict out) {
-  for (int64_t j = 0; j < size; ++j) {
-    const float start = load_as<Storage::kBFloat16>(base, begin + j);
-    const float changed = load_as<Storage::kBFloat16>(expert, begin + j);
-    const float delta = plain_delta(changed, start, Storage::kBFloat16);
-    out[j] = static_cast<uint16_t>(magnitude_bits(delta) >> 16);
-  }
-}
-
 namespace {
 
 #ifdef ASSAY_VECTORS_512

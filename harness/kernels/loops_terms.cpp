@@ -1,5 +1,6 @@
 #include <limits>
 
+#include "harness/kernels/agreeing_512.h"
 #include "harness/kernels/loops_delta.h"
 #include "harness/kernels/vectors_512.h"
 
@@ -98,53 +99,15 @@ class Terms512 {
   __m512 rescale_[kCount], weight_[kCount];
 };
 
-/// Which values agree with the sign that votes elect.
-class Agreeing512 {
- public:
-  ASSAY_TARGET_512 explicit Agreeing512(__m512 votes, __m512 tie_sign) {
-    const __m512 zero = _mm512_setzero_ps();
-    const __m512 sign =
-        _mm512_mask_mov_ps(votes, _mm512_cmp_ps_mask(votes, zero, _CMP_EQ_UQ), tie_sign);
-    // Values of the elected sign become positive.
-    flip_ = _mm512_and_si512(_mm512_castps_si512(sign),
-                             _mm512_set1_epi32(static_cast<int>(0x80000000U)));
-    elected_ = _mm512_cmp_ps_mask(sign, zero, _CMP_NEQ_UQ);
-  }
-  ASSAY_TARGET_512 __mmask16 mask(__m512 value) const {
-    const __m512 turned = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(value), flip_));
-    return _mm512_mask_cmp_ps_mask(elected_, turned, _mm512_setzero_ps(), _CMP_GT_OQ);
-  }
-
- private:
-  __m512i flip_;
-  __mmask16 elected_;
-};
-
 template <typename Kind>
 ASSAY_TARGET_512 void mean_512(const TermLoop& loop, int64_t index, float tie_sign, float* out) {
   const Terms512<Kind> terms(loop, index);
   const __m512 sign_of_ties = _mm512_set1_ps(tie_sign);
-  const __m512i one = _mm512_set1_epi32(1), three = _mm512_set1_epi32(3);
-  // Multiplying by these is dividing, but for 1/3.
-  const __m512 inverse = _mm512_set_ps(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.25F, 0, 0.5F, 1, 1);
   for (int64_t j = 0; j < loop.size; j += kVectorValues) {
     __m512 values[Kind::kCount];
-    const Agreeing512 agreeing(terms.load(j, values), sign_of_ties);
-    __m512 sum = _mm512_setzero_ps();
-    __m512i share = _mm512_setzero_si512();
-    for (int i = 0; i < Kind::kCount; ++i) {
-      const __mmask16 agrees = agreeing.mask(values[i]);
-      sum = _mm512_mask_add_ps(sum, agrees, sum, values[i]);
-      share = _mm512_mask_add_epi32(share, agrees, share, one);
-    }
-    if (Kind::kBrief) sum = round_brief_512(sum);
-    __m512 mean = _mm512_mul_ps(sum, _mm512_permutexvar_ps(share, inverse));
-    if (Kind::kCount >= 3) {
-      const __mmask16 thirds = _mm512_cmpeq_epi32_mask(share, three);
-      if (thirds != 0) mean = _mm512_mask_div_ps(mean, thirds, sum, _mm512_set1_ps(3));
-    }
-    if (Kind::kBrief) mean = round_brief_512(mean);
-    _mm512_storeu_ps(out + j, mean);
+    const __m512 votes = terms.load(j, values);
+    _mm512_storeu_ps(out + j,
+                     agreeing_mean_512<Kind::kCount, Kind::kBrief>(values, votes, sign_of_ties));
   }
 }
 
@@ -276,6 +239,7 @@ bool reduce_trimmed([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int6
 #ifdef ASSAY_VECTORS_512
   const bool mean = rule.reduce == Reduce::kMeanAgree || rule.reduce == Reduce::kWeightedMeanAgree;
   if (!mean || !trims_evenly(loop, index)) return false;
+  if (mean_in_halves(loop, index, rule.tie_sign, out)) return true;
   with_trim_kind(loop,
                  [&]<typename Kind>(Kind) { mean_512<Kind>(loop, index, rule.tie_sign, out); });
   return true;

@@ -10,10 +10,25 @@
 
 namespace assay {
 
+/// A list of places with room for all that may come.
+class Places {
+ public:
+  explicit Places(size_t room) : places_(room) {}
+  void add(size_t place) { places_[size_++] = static_cast<uint32_t>(place); }
+  void clear() { size_ = 0; }
+  size_t size() const { return size_; }
+  const uint32_t* data() const { return places_.data(); }
+
+ private:
+  std::vector<uint32_t> places_;
+  size_t size_ = 0;
+};
+
 /// Where the keys of one value, the tie, went in a partition, in the order in which they moved:
 /// rising places on the left, falling ones on the right.
 struct MovedTies {
-  std::vector<size_t> to_left, to_right;
+  explicit MovedTies(size_t ties) : to_left(ties), to_right(ties) {}
+  Places to_left, to_right;
 };
 
 #ifdef ASSAY_KEY_VECTORS
@@ -87,7 +102,7 @@ class VectorPartition {
     const Side<!kLeft> giving{keys_ + (kLeft ? end : begin)};
     const __m512i pivot = all_lanes(pivot_), tie = all_lanes(tie_);
     const size_t size = end - begin, first = kLeft ? begin : end - 1;
-    std::vector<size_t>& moved = kLeft ? moved_.to_left : moved_.to_right;
+    Places& moved = kLeft ? moved_.to_left : moved_.to_right;
     alignas(64) uint16_t queue[(kAtOnce + 2) * kLanes];
     size_t taken = 0, given = 0, head = 0, tail = 0;
     while (true) {
@@ -122,7 +137,7 @@ class VectorPartition {
         uint32_t left = ties[i];
         do {
           const size_t at = places_of_ties[i] + _tzcnt_u32(left);
-          moved.push_back(kLeft ? first + at : first - at);
+          moved.add(kLeft ? first + at : first - at);
           left = _blsr_u32(left);
         } while (left != 0);
       }
@@ -150,9 +165,9 @@ class VectorPartition {
       const size_t lefts = leave(left, from_left_), rights = leave(right, from_right_);
       const size_t pairs = std::min(lefts, rights);
       const size_t settled_left =
-          come(left, from_right_, pairs, [&](size_t at) { moved_.to_left.push_back(begin + at); });
+          come(left, from_right_, pairs, [&](size_t at) { moved_.to_left.add(begin + at); });
       const size_t settled_right = come(
-          right, from_left_, pairs, [&](size_t at) { moved_.to_right.push_back(end - 1 - at); });
+          right, from_left_, pairs, [&](size_t at) { moved_.to_right.add(end - 1 - at); });
       begin += lefts == pairs ? kChunk : settled_left;
       end -= rights == pairs ? kChunk : settled_right;
     }

@@ -1,4 +1,4 @@
-/// Loads of AVX-512 vectors of 16 values.
+/// AVX-512 vectors of 16 values, and of 32 of bfloat16.
 #pragma once
 
 #include "harness/kernels/element.h"
@@ -41,6 +41,27 @@ ASSAY_TARGET_512 inline __m512 round_to_bfloat16_512(__m512 values) {
   const __mmask16 nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
   return _mm512_castsi512_ps(_mm512_mask_mov_epi32(_mm512_castps_si512(round_brief_512(values)),
                                                    nan, _mm512_set1_epi32(0x7fc00000)));
+}
+
+/// 32 values of bfloat16 in float32: those at even places and those at odd ones.
+struct Pairs512 {
+  __m512 even, odd;
+};
+ASSAY_TARGET_512 inline Pairs512 widened_512(__m512i halves) {
+  const __m512i odd = _mm512_and_si512(halves, _mm512_set1_epi32(kUpperHalf));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(halves, 16)), _mm512_castsi512_ps(odd)};
+}
+/// round_brief_512() of both, as bfloat16.
+ASSAY_TARGET_512 inline __m512i narrowed_brief_512(Pairs512 values) {
+  constexpr __mmask32 kOdd = 0xaaaaaaaaU;
+  const __m512i even = _mm512_castps_si512(values.even), odd = _mm512_castps_si512(values.odd);
+  const __m512i upper = _mm512_mask_mov_epi16(_mm512_srli_epi32(even, 16), kOdd, odd);
+  const __m512i lower = _mm512_mask_mov_epi16(even, kOdd, _mm512_slli_epi32(odd, 16));
+  // More than half of a unit, or half of it and the last bit is odd. A NaN's lower half is 0.
+  const __m512i last = _mm512_and_si512(upper, _mm512_set1_epi16(1));
+  const __mmask32 up = _mm512_cmpgt_epu16_mask(_mm512_adds_epu16(lower, last),
+                                               _mm512_set1_epi16(static_cast<int16_t>(0x8000)));
+  return _mm512_mask_add_epi16(upper, up, upper, _mm512_set1_epi16(1));
 }
 
 }  // namespace assay

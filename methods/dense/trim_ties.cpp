@@ -12,7 +12,7 @@ namespace assay {
 namespace {
 
 // So many elements are held in memory: several experts' of a small tensor, one's of a large one.
-constexpr int64_t kMostElements = int64_t{1} << 27;
+constexpr int64_t kMostElements = int64_t{3} << 26;
 
 constexpr int64_t kSamples = 128, kSampled = 256;  // so many times so many elements
 constexpr int64_t kWorthSampling = 8;              // times the sample
