@@ -48,7 +48,10 @@ bool BlockQueue::next(Block& block) {
 void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body) {
   BlockQueue queue(count);
   const int64_t threads = std::min<int64_t>(at::get_num_threads(), num_blocks(count));
-  ThreadPool::shared().run(static_cast<int>(threads), [&] { body(queue); });
+  ThreadPool::shared().run(static_cast<int>(threads), [&] {
+    body(queue);
+    end_past_caches();
+  });
 }
 
 at::Tensor float32_like(const std::vector<at::Tensor>& tensors) {

@@ -50,10 +50,15 @@ void copy_past_caches(const void* from, int64_t bytes, void* to) {
     for (; at + kVector <= bytes; at += kVector)
       _mm_stream_si128(reinterpret_cast<__m128i*>(target + at),
                        _mm_loadu_si128(reinterpret_cast<const __m128i*>(source + at)));
-    _mm_sfence();
   }
 #endif
   std::copy(source + at, source + bytes, target + at);
+}
+
+void end_past_caches() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
 }
 
 ASSAY_VECTORISED

@@ -19,6 +19,8 @@ void prefetch_run(const Operand& from, int64_t begin, int64_t size);
 void store_run(const float* values, int64_t begin, int64_t size, void* to, Storage storage);
 /// Copies to memory that is not read again soon: where it can, without bringing it to the caches.
 void copy_past_caches(const void* from, int64_t bytes, void* to);
+/// After the last such write of a thread, before another thread is told of it.
+void end_past_caches();
 void round_run(float* values, int64_t size, Storage storage);
 
 /// weighted_sum_element() of `count` rows of values.

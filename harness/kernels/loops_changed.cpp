@@ -40,7 +40,6 @@ ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const floa
     else
       _mm512_storeu_si512(out + j, narrow);
   }
-  if (kStream) _mm_sfence();
   alignas(kVectorBytes) uint16_t lanes[kValues];
   _mm512_store_si512(lanes, largest);
   uint32_t found = 0;

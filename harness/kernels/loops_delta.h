@@ -73,7 +73,7 @@ uint32_t change_run(const float* base, const float* reduced, float scale, Storag
 uint32_t change_stored(const Operand& base, int64_t begin, const float* reduced, float scale,
                        Storage rounding, int64_t size, void* out);
 
-/// The same, written past the caches: see copy_past_caches(). Magnitudes are those after the last
+/// The same, written past the caches, to which end end_past_caches() belongs. Magnitudes are those after the last
 /// rounding. False where there is no such loop for the dtypes, the run or this machine.
 bool change_past_caches(const Operand& base, int64_t begin, const float* reduced, float scale,
                         Storage rounding, int64_t size, void* out, uint32_t& largest);

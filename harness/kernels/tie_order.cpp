@@ -54,7 +54,7 @@ Place find_place(std::span<const uint32_t> keys, int64_t place) {
 }
 
 /// Memory that goes from one tensor's order to the next one's: fresh pages cost as much as the
-/// sort, and so would clearing what grows.
+/// sort.
 template <typename Key>
 class KeyRooms {
  public:
@@ -63,35 +63,35 @@ class KeyRooms {
     return rooms;
   }
   /// At least so large.
-  std::vector<Key> take(size_t size) {
+  KeyRoom<Key> take(size_t size) {
     const std::lock_guard lock(mutex_);
-    const auto larger = [](const auto& a, const auto& b) { return a.size() < b.size(); };
+    const auto larger = [](const auto& a, const auto& b) { return a.size < b.size; };
     std::sort(free_.begin(), free_.end(), larger);
-    const auto found = std::find_if(free_.begin(), free_.end(),
-                                    [&](const auto& room) { return room.size() >= size; });
+    const auto found =
+        std::find_if(free_.begin(), free_.end(), [&](const auto& room) { return room.size >= size; });
     if (found == free_.end()) {
       if (!free_.empty()) free_.pop_back();  // too small, all of them: one is replaced
-      return std::vector<Key>(size);
+      return {std::make_unique_for_overwrite<Key[]>(size), size};
     }
-    std::vector<Key> room = std::move(*found);
+    KeyRoom<Key> room = std::move(*found);
     free_.erase(found);
     return room;
   }
-  void give_back(std::vector<Key>&& room) {
-    if (room.empty()) return;
+  void give_back(KeyRoom<Key>&& room) {
+    if (!room.keys) return;
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(room));
   }
 
  private:
   std::mutex mutex_;
-  std::vector<std::vector<Key>> free_;
+  std::vector<KeyRoom<Key>> free_;
 };
 
 template <typename Key>
 TieKeys<Key> room_for_keys(size_t elements) {
   TieKeys<Key> keys{.room = KeyRooms<Key>::shared().take(elements), .magnitudes = {}};
-  keys.magnitudes = std::span(keys.room).first(elements);
+  keys.magnitudes = {keys.room.keys.get(), elements};
   return keys;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <variant>
 #include <vector>
@@ -19,11 +20,18 @@ class Tensor;
 
 namespace assay {
 
+/// Memory for keys, not cleared.
+template <typename Key>
+struct KeyRoom {
+  std::unique_ptr<Key[]> keys;
+  size_t size = 0;
+};
+
 /// What TieOrder holds.
 template <typename Key>
 struct TieKeys {
   using Type = Key;
-  std::vector<Key> room;      ///< which may be larger than what it is for
+  KeyRoom<Key> room;          ///< which may be larger than what it is for
   std::span<Key> magnitudes;  ///< the part of it that is used
   std::vector<Key> sample{};
   SampleRange<Key> near{};      ///< where the least that is kept is expected, zeros left out
