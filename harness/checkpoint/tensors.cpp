@@ -56,8 +56,17 @@ const TensorInfo* TensorSource::find(const std::string& name) const {
   return it != all.end() && it->name == name ? &*it : nullptr;
 }
 
+at::Tensor elements(const at::Tensor& tensor, int64_t first, int64_t count) {
+  if (!tensor.is_cpu() || !tensor.is_contiguous())
+    return tensor.detach().flatten().narrow(0, first, count);
+  auto* data = static_cast<char*>(const_cast<void*>(tensor.const_data_ptr()));
+  return at::from_blob(
+      data + first * static_cast<int64_t>(tensor.itemsize()), {count}, [tensor](void*) {},
+      tensor.options());
+}
+
 at::Tensor TensorSource::read_part(const std::string& name, int64_t first, int64_t count) const {
-  return read(name).flatten().narrow(0, first, count);
+  return elements(read(name), first, count);
 }
 
 void TensorSource::will_need(const std::string&, int64_t, int64_t) const {}

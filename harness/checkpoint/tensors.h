@@ -24,6 +24,11 @@ struct TensorInfo {
 /// Of all tensors, in name order.
 std::vector<TensorInfo> tensor_infos(const StateDict& tensors);
 
+/// Elements [first, first + count) of the flattened tensor, whose memory they share where it is
+/// contiguous; without gradients. On the host without LibTorch's operators, which take a few
+/// microseconds each: much in a sweep, where a merge takes some milliseconds.
+at::Tensor elements(const at::Tensor& tensor, int64_t first, int64_t count);
+
 /// Whatever tensors can be read from by name: a checkpoint on disk or weights in memory.
 class TensorSource {
  public:

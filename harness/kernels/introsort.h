@@ -19,7 +19,11 @@ class IntrosortTies {
  public:
   /// `places`: where the ties stand, in rising order.
   IntrosortTies(std::span<Key> keys, Key tie, const std::vector<uint32_t>& places)
-      : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64), moved_(places.size()) {
+      : keys_(keys.data()),
+        size_(keys.size()),
+        tie_(tie),
+        kept_((keys.size() + 63) / 64),
+        moved_(places.size()) {
     ties_.reserve(places.size());
     for (const uint32_t place : places) ties_.push_back(make(place, place));
     ties_end_ = ties_.end();

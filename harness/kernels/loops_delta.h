@@ -13,6 +13,10 @@ namespace assay {
 /// least_magnitude() of elements [index, index + size) of a whole tensor, `index` a multiple of 64.
 void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out);
 
+/// Which of them a term that does not trim keeps: bit j % 32 of word j / 32 of `kept`. False where
+/// there is no such loop for the term, the run or this machine.
+bool kept_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* kept);
+
 /// term_element() of an expert's elements [begin, begin + size), given the first one's least
 /// magnitude and base.
 void term_run(const Operand& expert, int64_t begin, const float* base, const DeltaTerm& term,
@@ -43,9 +47,12 @@ int64_t sign_sum_in_registers(const TermLoop& loop);
 /// Whether terms that fit registers do no more than trim, to which end there are loops of their
 /// own.
 bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
-/// reduce_element() without TermLoop::least; `index` as for least_run().
-/// False where there is no such loop for the reduction, the run or this machine.
+/// Whether they drop at random and do not trim.
+bool only_drops(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
+/// reduce_element() without TermLoop::least, where they only trim or drop; `index` as for
+/// least_run(). False where there is no such loop for the reduction, the run or this machine.
 bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
+bool reduce_dropped(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
 bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum);
 /// reduce_trimmed() of means in bfloat16, 32 elements at a time.
 bool mean_in_halves(const TermLoop& loop, int64_t index, float tie_sign, float* out);
@@ -73,8 +80,9 @@ uint32_t change_run(const float* base, const float* reduced, float scale, Storag
 uint32_t change_stored(const Operand& base, int64_t begin, const float* reduced, float scale,
                        Storage rounding, int64_t size, void* out);
 
-/// The same, written past the caches, to which end end_past_caches() belongs. Magnitudes are those after the last
-/// rounding. False where there is no such loop for the dtypes, the run or this machine.
+/// The same, written past the caches, to which end end_past_caches() belongs. Magnitudes are those
+/// after the last rounding. False where there is no such loop for the dtypes, the run or this
+/// machine.
 bool change_past_caches(const Operand& base, int64_t begin, const float* reduced, float scale,
                         Storage rounding, int64_t size, void* out, uint32_t& largest);
 

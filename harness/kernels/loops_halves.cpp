@@ -11,7 +11,9 @@ constexpr int64_t kHalves = 2 * kVectorValues;
 constexpr uint16_t kHalfMagnitude = 0x7fff, kHalfInfinity = 0x7f80, kHalfNan = 0x7fc0;
 
 ASSAY_KEY_TARGET inline __m512i load_halves(const void* data, int64_t index) {
-  return _mm512_loadu_si512(static_cast<const uint16_t*>(data) + index);
+  const auto* from = static_cast<const uint16_t*>(data) + index;
+  ask_ahead(from);
+  return _mm512_loadu_si512(from);
 }
 ASSAY_KEY_TARGET inline __m512i delta_of(const void* expert, int64_t index, Pairs512 base) {
   const Pairs512 values = widened_512(load_halves(expert, index));
@@ -50,9 +52,7 @@ class TrimmedHalves {
   /// Values of elements from number `j` of the run on; returns which are kept, of each expert.
   ASSAY_KEY_TARGET void load(int64_t j, __m512i* values, __mmask32* kept) const {
     const Pairs512 base = widened_512(load_halves(base_, begin_ + j));
-    prefetch(base_, j);
     for (int i = 0; i < kCount; ++i) {
-      prefetch(experts_[i], j);
       const __m512i delta = delta_of(experts_[i], begin_ + j, base);
       const __m512i magnitude = _mm512_and_si512(delta, all_lanes(kHalfMagnitude));
       uint32_t ties;
@@ -65,13 +65,6 @@ class TrimmedHalves {
   }
 
  private:
-  // Hardware reads ahead within a page; with four arrays side by side it begins another one often.
-  ASSAY_KEY_TARGET void prefetch(const void* data, int64_t j) const {
-    constexpr int64_t kAhead = 8 * kHalves;
-    _mm_prefetch(static_cast<const char*>(data) + (begin_ + j + kAhead) * sizeof(uint16_t),
-                 _MM_HINT_T0);
-  }
-
   const void* base_;
   const void* experts_[kCount];
   int64_t begin_;

@@ -121,6 +121,24 @@ ASSAY_TARGET_512 int64_t hold_draws_512(const uint16_t* draws, uint32_t level, b
 }
 #endif
 
+#ifdef ASSAY_VECTORS_512
+/// Sets the bits of draws that keep, of whole vectors; returns whether a second draw decides about
+/// some.
+ASSAY_TARGET_512 bool kept_512(const uint16_t* draws, uint32_t level, int64_t size,
+                               uint32_t* kept) {
+  constexpr int64_t kLanes = 32;
+  const __m512i levels = _mm512_set1_epi16(static_cast<int16_t>(level));
+  const uint32_t some_keep = level > 0xffff ? 0 : ~0U;
+  uint32_t equal = 0;
+  for (int64_t j = 0; j < size; j += kLanes) {
+    const __m512i some = _mm512_loadu_si512(draws + j);
+    kept[j / kLanes] = some_keep & _mm512_cmpge_epu16_mask(some, levels);
+    equal |= some_keep & _mm512_cmpeq_epi16_mask(some, levels);
+  }
+  return equal != 0;
+}
+#endif
+
 void drop_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* least) {
   const DropLevel at = drop_level(term.drop);
   const uint64_t key = term.key;
@@ -181,6 +199,31 @@ void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out
     }
   }
   if (term.drop > 0.0f) drop_run(term, index, size, out);
+}
+
+bool kept_run([[maybe_unused]] const DeltaTerm& term, [[maybe_unused]] int64_t index,
+              [[maybe_unused]] int64_t size, [[maybe_unused]] uint32_t* kept) {
+#ifdef ASSAY_VECTORS_512
+  constexpr int64_t kBits = 32;
+  if (!has_vectors_512() || size % kBits != 0 || term.threshold != 0) return false;
+  if (term.drop == 0.0f) {
+    std::fill_n(kept, size / kBits, ~0U);
+    return true;
+  }
+  const DropLevel at = drop_level(term.drop);
+  uint16_t draws[kDraws];
+  for (int64_t first = 0; first < size; first += kDraws) {
+    const int64_t some = std::min(size - first, kDraws);
+    first_draws_512(term.key, index + first, draws);
+    if (!kept_512(draws, at.level, some, kept + first / kBits) || at.rest == 0.0f) continue;
+    for (int64_t j = 0; j < some; ++j)
+      if (draws[j] == at.level && second_draw(term.key, index + first + j) < at.rest)
+        kept[(first + j) / kBits] &= ~(1U << j % kBits);
+  }
+  return true;
+#else
+  return false;
+#endif
 }
 
 }  // namespace assay

@@ -66,9 +66,10 @@ ASSAY_TARGET_512 void delta_bins_512(const Operand* operands, int64_t begin, int
                                      Hits&... hits) {
   const auto take = [&](auto... bins) ASSAY_TARGET_512 {
     for (int64_t j = 0; j + kVectorValues <= size; j += kVectorValues) {
-      const __m512 base = load_512<kStorage>(operands[0].data, begin + j);
+      const __m512 base = load_ahead_512<kStorage>(operands[0].data, begin + j);
       int i = 0;
-      (bins.take(_mm512_sub_ps(load_512<kStorage>(operands[++i].data, begin + j), base)), ...);
+      (bins.take(_mm512_sub_ps(load_ahead_512<kStorage>(operands[++i].data, begin + j), base)),
+       ...);
     }
     (bins.end(), ...);
   };

@@ -13,8 +13,11 @@ enum class Trim {
   kNone,     ///< nothing is trimmed, dropped or rescaled
   kUniform,  ///< each expert keeps all of its ties or none
   kBits,     ///< or those whose bit is set
+  kDrops,    ///< what is dropped is trimmed: what masks of the run say
   kRows,     ///< what TermLoop::least says
 };
+
+using RunMask = uint32_t[kRun / 32];  ///< a bit for each element of a run
 
 /// What loops are compiled for: the dtype, whether all is rounded to it, how deltas are trimmed,
 /// whether they are rescaled and weighed, the number of experts.
@@ -33,14 +36,16 @@ class Terms512 {
   static constexpr Trim kTrim = Kind::kTrim;
 
  public:
-  /// `index` only matters for bits and ties.
-  ASSAY_TARGET_512 explicit Terms512(const TermLoop& loop, int64_t index)
+  /// `index` only matters for bits and ties, `masks` for drops: a row of kept_run() per expert.
+  ASSAY_TARGET_512 explicit Terms512(const TermLoop& loop, int64_t index,
+                                     const RunMask* masks = nullptr)
       : base_(loop.operands[0].data), begin_(loop.begin) {
     static constexpr uint64_t kNoTies[kRun / 64] = {};
     for (int i = 0; i < kCount; ++i) {
       const DeltaTerm& term = loop.terms[i];
       experts_[i] = loop.operands[i + 1].data;
       if (kTrim == Trim::kRows) least_[i] = loop.least[i];
+      if (kTrim == Trim::kDrops) masks_[i] = reinterpret_cast<const char*>(masks[i]);
       // Zeros count for nothing, kept or not.
       const bool keeps_ties = !term.kept_ties && term.tie_end > index;
       const uint32_t below = term.threshold == 0 ? 0 : term.threshold - (keeps_ties ? 1 : 0);
@@ -54,10 +59,10 @@ class Terms512 {
   /// Values of elements from number `j` of the run on; returns their sum.
   ASSAY_TARGET_512 __m512 load(int64_t j, __m512* values) const {
     const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
-    const __m512 base = load_512<Kind::kStorage>(base_, begin_ + j);
+    const __m512 base = load_ahead_512<Kind::kStorage>(base_, begin_ + j);
     __m512 votes = _mm512_setzero_ps();
     for (int i = 0; i < kCount; ++i) {
-      __m512 delta = _mm512_sub_ps(load_512<Kind::kStorage>(experts_[i], begin_ + j), base);
+      __m512 delta = _mm512_sub_ps(load_ahead_512<Kind::kStorage>(experts_[i], begin_ + j), base);
       if (Kind::kBrief) delta = round_brief_512(delta);
       if (Kind::kFactors && kTrim != Trim::kNone) {
         delta = _mm512_mul_ps(delta, rescale_[i]);
@@ -81,13 +86,16 @@ class Terms512 {
   ASSAY_TARGET_512 __mmask16 kept(int i, int64_t j, __m512i bits) const {
     if (kTrim == Trim::kRows)
       return _mm512_cmpge_epu32_mask(bits, _mm512_loadu_si512(least_[i] + j));
+    if (kTrim == Trim::kDrops) return mask_at(masks_[i], j);
     __mmask16 kept = _mm512_cmpgt_epu32_mask(bits, below_[i]);
-    if (kTrim == Trim::kBits) {
-      uint16_t ties;
-      memcpy(&ties, ties_[i] + j / 8, sizeof ties);
-      kept |= _mm512_mask_cmpeq_epu32_mask(ties, bits, below_[i]);
-    }
+    if (kTrim == Trim::kBits)
+      kept |= _mm512_mask_cmpeq_epu32_mask(mask_at(ties_[i], j), bits, below_[i]);
     return kept;
+  }
+  static __mmask16 mask_at(const char* bits, int64_t j) {
+    uint16_t mask;
+    memcpy(&mask, bits + j / 8, sizeof mask);
+    return mask;
   }
 
   const void* base_;
@@ -95,6 +103,7 @@ class Terms512 {
   int64_t begin_;
   __m512i below_[kCount];
   const char* ties_[kCount];
+  const char* masks_[kCount];
   const uint32_t* least_[kCount];
   __m512 rescale_[kCount], weight_[kCount];
 };
@@ -113,8 +122,9 @@ ASSAY_TARGET_512 void mean_512(const TermLoop& loop, int64_t index, float tie_si
 
 /// The sum of all, or with kElects of those that agree.
 template <typename Kind, bool kElects>
-ASSAY_TARGET_512 void sum_512(const TermLoop& loop, float tie_sign, float* out) {
-  const Terms512<Kind> terms(loop, 0);
+ASSAY_TARGET_512 void sum_512(const TermLoop& loop, const RunMask* masks, float tie_sign,
+                              float* out) {
+  const Terms512<Kind> terms(loop, 0, masks);
   const __m512 sign_of_ties = _mm512_set1_ps(tie_sign);
   for (int64_t j = 0; j < loop.size; j += kVectorValues) {
     __m512 values[Kind::kCount];
@@ -141,8 +151,8 @@ ASSAY_TARGET_512 void norms_512(const Operand* operands, const uint32_t* least, 
     kept[half] = _mm512_loadu_pd(left + 8 * half);
   }
   for (int64_t j = 0; j < size; j += kVectorValues) {
-    __m512 delta = _mm512_sub_ps(load_512<kStorage>(operands[1].data, begin + j),
-                                 load_512<kStorage>(operands[0].data, begin + j));
+    __m512 delta = _mm512_sub_ps(load_ahead_512<kStorage>(operands[1].data, begin + j),
+                                 load_ahead_512<kStorage>(operands[0].data, begin + j));
     if (kBrief) delta = round_brief_512(delta);
     const __m512i bits = _mm512_and_si512(_mm512_castps_si512(delta), magnitude);
     const __mmask16 reaches = _mm512_cmpge_epu32_mask(bits, _mm512_loadu_si512(least + j));
@@ -234,6 +244,15 @@ bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, El
   return true;
 }
 
+bool only_drops(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect) {
+  bool drops = false, trims = false;
+  for (const DeltaTerm& term : terms) {
+    drops |= term.drop != 0.0f;
+    trims |= term.threshold != 0;
+  }
+  return drops && !trims && fits_registers(operands, terms, elect);
+}
+
 bool reduce_trimmed([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int64_t index,
                     [[maybe_unused]] const DeltaRule& rule, [[maybe_unused]] float* out) {
 #ifdef ASSAY_VECTORS_512
@@ -279,6 +298,27 @@ bool norms_in_vectors([[maybe_unused]] const Operand* operands,
 #endif
 }
 
+bool reduce_dropped([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int64_t index,
+                    [[maybe_unused]] const DeltaRule& rule, [[maybe_unused]] float* out) {
+#ifdef ASSAY_VECTORS_512
+  const bool all = rule.reduce == Reduce::kSumAll;
+  if ((all ? rule.divisor != 1.0f : rule.reduce != Reduce::kSumAgree) || !whole_vectors(loop))
+    return false;
+  RunMask masks[kFewTerms];
+  for (int i = 0; i < loop.count; ++i)
+    if (!kept_run(loop.terms[i], index, loop.size, masks[i])) return false;
+  with_kind<Trim::kDrops, true>(loop, [&]<typename Kind>(Kind) {
+    if (all)
+      sum_512<Kind, false>(loop, masks, rule.tie_sign, out);
+    else
+      sum_512<Kind, true>(loop, masks, rule.tie_sign, out);
+  });
+  return true;
+#else
+  return false;
+#endif
+}
+
 bool sum_in_vectors([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] const DeltaRule& rule,
                     [[maybe_unused]] float* out) {
 #ifdef ASSAY_VECTORS_512
@@ -290,14 +330,16 @@ bool sum_in_vectors([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] cons
     whole &= term.drop == 0.0f && term.rescale == 1.0f && term.threshold == 0;
   }
   if (all && whole)
-    with_kind<Trim::kNone, true>(
-        loop, [&]<typename Kind>(Kind) { sum_512<Kind, false>(loop, rule.tie_sign, out); });
+    with_kind<Trim::kNone, true>(loop, [&]<typename Kind>(Kind) {
+      sum_512<Kind, false>(loop, nullptr, rule.tie_sign, out);
+    });
   else if (all)
-    with_kind<Trim::kRows, true>(
-        loop, [&]<typename Kind>(Kind) { sum_512<Kind, false>(loop, rule.tie_sign, out); });
+    with_kind<Trim::kRows, true>(loop, [&]<typename Kind>(Kind) {
+      sum_512<Kind, false>(loop, nullptr, rule.tie_sign, out);
+    });
   else
     with_kind<Trim::kRows, true>(
-        loop, [&]<typename Kind>(Kind) { sum_512<Kind, true>(loop, rule.tie_sign, out); });
+        loop, [&]<typename Kind>(Kind) { sum_512<Kind, true>(loop, nullptr, rule.tie_sign, out); });
   return true;
 #else
   return false;

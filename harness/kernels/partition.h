@@ -166,8 +166,8 @@ class VectorPartition {
       const size_t pairs = std::min(lefts, rights);
       const size_t settled_left =
           come(left, from_right_, pairs, [&](size_t at) { moved_.to_left.add(begin + at); });
-      const size_t settled_right = come(
-          right, from_left_, pairs, [&](size_t at) { moved_.to_right.add(end - 1 - at); });
+      const size_t settled_right =
+          come(right, from_left_, pairs, [&](size_t at) { moved_.to_right.add(end - 1 - at); });
       begin += lefts == pairs ? kChunk : settled_left;
       end -= rights == pairs ? kChunk : settled_right;
     }

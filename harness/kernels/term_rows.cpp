@@ -64,6 +64,7 @@ ReducedTerms::ReducedTerms(const Operands& operands, const std::vector<DeltaTerm
       elect_(elect),
       in_registers_(fits_registers(operands.data(), terms, elect)),
       only_trims_(only_trims(operands.data(), terms, elect)),
+      only_drops_(only_drops(operands.data(), terms, elect)),
       offset_(offset),
       least_(terms, offset) {
   if (!in_registers_) rows_.emplace(operands, terms, offset);
@@ -74,6 +75,7 @@ void ReducedTerms::reduce(int64_t begin, int64_t size, const DeltaRule& rule, fl
   if (in_registers_) {
     const TermLoop loop{operands_.data(), terms_.data(), count, least_.rows(), begin, size};
     if (only_trims_ && reduce_trimmed(loop, offset_ + begin, rule, out)) return;
+    if (only_drops_ && reduce_dropped(loop, offset_ + begin, rule, out)) return;
     least_.load(begin, size);
     reduce_in_registers(loop, rule, out);
   } else {

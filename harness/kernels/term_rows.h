@@ -65,7 +65,7 @@ class ReducedTerms {
   const Operands& operands_;
   const std::vector<DeltaTerm>& terms_;
   Elect elect_;
-  bool in_registers_, only_trims_;
+  bool in_registers_, only_trims_, only_drops_;
   int64_t offset_;
   LeastRows least_;
   std::optional<TermRows> rows_;  ///< where they are not in registers

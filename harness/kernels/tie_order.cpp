@@ -67,8 +67,8 @@ class KeyRooms {
     const std::lock_guard lock(mutex_);
     const auto larger = [](const auto& a, const auto& b) { return a.size < b.size; };
     std::sort(free_.begin(), free_.end(), larger);
-    const auto found =
-        std::find_if(free_.begin(), free_.end(), [&](const auto& room) { return room.size >= size; });
+    const auto found = std::find_if(free_.begin(), free_.end(),
+                                    [&](const auto& room) { return room.size >= size; });
     if (found == free_.end()) {
       if (!free_.empty()) free_.pop_back();  // too small, all of them: one is replaced
       return {std::make_unique_for_overwrite<Key[]>(size), size};

@@ -23,7 +23,7 @@ void MemorySink::begin(const std::vector<TensorInfo>& tensors) {
 }
 
 at::Tensor MemorySink::room(const TensorInfo& tensor, int64_t first, int64_t count) {
-  return tensors_.at(tensor.name).view({-1}).narrow(0, first, count);
+  return elements(tensors_.at(tensor.name), first, count);
 }
 
 }  // namespace assay

@@ -22,12 +22,16 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
   at::Tensor merged = part.result();
   // add_delta_into() rounds once, at the end.
   if (part.sharing && part.sharing->on() && rule.rounding == Storage::kFloat32) {
-    std::string key = fmt::format("{} {} {} {}", static_cast<int>(rule.reduce),
-                                  static_cast<int>(rule.elect), rule.tie_sign, rule.divisor);
+    std::string key;
+    const auto add = [&](const auto& value) {
+      key.append(reinterpret_cast<const char*>(&value), sizeof value);
+    };
+    add(rule.reduce), add(rule.elect), add(rule.tie_sign), add(rule.divisor);
     for (size_t i = 0; i < terms.size(); ++i) {
       const DeltaTerm& term = terms[i];
-      key += fmt::format(" {} {} {} {} {} {} {}", part.sharing->delta_key(part.name, i), term.drop,
-                         term.key, term.rescale, term.threshold, term.tie_end, term.weight);
+      key += part.sharing->delta_key(part.name, i);
+      add(term.drop), add(term.key), add(term.rescale), add(term.threshold), add(term.tie_end);
+      add(term.weight), add(term.kept_ties != nullptr);
       if (term.kept_ties) {
         const auto words = static_cast<size_t>((part.base.numel() + 63) / 64);
         key += Hasher().bytes(term.kept_ties + part.offset / 64, words * sizeof(uint64_t)).hex();

@@ -113,7 +113,7 @@ TEST_CASE("merges equal the function of one element", "[kernels]") {
 
 TEST_CASE("merges of models of one dtype, too", "[kernels]") {
   constexpr int64_t kSize = 2 * kRun + 37, kOffset = 1 << 12;
-  enum Steps { kAll, kNoFactors, kTrimOnly };
+  enum Steps { kAll, kNoFactors, kTrimOnly, kDropOnly };
   const std::vector<uint64_t> kept((kOffset + kSize + 63) / 64, 0x5a5a'c3c3'0ff0'a5a5u);
   for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat}) {
     std::vector<at::Tensor> all = difficult_tensors(kSize, 5);
@@ -124,17 +124,20 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
         for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
                                   Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
           for (const float tie_sign : {-1.0f, 0.0f, 1.0f})
-            for (const Steps steps : {kAll, kNoFactors, kTrimOnly}) {
+            for (const Steps steps : {kAll, kNoFactors, kTrimOnly, kDropOnly}) {
               // The turn of tie_end: in the first run, between two, in the second.
               const int64_t turn = kRun + (static_cast<int64_t>(tie_sign) * 12);
               auto terms = varied_terms(n, kOffset + turn, rounding, kept.data());
               for (DeltaTerm& term : terms) {
-                if (steps != kAll) term.weight = term.rescale = 1;
+                if (steps == kNoFactors || steps == kTrimOnly) term.weight = term.rescale = 1;
                 if (steps == kTrimOnly) term.drop = 0;
+                if (steps == kDropOnly) term.threshold = 0;
               }
               // The least thresholds: all is kept, ties or not; all but zeros that do not tie.
               if (steps == kTrimOnly && tie_sign == 0) terms[0].threshold = 0;
               if (steps == kTrimOnly && tie_sign == 0 && n > 2) terms[2].threshold = 1;
+              // All are dropped; every draw is held against a level without a rest.
+              if (steps == kDropOnly && n > 2) terms[2].drop = tie_sign == 0 ? 1 : 0.25f;
               const DeltaRule rule{.reduce = reduce,
                                    .tie_sign = tie_sign,
                                    .divisor = steps == kAll ? 1.7f : 1.0f,
