@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "harness/core/error.h"
@@ -71,7 +72,55 @@ class ChangedBase {
   Storage storage_;
 };
 
+/// Reduced deltas in memory, run by run in the order of a block. Those of a packed block take the
+/// beginning of the room that they would take otherwise; which are there stands behind all rooms.
+class KeptDelta {
+ public:
+  KeptDelta(float* values, int64_t count, DeltaForm form)
+      : values_(values), present_(reinterpret_cast<uint32_t*>(values + count)), form_(form) {}
+  /// Elements [begin, begin + size), a run.
+  void write(int64_t begin, int64_t size, const float* deltas) {
+    if (form_ == DeltaForm::kDense)
+      return copy_past_caches(deltas, size * static_cast<int64_t>(sizeof(float)), values_ + begin);
+    const int64_t count = pack_run(deltas, size, run_, present_ + begin / kBits);
+    std::copy_n(run_, count, place(begin));
+    next_ += count;
+  }
+  /// The same; what it returns is good until the next call.
+  const float* read(int64_t begin, int64_t size) {
+    if (form_ == DeltaForm::kDense) return values_ + begin;
+    const int64_t count = unpack_run(place(begin), present_ + begin / kBits, size, run_);
+    next_ += count;
+    return run_;
+  }
+
+ private:
+  static constexpr int64_t kBits = 32;
+  // Where the packed values of a run are.
+  float* place(int64_t begin) {
+    if (begin % kBlock == 0) next_ = values_ + begin;
+    return next_;
+  }
+
+  float* values_;
+  uint32_t* present_;
+  DeltaForm form_;
+  float* next_ = nullptr;
+  alignas(64) float run_[kRun + kPackedSlack];
+};
+
+/// Checks that a tensor takes or holds them.
+void check_deltas(const at::Tensor& deltas, const Operands& operands, DeltaForm form) {
+  const bool packed = form == DeltaForm::kPacked;
+  const int64_t room = packed ? delta_room(operands.count()) : operands.count();
+  ASSAY_CHECK(deltas.scalar_type() == at::kFloat && deltas.is_contiguous() &&
+              deltas.device() == operands.device() && deltas.numel() >= room);
+  ASSAY_CHECK(!packed || !operands.on_cuda());
+}
+
 }  // namespace
+
+int64_t delta_room(int64_t count) { return count + (count + 31) / 32 + kPackedSlack; }
 
 int64_t delta_flops(const std::vector<DeltaTerm>& terms) {
   int64_t flops = 0;
@@ -89,7 +138,7 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
 
 int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                          const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
-                         at::Tensor& out, int64_t offset, at::Tensor* reduced) {
+                         at::Tensor& out, int64_t offset, at::Tensor* reduced, DeltaForm form) {
   ASSAY_CHECK(!terms.empty() && terms.size() == experts.size() && offset % 64 == 0);
   for (const DeltaTerm& term : terms) ASSAY_CHECK(term.rounding == rule.rounding);
   const Operands operands(base, experts);
@@ -98,7 +147,7 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
   count_flops(delta_flops(terms) + reduce_flops(n, rule) + (reduced ? 0 : kChangeFlops),
               operands.count());
   void* result = out.mutable_data_ptr();
-  if (reduced) ASSAY_CHECK(operands.check_result(*reduced) == Storage::kFloat32);
+  if (reduced) check_deltas(*reduced, operands, form);
   float* deltas = reduced ? reduced->mutable_data_ptr<float>() : nullptr;
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
@@ -116,13 +165,13 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     ReducedTerms reduction(operands, terms, rule.elect, offset);
     ChangedBase changed(operands, rule.scale, rule.rounding, result, storage);
+    KeptDelta kept(deltas, operands.count(), form);
     alignas(64) float reduced_run[kRun];
     int64_t bad = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
         reduction.reduce(begin, size, rule, reduced_run);
-        if (deltas)
-          copy_past_caches(reduced_run, size * static_cast<int64_t>(sizeof(float)), deltas + begin);
+        if (deltas) kept.write(begin, size, reduced_run);
         bad += changed.write(begin, size, reduced_run);
       });
     nonfinite += bad;
@@ -131,13 +180,13 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
 }
 
 int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float scale,
-                       at::Tensor& out) {
-  const Operands operands(base, {reduced});
-  ASSAY_CHECK(operands[1].storage == Storage::kFloat32);
+                       at::Tensor& out, DeltaForm form) {
+  const Operands operands(base, {});
+  check_deltas(reduced, operands, form);
   const Storage storage = operands.check_result(out);
   count_flops(kChangeFlops, operands.count());
   void* result = out.mutable_data_ptr();
-  const auto* deltas = static_cast<const float*>(operands[1].data);
+  auto* deltas = const_cast<float*>(reduced.const_data_ptr<float>());
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       const CudaLaunch launch(operands.device());
@@ -148,10 +197,11 @@ int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float 
   std::atomic<int64_t> nonfinite{0};
   share_blocks(operands.count(), [&](BlockQueue& queue) {
     ChangedBase changed(operands, scale, Storage::kFloat32, result, storage);
+    KeptDelta kept(deltas, operands.count(), form);
     int64_t bad = 0;
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        bad += changed.write(begin, size, deltas + begin);
+        bad += changed.write(begin, size, kept.read(begin, size));
       });
     nonfinite += bad;
   });

@@ -86,6 +86,15 @@ uint32_t change_stored(const Operand& base, int64_t begin, const float* reduced,
 bool change_past_caches(const Operand& base, int64_t begin, const float* reduced, float scale,
                         Storage rounding, int64_t size, void* out, uint32_t& largest);
 
+/// The values of a run without zeros: bit j % 32 of word j / 32 of `present` says which are there.
+/// Only +0 is left out. Returns how many are left; `packed` has room for kPackedSlack more than
+/// `size`.
+inline constexpr int64_t kPackedSlack = 16;
+int64_t pack_run(const float* values, int64_t size, float* packed, uint32_t* present);
+/// What pack_run() was given; returns the same. May read kPackedSlack values behind the packed
+/// ones.
+int64_t unpack_run(const float* packed, const uint32_t* present, int64_t size, float* values);
+
 /// The high halves of the magnitudes' bits.
 void high_halves(const float* values, int64_t size, uint16_t* out);
 /// The same of plain_delta() rounded to bfloat16, both arrays in bfloat16, from element `begin` on.

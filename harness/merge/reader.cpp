@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
 #include "harness/kernels/convert.h"
+#include "harness/kernels/delta_merge.h"
 #include "harness/kernels/nonfinite.h"
 #include "harness/kernels/pool.h"
 #include "harness/merge/roles.h"
@@ -138,7 +139,8 @@ void Models::begin_sharing(const std::vector<std::string>& names) {
   for (const std::string& name : names)
     for (int64_t first = 0, all = read_.front()->find(name)->numel(); first < all;
          first += kPartElements)
-      inputs_.shared->part(name, first, std::min(kPartElements, all - first), inputs_.device);
+      inputs_.shared->part(name, first, delta_room(std::min(kPartElements, all - first)),
+                           inputs_.device);
 }
 
 bool Models::small(const std::string& name) const {
