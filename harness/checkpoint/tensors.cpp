@@ -57,6 +57,7 @@ const TensorInfo* TensorSource::find(const std::string& name) const {
 }
 
 at::Tensor elements(const at::Tensor& tensor, int64_t first, int64_t count) {
+  ASSAY_CHECK(first >= 0 && count >= 0 && first + count <= tensor.numel());
   if (!tensor.is_cpu() || !tensor.is_contiguous())
     return tensor.detach().flatten().narrow(0, first, count);
   auto* data = static_cast<char*>(const_cast<void*>(tensor.const_data_ptr()));

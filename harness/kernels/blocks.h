@@ -41,7 +41,8 @@ class BlockQueue {
 };
 
 /// Calls `body` on as many threads as at::get_num_threads() says, and no more than there are
-/// blocks; each takes blocks from the queue until there are none.
+/// blocks; each takes blocks from the queue until there are none. What they wrote past the caches
+/// has then arrived.
 void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body);
 
 /// Calls `body(begin, size)` for the runs of a block.

@@ -76,26 +76,26 @@ class ChangedBase {
 /// beginning of the room that they would take otherwise; which are there stands behind all rooms.
 class KeptDelta {
  public:
-  KeptDelta(float* values, int64_t count, DeltaForm form)
-      : values_(values), present_(reinterpret_cast<uint32_t*>(values + count)), form_(form) {}
+  KeptDelta(float* values, int64_t count, DeltaForm form) : values_(values), form_(form) {
+    if (form == DeltaForm::kPacked) present_ = reinterpret_cast<uint32_t*>(values + count);
+  }
   /// Elements [begin, begin + size), a run.
   void write(int64_t begin, int64_t size, const float* deltas) {
     if (form_ == DeltaForm::kDense)
       return copy_past_caches(deltas, size * static_cast<int64_t>(sizeof(float)), values_ + begin);
-    const int64_t count = pack_run(deltas, size, run_, present_ + begin / kBits);
+    const int64_t count = pack_run(deltas, size, run_, present_ + begin / kMaskBits);
     std::copy_n(run_, count, place(begin));
     next_ += count;
   }
   /// The same; what it returns is good until the next call.
   const float* read(int64_t begin, int64_t size) {
     if (form_ == DeltaForm::kDense) return values_ + begin;
-    const int64_t count = unpack_run(place(begin), present_ + begin / kBits, size, run_);
+    const int64_t count = unpack_run(place(begin), present_ + begin / kMaskBits, size, run_);
     next_ += count;
     return run_;
   }
 
  private:
-  static constexpr int64_t kBits = 32;
   // Where the packed values of a run are.
   float* place(int64_t begin) {
     if (begin % kBlock == 0) next_ = values_ + begin;
@@ -103,10 +103,10 @@ class KeptDelta {
   }
 
   float* values_;
-  uint32_t* present_;
+  uint32_t* present_ = nullptr;
   DeltaForm form_;
   float* next_ = nullptr;
-  alignas(64) float run_[kRun + kPackedSlack];
+  alignas(64) float run_[kRun];
 };
 
 /// Checks that a tensor takes or holds them.
@@ -120,7 +120,7 @@ void check_deltas(const at::Tensor& deltas, const Operands& operands, DeltaForm 
 
 }  // namespace
 
-int64_t delta_room(int64_t count) { return count + (count + 31) / 32 + kPackedSlack; }
+int64_t delta_room(int64_t count) { return count + (count + kMaskBits - 1) / kMaskBits; }
 
 int64_t delta_flops(const std::vector<DeltaTerm>& terms) {
   int64_t flops = 0;

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <iterator>
 #include <span>
 #include <utility>
 #include <vector>
@@ -195,8 +194,13 @@ class IntrosortTies {
     while (stays_left > 0 || moved_left > 0) {
       const bool stay = moved_left == 0 || (stays_left > 0 && *first < moved.tie());
       *out++ = stay ? *first : moved.tie();
-      (stay ? stays_left : moved_left) -= 1;
-      stay ? void(++first) : moved.advance(1);
+      if (stay) {
+        ++first;
+        --stays_left;
+      } else {
+        moved.advance(1);
+        --moved_left;
+      }
     }
   }
 
@@ -222,8 +226,8 @@ class IntrosortTies {
   std::vector<Tie> ties_, merged_;  // of the part that is followed, by place; room for the next
   std::vector<uint64_t> kept_;      // a bit for every origin
   MovedTies moved_;
-  typename std::vector<Tie>::iterator ties_end_;
-  typename std::vector<Tie>::iterator first_left_;  // of ties_, the first behind the pivot
+  Iterator ties_end_;
+  Iterator first_left_;  // of ties_, the first behind the pivot
 };
 
 }  // namespace assay

@@ -13,9 +13,11 @@ namespace assay {
 /// least_magnitude() of elements [index, index + size) of a whole tensor, `index` a multiple of 64.
 void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out);
 
-/// Which of them a term that does not trim keeps: bit j % 32 of word j / 32 of `kept`. False where
-/// there is no such loop for the term, the run or this machine.
-bool kept_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* kept);
+/// A bit for each element of a run: bit j % kMaskBits of word j / kMaskBits.
+inline constexpr int64_t kMaskBits = 32;
+using RunMask = uint32_t[kRun / kMaskBits];
+/// Sets the bits of elements that the term's draws do not drop; `index` as above.
+void kept_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* kept);
 
 /// term_element() of an expert's elements [begin, begin + size), given the first one's least
 /// magnitude and base.
@@ -49,12 +51,14 @@ int64_t sign_sum_in_registers(const TermLoop& loop);
 bool only_trims(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
 /// Whether they drop at random and do not trim.
 bool only_drops(const Operand* operands, const std::vector<DeltaTerm>& terms, Elect elect);
-/// reduce_element() without TermLoop::least, where they only trim or drop; `index` as for
-/// least_run(). False where there is no such loop for the reduction, the run or this machine.
+/// reduce_element() without TermLoop::least, of terms as only_trims() and only_drops() find them;
+/// `index` as for least_run(). False where there is no such loop for the reduction, the run or this
+/// machine.
 bool reduce_trimmed(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
 bool reduce_dropped(const TermLoop& loop, int64_t index, const DeltaRule& rule, float* out);
 bool sign_sum_trimmed(const TermLoop& loop, int64_t index, int64_t& sum);
-/// reduce_trimmed() of means in bfloat16, 32 elements at a time.
+/// What reduce_trimmed() does for means in bfloat16, 32 elements at a time, once it has found that
+/// no `tie_end` lies inside the run.
 bool mean_in_halves(const TermLoop& loop, int64_t index, float tie_sign, float* out);
 /// Adds magnitudes of an expert's plain deltas to `whole`, and of those that reach the least, not
 /// weighted, to `left`: see add_magnitudes(). operands[0] is the base; the term fits registers.
@@ -80,19 +84,16 @@ uint32_t change_run(const float* base, const float* reduced, float scale, Storag
 uint32_t change_stored(const Operand& base, int64_t begin, const float* reduced, float scale,
                        Storage rounding, int64_t size, void* out);
 
-/// The same, written past the caches, to which end end_past_caches() belongs. Magnitudes are those
+/// The same, written past the caches: end_past_caches() must follow. Magnitudes are those
 /// after the last rounding. False where there is no such loop for the dtypes, the run or this
 /// machine.
 bool change_past_caches(const Operand& base, int64_t begin, const float* reduced, float scale,
                         Storage rounding, int64_t size, void* out, uint32_t& largest);
 
-/// The values of a run without zeros: bit j % 32 of word j / 32 of `present` says which are there.
-/// Only +0 is left out. Returns how many are left; `packed` has room for kPackedSlack more than
-/// `size`.
-inline constexpr int64_t kPackedSlack = 16;
+/// The values of a run without zeros, and in `present`, as in RunMask, which are there. Only +0 is
+/// left out. Returns how many are left; `packed` has room for `size`.
 int64_t pack_run(const float* values, int64_t size, float* packed, uint32_t* present);
-/// What pack_run() was given; returns the same. May read kPackedSlack values behind the packed
-/// ones.
+/// What pack_run() was given; returns the same. May read all of the room.
 int64_t unpack_run(const float* packed, const uint32_t* present, int64_t size, float* values);
 
 /// The high halves of the magnitudes' bits.

@@ -45,7 +45,7 @@ class TrimmedHalves {
       const bool keeps_ties = !term.kept_ties && term.tie_end > index;
       const uint32_t below = term.threshold == 0 ? 0 : term.threshold - (keeps_ties ? 1 : 0);
       below_[i] = all_lanes(static_cast<uint16_t>(below >> 16));
-      const bool ties = term.kept_ties && (below & 0xffffU) == 0;
+      const bool ties = term.kept_ties && below != 0 && (below & 0xffffU) == 0;
       ties_[i] = reinterpret_cast<const char*>(ties ? term.kept_ties + index / 64 : kNoTies);
     }
   }
@@ -77,7 +77,7 @@ class TrimmedHalves {
 template <int kCount>
 ASSAY_KEY_TARGET void mean_halves(const TermLoop& loop, int64_t index, float tie_sign, float* out) {
   const TrimmedHalves<kCount> trimmed(loop, index);
-  alignas(64) uint16_t reduced[kRun], waiting[kCount][kRun + kHalves];
+  alignas(64) uint16_t reduced[kRun], waiting[kCount][kRun];
   uint32_t votes_in[kRun / kHalves];
   int64_t count = 0;
   for (int64_t j = 0; j < loop.size; j += kHalves) {

@@ -80,91 +80,57 @@ ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint16_t* out
 }
 #endif
 
-/// Makes the least of what is dropped kDropped, of what is not 0 or, with `trimmed`, what it was;
-/// returns whether a second draw decides about some.
+/// Sets the bits of draws that keep, not below the level, and clears the others; returns whether a
+/// second draw decides about some.
 ASSAY_VECTORISED
-bool hold_draws(const uint16_t* __restrict draws, uint32_t level, bool trimmed, int64_t size,
-                uint32_t* __restrict least) {
-  uint32_t undecided = 0;
-  for (int64_t j = 0; j < size; ++j) undecided |= draws[j] == level ? 1 : 0;
-  if (trimmed)
-    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : least[j];
-  else
-    for (int64_t j = 0; j < size; ++j) least[j] = draws[j] < level ? kDropped : 0;
-  return undecided != 0;
-}
-
-#ifdef ASSAY_VECTORS_512
-/// The same of whole vectors of draws; returns how many draws those are.
-ASSAY_TARGET_512 int64_t hold_draws_512(const uint16_t* draws, uint32_t level, bool trimmed,
-                                        int64_t size, uint32_t* least, bool& undecided) {
-  constexpr int64_t kLanes = 32, kHalf = kLanes / 2;
-  const __m512i levels = _mm512_set1_epi16(static_cast<int16_t>(level));
-  const __m512i dropped = _mm512_set1_epi32(static_cast<int>(kDropped));
-  const __mmask16 old = trimmed ? 0xffff : 0;
-  const bool all = level > 0xffff;
+bool keeping(const uint16_t* __restrict draws, uint32_t level, int64_t size,
+             uint32_t* __restrict kept) {
   uint32_t equal = 0;
-  int64_t j = 0;
-  for (; j + kLanes <= size; j += kLanes) {
-    const __m512i some = _mm512_loadu_si512(draws + j);
-    const uint32_t below = all ? ~0U : _mm512_cmplt_epu16_mask(some, levels);
-    equal |= all ? 0 : _mm512_cmpeq_epi16_mask(some, levels);
-    for (int64_t half = 0; half < kLanes; half += kHalf) {
-      uint32_t* out = least + j + half;
-      const __m512i kept = _mm512_maskz_loadu_epi32(old, out);
-      const auto drops = static_cast<__mmask16>(below >> half);
-      _mm512_storeu_si512(out, _mm512_mask_mov_epi32(kept, drops, dropped));
+  const auto gather = [&](int64_t first, int64_t some) __attribute__((always_inline)) {
+    uint32_t bits = 0;
+    for (int64_t j = 0; j < some; ++j) {
+      bits |= (draws[first + j] >= level ? 1U : 0U) << static_cast<uint32_t>(j);
+      equal |= draws[first + j] == level ? 1U : 0U;
     }
-  }
-  undecided = equal != 0;
-  return j;
+    kept[first / kMaskBits] = bits;
+  };
+  int64_t first = 0;
+  for (; first + kMaskBits <= size; first += kMaskBits) gather(first, kMaskBits);
+  if (first < size) gather(first, size - first);
+  return equal != 0;
 }
-#endif
 
 #ifdef ASSAY_VECTORS_512
-/// Sets the bits of draws that keep, of whole vectors; returns whether a second draw decides about
-/// some.
-ASSAY_TARGET_512 bool kept_512(const uint16_t* draws, uint32_t level, int64_t size,
-                               uint32_t* kept) {
-  constexpr int64_t kLanes = 32;
+/// The same of whole words of bits.
+ASSAY_TARGET_512 bool keeping_512(const uint16_t* draws, uint32_t level, int64_t size,
+                                  uint32_t* kept) {
   const __m512i levels = _mm512_set1_epi16(static_cast<int16_t>(level));
   const uint32_t some_keep = level > 0xffff ? 0 : ~0U;
   uint32_t equal = 0;
-  for (int64_t j = 0; j < size; j += kLanes) {
+  for (int64_t j = 0; j < size; j += kMaskBits) {
     const __m512i some = _mm512_loadu_si512(draws + j);
-    kept[j / kLanes] = some_keep & _mm512_cmpge_epu16_mask(some, levels);
+    kept[j / kMaskBits] = some_keep & _mm512_cmpge_epu16_mask(some, levels);
     equal |= some_keep & _mm512_cmpeq_epi16_mask(some, levels);
   }
   return equal != 0;
 }
 #endif
 
-void drop_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* least) {
-  const DropLevel at = drop_level(term.drop);
-  const uint64_t key = term.key;
-  const bool trimmed = term.threshold != 0;
-  uint16_t draws[kDraws];
-  for (int64_t first = 0; first < size; first += kDraws) {
-    const int64_t some = std::min(size - first, kDraws);
-    int64_t held = 0;
-    bool undecided = false;
-#ifdef ASSAY_VECTORS_512
-    if (has_vectors_512()) {
-      first_draws_512(key, index + first, draws);
-      held = hold_draws_512(draws, at.level, trimmed, some, least + first, undecided);
-    } else {
-      first_draws(key, index + first, draws);
+/// Makes the least of what is dropped kDropped, of what is kept 0 or, with `trimmed`, what it was.
+ASSAY_VECTORISED
+void spread_drops(const uint32_t* __restrict kept, bool trimmed, int64_t size,
+                  uint32_t* __restrict least) {
+  const auto spread = [&](int64_t first, uint32_t bits, int64_t some)
+      __attribute__((always_inline)) {
+    for (int64_t j = 0; j < some; ++j) {
+      const bool keeps = (bits >> static_cast<uint32_t>(j) & 1U) != 0;
+      least[first + j] = keeps ? (trimmed ? least[first + j] : 0) : kDropped;
     }
-#else
-    first_draws(key, index + first, draws);
-#endif
-    if (held < some)
-      undecided |= hold_draws(draws + held, at.level, trimmed, some - held, least + first + held);
-    if (!undecided || at.rest == 0.0f) continue;
-    for (int64_t j = 0; j < some; ++j)
-      if (draws[j] == at.level && second_draw(key, index + first + j) < at.rest)
-        least[first + j] = kDropped;
-  }
+  };
+  int64_t first = 0;
+  for (; first + kMaskBits <= size; first += kMaskBits)
+    spread(first, kept[first / kMaskBits], kMaskBits);
+  if (first < size) spread(first, kept[first / kMaskBits], size - first);
 }
 
 /// The threshold where a bit is set, one more where none is.
@@ -176,15 +142,38 @@ void least_of_ties(const uint64_t* kept, uint32_t threshold, int64_t size,
     for (int64_t j = 0; j < some; ++j)
       out[first + j] = threshold + 1 - (bits >> static_cast<uint32_t>(j) & 1U);
   };
-  constexpr int64_t kHalf = 32;
   int64_t first = 0;
-  for (; first + kHalf <= size; first += kHalf)
-    spread(first, static_cast<uint32_t>(kept[first / 64] >> first % 64), kHalf);
+  for (; first + kMaskBits <= size; first += kMaskBits)
+    spread(first, static_cast<uint32_t>(kept[first / 64] >> first % 64), kMaskBits);
   if (first < size)
     spread(first, static_cast<uint32_t>(kept[first / 64] >> first % 64), size - first);
 }
 
 }  // namespace
+
+void kept_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* kept) {
+  const DropLevel at = drop_level(term.drop);
+  uint16_t draws[kDraws];
+  for (int64_t first = 0; first < size; first += kDraws) {
+    const int64_t some = std::min(size - first, kDraws);
+    uint32_t* here = kept + first / kMaskBits;
+    bool undecided = false;
+#ifdef ASSAY_VECTORS_512
+    const bool wide = has_vectors_512();
+    wide ? first_draws_512(term.key, index + first, draws)
+         : first_draws(term.key, index + first, draws);
+    undecided = wide && some % kMaskBits == 0 ? keeping_512(draws, at.level, some, here)
+                                              : keeping(draws, at.level, some, here);
+#else
+    first_draws(term.key, index + first, draws);
+    undecided = keeping(draws, at.level, some, here);
+#endif
+    if (!undecided || at.rest == 0.0f) continue;
+    for (int64_t j = 0; j < some; ++j)
+      if (draws[j] == at.level && second_draw(term.key, index + first + j) < at.rest)
+        here[j / kMaskBits] &= ~(1U << j % kMaskBits);
+  }
+}
 
 void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out) {
   if (term.threshold == 0) {
@@ -198,32 +187,10 @@ void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out
       std::fill_n(out + turn, size - turn, term.threshold + 1);
     }
   }
-  if (term.drop > 0.0f) drop_run(term, index, size, out);
-}
-
-bool kept_run([[maybe_unused]] const DeltaTerm& term, [[maybe_unused]] int64_t index,
-              [[maybe_unused]] int64_t size, [[maybe_unused]] uint32_t* kept) {
-#ifdef ASSAY_VECTORS_512
-  constexpr int64_t kBits = 32;
-  if (!has_vectors_512() || size % kBits != 0 || term.threshold != 0) return false;
-  if (term.drop == 0.0f) {
-    std::fill_n(kept, size / kBits, ~0U);
-    return true;
-  }
-  const DropLevel at = drop_level(term.drop);
-  uint16_t draws[kDraws];
-  for (int64_t first = 0; first < size; first += kDraws) {
-    const int64_t some = std::min(size - first, kDraws);
-    first_draws_512(term.key, index + first, draws);
-    if (!kept_512(draws, at.level, some, kept + first / kBits) || at.rest == 0.0f) continue;
-    for (int64_t j = 0; j < some; ++j)
-      if (draws[j] == at.level && second_draw(term.key, index + first + j) < at.rest)
-        kept[(first + j) / kBits] &= ~(1U << j % kBits);
-  }
-  return true;
-#else
-  return false;
-#endif
+  if (term.drop == 0.0f) return;
+  RunMask kept;
+  kept_run(term, index, size, kept);
+  spread_drops(kept, term.threshold != 0, size, out);
 }
 
 }  // namespace assay

@@ -35,19 +35,17 @@ ASSAY_TARGET_512 int64_t unpack_512(const float* packed, const uint32_t* present
 }
 #endif
 
-constexpr int64_t kBits = 32;
-
 }  // namespace
 
 int64_t pack_run(const float* values, int64_t size, float* packed, uint32_t* present) {
 #ifdef ASSAY_VECTORS_512
-  if (has_vectors_512() && size % kBits == 0) return pack_512(values, size, packed, present);
+  if (has_vectors_512() && size % kMaskBits == 0) return pack_512(values, size, packed, present);
 #endif
   int64_t count = 0;
   for (int64_t j = 0; j < size; ++j) {
-    if (j % kBits == 0) present[j / kBits] = 0;
+    if (j % kMaskBits == 0) present[j / kMaskBits] = 0;
     if (float_to_bits(values[j]) == 0) continue;
-    present[j / kBits] |= 1U << j % kBits;
+    present[j / kMaskBits] |= 1U << j % kMaskBits;
     packed[count++] = values[j];
   }
   return count;
@@ -55,11 +53,11 @@ int64_t pack_run(const float* values, int64_t size, float* packed, uint32_t* pre
 
 int64_t unpack_run(const float* packed, const uint32_t* present, int64_t size, float* values) {
 #ifdef ASSAY_VECTORS_512
-  if (has_vectors_512() && size % kBits == 0) return unpack_512(packed, present, size, values);
+  if (has_vectors_512() && size % kMaskBits == 0) return unpack_512(packed, present, size, values);
 #endif
   int64_t count = 0;
   for (int64_t j = 0; j < size; ++j)
-    values[j] = (present[j / kBits] >> j % kBits & 1U) != 0 ? packed[count++] : 0;
+    values[j] = (present[j / kMaskBits] >> j % kMaskBits & 1U) != 0 ? packed[count++] : 0;
   return count;
 }
 

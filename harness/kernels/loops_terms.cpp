@@ -17,8 +17,6 @@ enum class Trim {
   kRows,     ///< what TermLoop::least says
 };
 
-using RunMask = uint32_t[kRun / 32];  ///< a bit for each element of a run
-
 /// What loops are compiled for: the dtype, whether all is rounded to it, how deltas are trimmed,
 /// whether they are rescaled and weighed, the number of experts.
 template <Storage kDtype, bool kRounds, Trim kTrims, bool kWeighs, int kExperts>
@@ -305,8 +303,7 @@ bool reduce_dropped([[maybe_unused]] const TermLoop& loop, [[maybe_unused]] int6
   if ((all ? rule.divisor != 1.0f : rule.reduce != Reduce::kSumAgree) || !whole_vectors(loop))
     return false;
   RunMask masks[kFewTerms];
-  for (int i = 0; i < loop.count; ++i)
-    if (!kept_run(loop.terms[i], index, loop.size, masks[i])) return false;
+  for (int i = 0; i < loop.count; ++i) kept_run(loop.terms[i], index, loop.size, masks[i]);
   with_kind<Trim::kDrops, true>(loop, [&]<typename Kind>(Kind) {
     if (all)
       sum_512<Kind, false>(loop, masks, rule.tie_sign, out);

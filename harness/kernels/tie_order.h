@@ -44,7 +44,7 @@ struct TieKeys {
 /// order, after a glance from multiples of kBlock on; then select() once. Takes 2 bytes per element
 /// where deltas are rounded to bfloat16, else 4, which the program keeps for the next; and 4 to 6
 /// for those near the least that is kept, one in eight at most if the glances show what is there;
-/// select() takes some 24 for each that ties, and 2 to 4 for those near.
+/// select() takes some 28 for each that ties, and 2 to 4 for those near.
 class TieOrder {
  public:
   /// Of the first `kept`, at least 1, of all elements, fewer than kMostElements, in descending

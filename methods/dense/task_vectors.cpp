@@ -15,7 +15,8 @@ struct Norms {
   Storage rounding;
 };
 
-/// Whether at least a quarter of what the terms come to is likely to be 0.
+/// Whether much of what the terms come to is 0: a quarter is likely to be dropped, or all experts
+/// are trimmed, which mostly leaves little. Else packing costs a little and gives nothing.
 bool leaves_gaps(const std::vector<DeltaTerm>& terms) {
   constexpr float kGaps = 0.25F;
   float dropped = 1;

@@ -87,8 +87,9 @@ TEST_CASE("a draw that does not decide is followed by a second", "[kernels]") {
   constexpr int64_t kSize = 3 * kBlock;
   const uint32_t level = first_draw(99, 700);
   const at::Tensor base = at::zeros({kSize}), expert = at::ones({kSize});
-  const auto dropped = [&](float rest) {
-    const DeltaTerm term{.drop = (static_cast<float>(level) + rest) / 65536, .key = 99};
+  const auto dropped = [&](float rest, uint32_t threshold = 0) {
+    const DeltaTerm term{
+        .drop = (static_cast<float>(level) + rest) / 65536, .key = 99, .threshold = threshold};
     return delta_merge(base, {expert}, {term}, {}).eq(0);
   };
 
@@ -98,6 +99,7 @@ TEST_CASE("a draw that does not decide is followed by a second", "[kernels]") {
   CHECK_FALSE(dropped(0.0625f)[700].item<bool>());
   CHECK(dropped(0.9921875f)[700].item<bool>() == draw < 0.9921875f);
   const at::Tensor some = dropped(0.5f);
+  CHECK(at::equal(dropped(0.5f, magnitude_bits(0.5f)), some));  // what is trimmed takes other loops
   int64_t wrong = 0;
   for (int64_t i = 0; i < kSize; ++i)
     wrong += some.const_data_ptr<bool>()[i] == drops(99, i, {level, 0.5f}) ? 0 : 1;

@@ -4,6 +4,7 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/delta_statistics.h"
 #include "harness/kernels/kth_magnitude.h"
+#include "harness/kernels/loops_delta.h"
 #include "harness/kernels/nonfinite.h"
 #include "harness/kernels/weighted_sum.h"
 #include "tests/catch.h"
@@ -112,11 +113,13 @@ TEST_CASE("merges equal the function of one element", "[kernels]") {
 }
 
 TEST_CASE("merges of models of one dtype, too", "[kernels]") {
-  constexpr int64_t kSize = 2 * kRun + 37, kOffset = 1 << 12;
+  // The last run: of no whole vectors; of whole ones of 16 values, but not of 32.
+  const int64_t size = 2 * kRun + GENERATE(37, 48);
+  constexpr int64_t kOffset = 1 << 12;
   enum Steps { kAll, kNoFactors, kTrimOnly, kDropOnly };
-  const std::vector<uint64_t> kept((kOffset + kSize + 63) / 64, 0x5a5a'c3c3'0ff0'a5a5u);
+  const std::vector<uint64_t> kept((kOffset + size + 63) / 64, 0x5a5a'c3c3'0ff0'a5a5u);
   for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat}) {
-    std::vector<at::Tensor> all = difficult_tensors(kSize, 5);
+    std::vector<at::Tensor> all = difficult_tensors(size, 5);
     for (at::Tensor& tensor : all) tensor = tensor.to(type);
     const auto values = columns(all);
     for (int n = 1; n <= 4; ++n)
@@ -164,6 +167,29 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
               REQUIRE(delta_merge_into(out, experts, terms, rule, out, kOffset) == nonfinite);
               REQUIRE(differing(out.to(at::kFloat), stored) == 0);
             }
+  }
+}
+
+TEST_CASE("upper halves of deltas in bfloat16 equal those of one element", "[kernels]") {
+  constexpr int64_t kSize = kRun;
+  std::vector<at::Tensor> all = difficult_tensors(kSize, 2);
+  for (at::Tensor& tensor : all) tensor = tensor.to(at::kBFloat16);
+  all[1][3] = NAN;
+  all[0][40] = -INFINITY;
+  all[1][40] = -INFINITY;  // their difference is a NaN
+  all[1][70] = INFINITY;
+  all[0][71] = -3e38f;
+  all[1][71] = 3e38f;  // overflows
+  const auto values = columns(all);
+  for (const int64_t size : {kSize, kSize - 5}) {
+    std::vector<uint16_t> got(static_cast<size_t>(size));
+    delta_halves(all[0].const_data_ptr(), all[1].const_data_ptr(), 0, size, got.data());
+    int64_t wrong = 0;
+    for (size_t j = 0; j < got.size(); ++j) {
+      const float delta = plain_delta(values[1][j], values[0][j], Storage::kBFloat16);
+      wrong += got[j] == magnitude_bits(delta) >> 16 ? 0 : 1;
+    }
+    CHECK(wrong == 0);
   }
 }
 

@@ -72,10 +72,11 @@ TEST_CASE("results that overflow are counted as they are written, shared or not"
 
 TEST_CASE("a later merge takes over what an earlier one computed, and is charged for it",
           "[merge][sharing]") {
-  for (const char* ref : {"ties", "ties@tensor", "ties@mergekit", "dare@mergekit"}) {
+  for (const char* ref : {"ties", "ties@tensor", "ties@mergekit", "dare@mergekit", "dare"}) {
     CAPTURE(ref);
-    const Json density =
-        std::string(ref).starts_with("ties") ? Json{{"density", 0.3}} : Json::object();
+    const Json density = std::string(ref).starts_with("ties") ? Json{{"density", 0.3}}
+                         : std::string(ref) == "dare"         ? Json{{"drop", 0.9}}
+                                                              : Json::object();
     Json other_scale = density;
     other_scale["scale"] = 0.7;
     SharedWork shared;
