@@ -13,7 +13,7 @@ namespace assay {
 namespace {
 
 constexpr int64_t kLeastMemory = int64_t{64} << 20;
-constexpr uint64_t kNotesForm = 2;  // raise it when what merge.cpp notes of a tensor changes
+constexpr uint64_t kNotesForm = 2;   // raise it when what merge.cpp notes of a tensor changes
 constexpr int64_t kQueueShare = 32;  // of the memory: results that wait for the disk
 
 // What a Hugging Face-style folder may hold beside config and weights that a merge does not change.
