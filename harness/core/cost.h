@@ -30,11 +30,38 @@ void to_json(nlohmann::json& json, const Cost& cost);
 void from_json(const nlohmann::json& json, Cost& cost);
 
 namespace counters {
-inline std::atomic<int64_t> flops{0};
-inline std::atomic<int64_t> bytes_read{0};
-inline std::atomic<int64_t> bytes_written{0};
-inline std::atomic<int64_t> examples{0};
-inline std::atomic<int64_t> gradient_steps{0};
+
+/// What one thread counted.
+struct Tally {
+  int64_t flops = 0, bytes_read = 0, bytes_written = 0, examples = 0, gradient_steps = 0;
+};
+inline thread_local Tally of_thread;
+
+/// What all threads counted. Adding also adds to the tally of the thread.
+class Counter {
+ public:
+  explicit constexpr Counter(int64_t Tally::*field) : field_(field) {}
+  void operator+=(int64_t count) {
+    all_ += count;
+    of_thread.*field_ += count;
+  }
+  operator int64_t() const { return all_; }
+
+ private:
+  int64_t Tally::*field_;
+  std::atomic<int64_t> all_{0};
+};
+
+inline Counter flops{&Tally::flops};
+inline Counter bytes_read{&Tally::bytes_read};
+inline Counter bytes_written{&Tally::bytes_written};
+inline Counter examples{&Tally::examples};
+inline Counter gradient_steps{&Tally::gradient_steps};
+
+/// How many threads work side by side, each at something of its own, of which this is one; 1 where
+/// all that the process does belongs together. side_by_side() sets it.
+inline thread_local int threads_apart = 1;
+
 }  // namespace counters
 
 }  // namespace assay

@@ -16,19 +16,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double process_cpu_s() {
+double cpu_s(bool of_thread) {
   timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  clock_gettime(of_thread ? CLOCK_THREAD_CPUTIME_ID : CLOCK_PROCESS_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-struct Counts {
-  int64_t flops = counters::flops;
-  int64_t bytes_read = counters::bytes_read;
-  int64_t bytes_written = counters::bytes_written;
-  int64_t examples = counters::examples;
-  int64_t gradient_steps = counters::gradient_steps;
-};
+counters::Tally counted(bool by_thread) {
+  if (by_thread) return counters::of_thread;
+  return {counters::flops, counters::bytes_read, counters::bytes_written, counters::examples,
+          counters::gradient_steps};
+}
 
 /// One per device, shared by all meters on it.
 SharedPeak& device_peak(at::Device device) {
@@ -87,21 +85,25 @@ class DeviceSpan {
 }  // namespace
 
 struct Meter::State {
+  int threads = counters::threads_apart;
+  bool apart = threads > 1;
   int64_t resident_bytes = 0;
-  bool resident_known = resident_peak().begin(&resident_bytes);
+  bool resident_known = !apart && resident_peak().begin(&resident_bytes);
   std::optional<DeviceSpan> device;
-  Counts counts;
-  double cpu_s = 0;
+  counters::Tally counts;
+  double cpu = 0;
   Clock::time_point start;
 
-  ~State() { resident_peak().end(&resident_bytes); }
+  ~State() {
+    if (!apart) resident_peak().end(&resident_bytes);
+  }
 };
 
 Meter::Meter(at::Device device) : state_(std::make_unique<State>()) {
   count_operator_flops();
   if (!device.is_cpu()) state_->device.emplace(device);
-  state_->counts = Counts{};
-  state_->cpu_s = process_cpu_s();
+  state_->counts = counted(state_->apart);
+  state_->cpu = cpu_s(state_->apart);
   state_->start = Clock::now();
 }
 
@@ -110,13 +112,14 @@ Meter::~Meter() = default;
 Cost Meter::stop() {
   Cost cost;
   if (state_->device) state_->device->fill(cost);
-  cost.wall_s = std::chrono::duration<double>(Clock::now() - state_->start).count();
-  cost.cpu_s = process_cpu_s() - state_->cpu_s;
+  cost.wall_s = std::chrono::duration<double>(Clock::now() - state_->start).count() /
+                static_cast<double>(state_->threads);
+  cost.cpu_s = cpu_s(state_->apart) - state_->cpu;
   if (state_->resident_known) {
     resident_peak().update();
     cost.peak_rss_bytes = state_->resident_bytes;
   }
-  const Counts now, &then = state_->counts;
+  const counters::Tally now = counted(state_->apart), &then = state_->counts;
   cost.flops = now.flops - then.flops;
   cost.bytes_read = now.bytes_read - then.bytes_read;
   cost.bytes_written = now.bytes_written - then.bytes_written;

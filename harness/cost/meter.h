@@ -26,6 +26,9 @@ class Meter {
   /// each sees its own span. Counters, CPU time and peaks are those of the whole process.
   /// peak_rss_bytes is absent where the system does not let the peak be reset. device_s is the time
   /// between two events on the device's current stream; it and peak_device_bytes are absent on CPU.
+  /// Among threads that work side by side (counters::threads_apart) a meter belongs to one of them,
+  /// which begins and stops it: counters and CPU time are that thread's, the time its equal share
+  /// of what passed, and there is no peak.
   Cost stop();
 
  private:

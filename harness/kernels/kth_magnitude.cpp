@@ -27,7 +27,7 @@ constexpr int64_t kRunsOfThread = 4;   ///< fewer, and a thread more is not wort
 constexpr int64_t kWorthSampling = 8;  ///< times the sample
 constexpr uint32_t kMostBins = 1 << 20;
 constexpr size_t kMostHits = 1 << 20;   ///< that wait to be counted
-constexpr uint32_t kOwnBins = 1 << 15;  ///< so many, and each thread counts for itself
+constexpr uint32_t kOwnBins = 1 << 12;  ///< so many, and each thread counts for itself
 
 std::vector<DeltaTerm> unweighted(std::vector<DeltaTerm> terms) {
   for (DeltaTerm& term : terms) term.weight = 1.0f;
@@ -58,19 +58,19 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
   ASSAY_CHECK(experts.size() == searches_.size() && terms.size() == searches_.size());
   for (const DeltaTerm& term : terms) ASSAY_CHECK(term.threshold == 0);
   // On an accelerator counting costs no more than bringing the tensors there.
-  sampling_ = sampling_ && base.is_cpu();
+  if (!base.is_cpu()) sampling_ = false;
   if (sampling_) return take_sample(base, experts, terms, offset);
   std::vector<size_t> searched;
   std::vector<at::Tensor> tensors{base};
   std::vector<DeltaTerm> used;
   for (size_t i = 0; i < searches_.size(); ++i) {
     if (searches_[i].done) continue;
-    searches_[i].rounded &= terms[i].rounding == Storage::kBFloat16;
     searched.push_back(i);
     tensors.push_back(experts[i]);
     used.push_back(terms[i]);
   }
   used = unweighted(std::move(used));
+  note_rounding(terms);
   const Operands operands(tensors);
   count_flops(delta_flops(used), operands.count());
   if (operands.on_cuda()) {
@@ -149,11 +149,9 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
   if (runs == 0) return;
   const int64_t sampled =
       (runs - 1) * kSampleRun + std::min(kSampleRun, operands.count() - (runs - 1) * stride);
-  const size_t before = searches_.front().sample.size();
-  for (size_t i = 0; i < searches_.size(); ++i) {
-    searches_[i].rounded &= used[i].rounding == Storage::kBFloat16;
-    searches_[i].sample.resize(before + static_cast<size_t>(sampled));
-  }
+  note_rounding(terms);
+  std::vector<std::vector<uint32_t>> samples(searches_.size());
+  for (std::vector<uint32_t>& sample : samples) sample.resize(static_cast<size_t>(sampled));
   count_flops(delta_flops(used), sampled);
   std::atomic<int64_t> next{0};
   const auto threads = std::min<int64_t>(at::get_num_threads(), runs / kRunsOfThread + 1);
@@ -166,11 +164,20 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
       for (size_t i = 0; i < searches_.size(); ++i) {
         least_run(used[i], offset + first, size, least);
         term_run(operands[static_cast<int>(i) + 1], first, start, used[i], least, size, deltas);
-        uint32_t* out = searches_[i].sample.data() + before + run * kSampleRun;
+        uint32_t* out = samples[i].data() + run * kSampleRun;
         for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(deltas[j]);
       }
     }
   });
+  const std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < searches_.size(); ++i)
+    searches_[i].sample.insert(searches_[i].sample.end(), samples[i].begin(), samples[i].end());
+}
+
+void KthMagnitude::note_rounding(const std::vector<DeltaTerm>& terms) {
+  const std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < searches_.size(); ++i)
+    searches_[i].rounded &= terms[i].rounding == Storage::kBFloat16;
 }
 
 void KthMagnitude::count_hits(Search& search) {

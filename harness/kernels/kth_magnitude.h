@@ -25,7 +25,8 @@ class KthMagnitude {
   KthMagnitude(const std::vector<int64_t>& ranks, int64_t count);
 
   /// |delta_element()| of every element of a base's and the experts' tensors, in every pass the
-  /// same. A term's threshold must be 0. `offset`: see delta_merge().
+  /// same. A term's threshold must be 0. `offset`: see delta_merge(). On the host several threads
+  /// may feed tensors at once.
   void feed(const at::Tensor& base, const std::vector<at::Tensor>& experts,
             const std::vector<DeltaTerm>& terms, int64_t offset = 0);
   /// After a pass: whether another is needed.
@@ -52,6 +53,7 @@ class KthMagnitude {
     std::vector<uint32_t> sample{};
     Found found{};
   };
+  void note_rounding(const std::vector<DeltaTerm>& terms);
   void take_sample(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                    const std::vector<DeltaTerm>& terms, int64_t offset);
   void count_on_cuda(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
@@ -63,7 +65,7 @@ class KthMagnitude {
 
   int64_t count_;
   bool sampling_;
-  std::mutex mutex_;
+  std::mutex mutex_;  ///< held to change what passes find
   std::vector<Search> searches_;
 };
 

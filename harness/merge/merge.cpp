@@ -147,9 +147,7 @@ class TensorMaker {
         models_(models),
         whole_(std::move(whole)),
         sink_(sink),
-        whole_model_(shares.front().method.reach() == Reach::kModel),
-        together_(!whole_model_ && inputs.device.is_cpu() && inputs.memory_bytes > 0 &&
-                  !models.sharing().on()) {
+        whole_model_(shares.front().method.reach() == Reach::kModel) {
     for (const Share& share : shares)
       for (const std::string& name : share.names) maker_[name] = &share;
   }
@@ -170,13 +168,13 @@ class TensorMaker {
       const GroupJob job(share.method.info(), share.names, models_, diagnostics);
       merge_tensor(share.method, job, info, models_, diagnostics, sink_);
     }
+    models_.let_go();
     const std::lock_guard lock(mutex_);
     reports_[info.name] = diagnostics.note();
   }
-  void let_go() { models_.let_go(); }
   /// Whether other threads may make other tensors at the same time.
   bool beside_others(const TensorInfo& info) const {
-    if (!together_ || !models_.small(info.name)) return false;
+    if (whole_model_ || !models_.small(info.name)) return false;
     return is_copied(info) || maker(info).method.reach() == Reach::kParts;
   }
   /// What methods reported of the tensors, added up in an order that does not depend on threads.
@@ -199,26 +197,11 @@ class TensorMaker {
   Models& models_;
   StateDict whole_;  ///< what a method that works on whole models returned
   MergeSink& sink_;
-  bool whole_model_, together_;
+  bool whole_model_;
   std::map<std::string, const Share*> maker_;
   std::mutex mutex_;
   std::map<std::string, Json> reports_;
 };
-
-/// Large tensors one after the other, each on all threads; small ones that follow one another side
-/// by side, each on one, so that no thread waits for the end of a step that cannot be divided.
-void make_all(const std::vector<const TensorInfo*>& tensors, TensorMaker& maker) {
-  for (size_t begin = 0, end = 0; begin < tensors.size(); begin = end) {
-    while (end < tensors.size() && maker.beside_others(*tensors[end])) ++end;
-    if (end > begin)
-      side_by_side(end - begin, [&](size_t i) {
-        maker.make(*tensors[begin + i]);
-        maker.let_go();
-      });
-    else
-      maker.make(*tensors[end++]);
-  }
-}
 
 /// `fitting`: check_compatible() has found nothing.
 MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& inputs,
@@ -261,7 +244,9 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
       ordered.push_back(found->second);
   sink.begin(infos);
   TensorMaker maker(shares, inputs, models, std::move(whole), sink);
-  make_all(ordered, maker);
+  side_by_side(
+      ordered.size(), [&](size_t i) { return maker.beside_others(*ordered[i]); },
+      [&](size_t i) { maker.make(*ordered[i]); });
   maker.add_reports(diagnostics);
   report.merge = meter.stop();
   report.shared = models.sharing().reused();

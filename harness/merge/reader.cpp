@@ -13,6 +13,7 @@
 #include "harness/kernels/nonfinite.h"
 #include "harness/kernels/pool.h"
 #include "harness/merge/roles.h"
+#include "harness/merge/side_by_side.h"
 
 namespace assay {
 namespace {
@@ -20,6 +21,9 @@ namespace {
 // Shares of the memory that a merge may take. Tensors whose inputs fit in a quarter stay in memory
 // from the first pass over them to the last; another quarter bounds what is read ahead.
 constexpr int64_t kKeepShare = 4, kAheadShare = 4;
+
+// Of the models, this share or less may be what some threads are still at when others have ended.
+constexpr int64_t kLastShare = 32;
 
 constexpr int64_t kSlice = 1 << 17;  // elements: what is looked at twice in a row
 
@@ -67,6 +71,8 @@ Models::Models(const MergeInputs& inputs, bool with_base, const std::vector<std:
       with_base_(with_base),
       sharing_(make_sharing(inputs, with_base)) {
   if (with_base) read_.insert(read_.begin(), inputs.base);
+  for (const auto& source : read_)
+    for (const TensorInfo& info : source->tensors()) all_bytes_ += info.bytes();
   byte_hashes_.resize(read_.size());
   if (inputs.memory_bytes > 0)
     ahead_ = std::make_unique<ReadAhead>(read_, order, inputs.memory_bytes / kAheadShare);
@@ -144,7 +150,10 @@ void Models::begin_sharing(const std::vector<std::string>& names) {
 }
 
 bool Models::small(const std::string& name) const {
-  return input_bytes(read_, name) <= inputs_.memory_bytes / kKeepShare / at::get_num_threads();
+  if (!inputs_.device.is_cpu()) return false;
+  const int64_t bound =
+      inputs_.memory_bytes > 0 ? inputs_.memory_bytes / kKeepShare : all_bytes_ / kLastShare;
+  return input_bytes(read_, name) <= bound / at::get_num_threads();
 }
 
 void Models::for_each_part(const std::string& name, const TensorJob& head,
@@ -266,6 +275,15 @@ TensorJob GroupJob::head(const std::string& name) const {
   job.diagnostics = &diagnostics_;
   job.sharing = &models_.sharing();
   return job;
+}
+
+void GroupJob::for_each(const std::function<void(size_t place)>& body) const {
+  side_by_side(
+      names_.size(), [&](size_t place) { return models_.small(names_[place]); },
+      [&](size_t place) {
+        body(place);
+        models_.let_go();
+      });
 }
 
 TensorParts GroupJob::parts(const std::string& name) const {

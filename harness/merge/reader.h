@@ -17,8 +17,8 @@
 namespace assay {
 
 /// The models of a merge, as they are read. The first complete pass over a tensor looks for NaN and
-/// infinity, which are refused by model and tensor, and hashes its bytes if asked to. Without
-/// sharing, several threads may read at once, each its own tensor.
+/// infinity, which are refused by model and tensor, and hashes its bytes if asked to. Several
+/// threads may read at once, each its own tensor.
 class Models {
  public:
   /// `order`: the tensors in the order in which they will be merged.
@@ -33,8 +33,9 @@ class Models {
   size_t num_experts() const { return inputs_.experts.size(); }
   const MergeInputs& inputs() const { return inputs_; }
 
-  /// Whether the models' tensors of this name take so little of the memory that each thread may
-  /// hold some.
+  /// Whether each thread may work on its own: the models' tensors of this name take so little of
+  /// the memory that each may hold some, or where that is not bounded, of the models that threads
+  /// end together. Never on an accelerator.
   bool small(const std::string& name) const;
   /// One pass: elements [offset, offset + n) of every model, for all offsets in order.
   void for_each_part(const std::string& name, const TensorJob& head, const TensorParts::Body& body);
@@ -70,6 +71,7 @@ class Models {
   const MergeInputs& inputs_;
   std::vector<std::shared_ptr<const TensorSource>> read_;  ///< the base if it is read, then experts
   bool with_base_;
+  int64_t all_bytes_ = 0;     ///< of the models
   mutable std::mutex mutex_;  ///< for what is below, up to the empty line
   /// Per thread, the tensor whose memory stays from one pass over it to the next.
   std::map<std::thread::id, std::string> held_;
@@ -88,6 +90,7 @@ class GroupJob : public ModelJob {
       : info_(info), names_(names), models_(models), diagnostics_(diagnostics) {}
   size_t num_experts() const override { return models_.num_experts(); }
   const std::vector<std::string>& names() const override { return names_; }
+  void for_each(const std::function<void(size_t place)>& body) const override;
   TensorParts parts(const std::string& name) const override;
   TensorJob tensor(const std::string& name) const override;
 

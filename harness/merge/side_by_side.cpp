@@ -2,13 +2,27 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
 
+#include "harness/core/cost.h"
 #include "harness/kernels/pool.h"
 
 namespace assay {
+namespace {
+
+/// While this is there, the thread is one of several that work side by side.
+class Apart {
+ public:
+  explicit Apart(int threads) { counters::threads_apart = threads; }
+  ~Apart() { counters::threads_apart = 1; }
+  Apart(const Apart&) = delete;
+  Apart& operator=(const Apart&) = delete;
+};
+
+}  // namespace
 
 void side_by_side(size_t count, const std::function<void(size_t i)>& work) {
   std::atomic<size_t> next{0};
@@ -16,7 +30,9 @@ void side_by_side(size_t count, const std::function<void(size_t i)>& work) {
   std::mutex mutex;
   std::exception_ptr failure;
   size_t failed_at = count;
-  ThreadPool::shared().run(at::get_num_threads(), [&] {
+  const int threads = static_cast<int>(std::min<size_t>(at::get_num_threads(), count));
+  ThreadPool::shared().run(threads, [&] {
+    const Apart apart(threads);
     while (!failed) {
       const size_t i = next++;  // once taken it is done, so that no lesser failure is missed
       if (i >= count) return;
@@ -33,6 +49,17 @@ void side_by_side(size_t count, const std::function<void(size_t i)>& work) {
     }
   });
   if (failure) std::rethrow_exception(failure);
+}
+
+void side_by_side(size_t count, const std::function<bool(size_t i)>& small,
+                  const std::function<void(size_t i)>& work) {
+  for (size_t begin = 0, end = 0; begin < count; begin = end) {
+    while (end < count && small(end)) ++end;
+    if (end > begin)
+      side_by_side(end - begin, [&](size_t i) { work(begin + i); });
+    else
+      work(end++);
+  }
 }
 
 }  // namespace assay

@@ -83,13 +83,12 @@ SharedPart* SharedWork::part(const std::string& tensor, int64_t offset, int64_t 
 const std::string& Sharing::delta_key(const std::string& tensor, size_t expert) {
   static const std::string none;
   if (!on()) return none;
-  if (delta_keys_.empty() || keyed_tensor_ != tensor) {
-    keyed_tensor_ = tensor;
-    delta_keys_.clear();
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string>& keys = delta_keys_[tensor];  // stays where it is
+  if (keys.empty())
     for (const std::string& each : experts_)
-      delta_keys_.push_back(Hasher().text(tensor).text(base_).text(each).hex());
-  }
-  return delta_keys_.at(expert);
+      keys.push_back(Hasher().text(tensor).text(base_).text(each).hex());
+  return keys.at(expert);
 }
 
 at::Tensor Sharing::part(const std::string& tensor, int64_t offset, const std::string& key,
@@ -108,19 +107,19 @@ at::Tensor Sharing::part(const std::string& tensor, int64_t offset, const std::s
 }
 
 void Sharing::charge(const Cost& cost) {
+  const std::lock_guard lock(mutex_);
   if (reused_)
     *reused_ += cost;
   else
     reused_ = cost;
 }
 
-const std::any* Sharing::recall(const std::string& key) {
-  if (!work_) return nullptr;
+std::optional<std::any> Sharing::recall(const std::string& key) {
+  if (!work_) return std::nullopt;
   auto known = work_->find(key);
-  if (!known) return nullptr;
+  if (!known) return std::nullopt;
   charge(known->cost);
-  recalled_ = std::move(known->value);
-  return &recalled_;
+  return std::move(known->value);
 }
 
 Cost Sharing::measured(const std::function<void()>& work) const {

@@ -46,7 +46,8 @@ class SharedWork {
   void insert(const std::string& key, Entry entry, int64_t bytes);
   int64_t bytes() const;
   /// The part of a tensor from an element on, with room for `count` values on the device; null
-  /// where parts have reached their bound. Valid until the next call, for one merge at a time.
+  /// where parts have reached their bound. For one merge at a time, and one of its threads: a call
+  /// for another count or device makes it anew.
   SharedPart* part(const std::string& tensor, int64_t offset, int64_t count, at::Device device);
 
  private:
@@ -65,7 +66,8 @@ class SharedWork {
   std::unordered_map<std::string, SharedPart> parts_;
 };
 
-/// Shared work as one merge sees it. Not thread-safe while it is on().
+/// Shared work as one merge sees it. Thread-safe, as long as threads ask for values of different
+/// tensors.
 class Sharing {
  public:
   using Measure = std::function<Cost(const std::function<void()>&)>;
@@ -83,10 +85,10 @@ class Sharing {
   bool on() const { return work_ != nullptr; }
   const std::string& base() const { return base_; }
   const std::string& expert(size_t i) const { return experts_.at(i); }
-  /// What the values that came from earlier merges cost there; absent when none did.
+  /// What the values that came from earlier merges cost there; absent when none did. To be asked
+  /// when all threads are done.
   const std::optional<Cost>& reused() const { return reused_; }
-  /// The beginning of a key: a tensor in the base and in one expert. Valid until another tensor is
-  /// asked for.
+  /// The beginning of a key: a tensor in the base and in one expert.
   const std::string& delta_key(const std::string& tensor, size_t expert);
 
   /// `count` float32 values that merges one after the other can share, as different multiples of
@@ -106,7 +108,7 @@ class Sharing {
     std::vector<T> values(keys.size());
     std::vector<size_t> missing;
     for (size_t i = 0; i < keys.size(); ++i) {
-      const std::any* known = recall(keys[i]);
+      const std::optional<std::any> known = recall(keys[i]);
       if (known)
         values[i] = std::any_cast<T>(*known);
       else
@@ -132,8 +134,8 @@ class Sharing {
       return static_cast<int64_t>(sizeof value + value.size() * sizeof(typename T::value_type));
     }
   }
-  /// Null when it is not kept; else valid until the next call, and charged.
-  const std::any* recall(const std::string& key);
+  /// None when it is not kept; else charged.
+  std::optional<std::any> recall(const std::string& key);
   void charge(const Cost& cost);
   Cost measured(const std::function<void()>& work) const;
   /// `cost` is that of computing `count` values together, of which this is the one at `place`.
@@ -144,10 +146,9 @@ class Sharing {
   std::string base_;
   std::vector<std::string> experts_;
   Measure measure_;
+  std::mutex mutex_;  ///< for what is below
   std::optional<Cost> reused_;
-  std::any recalled_;
-  std::string keyed_tensor_;             ///< the tensor of delta_keys_: its parts ask one by one
-  std::vector<std::string> delta_keys_;  ///< per expert
+  std::unordered_map<std::string, std::vector<std::string>> delta_keys_;  ///< per tensor and expert
 };
 
 }  // namespace assay

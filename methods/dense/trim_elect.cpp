@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
@@ -36,7 +37,7 @@ std::string TrimElect::delta_key(const TensorParts& tensor, size_t expert,
 }
 
 std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
-    const std::vector<TensorParts>& tensors) const {
+    const std::vector<TensorParts>& tensors, const Visit& visit) const {
   const size_t experts = tensors.front().num_experts();
   std::vector<std::vector<DeltaTerm>> terms;
   for (const TensorParts& tensor : tensors) terms.push_back(untrimmed(tensor));
@@ -54,7 +55,7 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
       tensors.front().shared<Threshold>(keys, [&](const std::vector<size_t>& missing) {
         std::vector<size_t> selected;
         for (const size_t k : missing) selected.push_back(trimmed[k]);
-        return select_thresholds(tensors, terms, selected);
+        return select_thresholds(tensors, visit, terms, selected);
       });
   std::vector<Threshold> thresholds(experts);
   for (size_t k = 0; k < trimmed.size(); ++k) thresholds[trimmed[k]] = found[k];
@@ -62,8 +63,8 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
 }
 
 std::vector<TrimElect::Threshold> TrimElect::select_thresholds(
-    const std::vector<TensorParts>& tensors, const std::vector<std::vector<DeltaTerm>>& terms,
-    const std::vector<size_t>& experts) const {
+    const std::vector<TensorParts>& tensors, const Visit& visit,
+    const std::vector<std::vector<DeltaTerm>>& terms, const std::vector<size_t>& experts) const {
   int64_t count = 0;
   for (const TensorParts& tensor : tensors) count += tensor.elements();
   std::vector<size_t> selected;  // places in `experts`
@@ -78,7 +79,7 @@ std::vector<TrimElect::Threshold> TrimElect::select_thresholds(
   if (selected.empty()) return thresholds;
   KthMagnitude selection(ranks, count);
   do {
-    for (size_t k = 0; k < tensors.size(); ++k)
+    visit([&](size_t k) {
       tensors[k].for_each([&](const TensorJob& part) {
         const std::vector<DeltaTerm> rounded = rounded_terms(terms[k], compute, part);
         std::vector<at::Tensor> fed;
@@ -89,6 +90,7 @@ std::vector<TrimElect::Threshold> TrimElect::select_thresholds(
         }
         selection.feed(part.base, fed, fed_terms, part.offset);
       });
+    });
   } while (selection.next());
   for (size_t m = 0; m < selected.size(); ++m) {
     const KthMagnitude::Found& found = selection.found(m);
@@ -155,10 +157,11 @@ void TrimElect::prepare(const ModelJob& job) {
   prepared_.clear();
   model_tie_ends_.clear();
   if (job.names().empty()) return;
+  const Visit visit = [&](const auto& body) { job.for_each(body); };
   if (trims() && scope == Scope::kModel) {
     std::vector<TensorParts> tensors;
     for (const std::string& name : job.names()) tensors.push_back(job.parts(name));
-    model_thresholds_ = find_thresholds(tensors);
+    model_thresholds_ = find_thresholds(tensors, visit);
     std::vector<int64_t> left;
     for (const Threshold& threshold : model_thresholds_) left.push_back(threshold.ties);
     if (std::any_of(left.begin(), left.end(), [](int64_t ties) { return ties >= 0; }))
@@ -178,14 +181,16 @@ void TrimElect::prepare(const ModelJob& job) {
   }
   const std::string key = fmt::format("sign sum {} {}", static_cast<int>(elect), hasher.hex());
   const auto count_signs = [&](const std::vector<size_t>&) {
-    int64_t signs = 0;
-    for (const TensorParts& tensor : tensors)
-      tensor.for_each([&](const TensorJob& part) {
-        signs += elected_sign_sum(part.base, part.experts,
-                                  rounded_terms(prepared_.at(tensor.name()).terms, compute, part),
-                                  elect, part.offset);
+    std::atomic<int64_t> signs{0};
+    visit([&](size_t k) {
+      tensors[k].for_each([&](const TensorJob& part) {
+        signs +=
+            elected_sign_sum(part.base, part.experts,
+                             rounded_terms(prepared_.at(tensors[k].name()).terms, compute, part),
+                             elect, part.offset);
       });
-    return std::vector{signs};
+    });
+    return std::vector<int64_t>{signs};
   };
   const int64_t signs = tensors.front().shared<int64_t>({key}, count_signs).front();
   // The paper's code lets a majority of 0 pass as negative.
@@ -199,7 +204,7 @@ TrimElect::Trimmed TrimElect::trimmed(const TensorParts& tensor) const {
   if (tie_order == Ties::kIntrosort) return introsorted(tensor);
   const bool model_wide = scope == Scope::kModel;
   const std::vector<Threshold> thresholds =
-      model_wide ? model_thresholds_ : find_thresholds({tensor});
+      model_wide ? model_thresholds_ : find_thresholds({tensor}, [](const auto& body) { body(0); });
   std::vector<int64_t> ends(terms.size(), DeltaTerm{}.tie_end);
   if (!model_wide) {
     std::vector<int64_t> left;

@@ -2,6 +2,7 @@
 /// the entries that agree. Variants that share the name in the wild are told apart by parameters.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -90,10 +91,14 @@ struct TrimElect {
   Trimmed trimmed(const TensorParts& tensor) const;
   /// What an expert's untrimmed deltas of a tensor depend on, for keys of shared values.
   std::string delta_key(const TensorParts& tensor, size_t expert, const DeltaTerm& term) const;
+  /// Calls its argument with the places of tensors, of several perhaps at once.
+  using Visit = std::function<void(const std::function<void(size_t place)>& body)>;
   /// One threshold per expert, over all of the tensors together.
-  std::vector<Threshold> find_thresholds(const std::vector<TensorParts>& tensors) const;
+  std::vector<Threshold> find_thresholds(const std::vector<TensorParts>& tensors,
+                                         const Visit& visit) const;
   /// The same for some experts, not shared. `terms`: untrimmed, per tensor and expert.
   std::vector<Threshold> select_thresholds(const std::vector<TensorParts>& tensors,
+                                           const Visit& visit,
                                            const std::vector<std::vector<DeltaTerm>>& terms,
                                            const std::vector<size_t>& experts) const;
   /// Where in the tensor each expert has its last tie, by how many of its ties are `left`, which
