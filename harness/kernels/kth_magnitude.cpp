@@ -114,6 +114,7 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
       Search& search = searches_[searched[k]];
       search.below += run[k].below;
       search.equal += run[k].equal;
+      count_uppers(run[k], search);
       for (size_t bin = 0; bin < own[k].size(); ++bin) search.histogram[bin] += own[k][bin];
       if (!hits[k].empty()) search.hits.reserve(kMostHits);
       search.hits.insert(search.hits.end(), hits[k].begin(), hits[k].end());
@@ -150,8 +151,8 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
   const int64_t sampled =
       (runs - 1) * kSampleRun + std::min(kSampleRun, operands.count() - (runs - 1) * stride);
   note_rounding(terms);
-  std::vector<std::vector<uint32_t>> samples(searches_.size());
-  for (std::vector<uint32_t>& sample : samples) sample.resize(static_cast<size_t>(sampled));
+  std::vector<std::vector<uint16_t>> samples(searches_.size());
+  for (std::vector<uint16_t>& sample : samples) sample.resize(static_cast<size_t>(sampled));
   count_flops(delta_flops(used), sampled);
   std::atomic<int64_t> next{0};
   const auto threads = std::min<int64_t>(at::get_num_threads(), runs / kRunsOfThread + 1);
@@ -164,8 +165,7 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
       for (size_t i = 0; i < searches_.size(); ++i) {
         least_run(used[i], offset + first, size, least);
         term_run(operands[static_cast<int>(i) + 1], first, start, used[i], least, size, deltas);
-        uint32_t* out = samples[i].data() + run * kSampleRun;
-        for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits(deltas[j]);
+        high_halves(deltas, size, samples[i].data() + run * kSampleRun);
       }
     }
   });
@@ -178,6 +178,16 @@ void KthMagnitude::note_rounding(const std::vector<DeltaTerm>& terms) {
   const std::lock_guard lock(mutex_);
   for (size_t i = 0; i < searches_.size(); ++i)
     searches_[i].rounded &= terms[i].rounding == Storage::kBFloat16;
+}
+
+void KthMagnitude::count_uppers(const RangeHits& hits, Search& search) {
+  for (uint32_t i = 0; i < RangeHits::kUppers; ++i) {
+    const uint32_t bits = ((search.range.low >> 16) + i) << 16;
+    if (bits < search.range.low)
+      search.below += hits.uppers[i];
+    else if (search.range.holds(bits))
+      search.histogram[search.range.bin(bits)] += hits.uppers[i];
+  }
 }
 
 void KthMagnitude::count_hits(Search& search) {
@@ -205,18 +215,14 @@ bool KthMagnitude::next() {
 
 /// Begins where the sample expects the rank.
 void KthMagnitude::guess(Search& search) const {
-  std::vector<uint32_t> sample = std::move(search.sample);
+  std::vector<uint16_t> sample = std::move(search.sample);
   search.sample.clear();
   if (sample.empty()) return;
-  const SampleRange<uint32_t> guessed(sample, search.rank, count_);
-  const uint32_t whole = MagnitudeRange{}.span;
-  uint32_t low = guessed.low, high = std::min(guessed.high, whole - 1) + 1;
-  if (search.rounded) {  // bins of whole bfloat16 values
-    low &= 0xffff0000u;
-    high = (high + 0xffffu) & 0xffff0000u;
-  }
-  begin(search, low, high - low);
-  search.likely = std::clamp(guessed.likely, low, high - 1);
+  const SampleRange<uint16_t> guessed(sample, search.rank, count_);
+  const auto bits = [](uint32_t upper_half) { return upper_half << 16; };
+  const uint32_t low = bits(guessed.low);
+  begin(search, low, bits(std::min<uint32_t>(guessed.high, 0x7fff) + 1) - low);
+  search.likely = std::max(bits(guessed.likely), low);
   if (search.rounded) {
     search.range.shift = std::max(search.range.shift, 16);
     search.histogram.assign(search.range.bins(), 0);

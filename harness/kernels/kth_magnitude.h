@@ -16,6 +16,8 @@ class Tensor;
 
 namespace assay {
 
+struct RangeHits;
+
 /// Usage: do feed() every tensor, whole or part by part, while (next()); then ask. Whole numbers
 /// are all that is added up, so neither the order of tensors nor threads matter, and a sample
 /// decides about time alone.
@@ -50,7 +52,7 @@ class KthMagnitude {
     int64_t below = 0, equal = 0;
     std::vector<int64_t> histogram{};
     std::vector<uint32_t> hits{};  ///< bins that are to be counted
-    std::vector<uint32_t> sample{};
+    std::vector<uint16_t> sample{};  ///< upper halves
     Found found{};
   };
   void note_rounding(const std::vector<DeltaTerm>& terms);
@@ -58,6 +60,7 @@ class KthMagnitude {
                    const std::vector<DeltaTerm>& terms, int64_t offset);
   void count_on_cuda(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                      int64_t offset, Search& search) const;
+  static void count_uppers(const RangeHits& hits, Search& search);
   static void count_hits(Search& search);
   void begin(Search& search, uint32_t low, uint32_t span) const;
   void guess(Search& search) const;

@@ -107,6 +107,10 @@ struct RangeHits {
   int64_t below = 0;      ///< how many lie below the range
   int64_t equal = 0;      ///< how many are the likely one, which lies in the range or is none
   int64_t found = 0;      ///< how many others lie inside
+  /// And apart from all these, how many without a lower half near the range there are of each upper
+  /// half, from that of range.low on.
+  static constexpr uint32_t kUppers = 16;
+  int64_t uppers[kUppers] = {};
   uint32_t bins[kRun + 16] = {};  ///< the bins of these, and room for a vector more
 };
 /// Adds the magnitudes of a run.

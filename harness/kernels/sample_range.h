@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace assay {
@@ -24,17 +25,45 @@ struct SampleRange {
     const double share = static_cast<double>(place) / static_cast<double>(count);
     const double spread = kDeviations * std::sqrt(size * share * (1 - share)) + kMore;
     const double expected = share * size;
-    auto rest = sample.begin();  // what is before it is not greater than what follows
-    const auto value_at = [&](double where) {
-      const auto at = sample.begin() + static_cast<int64_t>(where);
-      std::nth_element(rest, at, sample.end());
-      rest = at;
-      return *at;
-    };
+    InOrder in_order(sample);
+    const auto value_at = [&](double where) { return in_order.at(static_cast<size_t>(where)); };
     if (expected > spread) low = value_at(expected - spread);
     if (expected < size) likely = value_at(expected);
     if (expected + spread < size) high = value_at(expected + spread);
   }
+
+ private:
+  /// What stands at places of the sample in order. Places are asked for in rising order.
+  class Selected {
+   public:
+    explicit Selected(std::vector<Key>& sample) : sample_(sample), rest_(sample.begin()) {}
+    Key at(size_t place) {
+      const auto found = sample_.begin() + static_cast<int64_t>(place);
+      std::nth_element(rest_, found, sample_.end());
+      rest_ = found;
+      return *found;
+    }
+
+   private:
+    std::vector<Key>& sample_;
+    typename std::vector<Key>::iterator rest_;  ///< what is before is not greater than what follows
+  };
+  /// The same of few possible keys.
+  class Counted {
+   public:
+    explicit Counted(const std::vector<Key>& sample) : counts_(size_t{1} << 8 * sizeof(Key)) {
+      for (const Key key : sample) ++counts_[key];
+    }
+    Key at(size_t place) {
+      while (below_ + counts_[key_] <= place) below_ += counts_[key_++];
+      return static_cast<Key>(key_);
+    }
+
+   private:
+    std::vector<uint32_t> counts_;
+    size_t below_ = 0, key_ = 0;
+  };
+  using InOrder = std::conditional_t<sizeof(Key) == sizeof(uint16_t), Counted, Selected>;
 };
 
 }  // namespace assay
