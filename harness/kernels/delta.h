@@ -64,23 +64,21 @@ ASSAY_ELEMENT float weighted_delta(float delta, float weight, Storage rounding) 
   return weight == 1.0f ? delta : round_to(delta * round_to(weight, rounding), rounding);
 }
 
-/// A probability of dropping as 16-bit draws are held against it: a draw below `level` drops, one
+/// A probability of dropping as 8-bit draws are held against it: a draw below `level` drops, one
 /// above keeps, and one that equals it drops with the probability `rest`, by a second draw. So
-/// eight elements share a block of the generator, and the probability is met to
-/// 2^-40.
+/// sixteen elements share a block of the generator, and the probability is met to 2^-32.
 struct DropLevel {
   uint32_t level;
   float rest;
 };
 ASSAY_ELEMENT DropLevel drop_level(float drop) {
-  const float scaled = drop * 65536.0f;  // exact, as are the next two
+  const float scaled = drop * 256.0f;  // exact, as are the next two
   const uint32_t level = static_cast<uint32_t>(scaled);
   return {level, scaled - static_cast<float>(level)};
 }
-/// The first draw of element `index`: half index % 2, low before high, of random word index / 2.
+/// The first draw of element `index`: byte index % 4, low before high, of random word index / 4.
 ASSAY_HOST_DEVICE inline uint32_t first_draw(uint64_t key, int64_t index) {
-  const uint32_t word = philox_bits(key, static_cast<uint64_t>(index) / 2);
-  return index % 2 == 0 ? word & 0xffffu : word >> 16;
+  return philox_bits(key, static_cast<uint64_t>(index) / 4) >> (8 * (index % 4)) & 0xffu;
 }
 /// The second: a word of a block of its own.
 ASSAY_HOST_DEVICE inline float second_draw(uint64_t key, int64_t index) {

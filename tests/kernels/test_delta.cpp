@@ -74,7 +74,7 @@ TEST_CASE("drops follow the key and the index, and what is left is rescaled", "[
 
   int64_t wrong = 0;
   for (int64_t i = 0; i < merged.numel(); ++i) {
-    const bool dropped = first_draw(99, i) < 0x4000;
+    const bool dropped = first_draw(99, i) < 0x40;
     wrong += merged.const_data_ptr<float>()[i] == (dropped ? 0.0f : 2.0f) ? 0 : 1;
   }
   CHECK(wrong == 0);
@@ -84,26 +84,31 @@ TEST_CASE("drops follow the key and the index, and what is left is rescaled", "[
 }
 
 TEST_CASE("a draw that does not decide is followed by a second", "[kernels]") {
-  constexpr int64_t kSize = 3 * kBlock;
-  const uint32_t level = first_draw(99, 700);
+  constexpr uint64_t kKey = 92;
+  constexpr int64_t kSize = 64 * kBlock;
+  const uint32_t level = first_draw(kKey, 700);
   const at::Tensor base = at::zeros({kSize}), expert = at::ones({kSize});
   const auto dropped = [&](float rest, uint32_t threshold = 0) {
     const DeltaTerm term{
-        .drop = (static_cast<float>(level) + rest) / 65536, .key = 99, .threshold = threshold};
+        .drop = (static_cast<float>(level) + rest) / 256, .key = kKey, .threshold = threshold};
     return delta_merge(base, {expert}, {term}, {}).eq(0);
   };
 
-  const float draw = second_draw(99, 700);
+  const float draw = second_draw(kKey, 700);
   REQUIRE(draw > 0.0625f);
   CHECK_FALSE(dropped(0)[700].item<bool>());
   CHECK_FALSE(dropped(0.0625f)[700].item<bool>());
   CHECK(dropped(0.9921875f)[700].item<bool>() == draw < 0.9921875f);
   const at::Tensor some = dropped(0.5f);
   CHECK(at::equal(dropped(0.5f, magnitude_bits(0.5f)), some));  // what is trimmed takes other loops
-  int64_t wrong = 0;
-  for (int64_t i = 0; i < kSize; ++i)
-    wrong += some.const_data_ptr<bool>()[i] == drops(99, i, {level, 0.5f}) ? 0 : 1;
+  int64_t wrong = 0, undecided = 0, most = 0;
+  for (int64_t i = 0; i < kSize; ++i) {
+    wrong += some.const_data_ptr<bool>()[i] == drops(kKey, i, {level, 0.5f}) ? 0 : 1;
+    if (i % kRun == 0) undecided = 0;
+    most = std::max(most, undecided += first_draw(kKey, i) == level ? 1 : 0);
+  }
   CHECK(wrong == 0);
+  REQUIRE(most > 8);  // more than one vector of second draws
   CHECK(delta_merge(base, {expert}, {{.drop = 1}}, {}).eq(0).all().item<bool>());
   const at::Tensor many = at::ones({300});
   for (const uint32_t threshold : {0u, magnitude_bits(0.5f)}) {
