@@ -6,10 +6,11 @@
 //   --alone  shares nothing between cells
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -95,14 +96,22 @@ double read_seconds(const MergeInputs& inputs, int threads) {
   return seconds;
 }
 
-/// Counts the bytes of tensors that this thread allocates.
-class CountAllocations : public c10::MemoryReportingInfoBase {
+/// Counts the bytes of tensors that any thread allocates.
+class CountAllocations : public c10::Allocator {
  public:
-  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
-    if (bytes > 0) allocated += bytes;
+  CountAllocations() { c10::SetCPUAllocator(this, /*priority=*/1); }
+  c10::DataPtr allocate(size_t bytes) override {
+    allocated += static_cast<int64_t>(bytes);
+    return inner_->allocate(bytes);
   }
-  bool memoryProfilingEnabled() const override { return true; }
-  int64_t allocated = 0;
+  c10::DeleterFnPtr raw_deleter() const override { return inner_->raw_deleter(); }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    inner_->copy_data(to, from, bytes);
+  }
+  std::atomic<int64_t> allocated{0};
+
+ private:
+  c10::Allocator* inner_ = c10::GetDefaultCPUAllocator();
 };
 
 struct BenchCell {
@@ -158,8 +167,7 @@ int run(int argc, char** argv) {
   int64_t bytes = 0;
   for (const TensorInfo& info : inputs.base->tensors()) bytes += 4 * info.bytes();
 
-  const auto counter = std::make_shared<CountAllocations>();
-  const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
+  static CountAllocations counter;  // outlives all tensors
   MemorySink sink(inputs.device);
   // What all cells merge into, and what they share, is made room for once per process.
   const Clock::time_point before_places = Clock::now();
@@ -167,7 +175,7 @@ int run(int argc, char** argv) {
                             JsonReader(Json{{"scale", 1}, {"weights", {1, 2, 3}}}, "bench")),
                inputs, sink);
   fmt::print("places made by a first merge: {:.1f} MB, {:.1f} ms\n",
-             static_cast<double>(counter->allocated) / 1e6, 1e3 * seconds_since(before_places));
+             static_cast<double>(counter.allocated) / 1e6, 1e3 * seconds_since(before_places));
   std::map<std::string, std::pair<double, int>> by_method;
   std::map<std::string, const void*> places;
   double total = 0;
@@ -177,11 +185,11 @@ int run(int argc, char** argv) {
   for (size_t i = 0; i < cells.size(); ++i) {
     for (int repeat = 0; repeat < 3; ++repeat) readings.push_back(read_seconds(inputs, threads));
     const auto method = make_method(cells[i].method, JsonReader(cells[i].parameters, "bench"));
-    counter->allocated = 0;
+    counter.allocated = 0;
     const Clock::time_point start = Clock::now();
     const MergeReport report = merge_models(*method, inputs, sink);
     const double seconds = seconds_since(start);
-    by_cells += counter->allocated;
+    by_cells += counter.allocated;
     for (const auto& [name, tensor] : sink.tensors()) {
       const void*& place = places[name];
       moved |= i > 0 && place != tensor.const_data_ptr();
@@ -193,7 +201,7 @@ int run(int argc, char** argv) {
     ++count;
     fmt::print("{:16} {:32} {:8.1f} ms   allocated {:6.1f} MB   shared {:8.1f} ms\n",
                cells[i].method, cells[i].parameters.dump(), 1e3 * seconds,
-               static_cast<double>(counter->allocated) / 1e6,
+               static_cast<double>(counter.allocated) / 1e6,
                report.shared ? 1e3 * report.shared->wall_s.value_or(0) : 0.0);
   }
   std::nth_element(readings.begin(), readings.begin() + std::ssize(readings) / 2, readings.end());

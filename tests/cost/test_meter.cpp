@@ -43,6 +43,25 @@ TEST_CASE("a meter takes differences of the counters", "[cost]") {
   CHECK(cost.gradient_steps == 9);
 }
 
+TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
+  Cost cost;
+  const auto start = std::chrono::steady_clock::now();
+  std::thread([&] {
+    counters::threads_apart = 4;
+    Meter meter;
+    counters::flops += 5;
+    std::thread([] { counters::flops += 100; }).join();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    cost = meter.stop();
+  }).join();
+
+  CHECK(cost.flops == 5);
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+  CHECK(*cost.wall_s >= 0.05);
+  CHECK(*cost.wall_s <= passed.count() / 4);
+  CHECK_FALSE(cost.peak_rss_bytes);
+}
+
 TEST_CASE("a meter on the CPU knows nothing of a device", "[cost]") {
   const Cost cost = Meter().stop();
 

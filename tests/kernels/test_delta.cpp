@@ -1,3 +1,6 @@
+#include <atomic>
+#include <thread>
+
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/delta_statistics.h"
@@ -201,6 +204,32 @@ TEST_CASE("a sample shows where to look, and misleads about time alone", "[kerne
     CHECK(selection.found(i).below == sorted.lt(kth).sum().item<int64_t>());
     CHECK(selection.found(i).equal == sorted.eq(kth).sum().item<int64_t>());
   }
+}
+
+TEST_CASE("several threads feed a selection at once", "[kernels]") {
+  constexpr int64_t kSize = int64_t{1} << 22, kParts = 64, kPart = kSize / kParts;
+  const int64_t rank = kSize / 3;
+  const at::Tensor base = noise({kSize}, 1).to(at::kBFloat16);
+  const at::Tensor expert = (base.to(at::kFloat) + 0.05 * noise({kSize}, 2)).to(at::kBFloat16);
+  KthMagnitude selection({rank}, kSize);
+  do {
+    std::atomic<int64_t> next{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i)
+      threads.emplace_back([&] {
+        for (int64_t part = next++; part < kParts; part = next++)
+          selection.feed(base.narrow(0, part * kPart, kPart),
+                         {expert.narrow(0, part * kPart, kPart)}, {{}}, part * kPart);
+      });
+    for (std::thread& thread : threads) thread.join();
+  } while (selection.next());
+
+  const at::Tensor deltas = expert.to(at::kFloat) - base.to(at::kFloat);
+  const at::Tensor sorted = std::get<0>(deltas.abs().sort());
+  const float kth = sorted[rank - 1].item<float>();
+  CHECK(bits_to_float(selection.found(0).bits) == kth);
+  CHECK(selection.found(0).below == sorted.lt(kth).sum().item<int64_t>());
+  CHECK(selection.found(0).equal == sorted.eq(kth).sum().item<int64_t>());
 }
 
 TEST_CASE("a magnitude that most elements have is found, and those beside it", "[kernels]") {

@@ -1,7 +1,9 @@
 // What merges of one sweep share, and what it is charged.
 #include "harness/method/shared_work.h"
 
+#include <ATen/Parallel.h>
 #include <c10/core/Allocator.h>
+#include <fmt/format.h>
 
 #include "harness/core/error.h"
 #include "harness/kernels/delta_merge.h"
@@ -95,6 +97,48 @@ TEST_CASE("a later merge takes over what an earlier one computed, and is charged
           *first.statistics.flops + *first.merge.flops);
     CHECK(same_bytes(merged, merge(ref, other_scale, inputs_of({1, 2, 3}))));
   }
+}
+
+TEST_CASE("small tensors are made side by side and share and cost what they do one by one",
+          "[merge][sharing]") {
+  const int64_t threads = at::get_num_threads();
+  for (const char* ref : {"task_arithmetic", "ties", "ties@tensor", "dare", "dare@mergekit"}) {
+    CAPTURE(ref);
+    StateDict alone;
+    int64_t flops = 0;
+    for (const int count : {1, 4}) {
+      CAPTURE(count);
+      at::set_num_threads(count);
+      SharedWork shared;
+      MergeInputs inputs;
+      inputs.seed = 7;
+      inputs.shared = &shared;
+      const auto model = [](const std::string& label, uint64_t key) {
+        StateDict tensors;
+        for (uint64_t i = 0; i < 150; ++i)  // each far less than a thread's share
+          tensors[fmt::format("layer {}", i)] = noise({3000}, 1000 * key + i).to(at::kBFloat16);
+        return source(label, std::move(tensors));
+      };
+      inputs.base = model("base", 1);
+      for (const uint64_t key : {2, 3, 4})
+        inputs.experts.push_back(model("expert " + std::to_string(key), key));
+      MergeReport first, second;
+      merge(ref, Json::object(), inputs, &first);
+      const StateDict merged = merge(ref, {{"scale", 0.7}}, inputs, &second);
+
+      if (count == 1) alone = merged;
+      CHECK(same_bytes(merged, alone));
+      REQUIRE(second.shared);
+      const int64_t counted = flops_alone(second);
+      CHECK(counted == flops_alone(first));
+      if (count == 1) flops = counted;
+      CHECK(counted == flops);
+      // A thread's share of the time, so that all shares are no more than what passed.
+      CHECK(*second.shared->wall_s > 0);
+      CHECK(*second.shared->wall_s <= *first.statistics.wall_s + *first.merge.wall_s);
+    }
+  }
+  at::set_num_threads(static_cast<int>(threads));
 }
 
 TEST_CASE("values of one expert are shared among sets of experts", "[merge][sharing]") {

@@ -2,11 +2,13 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <atomic>
 #include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "harness/core/cost.h"
 #include "harness/kernels/pool.h"
 #include "tests/catch.h"
 
@@ -31,4 +33,21 @@ TEST_CASE("after a failure no work is begun, and the first one's is told", "[mer
   };
   CHECK_THROWS_WITH(side_by_side(10'000, work), "3");
   CHECK(begun <= 3 + static_cast<size_t>(at::get_num_threads()));
+}
+
+TEST_CASE("large pieces come one after the other, those between them side by side", "[merge]") {
+  std::atomic<size_t> begun{0};
+  std::atomic<int> passed{0}, threads_wrong{0};
+  std::vector<std::atomic<int>> done(40);
+  const auto small = [](size_t i) { return i % 10 != 0; };
+  side_by_side(done.size(), small, [&](size_t i) {
+    const size_t before = begun++;
+    if (before / 10 != i / 10 || (!small(i) && before != i)) ++passed;  // a large one
+    const int threads = small(i) ? std::min(at::get_num_threads(), 9) : 1;
+    if (counters::threads_apart != threads) ++threads_wrong;
+    ++done[i];
+  });
+  for (const auto& count : done) CHECK(count == 1);
+  CHECK(passed == 0);
+  CHECK(threads_wrong == 0);
 }
