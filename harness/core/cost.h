@@ -11,7 +11,7 @@ namespace assay {
 
 struct Cost {
   std::optional<double> wall_s{};
-  std::optional<double> cpu_s{};     ///< process CPU time, all threads
+  std::optional<double> cpu_s{};     ///< CPU time, all threads of the work
   std::optional<double> device_s{};  ///< time the accelerator was busy; absent on CPU
   std::optional<int64_t> peak_rss_bytes{};
   std::optional<int64_t> peak_device_bytes{};  ///< absent on CPU

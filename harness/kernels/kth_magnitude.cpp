@@ -27,7 +27,8 @@ constexpr int64_t kRunsOfThread = 4;   ///< fewer, and a thread more is not wort
 constexpr int64_t kWorthSampling = 8;  ///< times the sample
 constexpr uint32_t kMostBins = 1 << 20;
 constexpr size_t kMostHits = 1 << 20;   ///< that wait to be counted
-constexpr uint32_t kOwnBins = 1 << 12;  ///< so many, and each thread counts for itself
+constexpr uint32_t kOwnBins = 1 << 15;  ///< so many, and each thread counts for itself,
+constexpr int64_t kWorthBins = 8;       ///< if there are so many times as many elements
 
 std::vector<DeltaTerm> unweighted(std::vector<DeltaTerm> terms) {
   for (DeltaTerm& term : terms) term.weight = 1.0f;
@@ -90,7 +91,8 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     for (size_t k = 0; k < searched.size(); ++k) {
       run[k].range = searches_[searched[k]].range;
       run[k].likely = searches_[searched[k]].likely;
-      if (const uint32_t bins = run[k].range.bins(); bins <= kOwnBins) own[k].resize(bins);
+      const uint32_t bins = run[k].range.bins();
+      if (bins <= kOwnBins && bins * kWorthBins <= operands.count()) own[k].resize(bins);
     }
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
@@ -102,7 +104,7 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
         }
         for (size_t k = 0; k < run.size(); ++k) {
           const uint32_t* bins = run[k].bins;
-          if (own[k].empty())  // few
+          if (own[k].empty())  // mostly few
             hits[k].insert(hits[k].end(), bins, bins + run[k].found);
           else
             for (int64_t j = 0; j < run[k].found; ++j) ++own[k][bins[j]];

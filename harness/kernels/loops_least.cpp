@@ -136,7 +136,8 @@ ASSAY_TARGET_512 void kept_512(const DeltaTerm& term, int64_t index, int64_t siz
   first_draws_512(term.key, index, draws);
   const __m512i level = _mm512_set1_epi8(static_cast<char>(at.level));
   const uint64_t all = at.level > 0xff ? 0 : ~uint64_t{0};
-  uint64_t keeps[kWords + 1];  // one of no elements
+  uint64_t keeps[kWords + 1];
+  keeps[kWords] = 0;  // of no elements
   int64_t undecided[kRun + kLanes512];
   int64_t count = 0;
   for (int64_t word = 0; word < size / kBytes; ++word) {

@@ -11,7 +11,7 @@ namespace assay {
 
 /// Two of the sample, far enough from the expected place on either side that what is looked for is
 /// next to never elsewhere: the one at a place, from 1 on in rising order, among `count`. Where the
-/// sample ends before that, the least or the greatest that there is. Reorders the sample.
+/// sample ends before that, the least or the greatest that there is. May reorder the sample.
 template <typename Key>
 struct SampleRange {
   Key low = 0, high = static_cast<Key>(~Key{0});  ///< both within the range

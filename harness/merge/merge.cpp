@@ -13,7 +13,6 @@
 #include "harness/merge/preflight.h"
 #include "harness/merge/reader.h"
 #include "harness/merge/roles.h"
-#include "harness/merge/side_by_side.h"
 
 namespace assay {
 namespace {
@@ -238,15 +237,14 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
       layout(inputs, whole_model ? &shares.front() : nullptr, whole);
   std::map<std::string, const TensorInfo*> info_of;
   for (const TensorInfo& info : infos) info_of[info.name] = &info;
-  std::vector<const TensorInfo*> ordered;
+  std::vector<std::string> made;
   for (const std::string& name : order)
-    if (const auto found = info_of.find(name); found != info_of.end())
-      ordered.push_back(found->second);
+    if (info_of.contains(name)) made.push_back(name);
   sink.begin(infos);
   TensorMaker maker(shares, inputs, models, std::move(whole), sink);
-  side_by_side(
-      ordered.size(), [&](size_t i) { return maker.beside_others(*ordered[i]); },
-      [&](size_t i) { maker.make(*ordered[i]); });
+  models.for_each(
+      made, [&](size_t place) { return maker.beside_others(*info_of.at(made[place])); },
+      [&](size_t place) { maker.make(*info_of.at(made[place])); });
   maker.add_reports(diagnostics);
   report.merge = meter.stop();
   report.shared = models.sharing().reused();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
@@ -156,6 +157,18 @@ bool Models::small(const std::string& name) const {
   return input_bytes(read_, name) <= bound / at::get_num_threads();
 }
 
+void Models::for_each(const std::vector<std::string>& names,
+                      const std::function<bool(size_t place)>& together,
+                      const std::function<void(size_t place)>& work) const {
+  std::vector<size_t> places(names.size());
+  std::iota(places.begin(), places.end(), size_t{0});
+  if (inputs_.memory_bytes == 0)
+    std::stable_partition(places.begin(), places.end(), std::not_fn(together));
+  side_by_side(
+      places.size(), [&](size_t i) { return together(places[i]); },
+      [&](size_t i) { work(places[i]); });
+}
+
 void Models::for_each_part(const std::string& name, const TensorJob& head,
                            const TensorParts::Body& body) {
   const bool begun = hold(name);
@@ -278,8 +291,8 @@ TensorJob GroupJob::head(const std::string& name) const {
 }
 
 void GroupJob::for_each(const std::function<void(size_t place)>& body) const {
-  side_by_side(
-      names_.size(), [&](size_t place) { return models_.small(names_[place]); },
+  models_.for_each(
+      names_, [&](size_t place) { return models_.small(names_[place]); },
       [&](size_t place) {
         body(place);
         models_.let_go();

@@ -2,6 +2,7 @@
 /// For the files of this folder.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,11 @@ class Models {
   /// the memory that each may hold some, or where that is not bounded, of the models that threads
   /// end together. Never on an accelerator.
   bool small(const std::string& name) const;
+  /// Calls `work` with the places of tensors in `names`, of those that are `together` side by side.
+  /// Where memory is not bounded these come last, so that threads wait for one another once.
+  void for_each(const std::vector<std::string>& names,
+                const std::function<bool(size_t place)>& together,
+                const std::function<void(size_t place)>& work) const;
   /// One pass: elements [offset, offset + n) of every model, for all offsets in order.
   void for_each_part(const std::string& name, const TensorJob& head, const TensorParts::Body& body);
   /// This thread needs no more of the tensor that it read last.

@@ -17,9 +17,12 @@ namespace {
 class Apart {
  public:
   explicit Apart(int threads) { counters::threads_apart = threads; }
-  ~Apart() { counters::threads_apart = 1; }
+  ~Apart() { counters::threads_apart = before_; }
   Apart(const Apart&) = delete;
   Apart& operator=(const Apart&) = delete;
+
+ private:
+  int before_ = counters::threads_apart;
 };
 
 }  // namespace

@@ -124,7 +124,8 @@ class ModelJob {
   /// One tensor of every model, part by part. To be used before the job goes away.
   virtual TensorParts parts(const std::string& name) const = 0;
   /// Calls `body` with the place in names() of every tensor, for passes over whole models: with
-  /// those of several small ones at once, each on a thread, in whose calls kernels stay there.
+  /// those of several small ones at once, each on a thread, where kernels then stay. `body` must
+  /// not report(): means would depend on the order of threads.
   virtual void for_each(const std::function<void(size_t place)>& body) const = 0;
   /// Loads one tensor of every model whole. May be called any number of times, in any order.
   virtual TensorJob tensor(const std::string& name) const = 0;

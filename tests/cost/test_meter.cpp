@@ -21,6 +21,13 @@ void touch_memory(size_t bytes) {
   munmap(memory, bytes);
 }
 
+/// For a new thread: works for a tenth of a second.
+void burn_cpu() {
+  timespec time{};
+  do clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  while (time.tv_sec == 0 && time.tv_nsec < 100'000'000);
+}
+
 constexpr int64_t kMegabyte = 1 << 20;
 
 }  // namespace
@@ -50,7 +57,10 @@ TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
     counters::threads_apart = 4;
     Meter meter;
     counters::flops += 5;
-    std::thread([] { counters::flops += 100; }).join();
+    std::thread([] {
+      counters::flops += 100;
+      burn_cpu();
+    }).join();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     cost = meter.stop();
   }).join();
@@ -59,6 +69,7 @@ TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
   CHECK(*cost.wall_s >= 0.05);
   CHECK(*cost.wall_s <= passed.count() / 4);
+  CHECK(*cost.cpu_s < 0.05);
   CHECK_FALSE(cost.peak_rss_bytes);
 }
 
@@ -80,13 +91,8 @@ TEST_CASE("sleeping costs wall time and no CPU time", "[cost]") {
 }
 
 TEST_CASE("CPU time sums over threads", "[cost]") {
-  const auto burn = [] {
-    timespec time{};
-    do clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    while (time.tv_sec == 0 && time.tv_nsec < 100'000'000);
-  };
   Meter meter;
-  std::thread first(burn), second(burn);
+  std::thread first(burn_cpu), second(burn_cpu);
   first.join();
   second.join();
 

@@ -206,30 +206,43 @@ TEST_CASE("a sample shows where to look, and misleads about time alone", "[kerne
   }
 }
 
-TEST_CASE("several threads feed a selection at once", "[kernels]") {
+TEST_CASE("several threads feed a selection of bfloat16 at once", "[kernels]") {
   constexpr int64_t kSize = int64_t{1} << 22, kParts = 64, kPart = kSize / kParts;
-  const int64_t rank = kSize / 3;
   const at::Tensor base = noise({kSize}, 1).to(at::kBFloat16);
-  const at::Tensor expert = (base.to(at::kFloat) + 0.05 * noise({kSize}, 2)).to(at::kBFloat16);
-  KthMagnitude selection({rank}, kSize);
+  const auto changed = [&](const at::Tensor& by) {
+    return (base.to(at::kFloat) + by).to(at::kBFloat16);
+  };
+  at::Tensor misleading = at::full({kSize}, 5.0f);
+  misleading.slice(0, 0, kSize * 2 / 3).fill_(2.0f);
+  misleading.view({-1, 2048}).slice(1, 0, 128).fill_(1.0f);  // what is sampled
+  const at::Tensor some = changed(0.05 * noise({kSize}, 2));
+  // One rank in the midst, one at the end, where the sample says least, one where it is wrong.
+  const std::vector<at::Tensor> experts{some, some, changed(misleading)};
+  const std::vector<int64_t> ranks{kSize / 3, kSize - 3, kSize / 2};
+  KthMagnitude selection(ranks, kSize);
   do {
     std::atomic<int64_t> next{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i)
       threads.emplace_back([&] {
-        for (int64_t part = next++; part < kParts; part = next++)
-          selection.feed(base.narrow(0, part * kPart, kPart),
-                         {expert.narrow(0, part * kPart, kPart)}, {{}}, part * kPart);
+        for (int64_t part = next++; part < kParts; part = next++) {
+          const auto of = [&](const at::Tensor& t) { return t.narrow(0, part * kPart, kPart); };
+          selection.feed(of(base), {of(experts[0]), of(experts[1]), of(experts[2])},
+                         std::vector<DeltaTerm>(3), part * kPart);
+        }
       });
     for (std::thread& thread : threads) thread.join();
   } while (selection.next());
 
-  const at::Tensor deltas = expert.to(at::kFloat) - base.to(at::kFloat);
-  const at::Tensor sorted = std::get<0>(deltas.abs().sort());
-  const float kth = sorted[rank - 1].item<float>();
-  CHECK(bits_to_float(selection.found(0).bits) == kth);
-  CHECK(selection.found(0).below == sorted.lt(kth).sum().item<int64_t>());
-  CHECK(selection.found(0).equal == sorted.eq(kth).sum().item<int64_t>());
+  for (size_t i = 0; i < experts.size(); ++i) {
+    const at::Tensor deltas = experts[i].to(at::kFloat) - base.to(at::kFloat);
+    const at::Tensor sorted = std::get<0>(deltas.abs().sort());
+    const float kth = sorted[ranks[i] - 1].item<float>();
+    CAPTURE(i);
+    CHECK(bits_to_float(selection.found(i).bits) == kth);
+    CHECK(selection.found(i).below == sorted.lt(kth).sum().item<int64_t>());
+    CHECK(selection.found(i).equal == sorted.eq(kth).sum().item<int64_t>());
+  }
 }
 
 TEST_CASE("a magnitude that most elements have is found, and those beside it", "[kernels]") {

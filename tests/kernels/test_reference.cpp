@@ -113,8 +113,8 @@ TEST_CASE("merges equal the function of one element", "[kernels]") {
 }
 
 TEST_CASE("merges of models of one dtype, too", "[kernels]") {
-  // The last run: of no whole vectors; of whole ones of 16 values, but not of 32.
-  const int64_t size = 2 * kRun + GENERATE(37, 48);
+  // The last run: of no whole vectors; of whole ones of 16 values, but not of 32; of 64.
+  const int64_t size = 2 * kRun + GENERATE(37, 48, 192);
   constexpr int64_t kOffset = 1 << 12;
   enum Steps { kAll, kNoFactors, kTrimOnly, kDropOnly };
   const std::vector<uint64_t> kept((kOffset + size + 63) / 64, 0x5a5a'c3c3'0ff0'a5a5u);
