@@ -51,7 +51,7 @@ class KthMagnitude {
     uint32_t likely = kNone;  ///< a magnitude in the range that is counted apart: many may have it
     int64_t below = 0, equal = 0;
     std::vector<int64_t> histogram{};
-    std::vector<uint32_t> hits{};  ///< bins that are to be counted
+    std::vector<uint32_t> hits{};    ///< bins that are to be counted
     std::vector<uint16_t> sample{};  ///< upper halves
     Found found{};
   };
