@@ -10,13 +10,8 @@ namespace {
 constexpr int64_t kHalves = 2 * kVectorValues;
 constexpr uint16_t kHalfMagnitude = 0x7fff, kHalfInfinity = 0x7f80, kHalfNan = 0x7fc0;
 
-ASSAY_KEY_TARGET inline __m512i load_halves(const void* data, int64_t index) {
-  const auto* from = static_cast<const uint16_t*>(data) + index;
-  ask_ahead(from);
-  return _mm512_loadu_si512(from);
-}
 ASSAY_KEY_TARGET inline __m512i delta_of(const void* expert, int64_t index, Pairs512 base) {
-  const Pairs512 values = widened_512(load_halves(expert, index));
+  const Pairs512 values = widened_ahead_512(expert, index);
   return narrowed_brief_512(
       {_mm512_sub_ps(values.even, base.even), _mm512_sub_ps(values.odd, base.odd)});
 }
@@ -24,7 +19,7 @@ ASSAY_KEY_TARGET inline __m512i delta_of(const void* expert, int64_t index, Pair
 ASSAY_KEY_TARGET void delta_halves_512(const void* base, const void* expert, int64_t begin,
                                        int64_t size, uint16_t* out) {
   for (int64_t j = 0; j < size; j += kHalves) {
-    const __m512i delta = delta_of(expert, begin + j, widened_512(load_halves(base, begin + j)));
+    const __m512i delta = delta_of(expert, begin + j, widened_ahead_512(base, begin + j));
     const __m512i magnitude = _mm512_and_si512(delta, all_lanes(kHalfMagnitude));
     const __mmask32 nan = _mm512_cmpgt_epu16_mask(magnitude, all_lanes(kHalfInfinity));
     _mm512_storeu_si512(out + j, _mm512_mask_mov_epi16(magnitude, nan, all_lanes(kHalfNan)));
@@ -51,7 +46,7 @@ class TrimmedHalves {
   }
   /// Values of elements from number `j` of the run on; returns which are kept, of each expert.
   ASSAY_KEY_TARGET void load(int64_t j, __m512i* values, __mmask32* kept) const {
-    const Pairs512 base = widened_512(load_halves(base_, begin_ + j));
+    const Pairs512 base = widened_ahead_512(base_, begin_ + j);
     for (int i = 0; i < kCount; ++i) {
       const __m512i delta = delta_of(experts_[i], begin_ + j, base);
       const __m512i magnitude = _mm512_and_si512(delta, all_lanes(kHalfMagnitude));

@@ -120,11 +120,8 @@ class HalfBins {
     return ((range.low + range.span - 1) >> 16) - (range.low >> 16);
   }
   ASSAY_KEY_TARGET void take(Pairs512 deltas) {
-    constexpr __mmask32 kOdd = 0xaaaaaaaaU;
-    const __m512i even = _mm512_castps_si512(deltas.even), odd = _mm512_castps_si512(deltas.odd);
-    const __m512i upper = _mm512_and_si512(
-        _mm512_mask_mov_epi16(_mm512_srli_epi32(even, 16), kOdd, odd), all_lanes(0x7fff));
-    const __m512i lower = _mm512_mask_mov_epi16(even, kOdd, _mm512_slli_epi32(odd, 16));
+    const auto [halves, lower] = halves_512(deltas);
+    const __m512i upper = _mm512_and_si512(halves, all_lanes(0x7fff));
     const __mmask32 near = _mm512_cmple_epu16_mask(_mm512_sub_epi16(upper, low_), most_);
     below_ += _mm_popcnt_u32(_mm512_cmplt_epu16_mask(upper, low_));
     const __m512i uppers = _mm512_maskz_compress_epi16(near, upper);
@@ -192,11 +189,8 @@ template <size_t... kPlaces>
 ASSAY_KEY_TARGET void delta_bins_in_halves(const Operand* operands, int64_t begin, int64_t size,
                                            RangeHits* hits, std::index_sequence<kPlaces...>) {
   Waiting waiting[sizeof...(kPlaces)];
-  const auto load = [&](size_t i, int64_t j) ASSAY_KEY_TARGET {
-    const auto* from = static_cast<const uint16_t*>(operands[i].data) + begin + j;
-    ask_ahead(from);
-    return widened_512(_mm512_loadu_si512(from));
-  };
+  const auto load = [&](size_t i, int64_t j)
+                        ASSAY_KEY_TARGET { return widened_ahead_512(operands[i].data, begin + j); };
   const auto take = [&](auto... bins) ASSAY_KEY_TARGET {
     for (int64_t j = 0; j < size; j += int64_t{kVectorKeys}) {
       const Pairs512 base = load(0, j);

@@ -64,12 +64,25 @@ ASSAY_TARGET_512 inline Pairs512 widened_512(__m512i halves) {
   const __m512i odd = _mm512_and_si512(halves, _mm512_set1_epi32(kUpperHalf));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(halves, 16)), _mm512_castsi512_ps(odd)};
 }
-/// round_brief_512() of both, as bfloat16.
-ASSAY_TARGET_512 inline __m512i narrowed_brief_512(Pairs512 values) {
+/// The same from a long array of bfloat16.
+ASSAY_TARGET_512 inline Pairs512 widened_ahead_512(const void* data, int64_t index) {
+  const auto* from = static_cast<const uint16_t*>(data) + index;
+  ask_ahead(from);
+  return widened_512(_mm512_loadu_si512(from));
+}
+/// The halves of the bits of 32 values, in order.
+struct Halves512 {
+  __m512i upper, lower;
+};
+ASSAY_TARGET_512 inline Halves512 halves_512(Pairs512 values) {
   constexpr __mmask32 kOdd = 0xaaaaaaaaU;
   const __m512i even = _mm512_castps_si512(values.even), odd = _mm512_castps_si512(values.odd);
-  const __m512i upper = _mm512_mask_mov_epi16(_mm512_srli_epi32(even, 16), kOdd, odd);
-  const __m512i lower = _mm512_mask_mov_epi16(even, kOdd, _mm512_slli_epi32(odd, 16));
+  return {_mm512_mask_mov_epi16(_mm512_srli_epi32(even, 16), kOdd, odd),
+          _mm512_mask_mov_epi16(even, kOdd, _mm512_slli_epi32(odd, 16))};
+}
+/// round_brief_512() of both, as bfloat16.
+ASSAY_TARGET_512 inline __m512i narrowed_brief_512(Pairs512 values) {
+  const auto [upper, lower] = halves_512(values);
   // More than half of a unit, or half of it and the last bit is odd. A NaN's lower half is 0.
   const __m512i last = _mm512_and_si512(upper, _mm512_set1_epi16(1));
   const __mmask32 up = _mm512_cmpgt_epu16_mask(_mm512_adds_epu16(lower, last),
