@@ -14,6 +14,7 @@
 #include "harness/checkpoint/safetensors.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/json_text.h"
 
 namespace assay {
 namespace {
@@ -267,9 +268,9 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
     write_file(temporary_ / kIndexName, index.dump(kIndent) + "\n");
   }
   if (!extras.config.is_null())
-    write_file(temporary_ / "config.json", extras.config.dump(kIndent) + "\n");
+    write_file(temporary_ / "config.json", json_text(extras.config, kIndent) + "\n");
   if (!extras.origin.is_null())
-    write_file(temporary_ / "assay.json", extras.origin.dump(kIndent) + "\n");
+    write_file(temporary_ / "assay.json", json_text(extras.origin, kIndent) + "\n");
   if (!extras.card.empty()) write_file(temporary_ / "README.md", extras.card);
   for (const fs::path& file : extras.copies)
     write_file(temporary_ / file.filename(), read_file(file));

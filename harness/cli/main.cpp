@@ -4,16 +4,50 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <new>
 
+#include "harness/checkpoint/mapped_file.h"
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
 #include "harness/core/huge_pages.h"
+#include "harness/core/json.h"
 #include "harness/core/log.h"
 #include "harness/core/provenance.h"
+#include "harness/core/standard_streams.h"
 
 namespace {
 
 constexpr int kUnexpected = 1;
+
+/// Runs it, says what it threw, and gives the exit code.
+int guarded(const std::function<int()>& work) {
+  const auto say = [](const std::string& text, int exit_code) {
+    assay::write_standard_error("assay: " + text + "\n");
+    return exit_code;
+  };
+  try {
+    return work();
+  } catch (const assay::UserError& e) {
+    return say(e.what(), assay::UserError::kExitCode);
+  } catch (const assay::SkipCell& e) {
+    return say(e.what(), assay::UserError::kExitCode);
+  } catch (const assay::DataError& e) {
+    return say(e.what(), assay::DataError::kExitCode);
+  } catch (const std::filesystem::filesystem_error& e) {  // a path that cannot be looked at
+    return say(fmt::format("'{}': {}", e.path1().string(), e.code().message()),
+               assay::DataError::kExitCode);
+  } catch (const assay::Json::exception& e) {  // a value of another type than was expected
+    return say(fmt::format("JSON that was read is not as expected: {}", e.what()),
+               assay::DataError::kExitCode);
+  } catch (const std::bad_alloc&) {
+    return say("not enough memory", assay::DataError::kExitCode);
+  } catch (const std::exception& e) {
+    if (std::ferror(stdout) != 0) return assay::DataError::kExitCode;  // said below
+    return say(fmt::format("unexpected: {}", e.what()), kUnexpected);
+  }
+}
 
 constexpr const char* kExamples = R"(Examples:
   assay run sweeps/quickstart.json --db out/quickstart.sqlite      compare methods
@@ -82,20 +116,17 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  assay::hold_standard_descriptors();
   assay::use_huge_pages();
-  try {
-    return run(argc, argv);
-  } catch (const assay::UserError& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::UserError::kExitCode;
-  } catch (const assay::SkipCell& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::UserError::kExitCode;
-  } catch (const assay::DataError& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::DataError::kExitCode;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "assay: unexpected: {}\n", e.what());
-    return kUnexpected;
+  int exit_code = guarded([&] {
+    const int code = run(argc, argv);
+    if (code == EXIT_SUCCESS) assay::check_mapped_bytes();
+    return code;
+  });
+  if (const std::string problem = assay::finish_standard_output(); !problem.empty()) {
+    assay::write_standard_error(
+        fmt::format("assay: cannot write to standard output: {}\n", problem));
+    if (exit_code == EXIT_SUCCESS) exit_code = assay::DataError::kExitCode;
   }
+  return exit_code;
 }

@@ -3,12 +3,13 @@
 
 #include <chrono>
 #include <iostream>
-#include <sstream>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/token_input.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/core/log.h"
+#include "harness/core/standard_streams.h"
 #include "harness/tokenizer/tokenizer.h"
 
 namespace assay::cli {
@@ -18,14 +19,6 @@ struct Options {
   std::string folder;
   bool decode = false, special = false, json = false;
 };
-
-TokenIds read_ids(const std::string& line, int64_t number) {
-  TokenIds ids;
-  std::istringstream words(line);
-  for (TokenId id = 0; words >> id;) ids.push_back(id);
-  if (!words.eof()) user_error("standard input, line {}: expected ids, found \"{}\"", number, line);
-  return ids;
-}
 
 void tokenize(const Options& options) {
   using Clock = std::chrono::steady_clock;
@@ -38,7 +31,7 @@ void tokenize(const Options& options) {
     TokenIds ids;
     std::string text = line;
     if (options.decode)
-      ids = read_ids(line, lines);
+      ids = parse_ids(where, line);
     else if (options.json)
       text = JsonReader(parse_json(line, where), where).as_string();
     const auto begin = Clock::now();
@@ -55,6 +48,7 @@ void tokenize(const Options& options) {
     else
       fmt::print("{}\n", text);
   }
+  check_standard_input();
   log_info("{} lines, {} tokens, {:.6f} s", lines, tokens,
            std::chrono::duration<double>(busy).count());
 }

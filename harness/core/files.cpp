@@ -7,8 +7,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "harness/core/error.h"
 
@@ -32,14 +30,6 @@ fs::path find_file(const fs::path& path, const fs::path& base) {
   user_error("no file or folder '{}'{} nor under '{}'", path.string(),
              base.empty() ? "" : fmt::format(" here, under '{}'", base.string()),
              home_folder().string());
-}
-
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in || fs::is_directory(path)) data_error("cannot read '{}'", path.string());
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
 }
 
 void write_file(const fs::path& path, std::string_view content) {

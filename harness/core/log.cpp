@@ -4,8 +4,9 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <mutex>
+
+#include "harness/core/standard_streams.h"
 
 namespace assay {
 namespace {
@@ -25,7 +26,7 @@ double now_s() {
 }
 
 void clear_progress_line() {
-  if (progress_line_shown) fmt::print(stderr, "\r\033[K");
+  if (progress_line_shown) write_standard_error("\r\033[K");
   progress_line_shown = false;
 }
 
@@ -42,7 +43,7 @@ void log_line(LogLevel level, const std::string& text) {
   if (level > current_level) return;
   const std::lock_guard lock(output_mutex);
   clear_progress_line();
-  fmt::print(stderr, "{}\n", text);
+  write_standard_error(text + "\n");
 }
 
 Progress::Progress(std::string title, int64_t total)
@@ -71,11 +72,10 @@ void Progress::draw(const std::string& note) {
                                        duration_text(left), note.empty() ? "" : ": ", note);
   const std::lock_guard lock(output_mutex);
   if (on_terminal()) {
-    fmt::print(stderr, "\r\033[K{:.{}}", line, 110);
-    std::fflush(stderr);
+    write_standard_error(fmt::format("\r\033[K{:.{}}", line, 110));
     progress_line_shown = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    write_standard_error(line + "\n");
   }
 }
 

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "harness/core/error.h"
+#include "harness/core/text_encoding.h"
 
 namespace assay {
 namespace {
@@ -157,9 +158,11 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 YamlNode parse_yaml(std::string_view text, const std::string& where) {
   if (text.size() > kMostBytes)
     user_error("{}: {} bytes of YAML, at most {} are read", where, text.size(), kMostBytes);
+  if (const std::string problem = encoding_problem(text); !problem.empty())
+    user_error("{}: {}", where, problem);
   Builder builder(where);
   try {
-    std::istringstream in{std::string(text)};
+    std::istringstream in{std::string(without_byte_order_mark(text))};
     YAML::Parser parser(in);
     parser.HandleNextDocument(builder);
     YamlNode root = builder.take();

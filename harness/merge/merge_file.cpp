@@ -2,6 +2,8 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/regular_file.h"
+#include "harness/core/text_encoding.h"
 #include "harness/merge/requests.h"
 
 namespace assay {
@@ -63,7 +65,7 @@ bool is_yaml(const fs::path& path, const std::string& text) {
 }  // namespace
 
 MergeRequest MergeRequest::read(const std::filesystem::path& path, const MergeChoices& choices) {
-  const std::string text = read_file(path);
+  const std::string text(without_byte_order_mark(read_configuration(path)));
   return is_yaml(path, text) ? mergekit_request(path, text, choices)
                              : json_request(path, text, choices);
 }

