@@ -55,7 +55,7 @@ constexpr const char* kExamples = R"(Examples:
   assay list methods                                               what there is
   assay show method ties                                           what one does, needs and takes
   assay merge merge.json -o merged/                                one merge to a folder
-Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data.)";
+Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data, a full disk.)";
 
 std::string unknown_command(const CLI::App& app, const std::string& name) {
   std::vector<std::string> known;

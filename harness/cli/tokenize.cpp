@@ -1,14 +1,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 
 #include "harness/cli/commands.h"
 #include "harness/cli/token_input.h"
 #include "harness/core/error.h"
+#include "harness/core/files.h"
 #include "harness/core/json.h"
 #include "harness/core/log.h"
+#include "harness/core/regular_file.h"
 #include "harness/core/standard_streams.h"
 #include "harness/tokenizer/tokenizer.h"
 
@@ -20,7 +23,18 @@ struct Options {
   bool decode = false, special = false, json = false;
 };
 
+/// Any folder would do for a tokenizer of bytes, and most are named by mistake.
+void check_folder(const fs::path& folder) {
+  constexpr const char* kAny[] = {"config.json", "tokenizer_config.json", "tokenizer.json",
+                                  "tokenizer.model", "spiece.model"};
+  if (std::none_of(std::begin(kAny), std::end(kAny),
+                   [&](const char* name) { return is_there(folder / name); }))
+    data_error("'{}' is no model's folder: it has none of {}", folder.string(),
+               fmt::join(kAny, ", "));
+}
+
 void tokenize(const Options& options) {
+  check_folder(options.folder);
   using Clock = std::chrono::steady_clock;
   const auto tokenizer = Tokenizer::open(options.folder);
   Clock::duration busy{};

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <stdexcept>
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -49,7 +51,7 @@ size_t RegularFile::read(char* data, size_t size) const {
 }
 
 std::string read_file(const fs::path& path) {
-  constexpr size_t kStep = size_t{1} << 16;
+  constexpr size_t kStep = size_t{1} << 16, kAtOnce = size_t{1} << 18;
   const RegularFile file(path);
   std::string text;
   const auto too_large = [&] {
@@ -60,7 +62,8 @@ std::string read_file(const fs::path& path) {
     // Some files say that they are empty and are not (/proc), some grow.
     text.resize(static_cast<size_t>(file.status().st_size) + 1);
     size_t filled = 0;
-    for (size_t count = 0; (count = file.read(text.data() + filled, text.size() - filled)) > 0;) {
+    for (size_t count = 0;
+         (count = file.read(text.data() + filled, std::min(kAtOnce, text.size() - filled))) > 0;) {
       filled += count;
       if (filled == text.size()) text.resize(text.size() + kStep + text.size() / 2);
     }

