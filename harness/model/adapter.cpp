@@ -3,36 +3,18 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <regex>
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/model/config_fields.h"
-#include "harness/tokenizer/regex.h"
 
 namespace assay {
 namespace {
 
-/// Values for the layers whose names end in what a pattern says. PCRE2 bounds the time that a
-/// pattern takes.
-struct LayerPattern {
-  Regex regex;
-  double value;
-  std::string where;
-
-  bool matches(const std::string& layer) const {
-    bool found = false;
-    try {
-      regex.each(layer, [&](size_t, size_t) { found = true; });
-    } catch (const DataError& error) {
-      data_error("{}: {}", where, error.what());
-    }
-    return found;
-  }
-};
-
 struct LoraConfig {
   double rank = 0, alpha = 0;
-  std::vector<LayerPattern> ranks, alphas;
+  std::vector<std::pair<std::regex, double>> ranks, alphas;  ///< of layers whose names end so
   bool root_scaling = false, transposed = false;
 
   double scale(const std::string& layer) const {
@@ -41,20 +23,23 @@ struct LoraConfig {
   }
 
  private:
-  static double special(const std::vector<LayerPattern>& patterns, const std::string& layer,
-                        double usual) {
-    for (const LayerPattern& pattern : patterns)
-      if (pattern.matches(layer)) return pattern.value;
+  static double special(const std::vector<std::pair<std::regex, double>>& patterns,
+                        const std::string& layer, double usual) {
+    for (const auto& [pattern, value] : patterns)
+      if (std::regex_match(layer, pattern)) return value;
     return usual;
   }
 };
 
-std::vector<LayerPattern> read_patterns(ConfigFields& config, const std::string& key) {
-  std::vector<LayerPattern> patterns;
+std::vector<std::pair<std::regex, double>> read_patterns(ConfigFields& config,
+                                                         const std::string& key) {
+  std::vector<std::pair<std::regex, double>> patterns;
   if (const auto found = config.find(key))
-    for (const auto& [pattern, value] : found->entries())
-      patterns.push_back({Regex("\\A(?:.*\\.)?(?:" + pattern + ")\\z", value.where()),
-                          value.as_number(), value.where()});
+    for (const auto& [pattern, value] : found->entries()) try {
+        patterns.emplace_back(std::regex("(.*\\.)?(" + pattern + ")"), value.as_number());
+      } catch (const std::regex_error&) {
+        value.fail(fmt::format("'{}' is no regular expression", pattern));
+      }
   return patterns;
 }
 

@@ -122,7 +122,7 @@ void Regex::each(std::string_view text, const std::function<void(size_t, size_t)
                                     scratch.match, scratch.context);
     if (matched == PCRE2_ERROR_NOMATCH) return;
     if (matched < 0)
-      data_error("a regular expression failed on a text of {} bytes: {}", text.size(),
+      data_error("a tokenizer's regular expression failed on a text of {} bytes: {}", text.size(),
                  message(matched));
     const PCRE2_SIZE* place = pcre2_get_ovector_pointer(scratch.match);
     const size_t begin = place[0], end = place[1];

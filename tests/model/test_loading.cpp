@@ -57,22 +57,6 @@ TEST_CASE("an adapter that does not fit is refused", "[model][language]") {
                     Contains("layers.7.x") && Contains("no tensor of the model"));
   CHECK_THROWS_WITH(apply({}, {{down + "A.weight", a}, {down + "B.weight", at::ones({9, 2})}}),
                     Contains("[9, 12]") && Contains("[8, 12]"));
-
-  // Patterns per layer: "(.*\\.)?(PATTERN)" matches the whole name, as PEFT has it.
-  const StateDict special =
-      apply({{"alpha_pattern", {{"x|layers\\.0\\.mlp\\.\\w+", 8}, {"down", 1}}}},
-            {{down + "A.weight", a}, {down + "B.weight", b}});
-  CHECK(at::allclose(special.at(name), model.weights.at(name) + 24));
-  const StateDict plain = apply({{"alpha_pattern", {{"down", 8}, {"model", 8}}}},
-                                {{down + "A.weight", a}, {down + "B.weight", b}});
-  CHECK(at::allclose(plain.at(name), model.weights.at(name) + 12));
-  CHECK_THROWS_WITH(
-      apply({{"alpha_pattern", {{"down(", 8}}}}, {{down + "A.weight", a}, {down + "B.weight", b}}),
-      Contains("alpha_pattern") && Contains("regular expression"));
-  // One that has 2^n ways to fail is given up.
-  CHECK_THROWS_WITH(apply({{"alpha_pattern", {{"((\\w|\\.)+)+[!?]", 8}}}},
-                          {{down + "A.weight", a}, {down + "B.weight", b}}),
-                    Contains("alpha_pattern") && Contains("match limit"));
 }
 
 TEST_CASE("published checkpoints' variants load as one model", "[model][language]") {
