@@ -1,6 +1,7 @@
 #include "harness/tokenizer/tokenizer.h"
 
 #include "harness/core/error.h"
+#include "harness/core/regular_file.h"
 #include "harness/tokenizer/byte_tokenizer.h"
 #include "harness/tokenizer/json_tokenizer.h"
 #include "harness/tokenizer/sentencepiece_tokenizer.h"
@@ -15,7 +16,7 @@ constexpr const char* kUnsupported[] = {"vocab.json", "vocab.txt", "merges.txt",
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
   Hasher hasher;
   const TokenizerSettings settings = TokenizerSettings::read(folder, hasher);
-  if (const fs::path path = folder / "tokenizer.json"; fs::exists(path)) {
+  if (const fs::path path = folder / "tokenizer.json"; is_there(path)) {
     const std::string text = read_file(path);
     hasher.text("tokenizer.json").text(text);
     const Json json = parse_json(text, path.string());
