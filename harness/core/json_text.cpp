@@ -22,6 +22,11 @@ struct Words {
   std::map<size_t, double> at;
 };
 
+bool is_beside(char c, std::string_view marks) {
+  return std::string_view(" \t\r\n").find(c) != std::string_view::npos ||
+         marks.find(c) != std::string_view::npos;
+}
+
 Words replace_words(std::string_view text) {
   Words words{std::string(text), {}};
   bool in_string = false;
@@ -33,12 +38,15 @@ Words replace_words(std::string_view text) {
       in_string = !in_string;
     if (in_string || (c != 'N' && c != 'I')) continue;
     const std::string_view word = c == 'N' ? "NaN" : "Infinity";
-    if (text.substr(i, word.size()) != word) continue;
+    const size_t end = i + word.size();
+    // Beside a digit the number put in would be another.
+    if (text.substr(i, word.size()) != word || (i > 0 && !is_beside(text[i - 1], "[,:-")) ||
+        (end < text.size() && !is_beside(text[end], "],}")))
+      continue;
     words.text.replace(i, word.size(), "0." + std::string(word.size() - 2, '0'));
-    i += word.size();
-    words.at[i] = c == 'N' ? std::numeric_limits<double>::quiet_NaN()
-                           : std::numeric_limits<double>::infinity();
-    --i;
+    words.at[end] = c == 'N' ? std::numeric_limits<double>::quiet_NaN()
+                             : std::numeric_limits<double>::infinity();
+    i = end - 1;
   }
   return words;
 }

@@ -121,8 +121,9 @@ void fetch(const DatasetManifest& manifest, const WheelSource& source) {
 void fetch(const DatasetManifest& manifest, const DebianSource& source) {
   const TemporaryFolder folder(manifest.name);
   // apt-get downloads into its working folder, and needs no root for it.
-  std::vector<std::string> command{"env", "-C", folder.path().string(), find_program("apt-get"),
-                                   "download"};
+  const std::string program = find_program("apt-get");  // env would look in all of PATH
+  std::vector<std::string> command{"env", "-C", folder.path().string(),
+                                   program.empty() ? "apt-get" : program, "download"};
   for (const auto& [package, version] : source.versions) command.push_back(package);
   log_info("fetching dataset {} from the distribution's archive: {} packages", manifest.name,
            source.versions.size());

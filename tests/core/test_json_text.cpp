@@ -26,7 +26,9 @@ TEST_CASE("numbers that Python writes as words are read and written again", "[co
   CHECK(parse_json("[0.000000,Infinity,0.000000]", "x")[0] == 0.0);
   CHECK(parse_json("[0.000000,Infinity,0.000000]", "x")[1] == INFINITY);
   CHECK_THROWS_AS(parse_json("[Infinit]", "x"), UserError);
-  CHECK_THROWS_AS(parse_json("[Infinity1]", "x"), UserError);
+  for (const char* wrong : {"[Infinity1]", "[1Infinity]", "[1e-NaN]", "[NaN.5]", "[+NaN]", "[nan]"})
+    CHECK_THROWS_AS(parse_json(wrong, "x"), UserError);
+  CHECK(parse_json("{\"a\":NaN}", "x").size() == 1);
 }
 
 TEST_CASE("a number that is asked for is finite", "[core]") {
