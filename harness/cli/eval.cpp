@@ -5,6 +5,7 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
+#include "harness/core/paths.h"
 #include "harness/model/adapter.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
@@ -46,8 +47,7 @@ void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
   const auto tasks = load_tasks(options.tasks, "--tasks");
   for (const auto& task : tasks) task->check_split(split);
-  const auto checkpoint =
-      Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
+  const auto checkpoint = Checkpoint::open(plain_path(find_file(options.checkpoint)));
   Cell cell;
   cell.kind = "model";
   cell.record_kind = "model";
@@ -58,7 +58,7 @@ void eval(const Options& options) {
   cell.split = split_name(split);
   cell.device = device_text(devices);
   if (!options.adapter.empty()) {
-    const fs::path folder = fs::absolute(find_file(options.adapter)).lexically_normal();
+    const fs::path folder = plain_path(find_file(options.adapter));
     cell.adapter = {folder.string(), adapter_hash(folder)};
   }
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");

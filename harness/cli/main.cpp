@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "harness/cli/commands.h"
 #include "harness/core/error.h"
@@ -93,6 +94,9 @@ int main(int argc, char** argv) {
     return assay::UserError::kExitCode;
   } catch (const assay::DataError& e) {
     fmt::print(stderr, "assay: {}\n", e.what());
+    return assay::DataError::kExitCode;
+  } catch (const std::filesystem::filesystem_error& e) {
+    fmt::print(stderr, "assay: cannot open '{}': {}\n", e.path1().string(), e.code().message());
     return assay::DataError::kExitCode;
   } catch (const std::exception& e) {
     fmt::print(stderr, "assay: unexpected: {}\n", e.what());

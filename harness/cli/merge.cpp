@@ -3,6 +3,7 @@
 #include "harness/cli/commands.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
+#include "harness/core/paths.h"
 #include "harness/merge/explain.h"
 #include "harness/merge/merge_folder.h"
 #include "harness/merge/preflight.h"
@@ -11,7 +12,7 @@
 namespace assay::cli {
 namespace {
 
-void print_explanation(MergeRequest request, const std::string& folder, int64_t memory_bytes,
+void print_explanation(MergeRequest request, const fs::path& folder, int64_t memory_bytes,
                        bool json) {
   refuse(request.problems);
   request.inputs.memory_bytes = memory_bytes;
@@ -46,7 +47,8 @@ Examples: assay merge merge.json -o merged/
                       "common_submatrix or mean_fill");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
       ->capture_default_str();
-  command->add_flag("--replace", options->replace, "replace the folder if it exists");
+  command->add_flag("--replace", options->replace,
+                    "replace the folder if Assay wrote it, and only then");
   command
       ->add_option("--memory", options->memory,
                    "about how much memory to take, as in 512MiB: the size of the models does not "
@@ -64,9 +66,12 @@ Examples: assay merge merge.json -o merged/
     MergeChoices choices{.seed = options->seed};
     if (!options->vocab_policy.empty())
       choices.vocab_policy = vocab_policy_from_name(options->vocab_policy, "--vocab-policy");
-    MergeRequest request = MergeRequest::read(find_file(options->config), choices);
+    const fs::path config = find_file(options->config);
+    if (!output->empty()) resolve_output(options->output);  // a wrong name is told at once
+    MergeRequest request = MergeRequest::read(config, choices);
     if (options->explain)
-      return print_explanation(std::move(request), output->empty() ? "." : options->output,
+      return print_explanation(std::move(request),
+                               output->empty() ? fs::path("merged") : fs::path(options->output),
                                static_cast<int64_t>(options->memory), options->json);
     if (output->empty()) user_error("assay merge needs the folder to write: -o FOLDER");
     for (const std::string& note : request.notes) log_info("note: {}", note);
@@ -76,10 +81,11 @@ Examples: assay merge merge.json -o merged/
                          .memory_bytes = static_cast<int64_t>(options->memory),
                          .shard_bytes = static_cast<int64_t>(options->shard_size),
                          .replace = options->replace,
-                         .resume = options->resume},
+                         .resume = options->resume,
+                         .keep = {config}},
                         options->output);
     if (options->json)
-      fmt::print("{}\n", Json{{"output", options->output},
+      fmt::print("{}\n", Json{{"output", utf8_text(options->output)},
                               {"statistics", report.statistics},
                               {"merge", report.merge},
                               {"diagnostics", report.diagnostics}}

@@ -25,8 +25,11 @@ std::string read_file(const fs::path& path);
 
 /// Writes under a temporary name beside `path`, syncs and renames: `path` holds either its old
 /// content or all of the new. DataError (with the system's reason) when it cannot; nothing is left
-/// behind.
+/// behind, and what killed processes left of writing this file is removed.
 void write_file(const fs::path& path, std::string_view content);
+
+/// Likewise, but false when there is something of that name, which is kept.
+bool write_new_file(const fs::path& path, std::string_view content);
 
 /// fsync of a file or folder that was written by other means. DataError when it fails.
 void sync_path(const fs::path& path);

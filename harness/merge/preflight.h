@@ -26,7 +26,8 @@ std::vector<TensorInfo> result_layout(const MergeInputs& inputs);
 /// tensors or whole models, what these are in memory.
 int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
 
-/// Free bytes of the file system where `folder` is or will be. DataError when that cannot be told.
+/// Free bytes of the file system in which an output of this name will lie; what an unfinished one
+/// takes there counts as free. DataError when that cannot be told.
 int64_t free_disk(const std::filesystem::path& folder);
 
 /// Not enough memory or disk, in words.

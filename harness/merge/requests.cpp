@@ -6,6 +6,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/paths.h"
 #include "harness/merge/preflight.h"
 
 namespace assay {
@@ -15,7 +16,7 @@ std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<fs:
   std::vector<std::shared_ptr<const Checkpoint>> models;
   std::vector<std::string> problems;
   for (const fs::path& path : paths) {
-    const fs::path whole = fs::absolute(path).lexically_normal();
+    const fs::path whole = plain_path(path);
     try {
       auto& model = opened[whole];
       if (!model) model = Checkpoint::open(whole);

@@ -6,6 +6,7 @@
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/core/log.h"
+#include "harness/core/paths.h"
 #include "harness/merge/merge.h"
 #include "harness/merge/preflight.h"
 #include "harness/method/method.h"
@@ -36,7 +37,7 @@ class ModelOpener {
       model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
       const fs::path path = find_file(name, sweep_.file.path.parent_path());
-      model.checkpoint = Checkpoint::open(fs::absolute(path).lexically_normal());
+      model.checkpoint = Checkpoint::open(plain_path(path));
     }
     const auto given = sweep_.file.trained_on.find(name);
     model.trained_on = given != sweep_.file.trained_on.end() ? given->second

@@ -93,15 +93,30 @@ void check_complete(const CheckpointRecipe& recipe, const JsonReader& entry) {
   require(recipe.learning_rate > 0, "learning_rate");
 }
 
+// Names are those of folders, which must be one folder each below the output.
+constexpr size_t kLongestName = 200;
+
+void check_recipe_name(const std::string& name, const JsonReader& entry) {
+  if (name.empty() || name.size() > kLongestName || name.front() == '.' ||
+      std::any_of(name.begin(), name.end(), [](char c) {
+        return c == '/' || static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+      }))
+    entry.fail(
+        fmt::format("'{}' cannot be a recipe's name: up to {} bytes, no '/', no control "
+                    "characters, no '.' at the beginning",
+                    name.substr(0, kLongestName), kLongestName));
+}
+
 void check_name(const std::string& name, const JsonReader& entry) {
   const bool plain = name.find_first_not_of(
                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                          "0123456789-_.") == std::string::npos;
-  if (name.empty() || name.front() == '.' || !plain || name == "random")
+  if (name.empty() || name.front() == '.' || !plain || name.size() > kLongestName ||
+      name == "random")
     entry.fail(
-        fmt::format("'{}' cannot be a checkpoint's name: letters, digits, '-', '_' and '.' can, "
-                    "'random' is taken",
-                    name));
+        fmt::format("'{}' cannot be a checkpoint's name: letters, digits, '-', '_' and '.' can, up "
+                    "to {} of them, 'random' is taken",
+                    name.substr(0, kLongestName), kLongestName));
 }
 
 }  // namespace
@@ -111,6 +126,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   JsonReader root(json, path.string() + ": $");
   Recipe recipe;
   recipe.name_ = root.string("name");
+  check_recipe_name(recipe.name_, root.at("name"));
   recipe.architecture_ = make_architecture(root.at("architecture"))->config();
 
   const std::vector<std::string> known_tasks = task_names();
