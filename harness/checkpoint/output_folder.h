@@ -18,7 +18,7 @@ std::filesystem::path unfinished_folder(const std::filesystem::path& target);
 /// its name, so that nobody can take it over between its end and its renaming.
 class OutputFolder {
  public:
-  static constexpr const char* kMarker = "unfinished";  ///< a file that is in there until end()
+  static constexpr const char* kMarker = ".assay-unfinished";  ///< a file, until end()
 
   /// Judges the name (resolve_output(), check_output_folder()), locks it and makes the unfinished
   /// folder; what another left there stays until clear(). UserError also when another process is

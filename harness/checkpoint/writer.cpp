@@ -12,7 +12,7 @@
 namespace assay {
 namespace {
 
-constexpr const char* kJournal = "journal.json";
+constexpr const char* kJournal = ".assay-journal.json";
 // Of shards that are written to and of those on their way to the disk: a process may have few open.
 constexpr size_t kMostOpen = 16, kMostSyncs = 16;
 

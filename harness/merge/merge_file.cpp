@@ -2,6 +2,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/merge/expert_lists.h"
 #include "harness/merge/requests.h"
 
 namespace assay {
@@ -33,6 +34,8 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   root.finish();
   if (const auto reason = unmet_need(method->info(), !base.empty(), experts.size()))
     user_error("{}: {}", root.where(), *reason);
+  if (const auto unfit = unfit_lists(method->parameters(), experts.size()))
+    user_error("{}: {}", root.where(), *unfit);
 
   std::vector<fs::path> paths;
   if (!base.empty()) paths.push_back(find_file(base, path.parent_path()));

@@ -13,6 +13,7 @@
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/device.h"
+#include "harness/sweep/expert_lists.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -151,6 +152,7 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   check_trained_on(sweep);
   check_held_in(sweep);
   check_tuning(sweep);
+  check_lists(sweep.file);
   if (missing == Missing::kTrain) opener.train_missing();
   check_models(sweep);
   tell_differences(sweep);

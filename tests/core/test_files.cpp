@@ -1,4 +1,7 @@
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <thread>
@@ -81,6 +84,34 @@ TEST_CASE("a file that cannot be made or read is named", "[core]") {
   CHECK_THROWS_AS(sync_path(folder.path() / "absent"), DataError);
 }
 
+TEST_CASE("what killed processes left of writing a file goes with its next writing", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "file.txt";
+  // The second is still being written by a process that holds its lock, the others are not ours.
+  write_file(folder.path() / "file.txt.tmp1-2", "half");
+  write_file(folder.path() / "file.txt.tmp1-3", "half");
+  write_file(folder.path() / "file.txt.tmp", "mine");
+  write_file(folder.path() / "file.txt.tmp-old", "mine");
+  write_file(folder.path() / "file.txt.tmp1-2-3", "mine");
+  const int held = ::open((folder.path() / "file.txt.tmp1-3").c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(::flock(held, LOCK_EX | LOCK_NB) == 0);
+
+  write_file(path, "whole");
+
+  CHECK_FALSE(fs::exists(folder.path() / "file.txt.tmp1-2"));
+  CHECK(fs::exists(folder.path() / "file.txt.tmp1-3"));
+  CHECK(files_in(folder.path()) == 5);
+  ::close(held);
+}
+
+TEST_CASE("a new file takes no name from another", "[core]") {
+  const TemporaryFolder folder;
+  CHECK(write_new_file(folder.path() / "file", "first"));
+  CHECK_FALSE(write_new_file(folder.path() / "file", "second"));
+  CHECK(read_file(folder.path() / "file") == "first");
+  CHECK(files_in(folder.path()) == 1);
+}
+
 TEST_CASE("threads that write one file leave the whole of one version", "[core]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "file";
@@ -105,6 +136,9 @@ TEST_CASE("named files are looked for beside their file, then in Assay's own fol
   CHECK(find_file("harness/core/files.h", folder.path()) ==
         home_folder() / "harness" / "core" / "files.h");
   CHECK_THROWS_AS(find_file("nowhere.json", folder.path()), UserError);
+  fs::create_symlink("loop", folder.path() / "loop");
+  CHECK_THROWS_AS(find_file(folder.path() / "loop"), UserError);
+  CHECK_THROWS_AS(find_file(std::string(5000, 'x')), UserError);
   CHECK_THROWS_WITH(find_file("nowhere.json", folder.path()),
                     Contains("nowhere.json") && Contains(folder.path().string()));
 }

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "reports/format.h"
+#include "reports/recognise.h"
 #include "reports/report.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"
@@ -202,4 +203,14 @@ TEST_CASE("Numbers are printed with units and sensible digits", "[reports]") {
   CHECK(parameters_text({{"density", 0.2}, {"trim", "model"}}) == "density=0.2, trim=model");
   CHECK(escape_csv("a,\"b\"") == "\"a,\"\"b\"\"\"");
   CHECK(time_text("2026-01-02T03:04:05.678Z") == "2026-01-02 03:04 UTC");
+}
+
+TEST_CASE("a report is recognised in every format, and no other text is one", "[reports]") {
+  for (const ReportFormat format :
+       {ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv, ReportFormat::kJson})
+    CHECK(is_report(render_report(fake::results(), format)));
+  for (const char* text :
+       {"", "# Notes\n\nyears of work\n", "<!doctype html>\n<title>mine</title>", "{}",
+        "row,value\n", "{\"format\": \"other\"}", "# Notes\n## Provenance\n## How to read this\n"})
+    CHECK_FALSE(is_report(text));
 }

@@ -105,3 +105,17 @@ TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
   CHECK_THROWS_WITH(Recipe::read(home.write_recipe(blob_recipe())).at("expert-c"),
                     Contains("unknown checkpoint 'expert-c' in recipe 'blobs'"));
 }
+
+TEST_CASE("a recipe's name is a name and no path", "[train]") {
+  const BlobHome home;
+  const auto read = [&](const std::string& name) {
+    Json json = blob_recipe();
+    json["name"] = name;
+    return Recipe::read(home.write_recipe(json));
+  };
+  for (const std::string& name :
+       {std::string("../victim"), std::string("/tmp/x"), std::string(".."), std::string(".hidden"),
+        std::string("a/b"), std::string(), std::string("a\nb"), std::string(201, 'x')})
+    CHECK_THROWS_WITH(read(name), Contains("recipe's name"));
+  CHECK(read("My study, 2").name() == "My study, 2");
+}
