@@ -2,6 +2,7 @@
 #   make build    the program, at build/assay (installs what is missing first)
 #   make demo     a leaderboard on real data: out/quickstart.html
 #   make test     all tests
+#   make conformance METHOD=ties    what every method is held to, for one of them
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
 #   make fuzz     libFuzzer on the readers of checkpoints and merge configurations, RUNS inputs each
 #   make peers    results beside those of mergekit (docs/parity.md), transformers and lm-evaluation-harness
@@ -30,7 +31,7 @@ RUNS ?= 100000
 # torch's CPU build looks for a CUDA toolkit's libraries.
 peers_python = LD_LIBRARY_PATH=$${LD_LIBRARY_PATH:-/usr/local/cuda/lib64} $(ASSAY_PEERS_ENV)/bin/python
 
-.PHONY: build demo test asan fuzz peers bench lint format clean
+.PHONY: build demo test conformance asan fuzz peers bench lint format clean
 
 build:
 	@scripts/bootstrap.sh build
@@ -48,6 +49,12 @@ test:
 	@$(call compile,default)
 	build/assay data fetch
 	ctest --preset default
+
+conformance:
+	@scripts/bootstrap.sh build
+	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA))
+	@$(call compile,default)
+	ASSAY_CONFORMANCE_METHOD=$(METHOD) ctest --preset default -R '^conformance$$'
 
 asan:
 	@scripts/bootstrap.sh build

@@ -111,6 +111,7 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
 
   out.num_models = models.size();
   out.memory_bytes = std::max(inputs.memory_bytes, memory_need(request.groups, inputs));
+  out.scratch_bytes = scratch_need(request.groups, inputs);
   out.disk_free_bytes = free_disk(folder);
   out.notes = request.notes;
   return out;
@@ -148,7 +149,11 @@ std::string explanation_text(const Explanation& explanation) {
       explanation.num_models, bytes_text(explanation.bytes_written),
       bytes_text(explanation.disk_free_bytes));
   if (explanation.memory_bytes > 0)
-    text += fmt::format("Memory: about {}.\n", bytes_text(explanation.memory_bytes));
+    text += fmt::format("Memory: about {}, besides the program and its libraries.\n",
+                        bytes_text(explanation.memory_bytes));
+  if (explanation.scratch_bytes > 0)
+    text += fmt::format("Scratch file: up to {} of disk while it runs; with more --memory, none.\n",
+                        bytes_text(explanation.scratch_bytes));
   for (const std::string& note : explanation.notes) text += "Note: " + note + "\n";
   return text;
 }
@@ -175,6 +180,7 @@ Json explanation_json(const Explanation& explanation) {
           {"bytes_read", explanation.bytes_read},
           {"bytes_written", explanation.bytes_written},
           {"memory_bytes", explanation.memory_bytes},
+          {"scratch_bytes", explanation.scratch_bytes},
           {"disk_free_bytes", explanation.disk_free_bytes},
           {"notes", explanation.notes}};
 }

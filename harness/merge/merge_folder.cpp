@@ -116,6 +116,14 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
   return extras;
 }
 
+/// The nearest folder above that exists: its disk will hold the result.
+fs::path folder_of_scratch(const fs::path& folder) {
+  fs::path place = fs::absolute(folder).parent_path();
+  std::error_code none;
+  while (!fs::is_directory(place, none) && place.has_relative_path()) place = place.parent_path();
+  return place;
+}
+
 }  // namespace
 
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
@@ -128,6 +136,7 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
   if (options.shard_bytes <= 0) user_error("--shard-size: a shard must have a size");
   request.inputs.device = options.device;
   request.inputs.memory_bytes = options.memory_bytes;
+  request.inputs.scratch = folder_of_scratch(folder).string();
   request.inputs.hash = true;
   std::vector<std::string> problems = request.problems;
   for (std::string& problem : resource_problems(request.groups, request.inputs, folder))

@@ -114,6 +114,18 @@ int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& i
   return most;
 }
 
+int64_t scratch_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs) {
+  int64_t most = 0;
+  for (const MethodGroup& group : groups)
+    for (const std::string& name : group.tensors) {
+      TensorInfo info = *reference_source(inputs).find(name);
+      info.dtype = inputs.load_dtype.value_or(info.dtype);
+      const int64_t bytes = group.method->working_bytes(info);
+      if (!working_memory(inputs).fits(bytes)) most = std::max(most, bytes);
+    }
+  return most;
+}
+
 int64_t free_disk(const std::filesystem::path& folder) {
   fs::path place = fs::absolute(folder).lexically_normal();
   while (!fs::exists(place) && place.has_relative_path()) place = place.parent_path();
@@ -129,6 +141,7 @@ std::vector<std::string> resource_problems(const std::vector<MethodGroup>& group
   std::vector<std::string> problems;
   int64_t bytes = 0;
   for (const TensorInfo& info : result_layout(inputs)) bytes += info.bytes();
+  bytes += scratch_need(groups, inputs);
   const int64_t available = free_disk(folder);
   if (bytes > available)
     problems.push_back(fmt::format("'{}': the result takes {} of disk, and {} are free",

@@ -26,6 +26,10 @@ std::vector<TensorInfo> result_layout(const MergeInputs& inputs);
 /// tensors or whole models, what these are in memory.
 int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
 
+/// The largest scratch file that a method makes, of what it holds of a tensor at once and may not
+/// in inputs.memory_bytes; 0: none.
+int64_t scratch_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
+
 /// Free bytes of the file system where `folder` is or will be. DataError when that cannot be told.
 int64_t free_disk(const std::filesystem::path& folder);
 

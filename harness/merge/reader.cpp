@@ -13,6 +13,7 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/nonfinite.h"
 #include "harness/kernels/pool.h"
+#include "harness/merge/method_errors.h"
 #include "harness/merge/roles.h"
 #include "harness/merge/side_by_side.h"
 
@@ -301,15 +302,23 @@ void GroupJob::for_each(const std::function<void(size_t place)>& body) const {
 
 TensorParts GroupJob::parts(const std::string& name) const {
   const TensorJob job = head(name);
-  return {
-      job,
-      num_experts(),
-      reference_source(models_.inputs()).find(name)->numel(),
-      [this, job](const TensorParts::Body& body) { models_.for_each_part(job.name, job, body); },
-      [this, job](int64_t offset, int64_t count) {
-        return models_.glance(job.name, job, offset, count);
-      },
-      models_.sharing()};
+  return {job,
+          num_experts(),
+          reference_source(models_.inputs()).find(name)->numel(),
+          working_memory(models_.inputs()),
+          [this, job](const TensorParts::Body& body) {
+            models_.for_each_part(job.name, job, [&](const TensorJob& part) {
+              const auto where = [&] {
+                return fmt::format(" in tensor '{}', elements {} to {}", part.name, part.offset,
+                                   part.offset + part.experts.front().numel() - 1);
+              };
+              in_method(info_.name, where, [&] { body(part); });
+            });
+          },
+          [this, job](int64_t offset, int64_t count) {
+            return models_.glance(job.name, job, offset, count);
+          },
+          models_.sharing()};
 }
 
 TensorJob GroupJob::tensor(const std::string& name) const {
