@@ -10,6 +10,7 @@
 
 #include "harness/checkpoint/mapped_file.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/parse.h"
 #include "harness/core/error.h"
 #include "harness/core/huge_pages.h"
 #include "harness/core/json.h"
@@ -57,14 +58,6 @@ constexpr const char* kExamples = R"(Examples:
   assay merge merge.json -o merged/                                one merge to a folder
 Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data.)";
 
-std::string unknown_command(const CLI::App& app, const std::string& name) {
-  std::vector<std::string> known;
-  for (const CLI::App* command :
-       app.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); }))
-    known.push_back(command->get_name());
-  return assay::unknown_name("command", name, "the command line", known);
-}
-
 int run(int argc, char** argv) {
   using namespace assay;
   cli::Common common;
@@ -74,11 +67,14 @@ int run(int argc, char** argv) {
   CLI::App app{"Assay: the benchmark harness for model merging", "assay"};
   app.footer(kExamples);
   app.require_subcommand(1);
-  app.set_version_flag(
-      "--version", fmt::format("assay {} (git {}, {}, LibTorch {})", ASSAY_VERSION, git_revision(),
-                               compiler_name(), ASSAY_LIBTORCH_VERSION));
+  const std::string version = fmt::format("assay {} (git {}, {}, LibTorch {})", ASSAY_VERSION,
+                                          git_revision(), compiler_name(), ASSAY_LIBTORCH_VERSION);
+  app.set_version_flag("--version", version);
   app.add_flag_callback(
       "-q,--quiet", [] { set_log_level(LogLevel::kQuiet); }, "only warnings and results");
+  app.add_flag_callback(
+      "-v,--verbose", [] { set_log_level(LogLevel::kDebug); },
+      "every step as a line of its own, and what is left out otherwise");
   int threads = 0;
   app.add_option("--threads", threads, "threads of this process (default: all cores)")
       ->check(CLI::Range(1, 4096));
@@ -98,19 +94,11 @@ int run(int argc, char** argv) {
   cli::add_list(app, common);
   cli::add_show(app, common);
   cli::add_worker(app, common);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::RequiredError& e) {
-    // CLI11 says only that a subcommand is missing where one was misspelt.
-    if (app.get_subcommands().empty())
-      for (int i = 1; i < argc; ++i)
-        if (argv[i][0] != '-') throw UserError(unknown_command(app, argv[i]));
-    app.exit(e);
-    return UserError::kExitCode;
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? EXIT_SUCCESS : UserError::kExitCode;
-  }
-  return EXIT_SUCCESS;
+  cli::add_help(app);
+  app.add_subcommand("version", "what --version prints")->callback([version] {
+    fmt::print("{}\n", version);
+  });
+  return cli::parse(app, argc, argv);
 }
 
 }  // namespace
