@@ -74,11 +74,16 @@ void generate_text(const Options& options) {
   std::shared_ptr<const Tokenizer> tokenizer;
   if (!options.prompts.empty()) {
     tokenizer = Tokenizer::open(options.folder);
-    if (const auto end = tokenizer->eos()) how.stop_ids = {*end};
+    how.stop_ids = tokenizer->end_ids();
     for (const std::string& text : options.prompts)
       prompts.push_back(tokenizer->encode(text, true));
   }
   const OpenModel model = open_model(options.folder, open);
+  const bool reads_ends =
+      dynamic_cast<const SequenceToSequenceArchitecture*>(model.architecture.get()) != nullptr;
+  if (tokenizer && !reads_ends)
+    for (TokenIds& ids : prompts)
+      ids.resize(ids.size() - std::min(ids.size(), tokenizer->ends_after_text()));
   if (!options.logits.empty())
     write_safetensors(options.logits, prompt_logits(model, prompts, how.padding));
   Json out = Json::array();

@@ -24,6 +24,19 @@ at::ScalarType stored_dtype(const TensorSource& weights) {
       ->dtype;
 }
 
+/// Every layer has a tensor of its own at least. Asked before an architecture is made, which takes
+/// time and memory for each.
+void check_layers(const Checkpoint& checkpoint, const std::string& where) {
+  const Json& config = checkpoint.config();
+  const auto tensors = static_cast<int64_t>(checkpoint.tensors().size());
+  for (const char* key : {"num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers"}) {
+    const auto layers = config.is_object() ? config.find(key) : config.end();
+    if (layers != config.end() && layers->is_number_integer() && layers->get<int64_t>() > tensors)
+      data_error("{}: {} is {}, but {} holds {} tensors: the layers are not in the file", where,
+                 key, layers->get<int64_t>(), checkpoint.label(), tensors);
+  }
+}
+
 bool reads_text(const Architecture& architecture) {
   return dynamic_cast<const LanguageArchitecture*>(&architecture) ||
          dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture) ||
@@ -34,8 +47,9 @@ bool reads_text(const Architecture& architecture) {
 
 std::shared_ptr<const Architecture> architecture_of(const Checkpoint& checkpoint) {
   if (checkpoint.config().is_null()) data_error("{}: there is no config.json", checkpoint.label());
-  return make_architecture(
-      JsonReader(checkpoint.config(), (checkpoint.path() / "config.json").string()));
+  const std::string where = (checkpoint.path() / "config.json").string();
+  check_layers(checkpoint, where);
+  return make_architecture(JsonReader(checkpoint.config(), where));
 }
 
 Computation open_computation(const Checkpoint& checkpoint) {
