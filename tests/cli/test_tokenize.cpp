@@ -8,10 +8,11 @@ using namespace assay;
 
 namespace {
 
-/// On a folder without a tokenizer, where tokens are bytes.
+/// On a folder that says that its tokens are bytes.
 ProcessResult tokenize(const std::string& input, const std::string& options) {
   const TemporaryFolder folder;
   write_file(folder.path() / "input", input);
+  write_file(folder.path() / "tokenizer_config.json", R"({"tokenizer_class":"ByteTokenizer"})");
   return run_process({"sh", "-c",
                       std::string(ASSAY_PROGRAM) + " -q tokenize " + folder.path().string() + " " +
                           options + " < " + (folder.path() / "input").string()});

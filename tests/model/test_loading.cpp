@@ -128,6 +128,23 @@ TEST_CASE("a config.json says what is wrong with it", "[model][language]") {
   CHECK_THAT(refusal(llama, {{"model_type", "lama"}}), Contains("Did you mean 'llama'?"));
 }
 
+TEST_CASE("layers that the file does not hold are not waited for", "[model]") {
+  CHECK_THAT(refusal(example_config("llama"), {{"num_hidden_layers", 1'000'000'000}}),
+             Contains("$.num_hidden_layers") && Contains("1 to 65536 layers"));
+  CHECK_THAT(refusal(example_config("t5"), {{"num_decoder_layers", 1'000'000}}),
+             Contains("$.num_decoder_layers"));
+  const TemporaryFolder folder;
+  const StateDict weights = language(example_config("llama"))->initial_weights(1);
+  for (const int64_t layers : {int64_t{60'000}, int64_t{1} << 40}) {
+    Json config = example_config("llama");
+    config["num_hidden_layers"] = layers;
+    write_checkpoint(folder.path() / "m", weights, {config, Json(), "", {}}, true);
+    CHECK_THROWS_AS(open_model(folder.path() / "m", {}), DataError);
+    CHECK_THROWS_WITH(open_model(folder.path() / "m", {}),
+                      Contains("not in the file") && Contains(std::to_string(layers)));
+  }
+}
+
 TEST_CASE("fields that would change what is computed are refused unless they are neutral",
           "[model][language]") {
   const auto config = example_config;
