@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "harness/cli/commands.h"
 #include "harness/cli/token_input.h"
 #include "harness/core/error.h"

@@ -62,7 +62,12 @@ Computation open_computation(const Checkpoint& checkpoint) {
 std::string computation_hash(const Architecture& architecture, const Tokenizer* tokenizer) {
   Hasher hasher;
   hasher.text(canonical(architecture.config()));
-  if (tokenizer) hasher.text(tokenizer->hash());
+  if (tokenizer) {
+    hasher.text(tokenizer->hash());
+    // Earlier versions ended at the tokenizer's own EOS alone.
+    for (const TokenId end : tokenizer->end_ids())
+      if (end != tokenizer->eos()) hasher.text("end").number(static_cast<uint64_t>(end));
+  }
   return hasher.hex();
 }
 

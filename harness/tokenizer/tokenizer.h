@@ -57,7 +57,7 @@ class Tokenizer {
   virtual size_t ends_after_text() const { return 0; }
   /// tokenizer_config.json's model_max_length, unless it stands for "unbounded".
   virtual std::optional<int64_t> max_length() const = 0;
-  /// Of everything that determines encode(); part of cache keys.
+  /// Of everything that determines encode(), not of end_ids(); part of cache keys.
   virtual std::string hash() const = 0;
 };
 

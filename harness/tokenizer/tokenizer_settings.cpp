@@ -194,11 +194,8 @@ void ConfiguredTokenizer::configure(const TokenizerSettings& settings,
   // What earlier versions did not look at is hashed where it says something, so that the keys of
   // all other models stay what they were.
   if (settings.any_file || !made_by.name.empty()) hasher.text("conventions").text(made_by.name);
-  for (const TokenId end : settings.end_ids) {
-    if (end == eos_) continue;
-    end_ids_.push_back(end);
-    hasher.text("end").number(static_cast<uint64_t>(end));
-  }
+  for (const TokenId end : settings.end_ids)
+    if (end != eos_) end_ids_.push_back(end);
   hash_ = hasher.hex();
 }
 

@@ -128,6 +128,17 @@ TEST_CASE("a config.json says what is wrong with it", "[model][language]") {
   CHECK_THAT(refusal(llama, {{"model_type", "lama"}}), Contains("Did you mean 'llama'?"));
 }
 
+TEST_CASE("what ends a text is part of what a model computes", "[model]") {
+  const TemporaryFolder folder;
+  const auto hash = [&] {
+    const auto tokenizer = Tokenizer::open(folder.path());
+    return computation_hash(*language(example_config("llama")), tokenizer.get());
+  };
+  const std::string before = hash();
+  write_file(folder.path() / "generation_config.json", R"({"eos_token_id":[3]})");
+  CHECK(hash() != before);
+}
+
 TEST_CASE("layers that the file does not hold are not waited for", "[model]") {
   CHECK_THAT(refusal(example_config("llama"), {{"num_hidden_layers", 1'000'000'000}}),
              Contains("$.num_hidden_layers") && Contains("1 to 65536 layers"));
