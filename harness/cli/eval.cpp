@@ -2,6 +2,7 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/exit_codes.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
@@ -71,6 +72,8 @@ void eval(const Options& options) {
     fmt::print("{}\n", result_to_json(record).dump(2));
   else if (!record.scores.empty())
     print_scores(record.scores);
+  // With the cost of an evaluation, it was tasks that failed.
+  if (error && record.costs.contains("evaluation")) throw WorkFailed(record.reason);
   if (error) std::rethrow_exception(error);
 }
 
@@ -79,7 +82,8 @@ void eval(const Options& options) {
 void add_eval(CLI::App& app, const Common&) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("eval", "score one checkpoint on tasks");
-  command->footer(R"(Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
+  command->footer(R"(Exit code 4: some tasks could not be scored; the others are printed.
+Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
   command->add_option("CHECKPOINT", options->checkpoint, "checkpoint folder")->required();
   command->add_option("--tasks", options->tasks, "task names or globs")->required();
   command->add_option("--split", options->split, "train, validation or test")

@@ -6,8 +6,10 @@
 #include <cstdlib>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/exit_codes.h"
 #include "harness/core/error.h"
 #include "harness/core/huge_pages.h"
+#include "harness/core/interrupt.h"
 #include "harness/core/log.h"
 #include "harness/core/provenance.h"
 
@@ -21,7 +23,8 @@ constexpr const char* kExamples = R"(Examples:
   assay list methods                                               what there is
   assay show method ties                                           what one does, needs and takes
   assay merge merge.json -o merged/                                one merge to a folder
-Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data.)";
+Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data,
+4 the command ended and some of its work failed, 130 or 143 stopped by Ctrl-C or SIGTERM.)";
 
 std::string unknown_command(const CLI::App& app, const std::string& name) {
   std::vector<std::string> known;
@@ -60,6 +63,7 @@ int run(int argc, char** argv) {
   cli::add_encode(app, common);
   cli::add_train(app, common);
   cli::add_data(app, common);
+  cli::add_db(app, common);
   cli::add_tokenize(app, common);
   cli::add_list(app, common);
   cli::add_show(app, common);
@@ -85,6 +89,12 @@ int main(int argc, char** argv) {
   assay::use_huge_pages();
   try {
     return run(argc, argv);
+  } catch (const assay::Interrupted& e) {
+    fmt::print(stderr, "assay: {}\n", e.what());
+    return e.exit_code();
+  } catch (const assay::cli::WorkFailed& e) {
+    fmt::print(stderr, "assay: {}\n", e.what());
+    return assay::cli::WorkFailed::kExitCode;
   } catch (const assay::UserError& e) {
     fmt::print(stderr, "assay: {}\n", e.what());
     return assay::UserError::kExitCode;

@@ -2,6 +2,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/files.h"
+#include "harness/core/interrupt.h"
 #include "harness/core/log.h"
 #include "harness/merge/explain.h"
 #include "harness/merge/merge_folder.h"
@@ -70,6 +71,10 @@ Examples: assay merge merge.json -o merged/
                                static_cast<int64_t>(options->memory), options->json);
     if (output->empty()) user_error("assay merge needs the folder to write: -o FOLDER");
     for (const std::string& note : request.notes) log_info("note: {}", note);
+    set_interrupt_note(fmt::format(
+        "nothing was put in place at '{}'; the same command begins anew, with --resume it goes on "
+        "from the finished files",
+        options->output));
     const MergeReport report =
         merge_to_folder(request,
                         {.device = device,

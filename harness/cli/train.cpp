@@ -2,6 +2,7 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/files.h"
+#include "harness/core/interrupt.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -28,6 +29,7 @@ Example: assay train recipes/digits.json --only base-weak mnist-012)");
     if (names.empty())
       for (const CheckpointRecipe& checkpoint : recipe.checkpoints())
         names.push_back(checkpoint.name);
+    set_interrupt_note("finished checkpoints are kept; the same command goes on with the others");
     for (const std::string& name : names) recipe.at(name);  // refuse a wrong name before training
     for (const std::string& name : names) {
       const auto checkpoint = ensure_checkpoint(recipe, name, folder);

@@ -1,11 +1,14 @@
 #include "harness/core/log.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <mutex>
+
+#include "harness/core/one_line.h"
 
 namespace assay {
 namespace {
@@ -27,6 +30,14 @@ double now_s() {
 void clear_progress_line() {
   if (progress_line_shown) fmt::print(stderr, "\r\033[K");
   progress_line_shown = false;
+}
+
+// One character less than the terminal's width: a full line would wrap on some.
+size_t line_width() {
+  constexpr size_t kUsual = 80;
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return (known ? size.ws_col : kUsual) - 1;
 }
 
 std::string duration_text(double seconds) {
@@ -71,11 +82,11 @@ void Progress::draw(const std::string& note) {
                                        duration_text(left), note.empty() ? "" : ": ", note);
   const std::lock_guard lock(output_mutex);
   if (on_terminal()) {
-    fmt::print(stderr, "\r\033[K{:.{}}", line, 110);
+    fmt::print(stderr, "\r\033[K{}", one_line(line, line_width()));
     std::fflush(stderr);
     progress_line_shown = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    fmt::print(stderr, "{}\n", one_line(line, line.size()));
   }
 }
 

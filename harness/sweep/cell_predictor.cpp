@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
 #include "harness/lm/encoder_predictor.h"
@@ -11,6 +13,7 @@
 #include "harness/model/ensemble.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
+#include "harness/sweep/cache_memory.h"
 #include "harness/sweep/held_models.h"
 
 namespace assay {
@@ -27,9 +30,13 @@ std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
   return checkpoint;
 }
 
+/// The part of the cache for thresholds, norms and inner products; the rest is for task vectors.
+int64_t values_bytes() { return std::min(int64_t{256} << 20, cache_memory() / 8); }
+
 /// What this process keeps from cell to cell on one device. Cells run one after the other.
 struct Workplace {
-  explicit Workplace(at::Device device) : merged(device) {
+  explicit Workplace(at::Device device)
+      : merged(device), shared(values_bytes(), cache_memory() - values_bytes()) {
     if (!device.is_cpu()) held.emplace(device);
   }
   std::shared_ptr<const TensorSource> input(const ModelRef& model) {

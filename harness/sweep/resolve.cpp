@@ -35,8 +35,7 @@ class ModelOpener {
     if (recipe_) {
       model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
-      const fs::path path = find_file(name, sweep_.file.path.parent_path());
-      model.checkpoint = Checkpoint::open(fs::absolute(path).lexically_normal());
+      model.checkpoint = Checkpoint::open(named_by(sweep_.file.path, name));
     }
     const auto given = sweep_.file.trained_on.find(name);
     model.trained_on = given != sweep_.file.trained_on.end() ? given->second
@@ -84,8 +83,7 @@ void check_tuning(const ResolvedSweep& sweep) {
     for (const MethodSpec& method : sweep.file.methods) {
       const MethodInfo& info =
           methods().at(parse_method_ref(method.method).name, method.where).info;
-      if (method.grid_points().size() < 2 ||
-          unmet_need(info, set.base.has_value(), set.experts.size()))
+      if (method.grid_size() < 2 || unmet_need(info, set.base.has_value(), set.experts.size()))
         continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
