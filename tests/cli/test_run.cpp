@@ -56,13 +56,13 @@ class TextSweep {
   void write_model(uint64_t seed) const {
     Json config = Json::parse(architectures().at("llama", "a test").example);
     config["model_type"] = "llama";
-    const fs::path tokenizer = fs::path(ASSAY_TESTS_FOLDER) / "golden/tokenizer/byte_level";
+    const fs::path tokenizer = fs::path(ASSAY_TESTS_FOLDER) / "golden/tokenizer/llama3";
     config["vocab_size"] = 1000;
     const auto architecture = make_architecture(JsonReader(config, "$"));
     const fs::path folder = path() / fmt::format("m{}", seed);
     write_checkpoint(folder, architecture->initial_weights(seed), {config, {}, {}, {}}, false);
-    for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
-      if (fs::exists(tokenizer / name)) fs::copy_file(tokenizer / name, folder / name);
+    fs::copy_file(tokenizer / "tokenizer.json", folder / "tokenizer.json");
+    write_file(folder / "tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
   }
 
   TemporaryFolder folder_;
