@@ -125,7 +125,7 @@ TEST_CASE("assay eval prints the scores there are, then the error", "[cli][langu
   };
 
   const ProcessResult both = eval({"bytes/*"});
-  CHECK(both.exit_code == 3);
+  CHECK(both.exit_code == 4);
   CHECK_THAT(both.output, Contains("bytes/good") && Contains("perplexity") &&
                               Contains("1 of 2 tasks failed; bytes/bad: ") &&
                               Contains("bad.jsonl line 1"));
