@@ -23,6 +23,11 @@ Json read_json_data(const fs::path& path) {
 }  // namespace
 
 std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& path) {
+  return open(ModelPath(path));
+}
+
+std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
+  const fs::path& path = model.path;
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path;
   if (!fs::exists(path)) data_error("there is no checkpoint '{}'", path.string());
@@ -65,6 +70,12 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
       data_error("{}: tensor '{}' is missing from {}", path.string(), name, shard);
   std::sort(checkpoint->infos_.begin(), checkpoint->infos_.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+  if (!model.adapter.empty()) {
+    checkpoint->adapter_ = std::make_unique<const Adapter>(model.adapter, checkpoint->infos_,
+                                                           checkpoint->config_, path.string());
+    const fs::path origin = model.adapter / "assay.json";
+    checkpoint->origin_ = fs::exists(origin) ? read_json_data(origin) : Json();
+  }
   return checkpoint;
 }
 
@@ -81,12 +92,14 @@ std::pair<const SafetensorsFile&, size_t> Checkpoint::locate(const std::string& 
 
 at::Tensor Checkpoint::read(const std::string& name) const {
   const auto [file, index] = locate(name);
-  return file.read(index);
+  const at::Tensor values = file.read(index);
+  return adapter_ ? adapter_->apply(file.tensors()[index], 0, values) : values;
 }
 
 at::Tensor Checkpoint::read_part(const std::string& name, int64_t first, int64_t count) const {
   const auto [file, index] = locate(name);
-  return file.read_part(index, first, count);
+  const at::Tensor values = file.read_part(index, first, count);
+  return adapter_ ? adapter_->apply(file.tensors()[index], first, values) : values;
 }
 
 void Checkpoint::will_need(const std::string& name, int64_t first, int64_t count) const {
@@ -105,6 +118,7 @@ std::string Checkpoint::stamp() const {
     hasher.text(path.filename().string())
         .number(fs::file_size(path))
         .number(static_cast<uint64_t>(fs::last_write_time(path).time_since_epoch().count()));
+  if (adapter_) hasher.text(adapter_->stamp());
   return hasher.hex();
 }
 

@@ -2,10 +2,9 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/named_model.h"
 #include "harness/core/error.h"
-#include "harness/core/files.h"
 #include "harness/core/log.h"
-#include "harness/model/adapter.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/cell.h"
@@ -46,8 +45,7 @@ void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
   const auto tasks = load_tasks(options.tasks, "--tasks");
   for (const auto& task : tasks) task->check_split(split);
-  const auto checkpoint =
-      Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
+  const auto checkpoint = Checkpoint::open(named_model(options.checkpoint, options.adapter));
   Cell cell;
   cell.kind = "model";
   cell.record_kind = "model";
@@ -57,10 +55,6 @@ void eval(const Options& options) {
   for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
   cell.split = split_name(split);
   cell.device = device_text(devices);
-  if (!options.adapter.empty()) {
-    const fs::path folder = fs::absolute(find_file(options.adapter)).lexically_normal();
-    cell.adapter = {folder.string(), adapter_hash(folder)};
-  }
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
   cell.dtype = options.dtype;
 
@@ -80,12 +74,12 @@ void add_eval(CLI::App& app, const Common&) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("eval", "score one checkpoint on tasks");
   command->footer(R"(Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
-  command->add_option("CHECKPOINT", options->checkpoint, "checkpoint folder")->required();
+  command->add_option("CHECKPOINT", options->checkpoint, kModelHelp)->required();
   command->add_option("--tasks", options->tasks, "task names or globs")->required();
   command->add_option("--split", options->split, "train, validation or test")
       ->capture_default_str();
   command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
-  command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
+  command->add_option("--adapter", options->adapter, kAdapterHelp);
   command->add_option("--dtype", options->dtype,
                       "what a language model computes in: float32, bfloat16, float16; without it "
                       "float32 on the CPU, as stored on accelerators");

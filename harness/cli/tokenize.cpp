@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/named_model.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/core/log.h"
@@ -29,7 +30,10 @@ TokenIds read_ids(const std::string& line, int64_t number) {
 
 void tokenize(const Options& options) {
   using Clock = std::chrono::steady_clock;
-  const auto tokenizer = Tokenizer::open(options.folder);
+  // Any folder will do: an adapter's may hold a tokenizer of its own.
+  const auto tokenizer = Tokenizer::open(std::filesystem::is_directory(options.folder)
+                                             ? std::filesystem::path(options.folder)
+                                             : named_model(options.folder).path);
   Clock::duration busy{};
   int64_t lines = 0;
   size_t tokens = 0;
@@ -67,9 +71,7 @@ void add_tokenize(CLI::App& app, const Common&) {
   command->footer(R"(Reads standard input line by line and prints a line for each.
 Examples: echo 'Hello world' | assay tokenize models/smollm2
           echo '19556 905' | assay tokenize models/smollm2 --decode)");
-  command->add_option("FOLDER", options->folder, "the model's folder")
-      ->required()
-      ->check(CLI::ExistingDirectory);
+  command->add_option("FOLDER", options->folder, kModelHelp)->required();
   command->add_flag("--decode", options->decode, "lines are ids, separated by spaces");
   command->add_flag("--special", options->special,
                     "with the tokens that the model puts around a text; decoding: show them");

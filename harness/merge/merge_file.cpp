@@ -34,9 +34,12 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   if (const auto reason = unmet_need(method->info(), !base.empty(), experts.size()))
     user_error("{}: {}", root.where(), *reason);
 
-  std::vector<fs::path> paths;
-  if (!base.empty()) paths.push_back(find_file(base, path.parent_path()));
-  for (const std::string& expert : experts) paths.push_back(find_file(expert, path.parent_path()));
+  std::optional<ModelPath> base_path;
+  if (!base.empty()) base_path = find_model(base, path.parent_path());
+  std::vector<ModelPath> paths;
+  if (base_path) paths.push_back(*base_path);
+  for (const std::string& expert : experts)
+    paths.push_back(find_model(expert, path.parent_path(), base_path ? &*base_path : nullptr));
   std::vector<std::shared_ptr<const Checkpoint>> opened = open_models(paths);
   const std::shared_ptr<const Checkpoint> like = opened.front();
   if (!base.empty()) opened.erase(opened.begin());
@@ -48,6 +51,7 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
                            {"dtype", request.inputs.dtype ? dtype_name(*request.inputs.dtype)
                                                           : std::string("as the inputs")},
                            {"vocab_policy", vocab_policy_name(policy)}};
+  note_paths(request, paths);
   if (!request.problems.empty()) return request;
   std::vector<std::string> names = merged_names(request.inputs);
   request.groups.push_back({std::move(method), std::move(names)});

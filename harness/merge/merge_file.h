@@ -3,7 +3,8 @@
 ///   {"method": "ties", "parameters": {"density": 0.2}, "base": "base/",
 ///    "experts": ["a/", "b/"], "seed": 0, "dtype": "bfloat16", "vocab_policy": "error"}
 ///
-/// Paths are relative to the file. Only "method" and "experts" are required.
+/// Models are named as find_model() has it, with paths relative to the file; an adapter among the
+/// experts is added to the base. Only "method" and "experts" are required.
 #pragma once
 
 #include <filesystem>

@@ -38,7 +38,7 @@ struct MergekitSetting {
 using MergekitSettings = std::map<std::string, MergekitSetting, std::less<>>;
 
 struct MergekitModel {
-  std::string model;  ///< as written: a path, or what Assay does not know yet
+  std::string model;  ///< as written; see find_model()
   int line = 0;
   MergekitSettings parameters;
 };

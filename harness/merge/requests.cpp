@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 
 #include "harness/core/error.h"
@@ -10,15 +11,14 @@
 
 namespace assay {
 
-std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<fs::path>& paths) {
-  std::map<fs::path, std::shared_ptr<const Checkpoint>> opened;
+std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<ModelPath>& paths) {
+  std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
   std::vector<std::shared_ptr<const Checkpoint>> models;
   std::vector<std::string> problems;
-  for (const fs::path& path : paths) {
-    const fs::path whole = fs::absolute(path).lexically_normal();
+  for (const ModelPath& path : paths) {
     try {
-      auto& model = opened[whole];
-      if (!model) model = Checkpoint::open(whole);
+      auto& model = opened[path.text()];
+      if (!model) model = Checkpoint::open(path);
       models.push_back(model);
     } catch (const DataError& error) {
       problems.emplace_back(error.what());
@@ -26,6 +26,16 @@ std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<fs:
   }
   refuse(problems);
   return models;
+}
+
+void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths) {
+  std::vector<std::string> notes;
+  for (const ModelPath& path : paths) {
+    for (const std::string& note : path.notes)
+      if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
+    for (const auto& [name, folder] : path.cached) request.configuration["models"][name] = folder;
+  }
+  request.notes.insert(request.notes.begin(), notes.begin(), notes.end());
 }
 
 void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,

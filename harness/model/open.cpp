@@ -6,7 +6,6 @@
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
-#include "harness/model/adapter.h"
 #include "harness/model/encoder.h"
 #include "harness/model/placement.h"
 #include "harness/model/sequence_to_sequence.h"
@@ -61,28 +60,23 @@ at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device
   return dtype;
 }
 
-OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options) {
-  const auto checkpoint = Checkpoint::open(folder);
+OpenModel open_model(const ModelPath& path, const OpenOptions& options) {
+  const auto checkpoint = Checkpoint::open(path);
   std::shared_ptr<const Architecture> architecture = architecture_of(*checkpoint);
   StateDict weights =
       load_placed(*architecture, *checkpoint, options.devices,
                   compute_dtype(options.dtype, options.devices.front(), *checkpoint));
-  std::string hash = checkpoint->content_hash();
-  if (!options.adapter.empty()) {
-    apply_adapter(weights, *architecture, options.adapter);
-    hash = adapted_hash(hash, adapter_hash(options.adapter));
-  }
-  return {std::move(architecture), std::move(weights), std::move(hash)};
+  return {std::move(architecture), std::move(weights), checkpoint->content_hash()};
 }
 
-LanguageModel open_language_model(const std::filesystem::path& folder, const OpenOptions& options) {
-  OpenModel model = open_model(folder, options);
+LanguageModel open_language_model(const ModelPath& path, const OpenOptions& options) {
+  OpenModel model = open_model(path, options);
   auto architecture = std::dynamic_pointer_cast<const LanguageArchitecture>(model.architecture);
   if (!architecture)
-    user_error("{}: {} is no decoder-only language model", folder.string(),
+    user_error("{}: {} is no decoder-only language model", path.path.string(),
                model.architecture->config().at("model_type").get<std::string>());
   return {std::move(architecture), std::move(model.weights), options.devices.front(),
-          Tokenizer::open(folder), std::move(model.weights_hash)};
+          Tokenizer::open(path.path), std::move(model.weights_hash)};
 }
 
 }  // namespace assay

@@ -16,8 +16,9 @@ namespace assay {
 /// A checkpoint as a cell names it.
 struct ModelRef {
   std::string path;           ///< absolute, of the checkpoint folder
-  std::string hash;           ///< content hash of the weights
+  std::string hash;           ///< content hash of the weights, the adapter's included
   std::string computation{};  ///< computation_hash(); empty without a config.json
+  std::string adapter{};      ///< absolute, folder of a LoRA adapter on it; empty: none
 };
 
 /// Errors as open_computation(), but for a config.json that is not there: cells that would need it
@@ -45,7 +46,6 @@ struct Cell {
   /// What language models compute in: "float32", ... or empty, which is float32 on the CPU and as
   /// stored on accelerators.
   std::string dtype{};
-  ModelRef adapter{};  ///< a folder with a LoRA adapter for a "model", and adapter_hash(); or none
 
   std::string key() const;
   /// Of everything that determines the model that is scored.

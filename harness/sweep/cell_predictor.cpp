@@ -7,7 +7,6 @@
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
-#include "harness/model/adapter.h"
 #include "harness/model/ensemble.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
@@ -19,11 +18,12 @@ namespace {
 // Checkpoints stay mapped for the life of the process: the cells of a sweep share them.
 std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
   static std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
-  auto& checkpoint = opened[model.path];
+  const ModelPath path(model.path, model.adapter);
+  auto& checkpoint = opened[path.text()];
   if (checkpoint && checkpoint->content_hash() == model.hash) return checkpoint;
-  checkpoint = Checkpoint::open(model.path);
+  checkpoint = Checkpoint::open(path);
   if (checkpoint->content_hash() != model.hash)
-    data_error("{}: the weights changed since the sweep was planned", model.path);
+    data_error("{}: the weights changed since the sweep was planned", path.text());
   return checkpoint;
 }
 
@@ -56,15 +56,6 @@ Computation computation_of(const ModelRef& model) {
   return computation;
 }
 
-// Adds the adapter that the cell names.
-void adapt(StateDict& weights, const Architecture& architecture, const Cell& cell) {
-  const ModelRef& adapter = cell.adapter;
-  if (adapter.path.empty()) return;
-  if (adapter_hash(adapter.path) != adapter.hash)
-    data_error("{}: the adapter changed since the cell was planned", adapter.path);
-  apply_adapter(weights, architecture, adapter.path);
-}
-
 // `hash`: of the weights. Null when this is no model of text.
 std::shared_ptr<const Predictor> text_predictor(const Computation& computation,
                                                 const TensorSource& weights, const Cell& cell,
@@ -76,7 +67,6 @@ std::shared_ptr<const Predictor> text_predictor(const Computation& computation,
   if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
   StateDict loaded =
       load_placed(*architecture, weights, devices, compute_dtype(dtype, device, weights));
-  adapt(loaded, *architecture, cell);
   if (auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture))
     return std::make_shared<LanguagePredictor>(
         LanguageModel{std::move(decoder), std::move(loaded), device, tokenizer, hash});
@@ -95,14 +85,11 @@ std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef
   const Computation computation = computation_of(model);
   const auto& architecture = computation.architecture;
   check_devices(*architecture, devices);
-  const std::string hash =
-      cell.adapter.path.empty() ? model.hash : adapted_hash(model.hash, cell.adapter.hash);
-  if (auto text = text_predictor(computation, *checkpoint, cell, hash, devices)) return text;
+  if (auto text = text_predictor(computation, *checkpoint, cell, model.hash, devices)) return text;
   if (!cell.dtype.empty())
     user_error("{}: a dtype is for models of text; this one computes in what it is stored in",
                model.path);
   StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
-  adapt(weights, *architecture, cell);
   return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
 }
 

@@ -27,6 +27,7 @@ struct SweepModel {
 struct ResolvedSweep {
   SweepFile file;
   std::map<std::string, SweepModel> models;
+  std::map<std::string, ModelPath> paths;  ///< what their names stand for, but for a recipe's
   std::vector<std::shared_ptr<const Task>> tasks;
   std::string device;
   SweepRecord record() const;

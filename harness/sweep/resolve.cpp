@@ -29,14 +29,26 @@ class ModelOpener {
     if (sweep.file.recipe) recipe_ = Recipe::read(*sweep.file.recipe);
   }
 
-  void open(const std::string& name, const std::string& role) {
-    if (sweep_.models.contains(name)) return;
+  /// `base`: the name of the model, opened before, that a lone adapter is added to.
+  void open(const std::string& name, const std::string& role,
+            const std::optional<std::string>& base = {}) {
+    if (recipe_ && sweep_.models.contains(name)) return;
     SweepModel model{.name = name, .role = role, .checkpoint = nullptr, .trained_on = {}};
     if (recipe_) {
       model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
-      const fs::path path = find_file(name, sweep_.file.path.parent_path());
-      model.checkpoint = Checkpoint::open(fs::absolute(path).lexically_normal());
+      const ModelPath path = find_model(name, sweep_.file.path.parent_path(),
+                                        base ? &sweep_.paths.at(*base) : nullptr);
+      if (const auto [known, is_new] = sweep_.paths.emplace(name, path); !is_new) {
+        if (known->second.text() != path.text())
+          user_error(
+              "{}: the adapter '{}' is an expert of sets with different bases; name it as "
+              "'BASE+{}', each with its own",
+              sweep_.file.path.string(), name, name);
+        return;
+      }
+      for (const std::string& note : path.notes) log_info("note: {}", note);
+      model.checkpoint = Checkpoint::open(path);
     }
     const auto given = sweep_.file.trained_on.find(name);
     model.trained_on = given != sweep_.file.trained_on.end() ? given->second
@@ -144,8 +156,8 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   ModelOpener opener(sweep);
   for (const ExpertSet& set : sweep.file.sets) {
     if (set.base) opener.open(*set.base, "base");
-    for (const std::string& expert : set.experts) opener.open(expert, "expert");
-    if (set.multitask) opener.open(*set.multitask, "multitask");
+    for (const std::string& expert : set.experts) opener.open(expert, "expert", set.base);
+    if (set.multitask) opener.open(*set.multitask, "multitask", set.base);
   }
   check_trained_on(sweep);
   check_held_in(sweep);

@@ -122,8 +122,8 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
   bool scored = false;
   try {
     const Devices devices = parse_devices(cell.device);
-    if (!cell.adapter.path.empty())
-      record.diagnostics["adapter"] = {{"path", cell.adapter.path}, {"hash", cell.adapter.hash}};
+    if (cell.kind == "model" && !cell.experts.front().adapter.empty())
+      record.diagnostics["adapter"] = cell.experts.front().adapter;
     const auto predictor = make_predictor(cell, devices, record);
     Meter meter(devices.front());
     const auto errors = score_tasks(cell, *predictor, record);
