@@ -15,7 +15,9 @@ namespace {
 
 constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kFileName = "adapter_model.safetensors";
-constexpr int64_t kChunk = 1 << 18;  // elements whose products are in memory at once
+// Elements whose products are in memory at once: so few that LibTorch works on this thread alone,
+// as readers of tensors may be many.
+constexpr int64_t kChunk = 1 << 14;
 
 // Tensors that models may tie to one another.
 constexpr std::array kTied{"embed_tokens.weight", "wte.weight",     "shared.weight",
@@ -212,7 +214,8 @@ at::Tensor Adapter::apply(const TensorInfo& tensor, int64_t first, const at::Ten
   if (!change.whole.empty()) before = elements(read(change.whole), first, count).to(tensor.dtype);
   if (change.a.empty()) return before.view(values.sizes());
   const at::Tensor a = read(change.a), b = read(change.b);
-  const at::Tensor left = change.transposed ? a.t() : b, right = change.transposed ? b.t() : a;
+  const at::Tensor left = change.transposed ? a.t() : b;
+  const at::Tensor right = (change.transposed ? b.t() : a).to(at::kFloat).contiguous();
   const at::ScalarType sum = tensor.dtype == at::kDouble ? at::kDouble : at::kFloat;
   at::Tensor after = at::empty({count}, tensor.dtype);
   for (int64_t begin = 0; begin < count; begin += kChunk) {

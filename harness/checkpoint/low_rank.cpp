@@ -29,16 +29,18 @@ at::Tensor low_rank_part(const at::Tensor& left, const at::Tensor& right, double
   at::Tensor out = at::zeros({count}, at::kFloat);
   if (count == 0) return out;
   const int64_t end = first + count, row = first / columns, end_row = (end + columns - 1) / columns;
-  // Within one row, only its columns are converted.
+  // Within one row, only its columns are needed.
   const int64_t skipped = end_row - row == 1 ? first % columns : 0;
   const int64_t width = end_row - row == 1 ? count : columns;
   const at::Tensor weights = left.narrow(0, row, end_row - row).to(at::kFloat).contiguous();
-  const at::Tensor rows = right.narrow(1, skipped, width).to(at::kFloat).contiguous();
+  at::Tensor rows = right.narrow(1, skipped, width);
+  if (rows.scalar_type() != at::kFloat || rows.stride(1) != 1)
+    rows = rows.to(at::kFloat).contiguous();
   float* values = out.mutable_data_ptr<float>();
   for (int64_t at = first; at < end;) {
     const int64_t i = at / columns, j = at % columns, some = std::min(columns - j, end - at);
     add_rows(values + (at - first), some, weights.const_data_ptr<float>() + (i - row) * rank,
-             rows.const_data_ptr<float>() + (j - skipped), width, rank);
+             rows.const_data_ptr<float>() + (j - skipped), rows.stride(0), rank);
     at += some;
   }
   return out.mul_(scale);

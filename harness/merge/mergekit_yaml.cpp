@@ -150,7 +150,8 @@ class Reader {
     const YamlNode* name = node.find("model");
     if (!name) fail(node.line, "the key 'model' is missing");
     if (name->is_map())
-      fail(name->line, "a model as a map is not supported; write MODEL, MODEL@REVISION or MODEL+ADAPTER");
+      fail(name->line,
+           "a model as a map is not supported yet; write MODEL, MODEL@REVISION or MODEL+ADAPTER");
     MergekitModel model{text(*name, "a model"), name->line, {}};
     for (const MergekitModel& other : config_.models)
       if (other.model == model.model)

@@ -30,10 +30,9 @@ class Adapted {
                       {kEmbedding, at::ones({4, 2}, dtype)}},
                      extras, false);
   }
-  void adapter(const StateDict& tensors, Json config = {}) const {
-    const Json usual = {{"peft_type", "LORA"}, {"r", 1}, {"lora_alpha", 2}};
-    Json all = usual;
-    all.update(config);
+  void adapter(const StateDict& tensors, const Json& config = {}) const {
+    Json all = {{"peft_type", "LORA"}, {"r", 1}, {"lora_alpha", 2}};
+    if (config.is_object()) all.update(config);
     fs::create_directories(path("lora"));
     write_file(path("lora/adapter_config.json"), all.dump());
     write_safetensors(path("lora/adapter_model.safetensors"), tensors);
