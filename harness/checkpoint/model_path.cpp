@@ -62,8 +62,8 @@ void set_adapter(ModelPath& model, const fs::path& path, const std::string& name
 [[noreturn]] void refuse_lone_adapter(const fs::path& path, const std::string& name) {
   const std::string base = adapter_base_name(adapter_folder(path));
   user_error(
-      "'{}' is a LoRA adapter and no model: write 'BASE+{}', or give the base of the merge, with "
-      "the model that it was trained on as base{}",
+      "'{}' is a LoRA adapter and no model: write 'BASE+{}', where BASE is the model that it was "
+      "trained on{}. Experts of a merge or sweep with a base need no 'BASE+'",
       name, name, base.empty() ? "" : fmt::format(" (its adapter_config.json names '{}')", base));
 }
 
