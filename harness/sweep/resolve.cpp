@@ -140,7 +140,7 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   sweep.file = std::move(file);
   sweep.device = device;
   sweep.tasks = load_tasks(sweep.file.tasks, sweep.file.path.string() + ": tasks");
-  for (const auto& task : sweep.tasks) task->check_split(Split::kTest);
+  check_splits(sweep.tasks, Split::kTest);
   ModelOpener opener(sweep);
   for (const ExpertSet& set : sweep.file.sets) {
     if (set.base) opener.open(*set.base, "base");
