@@ -1,10 +1,15 @@
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/sample_log.h"
+#include "harness/cli/task_options.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
+#include "harness/core/metrics.h"
 #include "harness/model/adapter.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
@@ -16,16 +21,29 @@ namespace assay::cli {
 namespace {
 
 struct Options {
-  std::string checkpoint, adapter, device = "auto", split = "test", dtype;
+  std::string checkpoint, adapter, device = "auto", split = "test", dtype, log_samples;
   std::vector<std::string> tasks;
+  TaskChanges changes;
   bool json = false;
 };
 
 void print_scores(const std::vector<ScoreRecord>& scores) {
-  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
-  for (const ScoreRecord& score : scores)
-    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
-               score.outcomes.size());
+  fmt::print("{:32} {:16} {:>8} {:>8} {:>8}\n", "task", "metric", "value", "stderr", "items");
+  for (const ScoreRecord& score : scores) {
+    const auto error = standard_error(score.metric, score.outcomes);
+    fmt::print("{:32} {:16} {:8.4f} {:>8} {:8}\n", score.task, score.metric, score.value,
+               error ? fmt::format("{:.4f}", *error) : "n/a", score.outcomes.size());
+  }
+}
+
+void print_json(const RunRecord& record) {
+  Json json = result_to_json(record);
+  for (size_t i = 0; i < record.scores.size(); ++i) {
+    const ScoreRecord& score = record.scores[i];
+    const auto error = standard_error(score.metric, score.outcomes);
+    json["scores"][i]["stderr"] = error ? Json(*error) : Json();
+  }
+  fmt::print("{}\n", json.dump(2));
 }
 
 /// Says how many inputs were too long for the model.
@@ -42,10 +60,20 @@ void tell_cuts(const Json& diagnostics) {
   }
 }
 
+/// What cannot be written is said before the work.
+void check_place(const fs::path& path) {
+  const fs::path folder = fs::absolute(path).parent_path();
+  if (!fs::is_directory(folder))
+    user_error("--log-samples: there is no folder '{}'", folder.string());
+  if (fs::exists(path) && !fs::is_regular_file(path))
+    user_error("--log-samples: '{}' is there and is no file", path.string());
+}
+
 void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
+  change_tasks(options.changes);
   const auto tasks = load_tasks(options.tasks, "--tasks");
-  for (const auto& task : tasks) task->check_split(split);
+  check_splits(tasks, split);
   const auto checkpoint =
       Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
   Cell cell;
@@ -65,12 +93,19 @@ void eval(const Options& options) {
   cell.dtype = options.dtype;
 
   std::exception_ptr error;
-  const RunRecord record = run_cell(cell, &error);
+  SampleLog samples;
+  AnswerObserver observer;
+  if (!options.log_samples.empty()) {
+    check_place(options.log_samples);
+    observer = [&](const Task& task, const TextResponses& answers) { samples.add(task, answers); };
+  }
+  const RunRecord record = run_cell(cell, &error, observer);
   tell_cuts(record.diagnostics);
   if (options.json)
-    fmt::print("{}\n", result_to_json(record).dump(2));
+    print_json(record);
   else if (!record.scores.empty())
     print_scores(record.scores);
+  if (observer) write_file(options.log_samples, samples.lines(tasks, split, record.scores));
   if (error) std::rethrow_exception(error);
 }
 
@@ -89,6 +124,15 @@ void add_eval(CLI::App& app, const Common&) {
   command->add_option("--dtype", options->dtype,
                       "what a language model computes in: float32, bfloat16, float16; without it "
                       "float32 on the CPU, as stored on accelerators");
+  command->add_option("--limit", options->changes.limit, "score the first so many items of a task")
+      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+  command
+      ->add_option("--num-fewshot", options->changes.few_shot,
+                   "so many solved examples before every prompt, whatever the tasks say")
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}));
+  command->add_option("--log-samples", options->log_samples,
+                      "write prompts, answers and metrics of every item to this file (JSON lines)");
+  add_tasks_dir(*command);
   command->add_flag("--json", options->json, "print JSON, per-item outcomes included");
   command->callback([options] { eval(*options); });
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/task_options.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
@@ -89,6 +90,7 @@ Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers 2
   command->add_flag("--dry-run", options->dry_run,
                     "print the cells, what they need and what they would cost");
   command->add_option("--only", options->only, "run only the method rows matching this glob");
+  add_tasks_dir(*command);
   command->add_flag("--json", options->json, "print machine-readable results");
   command->callback([options, &common] {
     if (options->db.empty())

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <exception>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@
 #include "results/records.h"
 
 namespace assay {
+
+class Task;
+struct TextResponses;
 
 /// A checkpoint as a cell names it.
 struct ModelRef {
@@ -64,7 +68,10 @@ void from_json(const Json& json, Cell& cell);
 /// reason say what happened. A task that cannot be scored makes the cell a
 /// failed one whose record keeps the scores of the other tasks. `error`, where given, becomes the
 /// exception behind a status that is not ok.
-RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr);
+/// `observer`, where given, sees what a language model answered each task.
+using AnswerObserver = std::function<void(const Task& task, const TextResponses& answers)>;
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr,
+                   const AnswerObserver& observer = {});
 
 /// The part of a record that a worker sends back: status, reason, diagnostics, costs, scores.
 Json result_to_json(const RunRecord& record);

@@ -48,7 +48,8 @@ using Answers = std::map<const Task*, TextResponses>;
 
 // The requests of all tasks in one plan. A task that cannot be asked meets its error again when it
 // is scored; when the plan fails, because of one of them, each asks alone.
-Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
+// `keep_all`: also then all answers are handed back.
+Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split, bool keep_all) {
   std::vector<const Task*> asking;
   std::vector<TextRequests> requests;
   for (const auto& task : tasks)
@@ -63,6 +64,9 @@ Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split spl
     std::vector<TextResponses> given = evaluator.answer(requests);
     for (size_t i = 0; i < asking.size(); ++i) answers.emplace(asking[i], std::move(given[i]));
   });
+  for (size_t i = 0; keep_all && answers.size() < asking.size() && i < asking.size(); ++i)
+    if (!answers.contains(asking[i]))
+      task_error([&] { answers.emplace(asking[i], evaluator.answer(requests[i])); });
   return answers;
 }
 
@@ -83,7 +87,7 @@ std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
 
 /// The cell's tasks one after the other, each with its scores in the record or an error here.
 std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& predictor,
-                                             RunRecord& record) {
+                                             RunRecord& record, const AnswerObserver& observer) {
   const Split split = split_from_name(cell.split, "a cell");
   std::map<std::string, TaskError> errors;
   const auto attempt = [&](const std::string& task, const auto& work) {
@@ -93,7 +97,10 @@ std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& 
   for (const TaskRef& ref : cell.tasks)
     attempt(ref.name, [&] { tasks.push_back(load_checked(ref)); });
   const LanguagePredictor* language = as_language_model(predictor);
-  const Answers answers = language ? ask_together(language->evaluator(), tasks, split) : Answers();
+  const Answers answers =
+      language ? ask_together(language->evaluator(), tasks, split, observer != nullptr) : Answers();
+  if (observer)
+    for (const auto& [task, given] : answers) observer(*task, given);
   for (const auto& task : tasks)
     attempt(task->name(), [&] {
       for (ScoreRecord& score : scores_of(*task, predictor, answers, split))
@@ -116,7 +123,7 @@ void raise(const std::map<std::string, TaskError>& errors, size_t tasks) {
 
 }  // namespace
 
-RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error, const AnswerObserver& observer) {
   count_operator_flops();
   RunRecord record = empty_record(cell);
   bool scored = false;
@@ -126,7 +133,7 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
       record.diagnostics["adapter"] = {{"path", cell.adapter.path}, {"hash", cell.adapter.hash}};
     const auto predictor = make_predictor(cell, devices, record);
     Meter meter(devices.front());
-    const auto errors = score_tasks(cell, *predictor, record);
+    const auto errors = score_tasks(cell, *predictor, record, observer);
     Cost& cost = record.costs["evaluation"] = meter.stop();
     if (devices.size() > 1) {  // the meter sees the first device alone
       cost.device_s.reset();
