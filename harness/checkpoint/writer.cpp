@@ -271,8 +271,10 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
   if (!extras.origin.is_null())
     write_file(temporary_ / "assay.json", extras.origin.dump(kIndent) + "\n");
   if (!extras.card.empty()) write_file(temporary_ / "README.md", extras.card);
-  for (const fs::path& file : extras.copies)
-    write_file(temporary_ / file.filename(), read_file(file));
+  for (const auto& [name, file] : extras.copies) {
+    write_file(temporary_ / name, read_file(file));
+    sync_path((temporary_ / name).parent_path());
+  }
 }
 
 void CheckpointWriter::discard() noexcept {

@@ -21,10 +21,11 @@ namespace assay {
 
 /// What a checkpoint folder holds beside its weights.
 struct CheckpointExtras {
-  Json config;                                ///< config.json; none when null
-  Json origin;                                ///< assay.json; none when null
-  std::string card;                           ///< README.md; none when empty
-  std::vector<std::filesystem::path> copies;  ///< files copied under their own names
+  Json config;       ///< config.json; none when null
+  Json origin;       ///< assay.json; none when null
+  std::string card;  ///< README.md; none when empty
+  /// Files that are copied, by the names they get: relative paths, whose sub-folders are made.
+  std::map<std::filesystem::path, std::filesystem::path> copies;
 };
 
 struct WriteOptions {

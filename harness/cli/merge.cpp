@@ -5,6 +5,7 @@
 #include "harness/core/log.h"
 #include "harness/merge/explain.h"
 #include "harness/merge/merge_folder.h"
+#include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
 #include "harness/sweep/device.h"
 
@@ -24,7 +25,7 @@ void print_explanation(MergeRequest request, const std::string& folder, int64_t 
 
 void add_merge(CLI::App& app, const Common&) {
   struct Options {
-    std::string config, output, device = "auto", vocab_policy;
+    std::string config, output, device = "auto", vocab_policy, extra_tensors;
     std::optional<uint64_t> seed;
     uint64_t memory = uint64_t{1} << 30, shard_size = uint64_t{5} << 30;
     bool replace = false, resume = false, json = false, explain = false;
@@ -44,6 +45,8 @@ Examples: assay merge merge.json -o merged/
   command->add_option("--vocab-policy", options->vocab_policy,
                       "for vocabularies of different sizes: error, truncate_to_base, "
                       "common_submatrix or mean_fill");
+  command->add_option("--extra-tensors", options->extra_tensors,
+                      "for tensors that not all models have, buffers aside: error, copy or drop");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
       ->capture_default_str();
   command->add_flag("--replace", options->replace, "replace the folder if it exists");
@@ -64,11 +67,16 @@ Examples: assay merge merge.json -o merged/
     MergeChoices choices{.seed = options->seed};
     if (!options->vocab_policy.empty())
       choices.vocab_policy = vocab_policy_from_name(options->vocab_policy, "--vocab-policy");
+    if (!options->extra_tensors.empty())
+      choices.extra_tensors = extra_tensors_from_name(options->extra_tensors, "--extra-tensors");
     MergeRequest request = MergeRequest::read(find_file(options->config), choices);
     if (options->explain)
       return print_explanation(std::move(request), output->empty() ? "." : options->output,
                                static_cast<int64_t>(options->memory), options->json);
     if (output->empty()) user_error("assay merge needs the folder to write: -o FOLDER");
+    refuse(request.problems);
+    for (std::string& note : value_notes(request.inputs, needs_same_initialization(request.groups)))
+      request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
     const MergeReport report =
         merge_to_folder(request,

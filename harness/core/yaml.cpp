@@ -108,11 +108,13 @@ class Builder : public YAML::EventHandler {
     Open closed = std::move(open_.back());
     open_.pop_back();
     if (closed.anchor) anchors_[closed.anchor] = closed.node;
+    closed.node.anchored = closed.anchor != 0;
     place(std::move(closed.node));
   }
   void add(YamlNode made, YAML::anchor_t anchor) {
     count(1);
     if (anchor) anchors_[anchor] = made;
+    made.anchored = anchor != 0;
     place(std::move(made));
   }
   void place(YamlNode made) {

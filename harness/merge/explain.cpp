@@ -81,7 +81,8 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
   }
 
   for (const TensorInfo& info : result_layout(inputs)) {
-    TensorExplanation tensor{info.name, info.shape, {}, info.dtype, "copied", {}};
+    TensorExplanation tensor{
+        info.name, info.shape, {}, info.dtype, "copied" + changes({&reference}, info.name), {}};
     std::vector<const TensorSource*> read{&reference};
     if (const auto group = group_of.find(info.name); group != group_of.end()) {
       tensor.group = group->second;
@@ -100,12 +101,12 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
     out.bytes_written += info.bytes();
     out.tensors.push_back(std::move(tensor));
   }
-  std::set<std::string> left_out;
+  std::map<std::string, std::string> left_out;
   for (const TensorSource* model : models)
     if (const auto* adjusted = dynamic_cast<const AdjustedSource*>(model))
       left_out.insert(adjusted->left_out().begin(), adjusted->left_out().end());
-  for (const std::string& name : left_out)
-    out.tensors.push_back({name, {}, {}, at::kFloat, "left out, tied", {}});
+  for (const auto& [name, why] : left_out)
+    out.tensors.push_back({name, {}, {}, at::kFloat, "left out, " + why, {}});
   std::sort(out.tensors.begin(), out.tensors.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
 

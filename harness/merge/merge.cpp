@@ -119,15 +119,10 @@ std::vector<std::string> merge_order(const MergeInputs& inputs) {
   return inputs.order;
 }
 
-/// What the result will hold: the reference's tensors in the output dtype, or what a method that
-/// makes another kind of model returned.
+/// What the result will hold: the reference's tensors in the output dtype. DataError when a method
+/// that works on whole models made others.
 std::vector<TensorInfo> layout(const MergeInputs& inputs, const Share* maker,
                                const StateDict& made) {
-  if (maker && maker->method.info().needs.output != Output::kSameArchitecture) {
-    std::vector<TensorInfo> infos = tensor_infos(made);
-    for (TensorInfo& info : infos) info.dtype = inputs.dtype.value_or(info.dtype);
-    return infos;
-  }
   for (const auto& [name, unused] : made)
     if (!reference_source(inputs).find(name))
       data_error("{} returned a tensor '{}', which the models do not have",

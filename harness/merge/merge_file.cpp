@@ -2,6 +2,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/merge/model_checks.h"
 #include "harness/merge/requests.h"
 
 namespace assay {
@@ -26,10 +27,13 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
     request.inputs.dtype = dtype_from_name(dtype->as_string(), dtype->where());
     if (!c10::isFloatingType(*request.inputs.dtype)) dtype->fail("expected a floating dtype");
   }
-  VocabPolicy policy = VocabPolicy::kError;
+  ReconcileOptions options;
   if (const auto name = root.find("vocab_policy"))
-    policy = vocab_policy_from_name(name->as_string(), name->where());
-  policy = choices.vocab_policy.value_or(policy);
+    options.vocabulary = vocab_policy_from_name(name->as_string(), name->where());
+  if (const auto name = root.find("extra_tensors"))
+    options.extra = extra_tensors_from_name(name->as_string(), name->where());
+  options.vocabulary = choices.vocab_policy.value_or(options.vocabulary);
+  options.extra = choices.extra_tensors.value_or(options.extra);
   root.finish();
   if (const auto reason = unmet_need(method->info(), !base.empty(), experts.size()))
     user_error("{}: {}", root.where(), *reason);
@@ -40,14 +44,19 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   std::vector<std::shared_ptr<const Checkpoint>> opened = open_models(paths);
   const std::shared_ptr<const Checkpoint> like = opened.front();
   if (!base.empty()) opened.erase(opened.begin());
-  set_models(request, base.empty() ? nullptr : like, opened, like, policy);
+  std::vector<std::shared_ptr<const Checkpoint>> all = opened;
+  if (!base.empty()) all.push_back(like);
+  if (const auto reason = unmet_tokenizer_need(method->info(), all))
+    data_error("{}: {}", request.title, *reason);
+  set_models(request, base.empty() ? nullptr : like, opened, like, options);
   request.configuration = {{"method", request.title},
                            {"version", method->info().version},
                            {"parameters", method->parameters()},
                            {"seed", request.inputs.seed},
                            {"dtype", request.inputs.dtype ? dtype_name(*request.inputs.dtype)
                                                           : std::string("as the inputs")},
-                           {"vocab_policy", vocab_policy_name(policy)}};
+                           {"vocab_policy", vocab_policy_name(options.vocabulary)},
+                           {"extra_tensors", extra_tensors_name(options.extra)}};
   if (!request.problems.empty()) return request;
   std::vector<std::string> names = merged_names(request.inputs);
   request.groups.push_back({std::move(method), std::move(names)});

@@ -16,13 +16,6 @@ constexpr int64_t kLeastMemory = int64_t{64} << 20;
 constexpr uint64_t kNotesForm = 2;   // raise it when what merge.cpp notes of a tensor changes
 constexpr int64_t kQueueShare = 32;  // of the memory: results that wait for the disk
 
-// What a Hugging Face-style folder may hold beside config and weights that a merge does not change.
-constexpr const char* kCompanions[] = {"tokenizer.json",     "tokenizer_config.json",
-                                       "tokenizer.model",    "special_tokens_map.json",
-                                       "added_tokens.json",  "vocab.json",
-                                       "merges.txt",         "generation_config.json",
-                                       "chat_template.jinja"};
-
 class FolderSink : public MergeSink {
  public:
   FolderSink(const fs::path& folder, const WriteOptions& options, at::Device device)
@@ -110,9 +103,7 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
                    {"diagnostics", report.diagnostics}};
   extras.origin["merge"]["inputs"] = inputs_json(request.inputs, report);
   extras.card = model_card(request, extras.origin);
-  for (const char* name : kCompanions)
-    if (fs::exists(request.like->path() / name))
-      extras.copies.push_back(request.like->path() / name);
+  extras.copies = request.side_files;
   return extras;
 }
 

@@ -15,8 +15,8 @@ struct FolderOptions {
   bool resume = false;                      ///< take up what a killed merge of the same left
 };
 
-/// Merges and writes `folder`: weights in shards with an index, config.json and the tokenizer's
-/// files of the base (or the first expert), assay.json and README.md with the exact configuration
+/// Merges and writes `folder`: weights in shards with an index, config.json and the side files of
+/// the base (or the first expert), assay.json and README.md with the exact configuration
 /// and the inputs' hashes. The folder appears whole or not at all.
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                             const std::filesystem::path& folder);

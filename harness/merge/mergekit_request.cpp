@@ -77,12 +77,15 @@ MergeRequest mergekit_request(const fs::path& path, const std::string& text,
   request.title = mergekit_method(config.method).preset;
   request.yaml = text;
   request.inputs.seed = choices.seed.value_or(0);
-  const VocabPolicy policy = choices.vocab_policy.value_or(VocabPolicy::kError);
-  set_models(request, base, opened, base ? base : opened.at(models.like), policy);
+  const ReconcileOptions options{.vocabulary = choices.vocab_policy.value_or(VocabPolicy::kError),
+                                 .extra = choices.extra_tensors.value_or(ExtraTensors::kError)};
+  set_models(request, base, opened, base ? base : opened.at(models.like), options);
+  request.notes.insert(request.notes.end(), config.notes.begin(), config.notes.end());
   request.configuration = {{"method", request.title},
                            {"mergekit", text},
                            {"seed", request.inputs.seed},
-                           {"vocab_policy", vocab_policy_name(policy)}};
+                           {"vocab_policy", vocab_policy_name(options.vocabulary)},
+                           {"extra_tensors", extra_tensors_name(options.extra)}};
   if (!request.problems.empty()) return request;
 
   const std::vector<std::string> tensors = merged_names(request.inputs);

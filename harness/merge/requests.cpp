@@ -6,7 +6,9 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/merge/model_config.h"
 #include "harness/merge/preflight.h"
+#include "harness/merge/side_files.h"
 
 namespace assay {
 
@@ -30,16 +32,19 @@ std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<fs:
 
 void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
                 const std::vector<std::shared_ptr<const Checkpoint>>& experts,
-                const std::shared_ptr<const Checkpoint>& like, VocabPolicy policy) {
+                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options) {
   std::vector<MergeModel> models;
   if (base) models.push_back({base, base->config()});
   for (const auto& expert : experts) models.push_back({expert, expert->config()});
-  Reconciled reconciled = reconcile(models, policy);
+  Reconciled reconciled = reconcile(models, options);
 
   request.like = like;
   request.config = like->config();
-  if (reconciled.vocab_size) request.config["vocab_size"] = *reconciled.vocab_size;
+  if (reconciled.vocab_size) set_vocab_size(request.config, *reconciled.vocab_size);
   request.notes = std::move(reconciled.notes);
+  SideFiles beside = side_files(like->path());
+  request.side_files = std::move(beside.files);
+  for (std::string& note : beside.notes) request.notes.push_back(std::move(note));
   for (std::string& difference : config_differences(models))
     request.notes.push_back(std::move(difference));
   request.problems = std::move(reconciled.problems);

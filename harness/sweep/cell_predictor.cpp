@@ -7,6 +7,7 @@
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
+#include "harness/merge/model_checks.h"
 #include "harness/model/adapter.h"
 #include "harness/model/ensemble.h"
 #include "harness/model/open.h"
@@ -32,9 +33,15 @@ struct Workplace {
   explicit Workplace(at::Device device) : merged(device) {
     if (!device.is_cpu()) held.emplace(device);
   }
-  std::shared_ptr<const TensorSource> input(const ModelRef& model) {
-    const auto checkpoint = open_checked(model);
-    return held ? held->hold(checkpoint) : checkpoint;
+  MergeInputs inputs(const Cell& cell) {
+    std::vector<std::shared_ptr<const Checkpoint>> experts;
+    for (const ModelRef& expert : cell.experts) experts.push_back(open_checked(expert));
+    MergeInputs made =
+        reconciled_inputs(cell.base.path.empty() ? nullptr : open_checked(cell.base), experts);
+    if (!held) return made;
+    if (made.base) made.base = held->hold(made.base);
+    for (auto& expert : made.experts) expert = held->hold(expert);
+    return made;
   }
 
   MemorySink merged;  ///< each cell's model, in the place of the last one's
@@ -111,9 +118,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   // A model that needs several devices is merged in the host's memory.
   const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
   Workplace& place = workplace(device);
-  MergeInputs inputs;
-  if (!cell.base.path.empty()) inputs.base = place.input(cell.base);
-  for (const ModelRef& expert : cell.experts) inputs.experts.push_back(place.input(expert));
+  MergeInputs inputs = place.inputs(cell);
   inputs.shared = &place.shared;
   inputs.seed = cell.seed;
   inputs.device = device;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/method/info.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/sweep_file.h"
 #include "harness/task/task.h"
@@ -32,6 +33,8 @@ struct ResolvedSweep {
   SweepRecord record() const;
   /// Tasks that an expert of the set was trained on, in task order; the other tasks are held out.
   std::vector<std::string> held_in(const ExpertSet& set) const;
+  /// What keeps a method from being applied to the set, in words; absent when nothing does.
+  std::optional<std::string> unmet_need(const ExpertSet& set, const MethodInfo& info) const;
 };
 
 /// Where checkpoints made by a recipe are kept: out/models/RECIPE under the current folder, or

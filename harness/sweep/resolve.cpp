@@ -7,6 +7,7 @@
 #include "harness/core/hash.h"
 #include "harness/core/log.h"
 #include "harness/merge/merge.h"
+#include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
 #include "harness/method/method.h"
 #include "harness/model/open.h"
@@ -84,8 +85,7 @@ void check_tuning(const ResolvedSweep& sweep) {
     for (const MethodSpec& method : sweep.file.methods) {
       const MethodInfo& info =
           methods().at(parse_method_ref(method.method).name, method.where).info;
-      if (method.grid_points().size() < 2 ||
-          unmet_need(info, set.base.has_value(), set.experts.size()))
+      if (method.grid_points().size() < 2 || sweep.unmet_need(set, info))
         continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
@@ -118,13 +118,26 @@ void check_models(const ResolvedSweep& sweep) {
     if (devices.size() > 1 && model.checkpoint && !model.checkpoint->config().is_null())
       check_devices(*architecture_of(*model.checkpoint), devices);
   for (const ExpertSet& set : sweep.file.sets) {
-    MergeInputs inputs;
-    if (set.base) inputs.base = sweep.models.at(*set.base).checkpoint;
+    std::shared_ptr<const Checkpoint> base;
+    if (set.base) base = sweep.models.at(*set.base).checkpoint;
+    std::vector<std::shared_ptr<const Checkpoint>> experts;
     for (const std::string& expert : set.experts)
-      inputs.experts.push_back(sweep.models.at(expert).checkpoint);
-    const bool all_there = std::all_of(inputs.experts.begin(), inputs.experts.end(),
+      experts.push_back(sweep.models.at(expert).checkpoint);
+    const bool all_there = std::all_of(experts.begin(), experts.end(),
                                        [](const auto& expert) { return expert != nullptr; });
-    if (all_there && (inputs.base || !set.base)) check_compatible(inputs);
+    if (!all_there || (set.base && !base)) continue;
+    std::vector<std::string> notes;
+    const MergeInputs inputs = reconciled_inputs(base, experts, &notes);
+    check_compatible(inputs);
+    const bool one_initialisation = std::any_of(
+        sweep.file.methods.begin(), sweep.file.methods.end(), [](const MethodSpec& method) {
+          return methods()
+              .at(parse_method_ref(method.method).name, method.where)
+              .info.needs.same_initialization;
+        });
+    for (std::string& note : value_notes(inputs, one_initialisation))
+      notes.push_back(std::move(note));
+    for (const std::string& note : notes) log_info("note: set '{}': {}", set.name, note);
   }
 }
 
@@ -156,6 +169,16 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   for (auto& [name, model] : sweep.models)
     model.ref = model.checkpoint ? model_ref(*model.checkpoint) : ModelRef{name, ""};
   return sweep;
+}
+
+std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set,
+                                                     const MethodInfo& info) const {
+  if (auto reason = assay::unmet_need(info, set.base.has_value(), set.experts.size()))
+    return reason;
+  std::vector<std::shared_ptr<const Checkpoint>> checkpoints;
+  if (set.base) checkpoints.push_back(models.at(*set.base).checkpoint);
+  for (const std::string& expert : set.experts) checkpoints.push_back(models.at(expert).checkpoint);
+  return unmet_tokenizer_need(info, checkpoints);
 }
 
 std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {
