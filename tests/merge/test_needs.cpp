@@ -12,8 +12,12 @@ using Catch::Matchers::Contains;
 
 namespace {
 
+MethodInfo method(const Needs& needs) {
+  return {.name = "test", .paper = "", .summary = "", .needs = needs};
+}
+
 std::string unmet(const Needs& needs) {
-  return unmet_need({.name = "test", .needs = needs}, true, 2).value_or("none");
+  return unmet_need(method(needs), true, 2).value_or("none");
 }
 
 }  // namespace
@@ -41,13 +45,13 @@ TEST_CASE("a method that needs one tokenizer gets models of one", "[merge]") {
     return Checkpoint::open(folder.path() / name);
   };
   const auto a = model("a", "{}"), same = model("same", "{}"), other = model("other", "{ }");
-  const MethodInfo info{.name = "test", .needs = {.tokenizer = true}};
+  const MethodInfo info = method({.tokenizer = true});
 
   CHECK_FALSE(unmet_tokenizer_need(info, {a, same, nullptr}));
   CHECK_THAT(unmet_tokenizer_need(info, {a, other}).value_or(""), Contains("differ"));
   CHECK_THAT(unmet_tokenizer_need(info, {a, model("none", "")}).value_or(""),
              Contains("holds none"));
-  CHECK_FALSE(unmet_tokenizer_need({.name = "test"}, {a, other}));
+  CHECK_FALSE(unmet_tokenizer_need(method({}), {a, other}));
 }
 
 TEST_CASE("models of different initialisations are told", "[merge]") {

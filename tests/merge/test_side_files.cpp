@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include <set>
+
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/merge/merge_folder.h"

@@ -1,4 +1,6 @@
 // What a method needs is asked of a set's models before anything runs.
+#include <ATen/ATen.h>
+
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/sweep/plan.h"
@@ -21,7 +23,8 @@ TEST_CASE("the planner refuses every need that the set does not meet", "[sweep]"
     set.experts.emplace_back(name);
   }
   const auto unmet = [&](const Needs& needs) {
-    return sweep.unmet_need(set, {.name = "test", .needs = needs}).value_or("none");
+    return sweep.unmet_need(set, {.name = "test", .paper = "", .summary = "", .needs = needs})
+        .value_or("none");
   };
 
   CHECK(unmet({}) == "none");
