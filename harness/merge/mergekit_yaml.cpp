@@ -123,11 +123,11 @@ class Reader {
   // but for those that cannot be one: names of merges, and places where an anchor was set.
   void check_key(const YamlEntry& entry) {
     if (contains(kKeys, entry.key)) return;
-    const bool misspelt = suggestion(entry.key, kKeys).find("Did you mean") != std::string::npos;
-    if (contains(kIgnoredKeys, entry.key) ||
-        (entry.value.anchored && !misspelt && !contains(kLaterKeys, entry.key))) {
-      config_.notes.push_back(fmt::format("{}:{}: the key '{}' has no effect, as in mergekit",
-                                          config_.where, entry.line, entry.key));
+    const bool place = entry.value.anchored && !contains(kLaterKeys, entry.key);
+    if (place || contains(kIgnoredKeys, entry.key)) {
+      config_.notes.push_back(fmt::format("{}:{}: the key '{}' has no effect, as in mergekit{}",
+                                          config_.where, entry.line, entry.key,
+                                          place ? "." + suggestion(entry.key, kKeys) : ""));
       return;
     }
     if (!contains(kLaterKeys, entry.key)) {

@@ -67,7 +67,7 @@ struct Products {
 };
 
 Products sampled_products(const TensorSource& one, const TensorSource& other) {
-  constexpr int64_t kPerTensor = 1024;
+  constexpr int64_t kPerTensor = 4096;
   constexpr size_t kMostTensors = 64;
   std::vector<const TensorInfo*> matrices;
   for (const TensorInfo& info : one.tensors())
