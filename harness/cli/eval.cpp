@@ -2,6 +2,7 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
@@ -11,6 +12,7 @@
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
 #include "harness/task/task.h"
+#include "reports/text_table.h"
 
 namespace assay::cli {
 namespace {
@@ -22,10 +24,15 @@ struct Options {
 };
 
 void print_scores(const std::vector<ScoreRecord>& scores) {
-  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
+  Table table{.columns = {{"task"}, {"metric"}, {"value", true}, {"items", true}},
+              .groups = {{"", {}}},
+              .names = 1};
   for (const ScoreRecord& score : scores)
-    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
-               score.outcomes.size());
+    table.groups[0].rows.push_back({{.text = score.task},
+                                    {.text = score.metric},
+                                    {.text = fmt::format("{:.4f}", score.value)},
+                                    {.text = fmt::format("{}", score.outcomes.size())}});
+  fmt::print("{}", text_table(table, terminal_width()));
 }
 
 /// Says how many inputs were too long for the model.

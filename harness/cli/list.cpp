@@ -1,11 +1,15 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/cli/commands.h"
+#include "harness/cli/terminal_width.h"
 #include "harness/core/json.h"
 #include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/describe.h"
 #include "harness/task/task.h"
+#include "reports/text_table.h"
 
 namespace assay::cli {
 namespace {
@@ -49,12 +53,25 @@ std::vector<Line> architecture_lines() {
 }
 
 // Definitions of tasks can hold long prompts. Cuts between characters.
-std::string one_line(std::string text) {
-  constexpr size_t kMost = 120;
+std::string shortened(std::string text) {
+  constexpr size_t kMost = 240;
   if (text.size() <= kMost) return text;
   size_t end = kMost;
   while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   return text.substr(0, end) + " ...";
+}
+
+// Behind the name where both fit into a line, else below it.
+void print_line(const Line& line, size_t name_width, size_t width) {
+  const std::string text = printable(shortened(line.text));
+  const size_t indent = name_width + 2;
+  const std::string beside =
+      folded(fmt::format("{:{}}  {}", line.name, name_width, text), width, indent);
+  constexpr size_t kBreak = 1;
+  if (std::count(beside.begin(), beside.end(), '\n') == kBreak)
+    fmt::print("{:{}}  {}\n", line.name, name_width, text);
+  else
+    fmt::print("{}\n{}", line.name, folded("    " + text, width, 4));
 }
 
 void print(const std::vector<Line>& lines, bool json) {
@@ -66,7 +83,7 @@ void print(const std::vector<Line>& lines, bool json) {
   }
   size_t width = 0;
   for (const Line& line : lines) width = std::max(width, line.name.size());
-  for (const Line& line : lines) fmt::print("{:{}}  {}\n", line.name, width, one_line(line.text));
+  for (const Line& line : lines) print_line(line, width, terminal_width());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
@@ -13,6 +14,7 @@ namespace {
 
 struct Options {
   std::string db, output, format, sweep;
+  ReportOptions report;
 };
 
 ReportFormat format_of(const Options& options) {
@@ -35,10 +37,10 @@ ReportFormat format_of(const Options& options) {
 void report(const Options& options) {
   const SweepResults results = Store::open_read_only(options.db).load_sweep(options.sweep);
   if (options.output.empty() && options.format.empty()) {
-    fmt::print("{}", leaderboard_text(results));
+    fmt::print("{}", leaderboard_text(results, options.report, terminal_width()));
     return;
   }
-  const std::string text = render_report(results, format_of(options));
+  const std::string text = render_report(results, format_of(options), options.report);
   if (options.output.empty()) {
     fmt::print("{}", text);
     return;
@@ -59,6 +61,9 @@ Example: assay report out/quickstart.sqlite -o out/quickstart.html)");
   command->add_option("--format", options->format,
                       "html, md, csv or json (default: by the output's name)");
   command->add_option("--sweep", options->sweep, "name of the sweep (default: the latest)");
+  command->add_option("--baseline", options->report.baseline,
+                      "row that the others are compared with (default: the simple average)");
+  command->add_flag("--per-set", options->report.per_set, "also the scores in each expert set");
   command->callback([options] { report(*options); });
 }
 

@@ -12,6 +12,7 @@
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/held_models.h"
+#include "harness/sweep/merge_costs.h"
 
 namespace assay {
 namespace {
@@ -124,9 +125,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   const auto method =
       make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
   const MergeReport report = merge_models(*method, inputs, place.merged);
-  record.costs["statistics"] = report.statistics;
-  record.costs["merge"] = report.merge;
-  if (report.shared) record.costs[kSharedPhase] = *report.shared;
+  record.costs = merge_costs(cell, inputs, report, place.merged);
   record.diagnostics = report.diagnostics;
   const MemorySource merged("the merged model", place.merged.tensors());
   if (auto text = text_predictor(computation, merged, cell, cell.model_key(), devices)) return text;
