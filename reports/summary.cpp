@@ -132,8 +132,9 @@ void add_edges(const Leaderboard& board, Names& sentences) {
     if (!names.empty()) choices.push_back(fmt::format("{}: {}", row.name, fmt::join(names, ", ")));
   }
   if (!choices.empty())
-    sentences.push_back(fmt::format(
-        "Tuned to the edge of the grid, beyond which better values may lie: {}.", list(choices)));
+    sentences.push_back(
+        fmt::format("Tuned to the edge of the grid, beyond which better values may lie: {}.",
+                    fmt::join(choices, "; ")));
 }
 
 void add_without_result(const SweepResults& results, const Leaderboard& board, Names& sentences) {
