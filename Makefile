@@ -2,6 +2,7 @@
 #   make build    the program, at build/assay (installs what is missing first)
 #   make demo     a leaderboard on real data: out/quickstart.html
 #   make test     all tests
+#   make conformance METHOD=ties    what every method is held to, for one of them
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
 #   make fuzz     libFuzzer on the readers of checkpoints and merge configurations, RUNS inputs each
 #   make peers    results beside those of mergekit (docs/parity.md), transformers and lm-evaluation-harness
@@ -22,6 +23,8 @@ JOBS ?= $(shell n=$$(nproc); echo $$((n < 6 ? n : 6)))
 configure = cmake --preset $(1) $(2) $(CMAKE_ARGS) | grep -E '^-- (LibTorch|CUDA)'
 compile = cmake --build --preset $(1) --parallel $(JOBS)
 sources = git ls-files -co --exclude-standard '*.cpp' '*.h' '*.cu' '*.cuh'
+# Of the text suites, tests make small data themselves.
+image_data = mnist5k optdigits animal_mnist font_digits
 export ASSAY_CUDA CMAKE_ARGS
 
 ASSAY_PEERS_ENV ?= .deps/peers
@@ -30,7 +33,7 @@ RUNS ?= 100000
 # torch's CPU build looks for a CUDA toolkit's libraries.
 peers_python = LD_LIBRARY_PATH=$${LD_LIBRARY_PATH:-/usr/local/cuda/lib64} $(ASSAY_PEERS_ENV)/bin/python
 
-.PHONY: build demo test asan fuzz peers bench lint format clean
+.PHONY: build demo test conformance asan fuzz peers bench lint format clean
 
 build:
 	@scripts/bootstrap.sh build
@@ -38,7 +41,7 @@ build:
 	@$(call compile,default) --target assay
 
 demo: build
-	build/assay data fetch
+	build/assay data fetch $(image_data)
 	build/assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers $(JOBS)
 	build/assay report out/quickstart.sqlite -o out/quickstart.html
 
@@ -46,8 +49,14 @@ test:
 	@scripts/bootstrap.sh build
 	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA))
 	@$(call compile,default)
-	build/assay data fetch
+	build/assay data fetch $(image_data)
 	ctest --preset default
+
+conformance:
+	@scripts/bootstrap.sh build
+	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA))
+	@$(call compile,default)
+	ASSAY_CONFORMANCE_METHOD=$(METHOD) ctest --preset default -R '^conformance$$'
 
 asan:
 	@scripts/bootstrap.sh build

@@ -11,5 +11,5 @@ find_package(Threads REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)  # content hashes
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)     # wheels are zip files
 pkg_check_modules(yaml_cpp REQUIRED IMPORTED_TARGET yaml-cpp)  # merge configurations in mergekit's YAML
-pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)  # regular expressions of tokenizers
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)  # regular expressions of tokenizers and adapters
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)  # Unicode: normal forms, categories, case

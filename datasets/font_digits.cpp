@@ -12,6 +12,7 @@
 
 #include "datasets/splits.h"
 #include "harness/core/error.h"
+#include "harness/core/files.h"
 #include "harness/core/rng.h"
 
 namespace assay {
@@ -75,8 +76,10 @@ class FreeType {
 
 class Face {
  public:
-  Face(const FreeType& freetype, const fs::path& path) : freetype_(freetype), path_(path) {
-    if (FT_New_Face(freetype.library(), path.c_str(), 0, &face_) != 0)
+  Face(const FreeType& freetype, const fs::path& path)
+      : freetype_(freetype), path_(path), bytes_(read_file(path)) {
+    if (FT_New_Memory_Face(freetype.library(), reinterpret_cast<const FT_Byte*>(bytes_.data()),
+                           static_cast<FT_Long>(bytes_.size()), 0, &face_) != 0)
       data_error("'{}' is not a font that FreeType can read", path.string());
   }
   ~Face() { FT_Done_Face(face_); }
@@ -132,6 +135,7 @@ class Face {
 
   const FreeType& freetype_;
   fs::path path_;
+  std::string bytes_;  ///< of the file; the face reads them as it needs them
   FT_Face face_ = nullptr;
 };
 

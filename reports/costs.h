@@ -25,7 +25,7 @@ inline constexpr std::array<CostField, 10> kCostFields{{
     {"wall_s", "Wall time", CostUnit::kSeconds, false},
     {"cpu_s", "CPU time", CostUnit::kSeconds, false},
     {"device_s", "Device time", CostUnit::kSeconds, false},
-    {"peak_rss_bytes", "Peak memory", CostUnit::kBytes, true},
+    {"peak_rss_bytes", "Peak process memory", CostUnit::kBytes, true},
     {"peak_device_bytes", "Peak device memory", CostUnit::kBytes, true},
     {"flops", "FLOPs", CostUnit::kFlops, false},
     {"bytes_read", "Bytes read", CostUnit::kBytes, false},

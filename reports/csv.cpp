@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "reports/format.h"
 #include "reports/renderers.h"
 
@@ -28,7 +30,7 @@ class Line {
   bool first_ = true;
 };
 
-std::string header() {
+std::string header(bool per_set) {
   Line line;
   for (const char* name : {"row", "variant", "kind", "method", "preset", "metric", "sets_used",
                            "sets_total", "runs_ok", "runs_total"})
@@ -38,29 +40,55 @@ std::string header() {
       line.text(std::string(name) + part);
   for (const char* phase : {"statistics", "merge", "tuning", "evaluation"})
     for (const CostField& field : kCostFields) line.text(fmt::format("{}_{}", phase, field.key));
+  if (per_set) line.text("set");
+  return line.take();
+}
+
+// What a line says of its row before the numbers.
+Line begin(const LeaderboardRow& row, const std::string& metric) {
+  Line line;
+  for (const std::string& field : {row.name, row.variant, row.kind, row.method, row.preset, metric})
+    line.text(field);
+  return line;
+}
+
+void add_scores(const RowScores& s, Line& line) {
+  for (const Estimate* e : {&s.held_in, &s.held_out, &s.held_in_normalised, &s.held_out_normalised})
+    line.estimate(*e);
+}
+
+// A row's scores in one set; its costs and counts are in the line of the row.
+std::string set_line(const LeaderboardRow& row, const std::string& metric, const std::string& set,
+                     const RowScores& scores) {
+  constexpr size_t kCounts = 4, kPhases = 4;
+  Line line = begin(row, metric);
+  for (size_t i = 0; i < kCounts; ++i) line.text("");
+  add_scores(scores, line);
+  for (size_t i = 0; i < kPhases * kCostFields.size(); ++i) line.text("");
+  line.text(set);
   return line.take();
 }
 
 }  // namespace
 
 std::string report_csv(const Leaderboard& board) {
-  std::string csv = header();
+  const bool per_set = std::any_of(board.rows.begin(), board.rows.end(),
+                                   [](const auto& row) { return !row.by_set.empty(); });
+  std::string csv = header(per_set);
   for (const LeaderboardRow& row : board.rows)
     for (const std::string& metric : board.metrics) {
-      Line line;
-      for (const std::string& field :
-           {row.name, row.variant, row.kind, row.method, row.preset, metric})
-        line.text(field);
+      Line line = begin(row, metric);
       for (const int count : {row.sets_used, row.sets_total, row.runs_ok, row.runs_total})
         line.number(count);
-      const RowScores& s = row.scores.at(metric);
-      for (const Estimate* e :
-           {&s.held_in, &s.held_out, &s.held_in_normalised, &s.held_out_normalised})
-        line.estimate(*e);
+      add_scores(row.scores.at(metric), line);
       for (const CostValues* values :
            {&row.costs.statistics, &row.costs.merge, &row.costs.tuning, &row.costs.evaluation})
         for (const auto& value : *values) line.number(value);
+      if (per_set) line.text("");
       csv += line.take();
+      if (const auto of_metric = row.by_set.find(metric); of_metric != row.by_set.end())
+        for (const auto& [set, scores] : of_metric->second)
+          csv += set_line(row, metric, set, scores);
     }
   return csv;
 }

@@ -67,7 +67,7 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "multiply-add is two), checkpoint bytes, items that went through a model, gradient steps. "
        "Tuning is everything the runs of the grid cost, their evaluation included. What could not "
        "be "
-       "measured is shown as –."},
+       "measured is shown as –, operations that could not be counted as n/a."},
       {"Pareto front",
        "The rows that no other row beats: none is at least as good in quality and cost, and better "
        "in one of them."},

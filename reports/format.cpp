@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -74,7 +75,7 @@ std::string range_text(const Estimate& estimate) {
 }
 
 std::string cost_text(std::optional<double> value, CostUnit unit) {
-  if (!value) return std::string(kNotAvailable);
+  if (!value) return std::string(unit == CostUnit::kFlops ? kUnknownFlops : kNotAvailable);
   switch (unit) {
     case CostUnit::kSeconds:
       return seconds_text(*value);
@@ -86,6 +87,40 @@ std::string cost_text(std::optional<double> value, CostUnit unit) {
       break;
   }
   return fmt::format("{:.0f}", *value);
+}
+
+Scale common_scale(std::vector<double> values, CostUnit unit) {
+  values.erase(std::remove(values.begin(), values.end(), 0.0), values.end());
+  if (values.empty() || unit == CostUnit::kCount) return {};
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  const double median = *middle;
+  if (unit == CostUnit::kSeconds) {
+    if (median < 1) return {1e-3, "ms"};
+    if (median < 100) return {1, "s"};
+    return median < 7200 ? Scale{60, "min"} : Scale{3600, "h"};
+  }
+  const bool bytes = unit == CostUnit::kBytes;
+  static constexpr std::array kBytes{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  static constexpr std::array kCounts{"", "k", "M", "G", "T", "P"};
+  const double step = bytes ? 1024 : 1000;
+  Scale scale;
+  size_t power = 0;
+  while (median >= scale.size * step && power + 1 < kBytes.size()) {
+    scale.size *= step;
+    ++power;
+  }
+  scale.name = bytes ? kBytes[power] : kCounts[power];
+  return scale;
+}
+
+std::string scaled_text(std::optional<double> value, const Scale& scale, CostUnit unit) {
+  if (!value) return cost_text(value, unit);
+  const double shown = *value / scale.size;
+  if (shown == 0 || shown >= 100 || (scale.size == 1 && unit != CostUnit::kSeconds))
+    return fmt::format("{:.0f}", shown);
+  return shown >= 1 ? fmt::format("{:.{}f}", shown, shown >= 10 ? 1 : 2)
+                    : fmt::format("{:.2g}", shown);
 }
 
 std::string time_text(const std::string& iso) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "reports/costs.h"
 #include "reports/statistics.h"
@@ -25,8 +26,21 @@ std::string difference_text(const Estimate& estimate);
 /// none.
 std::string ci_text(const Estimate& estimate);
 std::string range_text(const Estimate& estimate);
+/// What stands for operations that nobody could count.
+inline constexpr std::string_view kUnknownFlops = "n/a";
+
 /// "3.42 s", "12.0 MiB", "1.25 G", "600".
 std::string cost_text(std::optional<double> value, CostUnit unit);
+
+/// One unit for all numbers of a column: a value is shown divided by `size`, without the name.
+struct Scale {
+  double size = 1;
+  std::string name;  ///< "ms", "MiB", "G"; empty for plain numbers
+};
+/// The greatest unit in which the median of the known values, zeros aside, is at least 1.
+Scale common_scale(std::vector<double> values, CostUnit unit);
+/// Three significant digits, or all those before the point.
+std::string scaled_text(std::optional<double> value, const Scale& scale, CostUnit unit);
 /// "2026-01-02T03:04:05.678Z" as "2026-01-02 03:04 UTC".
 std::string time_text(const std::string& iso);
 /// The first digits of a hash, enough to tell it from others.

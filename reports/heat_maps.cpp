@@ -64,7 +64,7 @@ HeatMap heat_map(const Leaderboard& board, const std::string& metric, const std:
   map.table.columns.push_back({"Model", false, ""});
   const size_t prefix = common_prefix(board.tasks);
   for (const std::string& task : board.tasks)
-    map.table.columns.push_back({task.substr(prefix), true, task});
+    map.table.columns.push_back({task.substr(prefix), true, ""});
   map.table.groups.emplace_back();
   const Shades range = shades(board, metric);
   for (const LeaderboardRow& row : board.rows) {

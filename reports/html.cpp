@@ -5,6 +5,7 @@
 #include "harness/core/error.h"
 #include "reports/format.h"
 #include "reports/renderers.h"
+#include "reports/summary.h"
 
 namespace assay {
 namespace embedded {
@@ -51,12 +52,14 @@ std::string mark_html(const Estimate& mark, const Interval& scale) {
       place(*mark.value), place(ci.low), place(ci.high) - place(ci.low));
 }
 
-// The number strong, its ± part faint.
-std::string number_html(const std::string& text) {
-  const size_t split = text.find(" ±");
-  if (split == std::string::npos) return escape_html(text);
-  return fmt::format("{}<span class=\"pm\">{}</span>", escape_html(text.substr(0, split)),
-                     escape_html(text.substr(split)));
+// The number strong, its ± part faint; the best of a column bold.
+std::string number_html(const TableCell& cell) {
+  const size_t split = std::min(cell.text.find(" ±"), cell.text.size());
+  std::string html = escape_html(cell.text.substr(0, split));
+  if (cell.best) html = "<strong>" + html + "</strong>";
+  if (cell.warning) html = "<span class=\"note\">" + html + "</span>";
+  if (split == cell.text.size()) return html;
+  return fmt::format("{}<span class=\"pm\">{}</span>", html, escape_html(cell.text.substr(split)));
 }
 
 std::string name_html(const TableCell& cell) {
@@ -77,7 +80,7 @@ std::string cell_html(const TableCell& cell, const Column& column, const Interva
   }
   if (column.numeric && cell.sort) attributes += fmt::format(" data-sort=\"{}\"", *cell.sort);
   if (!cell.note.empty()) attributes += fmt::format(" title=\"{}\"", escape_html(cell.note));
-  return fmt::format("<td class=\"{}\"{}>{}{}</td>", classes, attributes, number_html(cell.text),
+  return fmt::format("<td class=\"{}\"{}>{}{}</td>", classes, attributes, number_html(cell),
                      cell.mark ? mark_html(*cell.mark, scale) : "");
 }
 
@@ -107,10 +110,11 @@ std::string table_html(const Table& table) {
       "class=\"sortable\" id=\"{1}\"><caption>{0}</caption><thead><tr>",
       escape_html(table.title), escape_html(table.id));
   for (const Column& column : table.columns)
-    html += fmt::format(
-        "<th scope=\"col\"{}{}>{}</th>", column.numeric ? " class=\"num\"" : "",
-        column.hint.empty() ? "" : fmt::format(" title=\"{}\"", escape_html(column.hint)),
-        escape_html(column.title));
+    html += fmt::format("<th scope=\"col\"{}>{}{}</th>", column.numeric ? " class=\"num\"" : "",
+                        escape_html(column.title),
+                        column.hint.empty() ? ""
+                                            : fmt::format(" <span class=\"hint\">{}</span>",
+                                                          escape_html(column.hint)));
   html += "</tr></thead>\n";
   for (const RowGroup& group : table.groups) html += group_html(table, group, scales);
   return html + "</table></div>\n";
@@ -145,6 +149,21 @@ std::string heat_maps_html(const Leaderboard& board) {
         escape_html(map.metric), escape_html(map.view), escape_html(map.table.title),
         table_html(map.table));
   return html;
+}
+
+std::string per_set_html(const Leaderboard& board) {
+  std::string html;
+  for (const std::string& metric : board.metrics)
+    if (const Table table = per_set_table(board, metric); !table.empty())
+      html += section_html(table);
+  return html;
+}
+
+std::string summary_html(const SweepResults& results, const Leaderboard& board) {
+  std::string html = "<ul>\n";
+  for (const std::string& sentence : summary(results, board))
+    html += fmt::format("<li>{}</li>\n", escape_html(sentence));
+  return html + "</ul>\n";
 }
 
 std::string provenance_html(const SweepResults& results) {
@@ -184,7 +203,9 @@ std::string report_html(const SweepResults& results, const Leaderboard& board) {
                {"overview", escape_html(overview(results, board))},
                {"started", escape_html(time_text(results.started_at))},
                {"css", embedded_text(embedded::page_css)},
+               {"summary", summary_html(results, board)},
                {"leaderboards", leaderboards_html(board)},
+               {"per_set", per_set_html(board)},
                {"comparisons", section_html(comparison_table(board))},
                {"heat_maps", heat_maps_html(board)},
                {"unnormalised", unnormalised.empty() ? "" : section_html(unnormalised)},

@@ -1,6 +1,7 @@
 #include "harness/core/metrics.h"
 #include "reports/format.h"
 #include "reports/renderers.h"
+#include "reports/summary.h"
 
 namespace assay {
 namespace {
@@ -32,6 +33,14 @@ Json cost_texts_json(const CostValues& values) {
   return json;
 }
 
+Json row_scores_json(const RowScores& s) {
+  return {{"held_in", estimate_json(s.held_in)},
+          {"held_out", estimate_json(s.held_out)},
+          {"held_in_normalised", estimate_json(s.held_in_normalised)},
+          {"held_out_normalised", estimate_json(s.held_out_normalised)},
+          {"not_normalised", s.not_normalised}};
+}
+
 Json row_json(const LeaderboardRow& row) {
   Json json{{"label", row.label()},
             {"name", row.name},
@@ -46,12 +55,7 @@ Json row_json(const LeaderboardRow& row) {
             {"runs_total", row.runs_total},
             {"partial", row.partial()},
             {"grid_points", row.grid_points}};
-  for (const auto& [metric, s] : row.scores)
-    json["scores"][metric] = {{"held_in", estimate_json(s.held_in)},
-                              {"held_out", estimate_json(s.held_out)},
-                              {"held_in_normalised", estimate_json(s.held_in_normalised)},
-                              {"held_out_normalised", estimate_json(s.held_out_normalised)},
-                              {"not_normalised", s.not_normalised}};
+  for (const auto& [metric, s] : row.scores) json["scores"][metric] = row_scores_json(s);
   for (const auto& [metric, tasks] : row.tasks) {
     Json& list = json["tasks"][metric] = Json::array();
     for (const TaskScore& t : tasks)
@@ -76,7 +80,11 @@ Json row_json(const LeaderboardRow& row) {
                                    {"held_out", estimate_json(c.held_out)}});
   json["configurations"] = Json::array();
   for (const Configuration& c : row.configurations)
-    json["configurations"].push_back({{"sets", c.sets}, {"parameters", c.parameters}});
+    json["configurations"].push_back(
+        {{"sets", c.sets}, {"parameters", c.parameters}, {"on_edge", c.on_edge}});
+  for (const auto& [metric, of_metric] : row.by_set)
+    for (const auto& [set, scores] : of_metric)
+      json["by_set"][metric][set] = row_scores_json(scores);
   return json;
 }
 
@@ -90,7 +98,7 @@ constexpr CostAxis kCostAxes[] = {
     {"merge_wall", "merge", "wall_s", "Wall time of one merge (s)", &RowCosts::merge},
     {"total_flops", "total", "flops", "FLOPs of merging and tuning", &RowCosts::total},
     {"merge_flops", "merge", "flops", "FLOPs of one merge", &RowCosts::merge},
-    {"merge_memory", "merge", "peak_rss_bytes", "Peak memory of the merge (bytes)",
+    {"merge_memory", "merge", "peak_rss_bytes", "Peak memory of the process in the merge (bytes)",
      &RowCosts::merge},
     {"evaluation_wall", "evaluation", "wall_s", "Wall time of evaluation (s)",
      &RowCosts::evaluation},
@@ -185,6 +193,7 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
               {"config", results.sweep.config},
               {"started_at", results.started_at},
               {"finished_at", results.finished_at.empty() ? Json() : Json(results.finished_at)}}},
+            {"summary", summary(results, board)},
             {"metrics", board.metrics},
             {"units", Json::object()},
             {"rows", Json::array()},

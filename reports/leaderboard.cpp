@@ -1,10 +1,12 @@
 #include "reports/leaderboard.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
 
+#include "harness/core/error.h"
 #include "harness/core/metrics.h"
 #include "reports/row_terms.h"
 
@@ -79,8 +81,42 @@ Json default_values(const SweepResults& results, const RunRecord& run) {
   return defaults;
 }
 
+// The values that a method allows for a number; null at an end without a bound.
+Json allowed_range(const SweepResults& results, const RunRecord& run, const std::string& name) {
+  for (const MethodRecord& method : results.methods)
+    if (method.name == run.method && method.version == run.method_version)
+      for (const Json& parameter : method.parameters)
+        if (parameter.value("name", "") == name) return parameter.value("range", Json());
+  return {};
+}
+
+std::vector<std::string> choices_on_edge(const SweepResults& results, const RunRecord& chosen,
+                                         const std::vector<const Placed*>& grid,
+                                         const std::vector<std::string>& tuned) {
+  std::vector<std::string> on_edge;
+  for (const std::string& name : tuned) {
+    const Json value = chosen.parameters.value(name, Json());
+    if (!value.is_number()) continue;
+    const auto choice = value.get<double>();
+    double low = choice, high = choice;
+    for (const Placed* placed : grid)
+      if (const Json tried = placed->run.parameters.value(name, Json()); tried.is_number()) {
+        low = std::min(low, tried.get<double>());
+        high = std::max(high, tried.get<double>());
+      }
+    const Json range = allowed_range(results, chosen, name);
+    const auto is_bound = [&](size_t end) {
+      return range.is_array() && range.size() == 2 && range[end].is_number() &&
+             range[end].get<double>() == choice;
+    };
+    if ((choice == low && !is_bound(0)) || (choice == high && !is_bound(1)))
+      on_edge.push_back(name);
+  }
+  return on_edge;
+}
+
 void add_configurations(const SweepResults& results, const std::vector<const Placed*>& placed,
-                        LeaderboardRow& row) {
+                        const std::vector<const Placed*>& grid, LeaderboardRow& row) {
   const auto& tuned = row.tuned_parameters;
   for (const Placed* p : placed) {
     const auto known =
@@ -90,7 +126,10 @@ void add_configurations(const SweepResults& results, const std::vector<const Pla
       if (known->sets.back() != p->placement.set) known->sets.push_back(p->placement.set);
       continue;
     }
-    Configuration configuration{{p->placement.set}, p->run.parameters, Json::object()};
+    Configuration configuration{{p->placement.set},
+                                p->run.parameters,
+                                Json::object(),
+                                choices_on_edge(results, p->run, grid, tuned)};
     const Json defaults = default_values(results, p->run);
     for (const auto& [name, value] : p->run.parameters.items())
       if (std::find(tuned.begin(), tuned.end(), name) != tuned.end() || !defaults.contains(name) ||
@@ -134,24 +173,61 @@ const LeaderboardRow* average_row(const Leaderboard& board) {
   return nullptr;
 }
 
+// The row of that label, or the only one of that name.
+const LeaderboardRow* chosen_baseline(const Leaderboard& board, const std::string& baseline) {
+  std::vector<const LeaderboardRow*> named;
+  std::vector<std::string> labels, labels_of_named;
+  for (const LeaderboardRow& row : board.rows) {
+    if (row.label() == baseline) return &row;
+    labels.push_back(row.label());
+    if (row.name != baseline) continue;
+    named.push_back(&row);
+    labels_of_named.push_back(row.label());
+  }
+  if (named.size() == 1) return named.front();
+  if (named.empty()) throw UserError(unknown_name("row", baseline, "--baseline", labels));
+  user_error("--baseline: several rows are named '{}': {}", baseline,
+             fmt::join(labels_of_named, ", "));
+}
+
+const LeaderboardRow* base_row(const Leaderboard& board) {
+  for (const LeaderboardRow& row : board.rows)
+    if (row.kind == "base" && row.sets_used > 0) return &row;
+  return nullptr;
+}
+
 void add_comparisons(const TermSource& source, const std::map<std::string, UsableRuns>& runs,
-                     Leaderboard& board) {
+                     const std::string& chosen, Leaderboard& board) {
   const LeaderboardRow* best = best_merge(board);
-  const LeaderboardRow* average = average_row(board);
+  const LeaderboardRow* baseline =
+      chosen.empty() ? average_row(board) : chosen_baseline(board, chosen);
+  const LeaderboardRow* base = base_row(board);
+  if (best) board.best = best->label();
+  const auto compare = [&](const LeaderboardRow& row, const LeaderboardRow& against) {
+    const auto gain = [&](bool held_in) {
+      Estimate estimate =
+          difference(source.scores(runs.at(row.label()), board.primary(), held_in),
+                     source.scores(runs.at(against.label()), board.primary(), held_in));
+      estimate.fraction = is_fraction(board.primary());
+      return estimate;
+    };
+    return Comparison{against.label(), gain(true), gain(false)};
+  };
   for (LeaderboardRow& row : board.rows) {
     if (!row.is_merge() || row.sets_used == 0) continue;
-    for (const LeaderboardRow* against : {best, average == best ? nullptr : average}) {
-      if (!against || &row == against) continue;
-      const auto compare = [&](bool held_in) {
-        Estimate gain =
-            difference(source.scores(runs.at(row.label()), board.primary(), held_in),
-                       source.scores(runs.at(against->label()), board.primary(), held_in));
-        gain.fraction = is_fraction(board.primary());
-        return gain;
-      };
-      row.comparisons.push_back({against->label(), compare(true), compare(false)});
-    }
+    for (const LeaderboardRow* against : {best, baseline == best ? nullptr : baseline})
+      if (against && &row != against) row.comparisons.push_back(compare(row, *against));
+    if (base) row.with_base = compare(row, *base);
   }
+}
+
+std::map<std::string, RowScores> scores_by_set(const TermSource& source, const UsableRuns& usable,
+                                               const std::string& metric) {
+  std::map<std::string, UsableRuns> of_set;
+  for (const Placed* p : usable) of_set[p->placement.set].push_back(p);
+  std::map<std::string, RowScores> scores;
+  for (const auto& [set, runs] : of_set) scores[set] = source.row_scores(runs, metric);
+  return scores;
 }
 
 }  // namespace
@@ -162,7 +238,7 @@ std::string LeaderboardRow::label() const {
   return variant == "reference" ? name : fmt::format("{} ({})", name, variant);
 }
 
-Leaderboard make_leaderboard(const SweepResults& results) {
+Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options) {
   Leaderboard board;
   board.metrics = metrics_in_order(results);
   for (const ExpertSetRecord& set : results.sweep.sets) board.sets.push_back(set.name);
@@ -191,6 +267,7 @@ Leaderboard make_leaderboard(const SweepResults& results) {
     for (const std::string& metric : board.metrics) {
       row.scores[metric] = source.row_scores(usable, metric);
       row.tasks[metric] = source.task_scores(of_row, metric);
+      if (options.per_set) row.by_set[metric] = scores_by_set(source, usable, metric);
     }
     std::vector<const Placed*> grid;
     if (const auto it = placed.find({row.name, "grid"});
@@ -198,7 +275,7 @@ Leaderboard make_leaderboard(const SweepResults& results) {
       grid = it->second;
     add_costs(usable, grid, row);
     row.tuned_parameters = tuned_parameters(grid);
-    if (row.is_merge()) add_configurations(results, of_row, row);
+    if (row.is_merge()) add_configurations(results, of_row, grid, row);
     usable_runs[row.label()] = usable;
     board.rows.push_back(std::move(row));
   }
@@ -213,7 +290,7 @@ Leaderboard make_leaderboard(const SweepResults& results) {
                      if (rank_a != rank_b) return rank_a < rank_b;
                      return a.is_merge() && quality(a) > quality(b);
                    });
-  add_comparisons(source, usable_runs, board);
+  add_comparisons(source, usable_runs, options.baseline, board);
   return board;
 }
 

@@ -39,6 +39,8 @@ struct Configuration {
   std::vector<std::string> sets;
   Json parameters;  ///< all of them
   Json notable;     ///< those that differ from the method's default or were tuned
+  /// Tuned numbers at the least or greatest value that was tried, where the method allows more.
+  std::vector<std::string> on_edge;
 };
 
 /// A row minus another on the same items, by the primary metric.
@@ -62,7 +64,9 @@ struct LeaderboardRow {
 
   std::map<std::string, RowScores> scores;              ///< by metric
   std::map<std::string, std::vector<TaskScore>> tasks;  ///< by metric
-  std::vector<Comparison> comparisons;                  ///< of merges: with the best, the average
+  std::vector<Comparison> comparisons;  ///< of merges: with the best and with the baseline
+  std::optional<Comparison> with_base;  ///< of merges
+  std::map<std::string, std::map<std::string, RowScores>> by_set;  ///< metric, set; on demand
   RowCosts costs;
   std::vector<Configuration> configurations;  ///< of merges
   std::vector<std::string> tuned_parameters;  ///< that its grid varied
@@ -81,9 +85,17 @@ struct Leaderboard {
   /// Merges by falling held-in mean of the primary metric, then references: multitask, ensemble,
   /// best expert, base, then the experts.
   std::vector<LeaderboardRow> rows;
+  std::string best;  ///< label of the merge that is compared with as the best; empty without one
   const std::string& primary() const { return metrics.front(); }
 };
 
-Leaderboard make_leaderboard(const SweepResults& results);
+/// What a reader may ask a report for.
+struct ReportOptions {
+  std::string baseline;  ///< label or name of the row to compare with; empty: the simple average
+  bool per_set = false;  ///< also the scores in each expert set
+};
+
+/// UserError when no row, or more than one, is the baseline that is asked for.
+Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options = {});
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 
 #include "reports/format.h"
 #include "reports/renderers.h"
+#include "reports/summary.h"
 
 namespace assay {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 std::string cell_text(const TableCell& cell, bool is_name) {
   std::string text = escape_markdown(full_text(cell));
   if (is_name && !cell.note.empty()) text += fmt::format(" ({})", escape_markdown(cell.note));
-  if (cell.outlined) text = "**" + text + "**";
+  if (cell.outlined || cell.best) text = "**" + text + "**";
   return text;
 }
 
@@ -42,7 +43,13 @@ std::string section(const Table& table, int level = 2) {
 std::string report_markdown(const SweepResults& results, const Leaderboard& board) {
   std::string text =
       fmt::format("# {}\n\n{}\n\n", escape_markdown(results.sweep.name), overview(results, board));
+  text += "## Summary\n\n";
+  for (const std::string& sentence : summary(results, board))
+    text += fmt::format("- {}\n", escape_markdown(sentence));
+  text += "\n";
   for (const std::string& metric : board.metrics) text += section(leaderboard_table(board, metric));
+  for (const std::string& metric : board.metrics)
+    if (const Table table = per_set_table(board, metric); !table.empty()) text += section(table);
   text += section(comparison_table(board));
   text += "## Scores by task\n\nBold: held-in.\n\n";
   for (const HeatMap& map : heat_maps(board)) text += section(map.table, 3);

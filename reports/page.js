@@ -45,7 +45,10 @@
       entries.forEach(([value, text]) => select.add(new Option(text, value)));
   fill(metricSelect, data.metrics.map((m) => [m, m]));
   fill(heatSelect, [...new Set(heatViews.map((v) => v.dataset.view))].map((v) => [v, v]));
-  fill(axisSelect, data.pareto[data.metrics[0]].map((f) => [f.axis, f.title]));
+  // Only costs that a logarithmic axis can show.
+  const measured = data.pareto[data.metrics[0]].filter(
+      (f) => data.rows.some((row) => !row.lone_expert && row.costs[f.phase]?.[f.field] > 0));
+  fill(axisSelect, measured.map((f) => [f.axis, f.title]));
   if (data.metrics.length < 2) metricSelect.closest('label').hidden = true;
   const hasExperts = data.rows.some((row) => row.lone_expert);
   expertsBox.closest('label').hidden = !hasExperts;
@@ -203,15 +206,22 @@
   }
 
   const charts = {};
+  // Without a config there is nothing to draw, and no empty frame either.
   function draw(id, config) {
-    if (charts[id]) charts[id].destroy();
-    charts[id] = new Chart(byId(id), {...config, plugins: [labels, guides]});
+    charts[id]?.destroy();
+    charts[id] = null;
+    byId(id).parentElement.hidden = !config;
+    if (config) charts[id] = new Chart(byId(id), {...config, plugins: [labels, guides]});
   }
 
   function drawCharts() {
     const metric = metricSelect.value;
     const shown = data.rows.filter((row) => expertsBox.checked || !row.lone_expert);
+    drawScatter(metric, shown);
+    drawPareto(metric, shown);
+  }
 
+  function drawScatter(metric, shown) {
     const base = data.rows.find((row) => row.kind === 'base');
     const guide = {x: base?.scores[metric].held_out.value ?? NaN,
                    y: base?.scores[metric].held_in.value ?? NaN};
@@ -224,15 +234,25 @@
       if (fitSelect.value === 'all' || row.kind === 'merge' || row.kind === 'base')
         fitted.push({x: x.value, y: y.value});
     }
+    if (!fitted.length) fitted.push(...scatter.map((set) => set.data[0]));
     const xRange = scoreRange(fitted.map((p) => p.x)), yRange = scoreRange(fitted.map((p) => p.y));
     const outside = scatter.filter(({data: [p]}) => p.x < xRange.min || p.x > xRange.max ||
                                                     p.y < yRange.min || p.y > yRange.max);
-    draw('scatter', {type: 'scatter', data: {datasets: scatter.filter((set) => !outside.includes(set))},
+    const drawn = scatter.length > outside.length;
+    draw('scatter', drawn && {type: 'scatter', data: {datasets: scatter.filter((set) => !outside.includes(set))},
                      options: options(axisTitle('Held-out'), axisTitle('Held-in'), xRange, yRange, guide)});
-    byId('scatter-missing').textContent =
+    byId('scatter-missing').textContent = !scatter.length ?
+        `Not drawn: no row has both a held-in and a held-out score of ${metric}.` :
         outside.length ? `Outside these axes: ${outside.map((set) => set.rows[0].label).join(', ')}.` : '';
+  }
 
+  function drawPareto(metric, shown) {
     const front = data.pareto[metric].find((f) => f.axis === axisSelect.value);
+    if (!front) {
+      draw('pareto', null);
+      byId('pareto-missing').textContent = 'Not drawn: no row has a cost that was measured.';
+      return;
+    }
     const quality = qualitySelect.value;
     const sets = [], missing = [], line = [];
     const onFront = new Set(front[quality]);
@@ -248,13 +268,15 @@
                           `${front.title}: ${row.cost_texts[front.phase][front.field]}`]));
       if (onFront.has(row.label)) line.push({x, y: y.value});
     }
+    const points = sets.length;
     line.sort((a, b) => a.x - b.x);
     sets.push({type: 'line', data: line, borderColor: css('--accent'), borderWidth: 1.5, pointRadius: 0,
                pointHitRadius: 0, fill: false});
-    draw('pareto', {type: 'scatter', data: {datasets: sets},
+    draw('pareto', points && {type: 'scatter', data: {datasets: sets},
                     options: options(front.title, axisTitle(quality === 'held_in' ? 'Held-in' : 'Held-out'),
                                      null, scoreRange(sets.filter((set) => set.rows).map((set) => set.data[0].y)), {})});
-    byId('pareto-missing').textContent =
+    byId('pareto-missing').textContent = !points && !missing.length ?
+        `Not drawn: no row has a ${quality.replace('_', '-')} score of ${metric}.` :
         missing.length ? `Not shown, their cost being zero, unknown or not of this kind: ${missing.join(', ')}.` : '';
   }
 
@@ -265,5 +287,6 @@
   for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, fitSelect, expertsBox])
     control.addEventListener('change', update);
   dark.addEventListener('change', drawCharts);
+  window.addEventListener('beforeprint', () => Object.values(charts).forEach((chart) => chart?.resize()));
   update();
 })();

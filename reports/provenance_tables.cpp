@@ -125,8 +125,8 @@ Table checkpoints_table(const SweepResults& results) {
                           {"Pre-trained on"},
                           {"Starts from"},
                           {"Recipe hash"},
-                          {"Training time", true},
-                          {"Training FLOPs", true},
+                          {"Training time", true, "", CostUnit::kSeconds},
+                          {"Training FLOPs", true, "", CostUnit::kFlops},
                           {"Gradient steps", true},
                           {"Path"}},
               .groups = {{"", {}}}};
@@ -156,10 +156,14 @@ Table checkpoints_table(const SweepResults& results) {
     for (const std::string_view key : {"wall_s", "flops", "gradient_steps"})
       for (size_t i = 0; i < values.size(); ++i)
         if (kCostFields[i].key == key)
-          cells.push_back({.text = cost_text(values[i], kCostFields[i].unit), .sort = values[i]});
+          cells.push_back({.text = values[i] ? cost_text(values[i], kCostFields[i].unit)
+                                             : std::string(kNotAvailable),
+                           .sort = values[i],
+                           .cost = values[i]});
     cells.push_back(text_cell(c.path));
     table.groups[0].rows.push_back(std::move(cells));
   }
+  use_common_units(table);
   return table;
 }
 

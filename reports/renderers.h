@@ -13,9 +13,6 @@ Json report_json(const SweepResults& results, const Leaderboard& board);
 std::string report_csv(const Leaderboard& board);
 std::string report_markdown(const SweepResults& results, const Leaderboard& board);
 std::string report_html(const SweepResults& results, const Leaderboard& board);
-/// The table's first columns, as many as `columns` says, aligned with spaces.
-std::string text_table(const Table& table, size_t columns);
-
 /// "12 methods rows · 3 expert sets · 9 tasks · 120 runs, 2 of them without a result".
 std::string overview(const SweepResults& results, const Leaderboard& board);
 

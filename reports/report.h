@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "results/store.h"
+#include "reports/leaderboard.h"
 
 namespace assay {
 
@@ -11,9 +11,12 @@ enum class ReportFormat { kHtml, kMarkdown, kCsv, kJson };
 
 /// HTML: one self-contained file that needs no network. Markdown: the same tables. CSV: one line
 /// per leaderboard row and metric. JSON: everything, at full precision.
-std::string render_report(const SweepResults& results, ReportFormat format);
+std::string render_report(const SweepResults& results, ReportFormat format,
+                          const ReportOptions& options = {});
 
-/// The leaderboard as aligned plain text, for a terminal.
-std::string leaderboard_text(const SweepResults& results);
+/// The summary and the leaderboard as plain text, in lines of at most `width` columns where a word
+/// and a number fit.
+std::string leaderboard_text(const SweepResults& results, const ReportOptions& options = {},
+                             size_t width = 80);
 
 }  // namespace assay

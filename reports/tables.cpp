@@ -25,10 +25,36 @@ TableCell plain_estimate_cell(const Estimate& estimate) {
 }
 
 TableCell cost_cell(const CostValues& values, std::string_view key) {
-  for (size_t i = 0; i < values.size(); ++i)
+  // Where nothing was done nothing is unknown.
+  const bool any = std::any_of(values.begin(), values.end(), [](const auto& v) { return v; });
+  for (size_t i = 0; i < values.size() && any; ++i)
     if (kCostFields[i].key == key)
-      return {.text = cost_text(values[i], kCostFields[i].unit), .sort = values[i]};
+      return {
+          .text = cost_text(values[i], kCostFields[i].unit), .sort = values[i], .cost = values[i]};
   return {.text = std::string(kNotAvailable)};
+}
+
+// The number of a cell without its interval.
+std::string number_of(const TableCell& cell) { return cell.text.substr(0, cell.text.find(" ±")); }
+
+// Marks the best cells of a column among complete merges; equal texts are equally good.
+void mark_best(Table& table, const Leaderboard& board, size_t column, bool less_is_better) {
+  if (table.groups.empty()) return;
+  auto& rows = table.groups.front().rows;  // merges come first
+  const TableCell* best = nullptr;
+  size_t compared = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!board.rows[i].is_merge() || board.rows[i].partial() || !rows[i][column].sort) continue;
+    ++compared;
+    const TableCell& cell = rows[i][column];
+    if (!best || (less_is_better ? *cell.sort < *best->sort : *cell.sort > *best->sort))
+      best = &cell;
+  }
+  if (compared < 2) return;
+  const std::string text = number_of(*best);
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (board.rows[i].is_merge() && !board.rows[i].partial() && number_of(rows[i][column]) == text)
+      rows[i][column].best = true;
 }
 
 TableCell name_cell(const LeaderboardRow& row) {
@@ -77,23 +103,42 @@ bool Table::empty() const {
                      [](const RowGroup& group) { return group.rows.empty(); });
 }
 
+void use_common_units(Table& table) {
+  for (size_t column = 0; column < table.columns.size(); ++column) {
+    const auto unit = table.columns[column].unit;
+    if (!unit) continue;
+    std::vector<double> values;
+    for (const RowGroup& group : table.groups)
+      for (const auto& row : group.rows)
+        if (row[column].cost) values.push_back(*row[column].cost);
+    if (values.empty()) continue;
+    const Scale scale = common_scale(values, *unit);
+    if (!scale.name.empty()) table.columns[column].title += fmt::format(" ({})", scale.name);
+    for (RowGroup& group : table.groups)
+      for (auto& row : group.rows)
+        if (row[column].cost) row[column].text = scaled_text(row[column].cost, scale, *unit);
+  }
+}
+
 Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
   Table table{.id = "leaderboard-" + metric,
               .title = "Leaderboard: " + metric,
               .intro = fmt::format(
-                  "Scores {}, with 95 % confidence intervals. Held-in: tasks that an expert "
-                  "of the set was trained on; held-out: all others.",
+                  "Scores {}. ± is a 95 % confidence interval over test items; tasks, seeds and "
+                  "expert sets are taken as given. Over sets: the least and the greatest mean of "
+                  "any one set and seed. Held-in: tasks that an expert of the set was trained on; "
+                  "held-out: all others. Bold: the best of complete merging rows.",
                   is_fraction(metric) ? "in %" : "as they are, of which less is better"),
               .columns = {{"Model", false, ""},
-                          {"Held-in", true, "mean over held-in tasks"},
-                          {"Held-out", true, "mean over held-out tasks"},
-                          {"Held-in ÷ expert", true, "each task ÷ own expert's score, %"},
-                          {"Held-out ÷ base", true, "each task ÷ base's score, %"},
-                          {"Held-in range", true, "least and greatest over sets and seeds"},
-                          {"Held-out range", true, "least and greatest over sets and seeds"},
-                          {"Sets", true, "sets with a result, of those the row belongs to"},
-                          {"Merge time", true, "wall time of one merge"},
-                          {"Tuning time", true, "wall time of the grid, per set"}},
+                          {"Held-in", true, "± over items"},
+                          {"over sets", true, "least…greatest"},
+                          {"Held-out", true, "± over items"},
+                          {"over sets", true, "least…greatest"},
+                          {"Held-in ÷ expert", true, "task by task, %"},
+                          {"Held-out ÷ base", true, "task by task, %"},
+                          {"Sets", true, "with a result"},
+                          {"Merge time", true, "wall, one merge", CostUnit::kSeconds},
+                          {"Tuning time", true, "wall, per set", CostUnit::kSeconds}},
               .groups = {}};
   table.groups = grouped(board, [&](const LeaderboardRow& row) {
     const RowScores& s = row.scores.at(metric);
@@ -103,16 +148,52 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
     };
     return std::vector<TableCell>{row_cell(row),
                                   estimate_cell(s.held_in),
+                                  range(s.held_in),
                                   estimate_cell(s.held_out),
+                                  range(s.held_out),
                                   plain_estimate_cell(s.held_in_normalised),
                                   plain_estimate_cell(s.held_out_normalised),
-                                  range(s.held_in),
-                                  range(s.held_out),
                                   {.text = fmt::format("{}/{}", row.sets_used, row.sets_total),
                                    .sort = static_cast<double>(row.sets_used)},
                                   cost_cell(row.costs.merge, "wall_s"),
                                   cost_cell(row.costs.tuning, "wall_s")};
   });
+  use_common_units(table);
+  const bool less = lower_is_better(metric);
+  for (const size_t score : {1, 3, 5, 6}) mark_best(table, board, score, less);
+  mark_best(table, board, 8, true);
+  return table;
+}
+
+Table per_set_table(const Leaderboard& board, const std::string& metric) {
+  Table table{.id = "per-set-" + metric,
+              .title = "Scores in each expert set: " + metric,
+              .intro = fmt::format("Scores{}; ± is a 95 % confidence interval over test items.",
+                                   is_fraction(metric) ? " in %" : ""),
+              .columns = {{"Model", false, ""},
+                          {"Set", false, ""},
+                          {"Held-in", true, "± over items"},
+                          {"Held-out", true, "± over items"},
+                          {"Held-in ÷ expert", true, "task by task, %"},
+                          {"Held-out ÷ base", true, "task by task, %"}},
+              .groups = {},
+              .names = 2};
+  if (std::none_of(board.rows.begin(), board.rows.end(),
+                   [](const LeaderboardRow& row) { return !row.by_set.empty(); }))
+    return table;
+  for (const LeaderboardRow& row : board.rows) {
+    if (table.groups.empty() || table.groups.back().title != group_of(row))
+      table.groups.push_back({group_of(row), {}});
+    const auto& by_set = row.by_set.at(metric);
+    for (const std::string& set : board.sets)
+      if (const auto it = by_set.find(set); it != by_set.end())
+        table.groups.back().rows.push_back({name_cell(row),
+                                            {.text = set},
+                                            plain_estimate_cell(it->second.held_in),
+                                            plain_estimate_cell(it->second.held_out),
+                                            plain_estimate_cell(it->second.held_in_normalised),
+                                            plain_estimate_cell(it->second.held_out_normalised)});
+  }
   return table;
 }
 
@@ -121,7 +202,8 @@ Table comparison_table(const Leaderboard& board) {
   Table table{.id = "comparisons",
               .title = "Comparisons in pairs",
               .intro = fmt::format("Differences of {}{}, computed on the same "
-                                   "test items, with 95 % confidence intervals. An interval that "
+                                   "test items; ± is the 95 % confidence interval over these "
+                                   "items. An interval that "
                                    "leaves out 0 is marked *. The best row was picked for being "
                                    "best, so differences to it are a little too large.",
                                    board.primary(), unit.empty() ? "" : " in " + unit),
@@ -129,7 +211,8 @@ Table comparison_table(const Leaderboard& board) {
                           {"Compared with", false, ""},
                           {"Held-in difference", true, unit},
                           {"Held-out difference", true, unit}},
-              .groups = {{"", {}}}};
+              .groups = {{"", {}}},
+              .names = 2};
   const auto cell = [](const Estimate& e) {
     const bool clear = e.ci && (e.ci->low > 0 || e.ci->high < 0);
     return TableCell{.text = difference_text(e) + (clear ? " *" : ""),
@@ -150,12 +233,15 @@ Table cost_table(const Leaderboard& board) {
                   "Merging (statistics included, and at their full cost where another run had "
                   "computed them) and evaluating: mean over runs. Tuning: all runs "
                   "of the grid, their "
-                  "validation included, per set. Peaks are maxima. – means not measured or "
-                  "not applicable, never zero.",
+                  "validation included, per set. Peak memory is the most that the process held "
+                  "during the phase, models mapped for reading included; of several runs the "
+                  "maximum. n/a: operations that could not be counted; –: not measured or not "
+                  "applicable, never zero.",
               .columns = {{"Model", false, ""}, {"Phase", false, ""}},
-              .groups = {}};
+              .groups = {},
+              .names = 2};
   for (const CostField& field : kCostFields)
-    table.columns.push_back({std::string(field.title), true, ""});
+    table.columns.push_back({std::string(field.title), true, "", field.unit});
   for (const LeaderboardRow& row : board.rows) {
     if (row.is_lone_expert()) continue;  // they cost what the base costs
     if (table.groups.empty() || table.groups.back().title != group_of(row))
@@ -172,6 +258,7 @@ Table cost_table(const Leaderboard& board) {
     if (row.costs.tuned) add("tuning", row.costs.tuning);
     add("evaluation", row.costs.evaluation);
   }
+  use_common_units(table);
   return table;
 }
 
@@ -180,11 +267,13 @@ Table configuration_table(const Leaderboard& board) {
               .title = "Parameters",
               .intro =
                   "Parameters that differ from the method's default or were tuned. Tuned ones "
-                  "were chosen per set on validation splits of its held-in tasks.",
+                  "were chosen per set on validation splits of its held-in tasks. On the edge: at "
+                  "the least or greatest value of the grid, beyond which better ones may lie.",
               .columns = {{"Model", false, ""},
                           {"Method", false, ""},
                           {"Sets", false, ""},
                           {"Parameters", false, ""},
+                          {"On the edge", false, ""},
                           {"Tried", true, "configurations in the grid"}},
               .groups = {{"", {}}}};
   for (const LeaderboardRow& row : board.rows)
@@ -194,6 +283,9 @@ Table configuration_table(const Leaderboard& board) {
            {.text = row.preset.empty() ? row.method : row.method + "@" + row.preset},
            {.text = fmt::format("{}", fmt::join(c.sets, ", "))},
            {.text = parameters_text(c.notable), .note = canonical(c.parameters)},
+           {.text = c.on_edge.empty() ? std::string(kNotAvailable)
+                                      : fmt::format("{}", fmt::join(c.on_edge, ", ")),
+            .warning = !c.on_edge.empty()},
            row.costs.tuned ? TableCell{.text = fmt::format("{}", row.grid_points),
                                        .sort = static_cast<double>(row.grid_points)}
                            : TableCell{.text = std::string(kNotAvailable)}});

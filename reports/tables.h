@@ -19,6 +19,9 @@ struct TableCell {
       {};  ///< drawn as a point with its interval, where drawing is possible
   std::optional<double> heat = {};  ///< in [0, 1]: shade of a heat map
   bool outlined = false;            ///< a held-in cell of a heat map
+  bool warning = false;             ///< something to take care with
+  bool best = false;                ///< the best of its column, shown bold
+  std::optional<double> cost = {};  ///< shown in the column's common unit by use_common_units()
 };
 
 /// "ties (tuned)": the text with its tag.
@@ -27,7 +30,8 @@ std::string full_text(const TableCell& cell);
 struct Column {
   std::string title;
   bool numeric = false;
-  std::string hint = {};  ///< what the numbers are
+  std::string hint = {};              ///< what the numbers are
+  std::optional<CostUnit> unit = {};  ///< of a column of costs
 };
 
 struct RowGroup {
@@ -35,12 +39,13 @@ struct RowGroup {
   std::vector<std::vector<TableCell>> rows;
 };
 
-/// The first column names the row.
+/// The first column names the row, as does the second where `names` is 2.
 struct Table {
   std::string id = {}, title = {}, intro = {};
   std::vector<Column> columns = {};
   std::vector<RowGroup> groups = {};
   std::string empty_text = "None.";
+  size_t names = 1;
   bool empty() const;
 };
 
@@ -50,7 +55,12 @@ struct HeatMap {
   Table table;
 };
 
+/// Writes each column of costs in one unit, which its title then names.
+void use_common_units(Table& table);
+
 Table leaderboard_table(const Leaderboard& board, const std::string& metric);
+/// Scores in each expert set; empty when they were not asked for.
+Table per_set_table(const Leaderboard& board, const std::string& metric);
 Table comparison_table(const Leaderboard& board);
 Table cost_table(const Leaderboard& board);
 Table configuration_table(const Leaderboard& board);

@@ -1,6 +1,7 @@
 #include "results/database.h"
 
 #include "harness/core/log.h"
+#include "results/open_store.h"
 
 namespace assay {
 namespace embedded {
@@ -9,25 +10,21 @@ extern const unsigned char schema_sql[];
 
 namespace {
 
-constexpr int kBusyTimeoutMs = 30000;
-
 int newest_version() { return 1 + static_cast<int>(migrations().size()); }
 
-std::unique_ptr<SQLite::Database> open_file(const std::filesystem::path& path, OpenMode mode) {
-  if (mode == OpenMode::kReadOnly) {
-    if (!std::filesystem::is_regular_file(path))
-      data_error("results store '{}': there is no such file", path.string());
-    return std::make_unique<SQLite::Database>(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
+// Damage is found before anything is written on top of it.
+void check_whole(SQLite::Database& database, const std::filesystem::path& path) {
+  std::string found;
+  try {
+    found = database.execAndGet("PRAGMA quick_check(1)").getString();
+  } catch (const SQLite::Exception& e) {
+    found = e.what();
   }
-  if (path.has_parent_path()) {
-    std::error_code error;
-    std::filesystem::create_directories(path.parent_path(), error);
-    if (error)
-      data_error("results store '{}': cannot create its folder: {}", path.string(),
-                 error.message());
-  }
-  return std::make_unique<SQLite::Database>(
-      path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kBusyTimeoutMs);
+  if (found != "ok")
+    data_error(
+        "results store '{}' is damaged ({}); nothing was written. 'assay db verify' says what is "
+        "damaged",
+        path.string(), found);
 }
 
 }  // namespace
@@ -46,7 +43,7 @@ void migrate(SQLite::Database& database, int version, std::span<const Migration>
 
 Database::Database(std::filesystem::path path, OpenMode mode) : path_(std::move(path)) {
   guarded("cannot open it", [&] {
-    database_ = open_file(path_, mode);
+    database_ = mode == OpenMode::kReadOnly ? open_for_reading(path_) : open_for_writing(path_);
     database_->exec("PRAGMA foreign_keys = ON");
     check_schema(mode);
   });
@@ -62,12 +59,8 @@ void Database::check_schema(OpenMode mode) {
     data_error("'{}' is not an Assay results store", path_.string());
 
   if (mode == OpenMode::kReadWrite) {
-    const std::string journal = database_->execAndGet("PRAGMA journal_mode = WAL").getString();
-    if (journal != "wal")
-      data_error(
-          "results store '{}': this file system cannot keep a write-ahead log (SQLite "
-          "offers '{}')",
-          path_.string(), journal);
+    check_whole(*database_, path_);
+    log_ahead(*database_, path_);
     // In WAL mode a killed process loses nothing; only a power cut can cost the last transactions.
     database_->exec("PRAGMA synchronous = NORMAL");
     create_schema();

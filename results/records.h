@@ -104,4 +104,10 @@ struct Placement {
       variant;  ///< "reference", "default", "tuned", or "grid" (a validation run of the grid)
 };
 
+/// The run of this key in that place.
+struct PlacedKey {
+  std::string key;
+  Placement placement;
+};
+
 }  // namespace assay

@@ -1,7 +1,10 @@
 #include "results/store.h"
 
+#include <array>
 #include <bit>
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "results/rows.h"
 
@@ -23,7 +26,11 @@ int64_t put_environment(Database& database, const Environment& e) {
       e.threads);
 }
 
-int64_t current_task(Database& database, const std::string& name) {
+/// The versions of tasks that this process put. Another process may put others meanwhile.
+using TaskIds = std::map<std::string, int64_t>;
+
+int64_t current_task(Database& database, const TaskIds& own, const std::string& name) {
+  if (const auto known = own.find(name); known != own.end()) return known->second;
   const auto id = database.find_id("SELECT id FROM tasks WHERE name = ? AND current = 1", name);
   if (!id) data_error("the task '{}' is not in the store", name);
   return *id;
@@ -32,11 +39,6 @@ int64_t current_task(Database& database, const std::string& name) {
 // The row of a run without its parts, which the caller writes next. A run that did not succeed is
 // overwritten in place, so that its placements stay.
 int64_t put_run_row(Database& database, const RunRecord& run, int64_t environment) {
-  if (database.find_id("SELECT id FROM runs WHERE key = ? AND status = 'ok'", run.key))
-    data_error(
-        "the store already holds a successful run '{}'; is another process running the "
-        "same sweep?",
-        run.key);
   if (const auto old = database.find_id("SELECT id FROM runs WHERE key = ?", run.key))
     for (const char* table : {"run_experts", "costs", "scores"})
       database.execute(fmt::format("DELETE FROM {} WHERE run = ?", table), *old);
@@ -67,19 +69,22 @@ void put_costs(Database& database, int64_t run, const std::map<std::string, Cost
                      cost.examples, cost.gradient_steps);
 }
 
-void put_scores(Database& database, int64_t run, const std::vector<ScoreRecord>& scores) {
+void put_scores(Database& database, const TaskIds& own, int64_t run,
+                const std::vector<ScoreRecord>& scores) {
   for (const ScoreRecord& score : scores) {
     if (!std::isfinite(score.value))
       data_error("task '{}': the score '{}' is {}", score.task, score.metric, score.value);
     database.execute(
         "INSERT INTO scores (run, task, split, metric, is_primary, value, n, outcomes) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        run, current_task(database, score.task), score.split, score.metric, score.primary ? 1 : 0,
-        score.value, static_cast<int64_t>(score.outcomes.size()), outcomes_text(score.outcomes));
+        run, current_task(database, own, score.task), score.split, score.metric,
+        score.primary ? 1 : 0, score.value, static_cast<int64_t>(score.outcomes.size()),
+        outcomes_text(score.outcomes));
   }
 }
 
-void put_set(Database& database, int64_t sweep, const ExpertSetRecord& set, int64_t position) {
+void put_set(Database& database, const TaskIds& own, int64_t sweep, const ExpertSetRecord& set,
+             int64_t position) {
   const int64_t id = *database.find_id(
       "INSERT INTO expert_sets (sweep, name, position) VALUES (?, ?, ?) "
       "ON CONFLICT (sweep, name) DO UPDATE SET position = excluded.position RETURNING id",
@@ -91,8 +96,28 @@ void put_set(Database& database, int64_t sweep, const ExpertSetRecord& set, int6
                      set.experts[i]);
   for (size_t i = 0; i < set.tasks.size(); ++i)
     database.execute("INSERT INTO set_tasks VALUES (?, ?, ?, ?, ?)", id, static_cast<int64_t>(i),
-                     current_task(database, set.tasks[i].task), set.tasks[i].held_in ? 1 : 0,
+                     current_task(database, own, set.tasks[i].task), set.tasks[i].held_in ? 1 : 0,
                      text_or_null(set.tasks[i].own_expert));
+}
+
+// Takes all other places away; true when there were some.
+bool keep_placements(Database& database, int64_t sweep, const std::vector<PlacedKey>& places) {
+  using Place = std::array<std::string, 4>;
+  std::set<Place> kept;
+  for (const auto& [key, placement] : places)
+    kept.insert({key, placement.set, placement.row, placement.variant});
+  std::vector<int64_t> others;
+  auto& row = database.query(
+      "SELECT p.id, r.key, s.name, p.row_name, p.variant FROM placements p JOIN runs r ON "
+      "r.id = p.run JOIN expert_sets s ON s.id = p.expert_set WHERE p.sweep = ?",
+      sweep);
+  while (row.executeStep()) {
+    const Place place{row.getColumn(1).getString(), row.getColumn(2).getString(),
+                      row.getColumn(3).getString(), row.getColumn(4).getString()};
+    if (!kept.contains(place)) others.push_back(row.getColumn(0).getInt64());
+  }
+  for (const int64_t id : others) database.execute("DELETE FROM placements WHERE id = ?", id);
+  return !others.empty();
 }
 
 }  // namespace
@@ -100,6 +125,7 @@ void put_set(Database& database, int64_t sweep, const ExpertSetRecord& set, int6
 struct Store::Impl {
   Impl(const std::filesystem::path& path, OpenMode mode) : database(path, mode) {}
   Database database;
+  TaskIds own_tasks;
 };
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -130,11 +156,11 @@ void Store::put_task(const TaskRecord& task) {
   Database& database = impl_->database;
   database.transaction(fmt::format("writing task '{}'", task.name), [&] {
     database.execute("UPDATE tasks SET current = 0 WHERE name = ?", task.name);
-    database.execute(
+    impl_->own_tasks[task.name] = *database.find_id(
         "INSERT INTO tasks (name, hash, definition, validation_items, test_items, current) "
         "VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (name, hash) DO UPDATE SET "
         "definition = excluded.definition, validation_items = excluded.validation_items, "
-        "test_items = excluded.test_items, current = 1",
+        "test_items = excluded.test_items, current = 1 RETURNING id",
         task.name, task.hash, json_text(task.definition), task.validation_items, task.test_items);
   });
 }
@@ -157,13 +183,13 @@ int64_t Store::put_sweep(const SweepRecord& sweep) {
     const int64_t id = *database.find_id(
         fmt::format("INSERT INTO sweeps (name, hash, config, execution, started_at) VALUES (?, ?, "
                     "?, (SELECT 1 + coalesce(max(execution), 0) FROM sweeps), {0}) "
-                    "ON CONFLICT (hash) DO UPDATE SET execution = excluded.execution, "
-                    "started_at = excluded.started_at, finished_at = NULL RETURNING id",
+                    "ON CONFLICT (hash) DO UPDATE SET execution = excluded.execution "
+                    "RETURNING id",
                     kNow),
         sweep.name, sweep.hash, json_text(sweep.config));
     Json names = Json::array();
     for (size_t i = 0; i < sweep.sets.size(); ++i) {
-      put_set(database, id, sweep.sets[i], static_cast<int64_t>(i));
+      put_set(database, impl_->own_tasks, id, sweep.sets[i], static_cast<int64_t>(i));
       names.push_back(sweep.sets[i].name);
     }
     database.execute(
@@ -174,10 +200,27 @@ int64_t Store::put_sweep(const SweepRecord& sweep) {
   });
 }
 
-void Store::finish_sweep(int64_t sweep) {
+void Store::start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) {
+  Database& database = impl_->database;
+  database.transaction("starting the sweep", [&] {
+    const bool lost = keep_placements(database, sweep, possible);
+    database.execute(
+        fmt::format("UPDATE sweeps SET started_at = {}, finished_at = NULL WHERE id = ? AND "
+                    "(? OR finished_at IS NULL)",
+                    kNow),
+        sweep, lost ? 1 : 0);
+  });
+}
+
+void Store::finish_sweep(int64_t sweep, const std::vector<PlacedKey>& places, SweepEnd end) {
   Database& database = impl_->database;
   database.transaction("finishing the sweep", [&] {
-    database.execute(fmt::format("UPDATE sweeps SET finished_at = {} WHERE id = ?", kNow), sweep);
+    keep_placements(database, sweep, places);
+    if (end == SweepEnd::kPart) return;
+    database.execute(
+        fmt::format(
+            "UPDATE sweeps SET finished_at = {} WHERE id = ? AND (? OR finished_at IS NULL)", kNow),
+        sweep, end == SweepEnd::kChanged ? 1 : 0);
   });
 }
 
@@ -190,37 +233,36 @@ std::optional<RunRecord> Store::find_run(const std::string& key) const {
   });
 }
 
-void Store::put_run(const RunRecord& run, const Environment& environment) {
+bool Store::put_run(const RunRecord& run, const Environment& environment) {
   Database& database = impl_->database;
-  database.transaction(fmt::format("writing run '{}'", run.key), [&] {
+  return database.transaction(fmt::format("writing run '{}'", run.key), [&] {
+    if (database.find_id("SELECT id FROM runs WHERE key = ? AND status = 'ok'", run.key))
+      return false;
     const int64_t id = put_run_row(database, run, put_environment(database, environment));
     for (size_t i = 0; i < run.experts.size(); ++i)
       database.execute("INSERT INTO run_experts VALUES (?, ?, ?)", id, static_cast<int64_t>(i),
                        run.experts[i]);
     put_costs(database, id, run.costs);
-    put_scores(database, id, run.scores);
+    put_scores(database, impl_->own_tasks, id, run.scores);
+    return true;
   });
 }
 
-void Store::place_run(int64_t sweep, const std::string& run_key, const Placement& placement) {
+void Store::place_runs(int64_t sweep, const std::vector<PlacedKey>& places) {
   Database& database = impl_->database;
-  database.transaction(fmt::format("placing run '{}'", run_key), [&] {
-    const auto set = database.find_id("SELECT id FROM expert_sets WHERE sweep = ? AND name = ?",
-                                      sweep, placement.set);
-    const auto run = database.find_id("SELECT id FROM runs WHERE key = ?", run_key);
-    if (!set) data_error("the sweep has no expert set '{}'", placement.set);
-    if (!run) data_error("there is no such run");
-    database.execute(
-        "INSERT INTO placements (sweep, expert_set, row_name, variant, run) "
-        "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        sweep, *set, placement.row, placement.variant, *run);
+  database.transaction("placing runs", [&] {
+    for (const auto& [key, placement] : places) {
+      const auto set = database.find_id("SELECT id FROM expert_sets WHERE sweep = ? AND name = ?",
+                                        sweep, placement.set);
+      const auto run = database.find_id("SELECT id FROM runs WHERE key = ?", key);
+      if (!set) data_error("the sweep has no expert set '{}'", placement.set);
+      if (!run) data_error("there is no run '{}'", key);
+      database.execute(
+          "INSERT INTO placements (sweep, expert_set, row_name, variant, run) "
+          "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+          sweep, *set, placement.row, placement.variant, *run);
+    }
   });
-}
-
-void Store::clear_placements(int64_t sweep) {
-  Database& database = impl_->database;
-  database.transaction("clearing placements",
-                       [&] { database.execute("DELETE FROM placements WHERE sweep = ?", sweep); });
 }
 
 std::vector<std::string> Store::sweep_names() const {

@@ -1,5 +1,6 @@
 /// The results store: one SQLite file (WAL, foreign keys, STRICT tables, schema version with
-/// migrations). Only this folder speaks SQL. One process writes; any number read.
+/// migrations). Only this folder speaks SQL. Any number of processes write and read: a write waits
+/// for its turn.
 #pragma once
 
 #include <filesystem>
@@ -28,12 +29,19 @@ struct SweepResults {
   std::vector<PlacedRun> runs;
 };
 
+/// How an execution of a sweep ended.
+enum class SweepEnd {
+  kPart,       ///< only some of its rows were to be run
+  kUnchanged,  ///< all results were there before
+  kChanged,
+};
+
 class Store {
  public:
   /// Creates the file and its schema when there is none; migrates an older schema. DataError when
-  /// the file is no Assay store, is of a newer schema, or cannot be written.
+  /// the file is no Assay store, is damaged, is of a newer schema, or cannot be written.
   static Store open(const std::filesystem::path& path);
-  /// DataError also when the file does not exist.
+  /// DataError also when the file does not exist. The file may lie where nothing can be written.
   static Store open_read_only(const std::filesystem::path& path);
   Store(Store&&) noexcept;
   ~Store();
@@ -42,21 +50,25 @@ class Store {
   void put_checkpoint(const CheckpointRecord& checkpoint);
   void put_task(const TaskRecord& task);
   void put_method(const MethodRecord& method);
-  /// Returns the sweep's id: the old one for a sweep of the same hash. Its checkpoints and tasks
-  /// must be known.
+  /// Returns the sweep's id: the old one for a sweep of the same hash, whose times and placements
+  /// stay. Its checkpoints and tasks must be known.
   int64_t put_sweep(const SweepRecord& sweep);
-  void finish_sweep(int64_t sweep);
+  /// Before a sweep is run: takes away all its places but these. A sweep that lost some is not
+  /// finished any more, and one that is not finished starts now.
+  void start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible);
+  /// After it was run: the same. A sweep that now has all its results is finished: now, or, when
+  /// nothing is new, when it was before.
+  void finish_sweep(int64_t sweep, const std::vector<PlacedKey>& places, SweepEnd end);
 
   /// The run with this key, outcomes left out; absent when there is none.
   std::optional<RunRecord> find_run(const std::string& key) const;
   /// In one transaction: the run, its scores and costs. A skipped or failed run of the same key is
-  /// replaced and keeps its placements; DataError when an `ok` one is there, which another process
-  /// must have put. The checkpoints, tasks and the method must be known.
-  void put_run(const RunRecord& run, const Environment& environment);
-  /// Gives a run its place in a sweep; again with the same place is no change.
-  void place_run(int64_t sweep, const std::string& run_key, const Placement& placement);
-  /// Forgets the sweep's placements, which a new execution is about to write anew.
-  void clear_placements(int64_t sweep);
+  /// replaced and keeps its placements. An `ok` one stays, and the answer is false: another process
+  /// was faster. The checkpoints, tasks and the method must be known; scores belong to the versions
+  /// of the tasks that this store object was given last.
+  bool put_run(const RunRecord& run, const Environment& environment);
+  /// Gives runs, by key, their places in a sweep; again with the same place is no change.
+  void place_runs(int64_t sweep, const std::vector<PlacedKey>& places);
 
   /// Sweep names, most recently started first.
   std::vector<std::string> sweep_names() const;

@@ -65,7 +65,7 @@ class GenerationTask : public TextTask {
         data_error("{}: '{}' is expected to be a list of answers, found {}", item.where,
                    definition_.targets, list.type_name());
       for (size_t i = 0; i < list.size(); ++i)
-        all.push_back(field_text(item, fmt::format("{}.{}", definition_.targets, i)));
+        all.push_back(printed_field(item, fmt::format("{}.{}", definition_.targets, i)));
     }
     if (all.empty() || std::find(all.begin(), all.end(), "") != all.end())
       data_error("task '{}': {}: a reference answer is empty or there is none", name(), item.where);

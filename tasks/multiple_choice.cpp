@@ -1,5 +1,7 @@
 // Choices are scored by their log-likelihood after the prompt. Metrics as lm-evaluation-harness
 // defines them.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,10 +18,10 @@ const std::vector<std::string> kMetrics{"acc", "acc_norm", "acc_bytes", "acc_mut
 const std::vector<std::string> kUsualMetrics{"acc", "acc_norm"};
 
 struct ChoiceDefinition {
-  std::vector<TextTemplate> choices;  // one, of a field that is a list, or one per choice
-  std::string label;                  // a field: an index, or one of `label_values`
-  std::vector<std::string> label_values;
-  int64_t first_label = 0;  // the index that the first choice has
+  std::vector<TextTemplate> choices;       // one, of a field that is a list, or one per choice
+  std::string label;                       // a field: an index, or one of `label_values`
+  std::vector<TextTemplate> label_values;  // as `choices`, or none
+  int64_t first_label = 0;                 // the index that the first choice has
 };
 
 /// An item's choices and which of them are right.
@@ -47,7 +49,9 @@ class MultipleChoice : public TextTask {
 
  private:
   Question read(const TextItem& item) const;
-  size_t index_of(const Json& label, const TextItem& item, size_t choices) const;
+  size_t index_of(const Json& label, const TextItem& item,
+                  const std::vector<std::string>& choices) const;
+  size_t listed_label(const TextItem& item, size_t choices) const;
 
   ChoiceDefinition definition_;
 };
@@ -71,20 +75,26 @@ std::vector<double> probabilities(const std::vector<double>& log_likelihoods) {
   return out;
 }
 
-Question MultipleChoice::read(const TextItem& item) const {
-  Question question;
-  const std::string list = definition_.choices.front().only_field();
-  if (definition_.choices.size() == 1 && !list.empty()) {
+// The texts of templates, or those of the list that the only one of them names.
+std::vector<std::string> listed(const std::vector<TextTemplate>& templates, const TextItem& item) {
+  std::vector<std::string> texts;
+  const std::string list = templates.front().only_field();
+  if (templates.size() == 1 && !list.empty()) {
     const Json& values = text_field(item, list);
     if (!values.is_array())
-      data_error("{}: '{}' is expected to be a list of choices, found {}", item.where, list,
+      data_error("{}: '{}' is expected to be a list, found {}", item.where, list,
                  values.type_name());
     for (size_t i = 0; i < values.size(); ++i)
-      question.choices.push_back(field_text(item, fmt::format("{}.{}", list, i)));
+      texts.push_back(printed_field(item, fmt::format("{}.{}", list, i)));
   } else {
-    for (const TextTemplate& choice : definition_.choices)
-      question.choices.push_back(choice.fill(item));
+    for (const TextTemplate& one : templates) texts.push_back(one.fill(item));
   }
+  return texts;
+}
+
+Question MultipleChoice::read(const TextItem& item) const {
+  Question question;
+  question.choices = listed(definition_.choices, item);
   if (question.choices.size() < 2)
     data_error("{}: {} choice(s), expected at least 2", item.where, question.choices.size());
   if (text().prompt.size() > 1 && text().prompt.size() != question.choices.size())
@@ -103,7 +113,7 @@ Question MultipleChoice::read(const TextItem& item) const {
                    definition_.label, label.dump());
     }
   } else {
-    question.right[index_of(label, item, question.choices.size())] = true;
+    question.right[index_of(label, item, question.choices)] = true;
   }
   const auto first = std::find(question.right.begin(), question.right.end(), true);
   if (first == question.right.end()) data_error("{}: no choice is right", item.where);
@@ -111,17 +121,30 @@ Question MultipleChoice::read(const TextItem& item) const {
   return question;
 }
 
-size_t MultipleChoice::index_of(const Json& label, const TextItem& item, size_t choices) const {
-  const std::string text = field_text(item, definition_.label);
-  if (!definition_.label_values.empty()) {
-    const auto& values = definition_.label_values;
-    const auto it = std::find(values.begin(), values.end(), text);
-    if (it == values.end()) throw DataError(unknown_name("label", text, item.where, values));
+// Where a label stands in the list of label_values.
+size_t MultipleChoice::listed_label(const TextItem& item, size_t choices) const {
+  const std::vector<std::string> values = listed(definition_.label_values, item);
+  // A truth value is looked for as templates print it, then as JSON has it.
+  for (const std::string& label :
+       {printed_field(item, definition_.label), field_text(item, definition_.label)}) {
+    const auto it = std::find(values.begin(), values.end(), label);
+    if (it == values.end()) continue;
+    if (std::find(it + 1, values.end(), label) != values.end())
+      data_error("{}: the label '{}' stands twice among {}", item.where, label,
+                 fmt::join(values, ", "));
     const auto index = static_cast<size_t>(it - values.begin());
     if (index < choices) return index;
-  } else if (label.is_number_integer() ||
-             (text.size() < 9 && !text.empty() &&
-              text.find_first_not_of("0123456789") == std::string::npos)) {
+    data_error("{}: the label '{}', but there are {} choices", item.where, label, choices);
+  }
+  throw DataError(unknown_name("label", field_text(item, definition_.label), item.where, values));
+}
+
+size_t MultipleChoice::index_of(const Json& label, const TextItem& item,
+                                const std::vector<std::string>& choices) const {
+  if (!definition_.label_values.empty()) return listed_label(item, choices.size());
+  const std::string text = field_text(item, definition_.label);
+  if (label.is_number_integer() || (text.size() < 9 && !text.empty() &&
+                                    text.find_first_not_of("0123456789") == std::string::npos)) {
     // Neither wraps where a number is too large for the type.
     const bool fits = !label.is_number_unsigned() ||
                       label.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()};
@@ -129,15 +152,17 @@ size_t MultipleChoice::index_of(const Json& label, const TextItem& item, size_t 
                           : label.is_number() ? label.get<int64_t>()
                                               : std::stoll(text);
     const int64_t first = definition_.first_label;
-    if (value >= first && value < first + static_cast<int64_t>(choices))
+    if (value >= first && value < first + static_cast<int64_t>(choices.size()))
       return static_cast<size_t>(value - first);
-  } else {
-    data_error(
-        "{}: the label '{}' is no index; 'label_values' in the task's definition lists other "
-        "labels",
-        item.where, text);
+    data_error("{}: the label '{}', but there are {} choices", item.where, text, choices.size());
   }
-  data_error("{}: the label '{}', but there are {} choices", item.where, text, choices);
+  // The text of the one choice that it names.
+  if (std::count(choices.begin(), choices.end(), text) == 1)
+    return static_cast<size_t>(std::find(choices.begin(), choices.end(), text) - choices.begin());
+  data_error(
+      "{}: the label '{}' is no index and not the text of one choice; 'label_values' in the task's "
+      "definition lists other labels",
+      item.where, text);
 }
 
 void MultipleChoice::ask(const TextItem& item, const Context& context,
@@ -204,8 +229,13 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
           "expected a list of choices, or the one field that holds them, as '{{choices}}'");
   }
   definition.label = reader.string("label", "label");
-  if (const auto values = reader.find("label_values"))
-    definition.label_values = values->as_strings();
+  if (const auto values = reader.find("label_values")) {
+    if (values->is_array())
+      for (const JsonReader& value : values->elements())
+        definition.label_values.emplace_back(value);
+    else if (definition.label_values.emplace_back(*values).only_field().empty())
+      values->fail("expected a list, or the one field that holds it, as '{{choices.label}}'");
+  }
   definition.first_label = reader.integer("first_label", 0);
   reader.finish();
   return std::make_shared<MultipleChoice>(name, reader.json(), std::move(shared),

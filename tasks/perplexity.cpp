@@ -18,19 +18,21 @@ struct PerplexityDefinition {
   TextTemplate document;  // what is scored
   TextTemplate counted;   // whose words and bytes count
   int64_t window = 0;
+  bool repeat_bos = false;
 };
 
 class Perplexity : public TextTask {
  public:
   Perplexity(const std::string& name, const Json& json,
              std::shared_ptr<const TextDefinition> shared, PerplexityDefinition definition)
-      : TextTask(name, json, std::move(shared), "perplexity 1"),
+      : TextTask(name, json, std::move(shared), "perplexity 2"),
         definition_(std::move(definition)) {}
 
  protected:
   void ask(const TextItem& item, const Context&, TextRequests& requests) const override {
     RollingRequest request{definition_.document.fill(item), definition_.window,
-                           fmt::format("task '{}': {}", name(), item.where)};
+                           fmt::format("task '{}': {}", name(), item.where),
+                           definition_.repeat_bos};
     if (request.text.empty() || definition_.counted.fill(item).empty())
       data_error("{}: the text is empty", request.where);
     requests.rolling.push_back(std::move(request));
@@ -74,6 +76,7 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
     definition.window = window->as_integer();
     if (definition.window < 1) window->fail("expected at least 1");
   }
+  definition.repeat_bos = reader.boolean("repeat_bos", false);
   reader.finish();
   return std::make_shared<Perplexity>(name, reader.json(), std::move(shared),
                                       std::move(definition));

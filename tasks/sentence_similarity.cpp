@@ -31,6 +31,8 @@ class SentenceSimilarity : public EncoderTask {
         gold_(std::move(gold)) {}
 
  protected:
+  std::string gold(const TextItem& item) const override { return field_text(item, gold_); }
+
   std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
                                   const std::vector<EncoderText>& texts) const override {
     std::vector<double> gold;

@@ -36,6 +36,8 @@ class SequenceClassification : public EncoderTask {
         labels_(std::move(labels)) {}
 
  protected:
+  std::string gold(const TextItem& item) const override { return field_text(item, labels_.field); }
+
   std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
                                   const std::vector<EncoderText>& texts) const override {
     check_head(encoder);

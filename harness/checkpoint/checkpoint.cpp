@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <set>
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
+#include "harness/core/regular_file.h"
 
 namespace assay {
 namespace {
@@ -20,32 +22,60 @@ Json read_json_data(const fs::path& path) {
   }
 }
 
+/// What a folder without weights that are read holds instead, and what to do: "; ...", or nothing.
+std::string weights_hint(const fs::path& folder) {
+  std::map<std::string, std::string> found;  // by the end of the name
+  for (const auto& entry : fs::directory_iterator(folder))
+    found.emplace(entry.path().extension(), entry.path().filename());
+  if (fs::exists(folder / "model_index.json"))
+    return "; it is a pipeline of diffusers: name the folder of one model in it, such as "
+           "'transformer' or 'unet'";
+  if (fs::exists(folder / "adapter_config.json"))
+    return "; it is an adapter, which changes a model";
+  if (found.contains(".safetensors"))
+    return fmt::format("; '{}' is there, which can be named itself", found[".safetensors"]);
+  for (const char* pickle : {".bin", ".pt", ".pth", ".ckpt"})
+    if (found.contains(pickle))
+      return fmt::format(
+          "; pickles such as '{}' are not read: save the model as safetensors, as "
+          "save_pretrained() of transformers does",
+          found[pickle]);
+  if (found.contains(".gguf"))
+    return fmt::format("; '{}' is GGUF: use the safetensors that it was converted from",
+                       found[".gguf"]);
+  return found.empty() ? "; the folder is empty" : "";
+}
+
 }  // namespace
 
 std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& path) {
+  return open(ModelPath(path));
+}
+
+std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
+  const fs::path& path = model.path;
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path;
-  if (!fs::exists(path)) data_error("there is no checkpoint '{}'", path.string());
+  if (!is_there(path)) data_error("there is no checkpoint '{}'", path.string());
 
   std::vector<fs::path> file_paths;
   std::map<std::string, std::string> shard_of;
   if (!fs::is_directory(path)) {
     file_paths = {path};
   } else {
-    if (fs::exists(path / "config.json"))
-      checkpoint->config_ = read_json_data(path / "config.json");
-    if (fs::exists(path / "assay.json")) checkpoint->origin_ = read_json_data(path / "assay.json");
-    if (fs::exists(path / kIndexName)) {
+    if (is_there(path / "config.json")) checkpoint->config_ = read_json_data(path / "config.json");
+    if (is_there(path / "assay.json")) checkpoint->origin_ = read_json_data(path / "assay.json");
+    if (is_there(path / kIndexName)) {
       shard_of =
           parse_safetensors_index(read_file(path / kIndexName), (path / kIndexName).string());
+      std::set<std::string> seen;
       for (const auto& [name, shard] : shard_of)
-        if (std::find(file_paths.begin(), file_paths.end(), path / shard) == file_paths.end())
-          file_paths.push_back(path / shard);
-    } else if (fs::exists(path / kWeightsName)) {
+        if (seen.insert(shard).second) file_paths.push_back(path / shard);
+    } else if (is_there(path / kWeightsName)) {
       file_paths = {path / kWeightsName};
     } else {
-      data_error("'{}' is no checkpoint: it has neither {} nor {}", path.string(), kWeightsName,
-                 kIndexName);
+      data_error("'{}' is no checkpoint: it has neither {} nor {}{}", path.string(), kWeightsName,
+                 kIndexName, weights_hint(path));
     }
   }
 
@@ -65,6 +95,12 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
       data_error("{}: tensor '{}' is missing from {}", path.string(), name, shard);
   std::sort(checkpoint->infos_.begin(), checkpoint->infos_.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+  if (!model.adapter.empty()) {
+    checkpoint->adapter_ = std::make_unique<const Adapter>(model.adapter, checkpoint->infos_,
+                                                           checkpoint->config_, path.string());
+    const fs::path origin = model.adapter / "assay.json";
+    checkpoint->origin_ = fs::exists(origin) ? read_json_data(origin) : Json();
+  }
   return checkpoint;
 }
 
@@ -81,12 +117,14 @@ std::pair<const SafetensorsFile&, size_t> Checkpoint::locate(const std::string& 
 
 at::Tensor Checkpoint::read(const std::string& name) const {
   const auto [file, index] = locate(name);
-  return file.read(index);
+  const at::Tensor values = file.read(index);
+  return adapter_ ? adapter_->apply(file.tensors()[index], 0, values) : values;
 }
 
 at::Tensor Checkpoint::read_part(const std::string& name, int64_t first, int64_t count) const {
   const auto [file, index] = locate(name);
-  return file.read_part(index, first, count);
+  const at::Tensor values = file.read_part(index, first, count);
+  return adapter_ ? adapter_->apply(file.tensors()[index], first, values) : values;
 }
 
 void Checkpoint::will_need(const std::string& name, int64_t first, int64_t count) const {
@@ -105,12 +143,17 @@ std::string Checkpoint::stamp() const {
     hasher.text(path.filename().string())
         .number(fs::file_size(path))
         .number(static_cast<uint64_t>(fs::last_write_time(path).time_since_epoch().count()));
+  if (adapter_) hasher.text(adapter_->stamp());
   return hasher.hex();
 }
 
 std::string Checkpoint::content_hash() const {
   const std::lock_guard lock(hash_mutex_);
-  if (hash_.empty()) hash_ = assay::content_hash(*this);
+  if (hash_.empty()) {
+    std::string hash = assay::content_hash(*this);
+    check_mapped_bytes();
+    hash_ = std::move(hash);
+  }
   return hash_;
 }
 

@@ -1,11 +1,14 @@
 /// Checkpoints on disk: a Hugging Face-style folder (config.json and safetensors, single or sharded
-/// with an index) or a lone .safetensors file. Weights are memory-mapped and read when asked for.
+/// with an index) or a lone .safetensors file. Weights are memory-mapped and read when asked for. A
+/// LoRA adapter may be added to them: tensors that it changes are made as they are read.
 #pragma once
 
 #include <filesystem>
 #include <memory>
 #include <mutex>
 
+#include "harness/checkpoint/adapter.h"
+#include "harness/checkpoint/model_path.h"
 #include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
@@ -17,9 +20,16 @@ class Checkpoint : public TensorSource {
   /// Reads headers only. DataError, naming the file, when something is missing, truncated or
   /// inconsistent (an index that names a tensor its shard lacks, overlapping or short data, ...).
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
+  /// With the adapter that the path names added. Errors as Adapter's constructor, too.
+  static std::shared_ptr<const Checkpoint> open(const ModelPath& model);
 
+  /// Of the model's own folder: config.json and tokenizer are the base's where there is an adapter.
   const std::filesystem::path& path() const { return path_; }
-  std::string label() const override { return path_.string(); }
+  /// "PATH", or "PATH+ADAPTER".
+  std::string label() const override { return model_path().text(); }
+  ModelPath model_path() const {
+    return {path_, adapter_ ? adapter_->path() : std::filesystem::path()};
+  }
   const std::vector<TensorInfo>& tensors() const override { return infos_; }
   at::Tensor read(const std::string& name) const override;
   at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const override;
@@ -32,6 +42,7 @@ class Checkpoint : public TensorSource {
   /// config.json; null for a lone file.
   const Json& config() const { return config_; }
   /// assay.json: how Assay made this checkpoint (recipe, tasks trained on, cost); null otherwise.
+  /// With an adapter: that of the adapter's folder.
   const Json& origin() const { return origin_; }
 
  private:
@@ -45,6 +56,7 @@ class Checkpoint : public TensorSource {
   std::map<std::string, size_t> file_of_;
   std::vector<TensorInfo> infos_;
   Json config_, origin_;
+  std::unique_ptr<const Adapter> adapter_;  ///< null: none
   mutable std::mutex hash_mutex_;
   mutable std::string hash_;
 };

@@ -1,9 +1,7 @@
 #include "harness/checkpoint/safetensors.h"
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,36 +14,14 @@
 #include "harness/core/error.h"
 
 namespace assay {
+
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
-  std::shared_ptr<SafetensorsFile> file(new SafetensorsFile);
-  file->path_ = path;
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat status {};
-  if (descriptor < 0 || ::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-    const int reason = errno;
-    if (descriptor >= 0) ::close(descriptor);
-    data_error("cannot read '{}': {}", path.string(),
-               descriptor < 0 ? std::strerror(reason) : "not a regular file");
-  }
-  file->size_ = static_cast<size_t>(status.st_size);
-  if (file->size_ > 0) {
-    void* mapping = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (mapping != MAP_FAILED) file->mapping_ = static_cast<const char*>(mapping);
-  }
-  const int reason = errno;
-  ::close(descriptor);
-  if (!file->mapping_ && file->size_ > 0)
-    data_error("cannot map '{}': {}", path.string(), std::strerror(reason));
-  for (SafetensorsEntry& entry :
-       parse_safetensors_header({file->mapping_, file->size_}, path.string())) {
+  std::shared_ptr<SafetensorsFile> file(new SafetensorsFile(path));
+  for (SafetensorsEntry& entry : parse_safetensors_header(file->file_.bytes(), path.string())) {
     file->infos_.push_back(std::move(entry.info));
     file->offsets_.push_back(entry.offset);
   }
   return file;
-}
-
-SafetensorsFile::~SafetensorsFile() {
-  if (mapping_) ::munmap(const_cast<char*>(mapping_), size_);
 }
 
 at::Tensor SafetensorsFile::read(size_t index) const {
@@ -56,19 +32,19 @@ at::Tensor SafetensorsFile::read(size_t index) const {
 at::Tensor SafetensorsFile::read_part(size_t index, int64_t first, int64_t count) const {
   const TensorInfo& info = infos_.at(index);
   const auto element_bytes = static_cast<int64_t>(c10::elementSize(info.dtype));
-  const char* data = mapping_ + offsets_[index] + first * element_bytes;
+  const char* begin = data() + offsets_[index] + first * element_bytes;
   counters::bytes_read += count * element_bytes;
   const auto options = at::TensorOptions().dtype(info.dtype);
   if (count == 0) return at::empty({0}, options);
   // Old writers do not align the data; LibTorch's operators need it to be.
-  if (reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(element_bytes) != 0) {
+  if (reinterpret_cast<uintptr_t>(begin) % static_cast<uintptr_t>(element_bytes) != 0) {
     at::Tensor copy = at::empty({count}, options);
-    std::memcpy(copy.data_ptr(), data, copy.nbytes());
+    std::memcpy(copy.data_ptr(), begin, copy.nbytes());
     return copy;
   }
   // The deleter's copy of the pointer keeps the mapping alive.
   return at::from_blob(
-      const_cast<char*>(data), {count}, [self = shared_from_this()](void*) {}, options);
+      const_cast<char*>(begin), {count}, [self = shared_from_this()](void*) {}, options);
 }
 
 void SafetensorsFile::will_need(size_t index, int64_t first, int64_t count) const {
@@ -93,7 +69,7 @@ std::pair<char*, size_t> SafetensorsFile::pages(size_t index, int64_t first, int
   const size_t begin = offsets_[index] + static_cast<size_t>(first) * element_bytes;
   const size_t end = begin + static_cast<size_t>(count) * element_bytes;
   const size_t from = begin / page * page;
-  return {const_cast<char*>(mapping_) + from, end - from};
+  return {const_cast<char*>(data()) + from, end - from};
 }
 
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/checkpoint/mapped_file.h"
 #include "harness/checkpoint/safetensors_header.h"
 #include "harness/checkpoint/tensors.h"
 
@@ -24,9 +25,6 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   /// short file, header that is no JSON object, unknown dtype, shape and size that disagree, data
   /// outside the file, overlaps or gaps.
   static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
-  ~SafetensorsFile();
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
   /// In name order.
   const std::vector<TensorInfo>& tensors() const { return infos_; }
@@ -39,13 +37,13 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   void release(size_t index, int64_t first, int64_t count) const;
 
  private:
-  SafetensorsFile() = default;
+  explicit SafetensorsFile(const std::filesystem::path& path) : file_(path) {}
   /// The whole pages around some elements: where they begin, and bytes.
   std::pair<char*, size_t> pages(size_t index, int64_t first, int64_t count) const;
 
-  std::filesystem::path path_;
-  const char* mapping_ = nullptr;
-  size_t size_ = 0;
+  const char* data() const { return file_.bytes().data(); }
+
+  MappedFile file_;
   std::vector<TensorInfo> infos_;
   std::vector<size_t> offsets_;  // of the data in the file, one per entry of infos_
 };

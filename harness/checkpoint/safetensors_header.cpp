@@ -10,11 +10,13 @@
 
 #include "harness/core/error.h"
 #include "harness/core/json.h"
+#include "harness/core/text_encoding.h"
 
 namespace assay {
 namespace {
 
 constexpr size_t kLengthBytes = 8;
+constexpr size_t kLongestBeginning = 1024;  // of what other files begin with
 // The reference implementation refuses larger headers too.
 constexpr uint64_t kMostHeaderBytes = 100'000'000;
 
@@ -101,14 +103,22 @@ Entry parse_entry(const std::string& file, const std::string& name, const Json& 
 
 std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
                                                        const std::string& file) {
-  if (bytes.size() < kLengthBytes)
+  const auto refuse_foreign = [&] {
+    const std::string hint = foreign_content(bytes.substr(0, kLongestBeginning));
+    if (!hint.empty()) data_error("{}: not a safetensors file: {}", file, hint);
+  };
+  if (bytes.size() < kLengthBytes) {
+    refuse_foreign();
     data_error("{}: truncated: {} bytes, a safetensors file has at least {}", file, bytes.size(),
                kLengthBytes);
+  }
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
-  if (header_bytes > kMostHeaderBytes || header_bytes > bytes.size() - kLengthBytes)
+  if (header_bytes > kMostHeaderBytes || header_bytes > bytes.size() - kLengthBytes) {
+    refuse_foreign();
     data_error("{}: not a whole safetensors file: the header claims {} bytes, the file has {}",
                file, header_bytes, bytes.size());
+  }
   const Json header = parse_data(bytes.substr(kLengthBytes, header_bytes), file);
   if (!header.is_object()) data_error("{}: the header is no JSON object", file);
 

@@ -39,9 +39,7 @@ int64_t place_in_page(const char* data) {
 }  // namespace
 
 ShardFile::ShardFile(std::filesystem::path path, int64_t size) : path_(std::move(path)) {
-  constexpr int kMode = 0644;
-  cached_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, kMode);
-  if (cached_ < 0) disk_error(path_, errno);
+  open(O_CREAT | O_TRUNC);
   // Reserving the room on the disk as well would slow the writes down by a tenth.
   if (::ftruncate(cached_, size) != 0) {
     const int reason = errno;
@@ -64,11 +62,18 @@ ShardFile& ShardFile::operator=(ShardFile&& other) noexcept {
   return *this;
 }
 
+void ShardFile::open(int flags) {
+  constexpr int kMode = 0644;
+  if (cached_ >= 0) return;
+  cached_ = ::open(path_.c_str(), flags | O_RDWR | O_CLOEXEC, kMode);
+  if (cached_ < 0) disk_error(path_, errno);
+}
+
 void ShardFile::close() {
   if (direct_ >= 0) ::close(direct_);
   if (cached_ >= 0) ::close(cached_);
   cached_ = -1;
-  direct_ = kNotTried;
+  if (direct_ != kNoSuchWay) direct_ = kNotTried;
 }
 
 void ShardFile::write(std::string_view data, int64_t offset) {
@@ -105,7 +110,8 @@ bool ShardFile::write_direct(const char* data, int64_t size, int64_t offset) {
   return true;
 }
 
-void ShardFile::write_cached(const char* data, int64_t size, int64_t offset) const {
+void ShardFile::write_cached(const char* data, int64_t size, int64_t offset) {
+  open(0);
   const int64_t begin = offset, bytes = size;
   while (size > 0) {
     const ssize_t written = ::pwrite(cached_, data, static_cast<size_t>(size), offset);
@@ -119,7 +125,8 @@ void ShardFile::write_cached(const char* data, int64_t size, int64_t offset) con
   if (bytes >= kLeastDirect) ::sync_file_range(cached_, begin, bytes, SYNC_FILE_RANGE_WRITE);
 }
 
-void ShardFile::sync() const {
+void ShardFile::sync() {
+  open(0);
   if (::fsync(cached_) != 0 || (direct_ >= 0 && ::fsync(direct_) != 0)) disk_error(path_, errno);
 }
 

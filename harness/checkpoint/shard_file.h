@@ -28,15 +28,17 @@ class ShardFile {
   /// DataError with the system's reason.
   void write(const char* data, int64_t size, int64_t offset);
   void write(std::string_view data, int64_t offset);
-  /// Waits until all of it is on the disk. DataError when that fails.
-  void sync() const;
+  /// Waits until all of it is on the disk, whoever wrote it. DataError when that fails.
+  void sync();
+  /// Gives the descriptors back; the next write or sync opens the file again.
+  void close();
 
   static constexpr int64_t kPage = 4096;
 
  private:
   bool write_direct(const char* data, int64_t size, int64_t offset);
-  void write_cached(const char* data, int64_t size, int64_t offset) const;
-  void close();
+  void write_cached(const char* data, int64_t size, int64_t offset);
+  void open(int flags);
 
   std::filesystem::path path_;
   static constexpr int kNoSuchWay = -1, kNotTried = -2;

@@ -1,59 +1,44 @@
 #include "harness/checkpoint/writer.h"
 
 #include <ATen/ATen.h>
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <system_error>
 
+#include "harness/checkpoint/own_folder.h"
 #include "harness/checkpoint/safetensors.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/json_text.h"
 
 namespace assay {
 namespace {
 
-constexpr const char* kLock = "lock";
-constexpr const char* kJournal = "journal.json";
-
-// Swaps two folders in one step, so that there is no moment without a checkpoint.
-void exchange(const fs::path& a, const fs::path& b) {
-  if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0)
-    throw fs::filesystem_error("exchange", a, b, std::error_code(errno, std::generic_category()));
-}
+constexpr const char* kJournal = ".assay-journal.json";
+// Of shards that are written to and of those on their way to the disk: a process may have few open.
+constexpr size_t kMostOpen = 16, kMostSyncs = 16;
 
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
                                    const WriteOptions& options)
     : options_(options), rooms_(std::make_shared<WriteRooms>()) {
-  if (fs::exists(folder) && !options.replace)
-    user_error("'{}' exists already; name another folder or ask for it to be replaced",
-               folder.string());
-  target_ = fs::absolute(folder).lexically_normal();
-  if (!target_.has_filename()) target_ = target_.parent_path();  // a trailing slash
-  const std::string suffix =
-      options.identity.empty() ? fmt::format("tmp{}", ::getpid()) : std::string("unfinished");
-  temporary_ = target_.parent_path() / fmt::format(".{}.{}", target_.filename().string(), suffix);
   plan_shards(tensors);
   try {
-    prepare_folder();
-    open_shards();
+    folder_.emplace(folder, options_.replace, options_.keep);
+    if (options_.resume) take_up();
+    folder_->clear([&](const std::string& name) {
+      return (name == kJournal && !taken_up_.empty()) ||
+             std::any_of(shards_.begin(), shards_.end(),
+                         [&](const Shard& shard) { return shard.finished && shard.file == name; });
+    });
+    make_shards();
   } catch (const fs::filesystem_error& e) {
-    discard();
+    if (taken_up_.empty()) discard();
     data_error("cannot write the checkpoint '{}': {}", folder.string(), e.code().message());
   } catch (const DataError&) {
-    discard();
+    if (taken_up_.empty()) discard();
     throw;
-  } catch (...) {  // what is there is of others: it stays
-    if (lock_ >= 0) ::close(lock_);
-    throw;
-  }
+  }  // else what is there is of others: it stays
   thread_ = std::thread([this] { work(); });
 }
 
@@ -89,36 +74,16 @@ void CheckpointWriter::plan_shards(const std::vector<TensorInfo>& tensors) {
   }
 }
 
-void CheckpointWriter::prepare_folder() {
-  fs::create_directories(temporary_);
-  lock_ = ::open((temporary_ / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0)
-    data_error("cannot write '{}': {}", (temporary_ / kLock).string(), std::strerror(errno));
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(lock_);
-    lock_ = -1;
-    user_error("another process is writing '{}'", target_.string());
-  }
-  if (options_.resume) take_up();
-  for (const auto& entry : fs::directory_iterator(temporary_)) {
-    const std::string name = entry.path().filename().string();
-    const bool kept = std::any_of(shards_.begin(), shards_.end(), [&](const Shard& shard) {
-      return shard.finished && shard.file == name;
-    });
-    if (!kept && name != kLock && !(name == kJournal && !taken_up_.empty()))
-      fs::remove_all(entry.path());
-  }
-}
-
 void CheckpointWriter::take_up() {
-  if (!fs::exists(temporary_ / kJournal)) return;
-  const Json content = read_json(temporary_ / kJournal);
-  JsonReader journal(content, (temporary_ / kJournal).string());
+  const fs::path file = folder_->unfinished() / kJournal;
+  if (!fs::exists(file)) return;
+  const Json content = read_json(file);
+  JsonReader journal(content, file.string());
   if (journal.string("identity") != options_.identity)
     user_error(
         "what is left of an unfinished '{}' was made from another configuration or other inputs; "
         "do not resume to start anew",
-        target_.string());
+        folder_->target().string());
   JsonReader finished = journal.at("shards");
   for (Shard& shard : shards_) {
     const auto notes = finished.find(shard.file);
@@ -131,12 +96,13 @@ void CheckpointWriter::take_up() {
   }
 }
 
-void CheckpointWriter::open_shards() {
+void CheckpointWriter::make_shards() {
   for (Shard& shard : shards_) {
     if (shard.finished) continue;
     const auto header_bytes = static_cast<int64_t>(shard.header.size());
-    shard.data = ShardFile(temporary_ / shard.file, header_bytes + shard.data_bytes);
+    shard.data = ShardFile(folder_->unfinished() / shard.file, header_bytes + shard.data_bytes);
     shard.data.write(shard.header, 0);
+    shard.data.close();
   }
 }
 
@@ -184,11 +150,7 @@ void CheckpointWriter::work() {
     lock.unlock();
     std::exception_ptr failure;
     try {
-      if (piece.values.defined())
-        shards_[piece.shard].data.write(static_cast<const char*>(piece.values.const_data_ptr()),
-                                        static_cast<int64_t>(piece.values.nbytes()), piece.offset);
-      else
-        syncs_.emplace_back([this, index = piece.shard] { finish_shard(index); });
+      do_piece(piece);
     } catch (...) {
       failure = std::current_exception();
     }
@@ -199,19 +161,42 @@ void CheckpointWriter::work() {
   }
 }
 
+void CheckpointWriter::do_piece(const Piece& piece) {
+  if (piece.values.defined()) {
+    count_open(piece.shard);
+    shards_[piece.shard].data.write(static_cast<const char*>(piece.values.const_data_ptr()),
+                                    static_cast<int64_t>(piece.values.nbytes()), piece.offset);
+    return;
+  }
+  std::erase(open_, piece.shard);  // from here on it is the other thread's
+  if (syncs_.size() == kMostSyncs) {
+    syncs_.front().join();
+    syncs_.pop_front();
+  }
+  syncs_.emplace_back([this, index = piece.shard] { finish_shard(index); });
+}
+
+void CheckpointWriter::count_open(size_t index) {
+  if (!open_.empty() && open_.back() == index) return;
+  if (std::erase(open_, index) == 0 && open_.size() == kMostOpen) {
+    shards_[open_.front()].data.close();
+    open_.pop_front();
+  }
+  open_.push_back(index);
+}
+
 void CheckpointWriter::finish_shard(size_t index) {
   try {
     Shard& shard = shards_[index];
     shard.data.sync();
-    shard.data = ShardFile();  // all of it is written: a model may have more shards than a process
-                               // may open files
+    shard.data = ShardFile();
     const std::lock_guard lock(journal_mutex_);
     shard.finished = true;
     if (options_.identity.empty() || shards_.size() == 1) return;
     Json journal = {{"identity", options_.identity}, {"shards", Json::object()}};
     for (const Shard& each : shards_)
       if (each.finished) journal["shards"][each.file] = each.notes;
-    write_file(temporary_ / kJournal, journal.dump());
+    write_file(folder_->unfinished() / kJournal, journal.dump());
   } catch (...) {
     const std::lock_guard lock(mutex_);
     failure_ = std::current_exception();
@@ -237,25 +222,20 @@ void CheckpointWriter::finish(const CheckpointExtras& extras) {
     ASSAY_CHECK(shard.finished || shard.tensors.empty(), "{} is not whole", shard.file);
   try {
     write_extras(extras);
-    fs::remove(temporary_ / kJournal);
-    fs::remove(temporary_ / kLock);
-    sync_path(temporary_);
-    if (fs::exists(target_)) {
-      exchange(temporary_, target_);
-      fs::remove_all(temporary_);
-    } else {
-      fs::rename(temporary_, target_);
-    }
+    fs::remove(folder_->unfinished() / kJournal);
+    folder_->end();
+    sync_path(folder_->unfinished());
+    folder_->put_in_place();
     named_ = true;
-    sync_path(target_.parent_path());
   } catch (const fs::filesystem_error& e) {
-    data_error("cannot write the checkpoint '{}': {}", target_.string(), e.code().message());
+    data_error("cannot write the checkpoint '{}': {}", folder_->target().string(),
+               e.code().message());
   }
-  ::close(lock_);
 }
 
 void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
   constexpr int kIndent = 2;
+  const fs::path& folder = folder_->unfinished();
   if (shards_.size() > 1) {
     int64_t bytes = 0;
     Json weight_map = Json::object();
@@ -264,22 +244,23 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
       for (const TensorInfo& info : shard.tensors) weight_map[info.name] = shard.file;
     }
     const Json index = {{"metadata", {{"total_size", bytes}}}, {"weight_map", weight_map}};
-    write_file(temporary_ / kIndexName, index.dump(kIndent) + "\n");
+    write_file(folder / kIndexName, index.dump(kIndent) + "\n");
   }
   if (!extras.config.is_null())
-    write_file(temporary_ / "config.json", extras.config.dump(kIndent) + "\n");
-  if (!extras.origin.is_null())
-    write_file(temporary_ / "assay.json", extras.origin.dump(kIndent) + "\n");
-  if (!extras.card.empty()) write_file(temporary_ / "README.md", extras.card);
-  for (const fs::path& file : extras.copies)
-    write_file(temporary_ / file.filename(), read_file(file));
+    write_file(folder / "config.json", json_text(extras.config, kIndent) + "\n");
+  if (!extras.card.empty()) write_file(folder / "README.md", extras.card);
+  for (const auto& [name, file] : extras.copies) {
+    write_file(folder / name, read_file(file));
+    sync_path((folder / name).parent_path());
+  }
+  Json origin = extras.origin.is_null() ? Json{{"assay", 1}} : extras.origin;
+  origin["files"] = written_files(folder, {kJournal, OutputFolder::kMarker});
+  write_file(folder / "assay.json", json_text(origin, kIndent) + "\n");
 }
 
 void CheckpointWriter::discard() noexcept {
   for (Shard& shard : shards_) shard.data = ShardFile();  // closed: some disks keep open files
-  std::error_code ignored;
-  if (lock_ >= 0) fs::remove_all(temporary_, ignored);
-  if (lock_ >= 0) ::close(lock_);
+  if (folder_) folder_->remove();
 }
 
 void write_checkpoint(const fs::path& folder, const StateDict& tensors,

@@ -9,10 +9,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "harness/checkpoint/output_folder.h"
 #include "harness/checkpoint/shard_file.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
@@ -21,26 +23,29 @@ namespace assay {
 
 /// What a checkpoint folder holds beside its weights.
 struct CheckpointExtras {
-  Json config;                                ///< config.json; none when null
-  Json origin;                                ///< assay.json; none when null
-  std::string card;                           ///< README.md; none when empty
-  std::vector<std::filesystem::path> copies;  ///< files copied under their own names
+  Json config;       ///< config.json; none when null
+  Json origin;       ///< assay.json, which also lists the files written
+  std::string card;  ///< README.md; none when empty
+  /// Files that are copied, by the names they get: relative paths, whose sub-folders are made.
+  std::map<std::filesystem::path, std::filesystem::path> copies;
 };
 
 struct WriteOptions {
   /// Data bytes of a shard; a larger tensor has a shard of its own. One shard: model.safetensors.
   int64_t shard_bytes = int64_t{5} << 30;
-  bool replace = false;  ///< an existing folder, once the new one is whole; else UserError
+  /// A folder that Assay wrote (check_output_folder()), once the new one is whole; else UserError.
+  bool replace = false;
   /// Names what is written. A writer of the same folder and identity can take up the finished
   /// shards of one that was killed. Empty: never.
   std::string identity;
   bool resume = false;
-  int64_t queue_bytes = int64_t{128} << 20;  ///< what may wait to be written
+  int64_t queue_bytes = int64_t{128} << 20;   ///< what may wait to be written
+  std::vector<std::filesystem::path> keep{};  ///< a folder that holds one of these is not replaced
 };
 
 /// Files go to a hidden sibling of the folder, which finish() syncs and renames. A writer that goes
-/// away before that removes it; one that is killed leaves it. Errors of the disk are DataErrors of
-/// the next call.
+/// away before that removes it; one that is killed leaves it to the next writer of the folder. Few
+/// shards are open at a time. Errors of the disk are DataErrors of the next call.
 class CheckpointWriter {
  public:
   /// `tensors`: all that will be written. UserError when the folder exists and may not be replaced,
@@ -91,23 +96,23 @@ class CheckpointWriter {
   };
 
   void plan_shards(const std::vector<TensorInfo>& tensors);
-  void prepare_folder();
   void take_up();
-  void open_shards();
+  void make_shards();
   void push(Piece piece);
   void work();
+  void do_piece(const Piece& piece);
+  void count_open(size_t index);
   void finish_shard(size_t index);
   void join();
   void write_extras(const CheckpointExtras& extras);
   void discard() noexcept;
 
-  std::filesystem::path target_, temporary_;
   WriteOptions options_;
+  std::optional<OutputFolder> folder_;
   std::vector<Shard> shards_;
   std::map<std::string, Place> places_;
   std::map<std::string, Json> taken_up_;
   std::shared_ptr<WriteRooms> rooms_;
-  int lock_ = -1;
   bool named_ = false;
 
   std::mutex mutex_;
@@ -117,7 +122,8 @@ class CheckpointWriter {
   bool ended_ = false;
   std::exception_ptr failure_;
   std::mutex journal_mutex_;
-  std::vector<std::thread> syncs_;  ///< of finished shards
+  std::deque<size_t> open_;        ///< shards that are written to, the latest last
+  std::deque<std::thread> syncs_;  ///< of finished shards
   std::thread thread_;
 };
 

@@ -13,10 +13,16 @@ std::vector<std::string> chosen(const std::vector<std::string>& names) {
 }
 
 void fetch(const std::vector<std::string>& names) {
-  for (const std::string& name : chosen(names)) {
-    const bool fetched = fetch_dataset(read_manifest(name));
-    log_info("{}: {}", name, fetched ? "fetched" : "there already");
-  }
+  std::string problems;
+  size_t failed = 0;
+  for (const std::string& name : chosen(names)) try {
+      const bool fetched = fetch_dataset(read_manifest(name));
+      log_info("{}: {}", name, fetched ? "fetched" : "there already");
+    } catch (const DataError& error) {  // the others may be there to be had
+      problems += fmt::format("{}{}", failed++ == 0 ? "" : "\n", error.what());
+    }
+  if (failed == 1) throw DataError(problems);
+  if (failed > 1) data_error("{} datasets cannot be fetched:\n{}", failed, problems);
 }
 
 void verify(const std::vector<std::string>& names) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/named_model.h"
 #include "harness/cli/token_input.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
@@ -38,10 +39,10 @@ Inputs given_ids(const Options& options) {
   return inputs;
 }
 
-Inputs tokenized(const Options& options, int64_t max_tokens) {
+Inputs tokenized(const Options& options, const std::filesystem::path& folder, int64_t max_tokens) {
   if (!options.pairs.empty() && options.pairs.size() != options.texts.size())
     user_error("{} --pair for {} --text", options.pairs.size(), options.texts.size());
-  const auto tokenizer = Tokenizer::open(options.folder);
+  const auto tokenizer = Tokenizer::open(folder);
   const int64_t most = std::min(max_tokens, tokenizer->max_length().value_or(max_tokens));
   Inputs inputs;
   for (size_t i = 0; i < options.texts.size(); ++i) {
@@ -72,14 +73,14 @@ void encode(const Options& options) {
   OpenOptions open;
   open.devices = {parse_device(options.device)};
   if (!options.dtype.empty()) open.dtype = dtype_from_name(options.dtype, "--dtype");
-  open.adapter = options.adapter;
-  const OpenModel model = open_model(options.folder, open);
+  const ModelPath path = named_model(options.folder, options.adapter);
+  const OpenModel model = open_model(path, open);
   const auto* encoder = dynamic_cast<const EncoderArchitecture*>(model.architecture.get());
   if (!encoder)
     user_error("{} is no encoder",
                model.architecture->config().at("model_type").get<std::string>());
-  const Inputs inputs =
-      options.ids.empty() ? tokenized(options, encoder->max_tokens()) : given_ids(options);
+  const Inputs inputs = options.ids.empty() ? tokenized(options, path.path, encoder->max_tokens())
+                                            : given_ids(options);
 
   const c10::NoGradGuard no_gradients;
   const Padding padding = parse_padding(options.padding);
@@ -110,7 +111,7 @@ void add_encode(CLI::App& app, const Common&) {
       R"(Reads all texts as one batch and prints a line of JSON for each: the mean of its
 states, and the scores of its classes where the model has a head for them.
 Example: assay encode models/all-MiniLM-L6-v2 --text 'A cat sat.' --text 'A dog ran.')");
-  command->add_option("FOLDER", options->folder, "model folder")->required();
+  command->add_option("FOLDER", options->folder, kModelHelp)->required();
   command->add_option("--text", options->texts, "text to read; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--pair", options->pairs, "second text of each --text")
@@ -119,7 +120,7 @@ Example: assay encode models/all-MiniLM-L6-v2 --text 'A cat sat.' --text 'A dog 
       ->allow_extra_args(false);
   command->add_option("--types", options->types, "token types of each --ids (default: all 0)")
       ->allow_extra_args(false);
-  command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
+  command->add_option("--adapter", options->adapter, kAdapterHelp);
   command->add_option("--dtype", options->dtype,
                       "float32, bfloat16 or float16 (default: float32 on the CPU)");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")

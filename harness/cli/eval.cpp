@@ -1,31 +1,58 @@
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/exit_codes.h"
+#include "harness/cli/named_model.h"
+#include "harness/cli/sample_log.h"
+#include "harness/cli/task_options.h"
+#include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
-#include "harness/model/adapter.h"
+#include "harness/core/metrics.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/device.h"
 #include "harness/task/task.h"
+#include "reports/text_table.h"
 
 namespace assay::cli {
 namespace {
 
 struct Options {
-  std::string checkpoint, adapter, device = "auto", split = "test", dtype;
+  std::string checkpoint, adapter, device = "auto", split = "test", dtype, log_samples;
   std::vector<std::string> tasks;
+  TaskChanges changes;
   bool json = false;
 };
 
 void print_scores(const std::vector<ScoreRecord>& scores) {
-  fmt::print("{:32} {:16} {:>8} {:>8}\n", "task", "metric", "value", "items");
-  for (const ScoreRecord& score : scores)
-    fmt::print("{:32} {:16} {:8.4f} {:8}\n", score.task, score.metric, score.value,
-               score.outcomes.size());
+  Table table{.columns = {{"task"}, {"metric"}, {"value", true}, {"stderr", true}, {"items", true}},
+              .groups = {{"", {}}},
+              .names = 1};
+  for (const ScoreRecord& score : scores) {
+    const auto error = standard_error(score.metric, score.outcomes);
+    table.groups[0].rows.push_back({{.text = score.task},
+                                    {.text = score.metric},
+                                    {.text = fmt::format("{:.4f}", score.value)},
+                                    {.text = error ? fmt::format("{:.4f}", *error) : "n/a"},
+                                    {.text = fmt::format("{}", score.outcomes.size())}});
+  }
+  fmt::print("{}", text_table(table, terminal_width()));
+}
+
+void print_json(const RunRecord& record) {
+  Json json = result_to_json(record);
+  for (size_t i = 0; i < record.scores.size(); ++i) {
+    const ScoreRecord& score = record.scores[i];
+    const auto error = standard_error(score.metric, score.outcomes);
+    json["scores"][i]["stderr"] = error ? Json(*error) : Json();
+  }
+  fmt::print("{}\n", json.dump(2));
 }
 
 /// Says how many inputs were too long for the model.
@@ -42,12 +69,21 @@ void tell_cuts(const Json& diagnostics) {
   }
 }
 
+/// What cannot be written is said before the work.
+void check_place(const fs::path& path) {
+  const fs::path folder = fs::absolute(path).parent_path();
+  if (!fs::is_directory(folder))
+    user_error("--log-samples: there is no folder '{}'", folder.string());
+  if (fs::exists(path))
+    user_error("--log-samples: '{}' exists already and is kept; name another file", path.string());
+}
+
 void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
+  change_tasks(options.changes);
   const auto tasks = load_tasks(options.tasks, "--tasks");
-  for (const auto& task : tasks) task->check_split(split);
-  const auto checkpoint =
-      Checkpoint::open(fs::absolute(find_file(options.checkpoint)).lexically_normal());
+  check_splits(tasks, split);
+  const auto checkpoint = Checkpoint::open(named_model(options.checkpoint, options.adapter));
   Cell cell;
   cell.kind = "model";
   cell.record_kind = "model";
@@ -57,20 +93,27 @@ void eval(const Options& options) {
   for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
   cell.split = split_name(split);
   cell.device = device_text(devices);
-  if (!options.adapter.empty()) {
-    const fs::path folder = fs::absolute(find_file(options.adapter)).lexically_normal();
-    cell.adapter = {folder.string(), adapter_hash(folder)};
-  }
   if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
   cell.dtype = options.dtype;
 
   std::exception_ptr error;
-  const RunRecord record = run_cell(cell, &error);
+  SampleLog samples;
+  AnswerObserver observer;
+  if (!options.log_samples.empty()) {
+    check_place(options.log_samples);
+    observer = [&](const Task& task, const TextResponses& answers) { samples.add(task, answers); };
+  }
+  const RunRecord record = run_cell(cell, &error, observer);
   tell_cuts(record.diagnostics);
   if (options.json)
-    fmt::print("{}\n", result_to_json(record).dump(2));
+    print_json(record);
   else if (!record.scores.empty())
     print_scores(record.scores);
+  if (observer &&
+      !write_new_file(options.log_samples, samples.lines(tasks, split, record.scores)))
+    user_error("--log-samples: '{}' appeared meanwhile and is kept", options.log_samples);
+  // With the cost of an evaluation, it was tasks that failed.
+  if (error && record.costs.contains("evaluation")) throw WorkFailed(record.reason);
   if (error) std::rethrow_exception(error);
 }
 
@@ -79,16 +122,26 @@ void eval(const Options& options) {
 void add_eval(CLI::App& app, const Common&) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("eval", "score one checkpoint on tasks");
-  command->footer(R"(Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
-  command->add_option("CHECKPOINT", options->checkpoint, "checkpoint folder")->required();
+  command->footer(R"(Exit code 4: some tasks could not be scored; the others are printed.
+Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
+  command->add_option("CHECKPOINT", options->checkpoint, kModelHelp)->required();
   command->add_option("--tasks", options->tasks, "task names or globs")->required();
   command->add_option("--split", options->split, "train, validation or test")
       ->capture_default_str();
   command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
-  command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
+  command->add_option("--adapter", options->adapter, kAdapterHelp);
   command->add_option("--dtype", options->dtype,
                       "what a language model computes in: float32, bfloat16, float16; without it "
                       "float32 on the CPU, as stored on accelerators");
+  command->add_option("--limit", options->changes.limit, "score the first so many items of a task")
+      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+  command
+      ->add_option("--num-fewshot", options->changes.few_shot,
+                   "so many solved examples before every prompt, whatever the tasks say")
+      ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}));
+  command->add_option("--log-samples", options->log_samples,
+                      "write prompts, answers and metrics of every item to this file (JSON lines)");
+  add_tasks_dir(*command);
   command->add_flag("--json", options->json, "print JSON, per-item outcomes included");
   command->callback([options] { eval(*options); });
 }

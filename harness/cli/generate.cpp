@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "harness/cli/commands.h"
+#include "harness/cli/named_model.h"
 #include "harness/cli/token_input.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -63,7 +66,6 @@ void generate_text(const Options& options) {
   OpenOptions open;
   open.devices = parse_devices(options.device);
   if (!options.dtype.empty()) open.dtype = dtype_from_name(options.dtype, "--dtype");
-  open.adapter = options.adapter;
   GenerateOptions how;
   how.max_new_tokens = options.tokens;
   how.use_cache = !options.no_cache;
@@ -72,13 +74,19 @@ void generate_text(const Options& options) {
   std::vector<TokenIds> prompts;
   for (const std::string& text : options.ids) prompts.push_back(parse_ids("--ids", text));
   std::shared_ptr<const Tokenizer> tokenizer;
+  const ModelPath path = named_model(options.folder, options.adapter);
   if (!options.prompts.empty()) {
-    tokenizer = Tokenizer::open(options.folder);
-    if (const auto end = tokenizer->eos()) how.stop_ids = {*end};
+    tokenizer = Tokenizer::open(path.path);
+    how.stop_ids = tokenizer->end_ids();
     for (const std::string& text : options.prompts)
       prompts.push_back(tokenizer->encode(text, true));
   }
-  const OpenModel model = open_model(options.folder, open);
+  const OpenModel model = open_model(path, open);
+  const bool reads_ends =
+      dynamic_cast<const SequenceToSequenceArchitecture*>(model.architecture.get()) != nullptr;
+  if (tokenizer && !reads_ends)
+    for (TokenIds& ids : prompts)
+      ids.resize(ids.size() - std::min(ids.size(), tokenizer->ends_after_text()));
   if (!options.logits.empty())
     write_safetensors(options.logits, prompt_logits(model, prompts, how.padding));
   Json out = Json::array();
@@ -101,7 +109,7 @@ void add_generate(CLI::App& app, const Common&) {
   CLI::App* command =
       app.add_subcommand("generate", "continue texts with a language model, greedily");
   command->footer(R"(Example: assay generate models/SmolLM2-135M --prompt 'Once upon a time')");
-  command->add_option("FOLDER", options->folder, "model folder")->required();
+  command->add_option("FOLDER", options->folder, kModelHelp)->required();
   command->add_option("--prompt", options->prompts, "text to continue; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--ids", options->ids, "token ids to continue, as in 1,15,7; may be repeated")
@@ -109,7 +117,7 @@ void add_generate(CLI::App& app, const Common&) {
   command->add_option("--tokens", options->tokens, "most new tokens")->capture_default_str();
   command->add_option("--logits", options->logits,
                       "also write the prompts' logits to this safetensors file");
-  command->add_option("--adapter", options->adapter, "folder of a LoRA adapter to add");
+  command->add_option("--adapter", options->adapter, kAdapterHelp);
   command->add_option("--dtype", options->dtype,
                       "float32, bfloat16 or float16 (default: float32 on the CPU)");
   command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();

@@ -1,18 +1,38 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/cli/commands.h"
+#include "harness/cli/task_options.h"
+#include "harness/cli/terminal_width.h"
 #include "harness/core/json.h"
 #include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/describe.h"
 #include "harness/task/task.h"
+#include "harness/task/text_data.h"
+#include "reports/text_table.h"
 
 namespace assay::cli {
 namespace {
 
 struct Line {
   std::string name, text;
+  std::string data{};  ///< of tasks: "there", or how many files are missing
 };
+
+// Files are only looked for: 'assay data verify' reads them.
+std::string data_of(const Json& definition) {
+  size_t missing = 0;
+  const Json dataset = definition.value("dataset", Json());
+  if (dataset.is_string()) {
+    const DatasetManifest manifest = read_manifest(dataset.get<std::string>(), "a task");
+    for (const DataFile& file : manifest.files) missing += fs::exists(manifest.path(file)) ? 0 : 1;
+  } else {
+    missing = missing_text_files(dataset).size();
+  }
+  return missing == 0 ? "there" : fmt::format("{} file(s) missing", missing);
+}
 
 std::vector<Line> method_lines() {
   std::vector<Line> lines;
@@ -28,7 +48,7 @@ std::vector<Line> method_lines() {
 std::vector<Line> task_lines() {
   std::vector<Line> lines;
   for (const auto& [name, definition] : task_definitions())
-    lines.push_back({name, canonical(definition)});
+    lines.push_back({name, canonical(definition), data_of(definition)});
   return lines;
 }
 
@@ -49,24 +69,41 @@ std::vector<Line> architecture_lines() {
 }
 
 // Definitions of tasks can hold long prompts. Cuts between characters.
-std::string one_line(std::string text) {
-  constexpr size_t kMost = 120;
+std::string shortened(std::string text) {
+  constexpr size_t kMost = 240;
   if (text.size() <= kMost) return text;
   size_t end = kMost;
   while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   return text.substr(0, end) + " ...";
 }
 
+// Behind the name where both fit into a line, else below it.
+void print_line(const Line& line, size_t name_width, size_t width) {
+  const std::string data = line.data.empty() ? "" : fmt::format("[data {}] ", line.data);
+  const std::string text = printable(data + shortened(line.text));
+  const size_t indent = name_width + 2;
+  const std::string beside =
+      folded(fmt::format("{:{}}  {}", line.name, name_width, text), width, indent);
+  constexpr size_t kBreak = 1;
+  if (std::count(beside.begin(), beside.end(), '\n') == kBreak)
+    fmt::print("{:{}}  {}\n", line.name, name_width, text);
+  else
+    fmt::print("{}\n{}", line.name, folded("    " + text, width, 4));
+}
+
 void print(const std::vector<Line>& lines, bool json) {
   if (json) {
     Json out = Json::array();
-    for (const Line& line : lines) out.push_back({{"name", line.name}, {"summary", line.text}});
+    for (const Line& line : lines) {
+      out.push_back({{"name", line.name}, {"summary", line.text}});
+      if (!line.data.empty()) out.back()["data"] = line.data;
+    }
     fmt::print("{}\n", out.dump(2));
     return;
   }
   size_t width = 0;
   for (const Line& line : lines) width = std::max(width, line.name.size());
-  for (const Line& line : lines) fmt::print("{:{}}  {}\n", line.name, width, one_line(line.text));
+  for (const Line& line : lines) print_line(line, width, terminal_width());
 }
 
 }  // namespace
@@ -76,11 +113,12 @@ void add_list(CLI::App& app, const Common&) {
   command->require_subcommand(1);
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print JSON");
+  add_tasks_dir(*command);
   const auto add = [&](const char* name, const char* help, std::vector<Line> (*lines)()) {
     command->add_subcommand(name, help)->callback([lines, json] { print(lines(), *json); });
   };
   add("methods", "merging methods and their presets", method_lines);
-  add("tasks", "tasks, with their definitions", task_lines);
+  add("tasks", "tasks, whether their data are there, and their definitions", task_lines);
   add("datasets", "datasets, with their licences", dataset_lines);
   add("architectures", "network architectures", architecture_lines);
 }

@@ -4,16 +4,57 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <new>
 
+#include "harness/checkpoint/mapped_file.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/exit_codes.h"
+#include "harness/cli/parse.h"
 #include "harness/core/error.h"
 #include "harness/core/huge_pages.h"
+#include "harness/core/interrupt.h"
+#include "harness/core/json.h"
 #include "harness/core/log.h"
 #include "harness/core/provenance.h"
+#include "harness/core/standard_streams.h"
 
 namespace {
 
 constexpr int kUnexpected = 1;
+
+/// Runs it, says what it threw, and gives the exit code.
+int guarded(const std::function<int()>& work) {
+  const auto say = [](const std::string& text, int exit_code) {
+    assay::write_standard_error("assay: " + text + "\n");
+    return exit_code;
+  };
+  try {
+    return work();
+  } catch (const assay::Interrupted& e) {
+    return say(e.what(), e.exit_code());
+  } catch (const assay::cli::WorkFailed& e) {
+    return say(e.what(), assay::cli::WorkFailed::kExitCode);
+  } catch (const assay::UserError& e) {
+    return say(e.what(), assay::UserError::kExitCode);
+  } catch (const assay::SkipCell& e) {
+    return say(e.what(), assay::UserError::kExitCode);
+  } catch (const assay::DataError& e) {
+    return say(e.what(), assay::DataError::kExitCode);
+  } catch (const std::filesystem::filesystem_error& e) {  // a path that cannot be looked at
+    return say(fmt::format("'{}': {}", e.path1().string(), e.code().message()),
+               assay::DataError::kExitCode);
+  } catch (const assay::Json::exception& e) {  // a value of another type than was expected
+    return say(fmt::format("JSON that was read is not as expected: {}", e.what()),
+               assay::DataError::kExitCode);
+  } catch (const std::bad_alloc&) {
+    return say("not enough memory", assay::DataError::kExitCode);
+  } catch (const std::exception& e) {
+    if (std::ferror(stdout) != 0) return assay::DataError::kExitCode;  // said below
+    return say(fmt::format("unexpected: {}", e.what()), kUnexpected);
+  }
+}
 
 constexpr const char* kExamples = R"(Examples:
   assay run sweeps/quickstart.json --db out/quickstart.sqlite      compare methods
@@ -21,15 +62,8 @@ constexpr const char* kExamples = R"(Examples:
   assay list methods                                               what there is
   assay show method ties                                           what one does, needs and takes
   assay merge merge.json -o merged/                                one merge to a folder
-Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data.)";
-
-std::string unknown_command(const CLI::App& app, const std::string& name) {
-  std::vector<std::string> known;
-  for (const CLI::App* command :
-       app.get_subcommands([](const CLI::App* sub) { return !sub->get_group().empty(); }))
-    known.push_back(command->get_name());
-  return assay::unknown_name("command", name, "the command line", known);
-}
+Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data, a full disk,
+4 the command ended and some of its work failed, 130 or 143 stopped by Ctrl-C or SIGTERM.)";
 
 int run(int argc, char** argv) {
   using namespace assay;
@@ -40,11 +74,14 @@ int run(int argc, char** argv) {
   CLI::App app{"Assay: the benchmark harness for model merging", "assay"};
   app.footer(kExamples);
   app.require_subcommand(1);
-  app.set_version_flag(
-      "--version", fmt::format("assay {} (git {}, {}, LibTorch {})", ASSAY_VERSION, git_revision(),
-                               compiler_name(), ASSAY_LIBTORCH_VERSION));
+  const std::string version = fmt::format("assay {} (git {}, {}, LibTorch {})", ASSAY_VERSION,
+                                          git_revision(), compiler_name(), ASSAY_LIBTORCH_VERSION);
+  app.set_version_flag("--version", version);
   app.add_flag_callback(
       "-q,--quiet", [] { set_log_level(LogLevel::kQuiet); }, "only warnings and results");
+  app.add_flag_callback(
+      "-v,--verbose", [] { set_log_level(LogLevel::kDebug); },
+      "every step as a line of its own, and what is left out otherwise");
   int threads = 0;
   app.add_option("--threads", threads, "threads of this process (default: all cores)")
       ->check(CLI::Range(1, 4096));
@@ -60,42 +97,32 @@ int run(int argc, char** argv) {
   cli::add_encode(app, common);
   cli::add_train(app, common);
   cli::add_data(app, common);
+  cli::add_db(app, common);
   cli::add_tokenize(app, common);
   cli::add_list(app, common);
   cli::add_show(app, common);
   cli::add_worker(app, common);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::RequiredError& e) {
-    // CLI11 says only that a subcommand is missing where one was misspelt.
-    if (app.get_subcommands().empty())
-      for (int i = 1; i < argc; ++i)
-        if (argv[i][0] != '-') throw UserError(unknown_command(app, argv[i]));
-    app.exit(e);
-    return UserError::kExitCode;
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? EXIT_SUCCESS : UserError::kExitCode;
-  }
-  return EXIT_SUCCESS;
+  cli::add_help(app);
+  app.add_subcommand("version", "what --version prints")->callback([version] {
+    fmt::print("{}\n", version);
+  });
+  return cli::parse(app, argc, argv);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  assay::hold_standard_descriptors();
   assay::use_huge_pages();
-  try {
-    return run(argc, argv);
-  } catch (const assay::UserError& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::UserError::kExitCode;
-  } catch (const assay::SkipCell& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::UserError::kExitCode;
-  } catch (const assay::DataError& e) {
-    fmt::print(stderr, "assay: {}\n", e.what());
-    return assay::DataError::kExitCode;
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "assay: unexpected: {}\n", e.what());
-    return kUnexpected;
+  int exit_code = guarded([&] {
+    const int code = run(argc, argv);
+    if (code == EXIT_SUCCESS) assay::check_mapped_bytes();
+    return code;
+  });
+  if (const std::string problem = assay::finish_standard_output(); !problem.empty()) {
+    assay::write_standard_error(
+        fmt::format("assay: cannot write to standard output: {}\n", problem));
+    if (exit_code == EXIT_SUCCESS) exit_code = assay::DataError::kExitCode;
   }
+  return exit_code;
 }

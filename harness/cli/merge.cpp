@@ -2,16 +2,19 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/files.h"
+#include "harness/core/interrupt.h"
 #include "harness/core/log.h"
+#include "harness/core/paths.h"
 #include "harness/merge/explain.h"
 #include "harness/merge/merge_folder.h"
+#include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
 #include "harness/sweep/device.h"
 
 namespace assay::cli {
 namespace {
 
-void print_explanation(MergeRequest request, const std::string& folder, int64_t memory_bytes,
+void print_explanation(MergeRequest request, const fs::path& folder, int64_t memory_bytes,
                        bool json) {
   refuse(request.problems);
   request.inputs.memory_bytes = memory_bytes;
@@ -24,7 +27,7 @@ void print_explanation(MergeRequest request, const std::string& folder, int64_t 
 
 void add_merge(CLI::App& app, const Common&) {
   struct Options {
-    std::string config, output, device = "auto", vocab_policy;
+    std::string config, output, device = "auto", vocab_policy, extra_tensors;
     std::optional<uint64_t> seed;
     uint64_t memory = uint64_t{1} << 30, shard_size = uint64_t{5} << 30;
     bool replace = false, resume = false, json = false, explain = false;
@@ -44,9 +47,12 @@ Examples: assay merge merge.json -o merged/
   command->add_option("--vocab-policy", options->vocab_policy,
                       "for vocabularies of different sizes: error, truncate_to_base, "
                       "common_submatrix or mean_fill");
+  command->add_option("--extra-tensors", options->extra_tensors,
+                      "for tensors that not all models have, buffers aside: error, copy or drop");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
       ->capture_default_str();
-  command->add_flag("--replace", options->replace, "replace the folder if it exists");
+  command->add_flag("--replace", options->replace,
+                    "replace the folder if Assay wrote it, and only then");
   command
       ->add_option("--memory", options->memory,
                    "about how much memory to take, as in 512MiB: the size of the models does not "
@@ -64,22 +70,35 @@ Examples: assay merge merge.json -o merged/
     MergeChoices choices{.seed = options->seed};
     if (!options->vocab_policy.empty())
       choices.vocab_policy = vocab_policy_from_name(options->vocab_policy, "--vocab-policy");
-    MergeRequest request = MergeRequest::read(find_file(options->config), choices);
+    if (!options->extra_tensors.empty())
+      choices.extra_tensors = extra_tensors_from_name(options->extra_tensors, "--extra-tensors");
+    const fs::path config = find_file(options->config);
+    if (!output->empty()) resolve_output(options->output);  // a wrong name is told at once
+    MergeRequest request = MergeRequest::read(config, choices);
     if (options->explain)
-      return print_explanation(std::move(request), output->empty() ? "." : options->output,
+      return print_explanation(std::move(request),
+                               output->empty() ? fs::path("merged") : fs::path(options->output),
                                static_cast<int64_t>(options->memory), options->json);
     if (output->empty()) user_error("assay merge needs the folder to write: -o FOLDER");
+    refuse(request.problems);
+    for (std::string& note : value_notes(request.inputs, needs_same_initialization(request.groups)))
+      request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
+    set_interrupt_note(fmt::format(
+        "nothing was put in place at '{}'; the same command begins anew, with --resume it goes on "
+        "from the finished files",
+        options->output));
     const MergeReport report =
         merge_to_folder(request,
                         {.device = device,
                          .memory_bytes = static_cast<int64_t>(options->memory),
                          .shard_bytes = static_cast<int64_t>(options->shard_size),
                          .replace = options->replace,
-                         .resume = options->resume},
+                         .resume = options->resume,
+                         .keep = {config}},
                         options->output);
     if (options->json)
-      fmt::print("{}\n", Json{{"output", options->output},
+      fmt::print("{}\n", Json{{"output", utf8_text(options->output)},
                               {"statistics", report.statistics},
                               {"merge", report.merge},
                               {"diagnostics", report.diagnostics}}

@@ -1,11 +1,17 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/exit_codes.h"
+#include "harness/cli/task_options.h"
+#include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/interrupt.h"
 #include "harness/core/log.h"
+#include "harness/sweep/cache_memory.h"
 #include "harness/sweep/device.h"
 #include "harness/sweep/estimate.h"
 #include "harness/sweep/run_sweep.h"
@@ -17,8 +23,16 @@ namespace {
 struct Options {
   std::string sweep, db, device = "auto", only;
   int workers = 1;
+  int64_t cache_memory = default_cache_memory();
   bool dry_run = false, json = false;
 };
+
+std::string kept_in(const Options& options) {
+  return fmt::format(
+      "the results so far are in '{}', running cells were abandoned; the same command goes on from "
+      "there",
+      options.db);
+}
 
 void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& options) {
   const bool known = fs::exists(options.db);
@@ -31,7 +45,16 @@ void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& 
   fmt::print("{}", estimate_text(estimate));
 }
 
+std::unique_ptr<Executor> make_executor(const Options& options, const Common& common) {
+  set_cache_memory(options.cache_memory / std::max(1, options.workers));
+  if (options.workers == 0) return in_process_executor();
+  return local_workers_executor(
+      options.workers,
+      {common.program, "--quiet", "worker", "--cache-memory", std::to_string(cache_memory())});
+}
+
 void run(const Options& options, const Common& common) {
+  set_interrupt_note("finished checkpoints are kept; the same command goes on from there");
   SweepFile file = SweepFile::read(find_file(options.sweep));
   if (!options.only.empty()) keep_only(file, options.only);
   const std::string device = device_text(parse_devices(options.device));
@@ -43,10 +66,8 @@ void run(const Options& options, const Common& common) {
   if (const fs::path folder = fs::path(options.db).parent_path(); !folder.empty())
     fs::create_directories(folder);
   Store store = Store::open(options.db);
-  const auto executor =
-      options.workers == 0
-          ? in_process_executor()
-          : local_workers_executor(options.workers, {common.program, "--quiet", "worker"});
+  set_interrupt_note(kept_in(options));
+  const auto executor = make_executor(options, common);
   const SweepSummary summary =
       run_sweep(sweep, plan, store, *executor, current_environment(device, common.command_line));
   const double total_s = summary.merge_s + summary.evaluate_s;
@@ -61,12 +82,12 @@ void run(const Options& options, const Common& common) {
   if (options.json)
     fmt::print("{}\n", render_report(results, ReportFormat::kJson));
   else
-    fmt::print("{}", leaderboard_text(results));
+    fmt::print("{}", leaderboard_text(results, {}, terminal_width()));
   if (summary.failed > 0)
-    log_warning(
-        "{} cell(s) failed ({} of them keep the scores of some tasks): 'assay report' lists them "
-        "with reasons; running the sweep again tries them again",
-        summary.failed, summary.partly);
+    throw WorkFailed(
+        fmt::format("{} cell(s) failed ({} of them keep the scores of some tasks): 'assay report' "
+                    "lists them with reasons; running the sweep again tries them again",
+                    summary.failed, summary.partly));
 }
 
 }  // namespace
@@ -77,6 +98,7 @@ void add_run(CLI::App& app, const Common& common) {
   command->footer(
       R"(Results are kept in the database: running the same sweep again completes what is
 missing, after any interruption. Data and checkpoints that a recipe makes are made when missing.
+Exit code 4: some cells failed. Skipped cells, whose method cannot be run on a set, are no failure.
 Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers 2)");
   command->add_option("SWEEP", options->sweep, "sweep file (JSON)")->required();
   command->add_option("--db", options->db, "results database (default: out/NAME.sqlite)");
@@ -86,14 +108,26 @@ Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers 2
                    "worker processes; a crash costs one cell. 0: in this process")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  command
+      ->add_option("--cache-memory", options->cache_memory,
+                   "how much memory, over all workers, to keep task vectors and statistics in that "
+                   "merges share, as in 2GiB; 0: share nothing")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("an eighth of the machine's, at most 4.25GiB");
   command->add_flag("--dry-run", options->dry_run,
                     "print the cells, what they need and what they would cost");
-  command->add_option("--only", options->only, "run only the method rows matching this glob");
+  command->add_option("--only", options->only,
+                      "run only the method rows matching this glob; the others keep their results");
+  add_tasks_dir(*command);
   command->add_flag("--json", options->json, "print machine-readable results");
   command->callback([options, &common] {
     if (options->db.empty())
       options->db = (fs::path("out") / fs::path(options->sweep).stem()).string() + ".sqlite";
-    run(*options, common);
+    try {
+      run(*options, common);
+    } catch (const Interrupted& e) {
+      throw Interrupted(e.signal, "stopped; " + kept_in(*options));
+    }
   });
 }
 

@@ -1,7 +1,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <limits>
+
 #include "harness/cli/commands.h"
+#include "harness/cli/sample_log.h"
+#include "harness/cli/task_options.h"
+#include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/method/method.h"
 #include "harness/sweep/describe.h"
@@ -71,10 +76,55 @@ void show_method(const std::string& name, bool json) {
                preset.parameters);
 }
 
+struct TaskOptions {
+  std::string name, split = "test";
+  int64_t item = 0;  // from 1; 0: the definition
+  bool json = false;
+};
+
+void print_block(const std::string& title, const Json& texts) {
+  for (const Json& text : texts.is_array() ? texts : Json::array({texts}))
+    fmt::print("--- {}\n{}\n", title, text.get<std::string>());
+}
+
+// What the model is asked, to the character.
+void show_item(const Task& task, const TaskOptions& options) {
+  const Split split = split_from_name(options.split, "--split");
+  task.check_split(split);
+  const std::vector<AskedItem> items = task.asked(split);
+  if (options.item > static_cast<int64_t>(items.size()))
+    user_error("--item {}: the {} split of '{}' has the items 1 to {}", options.item, options.split,
+               task.name(), items.size());
+  const Json item = asked_to_json(items[static_cast<size_t>(options.item - 1)]);
+  if (options.json) {
+    fmt::print("{}\n", item.dump(2));
+    return;
+  }
+  fmt::print("{}, {} item {} of {}: {}\n", task.name(), options.split, options.item, items.size(),
+             item["where"].get<std::string>());
+  print_block("prompt", item["prompt"]);
+  print_block("continuation", item.value("continuations", Json::array()));
+  if (item.contains("target")) print_block("right answer", item["target"]);
+  if (item.contains("right_choice"))
+    fmt::print("--- the right choice is number {}\n", item["right_choice"].get<size_t>() + 1);
+  if (item.contains("stop"))
+    fmt::print("--- stops at {} or after {} tokens\n", item["stop"].dump(),
+               item["max_tokens"].dump());
+}
+
+void show_task(const TaskOptions& options) {
+  const auto task = load_task(options.name, "the command line");
+  if (options.item > 0) return show_item(*task, options);
+  fmt::print("{}\n", Json{{"name", task->name()},
+                          {"primary_metric", task->primary_metric()},
+                          {"definition", task->definition()}}
+                         .dump(2));
+}
+
 }  // namespace
 
 void add_show(CLI::App& app, const Common&) {
-  CLI::App* command = app.add_subcommand("show", "describe one method");
+  CLI::App* command = app.add_subcommand("show", "describe one method or task");
   command->require_subcommand(1);
   CLI::App* method = command->add_subcommand(
       "method", "what it does, its paper, its needs, its parameters and presets");
@@ -83,6 +133,18 @@ void add_show(CLI::App& app, const Common&) {
   method->add_option("NAME", *name, "method, for example ties")->required();
   method->add_flag("--json", *json, "print JSON");
   method->callback([name, json] { show_method(*name, *json); });
+
+  CLI::App* task =
+      command->add_subcommand("task", "its definition, or what a model is asked about one item");
+  task->footer("Example: assay show task knowledge/arc-easy --item 3");
+  auto options = std::make_shared<TaskOptions>();
+  task->add_option("NAME", options->name, "task, for example math/gsm8k")->required();
+  task->add_option("--item", options->item, "the item's number, from 1")
+      ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
+  task->add_option("--split", options->split, "train, validation or test")->capture_default_str();
+  add_tasks_dir(*task);
+  task->add_flag("--json", options->json, "print JSON");
+  task->callback([options] { show_task(*options); });
 }
 
 }  // namespace assay::cli

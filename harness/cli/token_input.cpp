@@ -1,6 +1,8 @@
 #include "harness/cli/token_input.h"
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
 #include <sstream>
 
 #include "harness/core/error.h"
@@ -14,13 +16,12 @@ TokenIds parse_ids(const std::string& option, const std::string& text) {
   std::istringstream in(separated);
   std::string word;
   while (in >> word) {
-    size_t used = 0;
-    int id = -1;
-    try {
-      id = std::stoi(word, &used);
-    } catch (const std::exception&) {
-    }
-    if (used != word.size() || id < 0)
+    TokenId id = -1;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (error == std::errc::result_out_of_range)
+      user_error("{}: '{}' is no token's id: ids go up to {}", option, word,
+                 std::numeric_limits<TokenId>::max());
+    if (error != std::errc() || end != word.data() + word.size() || id < 0)
       user_error("{}: expected numbers such as 1,15,7, found '{}'", option, text);
     ids.push_back(id);
   }

@@ -1,14 +1,19 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <sstream>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/named_model.h"
+#include "harness/cli/token_input.h"
 #include "harness/core/error.h"
+#include "harness/core/files.h"
 #include "harness/core/json.h"
 #include "harness/core/log.h"
+#include "harness/core/regular_file.h"
+#include "harness/core/standard_streams.h"
 #include "harness/tokenizer/tokenizer.h"
 
 namespace assay::cli {
@@ -19,17 +24,23 @@ struct Options {
   bool decode = false, special = false, json = false;
 };
 
-TokenIds read_ids(const std::string& line, int64_t number) {
-  TokenIds ids;
-  std::istringstream words(line);
-  for (TokenId id = 0; words >> id;) ids.push_back(id);
-  if (!words.eof()) user_error("standard input, line {}: expected ids, found \"{}\"", number, line);
-  return ids;
+/// Any folder would do for a tokenizer of bytes, and most are named by mistake.
+void check_folder(const fs::path& folder) {
+  constexpr const char* kAny[] = {"config.json", "tokenizer_config.json", "tokenizer.json",
+                                  "tokenizer.model", "spiece.model"};
+  if (std::none_of(std::begin(kAny), std::end(kAny),
+                   [&](const char* name) { return is_there(folder / name); }))
+    data_error("'{}' is no model's folder: it has none of {}", folder.string(),
+               fmt::join(kAny, ", "));
 }
 
 void tokenize(const Options& options) {
+  check_folder(options.folder);
   using Clock = std::chrono::steady_clock;
-  const auto tokenizer = Tokenizer::open(options.folder);
+  // Any folder will do: an adapter's may hold a tokenizer of its own.
+  const auto tokenizer = Tokenizer::open(std::filesystem::is_directory(options.folder)
+                                             ? std::filesystem::path(options.folder)
+                                             : named_model(options.folder).path);
   Clock::duration busy{};
   int64_t lines = 0;
   size_t tokens = 0;
@@ -38,7 +49,7 @@ void tokenize(const Options& options) {
     TokenIds ids;
     std::string text = line;
     if (options.decode)
-      ids = read_ids(line, lines);
+      ids = parse_ids(where, line);
     else if (options.json)
       text = JsonReader(parse_json(line, where), where).as_string();
     const auto begin = Clock::now();
@@ -55,6 +66,7 @@ void tokenize(const Options& options) {
     else
       fmt::print("{}\n", text);
   }
+  check_standard_input();
   log_info("{} lines, {} tokens, {:.6f} s", lines, tokens,
            std::chrono::duration<double>(busy).count());
 }
@@ -67,9 +79,7 @@ void add_tokenize(CLI::App& app, const Common&) {
   command->footer(R"(Reads standard input line by line and prints a line for each.
 Examples: echo 'Hello world' | assay tokenize models/smollm2
           echo '19556 905' | assay tokenize models/smollm2 --decode)");
-  command->add_option("FOLDER", options->folder, "the model's folder")
-      ->required()
-      ->check(CLI::ExistingDirectory);
+  command->add_option("FOLDER", options->folder, kModelHelp)->required();
   command->add_flag("--decode", options->decode, "lines are ids, separated by spaces");
   command->add_flag("--special", options->special,
                     "with the tokens that the model puts around a text; decoding: show them");

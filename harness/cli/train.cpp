@@ -2,6 +2,8 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/files.h"
+#include "harness/core/interrupt.h"
+#include "harness/core/paths.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -17,18 +19,24 @@ void add_train(CLI::App& app, const Common&) {
   command->footer(R"(Checkpoints that are there and up to date are kept.
 Example: assay train recipes/digits.json --only base-weak mnist-012)");
   command->add_option("RECIPE", options->recipe, "recipe file (JSON)")->required();
-  command->add_option("-o,--output", options->output,
-                      "folder for the checkpoints (default: out/models/RECIPE)");
+  CLI::Option* output =
+      command->add_option("-o,--output", options->output,
+                          "folder for the checkpoints (default: out/models/RECIPE); of the folders "
+                          "in it only those that a recipe made are replaced");
   command->add_option("--only", options->only, "names of the checkpoints to make (default: all)");
-  command->callback([options] {
+  command->callback([options, output] {
     const Recipe recipe = Recipe::read(find_file(options->recipe));
     const fs::path folder =
-        options->output.empty() ? models_folder(recipe.name()) : fs::path(options->output);
+        output->empty() ? models_folder(recipe.name()) : resolve_output(options->output);
     std::vector<std::string> names = options->only;
     if (names.empty())
       for (const CheckpointRecipe& checkpoint : recipe.checkpoints())
         names.push_back(checkpoint.name);
-    for (const std::string& name : names) recipe.at(name);  // refuse a wrong name before training
+    set_interrupt_note("finished checkpoints are kept; the same command goes on with the others");
+    for (const std::string& name : names) {  // what is wrong is told before any training
+      recipe.at(name);
+      if (!find_checkpoint(recipe, name, folder)) check_place(folder / name);
+    }
     for (const std::string& name : names) {
       const auto checkpoint = ensure_checkpoint(recipe, name, folder);
       fmt::print("{}  {}\n", checkpoint->content_hash(), checkpoint->path().string());

@@ -15,8 +15,9 @@ struct Cost {
   std::optional<double> device_s{};  ///< time the accelerator was busy; absent on CPU
   std::optional<int64_t> peak_rss_bytes{};
   std::optional<int64_t> peak_device_bytes{};  ///< absent on CPU
-  std::optional<int64_t> flops{};              ///< counted from the operators that ran
-  std::optional<int64_t> bytes_read{};         ///< checkpoint bytes
+  std::optional<int64_t> flops{};       ///< counted from the operators that ran; absent where a
+                                        ///< count of one of them is not known
+  std::optional<int64_t> bytes_read{};  ///< checkpoint bytes
   std::optional<int64_t> bytes_written{};
   std::optional<int64_t> examples{};  ///< data items that went through a model
   std::optional<int64_t> gradient_steps{};
@@ -33,7 +34,8 @@ namespace counters {
 
 /// What one thread counted.
 struct Tally {
-  int64_t flops = 0, bytes_read = 0, bytes_written = 0, examples = 0, gradient_steps = 0;
+  int64_t flops = 0, bytes_read = 0, bytes_written = 0, examples = 0, gradient_steps = 0,
+          unknown_operators = 0;
 };
 inline thread_local Tally of_thread;
 
@@ -57,6 +59,8 @@ inline Counter bytes_read{&Tally::bytes_read};
 inline Counter bytes_written{&Tally::bytes_written};
 inline Counter examples{&Tally::examples};
 inline Counter gradient_steps{&Tally::gradient_steps};
+/// Calls of operators that do arithmetic of which no count is known.
+inline Counter unknown_operators{&Tally::unknown_operators};
 
 /// How many threads work side by side, each at something of its own, of which this is one; 1 where
 /// all that the process does belongs together. side_by_side() sets it.

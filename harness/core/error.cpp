@@ -3,9 +3,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <numeric>
+
+#include "harness/core/standard_streams.h"
 
 namespace assay {
 namespace {
@@ -52,7 +53,8 @@ std::string unknown_name(const std::string& kind, const std::string& name, const
 
 namespace detail {
 void check_failed(const char* condition, const char* file, int line, const std::string& message) {
-  fmt::print(stderr, "assay: bug: {}:{}: {} does not hold. {}\n", file, line, condition, message);
+  write_standard_error(
+      fmt::format("assay: bug: {}:{}: {} does not hold. {}\n", file, line, condition, message));
   std::abort();
 }
 }  // namespace detail

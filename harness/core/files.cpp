@@ -1,18 +1,104 @@
 #include "harness/core/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "harness/core/error.h"
+#include "harness/core/paths.h"
+#include "harness/core/renames.h"
 
 namespace assay {
+namespace {
+
+// NAME.tmpPID-NUMBER, locked by the process that writes it.
+constexpr std::string_view kTemporary = ".tmp";
+
+bool is_temporary_of(const std::string& name, const std::string& file) {
+  if (!name.starts_with(file) || name.compare(file.size(), kTemporary.size(), kTemporary) != 0)
+    return false;
+  const size_t number = file.size() + kTemporary.size();
+  const size_t dash = name.find('-', number);
+  return dash != std::string::npos && dash > number && dash + 1 < name.size() &&
+         name.find_first_not_of("0123456789", number) == dash &&
+         name.find_first_not_of("0123456789", dash + 1) == std::string::npos;
+}
+
+/// Removes what killed processes left of writing `path`: what nobody has locked.
+void remove_left_over(const fs::path& path) {
+  std::error_code unreadable;
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  for (fs::directory_iterator entry(folder, unreadable), end; !unreadable && entry != end;
+       entry.increment(unreadable)) {
+    const std::string name = entry->path().string();
+    if (!is_temporary_of(entry->path().filename().string(), path.filename().string())) continue;
+    const int file = ::open(name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) continue;
+    struct stat status {};
+    if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+        ::flock(file, LOCK_EX | LOCK_NB) == 0)
+      ::unlink(name.c_str());
+    ::close(file);
+  }
+}
+
+/// The new content of a file before it has its name.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const fs::path& path) : path_(path) {
+    if (path.has_parent_path()) {
+      std::error_code error;
+      fs::create_directories(path.parent_path(), error);
+      if (error) data_error("cannot create '{}': {}", path.parent_path().string(), error.message());
+    }
+    remove_left_over(path);
+    static std::atomic<int> counter = 0;
+    struct stat status {};
+    do {  // another process may see the file before it is locked, and remove it
+      if (file_ >= 0) ::close(file_);
+      name_ = path.string() + fmt::format("{}{}-{}", kTemporary, ::getpid(), ++counter);
+      constexpr mode_t kMode = 0644;
+      file_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
+      if (file_ < 0 && errno != EEXIST) fail("create");
+      if (file_ >= 0) ::flock(file_, LOCK_EX);  // not all file systems can: nothing is cleared then
+    } while (file_ < 0 || (::fstat(file_, &status) == 0 && status.st_nlink == 0));
+  }
+  ~TemporaryFile() {
+    ::unlink(name_.c_str());  // while it is locked; fails when it has its name
+    if (file_ >= 0) ::close(file_);
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  const std::string& name() const { return name_; }
+
+  /// Writes all of it to the disk.
+  void write(std::string_view content) const {
+    while (!content.empty()) {
+      const ssize_t written = ::write(file_, content.data(), content.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail("write");
+      content.remove_prefix(static_cast<size_t>(written));
+    }
+    if (::fsync(file_) != 0) fail("sync");
+  }
+  [[noreturn]] void fail(const char* what) const {
+    data_error("cannot {} '{}': {}", what, path_.string(), std::strerror(errno));
+  }
+
+ private:
+  fs::path path_;
+  std::string name_;
+  int file_ = -1;
+};
+
+}  // namespace
 
 fs::path home_folder() {
   if (const char* home = std::getenv("ASSAY_HOME"); home && *home) return home;
@@ -25,51 +111,31 @@ fs::path data_folder() {
 }
 
 fs::path find_file(const fs::path& path, const fs::path& base) {
-  if (fs::exists(path)) return path;
-  if (path.is_relative())
-    for (const fs::path& root : {base, home_folder()})
-      if (!root.empty() && fs::exists(root / path)) return root / path;
+  if (path.is_relative() && !base.empty() && path_exists(base / path)) return base / path;
+  if (path_exists(path)) return path;
+  if (path.is_relative() && path_exists(home_folder() / path)) return home_folder() / path;
   user_error("no file or folder '{}'{} nor under '{}'", path.string(),
              base.empty() ? "" : fmt::format(" here, under '{}'", base.string()),
              home_folder().string());
 }
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in || fs::is_directory(path)) data_error("cannot read '{}'", path.string());
-  std::ostringstream text;
-  text << in.rdbuf();
-  return std::move(text).str();
+std::string other_of_this_name(const fs::path& path, const fs::path& found) {
+  std::error_code error;
+  if (!fs::exists(path, error) || fs::equivalent(path, found, error)) return "";
+  return fmt::format("'{}' is {}; the one of the current folder is another", path.string(),
+                     found.string());
 }
 
 void write_file(const fs::path& path, std::string_view content) {
-  static std::atomic<int> counter = 0;
-  const fs::path temporary = path.string() + fmt::format(".tmp{}-{}", ::getpid(), ++counter);
-  const auto fail = [&](const char* what) {
-    const int reason = errno;
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    data_error("cannot {} '{}': {}", what, path.string(), std::strerror(reason));
-  };
-  if (path.has_parent_path()) {
-    std::error_code error;
-    fs::create_directories(path.parent_path(), error);
-    if (error) data_error("cannot create '{}': {}", path.parent_path().string(), error.message());
-  }
-  const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) fail("create");
-  while (!content.empty()) {
-    const ssize_t written = ::write(file, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      ::close(file);
-      fail("write");
-    }
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  const bool synced = ::fsync(file) == 0;
-  if (::close(file) != 0 || !synced) fail("sync");
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail("rename");
+  const TemporaryFile temporary(path);
+  temporary.write(content);
+  if (::rename(temporary.name().c_str(), path.c_str()) != 0) temporary.fail("rename");
+}
+
+bool write_new_file(const fs::path& path, std::string_view content) {
+  const TemporaryFile temporary(path);
+  temporary.write(content);
+  return move_to_new(temporary.name(), path);
 }
 
 void sync_path(const fs::path& path) {

@@ -6,10 +6,10 @@
 #include <xxh_x86dispatch.h>  // the widest vectors the processor has, found when it runs
 #endif
 
-#include <fstream>
 #include <vector>
 
 #include "harness/core/error.h"
+#include "harness/core/regular_file.h"
 
 namespace assay {
 
@@ -67,12 +67,11 @@ class Sha256 {
 }  // namespace
 
 std::string sha256_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in || std::filesystem::is_directory(path)) data_error("cannot read '{}'", path.string());
+  const RegularFile file(path);
   Sha256 sha;
   std::vector<char> buffer(1 << 20);
-  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0)
-    sha.update(buffer.data(), static_cast<size_t>(in.gcount()));
+  while (const size_t count = file.read(buffer.data(), buffer.size()))
+    sha.update(buffer.data(), count);
   return sha.hex();
 }
 

@@ -1,44 +1,12 @@
 #include "harness/core/json.h"
 
 #include <algorithm>
-#include <set>
+#include <cmath>
 
 #include "harness/core/error.h"
-#include "harness/core/files.h"
+#include "harness/core/json_text.h"
 
 namespace assay {
-namespace {
-
-// What reads or prints a value calls itself for every level.
-constexpr int kMostJsonLevels = 100;
-
-}  // namespace
-
-Json parse_json(std::string_view text, const std::string& where) {
-  // nlohmann's parser lets the last of two equal keys win in silence; here they are an error.
-  std::vector<std::set<std::string>> open_objects;
-  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth > kMostJsonLevels)
-      user_error("{}: nested more than {} levels deep", where, kMostJsonLevels);
-    if (event == Json::parse_event_t::object_start)
-      open_objects.emplace_back();
-    else if (event == Json::parse_event_t::object_end)
-      open_objects.pop_back();
-    else if (event == Json::parse_event_t::key &&
-             !open_objects.back().insert(parsed.get<std::string>()).second)
-      user_error("{}: the key '{}' stands twice in one object", where, parsed.get<std::string>());
-    return true;
-  };
-  try {
-    return Json::parse(text, check);
-  } catch (const Json::exception& e) {  // also numbers that no double holds
-    user_error("{}: not valid JSON: {}", where, e.what());
-  }
-}
-
-Json read_json(const std::filesystem::path& path) {
-  return parse_json(read_file(path), path.string());
-}
 
 JsonReader JsonReader::at(const std::string& key) {
   auto found = find(key);
@@ -77,7 +45,9 @@ std::string JsonReader::as_string() const {
 
 double JsonReader::as_number() const {
   if (!value_->is_number()) fail("expected a number");
-  return value_->get<double>();
+  const auto number = value_->get<double>();
+  if (!std::isfinite(number)) fail("expected a finite number");
+  return number;
 }
 
 int64_t JsonReader::as_integer() const {
@@ -126,12 +96,12 @@ void JsonReader::finish() const {
 }
 
 void JsonReader::fail(const std::string& message) const {
-  std::string found = value_->dump();
+  std::string found = json_text(*value_);
   constexpr size_t kMostShown = 80;
   if (found.size() > kMostShown) found = found.substr(0, kMostShown) + "...";
   user_error("{}: {}, found {}", where_, message, found);
 }
 
-std::string canonical(const Json& value) { return value.dump(); }
+std::string canonical(const Json& value) { return json_text(value); }
 
 }  // namespace assay

@@ -1,11 +1,15 @@
 #include "harness/core/log.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <mutex>
+
+#include "harness/core/one_line.h"
+
+#include "harness/core/standard_streams.h"
 
 namespace assay {
 namespace {
@@ -25,8 +29,16 @@ double now_s() {
 }
 
 void clear_progress_line() {
-  if (progress_line_shown) fmt::print(stderr, "\r\033[K");
+  if (progress_line_shown) write_standard_error("\r\033[K");
   progress_line_shown = false;
+}
+
+// One character less than the terminal's width: a full line would wrap on some.
+size_t line_width() {
+  constexpr size_t kUsual = 80;
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return (known ? size.ws_col : kUsual) - 1;
 }
 
 std::string duration_text(double seconds) {
@@ -42,7 +54,7 @@ void log_line(LogLevel level, const std::string& text) {
   if (level > current_level) return;
   const std::lock_guard lock(output_mutex);
   clear_progress_line();
-  fmt::print(stderr, "{}\n", text);
+  write_standard_error(text + "\n");
 }
 
 Progress::Progress(std::string title, int64_t total)
@@ -55,6 +67,8 @@ Progress::~Progress() {
 
 void Progress::advance(int64_t steps, const std::string& note) {
   done_ += steps;
+  if (!note.empty())
+    log_line(LogLevel::kDebug, fmt::format("{} {}/{}: {}", title_, done_, total_, note));
   // Redraw often on a terminal, rarely in a log file, and always at the end.
   const double interval_s = on_terminal() ? 0.1 : 10.0;
   if (done_ < total_ && now_s() - drawn_s_ < interval_s) return;
@@ -71,11 +85,10 @@ void Progress::draw(const std::string& note) {
                                        duration_text(left), note.empty() ? "" : ": ", note);
   const std::lock_guard lock(output_mutex);
   if (on_terminal()) {
-    fmt::print(stderr, "\r\033[K{:.{}}", line, 110);
-    std::fflush(stderr);
+    write_standard_error(fmt::format("\r\033[K{}", one_line(line, line_width())));
     progress_line_shown = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    write_standard_error(one_line(line, line.size()) + "\n");
   }
 }
 

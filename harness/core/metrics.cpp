@@ -1,5 +1,9 @@
 #include "harness/core/metrics.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
+
 namespace assay {
 
 bool is_fraction(std::string_view metric) {
@@ -7,5 +11,19 @@ bool is_fraction(std::string_view metric) {
 }
 
 bool lower_is_better(std::string_view metric) { return !is_fraction(metric); }
+
+std::optional<double> standard_error(std::string_view metric, const std::vector<float>& outcomes) {
+  constexpr std::array<std::string_view, 5> kNoMeans{"bits_per_byte", "macro_f1", "matthews",
+                                                     "pearson", "spearman"};
+  if (metric.ends_with("perplexity") || outcomes.size() < 2 ||
+      std::find(kNoMeans.begin(), kNoMeans.end(), metric) != kNoMeans.end())
+    return std::nullopt;
+  const auto n = static_cast<double>(outcomes.size());
+  double mean = 0, squares = 0;
+  for (const float outcome : outcomes) mean += static_cast<double>(outcome) / n;
+  for (const float outcome : outcomes)
+    squares += (static_cast<double>(outcome) - mean) * (static_cast<double>(outcome) - mean);
+  return std::sqrt(squares / (n - 1) / n);
+}
 
 }  // namespace assay

@@ -2,7 +2,9 @@
 /// reports go by it.
 #pragma once
 
+#include <optional>
 #include <string_view>
+#include <vector>
 
 namespace assay {
 
@@ -12,6 +14,11 @@ bool is_fraction(std::string_view metric);
 
 /// Of everything that is no fraction, less is better.
 bool lower_is_better(std::string_view metric);
+
+/// The standard error of a metric that is the mean of its items' outcomes, as
+/// lm-evaluation-harness gives it: the sample's standard deviation (n - 1) by the root of n. Absent
+/// for others and of fewer than two items.
+std::optional<double> standard_error(std::string_view metric, const std::vector<float>& outcomes);
 
 /// The value with its sign turned where less is better, so that more is better.
 inline double merit(std::string_view metric, double value) {

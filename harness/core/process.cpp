@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
 #include <string_view>
 
 #include "harness/core/error.h"
@@ -62,13 +64,27 @@ pid_t spawn(const std::vector<std::string>& command, const std::vector<std::stri
   if (out >= 0) posix_spawn_file_actions_adddup2(&actions, out, 1);
   if (err >= 0) posix_spawn_file_actions_adddup2(&actions, err, 2);
   pid_t pid = -1;
-  const int error = ::posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), envp.data());
+  const std::string program = find_program(command[0]);
+  const int error = program.empty() ? ENOENT
+                                    : ::posix_spawn(&pid, program.c_str(), &actions, nullptr,
+                                                    argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   errno = error;
   return error == 0 ? pid : -1;
 }
 
 }  // namespace
+
+std::string find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  const char* path = std::getenv("PATH");
+  std::istringstream folders(path ? path : "/usr/local/bin:/usr/bin:/bin");
+  for (std::string folder; std::getline(folders, folder, ':');) {
+    const std::string program = folder + "/" + name;
+    if (folder.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
+  }
+  return "";
+}
 
 ProcessResult run_process(const std::vector<std::string>& command) {
   Pipe output;
@@ -86,7 +102,12 @@ ProcessResult run_process(const std::vector<std::string>& command) {
   ssize_t count;
   while ((count = ::read(output.read, chunk, sizeof chunk)) > 0 || (count < 0 && errno == EINTR))
     if (count > 0) result.output.append(chunk, static_cast<size_t>(count));
+  const int read_error = errno;
   ::close(output.read);
+  if (count < 0) {
+    wait_for(pid);
+    data_error("cannot read what '{}' says: {}", command[0], std::strerror(read_error));
+  }
   result.exit_code = wait_for(pid);
   return result;
 }

@@ -14,7 +14,12 @@ struct ProcessResult {
   std::string output;  ///< standard output and standard error together
 };
 
-/// Runs a program (looked up on PATH) to its end. No shell is involved.
+/// The file of a program: of a name without a folder, the first in the folders of PATH that are
+/// absolute, as nothing of the current folder is to be run. Empty when there is none.
+std::string find_program(const std::string& name);
+
+/// Runs a program, found by find_program(), to its end. No shell is involved. DataError when its
+/// output cannot be read.
 ProcessResult run_process(const std::vector<std::string>& command);
 
 /// A child with its standard input and output on pipes; standard error is inherited.

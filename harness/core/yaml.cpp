@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "harness/core/error.h"
+#include "harness/core/text_encoding.h"
 
 namespace assay {
 namespace {
@@ -108,11 +109,13 @@ class Builder : public YAML::EventHandler {
     Open closed = std::move(open_.back());
     open_.pop_back();
     if (closed.anchor) anchors_[closed.anchor] = closed.node;
+    closed.node.anchored = closed.anchor != 0;
     place(std::move(closed.node));
   }
   void add(YamlNode made, YAML::anchor_t anchor) {
     count(1);
     if (anchor) anchors_[anchor] = made;
+    made.anchored = anchor != 0;
     place(std::move(made));
   }
   void place(YamlNode made) {
@@ -157,9 +160,11 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 YamlNode parse_yaml(std::string_view text, const std::string& where) {
   if (text.size() > kMostBytes)
     user_error("{}: {} bytes of YAML, at most {} are read", where, text.size(), kMostBytes);
+  if (const std::string problem = encoding_problem(text); !problem.empty())
+    user_error("{}: {}", where, problem);
   Builder builder(where);
   try {
-    std::istringstream in{std::string(text)};
+    std::istringstream in{std::string(without_byte_order_mark(text))};
     YAML::Parser parser(in);
     parser.HandleNextDocument(builder);
     YamlNode root = builder.take();

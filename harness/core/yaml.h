@@ -17,6 +17,7 @@ struct YamlNode {
   int line = 1;
   std::string text;                ///< of a scalar
   bool quoted = false;             ///< a scalar that is text, whatever it looks like
+  bool anchored = false;           ///< it has an anchor ("&name"), which aliases may stand for
   std::vector<YamlNode> items;     ///< of a list
   std::vector<YamlEntry> entries;  ///< of a map, in the order of the text; keys are unique
 

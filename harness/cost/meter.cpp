@@ -24,8 +24,8 @@ double cpu_s(bool of_thread) {
 
 counters::Tally counted(bool by_thread) {
   if (by_thread) return counters::of_thread;
-  return {counters::flops, counters::bytes_read, counters::bytes_written, counters::examples,
-          counters::gradient_steps};
+  return {counters::flops,    counters::bytes_read,     counters::bytes_written,
+          counters::examples, counters::gradient_steps, counters::unknown_operators};
 }
 
 /// One per device, shared by all meters on it.
@@ -120,7 +120,7 @@ Cost Meter::stop() {
     cost.peak_rss_bytes = state_->resident_bytes;
   }
   const counters::Tally now = counted(state_->apart), &then = state_->counts;
-  cost.flops = now.flops - then.flops;
+  if (now.unknown_operators == then.unknown_operators) cost.flops = now.flops - then.flops;
   cost.bytes_read = now.bytes_read - then.bytes_read;
   cost.bytes_written = now.bytes_written - then.bytes_written;
   cost.examples = now.examples - then.examples;

@@ -10,9 +10,11 @@
 namespace assay {
 
 /// Counts the floating-point operations of LibTorch operators into counters::flops for as long as
-/// the process runs, by the shapes of their inputs; harness/cost/flops.cpp holds the table. One
+/// the process runs, by the shapes of their inputs; the tables are in flops_rules.h. One
 /// multiply-add is two, a comparison or an elementary function one. Moving, sorting and integer
-/// work is none. Assay's own kernels add theirs. Idempotent; a Meter calls it.
+/// work is none. An operator with arithmetic that no table knows counts in
+/// counters::unknown_operators, and the FLOPs of a span that holds one are absent. Assay's own
+/// kernels add theirs. Idempotent; a Meter calls it.
 void count_operator_flops();
 
 class Meter {

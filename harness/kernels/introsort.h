@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -27,6 +28,12 @@ class IntrosortTies {
     for (const uint32_t place : places) ties_.push_back(make(place, place));
     ties_end_ = ties_.end();
     merged_.resize(ties_.size());
+  }
+
+  /// For keys of which only a window stays in memory: partitions call this with the places that
+  /// they need no more, and those that they need later.
+  void release_with(std::function<void(size_t begin, size_t end)> release) {
+    release_ = std::move(release);
   }
 
   /// The ties that the sort puts among the first `kept`: bits set by their places before the sort,
@@ -99,9 +106,13 @@ class IntrosortTies {
     moved_.to_left.clear();
     moved_.to_right.clear();
     size_t i = first + 1, j = last;
+    Window window(release_, i, j);
 #ifdef ASSAY_KEY_VECTORS
     if constexpr (sizeof(Key) == sizeof(uint16_t))
-      if (has_key_vectors()) VectorPartition(keys_, pivot, tie_, moved_).run(i, j);
+      if (has_key_vectors()) {
+        VectorPartition vectors(keys_, pivot, tie_, moved_);
+        while (vectors.run(i, j, window.step())) window.settle(i, j);
+      }
 #endif
     // Vectors need not have put in order what lies beyond: no key there is greater than the pivot.
     const size_t settled = j;
@@ -114,8 +125,36 @@ class IntrosortTies {
       if (keys_[j] == tie_) moved_.to_left.add(i);
       std::swap(keys_[i], keys_[j]);
       ++i;
+      window.settle(i, j);
     }
   }
+
+  using Release = std::function<void(size_t begin, size_t end)>;
+  // What of a partition is in memory: it releases what lies behind the ends, step by step.
+  class Window {
+   public:
+    Window(const Release& release, size_t begin, size_t end)
+        : release_(release), begin_(begin), end_(end) {}
+    ~Window() {
+      if (release_) release_(begin_, end_);
+    }
+    Window(const Window&) = delete;
+    Window& operator=(const Window&) = delete;
+    // How many keys may be settled at once.
+    size_t step() const { return release_ ? kStep : end_ - begin_; }
+    void settle(size_t begin, size_t end) {
+      if (!release_ || (begin - begin_) + (end_ - end) < kStep) return;
+      release_(begin_, begin);
+      release_(end, end_);
+      begin_ = begin;
+      end_ = end;
+    }
+
+   private:
+    static constexpr size_t kStep = size_t{1} << 21;
+    const Release& release_;
+    size_t begin_, end_;
+  };
 
   // A tie moves only where all ties of its side do, so those that moved are the first of the left
   // side and the last of the right one, in order.
@@ -223,6 +262,7 @@ class IntrosortTies {
   Key* keys_;
   size_t size_;
   Key tie_;
+  Release release_{};
   std::vector<Tie> ties_, merged_;  // of the part that is followed, by place; room for the next
   std::vector<uint64_t> kept_;      // a bit for every origin
   MovedTies moved_;

@@ -43,19 +43,22 @@ class VectorPartition {
   VectorPartition(uint16_t* keys, uint16_t pivot, uint16_t tie, MovedTies& moved)
       : keys_(keys), pivot_(pivot), tie_(tie), moved_(moved) {}
 
-  /// Exchanges as long as there are some vectors between the ends; moves them over what is settled.
-  ASSAY_KEY_TARGET void run(size_t& begin, size_t& end) {
+  /// Exchanges as long as there are some vectors between the ends, or until about `most` keys are
+  /// settled; moves the ends over what is settled. False when that is nothing.
+  ASSAY_KEY_TARGET bool run(size_t& begin, size_t& end, size_t most) {
+    const size_t before = end - begin;
     if (pivot_ < tie_) {
-      const auto [taken, given] = fill<true>(begin, end);
+      const auto [taken, given] = fill<true>(begin, end, std::min(before, most));
       begin += taken;
       end -= given;
     } else if (pivot_ > tie_) {
-      const auto [taken, given] = fill<false>(begin, end);
+      const auto [taken, given] = fill<false>(begin, end, std::min(before, most));
       begin += given;
       end -= taken;
     } else {
-      exchange(begin, end);
+      exchange(begin, end, most);
     }
+    return end - begin < before;
   }
 
  private:
@@ -95,13 +98,14 @@ class VectorPartition {
     size_t taken, given;  // keys of the side that is filled and of the other
   };
 
-  // Puts one side in order: what leaves the other waits in a queue for places.
+  // Puts one side in order: what leaves the other waits in a queue for places. Stops when `size`
+  // keys are nearly settled.
   template <bool kLeft>
-  ASSAY_KEY_TARGET Settled fill(size_t begin, size_t end) {
+  ASSAY_KEY_TARGET Settled fill(size_t begin, size_t end, size_t size) {
     const Side<kLeft> taking{keys_ + (kLeft ? begin : end)};
     const Side<!kLeft> giving{keys_ + (kLeft ? end : begin)};
     const __m512i pivot = all_lanes(pivot_), tie = all_lanes(tie_);
-    const size_t size = end - begin, first = kLeft ? begin : end - 1;
+    const size_t first = kLeft ? begin : end - 1;
     Places& moved = kLeft ? moved_.to_left : moved_.to_right;
     alignas(64) uint16_t queue[(kAtOnce + 2) * kLanes];
     size_t taken = 0, given = 0, head = 0, tail = 0;
@@ -158,8 +162,9 @@ class VectorPartition {
   }
 
   // Puts both sides in order, a chunk of either at a time.
-  ASSAY_KEY_TARGET void exchange(size_t& begin, size_t& end) {
-    while (end - begin >= 2 * kChunk) {
+  ASSAY_KEY_TARGET void exchange(size_t& begin, size_t& end, size_t most) {
+    const size_t size = end - begin;
+    while (end - begin >= 2 * kChunk && size - (end - begin) < most) {
       const Side<true> left{keys_ + begin};
       const Side<false> right{keys_ + end};
       const size_t lefts = leave(left, from_left_), rights = leave(right, from_right_);

@@ -35,19 +35,36 @@ Place find_place(const std::vector<int64_t>& histogram, int64_t place) {
   ASSAY_CHECK(false, "{} places too few", place);
 }
 
-Place find_place(std::span<const uint16_t> keys, int64_t place) {
+/// Calls `body` with one block of keys after the other. Of keys in a scratch file one block stays
+/// in memory.
+template <typename Key, typename Body>
+void for_blocks(const KeyRoom<Key>& room, std::span<const Key> keys, const Body& body) {
+  for (size_t begin = 0; begin < keys.size(); begin += kBlock) {
+    const size_t size = std::min<size_t>(kBlock, keys.size() - begin);
+    body(keys.subspan(begin, size));
+    room.release(begin, begin + size);
+  }
+}
+
+Place find_place(const KeyRoom<uint16_t>& room, std::span<const uint16_t> keys, int64_t place) {
   std::vector<int64_t> histogram(size_t{1} << kHalfBits);
-  for (const uint16_t key : keys) ++histogram[key];
+  for_blocks(room, keys, [&](std::span<const uint16_t> block) {
+    for (const uint16_t key : block) ++histogram[key];
+  });
   return find_place(histogram, place);
 }
 
-Place find_place(std::span<const uint32_t> keys, int64_t place) {
+Place find_place(const KeyRoom<uint32_t>& room, std::span<const uint32_t> keys, int64_t place) {
   std::vector<int64_t> histogram(size_t{1} << kHalfBits);
-  for (const uint32_t key : keys) ++histogram[key >> kHalfBits];
+  for_blocks(room, keys, [&](std::span<const uint32_t> block) {
+    for (const uint32_t key : block) ++histogram[key >> kHalfBits];
+  });
   const Place high = find_place(histogram, place);
   histogram.assign(histogram.size(), 0);
-  for (const uint32_t key : keys)
-    if (key >> kHalfBits == high.key) ++histogram[key & 0xffffU];
+  for_blocks(room, keys, [&](std::span<const uint32_t> block) {
+    for (const uint32_t key : block)
+      if (key >> kHalfBits == high.key) ++histogram[key & 0xffffU];
+  });
   Place low = find_place(histogram, high.kept);
   low.key |= high.key << kHalfBits;
   return low;
@@ -89,9 +106,13 @@ class KeyRooms {
 };
 
 template <typename Key>
-TieKeys<Key> room_for_keys(size_t elements) {
-  TieKeys<Key> keys{.room = KeyRooms<Key>::shared().take(elements), .magnitudes = {}};
-  keys.magnitudes = {keys.room.keys.get(), elements};
+TieKeys<Key> room_for_keys(size_t elements, const std::filesystem::path& scratch) {
+  TieKeys<Key> keys{.room = {}, .magnitudes = {}};
+  if (scratch.empty())
+    keys.room = KeyRooms<Key>::shared().take(elements);
+  else
+    keys.room.scratch = ScratchMemory(scratch, elements * sizeof(Key));
+  keys.magnitudes = {keys.room.data(), elements};
   return keys;
 }
 
@@ -139,13 +160,20 @@ void share_part(const at::Tensor& base, const at::Tensor& expert, const DeltaTer
 
 }  // namespace
 
-TieOrder::TieOrder(int64_t elements, int64_t kept, Storage rounding) : kept_(kept) {
+int64_t TieOrder::key_bytes(int64_t elements, Storage rounding) {
+  return elements *
+         static_cast<int64_t>(rounding == Storage::kBFloat16 ? sizeof(uint16_t) : sizeof(uint32_t));
+}
+
+TieOrder::TieOrder(int64_t elements, int64_t kept, Storage rounding,
+                   const std::filesystem::path& scratch)
+    : kept_(kept) {
   ASSAY_CHECK(elements < kMostElements);
   const auto size = static_cast<size_t>(elements);
   if (rounding == Storage::kBFloat16)  // the other half is zero
-    keys_ = room_for_keys<uint16_t>(size);
+    keys_ = room_for_keys<uint16_t>(size, scratch);
   else
-    keys_ = room_for_keys<uint32_t>(size);
+    keys_ = room_for_keys<uint32_t>(size, scratch);
 }
 
 TieOrder::~TieOrder() {
@@ -219,6 +247,7 @@ void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const Delt
                      }
                      std::atomic_ref(keys.above) += finder.above();
                    });
+        keys.room.release(static_cast<size_t>(offset), static_cast<size_t>(offset + base.numel()));
       },
       keys_);
 }
@@ -230,21 +259,20 @@ TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
   for (const NearKeys<Key>& block : nearby) found += std::ssize(block.keys);
   if (!nearby.empty() && all_above_zero && kept_ > above + found) return {0, true, {}};
   if (kept_ <= above || kept_ > above + found) {  // it is not near
-    near.low = near.high = static_cast<Key>(find_place(magnitudes, kept_).key);
+    near.low = near.high = static_cast<Key>(find_place(room, magnitudes, kept_).key);
     nearby.clear();
     NearFinder<Key> finder(near);
-    for (size_t begin = 0; begin < magnitudes.size(); begin += kBlock) {
-      finder.take(magnitudes.data() + begin, std::min<size_t>(kBlock, magnitudes.size() - begin),
-                  0);
+    for_blocks(room, std::span<const Key>(magnitudes), [&](std::span<const Key> block) {
+      finder.take(block.data(), block.size(), 0);
       nearby.push_back(finder.end_block());
-    }
+    });
     above = finder.above();
   }
   std::vector<Key> candidates;
   candidates.reserve(static_cast<size_t>(found));
   for (const NearKeys<Key>& block : nearby)
     candidates.insert(candidates.end(), block.keys.begin(), block.keys.end());
-  const Place place = find_place(candidates, kept_ - above);
+  const Place place = find_place(KeyRoom<Key>{}, candidates, kept_ - above);
   Selection selection;
   selection.bits = sizeof(Key) == sizeof(uint16_t) ? place.key << kHalfBits : place.key;
   // Zeros never count, however many of them are kept.
@@ -259,8 +287,10 @@ TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
       tied += nearby[block].keys[i] == tie ? 1 : 0;
     }
   places.resize(tied);
-  selection.kept_ties =
-      IntrosortTies<Key>(magnitudes, tie, places).among_first(static_cast<size_t>(kept_));
+  IntrosortTies<Key> sort(magnitudes, tie, places);
+  if (room.scratch.data())
+    sort.release_with([&keys](size_t begin, size_t end) { keys.room.release(begin, end); });
+  selection.kept_ties = sort.among_first(static_cast<size_t>(kept_));
   return selection;
 }
 

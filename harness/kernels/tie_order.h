@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "harness/core/scratch_memory.h"
 #include "harness/kernels/delta.h"
 #include "harness/kernels/near_keys.h"
 #include "harness/kernels/sample_range.h"
@@ -20,11 +21,18 @@ class Tensor;
 
 namespace assay {
 
-/// Memory for keys, not cleared.
+/// Memory for keys, not cleared: on the heap, or in a scratch file.
 template <typename Key>
 struct KeyRoom {
   std::unique_ptr<Key[]> keys;
   size_t size = 0;
+  ScratchMemory scratch{};
+
+  Key* data() const { return scratch.data() ? reinterpret_cast<Key*>(scratch.data()) : keys.get(); }
+  /// Keys [begin, end) are not needed soon.
+  void release(size_t begin, size_t end) const {
+    if (scratch.data()) scratch.release(begin * sizeof(Key), end * sizeof(Key));
+  }
 };
 
 /// What TieOrder holds.
@@ -44,13 +52,18 @@ struct TieKeys {
 /// order, after a glance from multiples of kBlock on; then select() once. Takes 2 bytes per element
 /// where deltas are rounded to bfloat16, else 4, which the program keeps for the next; and 4 to 6
 /// for those near the least that is kept, one in eight at most if the glances show what is there;
-/// select() takes some 28 for each that ties, and 2 to 4 for those near.
+/// select() takes some 28 for each that ties, and 2 to 4 for those near. With a scratch folder the
+/// keys of all elements lie in a file there, and a small window of them in memory.
 class TieOrder {
  public:
   /// Of the first `kept`, at least 1, of all elements, fewer than kMostElements, in descending
   /// order of magnitude.
   static constexpr int64_t kMostElements = int64_t{1} << 32;
-  TieOrder(int64_t elements, int64_t kept, Storage rounding);
+  /// `scratch`: a folder; empty: keys lie in memory.
+  TieOrder(int64_t elements, int64_t kept, Storage rounding,
+           const std::filesystem::path& scratch = {});
+  /// Of the keys of so many elements.
+  static int64_t key_bytes(int64_t elements, Storage rounding);
   ~TieOrder();
   TieOrder(TieOrder&&) = default;
   TieOrder& operator=(TieOrder&&) = delete;

@@ -107,8 +107,13 @@ TokenIds TextEncoder::encode(const std::string& text, bool special,
   return ids;
 }
 
-TokenIds TextEncoder::encode_text(const std::string& text, const std::string& where) const {
-  return encode(text, begin_text_.empty() || !text.starts_with(begin_text_), where);
+TokenIds TextEncoder::encode_text(const std::string& text, const std::string& where,
+                                  bool all_ends) const {
+  const bool special = begin_text_.empty() || !text.starts_with(begin_text_);
+  TokenIds ids = encode(text, special, where);
+  if (special && !writes_apart_ && !all_ends)
+    ids.resize(ids.size() - std::min(ids.size(), tokenizer_->ends_after_text()));
+  return ids;
 }
 
 ScoredSequence TextEncoder::pair(const LikelihoodRequest& request) const {
@@ -154,7 +159,8 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
                max_length_);
   const int64_t window = request.window > 0 ? request.window : max_length_;
   TokenIds text{begin_token(where)};
-  const TokenIds ids = encode_text(request.text, where);
+  TokenIds ids = encode_text(request.text, where, request.repeat_bos);
+  if (!request.repeat_bos && !ids.empty() && ids.front() == text.front()) ids.erase(ids.begin());
   if (ids.empty()) data_error("{}: the text tokenizes to nothing", where);
   text.insert(text.end(), ids.begin(), ids.end());
 

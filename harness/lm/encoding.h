@@ -30,6 +30,7 @@ class TextEncoder {
   /// For a model that reads the tokens before `first` and writes the others.
   explicit TextEncoder(const SequenceToSequenceModel& model);
 
+  /// Without the EOS that a tokenizer puts after a text, but where an encoder-decoder reads it.
   /// White space at the context's end goes to the continuation. The continuation's tokens are those
   /// of the joined text after as many as the context alone has; an encoder-decoder's are those of
   /// the continuation alone. Special tokens are put where the tokenizer puts them, but not around
@@ -41,8 +42,9 @@ class TextEncoder {
   ScoredSequence pair(const LikelihoodRequest& request) const;
 
   /// Windows of at most as many tokens as the model takes, which together score every token once;
-  /// the first begins with BOS (else EOS), later ones overlap by one token, and the last is as long
-  /// as the others. DataError for a text without tokens, UserError for an encoder-decoder.
+  /// the first begins with BOS (else EOS), which is not scored and stands once unless the request
+  /// says otherwise, later ones overlap by one token, and the last is as long as the others.
+  /// DataError for a text without tokens, UserError for an encoder-decoder.
   std::vector<ScoredSequence> windows(const RollingRequest& request) const;
 
   /// The context's tokens, shortened at the beginning to leave room for what is generated, for
@@ -59,8 +61,10 @@ class TextEncoder {
   /// BOS, else EOS.
   TokenId begin_token(const std::string& where) const;
   TokenIds encode(const std::string& text, bool special, const std::string& where) const;
-  /// With the special tokens that belong to a whole text.
-  TokenIds encode_text(const std::string& text, const std::string& where) const;
+  /// With the special tokens that belong before a text, and for encoder-decoders around it.
+  /// `all_ends`: with the EOS after it in any case.
+  TokenIds encode_text(const std::string& text, const std::string& where,
+                       bool all_ends = false) const;
 
   std::shared_ptr<const Tokenizer> tokenizer_;
   int64_t vocabulary_, max_length_;

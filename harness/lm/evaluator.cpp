@@ -22,7 +22,12 @@ std::string key_of(const LikelihoodRequest& request) {
 
 std::string key_of(const RollingRequest& request) {
   const auto window = static_cast<uint64_t>(request.window);
-  return Hasher().text("rolling").text(request.text).number(window).hex();
+  // The number is that of the rule, which says what is scored.
+  return Hasher()
+      .text(request.repeat_bos ? "rolling 2, BOS repeated" : "rolling 2")
+      .text(request.text)
+      .number(window)
+      .hex();
 }
 
 std::string key_of(const GenerationRequest& request) {

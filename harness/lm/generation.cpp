@@ -17,14 +17,21 @@ bool holds_stop(const std::string& text, const std::vector<std::string>& stops) 
   });
 }
 
+bool ends(const Tokenizer& tokenizer, TokenId id) {
+  const TokenIds ends = tokenizer.end_ids();
+  return std::find(ends.begin(), ends.end(), id) != ends.end();
+}
+
 bool stopped(const Tokenizer& tokenizer, const GenerationRequest& request, const TokenIds& made) {
-  return made.back() == tokenizer.eos() ||
+  return ends(tokenizer, made.back()) ||
          (!request.stop.empty() && holds_stop(tokenizer.decode(made, false), request.stop));
 }
 
 Generation answer_of(const Tokenizer& tokenizer, const GenerationRequest& request,
                      const TokenIds& made, int64_t dropped) {
-  return {cut_at_stops(tokenizer.decode(made, true), request.stop),
+  TokenIds text = made;
+  if (ends(tokenizer, text.back())) text.pop_back();  // not all of these are special
+  return {cut_at_stops(tokenizer.decode(text, true), request.stop),
           static_cast<int64_t>(made.size()), stopped(tokenizer, request, made), dropped};
 }
 

@@ -20,9 +20,12 @@ struct RollingRequest {
   std::string text;
   int64_t window = 0;  ///< tokens the model sees at most; 0: as many as it can take
   std::string where{};
+  /// As lm-evaluation-harness 0.4.13 does: BOS stands before all that the tokenizer makes of a
+  /// text, its own BOS and EOS included, and these are scored.
+  bool repeat_bos = false;
 };
 
-/// Greedy continuation until one of the stop strings, the token that ends a text, or `max_tokens`.
+/// Greedy continuation until one of the stop strings, a token that ends a text, or `max_tokens`.
 struct GenerationRequest {
   std::string context;
   std::vector<std::string> stop;

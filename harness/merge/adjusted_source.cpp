@@ -5,13 +5,17 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/core/hash.h"
 
 namespace assay {
 
 AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjustments adjustments)
     : source_(std::move(source)), adjustments_(std::move(adjustments)) {
+  std::set<std::string> given_up;  // for another name
+  for (const auto& [name, of] : adjustments_.renamed) given_up.insert(of);
   for (const TensorInfo& info : source_->tensors())
-    if (!adjustments_.left_out.contains(info.name) && !adjustments_.views.contains(info.name))
+    if (!adjustments_.left_out.contains(info.name) && !adjustments_.views.contains(info.name) &&
+        !adjustments_.lent.contains(info.name) && !given_up.contains(info.name))
       infos_.push_back(info);
   for (const auto& [name, view] : adjustments_.views) {
     TensorInfo info = *source_->find(view.of);
@@ -19,31 +23,54 @@ AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjus
     info.shape.front() = view.rows;
     infos_.push_back(std::move(info));
   }
+  for (const auto& [name, of] : adjustments_.renamed) {
+    infos_.push_back(*source_->find(of));
+    infos_.back().name = name;
+  }
+  for (const auto& [name, lender] : adjustments_.lent) infos_.push_back(*lender->find(name));
   std::sort(infos_.begin(), infos_.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
 }
 
-std::pair<const std::string&, int64_t> AdjustedSource::locate(const std::string& name,
-                                                              int64_t end) const {
+AdjustedSource::Location AdjustedSource::locate(const std::string& name, int64_t end) const {
+  if (const auto lent = adjustments_.lent.find(name); lent != adjustments_.lent.end())
+    return {*lent->second, name, end};
+  if (const auto old = adjustments_.renamed.find(name); old != adjustments_.renamed.end())
+    return {*source_, old->second, end};
   const auto view = adjustments_.views.find(name);
-  if (view == adjustments_.views.end()) return {name, end};
+  if (view == adjustments_.views.end()) return {*source_, name, end};
   const std::string& of = view->second.of;
-  return {of, std::min(end, source_->find(of)->numel())};
+  return {*source_, of, std::min(end, source_->find(of)->numel())};
+}
+
+std::string AdjustedSource::content_hash() const {
+  Hasher hasher;
+  hasher.text("adjusted").text(source_->content_hash());
+  for (const auto& [name, view] : adjustments_.views)
+    hasher.text("view").text(name).text(view.of).number(static_cast<uint64_t>(view.rows));
+  for (const auto& [name, of] : adjustments_.renamed) hasher.text("renamed").text(name).text(of);
+  for (const auto& [name, why] : adjustments_.left_out) hasher.text("left out").text(name);
+  for (const auto& [name, lender] : adjustments_.lent)
+    hasher.text("lent").text(name).text(lender->content_hash());
+  for (const std::string& name : adjustments_.copied) hasher.text("copied").text(name);
+  return hasher.hex();
 }
 
 at::Tensor AdjustedSource::read(const std::string& name) const {
   const TensorInfo* info = find(name);
   if (!info) data_error("{} has no tensor '{}'", label(), name);
-  if (!adjustments_.views.contains(name)) return source_->read(name);
-  return read_part(name, 0, info->numel()).reshape(info->shape);
+  if (adjustments_.views.contains(name))
+    return read_part(name, 0, info->numel()).reshape(info->shape);
+  const Location place = locate(name, info->numel());
+  return place.source.read(place.name);
 }
 
 at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int64_t count) const {
   const TensorInfo* info = find(name);
   if (!info) data_error("{} has no tensor '{}'", label(), name);
   const int64_t end = first + count;
-  const auto [of, known_end] = locate(name, end);
-  if (known_end == end) return source_->read_part(of, first, count);
+  const auto [source, of, known_end] = locate(name, end);
+  if (known_end == end) return source.read_part(of, first, count);
 
   const int64_t columns = info->numel() / info->shape.front();
   const int64_t added_first = std::max(first, known_end);
@@ -59,7 +86,10 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
 
 std::string AdjustedSource::change(const std::string& name) const {
   const auto view = adjustments_.views.find(name);
-  if (view == adjustments_.views.end()) return "";
+  if (view == adjustments_.views.end()) {
+    const auto lent = adjustments_.lent.find(name);
+    return lent == adjustments_.lent.end() ? "" : "from " + lent->second->label();
+  }
   const int64_t known = source_->find(view->second.of)->shape.front();
   std::string text;
   if (view->second.of != name) text = fmt::format("tied to {}", view->second.of);
@@ -92,13 +122,13 @@ at::Tensor AdjustedSource::mean_row(const std::string& name) const {
 }
 
 void AdjustedSource::will_need(const std::string& name, int64_t first, int64_t count) const {
-  const auto [of, end] = locate(name, first + count);
-  if (end > first) source_->will_need(of, first, end - first);
+  const auto [source, of, end] = locate(name, first + count);
+  if (end > first) source.will_need(of, first, end - first);
 }
 
 void AdjustedSource::release(const std::string& name, int64_t first, int64_t count) const {
-  const auto [of, end] = locate(name, first + count);
-  if (end > first) source_->release(of, first, end - first);
+  const auto [source, of, end] = locate(name, first + count);
+  if (end > first) source.release(of, first, end - first);
 }
 
 }  // namespace assay

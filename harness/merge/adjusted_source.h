@@ -1,5 +1,5 @@
-/// A model seen with some tensors renamed, left out, or with more or fewer rows. Nothing is copied:
-/// tensors are read from the model as they are needed.
+/// A model seen with some tensors renamed, left out, lent by another model, or with more or fewer
+/// rows. Nothing is copied: tensors are read from the models as they are needed.
 #pragma once
 
 #include <map>
@@ -20,15 +20,21 @@ struct Adjustments {
     int64_t rows = 0;  ///< the first dimension
   };
   std::map<std::string, View> views;
-  std::set<std::string> left_out;
+  std::map<std::string, std::string> renamed;   ///< the model's names, by those they get
+  std::map<std::string, std::string> left_out;  ///< why, by name: "tied", "dropped"
+  /// The model that gives a tensor of this name in place of this one's, if it has one.
+  std::map<std::string, std::shared_ptr<const TensorSource>> lent;
+  std::set<std::string> copied;  ///< floating tensors that are not merged
 
-  bool empty() const { return views.empty() && left_out.empty(); }
+  bool empty() const {
+    return views.empty() && renamed.empty() && left_out.empty() && lent.empty() && copied.empty();
+  }
 };
 
 class AdjustedSource : public TensorSource {
  public:
   /// Views are of tensors of `source` that have at least one dimension, and at least one row where
-  /// rows are added.
+  /// rows are added. No name is adjusted in two ways, but for copied ones.
   AdjustedSource(std::shared_ptr<const TensorSource> source, Adjustments adjustments);
 
   std::string label() const override { return source_->label(); }
@@ -37,16 +43,23 @@ class AdjustedSource : public TensorSource {
   at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const override;
   void will_need(const std::string& name, int64_t first, int64_t count) const override;
   void release(const std::string& name, int64_t first, int64_t count) const override;
-  std::string content_hash() const override { return assay::content_hash(*this); }
+  /// From the hashes of the models and what is adjusted: no tensor is read for it.
+  std::string content_hash() const override;
   std::string stamp() const override { return source_->stamp(); }
 
   /// What is done to a tensor, in words; empty for nothing.
   std::string change(const std::string& name) const;
-  const std::set<std::string>& left_out() const { return adjustments_.left_out; }
+  const std::map<std::string, std::string>& left_out() const { return adjustments_.left_out; }
+  bool is_copied(const std::string& name) const { return adjustments_.copied.contains(name); }
 
  private:
-  /// The name in the source, and how many of the elements before `end` are there.
-  std::pair<const std::string&, int64_t> locate(const std::string& name, int64_t end) const;
+  /// Where a tensor is, and how many of the elements before `end` are there.
+  struct Location {
+    const TensorSource& source;
+    const std::string& name;
+    int64_t end;
+  };
+  Location locate(const std::string& name, int64_t end) const;
   at::Tensor mean_row(const std::string& name) const;
 
   std::shared_ptr<const TensorSource> source_;

@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/core/error.h"
+#include "harness/merge/adjusted_source.h"
 #include "harness/merge/merge.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/roles.h"
@@ -15,6 +16,8 @@ std::string models_text(int count) {
 }  // namespace
 
 TensorRole tensor_role(const TensorSource& source, const TensorInfo& info) {
+  const auto* adjusted = dynamic_cast<const AdjustedSource*>(&source);
+  if (is_buffer(info) || (adjusted && adjusted->is_copied(info.name))) return TensorRole::kCopied;
   switch (info.dtype) {
     case at::kFloat:
     case at::kDouble:
@@ -56,7 +59,11 @@ std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, siz
         models_text(count < needs.min_experts ? needs.min_experts : needs.max_experts),
         count == 1 ? "1 is" : fmt::format("{} are", count));
   if (needs.calibration_inputs || needs.calibration_labels)
-    return "needs calibration data, which no sweep supplies yet";
+    return "needs calibration data, which nothing supplies yet";
+  if (needs.gradients) return "needs gradients of the experts, which nothing supplies yet";
+  if (needs.output != Output::kSameArchitecture)
+    return fmt::format("gives a model of another form ({}), which cannot be made yet",
+                       output_name(needs.output));
   return std::nullopt;
 }
 

@@ -81,7 +81,8 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
   }
 
   for (const TensorInfo& info : result_layout(inputs)) {
-    TensorExplanation tensor{info.name, info.shape, {}, info.dtype, "copied", {}};
+    TensorExplanation tensor{
+        info.name, info.shape, {}, info.dtype, "copied" + changes({&reference}, info.name), {}};
     std::vector<const TensorSource*> read{&reference};
     if (const auto group = group_of.find(info.name); group != group_of.end()) {
       tensor.group = group->second;
@@ -100,17 +101,18 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
     out.bytes_written += info.bytes();
     out.tensors.push_back(std::move(tensor));
   }
-  std::set<std::string> left_out;
+  std::map<std::string, std::string> left_out;
   for (const TensorSource* model : models)
     if (const auto* adjusted = dynamic_cast<const AdjustedSource*>(model))
       left_out.insert(adjusted->left_out().begin(), adjusted->left_out().end());
-  for (const std::string& name : left_out)
-    out.tensors.push_back({name, {}, {}, at::kFloat, "left out, tied", {}});
+  for (const auto& [name, why] : left_out)
+    out.tensors.push_back({name, {}, {}, at::kFloat, "left out, " + why, {}});
   std::sort(out.tensors.begin(), out.tensors.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
 
   out.num_models = models.size();
   out.memory_bytes = std::max(inputs.memory_bytes, memory_need(request.groups, inputs));
+  out.scratch_bytes = scratch_need(request.groups, inputs);
   out.disk_free_bytes = free_disk(folder);
   out.notes = request.notes;
   return out;
@@ -148,7 +150,11 @@ std::string explanation_text(const Explanation& explanation) {
       explanation.num_models, bytes_text(explanation.bytes_written),
       bytes_text(explanation.disk_free_bytes));
   if (explanation.memory_bytes > 0)
-    text += fmt::format("Memory: about {}.\n", bytes_text(explanation.memory_bytes));
+    text += fmt::format("Memory: about {}, besides the program and its libraries.\n",
+                        bytes_text(explanation.memory_bytes));
+  if (explanation.scratch_bytes > 0)
+    text += fmt::format("Scratch file: up to {} of disk while it runs; with more --memory, none.\n",
+                        bytes_text(explanation.scratch_bytes));
   for (const std::string& note : explanation.notes) text += "Note: " + note + "\n";
   return text;
 }
@@ -175,6 +181,7 @@ Json explanation_json(const Explanation& explanation) {
           {"bytes_read", explanation.bytes_read},
           {"bytes_written", explanation.bytes_written},
           {"memory_bytes", explanation.memory_bytes},
+          {"scratch_bytes", explanation.scratch_bytes},
           {"disk_free_bytes", explanation.disk_free_bytes},
           {"notes", explanation.notes}};
 }

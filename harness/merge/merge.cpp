@@ -10,6 +10,7 @@
 #include "harness/cost/meter.h"
 #include "harness/kernels/convert.h"
 #include "harness/kernels/nonfinite.h"
+#include "harness/merge/method_errors.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/reader.h"
 #include "harness/merge/roles.h"
@@ -92,11 +93,15 @@ void copy_tensor(const TensorInfo& info, Models& models, MergeSink& sink) {
 
 void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& info,
                   const Models& models, const Diagnostics& diagnostics, MergeSink& sink) {
-  if (method.reach() == Reach::kTensors)
-    return put_whole(method.merge(job.tensor(info.name), {}), info, method.info(), models,
-                     diagnostics, sink);
+  const std::string_view name = method.info().name;
+  const auto where = [&] { return fmt::format(" in tensor '{}'", info.name); };
+  if (method.reach() == Reach::kTensors) {
+    const at::Tensor merged =
+        in_method(name, where, [&] { return method.merge(job.tensor(info.name), {}); });
+    return put_whole(merged, info, method.info(), models, diagnostics, sink);
+  }
   const TensorParts tensor = job.parts(info.name);
-  const std::any measured = method.measure(tensor);
+  const std::any measured = in_method(name, where, [&] { return method.measure(tensor); });
   TensorOutput output(method.info(), info, sink);
   tensor.for_each([&](const TensorJob& part) {
     TensorJob job_with_room = part;
@@ -119,15 +124,10 @@ std::vector<std::string> merge_order(const MergeInputs& inputs) {
   return inputs.order;
 }
 
-/// What the result will hold: the reference's tensors in the output dtype, or what a method that
-/// makes another kind of model returned.
+/// What the result will hold: the reference's tensors in the output dtype. DataError when a method
+/// that works on whole models made others.
 std::vector<TensorInfo> layout(const MergeInputs& inputs, const Share* maker,
                                const StateDict& made) {
-  if (maker && maker->method.info().needs.output != Output::kSameArchitecture) {
-    std::vector<TensorInfo> infos = tensor_infos(made);
-    for (TensorInfo& info : infos) info.dtype = inputs.dtype.value_or(info.dtype);
-    return infos;
-  }
   for (const auto& [name, unused] : made)
     if (!reference_source(inputs).find(name))
       data_error("{} returned a tensor '{}', which the models do not have",
@@ -223,16 +223,23 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
   jobs.reserve(shares.size());
   {
     Meter meter(inputs.device);
-    for (const Share& share : shares)
-      share.method.prepare(
-          jobs.emplace_back(share.method.info(), share.names, models, diagnostics));
+    for (const Share& share : shares) {
+      const GroupJob& job =
+          jobs.emplace_back(share.method.info(), share.names, models, diagnostics);
+      in_method(
+          share.method.info().name, [] { return " before it merged a tensor"; },
+          [&] { share.method.prepare(job); });
+    }
     report.statistics = meter.stop();
   }
   Meter meter(inputs.device);
   StateDict whole;
   const bool whole_model = shares.front().method.reach() == Reach::kModel;
   ASSAY_CHECK(!whole_model || shares.size() == 1, "whole-model methods make all tensors");
-  if (whole_model) whole = shares.front().method.merge_model(jobs.front());
+  if (whole_model)
+    whole = in_method(
+        shares.front().method.info().name, [] { return " in the whole model"; },
+        [&] { return shares.front().method.merge_model(jobs.front()); });
   const std::vector<TensorInfo> infos =
       layout(inputs, whole_model ? &shares.front() : nullptr, whole);
   std::map<std::string, const TensorInfo*> info_of;

@@ -36,6 +36,9 @@ struct MergeInputs {
   /// About how much memory the merge may take, inputs in memory included, as far as methods work by
   /// parts; 0: no limit, and inputs stay in memory.
   int64_t memory_bytes = 0;
+  /// An existing folder for scratch files of methods that need more; needed where memory is
+  /// limited.
+  std::string scratch{};
   bool hash = false;  ///< whether the report gives content hashes of the models that were read
   /// What merges of the same models have computed already, and where this one leaves what it
   /// computes; null: nothing is shared. Asks the models for their content hashes. That their values
@@ -58,6 +61,11 @@ struct MergeReport {
 /// What keeps the method from being applied (a need not met), in words; absent when nothing does.
 /// Reads no tensor.
 std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, size_t num_experts);
+
+/// What methods may hold in a merge of these.
+inline WorkingMemory working_memory(const MergeInputs& inputs) {
+  return {inputs.memory_bytes, inputs.scratch};
+}
 
 /// The tensors that methods make, in name order.
 std::vector<std::string> merged_names(const MergeInputs& inputs);

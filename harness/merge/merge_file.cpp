@@ -2,6 +2,10 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/regular_file.h"
+#include "harness/core/text_encoding.h"
+#include "harness/merge/expert_lists.h"
+#include "harness/merge/model_checks.h"
 #include "harness/merge/requests.h"
 
 namespace assay {
@@ -26,28 +30,42 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
     request.inputs.dtype = dtype_from_name(dtype->as_string(), dtype->where());
     if (!c10::isFloatingType(*request.inputs.dtype)) dtype->fail("expected a floating dtype");
   }
-  VocabPolicy policy = VocabPolicy::kError;
+  ReconcileOptions options;
   if (const auto name = root.find("vocab_policy"))
-    policy = vocab_policy_from_name(name->as_string(), name->where());
-  policy = choices.vocab_policy.value_or(policy);
+    options.vocabulary = vocab_policy_from_name(name->as_string(), name->where());
+  if (const auto name = root.find("extra_tensors"))
+    options.extra = extra_tensors_from_name(name->as_string(), name->where());
+  options.vocabulary = choices.vocab_policy.value_or(options.vocabulary);
+  options.extra = choices.extra_tensors.value_or(options.extra);
   root.finish();
   if (const auto reason = unmet_need(method->info(), !base.empty(), experts.size()))
     user_error("{}: {}", root.where(), *reason);
+  if (const auto unfit = unfit_lists(method->parameters(), experts.size()))
+    user_error("{}: {}", root.where(), *unfit);
 
-  std::vector<fs::path> paths;
-  if (!base.empty()) paths.push_back(find_file(base, path.parent_path()));
-  for (const std::string& expert : experts) paths.push_back(find_file(expert, path.parent_path()));
+  std::optional<ModelPath> base_path;
+  if (!base.empty()) base_path = find_model(base, path.parent_path());
+  std::vector<ModelPath> paths;
+  if (base_path) paths.push_back(*base_path);
+  for (const std::string& expert : experts)
+    paths.push_back(find_model(expert, path.parent_path(), base_path ? &*base_path : nullptr));
   std::vector<std::shared_ptr<const Checkpoint>> opened = open_models(paths);
   const std::shared_ptr<const Checkpoint> like = opened.front();
   if (!base.empty()) opened.erase(opened.begin());
-  set_models(request, base.empty() ? nullptr : like, opened, like, policy);
+  std::vector<std::shared_ptr<const Checkpoint>> all = opened;
+  if (!base.empty()) all.push_back(like);
+  if (const auto reason = unmet_tokenizer_need(method->info(), all))
+    data_error("{}: {}", request.title, *reason);
+  set_models(request, base.empty() ? nullptr : like, opened, like, options);
   request.configuration = {{"method", request.title},
                            {"version", method->info().version},
                            {"parameters", method->parameters()},
                            {"seed", request.inputs.seed},
                            {"dtype", request.inputs.dtype ? dtype_name(*request.inputs.dtype)
                                                           : std::string("as the inputs")},
-                           {"vocab_policy", vocab_policy_name(policy)}};
+                           {"vocab_policy", vocab_policy_name(options.vocabulary)},
+                           {"extra_tensors", extra_tensors_name(options.extra)}};
+  note_paths(request, paths);
   if (!request.problems.empty()) return request;
   std::vector<std::string> names = merged_names(request.inputs);
   request.groups.push_back({std::move(method), std::move(names)});
@@ -63,7 +81,7 @@ bool is_yaml(const fs::path& path, const std::string& text) {
 }  // namespace
 
 MergeRequest MergeRequest::read(const std::filesystem::path& path, const MergeChoices& choices) {
-  const std::string text = read_file(path);
+  const std::string text(without_byte_order_mark(read_configuration(path)));
   return is_yaml(path, text) ? mergekit_request(path, text, choices)
                              : json_request(path, text, choices);
 }

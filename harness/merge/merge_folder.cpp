@@ -2,10 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include "harness/checkpoint/mapped_file.h"
+#include "harness/checkpoint/own_folder.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
+#include "harness/core/paths.h"
 #include "harness/core/provenance.h"
 #include "harness/merge/preflight.h"
 
@@ -15,13 +18,6 @@ namespace {
 constexpr int64_t kLeastMemory = int64_t{64} << 20;
 constexpr uint64_t kNotesForm = 2;   // raise it when what merge.cpp notes of a tensor changes
 constexpr int64_t kQueueShare = 32;  // of the memory: results that wait for the disk
-
-// What a Hugging Face-style folder may hold beside config and weights that a merge does not change.
-constexpr const char* kCompanions[] = {"tokenizer.json",     "tokenizer_config.json",
-                                       "tokenizer.model",    "special_tokens_map.json",
-                                       "added_tokens.json",  "vocab.json",
-                                       "merges.txt",         "generation_config.json",
-                                       "chat_template.jinja"};
 
 class FolderSink : public MergeSink {
  public:
@@ -66,13 +62,27 @@ std::string merge_identity(const MergeRequest& request, int64_t shard_bytes) {
 
 Json inputs_json(const MergeInputs& inputs, const MergeReport& report) {
   const auto describe = [](const TensorSource& model, const std::optional<std::string>& hash) {
-    return Json{{"path", model.label()}, {"hash", hash ? Json(*hash) : Json()}};
+    return Json{{"path", utf8_text(model.label())}, {"hash", hash ? Json(*hash) : Json()}};
   };
   Json json = {{"experts", Json::array()}};
   for (size_t i = 0; i < inputs.experts.size(); ++i)
     json["experts"].push_back(describe(*inputs.experts[i], report.expert_hashes.at(i)));
   if (inputs.base) json["base"] = describe(*inputs.base, report.base_hash);
   return json;
+}
+
+// What the merge reads: none of it may lie in a folder that is replaced. Files of a folder may be
+// links to elsewhere.
+std::vector<fs::path> read_paths(const MergeRequest& request, std::vector<fs::path> paths) {
+  const auto add = [&](const fs::path& path) {
+    paths.push_back(path);
+    if (fs::is_directory(path))
+      for (const auto& entry : fs::directory_iterator(path)) paths.push_back(entry.path());
+  };
+  add(request.like->path());
+  if (request.inputs.base) add(request.inputs.base->label());
+  for (const auto& expert : request.inputs.experts) add(expert->label());
+  return paths;
 }
 
 std::string model_card(const MergeRequest& request, const Json& origin) {
@@ -110,9 +120,7 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
                    {"diagnostics", report.diagnostics}};
   extras.origin["merge"]["inputs"] = inputs_json(request.inputs, report);
   extras.card = model_card(request, extras.origin);
-  for (const char* name : kCompanions)
-    if (fs::exists(request.like->path() / name))
-      extras.copies.push_back(request.like->path() / name);
+  extras.copies = request.side_files;
   return extras;
 }
 
@@ -120,27 +128,37 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
 
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                             const fs::path& folder) {
-  if (fs::exists(folder) && !options.replace)
-    user_error("'{}' exists already; name another folder or pass --replace", folder.string());
+  const fs::path target = resolve_output(folder);
+  const std::vector<fs::path> keep = read_paths(request, options.keep);
+  check_output_folder(target, options.replace, keep);
   if (options.memory_bytes < kLeastMemory)
     user_error("--memory: a merge takes at least {} MiB, found {} MiB", kLeastMemory >> 20,
                options.memory_bytes >> 20);
   if (options.shard_bytes <= 0) user_error("--shard-size: a shard must have a size");
   request.inputs.device = options.device;
   request.inputs.memory_bytes = options.memory_bytes;
+  request.inputs.scratch = existing_parent(target).string();
   request.inputs.hash = true;
   std::vector<std::string> problems = request.problems;
-  for (std::string& problem : resource_problems(request.groups, request.inputs, folder))
+  for (std::string& problem : resource_problems(request.groups, request.inputs, target))
     problems.push_back(std::move(problem));
   refuse(problems);
-  FolderSink sink(folder,
+  FolderSink sink(target,
                   {.shard_bytes = options.shard_bytes,
                    .replace = options.replace,
                    .identity = merge_identity(request, options.shard_bytes),
                    .resume = options.resume,
-                   .queue_bytes = options.memory_bytes / kQueueShare},
+                   .queue_bytes = options.memory_bytes / kQueueShare,
+                   .keep = keep},
                   options.device);
-  MergeReport report = merge_models(request.groups, request.inputs, sink);
+  MergeReport report;
+  try {
+    report = merge_models(request.groups, request.inputs, sink);
+  } catch (const std::exception&) {
+    check_mapped_files();  // an input that changed is the cause of what else went wrong
+    throw;
+  }
+  check_mapped_files();
   sink.finish(make_extras(request, report));
   return report;
 }

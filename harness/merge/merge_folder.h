@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "harness/merge/merge_file.h"
 
@@ -11,13 +12,16 @@ struct FolderOptions {
   at::Device device = at::kCPU;
   int64_t memory_bytes = int64_t{1} << 30;  ///< see MergeInputs; at least 64 MiB
   int64_t shard_bytes = int64_t{5} << 30;   ///< data bytes of a file of weights
-  bool replace = false;                     ///< the folder, if it exists
+  bool replace = false;                     ///< the folder, if Assay wrote it
   bool resume = false;                      ///< take up what a killed merge of the same left
+  /// Beside the models: what must not lie in a folder that is replaced, as the configuration.
+  std::vector<std::filesystem::path> keep{};
 };
 
-/// Merges and writes `folder`: weights in shards with an index, config.json and the tokenizer's
-/// files of the base (or the first expert), assay.json and README.md with the exact configuration
-/// and the inputs' hashes. The folder appears whole or not at all.
+/// Merges and writes `folder`: weights in shards with an index, config.json and the side files of
+/// the base (or the first expert), assay.json and README.md with the exact configuration
+/// and the inputs' hashes. The folder appears whole or not at all. UserError, before anything is
+/// read, when it cannot be put there (check_output_folder()).
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                             const std::filesystem::path& folder);
 

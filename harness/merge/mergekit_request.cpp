@@ -11,16 +11,12 @@
 namespace assay {
 namespace {
 
-fs::path find_model(const MergekitConfig& config, const MergekitModel& model,
-                    const fs::path& folder) {
+ModelPath find_named(const MergekitConfig& config, const MergekitModel& model,
+                     const fs::path& folder, const ModelPath* base) {
   try {
-    return find_file(model.model, folder);
+    return find_model(model.model, folder, base);
   } catch (const UserError& error) {
-    const auto has = [&](char mark) { return model.model.find(mark) != std::string::npos; };
-    user_error("{}:{}: {}; {} not supported yet", config.where, model.line, error.what(),
-               has('+')   ? "adapters (model+lora) are"
-               : has('@') ? "revisions (model@revision) are"
-                          : "models are local folders, and names on a hub are");
+    user_error("{}:{}: {}", config.where, model.line, error.what());
   }
 }
 
@@ -62,10 +58,14 @@ MergeRequest mergekit_request(const fs::path& path, const std::string& text,
                               const MergeChoices& choices) {
   const MergekitConfig config = parse_mergekit_yaml(text, path.filename().string());
   const MergekitModels models = mergekit_models(config);
-  std::vector<fs::path> paths;
+  std::optional<ModelPath> base_path;
+  if (config.base_model)
+    base_path = find_named(config, *config.base_model, path.parent_path(), nullptr);
+  std::vector<ModelPath> paths;
   for (const MergekitModel& expert : models.experts)
-    paths.push_back(find_model(config, expert, path.parent_path()));
-  if (models.base) paths.push_back(find_model(config, *models.base, path.parent_path()));
+    paths.push_back(
+        find_named(config, expert, path.parent_path(), base_path ? &*base_path : nullptr));
+  if (models.base) paths.push_back(*base_path);
   std::vector<std::shared_ptr<const Checkpoint>> opened = open_models(paths);
   std::shared_ptr<const Checkpoint> base;
   if (models.base) {
@@ -77,12 +77,16 @@ MergeRequest mergekit_request(const fs::path& path, const std::string& text,
   request.title = mergekit_method(config.method).preset;
   request.yaml = text;
   request.inputs.seed = choices.seed.value_or(0);
-  const VocabPolicy policy = choices.vocab_policy.value_or(VocabPolicy::kError);
-  set_models(request, base, opened, base ? base : opened.at(models.like), policy);
+  const ReconcileOptions options{.vocabulary = choices.vocab_policy.value_or(VocabPolicy::kError),
+                                 .extra = choices.extra_tensors.value_or(ExtraTensors::kError)};
+  set_models(request, base, opened, base ? base : opened.at(models.like), options);
+  request.notes.insert(request.notes.end(), config.notes.begin(), config.notes.end());
   request.configuration = {{"method", request.title},
                            {"mergekit", text},
                            {"seed", request.inputs.seed},
-                           {"vocab_policy", vocab_policy_name(policy)}};
+                           {"vocab_policy", vocab_policy_name(options.vocabulary)},
+                           {"extra_tensors", extra_tensors_name(options.extra)}};
+  note_paths(request, paths);
   if (!request.problems.empty()) return request;
 
   const std::vector<std::string> tensors = merged_names(request.inputs);

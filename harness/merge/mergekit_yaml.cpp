@@ -17,8 +17,10 @@ const std::vector<std::string> kLaterMethods{
     "nuslerp",     "multislerp",   "karcher",     "breadcrumbs", "breadcrumbs_ties",
     "della",       "della_linear", "sce",         "ram",         "ramplus_tl",
     "model_stock", "nearswap",     "arcee_fusion"};
-const std::vector<std::string> kLaterKeys{"slices",    "modules",       "tokenizer_source",
-                                          "tokenizer", "chat_template", "name"};
+const std::vector<std::string> kLaterKeys{"slices", "modules", "tokenizer_source", "tokenizer",
+                                          "chat_template"};
+// What people write beside what mergekit reads, which ignores it.
+const std::vector<std::string> kIgnoredKeys{"name", "description", "author", "license"};
 const std::vector<std::string> kKeys{"merge_method", "models", "base_model",
                                      "parameters",   "dtype",  "out_dtype"};
 const std::vector<std::string> kOtherParameters{
@@ -117,8 +119,17 @@ class Reader {
     return node.text;
   }
 
-  void check_key(const YamlEntry& entry) const {
+  // mergekit ignores keys that it does not know. Here they are errors, for fear of misspellings,
+  // but for those that cannot be one: names of merges, and places where an anchor was set.
+  void check_key(const YamlEntry& entry) {
     if (contains(kKeys, entry.key)) return;
+    const bool place = entry.value.anchored && !contains(kLaterKeys, entry.key);
+    if (place || contains(kIgnoredKeys, entry.key)) {
+      config_.notes.push_back(fmt::format("{}:{}: the key '{}' has no effect, as in mergekit{}{}",
+                                          config_.where, entry.line, entry.key, place ? "." : "",
+                                          place ? suggestion(entry.key, kKeys) : ""));
+      return;
+    }
     if (!contains(kLaterKeys, entry.key)) {
       if (entry.key == "experts" || entry.key == "gate_mode") return;  // read() says what it is
       unknown("key", entry.key, entry.line, kKeys);
@@ -150,7 +161,8 @@ class Reader {
     const YamlNode* name = node.find("model");
     if (!name) fail(node.line, "the key 'model' is missing");
     if (name->is_map())
-      fail(name->line, "a model with revision or adapter is not supported yet; name a folder");
+      fail(name->line,
+           "a model as a map is not supported yet; write MODEL, MODEL@REVISION or MODEL+ADAPTER");
     MergekitModel model{text(*name, "a model"), name->line, {}};
     for (const MergekitModel& other : config_.models)
       if (other.model == model.model)

@@ -38,7 +38,7 @@ struct MergekitSetting {
 using MergekitSettings = std::map<std::string, MergekitSetting, std::less<>>;
 
 struct MergekitModel {
-  std::string model;  ///< as written: a path, or what Assay does not know yet
+  std::string model;  ///< as written; see find_model()
   int line = 0;
   MergekitSettings parameters;
 };
@@ -51,6 +51,7 @@ struct MergekitConfig {
   std::optional<MergekitModel> base_model;      ///< without parameters
   MergekitSettings parameters;                  ///< of the top level
   std::optional<std::string> dtype, out_dtype;  ///< "float32", "float16" or "bfloat16"
+  std::vector<std::string> notes;               ///< keys without effect, a line each
 };
 
 /// A parameter of one of mergekit's methods.

@@ -2,14 +2,18 @@
 
 #include <ATen/ATen.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
+#include "harness/checkpoint/output_folder.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/paths.h"
 #include "harness/merge/roles.h"
 
 namespace assay {
@@ -30,6 +34,18 @@ std::optional<TensorRole> role_of(const TensorSource& source, const TensorInfo& 
     problems.emplace_back(error.what());
     return std::nullopt;
   }
+}
+
+int64_t bytes_on_disk(const fs::path& folder) {
+  constexpr int64_t kBlock = 512;  // of st_blocks, whatever the file system
+  int64_t blocks = 0;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    struct stat status {};
+    if (::lstat(entry->path().c_str(), &status) == 0) blocks += status.st_blocks;
+  }
+  return blocks * kBlock;
 }
 
 }  // namespace
@@ -114,13 +130,32 @@ int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& i
   return most;
 }
 
-int64_t free_disk(const std::filesystem::path& folder) {
-  fs::path place = fs::absolute(folder).lexically_normal();
+int64_t scratch_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs) {
+  int64_t most = 0;
+  for (const MethodGroup& group : groups)
+    for (const std::string& name : group.tensors) {
+      TensorInfo info = *reference_source(inputs).find(name);
+      info.dtype = inputs.load_dtype.value_or(info.dtype);
+      const int64_t bytes = group.method->working_bytes(info);
+      if (!working_memory(inputs).fits(bytes)) most = std::max(most, bytes);
+    }
+  return most;
+}
+
+std::filesystem::path existing_parent(const std::filesystem::path& target) {
+  fs::path place = target.parent_path();
   while (!fs::exists(place) && place.has_relative_path()) place = place.parent_path();
+  return place;
+}
+
+int64_t free_disk(const std::filesystem::path& folder) {
+  const fs::path target = resolve_output(folder);
+  const fs::path place = existing_parent(target);
   struct statvfs status {};
   if (::statvfs(place.c_str(), &status) != 0)
     data_error("cannot tell the free disk of '{}': {}", place.string(), std::strerror(errno));
-  return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize);
+  return static_cast<int64_t>(status.f_bavail) * static_cast<int64_t>(status.f_frsize) +
+         bytes_on_disk(unfinished_folder(target));
 }
 
 std::vector<std::string> resource_problems(const std::vector<MethodGroup>& groups,
@@ -129,6 +164,7 @@ std::vector<std::string> resource_problems(const std::vector<MethodGroup>& group
   std::vector<std::string> problems;
   int64_t bytes = 0;
   for (const TensorInfo& info : result_layout(inputs)) bytes += info.bytes();
+  bytes += scratch_need(groups, inputs);
   const int64_t available = free_disk(folder);
   if (bytes > available)
     problems.push_back(fmt::format("'{}': the result takes {} of disk, and {} are free",

@@ -26,7 +26,15 @@ std::vector<TensorInfo> result_layout(const MergeInputs& inputs);
 /// tensors or whole models, what these are in memory.
 int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
 
-/// Free bytes of the file system where `folder` is or will be. DataError when that cannot be told.
+/// The largest scratch file that a method makes, of what it holds of a tensor at once and may not
+/// in inputs.memory_bytes; 0: none.
+int64_t scratch_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
+
+/// The nearest folder above an output, as resolve_output() gives it, that exists.
+std::filesystem::path existing_parent(const std::filesystem::path& target);
+
+/// Free bytes of the file system in which an output of this name will lie; what an unfinished one
+/// takes there counts as free. DataError when that cannot be told.
 int64_t free_disk(const std::filesystem::path& folder);
 
 /// Not enough memory or disk, in words.

@@ -15,7 +15,8 @@ ReadAhead::ReadAhead(std::vector<std::shared_ptr<const TensorSource>> sources,
     const auto models = static_cast<int64_t>(sources_.size());
     for (int64_t first = 0; first < info.numel(); first += kPartElements) {
       const int64_t count = std::min(kPartElements, info.numel() - first);
-      steps_.push_back({name, first, count, count * info.bytes() / info.numel() * models});
+      steps_.push_back({name, first, count, all_bytes_});
+      all_bytes_ += count * info.bytes() / info.numel() * models;
     }
   }
   thread_ = std::jthread([this] { work(); });
@@ -38,11 +39,14 @@ void ReadAhead::reached(const std::string& name, int64_t element) {
   changed_.notify_one();
 }
 
+int64_t ReadAhead::bytes_before(size_t step) const {
+  return step < steps_.size() ? steps_[step].before : all_bytes_;
+}
+
 void ReadAhead::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    int64_t ahead = 0;
-    for (size_t i = position_; i < told_; ++i) ahead += steps_[i].bytes;
+    const int64_t ahead = bytes_before(told_) - bytes_before(position_);
     if (ended_) return;
     if (told_ == steps_.size() || ahead >= window_bytes_) {
       changed_.wait(lock);

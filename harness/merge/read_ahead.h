@@ -29,12 +29,15 @@ class ReadAhead {
  private:
   struct Step {
     std::string name;
-    int64_t first, count, bytes;
+    int64_t first, count;
+    int64_t before;  ///< bytes of the steps before it
   };
   void work();
+  int64_t bytes_before(size_t step) const;
 
   std::vector<std::shared_ptr<const TensorSource>> sources_;
   std::vector<Step> steps_;
+  int64_t all_bytes_ = 0;
   std::map<std::string, size_t> first_step_;
   int64_t window_bytes_;
   std::mutex mutex_;

@@ -13,6 +13,7 @@
 #include "harness/kernels/delta_merge.h"
 #include "harness/kernels/nonfinite.h"
 #include "harness/kernels/pool.h"
+#include "harness/merge/method_errors.h"
 #include "harness/merge/roles.h"
 #include "harness/merge/side_by_side.h"
 
@@ -150,6 +151,10 @@ void Models::begin_sharing(const std::vector<std::string>& names) {
                            inputs_.device);
 }
 
+bool Models::stays_mapped(const std::string& name) const {
+  return inputs_.memory_bytes == 0 || input_bytes(read_, name) <= inputs_.memory_bytes / kKeepShare;
+}
+
 bool Models::small(const std::string& name) const {
   if (!inputs_.device.is_cpu()) return false;
   const int64_t bound =
@@ -174,8 +179,7 @@ void Models::for_each_part(const std::string& name, const TensorJob& head,
   const bool begun = hold(name);
   const int64_t elements = read_.front()->find(name)->numel();
   const bool first_pass = !inspected(name);
-  const bool keep =
-      inputs_.memory_bytes == 0 || input_bytes(read_, name) <= inputs_.memory_bytes / kKeepShare;
+  const bool keep = stays_mapped(name);
   // Small tensors, of which several threads may be at different ones, count as a step each.
   const bool one_step = ahead_ && small(name);
   std::vector<std::unique_ptr<Hasher>> sums = hashers();
@@ -207,6 +211,10 @@ TensorJob Models::glance(const std::string& name, TensorJob job, int64_t offset,
   for (const auto& source : read_) {
     const at::Tensor read = source->read_part(name, offset, count).cpu();
     some.push_back(inputs_.load_dtype ? convert(read, *inputs_.load_dtype) : read);
+    if (stays_mapped(name)) continue;
+    // A touch may map 2 MiB of a file: samples all over a tensor would map all of it.
+    some.back() = some.back().clone();
+    source->release(name, 0, source->find(name)->numel());
   }
   job.offset = offset;
   set(job, some);
@@ -301,15 +309,23 @@ void GroupJob::for_each(const std::function<void(size_t place)>& body) const {
 
 TensorParts GroupJob::parts(const std::string& name) const {
   const TensorJob job = head(name);
-  return {
-      job,
-      num_experts(),
-      reference_source(models_.inputs()).find(name)->numel(),
-      [this, job](const TensorParts::Body& body) { models_.for_each_part(job.name, job, body); },
-      [this, job](int64_t offset, int64_t count) {
-        return models_.glance(job.name, job, offset, count);
-      },
-      models_.sharing()};
+  return {job,
+          num_experts(),
+          reference_source(models_.inputs()).find(name)->numel(),
+          working_memory(models_.inputs()),
+          [this, job](const TensorParts::Body& body) {
+            models_.for_each_part(job.name, job, [&](const TensorJob& part) {
+              const auto where = [&] {
+                return fmt::format(" in tensor '{}', elements {} to {}", part.name, part.offset,
+                                   part.offset + part.experts.front().numel() - 1);
+              };
+              in_method(info_.name, where, [&] { body(part); });
+            });
+          },
+          [this, job](int64_t offset, int64_t count) {
+            return models_.glance(job.name, job, offset, count);
+          },
+          models_.sharing()};
 }
 
 TensorJob GroupJob::tensor(const std::string& name) const {

@@ -62,6 +62,8 @@ class Models {
   std::vector<std::optional<std::string>> content_hashes() const;
 
  private:
+  /// Whether the tensor's memory stays from one pass over it to the next.
+  bool stays_mapped(const std::string& name) const;
   /// This thread reads this tensor from now on: the memory of the one before is let go. Whether it
   /// is another.
   bool hold(const std::string& name);

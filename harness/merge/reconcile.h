@@ -1,5 +1,6 @@
-/// Models that differ in what can be settled without reading a tensor: vocabularies of different
-/// sizes, and heads that are tied to the embedding in one model and stored in another.
+/// Models that differ in what can be settled from their headers: vocabularies of different sizes,
+/// heads that are tied to the embedding in one model and stored in another, names with and without
+/// a prefix, buffers and other tensors that not all of them have.
 #pragma once
 
 #include <memory>
@@ -25,6 +26,21 @@ enum class VocabPolicy {
 VocabPolicy vocab_policy_from_name(const std::string& name, const std::string& where);
 std::string vocab_policy_name(VocabPolicy policy);
 
+/// What becomes of tensors that not all models have and that are no buffers.
+enum class ExtraTensors {
+  kError,
+  kCopy,  ///< they are in the result, as in the first model that has them
+  kDrop
+};
+/// UserError listing the names.
+ExtraTensors extra_tensors_from_name(const std::string& name, const std::string& where);
+std::string extra_tensors_name(ExtraTensors extra);
+
+struct ReconcileOptions {
+  VocabPolicy vocabulary = VocabPolicy::kError;
+  ExtraTensors extra = ExtraTensors::kError;
+};
+
 /// A model as it comes to a merge.
 struct MergeModel {
   std::shared_ptr<const TensorSource> source;
@@ -40,12 +56,16 @@ struct Reconciled {
 };
 
 /// The first model is the one that says what tensors there are: the base, or the first expert
-/// without one.
+/// without one. DataError as refuse_unmergeable().
 ///
-/// Tied tensors appear once: where the first model's config ties its head to the embedding
-/// ("tie_word_embeddings"), stored copies of it are left out of every model. Where the first model
-/// has a head of its own, a model that lacks one because it is tied gives its embedding in its
-/// place.
-Reconciled reconcile(const std::vector<MergeModel>& models, VocabPolicy policy);
+/// Names that differ in one prefix everywhere become those of the first model.
+///
+/// Tied tensors appear once: where the first model's config ties its head to the embedding (see
+/// ties_embeddings()), stored copies of it are left out of every model. Where the first model has a
+/// head of its own, a model that lacks one because it is tied gives its embedding in its place. A
+/// few values of such copies are read, to note those that differ from the embedding.
+///
+/// Buffers (see is_buffer()) are those of the first model that has them, in all models.
+Reconciled reconcile(const std::vector<MergeModel>& models, const ReconcileOptions& options = {});
 
 }  // namespace assay

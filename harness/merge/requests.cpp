@@ -2,23 +2,25 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/merge/model_config.h"
 #include "harness/merge/preflight.h"
+#include "harness/merge/side_files.h"
 
 namespace assay {
 
-std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<fs::path>& paths) {
-  std::map<fs::path, std::shared_ptr<const Checkpoint>> opened;
+std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<ModelPath>& paths) {
+  std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
   std::vector<std::shared_ptr<const Checkpoint>> models;
   std::vector<std::string> problems;
-  for (const fs::path& path : paths) {
-    const fs::path whole = fs::absolute(path).lexically_normal();
+  for (const ModelPath& path : paths) {
     try {
-      auto& model = opened[whole];
-      if (!model) model = Checkpoint::open(whole);
+      auto& model = opened[path.text()];
+      if (!model) model = Checkpoint::open(path);
       models.push_back(model);
     } catch (const DataError& error) {
       problems.emplace_back(error.what());
@@ -28,18 +30,31 @@ std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<fs:
   return models;
 }
 
+void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths) {
+  std::vector<std::string> notes;
+  for (const ModelPath& path : paths) {
+    for (const std::string& note : path.notes)
+      if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
+    for (const auto& [name, folder] : path.cached) request.configuration["models"][name] = folder;
+  }
+  request.notes.insert(request.notes.begin(), notes.begin(), notes.end());
+}
+
 void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
                 const std::vector<std::shared_ptr<const Checkpoint>>& experts,
-                const std::shared_ptr<const Checkpoint>& like, VocabPolicy policy) {
+                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options) {
   std::vector<MergeModel> models;
   if (base) models.push_back({base, base->config()});
   for (const auto& expert : experts) models.push_back({expert, expert->config()});
-  Reconciled reconciled = reconcile(models, policy);
+  Reconciled reconciled = reconcile(models, options);
 
   request.like = like;
   request.config = like->config();
-  if (reconciled.vocab_size) request.config["vocab_size"] = *reconciled.vocab_size;
+  if (reconciled.vocab_size) set_vocab_size(request.config, *reconciled.vocab_size);
   request.notes = std::move(reconciled.notes);
+  SideFiles beside = side_files(like->path());
+  request.side_files = std::move(beside.files);
+  for (std::string& note : beside.notes) request.notes.push_back(std::move(note));
   for (std::string& difference : config_differences(models))
     request.notes.push_back(std::move(difference));
   request.problems = std::move(reconciled.problems);

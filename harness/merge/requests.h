@@ -11,14 +11,16 @@ namespace assay {
 
 /// Opens all of them; the same path gives the same model. DataError that tells every one that
 /// cannot be opened.
-std::vector<std::shared_ptr<const Checkpoint>> open_models(
-    const std::vector<std::filesystem::path>& paths);
+std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<ModelPath>& paths);
 
-/// Gives a request its models: settles vocabularies and tied tensors, and notes what differs or is
-/// wrong. `base` may be null; `like` gives config.json and the tokenizer.
+/// Notes what names of models stand for, and adds it to the request's configuration.
+void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths);
+
+/// Gives a request its models: reconciles them, and notes what differs or is wrong. `base` may be
+/// null; `like` gives config.json and the side files. DataError as reconcile().
 void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
                 const std::vector<std::shared_ptr<const Checkpoint>>& experts,
-                const std::shared_ptr<const Checkpoint>& like, VocabPolicy policy);
+                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options);
 
 /// The request of mergekit's YAML. Without groups when there are problems.
 MergeRequest mergekit_request(const std::filesystem::path& path, const std::string& text,

@@ -33,9 +33,12 @@ struct MethodInfo {
   Needs needs{};
   bool randomized = false;   ///< the result depends on the seed
   bool elementwise = false;  ///< an element depends on the same element of the models alone
-  /// JSON parameters under which merging two identical experts returns that expert; the conformance
-  /// tests hold every method to it.
+  /// JSON parameters under which merging identical experts returns that expert, up to rounding; the
+  /// conformance tests hold every method to it. Empty: there are none (say why beside it).
   std::string_view identity = "{}";
+  /// The result has the same bytes on any number of threads, in any order of tensors, with and
+  /// without work shared by merges. False: the same up to rounding.
+  bool same_bytes = true;
 };
 
 /// A published behaviour as named parameters: `ties@mergekit`.

@@ -47,11 +47,12 @@ at::Tensor TensorJob::result() const {
   return at::empty(like.sizes(), like.options().dtype(at::kFloat));
 }
 
-TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements,
+TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements, WorkingMemory memory,
                          std::function<void(const Body&)> visit, Glance glance, Sharing& sharing)
     : head_(std::move(head)),
       num_experts_(num_experts),
       elements_(elements),
+      memory_(std::move(memory)),
       visit_(std::move(visit)),
       glance_(std::move(glance)),
       sharing_(&sharing) {}

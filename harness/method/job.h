@@ -70,18 +70,28 @@ struct TensorJob {
   }
 };
 
+/// What a method may hold besides the parts that it is given.
+struct WorkingMemory {
+  int64_t bytes = 0;      ///< of the whole merge; 0: no limit
+  std::string scratch{};  ///< an existing folder, for files of what takes more
+
+  /// Whether a method may hold so many bytes: half of what the merge has.
+  bool fits(int64_t wanted) const { return bytes == 0 || wanted <= bytes / 2; }
+};
+
 /// One tensor of every model, to be read part by part.
 class TensorParts {
  public:
   using Body = std::function<void(const TensorJob& part)>;
   using Glance = std::function<TensorJob(int64_t offset, int64_t count)>;
   /// `head` is a job without tensors; `visit` calls its argument with every part.
-  TensorParts(TensorJob head, size_t num_experts, int64_t elements,
+  TensorParts(TensorJob head, size_t num_experts, int64_t elements, WorkingMemory memory,
               std::function<void(const Body&)> visit, Glance glance, Sharing& sharing);
 
   const std::string& name() const { return head_.name; }
   size_t num_experts() const { return num_experts_; }
   int64_t elements() const { return elements_; }
+  const WorkingMemory& memory() const { return memory_; }
   uint64_t expert_key(size_t expert) const { return head_.expert_key(expert); }
   void report(const std::string& what, double value) const { head_.report(what, value); }
 
@@ -109,6 +119,7 @@ class TensorParts {
   TensorJob head_;
   size_t num_experts_;
   int64_t elements_;
+  WorkingMemory memory_;
   std::function<void(const Body&)> visit_;
   Glance glance_;
   Sharing* sharing_;

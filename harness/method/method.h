@@ -15,6 +15,8 @@
 ///                model in little memory. Preferred.
 ///   by tensors   merge(tensor), called with whole tensors in their shape.
 ///   whole        StateDict merge_model(const ModelJob&) const.
+/// A method whose measure() holds much of a tensor says so in `int64_t working_bytes(const
+/// TensorInfo&) const`, and keeps to TensorParts::memory().
 /// `merge` and `measure` are pure and may be called in any order of tensors, for several tensors at
 /// once, on any device. `merge` returns as many values as it got, in float32 (or the storage
 /// dtype); the engine rounds them to the output dtype. Optional: `static constexpr Preset
@@ -45,6 +47,9 @@ class Method {
   /// Every parameter, defaults included.
   virtual Json parameters() const = 0;
   virtual Reach reach() const = 0;
+  /// What it has to hold of a tensor at once, besides parts; in a scratch file where that does not
+  /// fit in WorkingMemory. Reach::kParts only.
+  virtual int64_t working_bytes(const TensorInfo& tensor) const = 0;
   /// Before any of the others.
   virtual void prepare(const ModelJob& job) = 0;
   /// What merge() needs to know of a tensor; empty where that is nothing. Reach::kParts only.
@@ -104,6 +109,12 @@ class MethodAdaptor final : public Method {
   Reach reach() const override {
     if constexpr (WholeModelMethod<T>) return Reach::kModel;
     return MeasuringMethod<T> || T::info.elementwise ? Reach::kParts : Reach::kTensors;
+  }
+  int64_t working_bytes(const TensorInfo& tensor) const override {
+    if constexpr (requires { method_.working_bytes(tensor); })
+      return method_.working_bytes(tensor);
+    else
+      return 0;
   }
   void prepare(const ModelJob& job) override {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);

@@ -39,7 +39,7 @@ BertConfig read_bert(ConfigFields& config, const std::string& model) {
   c.prefix = model + ".";
   c.vocabulary = config.size("vocab_size");
   c.width = config.size("hidden_size");
-  c.layers = config.size("num_hidden_layers");
+  c.layers = config.layers("num_hidden_layers");
   c.heads = config.size("num_attention_heads");
   c.types = config.size("type_vocab_size", 2);
   c.positions = config.size("max_position_embeddings");

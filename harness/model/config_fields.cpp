@@ -27,6 +27,19 @@ std::optional<int64_t> ConfigFields::optional_size(const std::string& key,
   return value;
 }
 
+int64_t ConfigFields::layers(const std::string& key, int64_t fallback) {
+  constexpr int64_t kMost = 1 << 16;  // the deepest models have some hundreds
+  const auto found = find(key);
+  if (found && (found->as_integer() < 1 || found->as_integer() > kMost))
+    found->fail(fmt::format("expected 1 to {} layers", kMost));
+  return found ? found->as_integer() : fallback;
+}
+
+int64_t ConfigFields::layers(const std::string& key) {
+  if (!find(key)) user_error("{}: the key '{}' is missing", json_.where(), key);
+  return layers(key, 0);
+}
+
 int64_t ConfigFields::size(const std::string& key) {
   if (const auto value = optional_size(key)) return *value;
   user_error("{}: the key '{}' is missing", json_.where(), key);
@@ -223,6 +236,10 @@ void ConfigFields::finish() {
           "unsloth_version",
           "use_bfloat16",
           "use_cache"});
+  warn_of_rest();
+}
+
+void ConfigFields::warn_of_rest() const {
   const std::set<std::string> known(asked_.begin(), asked_.end());
   std::vector<std::string> unknown;
   for (const auto& [key, unused] : json_.entries())

@@ -16,6 +16,10 @@ class ConfigFields {
  public:
   explicit ConfigFields(JsonReader json) : json_(std::move(json)) {}
 
+  /// A number of layers: 1 or more, and not more than anybody could store.
+  int64_t layers(const std::string& key);
+  /// Likewise, where it may be left out.
+  int64_t layers(const std::string& key, int64_t fallback);
   /// A count of 1 or more.
   int64_t size(const std::string& key);
   int64_t size(const std::string& key, int64_t fallback);
@@ -47,8 +51,8 @@ class ConfigFields {
   /// generation). Refuses those that in some family change what a model computes, unless they say
   /// that it is left as it is. Warns of all others.
   void finish();
-  /// Refuses fields that nobody asked for.
-  void refuse_rest() const { json_.finish(); }
+  /// Warns of fields that nobody asked for, once in a process.
+  void warn_of_rest() const;
 
   const std::string& where() const { return json_.where(); }
 

@@ -17,7 +17,7 @@ struct Gpt2 {
     c.vocabulary = config.size("vocab_size");
     c.max_positions = config.size("n_positions");
     c.width = config.size("n_embd");
-    c.layers = config.size("n_layer");
+    c.layers = config.layers("n_layer");
     c.heads = c.kv_heads = config.size("n_head");
     c.head_size = config.per_head("n_embd", c.width, "n_head", c.heads);
     c.norm = NormKind::kLayer;

@@ -18,7 +18,7 @@ struct GptNeoX {
     c.vocabulary = config.size("vocab_size");
     c.max_positions = config.size("max_position_embeddings", 2048);
     c.width = config.size("hidden_size");
-    c.layers = config.size("num_hidden_layers");
+    c.layers = config.layers("num_hidden_layers");
     c.heads = c.kv_heads = config.size("num_attention_heads");
     c.head_size = config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);
     c.norm = NormKind::kLayer;

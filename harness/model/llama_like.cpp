@@ -53,7 +53,7 @@ DecoderConfig read_llama_like(ConfigFields& config) {
   DecoderConfig c;
   c.vocabulary = config.size("vocab_size");
   c.width = config.size("hidden_size");
-  c.layers = config.size("num_hidden_layers");
+  c.layers = config.layers("num_hidden_layers");
   c.heads = config.size("num_attention_heads");
   c.kv_heads = config.size("num_key_value_heads", c.heads);
   const auto head_size = config.optional_size("head_dim");

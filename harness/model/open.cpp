@@ -6,7 +6,6 @@
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
-#include "harness/model/adapter.h"
 #include "harness/model/encoder.h"
 #include "harness/model/placement.h"
 #include "harness/model/sequence_to_sequence.h"
@@ -24,6 +23,19 @@ at::ScalarType stored_dtype(const TensorSource& weights) {
       ->dtype;
 }
 
+/// Every layer has a tensor of its own at least. Asked before an architecture is made, which takes
+/// time and memory for each.
+void check_layers(const Checkpoint& checkpoint, const std::string& where) {
+  const Json& config = checkpoint.config();
+  const auto tensors = static_cast<int64_t>(checkpoint.tensors().size());
+  for (const char* key : {"num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers"}) {
+    const auto layers = config.is_object() ? config.find(key) : config.end();
+    if (layers != config.end() && layers->is_number_integer() && layers->get<int64_t>() > tensors)
+      data_error("{}: {} is {}, but {} holds {} tensors: the layers are not in the file", where,
+                 key, layers->get<int64_t>(), checkpoint.label(), tensors);
+  }
+}
+
 bool reads_text(const Architecture& architecture) {
   return dynamic_cast<const LanguageArchitecture*>(&architecture) ||
          dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture) ||
@@ -34,8 +46,9 @@ bool reads_text(const Architecture& architecture) {
 
 std::shared_ptr<const Architecture> architecture_of(const Checkpoint& checkpoint) {
   if (checkpoint.config().is_null()) data_error("{}: there is no config.json", checkpoint.label());
-  return make_architecture(
-      JsonReader(checkpoint.config(), (checkpoint.path() / "config.json").string()));
+  const std::string where = (checkpoint.path() / "config.json").string();
+  check_layers(checkpoint, where);
+  return make_architecture(JsonReader(checkpoint.config(), where));
 }
 
 Computation open_computation(const Checkpoint& checkpoint) {
@@ -48,7 +61,12 @@ Computation open_computation(const Checkpoint& checkpoint) {
 std::string computation_hash(const Architecture& architecture, const Tokenizer* tokenizer) {
   Hasher hasher;
   hasher.text(canonical(architecture.config()));
-  if (tokenizer) hasher.text(tokenizer->hash());
+  if (tokenizer) {
+    hasher.text(tokenizer->hash());
+    // Earlier versions ended at the tokenizer's own EOS alone.
+    for (const TokenId end : tokenizer->end_ids())
+      if (end != tokenizer->eos()) hasher.text("end").number(static_cast<uint64_t>(end));
+  }
   return hasher.hex();
 }
 
@@ -61,28 +79,23 @@ at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device
   return dtype;
 }
 
-OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options) {
-  const auto checkpoint = Checkpoint::open(folder);
+OpenModel open_model(const ModelPath& path, const OpenOptions& options) {
+  const auto checkpoint = Checkpoint::open(path);
   std::shared_ptr<const Architecture> architecture = architecture_of(*checkpoint);
   StateDict weights =
       load_placed(*architecture, *checkpoint, options.devices,
                   compute_dtype(options.dtype, options.devices.front(), *checkpoint));
-  std::string hash = checkpoint->content_hash();
-  if (!options.adapter.empty()) {
-    apply_adapter(weights, *architecture, options.adapter);
-    hash = adapted_hash(hash, adapter_hash(options.adapter));
-  }
-  return {std::move(architecture), std::move(weights), std::move(hash)};
+  return {std::move(architecture), std::move(weights), checkpoint->content_hash()};
 }
 
-LanguageModel open_language_model(const std::filesystem::path& folder, const OpenOptions& options) {
-  OpenModel model = open_model(folder, options);
+LanguageModel open_language_model(const ModelPath& path, const OpenOptions& options) {
+  OpenModel model = open_model(path, options);
   auto architecture = std::dynamic_pointer_cast<const LanguageArchitecture>(model.architecture);
   if (!architecture)
-    user_error("{}: {} is no decoder-only language model", folder.string(),
+    user_error("{}: {} is no decoder-only language model", path.path.string(),
                model.architecture->config().at("model_type").get<std::string>());
   return {std::move(architecture), std::move(model.weights), options.devices.front(),
-          Tokenizer::open(folder), std::move(model.weights_hash)};
+          Tokenizer::open(path.path), std::move(model.weights_hash)};
 }
 
 }  // namespace assay

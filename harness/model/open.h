@@ -15,7 +15,6 @@ namespace assay {
 struct OpenOptions {
   std::vector<at::Device> devices{at::kCPU};  ///< several: see load_placed()
   std::optional<at::ScalarType> dtype;        ///< see compute_dtype()
-  std::filesystem::path adapter;              ///< folder of a LoRA adapter; none when empty
 };
 
 /// The architecture that config.json names. DataError when there is no config.json, UserError when
@@ -48,13 +47,13 @@ struct OpenModel {
 at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device device,
                              const TensorSource& weights);
 
-/// The model of a folder with config.json and safetensors. Weights stay memory-mapped where neither
-/// dtype nor device differ from what is stored. Errors as architecture_of(); DataError when files
-/// are missing or broken.
-OpenModel open_model(const std::filesystem::path& folder, const OpenOptions& options);
+/// The model of a folder with config.json and safetensors, and of its adapter where there is one.
+/// Weights stay memory-mapped where neither dtype nor device differ from what is stored. Errors as
+/// architecture_of(); DataError when files are missing or broken.
+OpenModel open_model(const ModelPath& path, const OpenOptions& options);
 
 /// Likewise a decoder-only language model with the folder's tokenizer. UserError when it is another
 /// kind of model.
-LanguageModel open_language_model(const std::filesystem::path& folder, const OpenOptions& options);
+LanguageModel open_language_model(const ModelPath& path, const OpenOptions& options);
 
 }  // namespace assay

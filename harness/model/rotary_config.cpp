@@ -103,7 +103,7 @@ RotaryConfig read_rotary(ConfigFields& config, int64_t head_size, int64_t max_po
     rotary.attention_factor = fields.positive(
         "attention_factor", longrope_attention_factor(rotary.factor, rotary.original_positions));
   }
-  fields.refuse_rest();
+  fields.warn_of_rest();  // as transformers does
   return rotary;
 }
 

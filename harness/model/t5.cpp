@@ -32,8 +32,8 @@ T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bo
   c.inner = config.size("d_ff");
   c.heads = config.size("num_heads");
   c.head_size = config.size("d_kv");
-  c.encoder_layers = config.size("num_layers");
-  c.decoder_layers = config.size("num_decoder_layers", c.encoder_layers);
+  c.encoder_layers = config.layers("num_layers");
+  c.decoder_layers = config.layers("num_decoder_layers", c.encoder_layers);
   c.buckets = config.size("relative_attention_num_buckets", 32);
   c.farthest = config.size("relative_attention_max_distance", 128);
   c.norm_epsilon = config.positive("layer_norm_epsilon", 1e-6);

@@ -29,16 +29,21 @@ ModelRef model_ref(const Checkpoint& checkpoint) {
     const Computation opened = open_computation(checkpoint);
     computation = computation_hash(*opened.architecture, opened.tokenizer.get());
   }
-  return {checkpoint.path().string(), checkpoint.content_hash(), std::move(computation)};
+  return {checkpoint.path().string(), checkpoint.content_hash(), std::move(computation),
+          checkpoint.model_path().adapter.string()};
 }
 
 void to_json(Json& json, const ModelRef& model) {
-  json = {{"path", model.path}, {"hash", model.hash}, {"computation", model.computation}};
+  json = {{"path", model.path},
+          {"hash", model.hash},
+          {"computation", model.computation},
+          {"adapter", model.adapter}};
 }
 void from_json(const Json& json, ModelRef& model) {
   json.at("path").get_to(model.path);
   json.at("hash").get_to(model.hash);
   json.at("computation").get_to(model.computation);
+  json.at("adapter").get_to(model.adapter);
 }
 void to_json(Json& json, const TaskRef& task) { json = {{"name", task.name}, {"hash", task.hash}}; }
 void from_json(const Json& json, TaskRef& task) {
@@ -52,7 +57,7 @@ void to_json(Json& json, const Cell& cell) {
           {"seed", cell.seed},       {"base", cell.base},
           {"experts", cell.experts}, {"tasks", cell.tasks},
           {"split", cell.split},     {"device", cell.device},
-          {"dtype", cell.dtype},     {"adapter", cell.adapter}};
+          {"dtype", cell.dtype}};
 }
 
 void from_json(const Json& json, Cell& cell) {
@@ -67,7 +72,6 @@ void from_json(const Json& json, Cell& cell) {
   json.at("split").get_to(cell.split);
   json.at("device").get_to(cell.device);
   json.at("dtype").get_to(cell.dtype);
-  json.at("adapter").get_to(cell.adapter);
 }
 
 void Cell::hash_model(Hasher& hasher) const {
@@ -84,7 +88,6 @@ void Cell::hash_model(Hasher& hasher) const {
   // A merge computes as its first expert does, every other model as it does itself.
   for (const ModelRef& expert : experts)
     if (kind != "merge" || &expert == &experts.front()) hasher.text(expert.computation);
-  if (!adapter.path.empty()) hasher.text(adapter.hash);
 }
 
 std::string Cell::key() const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <exception>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,15 @@
 
 namespace assay {
 
+class Task;
+struct TextResponses;
+
 /// A checkpoint as a cell names it.
 struct ModelRef {
   std::string path;           ///< absolute, of the checkpoint folder
-  std::string hash;           ///< content hash of the weights
+  std::string hash;           ///< content hash of the weights, the adapter's included
   std::string computation{};  ///< computation_hash(); empty without a config.json
+  std::string adapter{};      ///< absolute, folder of a LoRA adapter on it; empty: none
 };
 
 /// Errors as open_computation(), but for a config.json that is not there: cells that would need it
@@ -45,7 +50,6 @@ struct Cell {
   /// What language models compute in: "float32", ... or empty, which is float32 on the CPU and as
   /// stored on accelerators.
   std::string dtype{};
-  ModelRef adapter{};  ///< a folder with a LoRA adapter for a "model", and adapter_hash(); or none
 
   std::string key() const;
   /// Of everything that determines the model that is scored.
@@ -64,7 +68,10 @@ void from_json(const Json& json, Cell& cell);
 /// reason say what happened. A task that cannot be scored makes the cell a
 /// failed one whose record keeps the scores of the other tasks. `error`, where given, becomes the
 /// exception behind a status that is not ok.
-RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr);
+/// `observer`, where given, sees what a language model answered each task.
+using AnswerObserver = std::function<void(const Task& task, const TextResponses& answers)>;
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr,
+                   const AnswerObserver& observer = {});
 
 /// The part of a record that a worker sends back: status, reason, diagnostics, costs, scores.
 Json result_to_json(const RunRecord& record);

@@ -2,16 +2,20 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
-#include "harness/model/adapter.h"
+#include "harness/merge/model_checks.h"
 #include "harness/model/ensemble.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
+#include "harness/sweep/cache_memory.h"
 #include "harness/sweep/held_models.h"
+#include "harness/sweep/merge_costs.h"
 
 namespace assay {
 namespace {
@@ -19,22 +23,33 @@ namespace {
 // Checkpoints stay mapped for the life of the process: the cells of a sweep share them.
 std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
   static std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
-  auto& checkpoint = opened[model.path];
+  const ModelPath path(model.path, model.adapter);
+  auto& checkpoint = opened[path.text()];
   if (checkpoint && checkpoint->content_hash() == model.hash) return checkpoint;
-  checkpoint = Checkpoint::open(model.path);
+  checkpoint = Checkpoint::open(path);
   if (checkpoint->content_hash() != model.hash)
-    data_error("{}: the weights changed since the sweep was planned", model.path);
+    data_error("{}: the weights changed since the sweep was planned", path.text());
   return checkpoint;
 }
 
+/// The part of the cache for thresholds, norms and inner products; the rest is for task vectors.
+int64_t values_bytes() { return std::min(int64_t{256} << 20, cache_memory() / 8); }
+
 /// What this process keeps from cell to cell on one device. Cells run one after the other.
 struct Workplace {
-  explicit Workplace(at::Device device) : merged(device) {
+  explicit Workplace(at::Device device)
+      : merged(device), shared(values_bytes(), cache_memory() - values_bytes()) {
     if (!device.is_cpu()) held.emplace(device);
   }
-  std::shared_ptr<const TensorSource> input(const ModelRef& model) {
-    const auto checkpoint = open_checked(model);
-    return held ? held->hold(checkpoint) : checkpoint;
+  MergeInputs inputs(const Cell& cell) {
+    std::vector<std::shared_ptr<const Checkpoint>> experts;
+    for (const ModelRef& expert : cell.experts) experts.push_back(open_checked(expert));
+    MergeInputs made =
+        reconciled_inputs(cell.base.path.empty() ? nullptr : open_checked(cell.base), experts);
+    if (!held) return made;
+    if (made.base) made.base = held->hold(made.base);
+    for (auto& expert : made.experts) expert = held->hold(expert);
+    return made;
   }
 
   MemorySink merged;  ///< each cell's model, in the place of the last one's
@@ -56,15 +71,6 @@ Computation computation_of(const ModelRef& model) {
   return computation;
 }
 
-// Adds the adapter that the cell names.
-void adapt(StateDict& weights, const Architecture& architecture, const Cell& cell) {
-  const ModelRef& adapter = cell.adapter;
-  if (adapter.path.empty()) return;
-  if (adapter_hash(adapter.path) != adapter.hash)
-    data_error("{}: the adapter changed since the cell was planned", adapter.path);
-  apply_adapter(weights, architecture, adapter.path);
-}
-
 // `hash`: of the weights. Null when this is no model of text.
 std::shared_ptr<const Predictor> text_predictor(const Computation& computation,
                                                 const TensorSource& weights, const Cell& cell,
@@ -76,7 +82,6 @@ std::shared_ptr<const Predictor> text_predictor(const Computation& computation,
   if (!cell.dtype.empty()) dtype = dtype_from_name(cell.dtype, "a cell");
   StateDict loaded =
       load_placed(*architecture, weights, devices, compute_dtype(dtype, device, weights));
-  adapt(loaded, *architecture, cell);
   if (auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(architecture))
     return std::make_shared<LanguagePredictor>(
         LanguageModel{std::move(decoder), std::move(loaded), device, tokenizer, hash});
@@ -95,14 +100,11 @@ std::shared_ptr<const Predictor> load_predictor(const Cell& cell, const ModelRef
   const Computation computation = computation_of(model);
   const auto& architecture = computation.architecture;
   check_devices(*architecture, devices);
-  const std::string hash =
-      cell.adapter.path.empty() ? model.hash : adapted_hash(model.hash, cell.adapter.hash);
-  if (auto text = text_predictor(computation, *checkpoint, cell, hash, devices)) return text;
+  if (auto text = text_predictor(computation, *checkpoint, cell, model.hash, devices)) return text;
   if (!cell.dtype.empty())
     user_error("{}: a dtype is for models of text; this one computes in what it is stored in",
                model.path);
   StateDict weights = load_weights(*architecture, *checkpoint, devices.front());
-  adapt(weights, *architecture, cell);
   return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices.front());
 }
 
@@ -111,9 +113,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   // A model that needs several devices is merged in the host's memory.
   const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
   Workplace& place = workplace(device);
-  MergeInputs inputs;
-  if (!cell.base.path.empty()) inputs.base = place.input(cell.base);
-  for (const ModelRef& expert : cell.experts) inputs.experts.push_back(place.input(expert));
+  MergeInputs inputs = place.inputs(cell);
   inputs.shared = &place.shared;
   inputs.seed = cell.seed;
   inputs.device = device;
@@ -124,9 +124,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   const auto method =
       make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
   const MergeReport report = merge_models(*method, inputs, place.merged);
-  record.costs["statistics"] = report.statistics;
-  record.costs["merge"] = report.merge;
-  if (report.shared) record.costs[kSharedPhase] = *report.shared;
+  record.costs = merge_costs(cell, inputs, report, place.merged);
   record.diagnostics = report.diagnostics;
   const MemorySource merged("the merged model", place.merged.tensors());
   if (auto text = text_predictor(computation, merged, cell, cell.model_key(), devices)) return text;

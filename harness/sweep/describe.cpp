@@ -5,8 +5,8 @@
 namespace assay {
 
 CheckpointRecord checkpoint_record(const SweepModel& model) {
-  return {model.checkpoint->content_hash(), model.name, model.checkpoint->path().string(),
-          model.role, model.checkpoint->origin()};
+  return {model.checkpoint->content_hash(), model.name, model.checkpoint->label(), model.role,
+          model.checkpoint->origin()};
 }
 
 TaskRecord task_record(const Task& task) {

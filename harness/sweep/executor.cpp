@@ -1,14 +1,15 @@
 #include "harness/sweep/executor.h"
 
+#include <ATen/Parallel.h>
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <istream>
 #include <ostream>
-#include <thread>
 
 #include "harness/core/error.h"
+#include "harness/core/interrupt.h"
 #include "harness/core/process.h"
 
 namespace assay {
@@ -16,6 +17,7 @@ namespace {
 
 class InProcess : public Executor {
  public:
+  int threads() const override { return at::get_num_threads(); }
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
     for (size_t i = 0; i < cells.size(); ++i) done(i, run_cell(cells[i]));
@@ -26,13 +28,15 @@ class LocalWorkers : public Executor {
  public:
   LocalWorkers(int workers, std::vector<std::string> command)
       : workers_(static_cast<size_t>(workers)), command_(std::move(command)) {
-    const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-    const unsigned threads = std::max(1u, cores / static_cast<unsigned>(workers_));
-    environment_ = {fmt::format("OMP_NUM_THREADS={}", threads)};
+    threads_ = std::max(1, at::get_num_threads() / workers);
+    environment_ = {fmt::format("OMP_NUM_THREADS={}", threads_)};
   }
+
+  int threads() const override { return threads_; }
 
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
+    const DeferInterrupts deferred;
     std::vector<Slot> slots(std::min(workers_, cells.size()));
     size_t next = 0;
     for (Slot& slot : slots) assign(slot, cells, next);
@@ -87,15 +91,20 @@ class LocalWorkers : public Executor {
       indices.push_back(i);
       polls.push_back({slots[i].child->output_descriptor(), POLLIN, 0});
     }
-    if (!out.empty()) return out;
-    while (::poll(polls.data(), polls.size(), -1) < 0 && errno == EINTR) {
+    polls.push_back({interrupt_descriptor(), POLLIN, 0});
+    while (::poll(polls.data(), polls.size(), out.empty() ? -1 : 0) < 0 && errno == EINTR) {
     }
-    for (size_t k = 0; k < polls.size(); ++k)
+    // Looked at before the answers: a signal to all processes ends workers, too.
+    if (polls.back().revents != 0)
+      throw Interrupted(interrupt_signal(), exit_text(128 + interrupt_signal()));
+    if (!out.empty()) return out;
+    for (size_t k = 0; k < indices.size(); ++k)
       if (polls[k].revents != 0) out.push_back(indices[k]);
     return out;
   }
 
   size_t workers_;
+  int threads_ = 1;
   std::vector<std::string> command_, environment_;
 };
 

@@ -13,8 +13,11 @@ namespace assay {
 class Executor {
  public:
   virtual ~Executor() = default;
+  /// Threads that work on one cell, for the record.
+  virtual int threads() const = 0;
   /// Runs all cells, in any order. Calls `done` once for each, from the calling thread, as it
-  /// finishes. An exception from `done` ends the run.
+  /// finishes. An exception from `done` ends the run. Interrupted when the user stops it: cells
+  /// that were running are abandoned and worker processes ended.
   virtual void run(const std::vector<Cell>& cells,
                    const std::function<void(size_t index, RunRecord record)>& done) = 0;
 };
@@ -23,8 +26,8 @@ class Executor {
 std::unique_ptr<Executor> in_process_executor();
 
 /// In `workers` child processes, `command` each ("assay worker"), which read cells and write
-/// results as lines of JSON and share the machine's cores. A worker that dies fails its cell only
-/// and is replaced.
+/// results as lines of JSON and share this process's threads. A worker that dies fails its cell
+/// only and is replaced.
 std::unique_ptr<Executor> local_workers_executor(int workers, std::vector<std::string> command);
 
 /// What a worker process does: answers each cell read from `in` with a line on `out`, to the end of

@@ -7,6 +7,7 @@
 #include "harness/core/metrics.h"
 #include "harness/merge/merge.h"
 #include "harness/method/method.h"
+#include "harness/sweep/expert_lists.h"
 
 namespace assay {
 namespace {
@@ -82,7 +83,8 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
 void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
                  Plan& plan) {
   const MethodInfo& info = methods().at(parse_method_ref(method.method).name, method.where).info;
-  const auto unmet = unmet_need(info, set.base.has_value(), set.experts.size());
+  auto unmet = sweep.unmet_need(set, info);
+  if (!unmet) unmet = unfit_lists(method, set.experts.size());
   for (const uint64_t seed : sweep.file.seeds) {
     plan.fixed.push_back({merge_cell(sweep, set, method, method.parameters, seed, Split::kTest),
                           {set.name, method.label, "default"},

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/method/info.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/sweep_file.h"
 #include "harness/task/task.h"
@@ -27,11 +28,14 @@ struct SweepModel {
 struct ResolvedSweep {
   SweepFile file;
   std::map<std::string, SweepModel> models;
+  std::map<std::string, ModelPath> paths;  ///< what their names stand for, but for a recipe's
   std::vector<std::shared_ptr<const Task>> tasks;
   std::string device;
   SweepRecord record() const;
   /// Tasks that an expert of the set was trained on, in task order; the other tasks are held out.
   std::vector<std::string> held_in(const ExpertSet& set) const;
+  /// What keeps a method from being applied to the set, in words; absent when nothing does.
+  std::optional<std::string> unmet_need(const ExpertSet& set, const MethodInfo& info) const;
 };
 
 /// Where checkpoints made by a recipe are kept: out/models/RECIPE under the current folder, or

@@ -6,12 +6,15 @@
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/core/log.h"
+#include "harness/core/paths.h"
 #include "harness/merge/merge.h"
+#include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
 #include "harness/method/method.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/device.h"
+#include "harness/sweep/expert_lists.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -29,14 +32,26 @@ class ModelOpener {
     if (sweep.file.recipe) recipe_ = Recipe::read(*sweep.file.recipe);
   }
 
-  void open(const std::string& name, const std::string& role) {
-    if (sweep_.models.contains(name)) return;
+  /// `base`: the name of the model, opened before, that a lone adapter is added to.
+  void open(const std::string& name, const std::string& role,
+            const std::optional<std::string>& base = {}) {
+    if (recipe_ && sweep_.models.contains(name)) return;
     SweepModel model{.name = name, .role = role, .checkpoint = nullptr, .trained_on = {}};
     if (recipe_) {
       model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
-      const fs::path path = find_file(name, sweep_.file.path.parent_path());
-      model.checkpoint = Checkpoint::open(fs::absolute(path).lexically_normal());
+      const ModelPath path = find_model(name, sweep_.file.path.parent_path(),
+                                        base ? &sweep_.paths.at(*base) : nullptr);
+      if (const auto [known, is_new] = sweep_.paths.emplace(name, path); !is_new) {
+        if (known->second.text() != path.text())
+          user_error(
+              "{}: the adapter '{}' is an expert of sets with different bases; name it as "
+              "'BASE+{}', each with its own",
+              sweep_.file.path.string(), name, name);
+        return;
+      }
+      for (const std::string& note : path.notes) log_info("note: {}", note);
+      model.checkpoint = Checkpoint::open(path);
     }
     const auto given = sweep_.file.trained_on.find(name);
     model.trained_on = given != sweep_.file.trained_on.end() ? given->second
@@ -84,8 +99,7 @@ void check_tuning(const ResolvedSweep& sweep) {
     for (const MethodSpec& method : sweep.file.methods) {
       const MethodInfo& info =
           methods().at(parse_method_ref(method.method).name, method.where).info;
-      if (method.grid_points().size() < 2 ||
-          unmet_need(info, set.base.has_value(), set.experts.size()))
+      if (method.grid_size() < 2 || sweep.unmet_need(set, info))
         continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
@@ -118,13 +132,26 @@ void check_models(const ResolvedSweep& sweep) {
     if (devices.size() > 1 && model.checkpoint && !model.checkpoint->config().is_null())
       check_devices(*architecture_of(*model.checkpoint), devices);
   for (const ExpertSet& set : sweep.file.sets) {
-    MergeInputs inputs;
-    if (set.base) inputs.base = sweep.models.at(*set.base).checkpoint;
+    std::shared_ptr<const Checkpoint> base;
+    if (set.base) base = sweep.models.at(*set.base).checkpoint;
+    std::vector<std::shared_ptr<const Checkpoint>> experts;
     for (const std::string& expert : set.experts)
-      inputs.experts.push_back(sweep.models.at(expert).checkpoint);
-    const bool all_there = std::all_of(inputs.experts.begin(), inputs.experts.end(),
+      experts.push_back(sweep.models.at(expert).checkpoint);
+    const bool all_there = std::all_of(experts.begin(), experts.end(),
                                        [](const auto& expert) { return expert != nullptr; });
-    if (all_there && (inputs.base || !set.base)) check_compatible(inputs);
+    if (!all_there || (set.base && !base)) continue;
+    std::vector<std::string> notes;
+    const MergeInputs inputs = reconciled_inputs(base, experts, &notes);
+    check_compatible(inputs);
+    const bool one_initialisation = std::any_of(
+        sweep.file.methods.begin(), sweep.file.methods.end(), [](const MethodSpec& method) {
+          return methods()
+              .at(parse_method_ref(method.method).name, method.where)
+              .info.needs.same_initialization;
+        });
+    for (std::string& note : value_notes(inputs, one_initialisation))
+      notes.push_back(std::move(note));
+    for (const std::string& note : notes) log_info("note: set '{}': {}", set.name, note);
   }
 }
 
@@ -140,22 +167,33 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   sweep.file = std::move(file);
   sweep.device = device;
   sweep.tasks = load_tasks(sweep.file.tasks, sweep.file.path.string() + ": tasks");
-  for (const auto& task : sweep.tasks) task->check_split(Split::kTest);
+  check_splits(sweep.tasks, Split::kTest);
   ModelOpener opener(sweep);
   for (const ExpertSet& set : sweep.file.sets) {
     if (set.base) opener.open(*set.base, "base");
-    for (const std::string& expert : set.experts) opener.open(expert, "expert");
-    if (set.multitask) opener.open(*set.multitask, "multitask");
+    for (const std::string& expert : set.experts) opener.open(expert, "expert", set.base);
+    if (set.multitask) opener.open(*set.multitask, "multitask", set.base);
   }
   check_trained_on(sweep);
   check_held_in(sweep);
   check_tuning(sweep);
+  check_lists(sweep.file);
   if (missing == Missing::kTrain) opener.train_missing();
   check_models(sweep);
   tell_differences(sweep);
   for (auto& [name, model] : sweep.models)
     model.ref = model.checkpoint ? model_ref(*model.checkpoint) : ModelRef{name, ""};
   return sweep;
+}
+
+std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set,
+                                                     const MethodInfo& info) const {
+  if (auto reason = assay::unmet_need(info, set.base.has_value(), set.experts.size()))
+    return reason;
+  std::vector<std::shared_ptr<const Checkpoint>> checkpoints;
+  if (set.base) checkpoints.push_back(models.at(*set.base).checkpoint);
+  for (const std::string& expert : set.experts) checkpoints.push_back(models.at(expert).checkpoint);
+  return unmet_tokenizer_need(info, checkpoints);
 }
 
 std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {

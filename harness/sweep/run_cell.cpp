@@ -2,6 +2,7 @@
 #include <map>
 #include <optional>
 
+#include "harness/checkpoint/mapped_file.h"
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
 #include "harness/lm/encoder_predictor.h"
@@ -48,7 +49,8 @@ using Answers = std::map<const Task*, TextResponses>;
 
 // The requests of all tasks in one plan. A task that cannot be asked meets its error again when it
 // is scored; when the plan fails, because of one of them, each asks alone.
-Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split) {
+// `keep_all`: also then all answers are handed back.
+Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split split, bool keep_all) {
   std::vector<const Task*> asking;
   std::vector<TextRequests> requests;
   for (const auto& task : tasks)
@@ -63,6 +65,9 @@ Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split spl
     std::vector<TextResponses> given = evaluator.answer(requests);
     for (size_t i = 0; i < asking.size(); ++i) answers.emplace(asking[i], std::move(given[i]));
   });
+  for (size_t i = 0; keep_all && answers.size() < asking.size() && i < asking.size(); ++i)
+    if (!answers.contains(asking[i]))
+      task_error([&] { answers.emplace(asking[i], evaluator.answer(requests[i])); });
   return answers;
 }
 
@@ -83,7 +88,7 @@ std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
 
 /// The cell's tasks one after the other, each with its scores in the record or an error here.
 std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& predictor,
-                                             RunRecord& record) {
+                                             RunRecord& record, const AnswerObserver& observer) {
   const Split split = split_from_name(cell.split, "a cell");
   std::map<std::string, TaskError> errors;
   const auto attempt = [&](const std::string& task, const auto& work) {
@@ -93,7 +98,10 @@ std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& 
   for (const TaskRef& ref : cell.tasks)
     attempt(ref.name, [&] { tasks.push_back(load_checked(ref)); });
   const LanguagePredictor* language = as_language_model(predictor);
-  const Answers answers = language ? ask_together(language->evaluator(), tasks, split) : Answers();
+  const Answers answers =
+      language ? ask_together(language->evaluator(), tasks, split, observer != nullptr) : Answers();
+  if (observer)
+    for (const auto& [task, given] : answers) observer(*task, given);
   for (const auto& task : tasks)
     attempt(task->name(), [&] {
       for (ScoreRecord& score : scores_of(*task, predictor, answers, split))
@@ -114,24 +122,35 @@ void raise(const std::map<std::string, TaskError>& errors, size_t tasks) {
   throw DataError(text);
 }
 
+std::vector<fs::path> model_paths(const Cell& cell) {
+  std::vector<fs::path> paths;
+  std::vector<ModelRef> models = cell.experts;
+  models.push_back(cell.base);
+  for (const ModelRef& model : models)
+    for (const std::string& path : {model.path, model.adapter})
+      if (!path.empty()) paths.emplace_back(path);
+  return paths;
+}
+
 }  // namespace
 
-RunRecord run_cell(const Cell& cell, std::exception_ptr* error) {
+RunRecord run_cell(const Cell& cell, std::exception_ptr* error, const AnswerObserver& observer) {
   count_operator_flops();
   RunRecord record = empty_record(cell);
   bool scored = false;
   try {
     const Devices devices = parse_devices(cell.device);
-    if (!cell.adapter.path.empty())
-      record.diagnostics["adapter"] = {{"path", cell.adapter.path}, {"hash", cell.adapter.hash}};
+    if (cell.kind == "model" && !cell.experts.front().adapter.empty())
+      record.diagnostics["adapter"] = cell.experts.front().adapter;
     const auto predictor = make_predictor(cell, devices, record);
     Meter meter(devices.front());
-    const auto errors = score_tasks(cell, *predictor, record);
+    const auto errors = score_tasks(cell, *predictor, record, observer);
     Cost& cost = record.costs["evaluation"] = meter.stop();
     if (devices.size() > 1) {  // the meter sees the first device alone
       cost.device_s.reset();
       cost.peak_device_bytes.reset();
     }
+    check_mapped_files(model_paths(cell));
     scored = true;
     raise(errors, cell.tasks.size());
   } catch (const std::exception& e) {

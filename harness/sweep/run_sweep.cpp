@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <array>
+#include <map>
 #include <set>
 
 #include "harness/core/error.h"
@@ -28,38 +30,91 @@ std::optional<double> mean_merit(const Store& store, const std::string& key) {
   return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
 }
 
+std::vector<PlacedKey> places_of(const std::vector<PlannedCell>& planned) {
+  std::vector<PlacedKey> places;
+  for (const PlannedCell& entry : planned) places.push_back({entry.cell.key(), entry.placement});
+  return places;
+}
+
+std::vector<PlannedCell> grid_cells(const Choice& choice) {
+  std::vector<PlannedCell> cells;
+  for (const Cell& candidate : choice.candidates)
+    cells.push_back({candidate, {choice.placement.set, choice.placement.row, "grid"}, {}});
+  return cells;
+}
+
+template <typename T>
+void append(std::vector<T>& to, const std::vector<T>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+// Every place that a run of the whole sweep file may fill, rows left out included.
+std::vector<PlacedKey> possible_places(const ResolvedSweep& sweep) {
+  ResolvedSweep whole = sweep;
+  append(whole.file.methods, sweep.file.left_out);
+  const Plan plan = plan_sweep(whole);
+  std::vector<PlacedKey> places = places_of(plan.fixed);
+  for (const Choice& choice : plan.choices) {
+    append(places, places_of(grid_cells(choice)));
+    for (const Cell& cell : choice.test_cells) places.push_back({cell.key(), choice.placement});
+  }
+  return places;
+}
+
+// Takes what `choices` left open out of `places` and puts what was chosen in.
+void narrow(std::vector<PlacedKey>& places, const std::vector<Choice>& choices,
+            const std::vector<PlannedCell>& chosen) {
+  std::set<std::array<std::string, 3>> open;
+  for (const Choice& choice : choices)
+    open.insert({choice.placement.set, choice.placement.row, choice.placement.variant});
+  std::erase_if(places, [&](const PlacedKey& place) {
+    const Placement& at = place.placement;
+    return open.contains({at.set, at.row, at.variant});
+  });
+  append(places, places_of(chosen));
+}
+
 class SweepRun {
  public:
-  SweepRun(Store& store, int64_t sweep, Executor& executor, const Environment& environment)
-      : store_(store), sweep_(sweep), executor_(executor), environment_(environment) {}
+  SweepRun(Store& store, int64_t sweep, Executor& executor, Environment environment)
+      : store_(store), sweep_(sweep), executor_(executor), environment_(std::move(environment)) {
+    environment_.threads = executor.threads();
+  }
 
-  // Runs the cells that have no result yet and places all of them.
+  // Runs the cells that have no result yet. Every result is placed as soon as it is there.
   void run(const std::vector<PlannedCell>& planned, const std::string& title) {
     std::vector<Cell> missing;
+    std::map<std::string, std::vector<PlacedKey>> places;  // by key
+    std::vector<PlacedKey> there;
+    const std::vector<PlacedKey> wanted = places_of(planned);
+    for (const PlacedKey& place : wanted) places[place.key].push_back(place);
     std::set<std::string> seen;
-    for (const PlannedCell& entry : planned) {
-      const std::string key = entry.cell.key();
+    for (size_t i = 0; i < planned.size(); ++i) {
+      const PlannedCell& entry = planned[i];
+      const std::string& key = wanted[i].key;
       if (!seen.insert(key).second) continue;
       const auto known = store_.find_run(key);
       if (known && known->status == RunStatus::kOk) {
         summary_.reused += reported_.insert(key).second ? 1 : 0;
+        there.insert(there.end(), places[key].begin(), places[key].end());
         continue;
       }
       if (entry.unmet) {
         skip(entry.cell, *entry.unmet);
+        there.insert(there.end(), places[key].begin(), places[key].end());
         continue;
       }
       missing.push_back(entry.cell);
     }
+    store_.place_runs(sweep_, there);
     Progress progress(title, static_cast<int64_t>(missing.size()));
     executor_.run(missing, [&](size_t index, RunRecord record) {
       finish(record);
+      store_.place_runs(sweep_, places.at(record.key));
       const std::string what = missing[index].describe();
       if (record.status == RunStatus::kFailed) log_warning("failed: {}: {}", what, record.reason);
       progress.advance(1, what);
     });
-    for (const PlannedCell& entry : planned)
-      store_.place_run(sweep_, entry.cell.key(), entry.placement);
   }
 
   // The candidate that the validation scores chose; absent when none has a score.
@@ -86,8 +141,11 @@ class SweepRun {
   }
 
   void finish(const RunRecord& record) {
-    store_.put_run(record, environment_);
     reported_.insert(record.key);
+    if (!store_.put_run(record, environment_)) {  // another process was faster
+      ++summary_.reused;
+      return;
+    }
     ++summary_.ran;
     if (record.status == RunStatus::kSkipped) ++summary_.skipped;
     if (record.status == RunStatus::kFailed) {
@@ -103,7 +161,7 @@ class SweepRun {
   Store& store_;
   int64_t sweep_;
   Executor& executor_;
-  const Environment& environment_;
+  Environment environment_;
   SweepSummary summary_;
   std::set<std::string> reported_;
 };
@@ -117,13 +175,12 @@ SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& stor
   for (const MethodSpec& method : sweep.file.methods)
     store.put_method(method_record(parse_method_ref(method.method).name));
   const int64_t id = store.put_sweep(sweep.record());
-  store.clear_placements(id);
+  std::vector<PlacedKey> places = possible_places(sweep);
+  store.start_sweep(id, places);
 
   SweepRun run(store, id, executor, environment);
   std::vector<PlannedCell> first = plan.fixed;
-  for (const Choice& choice : plan.choices)
-    for (const Cell& candidate : choice.candidates)
-      first.push_back({candidate, {choice.placement.set, choice.placement.row, "grid"}, {}});
+  for (const Choice& choice : plan.choices) append(first, grid_cells(choice));
   run.run(first, "references, defaults and grids");
 
   std::vector<PlannedCell> second;
@@ -131,8 +188,13 @@ SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& stor
     if (const auto best = run.winner(choice))
       second.push_back({choice.test_cells[*best], choice.placement, {}});
   run.run(second, "chosen configurations");
-  store.finish_sweep(id);
-  return run.summary();
+  narrow(places, plan.choices, second);
+  const SweepSummary& summary = run.summary();
+  store.finish_sweep(id, places,
+                     !sweep.file.left_out.empty()    ? SweepEnd::kPart
+                     : summary.ran > summary.skipped ? SweepEnd::kChanged
+                                                     : SweepEnd::kUnchanged);
+  return summary;
 }
 
 Environment current_environment(const std::string& device, const std::string& command_line) {

@@ -8,6 +8,8 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/log.h"
+#include "harness/core/regular_file.h"
 #include "harness/method/method.h"
 
 namespace assay {
@@ -33,11 +35,38 @@ std::map<std::string, std::vector<Json>> read_grid(const JsonReader& tune, const
   return grid;
 }
 
+// Counted, so that nobody waits for a file that asks for more than can be run.
+void check_grid_size(const MethodSpec& spec) {
+  if (spec.grid_size() <= kMostCells) return;
+  std::vector<std::string> factors;
+  for (const auto& [name, values] : spec.grid)
+    factors.push_back(fmt::format("{} of {}", values.size(), name));
+  user_error("{}: the grid of '{}' has {} points ({}); a sweep may have {} cells at most",
+             spec.where, spec.label, spec.grid_size(), fmt::join(factors, " x "), kMostCells);
+}
+
+// References and best expert; each row with its default, its grid and what the grid chooses.
+void check_cell_count(const SweepFile& sweep) {
+  double cells = 0, per_set = 0;  // no product of counts is too big
+  for (const MethodSpec& spec : sweep.methods) {
+    const MethodInfo& info = methods().at(parse_method_ref(spec.method).name, spec.where).info;
+    const double tuned = spec.grid.empty() ? 0 : static_cast<double>(spec.grid_size()) + 1;
+    per_set += (info.randomized ? static_cast<double>(sweep.seeds.size()) : 1) * (1 + tuned);
+  }
+  for (const ExpertSet& set : sweep.sets)
+    cells += per_set + 2 * static_cast<double>(set.experts.size()) + 4;
+  if (cells > static_cast<double>(kMostCells))
+    user_error("{}: the sweep has {:.0f} cells ({} rows, {} seeds, {} expert sets); {} is the most",
+               sweep.path.filename().string(), cells, sweep.methods.size(), sweep.seeds.size(),
+               sweep.sets.size(), kMostCells);
+}
+
 MethodSpec read_method(JsonReader reader) {
   MethodSpec spec;
   spec.where = reader.where();
   if (reader.is_string()) {
     spec.method = spec.label = reader.as_string();
+    make_method(spec.method, JsonReader(spec.parameters, spec.where));
   } else {
     spec.method = reader.string("method");
     spec.label = reader.string("label", spec.method);
@@ -48,10 +77,8 @@ MethodSpec read_method(JsonReader reader) {
     make_method(spec.method, JsonReader(spec.parameters, spec.where + ".parameters"));
     if (const auto tune = reader.find("tune")) spec.grid = read_grid(*tune, spec);
     reader.finish();
+    check_grid_size(spec);
   }
-  // Making each configuration once checks every name and value before anything is run.
-  for (const Json& point : spec.grid_points())
-    make_method(spec.method, JsonReader(point, spec.where));
   return spec;
 }
 
@@ -65,6 +92,16 @@ void refuse_repeats(const std::vector<std::string>& names, const std::string& wh
 }
 
 }  // namespace
+
+int64_t MethodSpec::grid_size() const {
+  constexpr int64_t kMost = int64_t{1} << 62;
+  int64_t points = 1;
+  for (const auto& [name, values] : grid)
+    if (__builtin_mul_overflow(points, static_cast<int64_t>(values.size()), &points) ||
+        points > kMost)
+      return kMost;
+  return points;
+}
 
 std::vector<Json> MethodSpec::grid_points() const {
   std::vector<Json> points{parameters};
@@ -83,12 +120,10 @@ std::vector<Json> MethodSpec::grid_points() const {
 SweepFile SweepFile::read(const std::filesystem::path& path) {
   SweepFile sweep;
   sweep.path = path;
-  sweep.json = read_json(path);
+  sweep.json = parse_json(read_configuration(path), path.string());
   JsonReader root(sweep.json, path.filename().string());
   sweep.name = root.string("name");
-  const fs::path folder = path.parent_path();
-  if (const auto recipe = root.find("recipe"))
-    sweep.recipe = find_file(recipe->as_string(), folder);
+  if (const auto recipe = root.find("recipe")) sweep.recipe = named_by(path, recipe->as_string());
   const std::string base = root.string("base", "");
 
   JsonReader sets = root.at("expert_sets");
@@ -130,19 +165,37 @@ SweepFile SweepFile::read(const std::filesystem::path& path) {
       sweep.seeds.push_back(static_cast<uint64_t>(seed.as_integer()));
     }
     if (sweep.seeds.empty()) seeds->fail("expected at least one seed");
+    std::set<uint64_t> seen;
+    for (const uint64_t seed : sweep.seeds)
+      if (!seen.insert(seed).second) seeds->fail(fmt::format("the seed {} is named twice", seed));
   } else {
     sweep.seeds = {0};
   }
   root.finish();
+  check_cell_count(sweep);
+  // Making each configuration once checks every name and value before anything is run.
+  for (const MethodSpec& spec : sweep.methods)
+    for (const Json& point : spec.grid_points())
+      make_method(spec.method, JsonReader(point, spec.where));
   return sweep;
+}
+
+fs::path named_by(const fs::path& sweep_file, const std::string& name) {
+  const fs::path found = fs::canonical(find_file(name, sweep_file.parent_path()));
+  if (const std::string note = other_of_this_name(name, found); !note.empty())
+    log_info("note: {}: {}", sweep_file.filename().string(), note);
+  return found;
 }
 
 void keep_only(SweepFile& sweep, const std::string& glob) {
   std::vector<std::string> labels;
   for (const MethodSpec& method : sweep.methods) labels.push_back(method.label);
-  std::erase_if(sweep.methods, [&](const MethodSpec& method) {
-    return ::fnmatch(glob.c_str(), method.label.c_str(), 0) != 0;
-  });
+  const auto left_out = std::stable_partition(
+      sweep.methods.begin(), sweep.methods.end(), [&](const MethodSpec& method) {
+        return ::fnmatch(glob.c_str(), method.label.c_str(), 0) == 0;
+      });
+  sweep.left_out.assign(left_out, sweep.methods.end());
+  sweep.methods.erase(left_out, sweep.methods.end());
   if (sweep.methods.empty()) throw UserError(unknown_name("row", glob, "--only", labels));
 }
 

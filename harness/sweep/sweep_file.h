@@ -11,6 +11,9 @@
 
 namespace assay {
 
+/// The most cells that a sweep file may ask for.
+inline constexpr int64_t kMostCells = 100'000;
+
 /// A leaderboard row: one method with fixed parameters, and perhaps a grid to tune over.
 struct MethodSpec {
   std::string label;   ///< the row's name; "ties@tensor" unless the file gives another
@@ -21,6 +24,8 @@ struct MethodSpec {
 
   /// Every combination of the grid on top of the fixed parameters, in a fixed order.
   std::vector<Json> grid_points() const;
+  /// How many these are, at most 2^62.
+  int64_t grid_size() const;
 };
 
 /// Experts that are merged together: one replicate of the comparison.
@@ -43,14 +48,21 @@ struct SweepFile {
   std::map<std::string, std::vector<std::string>> trained_on;
   std::vector<std::string> tasks;  ///< names and globs
   std::vector<MethodSpec> methods;
+  std::vector<MethodSpec> left_out{};  ///< rows of the file that keep_only() took away
   std::vector<uint64_t> seeds;
 
   /// UserError naming the place in the file on anything wrong with it: unknown keys, methods,
-  /// presets and parameters, values out of range, double names. No checkpoint or data is touched.
+  /// presets and parameters, values out of range, double names, more than kMostCells cells. No
+  /// checkpoint or data is touched.
   static SweepFile read(const std::filesystem::path& path);
 };
 
-/// Keeps the method rows whose label matches the glob; references stay. UserError when none does.
+/// The file or folder that a name in a sweep file means: relative to the file, then as find_file()
+/// has it, with links followed. Says so when the current folder has another one of that name.
+std::filesystem::path named_by(const std::filesystem::path& sweep_file, const std::string& name);
+
+/// Leaves the method rows out whose label does not match the glob; references stay. UserError when
+/// none does.
 void keep_only(SweepFile& sweep, const std::string& glob);
 
 }  // namespace assay

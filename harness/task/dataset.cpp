@@ -21,7 +21,11 @@ std::vector<DataFile> read_files(const JsonReader& list, const DataSource& sourc
   for (JsonReader entry : list.elements()) {
     DataFile file;
     file.member = entry.string("member");
-    file.name = fs::path(file.member).filename();
+    const bool keeps_folders = std::holds_alternative<HttpsSource>(source);
+    file.name = keeps_folders ? file.member : fs::path(file.member).filename().string();
+    const fs::path place(file.name);
+    if (place.is_absolute() || std::find(place.begin(), place.end(), "..") != place.end())
+      entry.fail("'member' must stay within the dataset's folder");
     if (const auto* debian = std::get_if<DebianSource>(&source)) {
       file.package = entry.string("package");
       if (!debian->versions.contains(file.package))
@@ -112,15 +116,19 @@ DatasetManifest read_manifest(const std::string& name, const std::string& where)
   manifest.name = name;
   manifest.title = reader.string("title");
   manifest.licence = reader.string("licence");
-  manifest.loader = reader.string("loader");
   const JsonReader source = reader.at("source");
   manifest.source = source.json();
-  manifest.files = read_files(reader.at("files"), parse_source(source));
-  manifest.options = reader.at("options").json();
+  const DataSource from = parse_source(source);
+  manifest.files = read_files(reader.at("files"), from);
+  std::string version;
+  if (!std::holds_alternative<HttpsSource>(from)) {
+    manifest.loader = reader.string("loader");
+    manifest.options = reader.at("options").json();
+    version = dataset_loaders().at(manifest.loader, path.string()).version;
+  }
   reader.finish();
-  const DatasetLoader& loader = dataset_loaders().at(manifest.loader, path.string());
   apply_fetched(manifest);
-  manifest.hash = manifest_hash(manifest, loader.version);
+  manifest.hash = manifest_hash(manifest, version);
   return manifest;
 }
 
@@ -132,6 +140,7 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
   DatasetManifest manifest = read_manifest(name);
   const auto known = loaded.find({manifest.folder(), manifest.hash});
   if (known != loaded.end()) return known->second;
+  if (manifest.loader.empty()) user_error("the dataset '{}' holds text, no images", name);
   if (fetch_dataset(manifest)) manifest = read_manifest(name);
   ImageDataset dataset = dataset_loaders().at(manifest.loader, name).load(manifest);
   check_dataset(dataset, name);

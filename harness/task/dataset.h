@@ -39,9 +39,10 @@ struct DataFile {
 };
 
 struct DatasetManifest {
-  std::string name, title, licence, loader;
-  Json source;   ///< where the files come from: see datasets/README.md
-  Json options;  ///< the loader's own settings (splits, seeds, sizes)
+  std::string name, title, licence;
+  std::string loader;  ///< empty of text, whose tasks name the files themselves
+  Json source;         ///< where the files come from: see datasets/README.md
+  Json options;        ///< the loader's own settings (splits, seeds, sizes)
   std::vector<DataFile> files;
   std::string hash;  ///< of everything that determines the decoded data: loader, options, contents
   fs::path folder() const { return data_folder() / name; }

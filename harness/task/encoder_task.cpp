@@ -15,6 +15,18 @@ EncoderTask::EncoderTask(std::string name, const Json& json,
                          const std::string& rule)
     : TextDataTask(std::move(name), json, definition, rule), definition_(std::move(definition)) {}
 
+std::vector<AskedItem> EncoderTask::asked(Split split) const {
+  std::vector<AskedItem> all;
+  const std::shared_ptr<const TextItems> scored = items(split);
+  for (const TextItem& item : *scored) {
+    AskedItem asked{.where = item.where, .texts = {definition_->first.fill(item)}};
+    if (definition_->second) asked.texts.push_back(definition_->second->fill(item));
+    asked.target = gold(item);
+    all.push_back(std::move(asked));
+  }
+  return all;
+}
+
 std::vector<MetricResult> EncoderTask::evaluate(const Predictor& predictor, Split split) const {
   const EncoderPredictor* encoder = as_encoder(predictor);
   if (!encoder)

@@ -23,12 +23,15 @@ class EncoderTask : public TextDataTask {
  public:
   /// UserError when the predictor is no encoder.
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const final;
+  std::vector<AskedItem> asked(Split split) const final;
 
  protected:
   /// `rule`: the kind's name and the version of its rule, "sequence_classification 1".
   EncoderTask(std::string name, const Json& json,
               std::shared_ptr<const EncoderDefinition> definition, const std::string& rule);
 
+  /// An item's label or gold score, as its data have it.
+  virtual std::string gold(const TextItem& item) const = 0;
   /// All metrics that the definition may ask for. `texts` are those of the items, in order.
   virtual std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
                                           const std::vector<EncoderText>& texts) const = 0;

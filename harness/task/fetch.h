@@ -22,7 +22,12 @@ struct DebianSource {
   std::map<std::string, std::string> versions;  ///< pinned version by package
 };
 
-using DataSource = std::variant<WheelSource, DebianSource>;
+/// Plain files under an address that begins with https://. Files keep their folders.
+struct HttpsSource {
+  std::string base;  ///< ends in "/"
+};
+
+using DataSource = std::variant<WheelSource, DebianSource, HttpsSource>;
 
 /// Reads a manifest's "source". UserError when it breaks the format.
 DataSource parse_source(JsonReader source);

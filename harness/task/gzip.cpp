@@ -49,6 +49,7 @@ std::string gunzip(std::string_view compressed, const std::string& where) {
     stream.avail_out = static_cast<uInt>(chunk.size());
     state = inflate(&stream, Z_NO_FLUSH);
     out.append(chunk.data(), chunk.size() - stream.avail_out);
+    if (state == Z_MEM_ERROR) data_error("{}: not enough memory to unpack it", where);
     if (state == Z_BUF_ERROR) data_error("{}: the gzip data ends too early", where);
     if (state != Z_OK && state != Z_STREAM_END) data_error("{}: damaged gzip data", where);
   } while (state != Z_STREAM_END || stream.avail_in > 0 || !compressed.empty());

@@ -1,5 +1,6 @@
 #include "harness/task/task.h"
 
+#include <fmt/ranges.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -18,6 +19,54 @@ struct TaskEntry {
   std::string where;
 };
 
+// A relative path means the file beside the suite, where there is one, else one in the data folder.
+void name_files_beside(const fs::path& folder, Json& definition) {
+  const auto place = [&](Json& name) {
+    if (!name.is_string()) return;
+    const fs::path path = folder / name.get<std::string>();
+    if (fs::is_regular_file(path)) name = path.string();
+  };
+  const auto dataset = definition.find("dataset");
+  if (dataset == definition.end() || !dataset->is_object() || !dataset->contains("files")) return;
+  for (Json& part : dataset->at("files")) {
+    place(part);
+    if (!part.is_object()) continue;
+    for (const char* key : {"path", "labels"})
+      if (part.contains(key)) place(part[key]);
+  }
+}
+
+TaskChanges& changes_of_process() {
+  static TaskChanges changes;
+  return changes;
+}
+
+// The definition as the command line wants it.
+Json changed(const TaskEntry& entry) {
+  const TaskChanges& changes = changes_of_process();
+  Json definition = entry.definition;
+  const bool text = definition.contains("dataset") && definition["dataset"].is_object();
+  if ((changes.limit || changes.few_shot) && !text)
+    user_error("the task '{}' is not about text: a limit and solved examples do not apply to it",
+               entry.name);
+  if (changes.limit) definition["limit"] = *changes.limit;
+  if (!changes.few_shot) return definition;
+  if (*changes.few_shot == 0) {
+    definition.erase("few_shot");
+    return definition;
+  }
+  if (!definition.contains("prompt"))
+    user_error("the task '{}' has no prompt, so it takes no solved examples", entry.name);
+  if (!definition.contains("few_shot")) {
+    if (!definition["dataset"].value("files", Json::object()).contains("train"))
+      user_error("the task '{}' has neither 'few_shot' nor a train split to take examples from",
+                 entry.name);
+    definition["few_shot"] = {{"split", "train"}};
+  }
+  definition["few_shot"]["count"] = *changes.few_shot;
+  return definition;
+}
+
 void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
   const Json json = read_json(path);
   JsonReader reader(json, path.string() + ": $");
@@ -29,11 +78,13 @@ void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
   const JsonReader tasks = reader.at("tasks");
   reader.finish();
   task_kinds().at(kind, path.string());
+  const fs::path folder = fs::absolute(path).parent_path();
   for (JsonReader task : tasks.elements()) {
     TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where()};
     if (shared) entry.definition = shared->json();
     entry.definition.update(task.json());
     entry.definition.erase("name");
+    name_files_beside(folder, entry.definition);
     for (const TaskEntry& other : entries)
       if (other.name == entry.name) task.fail("two tasks have the same name");
     entries.push_back(std::move(entry));
@@ -52,7 +103,9 @@ std::vector<fs::path> suites_in(const fs::path& folder) {
 // Suites in alphabetical order, tasks in the order of their file.
 std::vector<TaskEntry> read_suites() {
   std::vector<fs::path> paths = suites_in(home_folder() / "tasks");
-  if (const char* own = std::getenv("ASSAY_TASKS_DIR"); own && *own)
+  const char* own = std::getenv("ASSAY_TASKS_DIR");
+  std::error_code ignored;  // of a folder that is not there
+  if (own && *own && !fs::equivalent(own, home_folder() / "tasks", ignored))
     for (fs::path& path : suites_in(own)) paths.push_back(std::move(path));
   std::vector<TaskEntry> entries;
   for (const fs::path& path : paths) read_suite(path, entries);
@@ -67,14 +120,20 @@ std::vector<std::string> names_of(const std::vector<TaskEntry>& entries) {
 
 std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
   static std::mutex mutex;
-  static std::map<std::string, std::shared_ptr<const Task>> made;
+  struct Made {
+    Json definition;  // what the task reads from must stay
+    std::shared_ptr<const Task> task;
+  };
+  static std::map<std::string, Made> made;
   const std::lock_guard lock(mutex);
   // The place of the definition belongs to the key: another home may hold another task of this
   // name.
-  auto& task = made[entry.where];
+  Json definition = changed(entry);
+  auto& [known, task] = made[entry.where + canonical(definition)];
   if (!task) {
+    known = std::move(definition);
     const TaskKind& kind = task_kinds().at(entry.kind, entry.where);
-    task = kind(entry.name, JsonReader(entry.definition, entry.where));
+    task = kind(entry.name, JsonReader(known, entry.where));
   }
   return task;
 }
@@ -83,6 +142,25 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
 
 std::vector<MetricResult> Task::evaluate_answers(const TextResponses&, Split) const {
   ASSAY_CHECK(false, "the task {} asks nothing", name());
+}
+
+std::vector<AskedItem> Task::asked(Split) const {
+  user_error("the task '{}' is not about text: there is no prompt to show", name());
+}
+
+void change_tasks(const TaskChanges& changes) { changes_of_process() = changes; }
+
+void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split) {
+  std::vector<std::string> missing;
+  for (const auto& task : tasks) {
+    try {
+      task->check_split(split);
+    } catch (const DataError& e) {
+      if (std::find(missing.begin(), missing.end(), e.what()) == missing.end())
+        missing.emplace_back(e.what());
+    }
+  }
+  if (!missing.empty()) throw DataError(fmt::format("{}", fmt::join(missing, "\n")));
 }
 
 Registry<TaskKind>& task_kinds() {

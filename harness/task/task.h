@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,15 @@ struct MetricResult {
   /// Per item. Where the value is no mean of items, what the item adds to it to first order, so
   /// that their mean is the value and their spread its uncertainty (the delta method).
   std::vector<float> outcomes;
+};
+
+/// What a model is asked about one item.
+struct AskedItem {
+  std::string where;                 ///< the item's place in its file
+  TextRequests requests{};           ///< of a language model; all items' together are requests()
+  std::vector<std::string> texts{};  ///< that an encoder reads, one or two
+  std::string target{};              ///< the right answer; of a choice its text
+  std::optional<size_t> choice{};    ///< the right one of several, from 0
 };
 
 /// Inputs and integer targets for training.
@@ -55,6 +65,8 @@ class Task {
   /// What evaluate() asks a language model, so that the requests of several tasks can be planned
   /// together.
   virtual TextRequests requests(Split) const { return {}; }
+  /// The same by item, with what is right. UserError when the task is not about text.
+  virtual std::vector<AskedItem> asked(Split split) const;
   /// evaluate() from a model's answers to requests(), in their order.
   virtual std::vector<MetricResult> evaluate_answers(const TextResponses& answers,
                                                      Split split) const;
@@ -82,6 +94,18 @@ std::vector<std::pair<std::string, Json>> task_definitions();
 /// says who asked.
 std::shared_ptr<const Task> load_task(const std::string& name,
                                       const std::string& where = "the request");
+/// check_split() of all; one DataError names the missing files of all of them.
+void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split);
+
+/// What the command line changes of every task; their hashes, and so the keys of scores, change
+/// too.
+struct TaskChanges {
+  std::optional<int64_t> limit{};     ///< score the first so many items only
+  std::optional<int64_t> few_shot{};  ///< so many solved examples, from 0
+};
+/// Holds for all tasks that are loaded from now on in this process.
+void change_tasks(const TaskChanges& changes);
+
 /// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when
 /// one matches nothing.
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,

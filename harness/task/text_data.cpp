@@ -1,6 +1,9 @@
 #include "harness/task/text_data.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "harness/core/error.h"
@@ -15,6 +18,15 @@ fs::path data_path(const std::string& name) {
   return fs::path(name).is_absolute() ? fs::path(name) : data_folder() / name;
 }
 
+std::string content_of(const fs::path& path) {
+  return fs::is_regular_file(path) ? hash_text(read_file(path)) : "missing";
+}
+
+bool same_file(const fs::path& a, const fs::path& b) {
+  return a == b || (fs::is_regular_file(a) && fs::is_regular_file(b) &&
+                    fs::file_size(a) == fs::file_size(b) && content_of(a) == content_of(b));
+}
+
 }  // namespace
 
 TextData::TextData(JsonReader dataset) : where_(dataset.where()) {
@@ -26,14 +38,30 @@ TextData::TextData(JsonReader dataset) : where_(dataset.where()) {
   reader_ = dataset.string("reader", "");
   if (!reader_.empty()) text_readers().at(reader_, where_);
   origin_ = dataset.string("origin", "");
+  read_table_format(dataset);
   dataset.finish();
+  identity_ = dataset.json();
+  moves_ = std::any_of(parts_.begin(), parts_.end(), [](const auto& entry) {
+    return fs::path(entry.second.name).is_absolute() ||
+           fs::path(entry.second.label_name).is_absolute();
+  });
+  if (moves_) identity_ = named_by_content(std::move(identity_));
   hash_ = content_hash();
 }
 
 TextData::Part TextData::read_part(JsonReader reader) {
-  if (reader.is_string()) return {data_path(reader.as_string()), {}};
-  Part part{data_path(reader.string("path")), {}};
-  if (const auto labels = reader.find("labels")) part.labels = data_path(labels->as_string());
+  Part part;
+  if (reader.is_string()) {
+    part.name = reader.as_string();
+    part.path = data_path(part.name);
+    return part;
+  }
+  part.name = reader.string("path");
+  part.path = data_path(part.name);
+  if (const auto labels = reader.find("labels")) {
+    part.label_name = labels->as_string();
+    part.labels = data_path(part.label_name);
+  }
   part.skip = reader.integer("skip", 0);
   if (part.skip < 0) reader.at("skip").fail("expected 0 or more");
   if (const auto most = reader.find("items")) {
@@ -44,25 +72,56 @@ TextData::Part TextData::read_part(JsonReader reader) {
   return part;
 }
 
-std::string TextData::content_hash() const {
-  std::set<fs::path> paths;
-  for (const auto& [unused, part] : parts_) {
-    paths.insert(part.path);
-    if (!part.labels.empty()) paths.insert(part.labels);
+void TextData::read_table_format(JsonReader& dataset) {
+  if (const auto separator = dataset.find("separator")) {
+    const std::string text = separator->as_string();
+    if (text.size() != 1 || text == "\"" || text == "\n" || text == "\r")
+      separator->fail("expected one character, for example ';'");
+    format_.separator = text.front();
   }
+  if (const auto columns = dataset.find("columns")) {
+    format_.columns = columns->as_strings();
+    if (format_.columns.empty()) columns->fail("expected the names of the fields");
+    const std::set<std::string> seen(format_.columns.begin(), format_.columns.end());
+    if (seen.size() != format_.columns.size()) columns->fail("a field's name stands twice");
+  }
+}
+
+Json TextData::named_by_content(Json dataset) const {
+  for (const auto& [split, part] : parts_) {
+    Json& files = dataset["files"][split_name(split)];
+    if (files.is_string()) {
+      files = content_of(part.path);
+    } else {
+      files["path"] = content_of(part.path);
+      if (!part.labels.empty()) files["labels"] = content_of(part.labels);
+    }
+  }
+  return dataset;
+}
+
+std::string TextData::content_hash() const {
+  std::map<fs::path, fs::path> files;  // in an order that does not depend on the place
+  for (const auto& [unused, part] : parts_)
+    for (const auto& [name, path] :
+         {std::pair(part.name, part.path), std::pair(part.label_name, part.labels)})
+      if (!path.empty()) files.emplace(moves_ ? content_of(path) : name, path);
   Hasher hasher;
-  for (const fs::path& path : paths)
-    hasher.text(fs::is_regular_file(path) ? hash_text(read_file(path)) : "missing");
+  for (const auto& [unused, path] : files) hasher.text(content_of(path));
   if (!reader_.empty()) hasher.text(text_readers().at(reader_, where_).version);
   return hasher.hex();
 }
 
-std::string TextData::missing_text(const fs::path& path) const {
-  return fmt::format(
-      "{}: there is no such file. {}: files are looked for under {} "
-      "(ASSAY_DATA_DIR changes it){}{}",
-      path.string(), where_, data_folder().string(),
-      origin_.empty() ? "" : "; this one comes from ", origin_);
+bool TextData::shares_items(Split split) const {
+  const auto one = parts_.find(split);
+  if (one == parts_.end()) return false;
+  const auto end = [](const Part& part) {
+    return part.most < 0 ? std::numeric_limits<int64_t>::max() : part.skip + part.most;
+  };
+  return std::any_of(parts_.begin(), parts_.end(), [&](const auto& other) {
+    const Part &a = one->second, &b = other.second;
+    return other.first != split && same_file(a.path, b.path) && a.skip < end(b) && b.skip < end(a);
+  });
 }
 
 std::vector<std::string> TextData::splits() const {
@@ -74,8 +133,23 @@ std::vector<std::string> TextData::splits() const {
 void TextData::check_files(Split split) const {
   const auto part = parts_.find(split);
   if (part == parts_.end()) data_error("{}: there is no {} split", where_, split_name(split));
-  for (const fs::path& path : {part->second.path, part->second.labels})
-    if (!path.empty() && !fs::exists(path)) throw DataError(missing_text(path));
+  std::vector<std::string> missing;
+  std::string known;  // a dataset of that name can be fetched
+  for (const auto& [name, path] : {std::pair(part->second.name, part->second.path),
+                                   std::pair(part->second.label_name, part->second.labels)}) {
+    if (path.empty() || fs::exists(path)) continue;
+    missing.push_back(path.string());
+    const std::vector<std::string> names = dataset_names();
+    const std::string folder = *fs::path(name).begin();
+    if (std::find(names.begin(), names.end(), folder) != names.end()) known = folder;
+  }
+  if (missing.empty()) return;
+  data_error(
+      "{}: there is no such file. {}: files are looked for beside the suite and under {} "
+      "(ASSAY_DATA_DIR changes it){}{}{}",
+      fmt::join(missing, ", "), where_, data_folder().string(),
+      origin_.empty() ? "" : "; this one comes from ", origin_,
+      known.empty() ? "" : fmt::format("; 'assay data fetch {}' fetches it", known));
 }
 
 std::shared_ptr<const TextItems> TextData::items(Split split) const {
@@ -97,7 +171,7 @@ std::shared_ptr<const TextItems> TextData::items(Split split) const {
 }
 
 TextItems TextData::load(const Part& part) const {
-  TextItems items = read_text_file(part.path);
+  TextItems items = read_text_file(part.path, format_);
   if (!part.labels.empty()) {
     const std::vector<std::string> labels = read_lines(part.labels);
     if (labels.size() != items.size())
@@ -119,6 +193,24 @@ TextItems TextData::load(const Part& part) const {
     for (TextItem& item : chosen)
       item.fields = text_readers().at(reader_, where_).read(item.fields, item.where);
   return chosen;
+}
+
+std::vector<fs::path> missing_text_files(const Json& dataset) {
+  std::vector<fs::path> missing;
+  const auto look = [&](const Json& name) {
+    if (!name.is_string()) return;
+    const fs::path path = data_path(name.get<std::string>());
+    if (!fs::exists(path) && std::find(missing.begin(), missing.end(), path) == missing.end())
+      missing.push_back(path);
+  };
+  if (!dataset.is_object() || !dataset.contains("files")) return missing;
+  for (const Json& part : dataset["files"]) {
+    look(part);
+    if (!part.is_object()) continue;
+    look(part.value("path", Json()));
+    look(part.value("labels", Json()));
+  }
+  return missing;
 }
 
 }  // namespace assay

@@ -18,12 +18,17 @@ class TextData {
   /// Files are only looked at.
   explicit TextData(JsonReader dataset);
 
-  /// Of the definition and of the files' bytes; files that are missing count as such.
+  /// Of the files' bytes and of the reader; files that are missing count as such.
   const std::string& hash() const { return hash_; }
+  /// The definition as far as it says what the data are: where an absolute path is given, files
+  /// are named by their contents, so that a task whose files are moved is the same.
+  const Json& identity() const { return identity_; }
   bool has(Split split) const { return parts_.contains(split); }
   /// Names of the splits that have files.
   std::vector<std::string> splits() const;
-  /// DataError, saying where they come from, when files of the split are not there.
+  /// Whether some item of the one split's files is also one of another's, by place.
+  bool shares_items(Split split) const;
+  /// DataError naming all that are not there, and where they come from.
   void check_files(Split split) const;
   /// Read once. DataError when a file is missing or broken, when the split has no items, or when
   /// the files have changed since hash() was made.
@@ -31,18 +36,27 @@ class TextData {
 
  private:
   struct Part {
-    fs::path path, labels;        // labels: empty when items bring their own
-    int64_t skip = 0, most = -1;  // -1: all
+    std::string name, label_name;  // as the definition has them
+    fs::path path, labels;         // labels: empty when items bring their own
+    int64_t skip = 0, most = -1;   // -1: all
   };
   static Part read_part(JsonReader reader);
-  std::string missing_text(const fs::path& path) const;
+  void read_table_format(JsonReader& dataset);
+  Json named_by_content(Json dataset) const;
   std::string content_hash() const;
   TextItems load(const Part& part) const;
 
   std::map<Split, Part> parts_;
+  TableFormat format_;
+  Json identity_;
+  bool moves_ = false;  // some path is absolute
   std::string reader_, origin_, where_, hash_;
   mutable std::mutex mutex_;
   mutable std::map<Split, std::shared_ptr<const TextItems>> loaded_;
 };
+
+/// The files that a definition's "dataset" names and that are not there. Of broken definitions
+/// none.
+std::vector<fs::path> missing_text_files(const Json& dataset);
 
 }  // namespace assay

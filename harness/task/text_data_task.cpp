@@ -27,6 +27,12 @@ std::vector<std::string> read_metrics(JsonReader& reader, const std::vector<std:
   return metrics;
 }
 
+// The definition in which the data are named by what they are.
+std::string identity_of(Json definition, const TextData& data) {
+  definition["dataset"] = data.identity();
+  return canonical(definition);
+}
+
 }  // namespace
 
 TextBasics::TextBasics(JsonReader& reader, const std::vector<std::string>& known,
@@ -34,12 +40,18 @@ TextBasics::TextBasics(JsonReader& reader, const std::vector<std::string>& known
     : data(reader.at("dataset")), metrics(read_metrics(reader, known, usual)) {
   if (const auto family = reader.find("family")) family->as_string();
   if (const auto version = reader.find("version")) version->as_integer();
+  if (const auto most = reader.find("limit")) {
+    limit = most->as_integer();
+    if (limit < 1) most->fail("expected at least 1");
+  }
 }
 
 TextDataTask::TextDataTask(std::string name, const Json& json,
                            std::shared_ptr<const TextBasics> basics, const std::string& rule)
-    : Task(std::move(name),
-           Hasher().text(rule).text(canonical(json)).text(basics->data.hash()).hex(), json),
+    : Task(
+          std::move(name),
+          Hasher().text(rule).text(identity_of(json, basics->data)).text(basics->data.hash()).hex(),
+          json),
       basics_(std::move(basics)) {}
 
 void TextDataTask::check_split(Split split) const {
@@ -50,7 +62,14 @@ void TextDataTask::check_split(Split split) const {
 }
 
 int64_t TextDataTask::size(Split split) const {
-  return basics_->data.has(split) ? static_cast<int64_t>(basics_->data.items(split)->size()) : 0;
+  return basics_->data.has(split) ? static_cast<int64_t>(items(split)->size()) : 0;
+}
+
+std::shared_ptr<const TextItems> TextDataTask::items(Split split) const {
+  std::shared_ptr<const TextItems> all = basics_->data.items(split);
+  const auto size = static_cast<int64_t>(all->size());
+  if (basics_->limit < 0 || basics_->limit >= size) return all;
+  return std::make_shared<const TextItems>(all->begin(), all->begin() + basics_->limit);
 }
 
 Examples TextDataTask::examples(Split) const {

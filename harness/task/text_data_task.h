@@ -17,6 +17,7 @@ struct TextBasics {
 
   TextData data;
   std::vector<std::string> metrics;  ///< to report, the primary one first
+  int64_t limit = -1;                ///< score the first so many items; -1: all
 };
 
 class TextDataTask : public Task {
@@ -33,7 +34,8 @@ class TextDataTask : public Task {
   TextDataTask(std::string name, const Json& json, std::shared_ptr<const TextBasics> basics,
                const std::string& rule);
 
-  std::shared_ptr<const TextItems> items(Split split) const { return basics_->data.items(split); }
+  /// Those that are scored.
+  std::shared_ptr<const TextItems> items(Split split) const;
   bool reports(const std::string& metric) const;
   /// Keeps the metrics that are wanted, in the order in which the definition names them.
   std::vector<MetricResult> chosen(std::vector<MetricResult> all) const;

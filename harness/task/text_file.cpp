@@ -3,57 +3,76 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/json_text.h"
+#include "harness/core/regular_file.h"
+#include "harness/core/text_encoding.h"
 #include "harness/task/gzip.h"
 
 namespace assay {
 namespace {
 
-// The length of the UTF-8 character at the beginning, 0 when there is none (Unicode 15, table 3-7).
-size_t character_length(std::string_view text) {
-  const auto byte = [&](size_t i) {
-    return static_cast<unsigned char>(i < text.size() ? text[i] : 0);
-  };
-  const auto follows = [&](size_t i, int low = 0x80, int high = 0xbf) {
-    return byte(i) >= low && byte(i) <= high;
-  };
-  const int lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return follows(1) ? 2 : 0;
-  if (lead >= 0xe0 && lead <= 0xef)
-    return follows(1, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
-  if (lead >= 0xf0 && lead <= 0xf4)
-    return follows(1, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf) && follows(2) &&
-                   follows(3)
-               ? 4
-               : 0;
-  return 0;
-}
-
-void check_utf8(const std::string& content, const fs::path& path) {
-  for (size_t i = 0; i < content.size();) {
-    const size_t length = character_length(std::string_view(content).substr(i));
-    if (length == 0)
-      data_error("{} line {}: the byte 0x{:02x} is not UTF-8", path.string(),
-                 1 + std::count(content.begin(), content.begin() + static_cast<int64_t>(i), '\n'),
-                 static_cast<unsigned char>(content[i]));
-    i += length;
-  }
-}
-
 std::string read_checked(const fs::path& path) {
-  if (!fs::exists(path)) data_error("{}: there is no such file", path.string());
+  if (!is_there(path)) data_error("{}: there is no such file", path.string());
   std::string content = read_file(path);
   if (is_gzip(content)) content = gunzip(content, path.string());
-  check_utf8(content, path);
-  if (content.starts_with("\xef\xbb\xbf")) content.erase(0, 3);
-  return content;
+  if (const std::string problem = encoding_problem(content); !problem.empty())
+    data_error("{} {}", path.string(), problem);
+  return std::string(without_byte_order_mark(content));
+}
+
+bool fits_64_bits(const char* begin, const char* end) {
+  int64_t with_sign = 0;
+  uint64_t without = 0;
+  return std::from_chars(begin, end, with_sign).ec == std::errc() ||
+         std::from_chars(begin, end, without).ec == std::errc();
+}
+
+// Puts integers that no 64 bits hold between quotation marks, else they would become rounded.
+std::string quote_long_integers(std::string_view text) {
+  constexpr size_t kMostDigits = 18;  // so many always fit
+  constexpr std::string_view kOfNumbers = "0123456789+-.eE";
+  std::string out;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (!in_string && (c == '-' || (c >= '0' && c <= '9'))) {
+      const size_t end = std::min(text.find_first_not_of(kOfNumbers, i), text.size());
+      const std::string_view number = text.substr(i, end - i);
+      const bool quoted =
+          number.size() > kMostDigits &&
+          number.find_first_not_of("0123456789", c == '-' ? 1 : 0) == std::string_view::npos &&
+          !fits_64_bits(number.data(), number.data() + number.size());
+      if (quoted) out += '"';
+      out += number;
+      if (quoted) out += '"';
+      i = end;
+      continue;
+    }
+    if (in_string && c == '\\') out += text[i++];  // what follows ends no string
+    if (c == '"') in_string = !in_string;
+    if (i < text.size()) out += text[i++];
+  }
+  return out;
+}
+
+bool has_long_number(std::string_view text) {
+  constexpr ptrdiff_t kLong = 19;
+  ptrdiff_t digits = 0;
+  for (const char c : text) {
+    digits = c >= '0' && c <= '9' ? digits + 1 : 0;
+    if (digits >= kLong) return true;
+  }
+  return false;
 }
 
 Json parse_data(std::string_view text, const std::string& where) {
   try {
+    if (has_long_number(text)) return parse_json(quote_long_integers(text), where);
     return parse_json(text, where);
   } catch (const UserError& e) {  // a request's own JSON would be the user's affair
     throw DataError(e.what());
@@ -97,13 +116,14 @@ std::vector<TextItem> read_json_lines(const std::string& content, const std::str
   return items;
 }
 
-/// Reads rows of a table one by one. Fields between commas may be quoted and then hold line breaks
-/// (RFC 4180). Those between tabs have no quotes, as in the files of GLUE: a quotation mark is
+/// Reads rows of a table one by one. Fields of .csv files may be quoted and then hold line breaks
+/// (RFC 4180). Those of .tsv files have no quotes, as in the files of GLUE: a quotation mark is
 /// text.
 class TableReader {
  public:
-  TableReader(const std::string& content, char separator, const std::string& file)
-      : content_(content), separator_(separator), file_(file) {}
+  /// `usual`: the separator that such files usually have.
+  TableReader(const std::string& content, char usual, char separator, const std::string& file)
+      : content_(content), quotes_(usual == ','), separator_(separator), file_(file) {}
 
   bool done() const { return at_ >= content_.size(); }
   size_t line() const { return line_; }
@@ -122,7 +142,7 @@ class TableReader {
           fields.back() += content_[++at_];
         else
           quoted = false;
-      } else if (c == '"' && separator_ == ',' && fields.back().empty()) {
+      } else if (c == '"' && quotes_ && fields.back().empty()) {
         quoted = true;
       } else if (c == separator_) {
         fields.emplace_back();
@@ -139,15 +159,18 @@ class TableReader {
 
  private:
   const std::string& content_;
+  bool quotes_;
   char separator_;
   const std::string& file_;
   size_t at_ = 0, line_ = 1;
 };
 
 std::vector<TextItem> read_table(const std::string& content, char separator,
-                                 const std::string& file) {
-  TableReader reader(content, separator, file);
-  const std::vector<std::string> names = reader.row();
+                                 const TableFormat& format, const std::string& file) {
+  TableReader reader(content, separator, format.separator != 0 ? format.separator : separator,
+                     file);
+  const bool named = !format.columns.empty();
+  const std::vector<std::string> names = named ? format.columns : reader.row();
   if (std::set<std::string> seen; !std::all_of(
           names.begin(), names.end(), [&](const auto& name) { return seen.insert(name).second; }))
     data_error("{} line 1: a field's name stands twice among {}", file, fmt::join(names, ", "));
@@ -157,7 +180,8 @@ std::vector<TextItem> read_table(const std::string& content, char separator,
     std::vector<std::string> values = reader.row();
     if (values.size() == 1 && values.front().empty()) continue;  // an empty line
     if (values.size() != names.size())
-      data_error("{}: {} fields, but the first line names {}", where, values.size(), names.size());
+      data_error("{}: {} fields, but {} {}", where, values.size(),
+                 named ? "'columns' names" : "the first line names", names.size());
     Json fields = Json::object();
     for (size_t i = 0; i < names.size(); ++i) fields[names[i]] = std::move(values[i]);
     items.push_back({std::move(fields), std::move(where)});
@@ -172,7 +196,7 @@ Registry<TextReader>& text_readers() {
   return registry;
 }
 
-std::vector<TextItem> read_text_file(const fs::path& path) {
+std::vector<TextItem> read_text_file(const fs::path& path, const TableFormat& format) {
   const fs::path name = path.extension() == ".gz" ? path.stem() : path.filename();
   const std::string kind = name.extension();
   const std::vector<std::string> known{".json", ".jsonl", ".csv", ".tsv", ".txt"};
@@ -183,17 +207,40 @@ std::vector<TextItem> read_text_file(const fs::path& path) {
   if (kind == ".json") return read_array(content, file);
   if (kind == ".jsonl") return read_json_lines(content, file);
   if (kind == ".txt") return {{Json{{"text", content}}, file}};
-  return read_table(content, kind == ".csv" ? ',' : '\t', file);
+  return read_table(content, kind == ".csv" ? ',' : '\t', format, file);
 }
 
 std::vector<std::string> read_lines(const fs::path& path) {
   return split_lines(read_checked(path));
 }
 
+namespace {
+
+// Where the step of the path that begins at `begin` ends: the longest key of the object, which may
+// hold dots, else at the next dot.
+size_t step_end(const Json& value, const std::string& path, size_t begin) {
+  for (size_t end = path.size(); value.is_object(); end = path.rfind('.', end - 1)) {
+    if (end == std::string::npos || end < begin) break;
+    if (value.contains(path.substr(begin, end - begin))) return end;
+    if (end == 0) break;
+  }
+  return std::min(path.find('.', begin), path.size());
+}
+
+std::string python_float(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  // Python writes numbers of up to 16 digits before the point without an exponent.
+  const bool plain = std::fabs(value) >= 1e15 && std::fabs(value) < 1e16;
+  return plain ? fmt::format("{:.1f}", value) : Json(value).dump();
+}
+
+}  // namespace
+
 const Json& text_field(const TextItem& item, const std::string& path) {
   const Json* value = &item.fields;
   for (size_t begin = 0; begin <= path.size();) {
-    const size_t end = std::min(path.find('.', begin), path.size());
+    const size_t end = step_end(*value, path, begin);
     const std::string step = path.substr(begin, end - begin);
     const bool is_index =
         !step.empty() && step.find_first_not_of("0123456789") == std::string::npos;
@@ -219,8 +266,18 @@ const Json& text_field(const TextItem& item, const std::string& path) {
 std::string field_text(const TextItem& item, const std::string& path) {
   const Json& value = text_field(item, path);
   if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float() && !std::isfinite(value.get<double>()))
+    data_error("{}: '{}' is expected to be text, found {}", item.where, path, json_text(value));
   if (value.is_number() || value.is_boolean()) return value.dump();
   data_error("{}: '{}' is expected to be text, found {}", item.where, path, value.type_name());
+}
+
+std::string printed_field(const TextItem& item, const std::string& path) {
+  const Json& value = text_field(item, path);
+  if (value.is_null()) return "None";
+  if (value.is_boolean()) return value.get<bool>() ? "True" : "False";
+  if (value.is_number_float()) return python_float(value.get<double>());
+  return field_text(item, path);
 }
 
 }  // namespace assay

@@ -25,20 +25,31 @@ struct TextReader {
 };
 Registry<TextReader>& text_readers();
 
+/// How a table is read where it is not as .csv and .tsv files usually are.
+struct TableFormat {
+  char separator = 0;                  ///< 0: by the file's name
+  std::vector<std::string> columns{};  ///< the fields' names; empty: the first line has them
+};
+
 /// The items of a file, by the end of its name: .json (an array of objects), .jsonl, .csv and .tsv
 /// (the first line names the fields), .txt (one item with the field "text"), each with or without
-/// .gz. DataError naming file and line when it cannot be read, is not UTF-8 or not of that form.
-std::vector<TextItem> read_text_file(const fs::path& path);
+/// .gz. Integers that no 64 bits hold become strings of their digits. DataError naming file and
+/// line when it cannot be read, is not UTF-8 or not of that form.
+std::vector<TextItem> read_text_file(const fs::path& path, const TableFormat& format = {});
 
 /// The lines of a file, without their ends and without an empty last one.
 std::vector<std::string> read_lines(const fs::path& path);
 
-/// A field by its path, "choices.text.0": keys of objects and indices of arrays. DataError naming
-/// the item and the nearest field when there is none.
+/// A field by its path, "choices.text.0": keys of objects and indices of arrays. A key that holds
+/// dots itself counts first. DataError naming the item and the nearest field when there is none.
 const Json& text_field(const TextItem& item, const std::string& path);
 
 /// A string as it is, a number or a truth value in JSON. DataError for all others.
 std::string field_text(const TextItem& item, const std::string& path);
+
+/// A field as Jinja, the templates of lm-evaluation-harness, prints it: True, False, None, numbers
+/// as Python's repr. DataError for lists and objects.
+std::string printed_field(const TextItem& item, const std::string& path);
 
 }  // namespace assay
 

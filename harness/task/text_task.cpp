@@ -16,14 +16,20 @@ std::vector<TextTemplate> read_prompt(const JsonReader& prompt) {
   return templates;
 }
 
+// Scores of tasks whose examples held scored items are not those of today.
+std::string rule_of(const std::string& rule, const TextDefinition& definition) {
+  const auto& pool = definition.few_shot_split;
+  return pool && definition.data.shares_items(*pool) ? rule + ", examples by content" : rule;
+}
+
 }  // namespace
 
 TextDefinition::TextDefinition(JsonReader& reader, const std::vector<std::string>& known,
                                const std::vector<std::string>& usual)
     : TextBasics(reader, known, usual) {
-  description = reader.string("description", "");
+  if (const auto text = reader.find("description")) description = plain_text(*text);
   if (const auto template_text = reader.find("prompt")) prompt = read_prompt(*template_text);
-  delimiter = reader.string("delimiter", " ");
+  if (const auto text = reader.find("delimiter")) delimiter = plain_text(*text);
   if (auto few_shot = reader.find("few_shot")) {
     few_shot_split = split_from_name(few_shot->string("split"), few_shot->where());
     few_shot_count = few_shot->at("count").as_integer();
@@ -31,18 +37,31 @@ TextDefinition::TextDefinition(JsonReader& reader, const std::vector<std::string
     if (!data.has(*few_shot_split))
       few_shot->at("split").fail(
           fmt::format("the dataset has files for {} only", fmt::join(data.splits(), ", ")));
-    few_shot_separator = few_shot->string("separator", "\n\n");
+    if (const auto text = few_shot->find("separator")) few_shot_separator = plain_text(*text);
     few_shot->finish();
   }
 }
 
 TextTask::TextTask(std::string name, const Json& json,
                    std::shared_ptr<const TextDefinition> definition, const std::string& rule)
-    : TextDataTask(std::move(name), json, definition, rule), text_(std::move(definition)) {}
+    : TextDataTask(std::move(name), json, definition, rule_of(rule, *definition)),
+      text_(std::move(definition)) {}
 
 void TextTask::check_split(Split split) const {
-  TextDataTask::check_split(split);
-  if (text_->few_shot_split) text_->data.check_files(*text_->few_shot_split);
+  std::string missing;
+  try {
+    TextDataTask::check_split(split);
+  } catch (const DataError& e) {
+    missing = e.what();
+  }
+  if (text_->few_shot_split && text_->few_shot_split != split) {
+    try {
+      text_->data.check_files(*text_->few_shot_split);
+    } catch (const DataError& e) {
+      missing += (missing.empty() ? "" : "\n") + std::string(e.what());
+    }
+  }
+  if (!missing.empty()) throw DataError(missing);
 }
 
 const TextTemplate& TextTask::prompt_of(size_t choice) const {
@@ -54,33 +73,54 @@ std::string TextTask::example(const TextItem& item) const {
   return prompt_of(solved.choice).fill(item) + text_->delimiter + solved.text;
 }
 
-// An item is no example for itself.
-std::string TextTask::solved_examples(Split split, const TextItem& item) const {
+// An item is no example for itself, in whatever split or line it stands again.
+std::string TextTask::solved_examples(const TextItem& item) const {
   if (!text_->few_shot_split) return {};
   const auto pool = text_->data.items(*text_->few_shot_split);
+  const std::string own = example(item);
   std::string text;
   int64_t count = 0;
   for (const TextItem& candidate : *pool) {
     if (count == text_->few_shot_count) break;
-    if (*text_->few_shot_split == split && candidate.where == item.where) continue;
-    text += example(candidate) + text_->few_shot_separator;
+    const std::string solved = example(candidate);
+    if (solved == own) continue;
+    text += solved + text_->few_shot_separator;
     ++count;
   }
   if (count < text_->few_shot_count)
-    data_error("task '{}': {} solved examples are asked for, but the {} split has {}", name(),
-               text_->few_shot_count, split_name(*text_->few_shot_split), count);
+    data_error("task '{}': {} solved examples are asked for, but the {} split has {} beside {}",
+               name(), text_->few_shot_count, split_name(*text_->few_shot_split), count,
+               item.where);
   return text;
 }
 
 TextRequests TextTask::requests(Split split) const {
   TextRequests requests;
-  const auto items = text_->data.items(split);
-  for (const TextItem& item : *items) {
-    const std::string before = text_->description + solved_examples(split, item);
-    ask(
-        item, [&](size_t choice) { return before + prompt_of(choice).fill(item); }, requests);
-  }
+  const auto scored = items(split);
+  for (const TextItem& item : *scored) ask_item(item, requests);
   return requests;
+}
+
+void TextTask::ask_item(const TextItem& item, TextRequests& requests) const {
+  const std::string before = text_->description + solved_examples(item);
+  ask(
+      item, [&](size_t choice) { return before + prompt_of(choice).fill(item); }, requests);
+}
+
+std::vector<AskedItem> TextTask::asked(Split split) const {
+  std::vector<AskedItem> all;
+  const auto scored = items(split);
+  for (const TextItem& item : *scored) {
+    AskedItem asked{.where = item.where};
+    ask_item(item, asked.requests);
+    if (!text_->prompt.empty()) {
+      const Solution solved = solution(item);
+      asked.target = solved.text;
+      if (asked.requests.likelihoods.size() > 1) asked.choice = solved.choice;
+    }
+    all.push_back(std::move(asked));
+  }
+  return all;
 }
 
 std::vector<MetricResult> TextTask::evaluate(const Predictor& predictor, Split split) const {
@@ -93,7 +133,7 @@ std::vector<MetricResult> TextTask::evaluate(const Predictor& predictor, Split s
 
 std::vector<MetricResult> TextTask::evaluate_answers(const TextResponses& answers,
                                                      Split split) const {
-  return score(*text_->data.items(split), answers);
+  return score(*items(split), answers);
 }
 
 }  // namespace assay

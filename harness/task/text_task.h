@@ -19,10 +19,10 @@ struct TextDefinition : TextBasics {
 
   std::string description;           ///< stands before everything
   std::vector<TextTemplate> prompt;  ///< one, or one per choice
-  std::string delimiter;             ///< between a prompt and what follows it
+  std::string delimiter = " ";       ///< between a prompt and what follows it
   std::optional<Split> few_shot_split;
   int64_t few_shot_count = 0;
-  std::string few_shot_separator;
+  std::string few_shot_separator = "\n\n";
 };
 
 class TextTask : public TextDataTask {
@@ -33,6 +33,7 @@ class TextTask : public TextDataTask {
   /// The split's files and those of the solved examples.
   void check_split(Split split) const final;
   TextRequests requests(Split split) const final;
+  std::vector<AskedItem> asked(Split split) const final;
   std::vector<MetricResult> evaluate_answers(const TextResponses& answers, Split split) const final;
 
  protected:
@@ -58,7 +59,8 @@ class TextTask : public TextDataTask {
   const TextDefinition& text() const { return *text_; }
 
  private:
-  std::string solved_examples(Split split, const TextItem& item) const;
+  std::string solved_examples(const TextItem& item) const;
+  void ask_item(const TextItem& item, TextRequests& requests) const;
   std::string example(const TextItem& item) const;
   const TextTemplate& prompt_of(size_t choice) const;
 

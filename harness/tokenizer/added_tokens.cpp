@@ -40,10 +40,14 @@ size_t after_space(std::string_view text, size_t begin) {
 
 }  // namespace
 
+TokenId read_token_id(const JsonReader& json) {
+  const int64_t id = json.as_integer();
+  if (id < 0 || id > INT32_MAX) json.fail("expected an id");
+  return static_cast<TokenId>(id);
+}
+
 AddedToken AddedToken::read(JsonReader json) {
-  const JsonReader id = json.at("id");
-  AddedToken token{.id = static_cast<TokenId>(id.as_integer()), .content = json.string("content")};
-  if (id.as_integer() < 0 || id.as_integer() > INT32_MAX) id.fail("expected an id");
+  AddedToken token{.id = read_token_id(json.at("id")), .content = json.string("content")};
   token.special = json.boolean("special", false);
   token.single_word = json.boolean("single_word", false);
   token.left_strip = json.boolean("lstrip", false);
@@ -52,11 +56,24 @@ AddedToken AddedToken::read(JsonReader json) {
   return token;
 }
 
-void AddedTokens::add(const AddedToken& token) {
-  if (token.content.empty() || by_content_.contains(token.content)) return;
+void AddedTokens::add(const AddedToken& token, bool overrule) {
+  if (token.content.empty()) return;
+  if (const auto known = by_content_.find(token.content); known != by_content_.end()) {
+    AddedToken& there = tokens_[known->second];
+    const TokenId id = there.id;
+    if (overrule) there = token;
+    there.id = id;
+    return;
+  }
   by_content_.emplace(token.content, tokens_.size());
   by_id_.emplace(token.id, tokens_.size());
   tokens_.push_back(token);
+}
+
+bool AddedTokens::make_special(std::string_view content) {
+  const auto known = by_content_.find(content);
+  if (known != by_content_.end()) tokens_[known->second].special = true;
+  return known != by_content_.end();
 }
 
 void AddedTokens::prepare(const Normalizer* normalizer) {
@@ -72,12 +89,13 @@ void AddedTokens::prepare(const Normalizer* normalizer) {
 
 std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool normalized) const {
   const ByteTrie& trie = normalized ? normal_ : raw_;
+  StepLimit limit(text.size());
   std::vector<Part> parts;
   size_t done = 0;
   const bool any = normalized ? any_normal_ : any_raw_;
   for (size_t at = 0; any && at < text.size(); ++at) {
     if (!trie.begins(text[at])) continue;
-    const auto match = trie.longest(text.substr(at));
+    const auto match = trie.longest(text.substr(at), limit);
     if (!match) continue;
     const AddedToken& token = tokens_[static_cast<size_t>(match->number)];
     size_t begin = at, end = at + match->length;
@@ -86,7 +104,7 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool no
         (ends_with_word(text.substr(0, begin)) || begins_with_word(text.substr(end))))
       continue;
     if (token.left_strip) begin = without_space_behind(text, begin, done);
-    if (token.right_strip) end = after_space(text, end);
+    if (token.right_strip) end = after_space(text, std::max(end, done));
     begin = std::max(begin, done);
     if (begin > done) parts.push_back({done, begin, nullptr});
     parts.push_back({begin, end, &token});

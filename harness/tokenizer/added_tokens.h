@@ -24,10 +24,15 @@ struct AddedToken {
   static AddedToken read(JsonReader json);
 };
 
+/// UserError naming the place when it is no id.
+TokenId read_token_id(const JsonReader& json);
+
 class AddedTokens {
  public:
-  /// A token of the same content that is there already stays.
-  void add(const AddedToken& token);
+  /// A token of the same content that is there already stays, or gets the new flags.
+  void add(const AddedToken& token, bool overrule = false);
+  /// Makes a token special where there is one of this content; whether there is.
+  bool make_special(std::string_view content);
   /// To be called once, after the last add(): contents are normalized as texts are.
   void prepare(const Normalizer* normalizer);
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/merges.h"
 #include "harness/tokenizer/stage.h"
 #include "harness/tokenizer/token_model.h"
@@ -33,6 +34,8 @@ class BpeModel : public TokenModel {
 
 std::string text_or_nothing(JsonReader& json, const std::string& key) {
   const auto field = present(json, key);
+  if (field && field->as_string().size() > kLongestPart)
+    field->fail(fmt::format("expected a text of at most {} bytes", kLongestPart));
   return field ? field->as_string() : std::string();
 }
 

@@ -5,8 +5,8 @@
 
 namespace assay {
 
-ByteTokenizer::ByteTokenizer(const TokenizerSettings& settings, const Hasher& hasher) {
-  configure(settings, hasher);
+ByteTokenizer::ByteTokenizer(const TokenizerSettings& settings, Hasher& hasher) {
+  configure(settings, TokenizerClass{}, hasher);
 }
 
 TokenIds ByteTokenizer::encode(std::string_view text, bool) const {

@@ -7,7 +7,7 @@ namespace assay {
 
 class ByteTokenizer : public ConfiguredTokenizer {
  public:
-  ByteTokenizer(const TokenizerSettings& settings, const Hasher& hasher);
+  ByteTokenizer(const TokenizerSettings& settings, Hasher& hasher);
 
   TokenIds encode(std::string_view text, bool special) const override;
   std::string decode(const TokenIds& ids, bool skip_special) const override;

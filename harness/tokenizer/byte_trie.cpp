@@ -19,9 +19,11 @@ void ByteTrie::insert(std::string_view text, int32_t number) {
   numbers_[node] = number;
 }
 
-std::optional<ByteTrie::Match> ByteTrie::longest(std::string_view text) const {
+std::optional<ByteTrie::Match> ByteTrie::longest(std::string_view text, StepLimit& limit) const {
   std::optional<Match> match;
-  prefixes(text, [&](size_t length, int32_t number) { match = Match{length, number}; });
+  limit.spend(prefixes(text, [&](size_t length, int32_t number) {
+    match = Match{length, number};
+  }));
   return match;
 }
 

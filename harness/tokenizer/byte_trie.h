@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "harness/tokenizer/flat_map.h"
+#include "harness/tokenizer/limits.h"
 
 namespace assay {
 
@@ -15,25 +16,29 @@ class ByteTrie {
   /// A string that is there already gets the new number.
   void insert(std::string_view text, int32_t number);
 
-  /// Calls found(length, number) for every string that `text` begins with, shortest first.
+  /// Calls found(length, number) for every string that `text` begins with, shortest first. Returns
+  /// how many bytes of the text it looked at.
   template <typename Found>
-  void prefixes(std::string_view text, Found&& found) const {
-    if (text.empty()) return;
+  size_t prefixes(std::string_view text, Found&& found) const {
+    if (text.empty()) return 0;
     uint32_t node = first_[static_cast<unsigned char>(text[0])];
-    for (size_t length = 1; node != kNone; ++length) {
+    size_t length = 1;
+    for (; node != kNone; ++length) {
       if (numbers_[node] != kNoNumber) found(length, numbers_[node]);
-      if (length == text.size()) return;
+      if (length == text.size()) break;
       const uint32_t* next = edges_.find(edge(node, text[length]));
-      if (!next) return;
+      if (!next) break;
       node = *next;
     }
+    return length;
   }
 
   struct Match {
     size_t length;
     int32_t number;
   };
-  std::optional<Match> longest(std::string_view text) const;
+  /// `limit` counts the bytes looked at.
+  std::optional<Match> longest(std::string_view text, StepLimit& limit) const;
 
   /// Whether some string begins with this byte.
   bool begins(char byte) const { return first_[static_cast<unsigned char>(byte)] != kNone; }

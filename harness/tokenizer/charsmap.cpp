@@ -1,8 +1,10 @@
 #include "harness/tokenizer/charsmap.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "harness/core/error.h"
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/utf8.h"
 
 namespace assay {
@@ -25,7 +27,7 @@ std::optional<Charsmap::Found> Charsmap::search(std::string_view text, bool firs
   std::optional<Found> found;
   if (units_.empty()) return found;
   uint32_t node = offset(0);
-  for (size_t i = 0; i < text.size(); ++i) {
+  for (size_t i = 0; i < std::min(text.size(), kLongestPart); ++i) {
     const auto label = static_cast<unsigned char>(text[i]);
     if (label == 0) break;
     node ^= label;

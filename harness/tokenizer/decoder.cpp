@@ -1,14 +1,25 @@
 #include "harness/tokenizer/decoder.h"
 
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/stage.h"
 
 namespace assay {
 namespace {
 
+size_t bytes_of(const std::vector<std::string>& tokens) {
+  size_t bytes = 0;
+  for (const std::string& token : tokens) bytes += token.size();
+  return bytes;
+}
+
 struct DecoderSequence : TokenDecoder {
   std::vector<std::unique_ptr<TokenDecoder>> parts;
   void apply(std::vector<std::string>& tokens) const override {
-    for (const auto& part : parts) part->apply(tokens);
+    const size_t most = most_made_of(bytes_of(tokens));
+    for (const auto& part : parts) {
+      part->apply(tokens);
+      check_made(bytes_of(tokens), most);
+    }
   }
 };
 

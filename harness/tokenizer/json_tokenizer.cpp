@@ -5,13 +5,14 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/stage.h"
 #include "harness/tokenizer/utf8.h"
 
 namespace assay {
 
 JsonTokenizer::JsonTokenizer(JsonReader json, const TokenizerSettings& settings,
-                             const Hasher& hasher)
+                             const TokenizerClass& made_by, Hasher& hasher)
     : model_(make_token_model(json.at("model"))) {
   if (const auto stage = present(json, "normalizer")) normalizer_ = make_normalizer(*stage);
   if (const auto stage = present(json, "pre_tokenizer"))
@@ -22,21 +23,21 @@ JsonTokenizer::JsonTokenizer(JsonReader json, const TokenizerSettings& settings,
     pair_ = std::move(texts.pair);
   }
   if (const auto stage = present(json, "decoder")) decoder_ = make_decoder(*stage);
-  const auto add = [&](AddedToken token) {
+  const auto add = [&](AddedToken token, bool overrule = false) {
     // A token that the model has keeps the model's id.
     token.id = model_->vocabulary().id(token.content).value_or(token.id);
-    added_.add(token);
+    if (token.id >= 0) added_.add(token, overrule);
   };
   if (const auto tokens = present(json, "added_tokens"))
     for (const JsonReader& token : tokens->elements()) add(AddedToken::read(token));
-  for (const AddedToken& token : settings.added) add(token);
+  for (const AddedToken& token : settings.added) add(token, settings.added_overrule);
+  for (const AddedToken& token : settings.special_tokens(made_by))
+    if (!added_.make_special(token.content)) add(token);
   added_.prepare(normalizer_.get());
   size_ = model_->vocabulary().size();
   for (const AddedToken& token : added_.all()) size_ = std::max<int64_t>(size_, token.id + 1);
   unknown_ = model_->unknown();
-  configure(settings, hasher);
-  if (settings.add_bos || settings.add_eos)  // these overrule the post-processor
-    put_around(settings.add_bos.value_or(false), settings.add_eos.value_or(false));
+  configure(settings, made_by, hasher);
 }
 
 TokenIds JsonTokenizer::encode(std::string_view text, bool special) const {
@@ -55,7 +56,7 @@ TokenIds JsonTokenizer::encode(std::string_view text, bool special) const {
 
 void JsonTokenizer::encode_between_tokens(std::string_view text, bool at_start, WordCache& cache,
                                           TokenIds& ids) const {
-  NormalText normal{std::string(text), at_start};
+  NormalText normal{std::string(text), at_start, most_made_of(text.size())};
   if (normalizer_) normalizer_->apply(normal);
   for (const AddedTokens::Part& part : added_.split(normal.text, true))
     if (part.token)
@@ -68,7 +69,7 @@ void JsonTokenizer::encode_between_tokens(std::string_view text, bool at_start, 
 void JsonTokenizer::encode_normalized(std::string_view text, bool at_start, WordCache& cache,
                                       TokenIds& ids) const {
   if (!pre_tokenizer_) return encode_piece(text, cache, ids);
-  Pieces pieces{std::string(text), {{0, text.size(), at_start}}};
+  Pieces pieces{std::string(text), {{0, text.size(), at_start}}, most_made_of(text.size())};
   pre_tokenizer_->split(pieces);
   for (const Pieces::Piece& piece : pieces.list) encode_piece(pieces.view(piece), cache, ids);
 }

@@ -17,7 +17,8 @@ class JsonTokenizer : public ConfiguredTokenizer {
   /// `json`: the file's content, all of which `hasher` has seen. UserError naming the place when
   /// it says something that is not known. What it says of truncation and padding is left to those
   /// who make batches.
-  JsonTokenizer(JsonReader json, const TokenizerSettings& settings, const Hasher& hasher);
+  JsonTokenizer(JsonReader json, const TokenizerSettings& settings, const TokenizerClass& made_by,
+                Hasher& hasher);
 
   TokenIds encode(std::string_view text, bool special) const override;
   std::string decode(const TokenIds& ids, bool skip_special) const override;

@@ -1,6 +1,7 @@
 #include "harness/tokenizer/metaspace.h"
 
 #include "harness/core/error.h"
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/pre_tokenizer.h"
 #include "harness/tokenizer/split_behavior.h"
 
@@ -41,7 +42,8 @@ struct MetaspaceSplit : PreTokenizer {
 MetaspaceOptions MetaspaceOptions::read(JsonReader& json) {
   MetaspaceOptions options;
   options.sign = json.string("replacement", options.sign);
-  if (options.sign.empty()) json.fail("expected a replacement that is not empty");
+  if (options.sign.empty() || options.sign.size() > kLongestPart)
+    json.fail(fmt::format("expected a replacement of 1 to {} bytes", kLongestPart));
   options.split = json.boolean("split", true);
   json.find("str_rep");  // the replacement again, in old files
   const bool add = json.boolean("add_prefix_space", true);

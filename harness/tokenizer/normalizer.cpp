@@ -1,5 +1,6 @@
 #include "harness/tokenizer/normalizer.h"
 
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/stage.h"
 
 namespace assay {
@@ -8,7 +9,10 @@ namespace {
 struct NormalizerSequence : Normalizer {
   std::vector<std::unique_ptr<Normalizer>> parts;
   void apply(NormalText& text) const override {
-    for (const auto& part : parts) part->apply(text);
+    for (const auto& part : parts) {
+      part->apply(text);
+      check_made(text.text.size(), text.most);
+    }
   }
 };
 

@@ -1,6 +1,7 @@
 /// The first stage of a tokenizer.json: rewrites the text before it is split.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,7 @@ struct NormalText {
   /// Whether its first character is the first of the whole input: stages that mark the beginning
   /// of a text ask.
   bool at_start;
+  size_t most = SIZE_MAX;  ///< bytes that the text may grow to; see check_made()
 };
 
 class Normalizer {

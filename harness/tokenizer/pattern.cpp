@@ -1,6 +1,7 @@
 #include "harness/tokenizer/pattern.h"
 
 #include "harness/core/error.h"
+#include "harness/tokenizer/limits.h"
 
 namespace assay {
 
@@ -23,11 +24,13 @@ void TextPattern::each(std::string_view text,
     found(at, at + literal_.size());
 }
 
-std::string TextPattern::replace(std::string_view text, std::string_view content) const {
+std::string TextPattern::replace(std::string_view text, std::string_view content,
+                                 size_t most) const {
   std::string out;
   size_t done = 0;
   each(text, [&](size_t begin, size_t end) {
     out.append(text, done, begin - done).append(content);
+    check_made(out.size(), most);
     done = end;
   });
   return out.append(text, done);

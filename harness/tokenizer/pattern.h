@@ -17,8 +17,8 @@ class TextPattern {
 
   /// Calls found(begin, end) for all matches, from left to right.
   void each(std::string_view text, const std::function<void(size_t, size_t)>& found) const;
-  /// The text with every match replaced.
-  std::string replace(std::string_view text, std::string_view content) const;
+  /// The text with every match replaced. DataError when it grows beyond `most` bytes.
+  std::string replace(std::string_view text, std::string_view content, size_t most) const;
 
  private:
   std::string literal_;

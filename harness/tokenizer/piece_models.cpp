@@ -69,6 +69,9 @@ std::optional<TokenId> BpePieces::symbol(std::string_view text) {
 void BpePieces::add_merges(const PieceFile::Piece& piece, TokenId id, int32_t rank,
                            const fs::path& file) {
   const std::string_view text = piece.text;
+  if (text.size() > kLongestPart)
+    data_error("{}: the piece {} has {} bytes, where a BPE model's have at most {}", file.string(),
+               id, text.size(), kLongestPart);
   for (size_t at = 0; at < text.size();) {
     at += utf8_length(static_cast<unsigned char>(text[at]));
     if (at >= text.size()) break;
@@ -86,11 +89,12 @@ void BpePieces::add_merges(const PieceFile::Piece& piece, TokenId id, int32_t ra
 }
 
 std::vector<TokenPart> BpePieces::cut(std::string_view text) const {
+  StepLimit limit(text.size());
   std::vector<Symbol> symbols;
   std::vector<size_t> begins;
   for (size_t at = 0; at < text.size();) {
     begins.push_back(at);
-    if (const auto user = user_->longest(text.substr(at))) {
+    if (const auto user = user_->longest(text.substr(at), limit)) {
       symbols.push_back({user->number});  // of which no merge knows
       at += user->length;
       continue;

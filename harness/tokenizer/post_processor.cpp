@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "harness/tokenizer/added_tokens.h"
 #include "harness/tokenizer/stage.h"
 
 namespace assay {
@@ -11,17 +12,13 @@ using Made = std::unique_ptr<PostProcessor>;
 using Part = Arrangement::Part;
 using Source = Arrangement::Source;
 
-TokenId as_id(const JsonReader& json) {
-  const int64_t id = json.as_integer();
-  if (id < 0 || id > INT32_MAX) json.fail("expected an id");
-  return static_cast<TokenId>(id);
-}
+constexpr size_t kMostParts = 1024;  // they stand around every text
 
 /// ["[SEP]", 102]
 TokenId id_of_pair(const JsonReader& json) {
   const auto pair = json.elements();
   if (pair.size() != 2) json.fail("expected a token and its id");
-  return as_id(pair[1]);
+  return read_token_id(pair[1]);
 }
 
 Made make_bert(JsonReader& json) {
@@ -62,8 +59,10 @@ Arrangement read_template(const JsonReader& json, JsonReader& specials) {
       arrangement.parts.push_back({name == "A" ? Source::kFirst : Source::kSecond, type});
     } else {
       for (const JsonReader& id : specials.at(name).at("ids").elements())
-        arrangement.parts.push_back({Source::kToken, type, as_id(id)});
+        arrangement.parts.push_back({Source::kToken, type, read_token_id(id)});
     }
+    if (arrangement.parts.size() > kMostParts)
+      json.fail(fmt::format("expected at most {} tokens", kMostParts));
   }
   return arrangement;
 }
@@ -106,6 +105,8 @@ Made make_sequence(JsonReader& json) {
     const auto place = next.single.parts.erase(text);
     next.single.parts.insert(place, all->single.parts.begin(), all->single.parts.end());
     all->single = std::move(next.single);
+    if (all->single.parts.size() > kMostParts)
+      json.fail(fmt::format("expected at most {} tokens around a text", kMostParts));
   }
   return all;
 }

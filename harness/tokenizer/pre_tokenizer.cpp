@@ -1,5 +1,6 @@
 #include "harness/tokenizer/pre_tokenizer.h"
 
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/stage.h"
 
 namespace assay {
@@ -8,7 +9,10 @@ namespace {
 struct PreTokenizerSequence : PreTokenizer {
   std::vector<std::unique_ptr<PreTokenizer>> parts;
   void split(Pieces& pieces) const override {
-    for (const auto& part : parts) part->split(pieces);
+    for (const auto& part : parts) {
+      part->split(pieces);
+      check_made(pieces.text.size(), pieces.most);
+    }
   }
 };
 

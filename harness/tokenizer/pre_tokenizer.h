@@ -1,6 +1,7 @@
 /// The second stage of a tokenizer.json: cuts the text into pieces that the model sees one by one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ struct Pieces {
   };
   std::string text;
   std::vector<Piece> list;
+  size_t most = SIZE_MAX;  ///< bytes that the text may grow to; see check_made()
 
   std::string_view view(const Piece& piece) const {
     return std::string_view(text).substr(piece.begin, piece.size());

@@ -2,6 +2,7 @@
 
 #include "harness/core/error.h"
 #include "harness/tokenizer/charsmap.h"
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/normalizer.h"
 #include "harness/tokenizer/utf8.h"
 
@@ -40,6 +41,7 @@ struct PrecompiledNormalizer : Normalizer {
         out += whole->with;
       else
         add_in_parts(grapheme, out);
+      check_made(out.size(), text.most);
       if (begin == 0 && out.empty()) text.at_start = false;
       begin = end;
     }

@@ -3,6 +3,9 @@
 
 #include <pcre2.h>
 
+#include <algorithm>
+#include <ctime>
+
 #include "harness/core/error.h"
 #include "harness/tokenizer/utf8.h"
 
@@ -16,6 +19,41 @@ constexpr std::string_view kWord =
     R"(\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189})";
 
 constexpr size_t kStackBytes = 8 << 20;
+
+/// Bounds the search for all matches in one text: an expression can go back and forth for ever.
+class SearchLimit {
+ public:
+  explicit SearchLimit(size_t text_bytes) : bytes_(text_bytes) {}
+
+  /// How often the expression may go back from one place of the text. Honest ones go back over what
+  /// they have matched, once or a few times.
+  uint32_t steps() const {
+    return static_cast<uint32_t>(std::min<size_t>(100'000 + 8 * bytes_, UINT32_MAX));
+  }
+  /// Places to begin a match at until check(); more after each that holds none.
+  static constexpr size_t kPlaces = 256;
+  /// DataError when the search has taken a hundred times as long as honest expressions do.
+  void check() const {
+    constexpr double kSeconds = 1, kSecondsPerByte = 1e-5;
+    if (thread_seconds() - began_ > kSeconds + kSecondsPerByte * static_cast<double>(bytes_))
+      refuse();
+  }
+  [[noreturn]] void refuse() const {
+    data_error(
+        "a tokenizer's regular expression goes back and forth without end on a text of {} bytes",
+        bytes_);
+  }
+
+ private:
+  /// Of this thread alone, so that a busy machine changes nothing.
+  static double thread_seconds() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
+  size_t bytes_;
+  double began_ = thread_seconds();
+};
 
 /// What a thread needs to match anything.
 struct Scratch {
@@ -32,6 +70,9 @@ struct Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 };
+
+constexpr uint32_t kCompileOptions =
+    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
 
 std::string message(int code) {
   PCRE2_UCHAR text[256];
@@ -103,8 +144,7 @@ Regex::Regex(std::string_view pattern, const std::string& where) {
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_code* code =
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error,
-                    &offset, context.get());
+                    kCompileOptions, &error, &offset, context.get());
   if (!code)
     user_error("{}: not a regular expression: {} at byte {} of \"{}\"", where, message(error),
                offset, translated);
@@ -116,14 +156,28 @@ void Regex::each(std::string_view text, const std::function<void(size_t, size_t)
   thread_local const Scratch scratch;
   const auto* code = static_cast<const pcre2_code*>(code_.get());
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  size_t start = 0, last_end = SIZE_MAX;
+  const SearchLimit limit(text.size());
+  pcre2_set_match_limit(scratch.context, limit.steps());
+  size_t start = 0, last_end = SIZE_MAX, calls = 0, places = SearchLimit::kPlaces;
   while (start <= text.size()) {
+    if (++calls % SearchLimit::kPlaces == 0) limit.check();
+    const size_t last_place = std::min(text.size(), start + places);
+    pcre2_set_offset_limit(scratch.context, last_place);
     const int matched = pcre2_match(code, subject, text.size(), start, PCRE2_NO_UTF_CHECK,
                                     scratch.match, scratch.context);
-    if (matched == PCRE2_ERROR_NOMATCH) return;
+    if (matched == PCRE2_ERROR_NOMATCH) {
+      if (last_place == text.size()) return;
+      limit.check();
+      places *= 2;
+      start = last_place;
+      while ((static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
+      continue;
+    }
+    if (matched == PCRE2_ERROR_MATCHLIMIT || matched == PCRE2_ERROR_HEAPLIMIT) limit.refuse();
     if (matched < 0)
       data_error("a tokenizer's regular expression failed on a text of {} bytes: {}", text.size(),
                  message(matched));
+    places = SearchLimit::kPlaces;
     const PCRE2_SIZE* place = pcre2_get_ovector_pointer(scratch.match);
     const size_t begin = place[0], end = place[1];
     // An empty match right behind the last one is not a match of its own.

@@ -10,24 +10,42 @@ namespace assay {
 using Kind = PieceFile::Kind;
 
 SentencePieceTokenizer::SentencePieceTokenizer(const fs::path& file, Surroundings usual,
-                                               const TokenizerSettings& settings, Hasher& hasher) {
+                                               const TokenizerSettings& settings,
+                                               const TokenizerClass& made_by, Hasher& hasher) {
   const std::string bytes = read_file(file);
   hasher.text(file.filename().string()).text(bytes);
-  read_pieces(bytes, file);
-  for (AddedToken token : settings.added) {
+  hasher.text("special pieces");  // keys are others than when these were spelt out
+  read_pieces(PieceFile::read(bytes, file), settings, made_by, file);
+  add_tokens(settings, made_by);
+  configure(settings, made_by, hasher);
+  // A class puts what the flags say; T5's always puts EOS.
+  if (!settings.tokenizer_class.empty() || !made_by.name.empty()) usual = {false, false};
+  put_around(settings.add_bos.value_or(usual.bos),
+             settings.add_eos.value_or(usual.eos) || made_by.name == "T5Tokenizer");
+}
+
+void SentencePieceTokenizer::add_tokens(const TokenizerSettings& settings,
+                                        const TokenizerClass& made_by) {
+  const auto add = [&](AddedToken token, bool overrule = false) {
     token.normalized = false;  // they are looked for in the text as it is
     token.id = vocabulary_.id(token.content).value_or(token.id);
-    added_.add(token);
-  }
+    if (token.id >= 0) added_.add(token, overrule);
+  };
+  for (TokenId id = 0; id < vocabulary_.size(); ++id)
+    if (kind(id) == Kind::kControl || kind(id) == Kind::kUnknown)
+      add({.id = id, .content = *vocabulary_.token(id), .special = true});
+    else if (kind(id) == Kind::kUser && made_by.makes == TokenizerClass::Makes::kLlamaPrefix)
+      add({.id = id, .content = *vocabulary_.token(id)});
+  for (const AddedToken& token : settings.added) add(token, true);
+  for (const AddedToken& token : settings.special_tokens(made_by))
+    if (!added_.make_special(token.content)) add(token);
   added_.prepare(nullptr);
   size_ = vocabulary_.size();
   for (const AddedToken& token : added_.all()) size_ = std::max<int64_t>(size_, token.id + 1);
-  configure(settings, hasher);
-  put_around(settings.add_bos.value_or(usual.bos), settings.add_eos.value_or(usual.eos));
 }
 
-void SentencePieceTokenizer::read_pieces(const std::string& bytes, const fs::path& file) {
-  const PieceFile pieces = PieceFile::read(bytes, file);
+void SentencePieceTokenizer::read_pieces(PieceFile pieces, const TokenizerSettings& settings,
+                                         const TokenizerClass& made_by, const fs::path& file) {
   for (const PieceFile::Piece& piece : pieces.pieces) {
     const auto id = static_cast<TokenId>(kinds_.size());
     if (valid_utf8(piece.text) != piece.text ||
@@ -54,6 +72,19 @@ void SentencePieceTokenizer::read_pieces(const std::string& bytes, const fs::pat
       data_error("{}: what is unknown is to be spelt in bytes, but not all 256 are pieces",
                  file.string());
   }
+  using Prefix = PieceNormalizer::Prefix;
+  prefix_ = pieces.add_dummy_prefix ? Prefix::kAlways : Prefix::kNever;
+  prefix_parts_ = settings.legacy.value_or(true);
+  if (!prefix_parts_ && pieces.add_dummy_prefix) prefix_ = Prefix::kWhereMissing;
+  if (made_by.makes == TokenizerClass::Makes::kLlamaPrefix) {  // it makes all of the normalization
+    pieces.charsmap.clear();
+    pieces.remove_extra_whitespaces = false;
+    pieces.escape_whitespaces = true;
+    const std::string_view where = llama_prefix(settings);
+    prefix_ = where == "never" ? Prefix::kNever : Prefix::kWhereMissing;
+    prefix_parts_ = where == "always";
+    pieces.add_dummy_prefix = where != "never";
+  }
   unknown_surface_ = pieces.unknown_surface;
   strip_first_space_ = pieces.add_dummy_prefix || pieces.remove_extra_whitespaces;
   strip_all_first_spaces_ = pieces.remove_extra_whitespaces;
@@ -69,12 +100,15 @@ TokenIds SentencePieceTokenizer::encode(std::string_view text, bool special) con
     if (part.token)
       ids.push_back(part.token->id);
     else
-      encode_text(std::string_view(valid).substr(part.begin, part.end - part.begin), ids);
+      encode_text(std::string_view(valid).substr(part.begin, part.end - part.begin),
+                  part.begin == 0, ids);
   return special ? single_.arrange(std::move(ids)) : ids;
 }
 
-void SentencePieceTokenizer::encode_text(std::string_view text, TokenIds& ids) const {
-  const std::string normal = normalizer_->apply(text);
+void SentencePieceTokenizer::encode_text(std::string_view text, bool at_start,
+                                         TokenIds& ids) const {
+  const std::string normal = normalizer_->apply(
+      text, at_start || prefix_parts_ ? prefix_ : PieceNormalizer::Prefix::kNever);
   for (const TokenPart& part : model_->cut(normal)) {
     if (byte_tokens_.empty() || kind(part.id) != Kind::kUnknown) {
       ids.push_back(part.id);
@@ -91,20 +125,18 @@ std::string SentencePieceTokenizer::decode(const TokenIds& ids, bool skip_specia
   for (const TokenId id : ids) {
     const AddedToken* added = added_.find(id);
     const std::string text = token(id);  // refuses an id that is none
-    const bool control = is_piece(id) && kind(id) == Kind::kControl;
-    if (!added && !control) {
+    if (!added || (is_piece(id) && kind(id) == Kind::kUnknown)) {
       run.push_back(id);
-    } else if (const bool special = control || added->special; !special || !skip_special) {
-      out += decode_run(run) + text;
+    } else if (!added->special || !skip_special) {
+      out += decode_run(run, out.empty()) + text;
       run.clear();
     }
   }
-  return out + decode_run(run);
+  return out + decode_run(run, out.empty());
 }
 
-std::string SentencePieceTokenizer::decode_run(const TokenIds& ids) const {
+std::string SentencePieceTokenizer::decode_run(const TokenIds& ids, bool at_start) const {
   std::string out, bytes;
-  bool at_start = true;
   const auto flush = [&] {
     for (size_t i = 0; i < bytes.size();) {
       // What is no character is one U+FFFD for each byte.

@@ -17,9 +17,11 @@ class SentencePieceTokenizer : public ConfiguredTokenizer {
 
   /// DataError when the file is not a SentencePiece model of a known kind. `hasher` gets its bytes.
   SentencePieceTokenizer(const fs::path& file, Surroundings usual,
-                         const TokenizerSettings& settings, Hasher& hasher);
+                         const TokenizerSettings& settings, const TokenizerClass& made_by,
+                         Hasher& hasher);
 
-  /// Added tokens are found first; what lies between them is a text of its own.
+  /// Special tokens (control pieces, the unknown piece and those that the settings name) and added
+  /// ones are found first; what lies between them is a text of its own.
   TokenIds encode(std::string_view text, bool special) const override;
   std::string decode(const TokenIds& ids, bool skip_special) const override;
   int64_t size() const override { return size_; }
@@ -27,9 +29,12 @@ class SentencePieceTokenizer : public ConfiguredTokenizer {
   std::string token(TokenId id) const override;
 
  private:
-  void read_pieces(const std::string& bytes, const fs::path& file);
-  void encode_text(std::string_view text, TokenIds& ids) const;
-  std::string decode_run(const std::vector<TokenId>& ids) const;
+  void read_pieces(PieceFile pieces, const TokenizerSettings& settings,
+                   const TokenizerClass& made_by, const fs::path& file);
+  void add_tokens(const TokenizerSettings& settings, const TokenizerClass& made_by);
+  void encode_text(std::string_view text, bool at_start, TokenIds& ids) const;
+  /// `at_start`: nothing stands before it.
+  std::string decode_run(const std::vector<TokenId>& ids, bool at_start) const;
   bool is_piece(TokenId id) const { return id >= 0 && id < vocabulary_.size(); }
   PieceFile::Kind kind(TokenId id) const { return kinds_[static_cast<size_t>(id)]; }
 
@@ -40,6 +45,8 @@ class SentencePieceTokenizer : public ConfiguredTokenizer {
   std::unique_ptr<PieceModel> model_;
   std::vector<TokenId> byte_tokens_;  ///< empty: what is unknown is not spelt in bytes
   std::string unknown_surface_;
+  PieceNormalizer::Prefix prefix_ = PieceNormalizer::Prefix::kNever;
+  bool prefix_parts_ = true;  ///< every part between special tokens has one, not the first alone
   bool strip_first_space_ = false, strip_all_first_spaces_ = false;  ///< when decoding
   AddedTokens added_;
   int64_t size_ = 0;

@@ -2,6 +2,7 @@
 
 #include "harness/core/error.h"
 #include "harness/tokenizer/decoder.h"
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/metaspace.h"
 #include "harness/tokenizer/pattern.h"
 
@@ -32,10 +33,12 @@ struct StripDecoder : TokenDecoder {
   int64_t start = 0, stop = 0;
   void apply(std::vector<std::string>& tokens) const override {
     for (std::string& token : tokens) {
-      for (int64_t i = 0; i < start && token.starts_with(content); ++i)
-        token.erase(0, content.size());
-      for (int64_t i = 0; i < stop && token.ends_with(content); ++i)
-        token.resize(token.size() - content.size());
+      std::string_view rest = token;
+      for (int64_t i = 0; i < start && rest.starts_with(content); ++i)
+        rest.remove_prefix(content.size());
+      for (int64_t i = 0; i < stop && rest.ends_with(content); ++i)
+        rest.remove_suffix(content.size());
+      token = std::string(rest);
     }
   }
 };
@@ -44,7 +47,8 @@ struct ReplaceDecoder : TokenDecoder {
   ReplaceDecoder(TextPattern what, std::string with)
       : pattern(std::move(what)), content(std::move(with)) {}
   void apply(std::vector<std::string>& tokens) const override {
-    for (std::string& token : tokens) token = pattern.replace(token, content);
+    for (std::string& token : tokens)
+      token = pattern.replace(token, content, most_made_of(token.size()));
   }
   TextPattern pattern;
   std::string content;

@@ -34,7 +34,9 @@ struct PrependNormalizer : Normalizer {
 struct ReplaceNormalizer : Normalizer {
   ReplaceNormalizer(TextPattern what, std::string with)
       : pattern(std::move(what)), content(std::move(with)) {}
-  void apply(NormalText& text) const override { text.text = pattern.replace(text.text, content); }
+  void apply(NormalText& text) const override {
+    text.text = pattern.replace(text.text, content, text.most);
+  }
   TextPattern pattern;
   std::string content;
 };

@@ -1,6 +1,11 @@
 #include "harness/tokenizer/tokenizer.h"
 
+#include <mutex>
+#include <set>
+
 #include "harness/core/error.h"
+#include "harness/core/log.h"
+#include "harness/core/regular_file.h"
 #include "harness/tokenizer/byte_tokenizer.h"
 #include "harness/tokenizer/json_tokenizer.h"
 #include "harness/tokenizer/sentencepiece_tokenizer.h"
@@ -12,28 +17,54 @@ namespace {
 constexpr const char* kUnsupported[] = {"vocab.json", "vocab.txt", "merges.txt",
                                         "sentencepiece.bpe.model", "tekken.json"};
 
+/// A model of words whose tokenizer was lost would answer bytes with nonsense.
+void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) {
+  constexpr int64_t kBytes = 256;
+  if (settings.tokenizer_class == "ByteTokenizer") return;
+  const std::string name = folder.string();
+  if (settings.vocabulary.value_or(0) > kBytes)
+    data_error(
+        "{}: there is no tokenizer (tokenizer.json, tokenizer.model or spiece.model), and "
+        "config.json "
+        "has {} tokens, more than there are bytes. Copy the tokenizer's files from the model it "
+        "was "
+        "made of; if its tokens are bytes, say so in tokenizer_config.json: "
+        R"({{"tokenizer_class": "ByteTokenizer"}})",
+        name, *settings.vocabulary);
+  static std::mutex mutex;
+  static std::set<std::string> warned;  // a program opens the same folder more than once
+  const std::lock_guard lock(mutex);
+  if (warned.insert(name).second)
+    log_warning("{}: there is no tokenizer: every byte of a text is taken for a token", name);
+}
+
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
   Hasher hasher;
   const TokenizerSettings settings = TokenizerSettings::read(folder, hasher);
-  if (const fs::path path = folder / "tokenizer.json"; fs::exists(path)) {
+  if (const fs::path path = folder / "tokenizer.json"; is_there(path)) {
     const std::string text = read_file(path);
     hasher.text("tokenizer.json").text(text);
-    const Json json = parse_json(text, path.string());
+    Json json = parse_json(text, path.string());
+    const TokenizerClass& made_by = tokenizer_class(settings, is_byte_level(json));
+    put_stages_of_class(made_by, settings, json);
     return std::make_shared<JsonTokenizer>(JsonReader(json, path.string() + ": $"), settings,
-                                           hasher);
+                                           made_by, hasher);
   }
-  if (const fs::path path = folder / "tokenizer.model"; fs::exists(path))
+  if (const fs::path path = folder / "tokenizer.model"; is_there(path))
     return std::make_shared<SentencePieceTokenizer>(
-        path, SentencePieceTokenizer::Surroundings{.bos = true, .eos = false}, settings, hasher);
-  if (const fs::path path = folder / "spiece.model"; fs::exists(path))
+        path, SentencePieceTokenizer::Surroundings{.bos = true, .eos = false}, settings,
+        tokenizer_class(settings, false), hasher);
+  if (const fs::path path = folder / "spiece.model"; is_there(path))
     return std::make_shared<SentencePieceTokenizer>(
-        path, SentencePieceTokenizer::Surroundings{.bos = false, .eos = true}, settings, hasher);
+        path, SentencePieceTokenizer::Surroundings{.bos = false, .eos = true}, settings,
+        tokenizer_class(settings, false), hasher);
   for (const char* name : kUnsupported)
     if (fs::exists(folder / name))
       data_error(
           "{}: a tokenizer of this kind is not read; expected tokenizer.json, tokenizer.model or "
           "spiece.model beside it (transformers' AutoTokenizer saves the first)",
           (folder / name).string());
+  check_for_bytes(folder, settings);
   return std::make_shared<ByteTokenizer>(settings, hasher);
 }
 

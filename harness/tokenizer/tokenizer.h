@@ -17,9 +17,11 @@ class Tokenizer {
  public:
   /// From tokenizer.json, else a SentencePiece tokenizer.model (which puts BOS before a text, as
   /// Llama does) or spiece.model (EOS after it, as T5 does), with what tokenizer_config.json,
-  /// special_tokens_map.json and added_tokens.json say; its add_bos_token and add_eos_token
-  /// overrule the others. A folder without any tokenizer gets one token per byte. DataError naming
-  /// the file and the place when one is broken or of a kind that is not known.
+  /// special_tokens_map.json, added_tokens.json and the tokenizer's class in transformers say
+  /// (docs/tokenizers.md). A folder without any tokenizer gets one token per byte, with a warning,
+  /// where its config.json has no more than 256 tokens, or without one where tokenizer_config.json
+  /// names the class ByteTokenizer; else it is refused. DataError naming the file and the place
+  /// when one is broken or of a kind that is not known.
   static std::shared_ptr<const Tokenizer> open(const fs::path& folder);
 
   virtual ~Tokenizer() = default;
@@ -48,9 +50,14 @@ class Tokenizer {
   virtual std::optional<TokenId> eos() const = 0;
   virtual std::optional<TokenId> pad() const = 0;
   virtual std::optional<TokenId> unknown() const = 0;
+  /// All tokens that end what a model writes: eos() and those that its generation_config.json and
+  /// config.json name.
+  virtual TokenIds end_ids() const { return eos() ? TokenIds{*eos()} : TokenIds(); }
+  /// How many of those encode() puts after a text when `special`. A text that is to go on has none.
+  virtual size_t ends_after_text() const { return 0; }
   /// tokenizer_config.json's model_max_length, unless it stands for "unbounded".
   virtual std::optional<int64_t> max_length() const = 0;
-  /// Of everything that determines encode(); part of cache keys.
+  /// Of everything that determines encode(), not of end_ids(); part of cache keys.
   virtual std::string hash() const = 0;
 };
 

@@ -20,16 +20,17 @@ void UnigramLattice::set_unknown(TokenId id, double score) {
 }
 
 std::vector<TokenPart> UnigramLattice::best(std::string_view text) const {
+  StepLimit limit(text.size());
   std::vector<End> ends(text.size() + 1);
   for (size_t begin = 0, next = 0; begin < text.size(); begin = next) {
     const size_t one = utf8_length(static_cast<unsigned char>(text[begin]));
     next = begin + one;
     const double before = ends[begin].score;
     bool has_one = false;
-    trie_.prefixes(text.substr(begin), [&](size_t length, TokenId id) {
+    limit.spend(trie_.prefixes(text.substr(begin), [&](size_t length, TokenId id) {
       offer(ends[begin + length], before + scores_[static_cast<size_t>(id)], begin, id);
       has_one |= length == one;
-    });
+    }));
     if (has_one) continue;
     if (unknown_ < 0)
       data_error("the tokenizer has no token for \"{}\", and none for what is unknown",

@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "harness/core/error.h"
+#include "harness/tokenizer/limits.h"
 #include "harness/tokenizer/token_model.h"
 #include "harness/tokenizer/utf8.h"
 
@@ -20,7 +23,11 @@ class WordPieceModel : public TokenModel {
       : vocabulary_(json.at("vocab")),
         unknown_(required_unknown(json, vocabulary_, "[UNK]")),
         prefix_(json.string("continuing_subword_prefix", "##")),
-        longest_word_(json.integer("max_input_chars_per_word", 100)) {}
+        longest_word_(json.integer("max_input_chars_per_word", 100)),
+        longest_token_(longest(vocabulary_)) {
+    if (prefix_.size() > kLongestPart || longest_token_ > kLongestPart)
+      json.fail(fmt::format("expected tokens and a prefix of at most {} bytes", kLongestPart));
+  }
 
   void tokenize(std::string_view piece, TokenIds& ids) const override {
     const size_t before = ids.size();
@@ -32,6 +39,13 @@ class WordPieceModel : public TokenModel {
   std::optional<TokenId> unknown() const override { return unknown_; }
 
  private:
+  static size_t longest(const Vocabulary& vocabulary) {
+    size_t bytes = 1;
+    for (TokenId id = 0; id < vocabulary.size(); ++id)
+      if (const std::string* token = vocabulary.token(id)) bytes = std::max(bytes, token->size());
+    return bytes;
+  }
+
   static int64_t characters(std::string_view text) {
     int64_t count = 0;
     for (size_t i = 0; i < text.size(); ++count)
@@ -44,7 +58,7 @@ class WordPieceModel : public TokenModel {
     for (size_t begin = 0; begin < piece.size();) {
       part = begin > 0 ? prefix_ : std::string();
       const size_t shortest = part.size();
-      part += piece.substr(begin);
+      part += piece.substr(begin, longest_token_);
       std::optional<TokenId> id;
       while (part.size() > shortest && !(id = vocabulary_.id(part)))
         part.resize(previous_char(part, part.size()));
@@ -59,6 +73,7 @@ class WordPieceModel : public TokenModel {
   TokenId unknown_;
   std::string prefix_;
   int64_t longest_word_;
+  size_t longest_token_;  ///< bytes
 };
 
 /// One token for each piece.

@@ -13,6 +13,10 @@ namespace {
 // Raise it when training itself changes: checkpoints made before are then made anew.
 constexpr uint64_t kTrainingVersion = 1;
 
+// Each is trained after the one before it, and what looks at a chain calls itself for each.
+constexpr size_t kMostInits = 100;
+constexpr size_t kMostShown = 200;  // letters of a chain in a message
+
 const std::vector<std::string> kRoles = {"base", "expert", "multitask"};
 const std::vector<std::string> kSchedules = {"constant", "cosine"};
 
@@ -93,15 +97,30 @@ void check_complete(const CheckpointRecipe& recipe, const JsonReader& entry) {
   require(recipe.learning_rate > 0, "learning_rate");
 }
 
+// Names are those of folders, which must be one folder each below the output.
+constexpr size_t kLongestName = 200;
+
+void check_recipe_name(const std::string& name, const JsonReader& entry) {
+  if (name.empty() || name.size() > kLongestName || name.front() == '.' ||
+      std::any_of(name.begin(), name.end(), [](char c) {
+        return c == '/' || static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+      }))
+    entry.fail(
+        fmt::format("'{}' cannot be a recipe's name: up to {} bytes, no '/', no control "
+                    "characters, no '.' at the beginning",
+                    name.substr(0, kLongestName), kLongestName));
+}
+
 void check_name(const std::string& name, const JsonReader& entry) {
   const bool plain = name.find_first_not_of(
                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                          "0123456789-_.") == std::string::npos;
-  if (name.empty() || name.front() == '.' || !plain || name == "random")
+  if (name.empty() || name.front() == '.' || !plain || name.size() > kLongestName ||
+      name == "random")
     entry.fail(
-        fmt::format("'{}' cannot be a checkpoint's name: letters, digits, '-', '_' and '.' can, "
-                    "'random' is taken",
-                    name));
+        fmt::format("'{}' cannot be a checkpoint's name: letters, digits, '-', '_' and '.' can, up "
+                    "to {} of them, 'random' is taken",
+                    name.substr(0, kLongestName), kLongestName));
 }
 
 }  // namespace
@@ -111,6 +130,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   JsonReader root(json, path.string() + ": $");
   Recipe recipe;
   recipe.name_ = root.string("name");
+  check_recipe_name(recipe.name_, root.at("name"));
   recipe.architecture_ = make_architecture(root.at("architecture"))->config();
 
   const std::vector<std::string> known_tasks = task_names();
@@ -138,30 +158,41 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   }
   root.finish();
 
-  std::vector<std::string> names = {"random"};
-  for (const auto& checkpoint : recipe.checkpoints_) names.push_back(checkpoint.name);
-  for (const auto& checkpoint : recipe.checkpoints_) {
-    const std::string where = places.at(checkpoint.name).where() + ".init";
-    std::string chain = checkpoint.name;
-    const CheckpointRecipe* current = &checkpoint;
-    for (size_t length = 0; current->init != "random"; ++length) {
-      if (std::find(names.begin(), names.end(), current->init) == names.end())
-        throw UserError(unknown_name("checkpoint", current->init, where, names));
-      chain += " <- " + current->init;
-      if (length == names.size())
-        user_error("{}: the chain of inits is a circle: {}", where, chain);
-      current = &recipe.at(current->init);
-    }
-  }
+  recipe.check_inits([&](const std::string& name) { return places.at(name).where() + ".init"; });
   return recipe;
 }
 
-const CheckpointRecipe& Recipe::at(const std::string& checkpoint) const {
-  std::vector<std::string> names;
-  for (const CheckpointRecipe& candidate : checkpoints_) {
-    if (candidate.name == checkpoint) return candidate;
-    names.push_back(candidate.name);
+void Recipe::check_inits(const std::function<std::string(const std::string&)>& where) const {
+  std::vector<std::string> names = {"random"};
+  std::map<std::string, const CheckpointRecipe*> known;
+  for (const auto& checkpoint : checkpoints_) {
+    names.push_back(checkpoint.name);
+    known[checkpoint.name] = &checkpoint;
   }
+  for (const auto& checkpoint : checkpoints_) {
+    std::string chain = checkpoint.name;
+    const CheckpointRecipe* current = &checkpoint;
+    std::set<const CheckpointRecipe*> passed{current};
+    for (size_t length = 1; current->init != "random"; ++length) {
+      const auto next = known.find(current->init);
+      if (next == known.end())
+        throw UserError(unknown_name("checkpoint", current->init, where(checkpoint.name), names));
+      chain += " <- " + current->init;
+      if (!passed.insert(next->second).second)
+        user_error("{}: the chain of inits is a circle: {}", where(checkpoint.name), chain);
+      if (length > kMostInits)
+        user_error("{}: the chain of inits has more than {} checkpoints: {} ...",
+                   where(checkpoint.name), kMostInits, chain.substr(0, kMostShown));
+      current = next->second;
+    }
+  }
+}
+
+const CheckpointRecipe& Recipe::at(const std::string& checkpoint) const {
+  for (const CheckpointRecipe& candidate : checkpoints_)
+    if (candidate.name == checkpoint) return candidate;
+  std::vector<std::string> names;
+  for (const CheckpointRecipe& candidate : checkpoints_) names.push_back(candidate.name);
   throw UserError(unknown_name("checkpoint", checkpoint, fmt::format("recipe '{}'", name_), names));
 }
 

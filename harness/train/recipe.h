@@ -2,6 +2,7 @@
 /// any number of named checkpoints, each trained from scratch or from another one.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,7 +35,8 @@ struct CheckpointRecipe {
 class Recipe {
  public:
   /// UserError, naming the place in the file, on unknown keys, missing settings, values out of
-  /// range, missing or cyclic `init`s, unknown architectures and tasks. Reads no data.
+  /// range, missing or cyclic `init`s or more than 100 of them in a row, unknown architectures and
+  /// tasks. Reads no data.
   static Recipe read(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }
@@ -52,6 +54,8 @@ class Recipe {
   const Json& architecture() const { return architecture_; }
 
  private:
+  /// `where`: the place of a checkpoint's init in the file.
+  void check_inits(const std::function<std::string(const std::string&)>& where) const;
   std::vector<std::string> tasks_of(const std::string& checkpoint, bool of_bases) const;
 
   std::string name_;
@@ -64,14 +68,18 @@ class Recipe {
 std::shared_ptr<const Checkpoint> find_checkpoint(const Recipe& recipe, const std::string& name,
                                                   const std::filesystem::path& folder);
 
+/// UserError unless a checkpoint can be put there: nothing is there, or what a recipe made.
+void check_place(const std::filesystem::path& path);
+
 /// Makes sure that `folder`/NAME holds the checkpoint made by the recipe as it stands now: opens it
 /// when its assay.json carries the same recipe hash, else trains it (and what it starts from) and
-/// replaces what was there. assay.json also says which tasks it was trained on ("trained_on": in
-/// this step and earlier ones after the base) and pre-trained on ("pretrained_on": by its base),
-/// examples per part, steps, seed, cost and final loss (the mean over the last tenth of the steps).
-/// Training minimises cross entropy over the joint label space with AdamW, on minibatches from a
-/// fresh permutation of the whole mixture per epoch, on one thread of the CPU, so its bytes do not
-/// depend on the number of cores. DataError, naming the recipe, when the loss is not finite.
+/// replaces what was there, if a recipe made it (check_place(), before any training). assay.json
+/// also says which tasks it was trained on ("trained_on": in this step and earlier ones after the
+/// base) and pre-trained on ("pretrained_on": by its base), examples per part, steps, seed, cost
+/// and final loss (the mean over the last tenth of the steps). Training minimises cross entropy
+/// over the joint label space with AdamW, on minibatches from a fresh permutation of the whole
+/// mixture per epoch, on one thread of the CPU, so its bytes do not depend on the number of cores.
+/// DataError, naming the recipe, when the loss is not finite.
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
                                                     const std::filesystem::path& folder);
 

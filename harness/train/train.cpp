@@ -6,8 +6,11 @@
 #include <cmath>
 #include <numbers>
 
+#include "harness/checkpoint/own_folder.h"
 #include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
 #include "harness/core/log.h"
+#include "harness/core/paths.h"
 #include "harness/core/provenance.h"
 #include "harness/core/rng.h"
 #include "harness/cost/meter.h"
@@ -146,13 +149,22 @@ Json describe(const Recipe& file, const CheckpointRecipe& recipe,
 
 }  // namespace
 
+void check_place(const std::filesystem::path& path) {
+  const std::filesystem::path place = resolve_output(path);
+  check_output_folder(place, /*replace=*/true, {});
+  if (!std::filesystem::exists(place / "assay.json")) return;
+  const Json origin = read_json(place / "assay.json");
+  if (!origin.contains("recipe_hash"))
+    user_error("'{}' is not replaced: no recipe made it; name another folder", place.string());
+}
+
 std::shared_ptr<const Checkpoint> find_checkpoint(const Recipe& recipe, const std::string& name,
                                                   const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / name;
   const std::string hash = recipe.hash(name);
-  if (!std::filesystem::exists(path)) return nullptr;
+  if (!path_exists(path)) return nullptr;
   try {
-    auto checkpoint = Checkpoint::open(std::filesystem::absolute(path).lexically_normal());
+    auto checkpoint = Checkpoint::open(plain_path(path));
     const Json& origin = checkpoint->origin();
     if (origin.is_object() && origin.value("recipe_hash", "") == hash) return checkpoint;
     log_info("{}: made by another recipe", path.string());
@@ -166,6 +178,7 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
                                                     const std::filesystem::path& folder) {
   const CheckpointRecipe& entry = recipe.at(name);
   if (auto checkpoint = find_checkpoint(recipe, name, folder)) return checkpoint;
+  check_place(folder / name);
   std::shared_ptr<const Checkpoint> init;
   if (entry.init != "random") init = ensure_checkpoint(recipe, entry.init, folder);
 
@@ -188,9 +201,9 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
                           {"cpu", cpu_name()},
                           {"os", os_name()},
                           {"made", utc_now()}};
-  std::filesystem::create_directories(folder);
+  check_place(folder / name);
   write_checkpoint(folder / name, weights, {recipe.architecture(), origin, "", {}}, true);
-  return Checkpoint::open(std::filesystem::absolute(folder / name).lexically_normal());
+  return Checkpoint::open(plain_path(folder / name));
 }
 
 }  // namespace assay

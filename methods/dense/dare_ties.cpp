@@ -32,6 +32,7 @@ struct DareTies {
     steps.parameters(p);
   }
 
+  int64_t working_bytes(const TensorInfo& tensor) const { return steps.working_bytes(tensor); }
   void prepare(const ModelJob& job) { steps.prepare(job); }
   TrimElect::Trimmed measure(const TensorParts& tensor) const { return steps.measure(tensor); }
   at::Tensor merge(const TensorJob& part, const TrimElect::Trimmed& trimmed) const {

@@ -18,8 +18,9 @@ struct Ties {
        "as in AdaMerging, FusionBench and TALL masks: the sum of the entries that agree"},
       {"mergekit",
        R"({"compute": "storage", "density": 1, "trim.scope": "tensor", "trim.rule": "exact_count",
-           "elect.tie": "plus_one", "reduce": "weighted_mean_agree"})",
-       "mergekit's ties: an exact count per tensor, weights applied before the election"}};
+           "trim.ties": "introsort", "elect.tie": "plus_one", "reduce": "weighted_mean_agree"})",
+       "mergekit's ties: an exact count per tensor, ties in the order of its sort, weights applied "
+       "before the election"}};
   TrimElect steps;
   double scale = 1.0;
 
@@ -35,6 +36,7 @@ struct Ties {
     steps.parameters(p);
   }
 
+  int64_t working_bytes(const TensorInfo& tensor) const { return steps.working_bytes(tensor); }
   void prepare(const ModelJob& job) { steps.prepare(job); }
   TrimElect::Trimmed measure(const TensorParts& tensor) const { return steps.measure(tensor); }
   at::Tensor merge(const TensorJob& part, const TrimElect::Trimmed& trimmed) const {

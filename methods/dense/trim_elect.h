@@ -68,6 +68,8 @@ struct TrimElect {
     compute_parameter(compute, p);
   }
 
+  /// The keys of one expert's tensor, where ties are kept as introsort leaves them.
+  int64_t working_bytes(const TensorInfo& tensor) const;
   /// Finds thresholds that span the model, and the global majority, where they are asked for.
   void prepare(const ModelJob& job);
   /// What each expert's part in the merge of a tensor is: what is dropped, trimmed, weighed.
@@ -108,6 +110,11 @@ struct TrimElect {
                                 std::vector<int64_t>& left) const;
   /// trimmed() with ties as introsort leaves them, in one pass over the tensor.
   Trimmed introsorted(const TensorParts& tensor) const;
+  /// What it keeps of these experts, not shared.
+  using Kept = std::vector<uint64_t>;  ///< the threshold's bits, then kept_ties or nothing
+  std::vector<Kept> select_introsorted(const TensorParts& tensor,
+                                       const std::vector<DeltaTerm>& terms,
+                                       const std::vector<size_t>& experts) const;
   /// The rank, from the smallest, of the least magnitude that an expert keeps among `count`; 0: it
   /// keeps all.
   int64_t threshold_rank(size_t expert, int64_t count) const;

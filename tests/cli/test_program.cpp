@@ -222,7 +222,7 @@ TEST_CASE("a language model continues token ids, and says what it cannot read", 
   CHECK_THAT(generate("llama", {"--ids", "1,x"}).output, Catch::Contains("found '1,x'"));
   CHECK_THAT(generate("llama", {}).output, Catch::Contains("--prompt"));
   CHECK_THAT(generate("bert", {"--ids", "1"}).output, Catch::Contains("bert writes no text"));
-  CHECK(generate("none", {"--ids", "1"}).exit_code == kDataError);
+  CHECK(generate("none", {"--ids", "1"}).exit_code == kUserError);
 }
 
 TEST_CASE("an encoder reads texts and token ids", "[cli]") {

@@ -8,10 +8,11 @@ using namespace assay;
 
 namespace {
 
-/// On a folder without a tokenizer, where tokens are bytes.
+/// On a folder that says that its tokens are bytes.
 ProcessResult tokenize(const std::string& input, const std::string& options) {
   const TemporaryFolder folder;
   write_file(folder.path() / "input", input);
+  write_file(folder.path() / "tokenizer_config.json", R"({"tokenizer_class":"ByteTokenizer"})");
   return run_process({"sh", "-c",
                       std::string(ASSAY_PROGRAM) + " -q tokenize " + folder.path().string() + " " +
                           options + " < " + (folder.path() / "input").string()});
@@ -33,7 +34,19 @@ TEST_CASE("ids become lines", "[cli]") {
 TEST_CASE("what cannot be tokenized is refused with the line", "[cli]") {
   const ProcessResult words = tokenize("97\nab\n", "--decode");
   CHECK(words.exit_code == 2);
-  CHECK_THAT(words.output, Catch::Contains("line 2") && Catch::Contains("\"ab\""));
+  CHECK_THAT(words.output, Catch::Contains("line 2") && Catch::Contains("'ab'"));
   CHECK(tokenize("ab\n", "--json").exit_code == 2);
   CHECK(tokenize("300\n", "--decode").exit_code == 3);
+  const ProcessResult large = tokenize("97 99999999999999\n", "--decode");
+  CHECK(large.exit_code == 2);
+  CHECK_THAT(large.output, Catch::Contains("99999999999999"));
+  CHECK_THAT(run_process({ASSAY_PROGRAM, "tokenize", "/proc/self"}).output,
+             Catch::Contains("no model's folder"));
+  // Standard input that cannot be read is not an empty one.
+  const TemporaryFolder folder;
+  write_file(folder.path() / "tokenizer_config.json", R"({"tokenizer_class":"ByteTokenizer"})");
+  const ProcessResult unread = run_process(
+      {"sh", "-c", ASSAY_PROGRAM " tokenize " + folder.path().string() + " < /proc/self"});
+  CHECK(unread.exit_code == 3);
+  CHECK_THAT(unread.output, Catch::Contains("cannot read standard input"));
 }

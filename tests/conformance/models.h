@@ -2,6 +2,8 @@
 /// ties, a tensor no expert changed, one that is all zero, narrow dtypes and integers.
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "tests/merge/models.h"
@@ -63,10 +65,18 @@ inline MergeInputs untouchable(MergeInputs inputs) {
   return inputs;
 }
 
-/// Every registered method and preset, as users name them.
+/// The methods that are held to the tests: all, or the one that ASSAY_CONFORMANCE_METHOD names.
+inline std::vector<std::string> tested_methods() {
+  const char* one = std::getenv("ASSAY_CONFORMANCE_METHOD");
+  if (!one || !*one) return methods().names();
+  methods().at(one, "ASSAY_CONFORMANCE_METHOD");  // UserError when there is none
+  return {one};
+}
+
+/// These methods and their presets, as users name them.
 inline std::vector<std::string> all_refs() {
   std::vector<std::string> refs;
-  for (const std::string& name : methods().names()) {
+  for (const std::string& name : tested_methods()) {
     refs.push_back(name);
     for (const Preset& preset : methods().at(name, "test").presets)
       refs.push_back(name + "@" + std::string(preset.name));
@@ -76,6 +86,22 @@ inline std::vector<std::string> all_refs() {
 
 inline const MethodEntry& entry_of(const std::string& ref) {
   return methods().at(parse_method_ref(ref).name, "test");
+}
+
+/// A few roundings of numbers of size 1 to 2, in float32 and then in the storage dtype.
+inline double tolerance(at::ScalarType dtype) {
+  const double unit = dtype == at::kHalf ? 0x1p-11 : dtype == at::kBFloat16 ? 0x1p-8 : 0x1p-24;
+  return 8 * unit;
+}
+
+/// Two results of one method that are to be the same, in the sense that it declares.
+inline bool same_results(const std::string& ref, const StateDict& a, const StateDict& b) {
+  if (entry_of(ref).info.same_bytes) return same_bytes(a, b);
+  return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
+           const auto other = b.find(entry.first);
+           return other != b.end() && entry.second.sizes() == other->second.sizes() &&
+                  distance(entry.second, other->second) <= tolerance(entry.second.scalar_type());
+         });
 }
 
 }  // namespace assay::testing

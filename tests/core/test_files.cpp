@@ -1,10 +1,16 @@
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <thread>
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/hash.h"
+#include "harness/core/regular_file.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 
@@ -81,6 +87,73 @@ TEST_CASE("a file that cannot be made or read is named", "[core]") {
   CHECK_THROWS_AS(sync_path(folder.path() / "absent"), DataError);
 }
 
+TEST_CASE("what is no regular file is refused without being opened", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path fifo = folder.path() / "fifo";
+  REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+
+  CHECK_THROWS_WITH(read_file(fifo), Contains("fifo") && Contains("not a regular file"));
+  CHECK_THROWS_WITH(read_file("/dev/zero"), Contains("not a regular file"));
+  CHECK_THROWS_WITH(sha256_file(fifo), Contains("not a regular file"));
+  CHECK_THROWS_WITH(read_configuration(fifo), Contains("not a regular file"));
+  fs::create_symlink("/dev/zero", folder.path() / "link");
+  CHECK_THROWS_WITH(read_file(folder.path() / "link"), Contains("not a regular file"));
+}
+
+TEST_CASE("a read that fails is no end of the file", "[core]") {
+  // The first page of a process is never mapped: reading it is an input/output error.
+  CHECK_THROWS_WITH(read_file("/proc/self/mem"), Contains("/proc/self/mem"));
+  CHECK_THROWS_AS(sha256_file("/proc/self/mem"), DataError);
+  CHECK_FALSE(read_file("/proc/self/status").empty());  // which says that it has no bytes
+}
+
+TEST_CASE("a link that leads nowhere is not the same as no file", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path link = folder.path() / "config.json";
+  CHECK_FALSE(is_there(link));
+  fs::create_symlink("../blobs/gone", link);
+  CHECK_THROWS_WITH(is_there(link), Contains("config.json") && Contains("leads nowhere"));
+  CHECK_THROWS_AS(is_there(folder.path() / std::string(5000, 'x')), DataError);
+  CHECK(is_there(folder.path()));
+}
+
+TEST_CASE("a configuration is read from a pipe that a shell passes", "[core]") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  REQUIRE(::write(ends[1], "text", 4) == 4);
+  ::close(ends[1]);
+  CHECK(read_configuration("/dev/fd/" + std::to_string(ends[0])) == "text");
+  ::close(ends[0]);
+}
+
+TEST_CASE("what killed processes left of writing a file goes with its next writing", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "file.txt";
+  // The second is still being written by a process that holds its lock, the others are not ours.
+  write_file(folder.path() / "file.txt.tmp1-2", "half");
+  write_file(folder.path() / "file.txt.tmp1-3", "half");
+  write_file(folder.path() / "file.txt.tmp", "mine");
+  write_file(folder.path() / "file.txt.tmp-old", "mine");
+  write_file(folder.path() / "file.txt.tmp1-2-3", "mine");
+  const int held = ::open((folder.path() / "file.txt.tmp1-3").c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(::flock(held, LOCK_EX | LOCK_NB) == 0);
+
+  write_file(path, "whole");
+
+  CHECK_FALSE(fs::exists(folder.path() / "file.txt.tmp1-2"));
+  CHECK(fs::exists(folder.path() / "file.txt.tmp1-3"));
+  CHECK(files_in(folder.path()) == 5);
+  ::close(held);
+}
+
+TEST_CASE("a new file takes no name from another", "[core]") {
+  const TemporaryFolder folder;
+  CHECK(write_new_file(folder.path() / "file", "first"));
+  CHECK_FALSE(write_new_file(folder.path() / "file", "second"));
+  CHECK(read_file(folder.path() / "file") == "first");
+  CHECK(files_in(folder.path()) == 1);
+}
+
 TEST_CASE("threads that write one file leave the whole of one version", "[core]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "file";
@@ -105,6 +178,9 @@ TEST_CASE("named files are looked for beside their file, then in Assay's own fol
   CHECK(find_file("harness/core/files.h", folder.path()) ==
         home_folder() / "harness" / "core" / "files.h");
   CHECK_THROWS_AS(find_file("nowhere.json", folder.path()), UserError);
+  fs::create_symlink("loop", folder.path() / "loop");
+  CHECK_THROWS_AS(find_file(folder.path() / "loop"), UserError);
+  CHECK_THROWS_AS(find_file(std::string(5000, 'x')), UserError);
   CHECK_THROWS_WITH(find_file("nowhere.json", folder.path()),
                     Contains("nowhere.json") && Contains(folder.path().string()));
 }

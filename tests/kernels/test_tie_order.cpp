@@ -10,6 +10,7 @@
 #include "harness/kernels/introsort.h"
 #include "harness/kernels/tie_order.h"
 #include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
 
 using namespace assay;
 
@@ -199,6 +200,35 @@ TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
         if (!all_ties) CHECK(places_of(selected.kept_ties) == expected);
       }
     }
+}
+
+TEST_CASE("keys in a scratch file are sorted as those in memory", "[kernels]") {
+  constexpr int64_t kSize = 5'000'000;  // several windows
+  const TemporaryFolder folder;
+  Rng rng(0, "keys in a file");
+  at::Tensor expert = at::empty({kSize});
+  for (int64_t i = 0; i < kSize; ++i)
+    expert.mutable_data_ptr<float>()[i] = static_cast<float>(rng.uniform());
+  for (const Storage rounding : {Storage::kBFloat16, Storage::kFloat32}) {
+    const at::Tensor stored = expert.to(at::kBFloat16), base = at::zeros_like(stored);
+    DeltaTerm term;
+    term.rounding = rounding;
+    for (const int64_t kept : {kSize / 1000, kSize / 3, kSize / 10 * 9}) {
+      const auto select = [&](const std::filesystem::path& scratch) {
+        TieOrder order(kSize, kept, rounding, scratch);
+        for (int64_t at = 0; at < kSize; at += 1 << 20) {
+          const int64_t end = std::min<int64_t>(kSize, at + (1 << 20));
+          order.feed(base.slice(0, at, end), stored.slice(0, at, end), term, at);
+        }
+        return order.select();
+      };
+      const TieOrder::Selection in_memory = select({}), in_file = select(folder.path());
+      CAPTURE(kept);
+      CHECK(in_file.bits == in_memory.bits);
+      CHECK_FALSE(in_file.all_ties);
+      CHECK(in_file.kept_ties == in_memory.kept_ties);
+    }
+  }
 }
 
 TEST_CASE("where the last that is kept is zero, all zeros are", "[kernels]") {

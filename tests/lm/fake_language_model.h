@@ -14,13 +14,14 @@ namespace assay {
 /// A character is a token; id = its ASCII code. "^" is BOS, "$" is EOS.
 class CharacterTokenizer : public Tokenizer {
  public:
-  explicit CharacterTokenizer(bool adds_bos = false, bool has_begin = true)
-      : adds_bos_(adds_bos), has_begin_(has_begin) {}
+  explicit CharacterTokenizer(bool adds_bos = false, bool has_begin = true, bool adds_eos = false)
+      : adds_bos_(adds_bos), has_begin_(has_begin), adds_eos_(adds_eos) {}
   TokenIds encode(std::string_view text, bool special) const override {
     TokenIds ids;
     if (special && adds_bos_) ids.push_back('^');
     for (const char c : text)
       if (c != '~') ids.push_back(c);  // tokenizes to nothing
+    if (special && adds_eos_) ids.push_back('$');
     return ids;
   }
   const Arrangement& arrangement(bool) const override { throw UserError("it arranges nothing"); }
@@ -35,16 +36,19 @@ class CharacterTokenizer : public Tokenizer {
   std::string token(TokenId id) const override { return {static_cast<char>(id)}; }
   std::optional<TokenId> bos() const override { return begin('^'); }
   std::optional<TokenId> eos() const override { return begin('$'); }
+  size_t ends_after_text() const override { return adds_eos_ ? 1 : 0; }
   std::optional<TokenId> pad() const override { return std::nullopt; }
   std::optional<TokenId> unknown() const override { return std::nullopt; }
   std::optional<int64_t> max_length() const override { return std::nullopt; }
-  std::string hash() const override { return adds_bos_ ? "characters with BOS" : "characters"; }
+  std::string hash() const override {
+    return fmt::format("characters{}{}", adds_bos_ ? " with BOS" : "", adds_eos_ ? ", EOS" : "");
+  }
 
  private:
   std::optional<TokenId> begin(char c) const {
     return has_begin_ ? std::optional<TokenId>(c) : std::nullopt;
   }
-  bool adds_bos_, has_begin_;
+  bool adds_bos_, has_begin_, adds_eos_;
 };
 
 class FakeArchitecture : public LanguageArchitecture {

@@ -146,7 +146,7 @@ TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities", "
     WARN("SKIPPED: ASSAY_TEST_MINILM names no folder made by scripts/peers/minilm.py");
     return;
   }
-  OpenModel opened = open_model(folder, {});
+  OpenModel opened = open_model(fs::path(folder), {});
   const EncoderModel model{
       std::dynamic_pointer_cast<const EncoderArchitecture>(opened.architecture),
       std::move(opened.weights), at::kCPU, Tokenizer::open(folder)};

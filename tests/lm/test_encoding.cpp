@@ -61,6 +61,27 @@ TEST_CASE("a tokenizer's own BOS is not put twice", "[lm]") {
   CHECK(split_pair(model, "", "a") == "^|a");
 }
 
+TEST_CASE("a tokenizer's EOS does not stay on what goes on", "[lm]") {
+  LanguageModel model = fake_model();
+  model.tokenizer = std::make_shared<CharacterTokenizer>(true, true, true);
+  CHECK(split_pair(model, "Q", "a") == "^Q|a");
+  CHECK(split_pair(model, "", "a") == "^|a");
+  CHECK(text_of(TextEncoder(model).prompt({"Q", {}, 4, "here"})) == "^Q");
+}
+
+TEST_CASE("rolling windows begin with one BOS, or as lm-evaluation-harness counts", "[lm]") {
+  LanguageModel model = fake_model();
+  const auto window = [&](const std::string& text, bool repeat) {
+    return split_text(TextEncoder(model).windows({text, 0, "here", repeat}).at(0));
+  };
+  CHECK(window("ab", true) == "^|ab");
+  model.tokenizer = std::make_shared<CharacterTokenizer>(true, true, true);
+  CHECK(window("ab", false) == "^|ab");
+  CHECK(window("^ab", false) == "^|ab");
+  CHECK(window("ab", true) == "^|^ab$");
+  CHECK(window("^ab", true) == "^|^ab");  // it stands there already: nothing is put
+}
+
 TEST_CASE("the continuation is what follows as many tokens as the context has", "[lm]") {
   LanguageModel model = fake_model();
   model.tokenizer = std::make_shared<JoiningTokenizer>();

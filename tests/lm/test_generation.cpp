@@ -48,6 +48,25 @@ TEST_CASE("generation is greedy, whatever the batches", "[lm]") {
   }
 }
 
+TEST_CASE("generation ends at any token that ends a text", "[lm]") {
+  class ManyEnds : public CharacterTokenizer {
+   public:
+    explicit ManyEnds(TokenId end) : end_(end) {}
+    TokenIds end_ids() const override { return {'$', end_}; }
+
+   private:
+    TokenId end_;
+  };
+  LanguageModel model = fake_model();
+  const std::string free = fake_continuation("go", 12);
+  const size_t place = free.find(free[5]);
+  model.tokenizer = std::make_shared<ManyEnds>(free[5]);
+  const auto answers = generate(model, {{"go", {}, 12, "1"}}, BatchLimits::of(at::kCPU));
+  CHECK(answers[0].text == free.substr(0, place));  // without the end, special or not
+  CHECK(answers[0].tokens == static_cast<int64_t>(place) + 1);
+  CHECK(answers[0].stopped);
+}
+
 TEST_CASE("generation ends at a stop string, which is left out", "[lm]") {
   const LanguageModel model = fake_model();
   const std::string free = fake_continuation("go", 12);

@@ -185,3 +185,34 @@ TEST_CASE("a merge that is taken up reports of all tensors", "[merge]") {
     CHECK((report.expert_hashes == expected.expert_hashes));
   }
 }
+
+namespace {
+
+/// Fails in an operator for tensors with a given number of elements.
+struct Failing final : Method {
+  static constexpr MethodInfo kInfo{.name = "failing", .paper = "", .summary = "fails"};
+  const MethodInfo& info() const override { return kInfo; }
+  Json parameters() const override { return Json::object(); }
+  Reach reach() const override { return Reach::kParts; }
+  int64_t working_bytes(const TensorInfo&) const override { return 0; }
+  void prepare(const ModelJob&) override {}
+  std::any measure(const TensorParts&) const override { return {}; }
+  at::Tensor merge(const TensorJob& job, const std::any&) const override {
+    return job.experts[0].numel() == 3 ? at::mm(job.experts[0], job.experts[1]) : job.experts[0];
+  }
+  StateDict merge_model(const ModelJob&) const override { return {}; }
+};
+
+}  // namespace
+
+TEST_CASE("an operator's error inside a method names method, tensor and elements", "[merge]") {
+  Failing method;
+  try {
+    merge_to_memory(method, Models{}.inputs());
+    FAIL("no error");
+  } catch (const DataError& error) {
+    const std::string said = error.what();
+    CHECK_THAT(said, Contains("failing") && Contains("'b'") && Contains("elements 0 to 2"));
+    CHECK_THAT(said, !Contains("frame #") && !Contains(".cpp:"));
+  }
+}

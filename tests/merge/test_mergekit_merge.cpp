@@ -103,7 +103,7 @@ TEST_CASE("dtype and out_dtype are what mergekit makes of them", "[mergekit]") {
   CHECK_THAT(read_file(folder.path() / "out/README.md"), Contains("out_dtype: bfloat16"));
 }
 
-TEST_CASE("models that are no local folders are named with what they might be", "[mergekit]") {
+TEST_CASE("models that are not there are named with what would help", "[mergekit]") {
   const Folder folder;
   const auto error = [&](const std::string& model) -> std::string {
     try {
@@ -114,9 +114,10 @@ TEST_CASE("models that are no local folders are named with what they might be", 
     return "no UserError";
   };
 
-  CHECK_THAT(error("org/name"), Contains("m.yaml:3: ") && Contains("names on a hub"));
-  CHECK_THAT(error("a+lora"), Contains("adapters"));
-  CHECK_THAT(error("a@main"), Contains("revisions"));
+  CHECK_THAT(error("org/name"), Contains("m.yaml:3: ") && Contains("huggingface-cli download"));
+  CHECK_THAT(error("org/name@v1"), Contains("download org/name --revision v1"));
+  folder.model("a", 1);
+  CHECK_THAT(error("a+lora"), Contains("no file or folder 'lora'"));
 }
 
 TEST_CASE("the vocabulary's size follows the policy into the config", "[mergekit]") {

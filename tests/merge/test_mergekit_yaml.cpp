@@ -119,6 +119,22 @@ TEST_CASE("what mergekit has and Assay does not read yet is named, with its line
   CHECK_THAT(error(linear("dtype: float64")), StartsWith("m.yaml:4: ") && Contains("yet"));
 }
 
+TEST_CASE("keys that mergekit ignores are noted: names of merges, places of anchors",
+          "[mergekit]") {
+  const MergekitConfig config = parse_mergekit_yaml(
+      "merge_method: linear\nname: mix\n.shared: &shared {weight: 1}\n"
+      "models:\n- {model: a, parameters: *shared}\n",
+      "m.yaml");
+  CHECK(config.models[0].parameters.at("weight").find("x", 0) == 1);
+  REQUIRE(config.notes.size() == 2);
+  CHECK_THAT(config.notes[0], StartsWith("m.yaml:2: ") && Contains("'name' has no effect"));
+  CHECK_THAT(config.notes[1], StartsWith("m.yaml:3: ") && Contains("'.shared'"));
+
+  CHECK_THAT(parse_mergekit_yaml(linear("base_modle: &x a\n"), "m.yaml").notes.at(0),
+             Contains("Did you mean 'base_model'?"));
+  CHECK_THAT(error(linear("slices: &x []\n")), Contains("not supported yet"));
+}
+
 TEST_CASE("unknown names come with the nearest known one", "[mergekit]") {
   CHECK_THAT(error(linear("base_modle: a\n")),
              StartsWith("m.yaml:4: ") && Contains("Did you mean 'base_model'?"));

@@ -38,7 +38,7 @@ std::vector<int64_t> rows_of(const Reconciled& reconciled, const char* name) {
 TEST_CASE("models of one vocabulary stay as they are", "[merge]") {
   const std::vector<MergeModel> models{model("base", 4, 1), model("a", 4, 2)};
 
-  const Reconciled out = reconcile(models, VocabPolicy::kError);
+  const Reconciled out = reconcile(models, {});
 
   CHECK(out.sources[0] == models[0].source);
   CHECK(out.sources[1] == models[1].source);
@@ -48,7 +48,7 @@ TEST_CASE("models of one vocabulary stay as they are", "[merge]") {
 }
 
 TEST_CASE("vocabularies that differ are an error unless a policy is named", "[merge]") {
-  const Reconciled out = reconcile({model("base", 4, 1), model("a", 5, 2)}, VocabPolicy::kError);
+  const Reconciled out = reconcile({model("base", 4, 1), model("a", 5, 2)}, {});
 
   REQUIRE(out.problems.size() == 1);
   CHECK_THAT(out.problems[0], Contains("base has 4") && Contains("a has 5") &&
@@ -56,8 +56,8 @@ TEST_CASE("vocabularies that differ are an error unless a policy is named", "[me
 }
 
 TEST_CASE("vocab_policy truncate_to_base cuts what the base does not have", "[merge]") {
-  const Reconciled out =
-      reconcile({model("base", 2, 1), model("a", 4, 2)}, VocabPolicy::kTruncateToBase);
+  const Reconciled out = reconcile({model("base", 2, 1), model("a", 4, 2)},
+                                   {.vocabulary = VocabPolicy::kTruncateToBase});
 
   CHECK(out.problems.empty());
   CHECK(out.vocab_size == 2);
@@ -67,15 +67,15 @@ TEST_CASE("vocab_policy truncate_to_base cuts what the base does not have", "[me
   REQUIRE(out.notes.size() == 1);
   CHECK_THAT(out.notes[0], Contains("a: the first 2 of 4 rows"));
 
-  const Reconciled small =
-      reconcile({model("base", 4, 1), model("a", 2, 2)}, VocabPolicy::kTruncateToBase);
+  const Reconciled small = reconcile({model("base", 4, 1), model("a", 2, 2)},
+                                     {.vocabulary = VocabPolicy::kTruncateToBase});
   REQUIRE(small.problems.size() == 1);
   CHECK_THAT(small.problems[0], Contains("at least the 4 rows of base"));
 }
 
 TEST_CASE("vocab_policy common_submatrix keeps the rows that all have", "[merge]") {
   const Reconciled out = reconcile({model("base", 4, 1), model("a", 3, 2), model("b", 5, 3)},
-                                   VocabPolicy::kCommonSubmatrix);
+                                   {.vocabulary = VocabPolicy::kCommonSubmatrix});
 
   CHECK(out.vocab_size == 3);
   CHECK(rows_of(out, kEmbedding) == std::vector<int64_t>{3, 3, 3});
@@ -83,7 +83,8 @@ TEST_CASE("vocab_policy common_submatrix keeps the rows that all have", "[merge]
 }
 
 TEST_CASE("vocab_policy mean_fill gives missing rows the mean of the model's own", "[merge]") {
-  const Reconciled out = reconcile({model("base", 3, 1), model("a", 5, 2)}, VocabPolicy::kMeanFill);
+  const Reconciled out =
+      reconcile({model("base", 3, 1), model("a", 5, 2)}, {.vocabulary = VocabPolicy::kMeanFill});
 
   CHECK(out.vocab_size == 5);
   const TensorSource& base = *out.sources[0];  // rows 0, 1, 2: their mean is 1
@@ -102,7 +103,7 @@ TEST_CASE("only tensors of the vocabulary's size are adjusted", "[merge]") {
   MergeModel base = model("base", 4, 1), other = model("a", 5, 2);
   other.config["vocab_size"] = 7;  // not what the tensors say
 
-  const Reconciled out = reconcile({base, other}, VocabPolicy::kCommonSubmatrix);
+  const Reconciled out = reconcile({base, other}, {.vocabulary = VocabPolicy::kCommonSubmatrix});
 
   CHECK(out.sources[1] == other.source);
   CHECK(model_mismatches(*base.source, *other.source).size() == 2);
@@ -113,8 +114,7 @@ TEST_CASE("a stored copy of a tied tensor is left out", "[merge]") {
   const auto without_head = source("a", {{kEmbedding, at::ones({4, 2})}, {"layer", at::ones({1})}});
 
   const Reconciled out =
-      reconcile({model("base", 4, 1, ties), {without_head, {{"tie_word_embeddings", true}}}},
-                VocabPolicy::kError);
+      reconcile({model("base", 4, 1, ties), {without_head, {{"tie_word_embeddings", true}}}}, {});
 
   CHECK(out.sources[0]->find(kHead) == nullptr);
   CHECK(out.sources[0]->find(kEmbedding) != nullptr);
@@ -128,7 +128,7 @@ TEST_CASE("a head that is tied gives its embedding where others have a head", "[
 
   const Reconciled out =
       reconcile({model("base", 4, 1), {tied, {{"tie_word_embeddings", true}, {"vocab_size", 5}}}},
-                VocabPolicy::kTruncateToBase);
+                {.vocabulary = VocabPolicy::kTruncateToBase});
 
   CHECK(out.problems.empty());
   CHECK(at::equal(out.sources[1]->read(kHead), at::ones({4, 2})));
@@ -144,7 +144,7 @@ TEST_CASE("T5's embedding appears once", "[merge]") {
                                     {"lm_head.weight", shared}}),
                       {{"tie_word_embeddings", true}}};
 
-  const Reconciled out = reconcile({t5, t5}, VocabPolicy::kError);
+  const Reconciled out = reconcile({t5, t5}, {});
 
   CHECK(out.sources[0]->tensors().size() == 1);
   CHECK(out.notes.size() == 6);
@@ -190,4 +190,131 @@ TEST_CASE("disk and memory are checked before anything is read", "[merge]") {
   CHECK(resource_problems({}, inputs, "/tmp/merged").empty());
   CHECK(bytes_text(1000) == "1000 bytes");
   CHECK(bytes_text(3 << 19) == "1.5 MiB");
+}
+
+TEST_CASE("ties follow the architecture's default, and copies that differ are told", "[merge]") {
+  const Json gemma = {{"model_type", "gemma2"}};
+  const auto without_head = source("a", {{kEmbedding, at::ones({4, 2})}, {"layer", at::ones({1})}});
+
+  const Reconciled out = reconcile({model("ft", 4, 1, gemma), {without_head, gemma}});
+
+  CHECK(out.sources[0]->find(kHead) == nullptr);
+  REQUIRE(out.notes.size() == 1);
+  CHECK_THAT(out.notes[0], Contains("left out") && Contains("values differ"));  // it is negative
+
+  // Llama's head is its own.
+  CHECK(reconcile({model("a", 4, 1, {{"model_type", "llama"}})}).sources[0]->find(kHead));
+}
+
+TEST_CASE("the head of a model of text and images is tied by its text_config", "[merge]") {
+  const std::string prefix = "language_model.";
+  const at::Tensor embedding = at::ones({3, 2}), more = at::ones({5, 2});
+  const auto config = [](int64_t rows) {
+    return Json{{"text_config", {{"tie_word_embeddings", true}, {"vocab_size", rows}}}};
+  };
+  const MergeModel a{source("a", {{prefix + kEmbedding, embedding}}), config(3)};
+  const MergeModel b{source("b", {{prefix + kEmbedding, more}, {prefix + kHead, more}}), config(5)};
+
+  const Reconciled out = reconcile({a, b}, {.vocabulary = VocabPolicy::kTruncateToBase});
+
+  CHECK(out.problems.empty());
+  CHECK(out.vocab_size == 3);
+  CHECK(out.sources[1]->tensors().size() == 1);
+  CHECK(model_mismatches(*out.sources[0], *out.sources[1]).empty());
+}
+
+TEST_CASE("buffers are copied from the first model that has them", "[merge]") {
+  const std::string ids = "embeddings.position_ids", mask = "h.0.attn.masked_bias";
+  const at::Tensor w = at::ones({2});
+  const auto a = source("a", {{"w", w}, {ids, at::arange(4)}});
+  const auto b = source("b", {{"w", w},
+                              {ids, at::arange(4, at::kFloat)},
+                              {mask, at::full({}, -INFINITY)},
+                              {"h.0.attn.bias", at::ones({1, 1, 2, 2})}});
+
+  for (const bool swapped : {false, true}) {
+    const Reconciled out = swapped ? reconcile({{b, {}}, {a, {}}}) : reconcile({{a, {}}, {b, {}}});
+    MergeInputs inputs;
+    inputs.experts = out.sources;
+    CHECK_NOTHROW(check_compatible(inputs));
+    CHECK(merged_names(inputs) == std::vector<std::string>{"w"});
+    REQUIRE_FALSE(out.notes.empty());
+    CHECK_THAT(out.notes[0], Contains("buffers") && Contains(swapped ? "of b" : "of a"));
+    inputs.dtype = inputs.load_dtype = at::kHalf;
+    const StateDict merged = merge("average", Json::object(), inputs);
+    CHECK(merged.size() == 4);
+    CHECK(merged.at("w").scalar_type() == at::kHalf);
+    CHECK(merged.at(ids).scalar_type() == (swapped ? at::kFloat : at::kLong));
+    CHECK(at::equal(merged.at(ids).to(at::kLong), at::arange(4)));
+    CHECK(merged.at(mask).item<float>() == -INFINITY);
+    CHECK(merged.at("h.0.attn.bias").scalar_type() == at::kFloat);
+  }
+}
+
+TEST_CASE("what not all models have is an error, copied or dropped", "[merge]") {
+  const at::Tensor w = at::ones({2}), x = at::full({3}, 7.f);
+  const std::vector<MergeModel> models{{source("a", {{"w", w}}), {}},
+                                       {source("b", {{"w", w}, {"x", x}}), {}}};
+
+  const Reconciled refused = reconcile(models);
+  CHECK_THAT(refused.problems.at(0), Contains("'x'") && Contains("extra_tensors"));
+  CHECK(model_mismatches(*models[0].source, *refused.sources[1]).size() == 1);
+
+  const Reconciled dropped = reconcile(models, {.extra = ExtraTensors::kDrop});
+  CHECK(dropped.sources[1]->tensors().size() == 1);
+  CHECK_THAT(dropped.notes.at(0), Contains("1 tensor ('x')") && Contains("left out"));
+
+  MergeInputs inputs;
+  const Reconciled copied = reconcile(models, {.extra = ExtraTensors::kCopy});
+  inputs.experts = copied.sources;
+  CHECK_NOTHROW(check_compatible(inputs));
+  CHECK(at::equal(merge("average", Json::object(), inputs).at("x"), x));
+  CHECK_THAT(copied.notes.at(0), Contains("copied from b"));
+
+  CHECK(extra_tensors_from_name("drop", "test") == ExtraTensors::kDrop);
+  CHECK_THROWS_WITH(extra_tensors_from_name("dorp", "test"), Contains("Did you mean 'drop'?"));
+}
+
+TEST_CASE("a prefix of all names is mapped and told in one note", "[merge]") {
+  const std::string bias = "h.0.attn.masked_bias";
+  const auto plain =
+      source("plain", {{"wte.weight", at::ones({2, 2})}, {"ln.weight", at::ones({2})}});
+  const auto prefixed = source("prefixed", {{"transformer.wte.weight", at::full({2, 2}, 3.f)},
+                                            {"transformer.ln.weight", at::full({2}, 3.f)},
+                                            {"transformer." + bias, at::full({}, -1e9f)}});
+
+  for (const bool swapped : {false, true}) {
+    const Reconciled out = swapped ? reconcile({{prefixed, {}}, {plain, {}}})
+                                   : reconcile({{plain, {}}, {prefixed, {}}});
+    CHECK_THAT(out.notes.at(0), Contains("prefix 'transformer.'"));
+    MergeInputs inputs;
+    inputs.experts = out.sources;
+    const StateDict merged = merge("average", Json::object(), inputs);
+    const std::string prefix = swapped ? "transformer." : "";
+    CHECK(merged.size() == 3);
+    CHECK(at::equal(merged.at(prefix + "ln.weight"), at::full({2}, 2.f)));
+    CHECK(merged.at(prefix + bias).item<float>() == -1e9f);
+  }
+
+  // No prefix explains these.
+  const auto other = source("other", {{"transformer.wte.weight", at::ones({2, 2})},
+                                      {"transformer.norm.weight", at::ones({2})}});
+  CHECK(reconcile({{plain, {}}, {other, {}}}).notes.empty());
+}
+
+TEST_CASE("an adjusted model's content hash follows what is adjusted", "[merge]") {
+  const auto of = [](float value) {
+    return source("m", {{"w", at::ones({2})}, {"x", at::full({2}, value)}});
+  };
+  const auto hash = [](const std::shared_ptr<const TensorSource>& model, Adjustments adjustments) {
+    return AdjustedSource(model, std::move(adjustments)).content_hash();
+  };
+  Adjustments drop, lend, lend_other;
+  drop.left_out.emplace("x", "dropped");
+  lend.lent.emplace("x", of(2));
+  lend_other.lent.emplace("x", of(3));
+  CHECK(hash(of(1), drop) == hash(of(1), drop));
+  CHECK(hash(of(1), drop) != hash(of(2), drop));
+  CHECK(hash(of(1), drop) != hash(of(1), lend));
+  CHECK(hash(of(1), lend) != hash(of(1), lend_other));
 }

@@ -132,9 +132,7 @@ TEST_CASE("published encoders open under the names that their tensors have", "[m
 }
 
 TEST_CASE("a LoRA adapter of a classifier brings its head", "[model][language]") {
-  OpenOptions options;
-  options.adapter = kGoldens / "bert-lora";
-  const OpenModel model = open_model(kGoldens / "bert", options);
+  const OpenModel model = open_model({kGoldens / "bert", kGoldens / "bert-lora"}, {});
   const auto texts =
       read_json(kGoldens / "bert/expected.json").at("prompts").get<std::vector<TokenIds>>();
   const Json expected = read_json(kGoldens / "bert-lora/expected.json");

@@ -136,14 +136,19 @@ TEST_CASE("the base of dynamic scaling grows with each row's own text", "[model]
   CHECK(angles[2].item<double>() == Approx(std::pow(90000.0, -0.5)));
 }
 
+TEST_CASE("rotary settings that a type of scaling does not use are passed over",
+          "[model][rotary]") {
+  const RotaryConfig yarn = rotary_from(
+      R"({"rope_scaling": {"type": "yarn", "factor": 4, "attn_factor": 0.5, "mrope": []}})", 4);
+  CHECK(yarn.factor == 4);
+  CHECK(yarn.attention_factor == Approx(0.1 * std::log(4.0) + 1));
+}
+
 TEST_CASE("rotary settings that are not known are refused", "[model][rotary]") {
   CHECK_THROWS_WITH(rotary_from(R"({"rope_scaling": {"type": "yarm"}})", 4),
                     Contains("rope_scaling") && Contains("'yarn'"));
   CHECK_THROWS_WITH(rotary_from(R"({"rope_scaling": {"type": "linear"}})", 4),
                     Contains("'factor' is missing"));
-  CHECK_THROWS_WITH(
-      rotary_from(R"({"rope_scaling": {"type": "linear", "factor": 2, "mrope": []}})", 4),
-      Contains("mrope"));
   CHECK_THROWS_WITH(rotary_from(R"({"partial_rotary_factor": 0.5})", 4), Contains("must be 1"));
   CHECK_THROWS_WITH(rotary_from(R"({"rope_scaling": {"type": "longrope", "short_factor": [1],
       "long_factor": [1, 1]}})",

@@ -4,7 +4,6 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/process.h"
-#include "harness/model/adapter.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/language_models.h"
 
@@ -28,35 +27,9 @@ std::string refusal(Json config, const Json& change) {
 TEST_CASE("LoRA adapters are added on load", "[model][language]") {
   for (const std::string family : {"llama", "gpt2"}) {
     INFO(family);
-    OpenOptions options;
-    options.adapter = kGoldens / (family + "-lora");
-    check_against(open_language_model(kGoldens / family, options), options.adapter);
+    const fs::path adapter = kGoldens / (family + "-lora");
+    check_against(open_language_model({kGoldens / family, adapter}, {}), adapter);
   }
-}
-
-TEST_CASE("an adapter that does not fit is refused", "[model][language]") {
-  const LanguageModel model = small_llama();
-  const TemporaryFolder folder;
-  const auto apply = [&](Json config, const StateDict& tensors) {
-    config.update({{"r", 2}, {"lora_alpha", 4}});
-    write_file(folder.path() / "adapter_config.json", config.dump());
-    write_safetensors(folder.path() / "adapter_model.safetensors", tensors);
-    StateDict weights = model.weights;
-    apply_adapter(weights, *model.architecture, folder.path());
-    return weights;
-  };
-  const std::string down = "base_model.model.model.layers.0.mlp.down_proj.lora_";
-  const at::Tensor a = at::ones({2, 12}), b = at::full({8, 2}, 3.0f);
-
-  const StateDict adapted = apply({}, {{down + "A.weight", a}, {down + "B.weight", b}});
-  const std::string name = "model.layers.0.mlp.down_proj.weight";
-  CHECK(at::allclose(adapted.at(name), model.weights.at(name) + 12));  // 4 / 2 * (3 + 3)
-  CHECK_THROWS_WITH(apply({{"use_dora", true}}, {}), Contains("use_dora"));
-  CHECK_THROWS_WITH(apply({{"peft_type", "IA3"}}, {}), Contains("peft_type"));
-  CHECK_THROWS_WITH(apply({}, {{"base_model.model.model.layers.7.x.lora_A.weight", a}}),
-                    Contains("layers.7.x") && Contains("no tensor of the model"));
-  CHECK_THROWS_WITH(apply({}, {{down + "A.weight", a}, {down + "B.weight", at::ones({9, 2})}}),
-                    Contains("[9, 12]") && Contains("[8, 12]"));
 }
 
 TEST_CASE("published checkpoints' variants load as one model", "[model][language]") {
@@ -126,6 +99,34 @@ TEST_CASE("a config.json says what is wrong with it", "[model][language]") {
   CHECK_THAT(refusal(example_config("gemma2"), {{"final_logit_softcapping", 0}}),
              Contains("$.final_logit_softcapping") && Contains("above 0"));
   CHECK_THAT(refusal(llama, {{"model_type", "lama"}}), Contains("Did you mean 'llama'?"));
+}
+
+TEST_CASE("what ends a text is part of what a model computes", "[model]") {
+  const TemporaryFolder folder;
+  const auto hash = [&] {
+    const auto tokenizer = Tokenizer::open(folder.path());
+    return computation_hash(*language(example_config("llama")), tokenizer.get());
+  };
+  const std::string before = hash();
+  write_file(folder.path() / "generation_config.json", R"({"eos_token_id":[3]})");
+  CHECK(hash() != before);
+}
+
+TEST_CASE("layers that the file does not hold are not waited for", "[model]") {
+  CHECK_THAT(refusal(example_config("llama"), {{"num_hidden_layers", 1'000'000'000}}),
+             Contains("$.num_hidden_layers") && Contains("1 to 65536 layers"));
+  CHECK_THAT(refusal(example_config("t5"), {{"num_decoder_layers", 1'000'000}}),
+             Contains("$.num_decoder_layers"));
+  const TemporaryFolder folder;
+  const StateDict weights = language(example_config("llama"))->initial_weights(1);
+  for (const int64_t layers : {int64_t{60'000}, int64_t{1} << 40}) {
+    Json config = example_config("llama");
+    config["num_hidden_layers"] = layers;
+    write_checkpoint(folder.path() / "m", weights, {config, Json(), "", {}}, true);
+    CHECK_THROWS_AS(open_model(folder.path() / "m", {}), DataError);
+    CHECK_THROWS_WITH(open_model(folder.path() / "m", {}),
+                      Contains("not in the file") && Contains(std::to_string(layers)));
+  }
 }
 
 TEST_CASE("fields that would change what is computed are refused unless they are neutral",

@@ -139,6 +139,37 @@ TEST_CASE("Merges are compared in pairs with the best and with the simple averag
   CHECK(row(board, "better (default)").comparisons[0].against == "average (default)");
 }
 
+TEST_CASE("A baseline is a row's label, or its name where only one row has it", "[reports]") {
+  SweepResults results = fake::results();
+  fake::add_average(results, "k-tuned", {"s", "average", "tuned"});
+
+  const Leaderboard board = make_leaderboard(results, {.baseline = "expert e1"});
+  const auto& comparisons = row(board, "average (tuned)").comparisons;
+  CHECK(comparisons.back().against == "expert e1");
+  CHECK(*comparisons.back().held_in.value == Approx(0.625 - 0.5));
+  CHECK_THROWS_WITH(make_leaderboard(results, {.baseline = "average"}),
+                    Catch::Matchers::Contains("average (tuned)"));
+  CHECK_THROWS_WITH(make_leaderboard(results, {.baseline = "bas"}),
+                    Catch::Matchers::Contains("base"));
+}
+
+TEST_CASE("A tuned number at an end of its grid is marked, unless the method allows no more",
+          "[reports]") {
+  SweepResults results = fake::results();
+  results.methods[0].parameters = {{{"name", "scale"}, {"range", {0.0, nullptr}}},
+                                   {{"name", "density"}, {"range", {0.0, 1.0}}}};
+  auto& tuned = fake::add_average(results, "k-tuned", {"s", "average", "tuned"}).run.parameters;
+  tuned = {{"scale", 1.5}, {"density", 1.0}};
+  for (const double step : {0.5, 1.0})
+    fake::add_average(results, fmt::format("k-grid{}", step), {"s", "average", "grid"})
+        .run.parameters = {{"scale", step + 0.5}, {"density", step}};
+
+  const Leaderboard board = make_leaderboard(results);
+
+  const Configuration& chosen = row(board, "average (tuned)").configurations.at(0);
+  CHECK(chosen.on_edge == std::vector<std::string>{"scale"});
+}
+
 TEST_CASE("Merge cost is statistics and merge; tuning sums the grid; unknown stays unknown",
           "[reports]") {
   SweepResults results = fake::results();

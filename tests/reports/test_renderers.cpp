@@ -3,7 +3,10 @@
 #include <sstream>
 
 #include "reports/format.h"
+#include "reports/recognise.h"
 #include "reports/report.h"
+#include "reports/tables.h"
+#include "reports/text_table.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"
 
@@ -91,12 +94,14 @@ TEST_CASE("JSON, CSV, Markdown, HTML and text hold the same numbers", "[reports]
     const auto line = csv_line(csv, row["name"]);
     const auto cells = markdown_row(markdown, row["label"]);
     REQUIRE(cells.size() >= 5);
-    size_t column = 1;
-    for (const char* name : {"held_in", "held_out", "held_in_normalised", "held_out_normalised"}) {
+    for (const auto& [name, column] : std::map<std::string, size_t>{{"held_in", 1},
+                                                                    {"held_out", 3},
+                                                                    {"held_in_normalised", 5},
+                                                                    {"held_out_normalised", 6}}) {
       const double value = scores[name]["value"];
       CHECK(std::stod(line.at(name)) == value);
-      CHECK(std::stod(line.at(std::string(name) + "_ci_low")) == scores[name]["ci95"][0]);
-      CHECK(cells[column++] == scores[name]["text"]);
+      CHECK(std::stod(line.at(name + "_ci_low")) == scores[name]["ci95"][0]);
+      CHECK(cells[column] == scores[name]["text"]);
       CHECK(std::stod(scores[name]["text"].get<std::string>()) == Approx(value * 100).margin(0.05));
       CHECK(text.find(scores[name]["text"].get<std::string>()) != std::string::npos);
       CHECK(html.find(fmt::format("data-sort=\"{}\"", value)) != std::string::npos);
@@ -189,6 +194,92 @@ TEST_CASE("Failures and skips are listed with their reasons", "[reports]") {
             .find("Every run of the sweep has a result.") != std::string::npos);
 }
 
+TEST_CASE("No line of the text for a terminal is longer than it may be, and no column is lost",
+          "[reports]") {
+  SweepResults results = fake::results();
+  auto& skipped = fake::add_average(results, "k-skipped", {"s", "slerp", "default"});
+  skipped.run.status = RunStatus::kSkipped;
+  skipped.run.scores.clear();
+
+  const std::string text = leaderboard_text(results, {}, 60);
+
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    CHECK(std::count_if(line.begin(), line.end(), [](char c) {
+            return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+          }) <= 60);
+  }
+  for (const Column& column : leaderboard_table(make_leaderboard(results), "acc").columns)
+    CHECK(text.find(column.title) != std::string::npos);
+  CHECK(folded("one two three", 8, 2) == "one two\n  three\n");
+}
+
+TEST_CASE("A column of costs has one unit, which its title names", "[reports]") {
+  SweepResults results = fake::results();
+  auto& quick = fake::add_average(results, "k-quick", {"s", "quick", "default"});
+  quick.run.costs = {{"merge", fake::cost(0.004)}};
+
+  const Table table = leaderboard_table(make_leaderboard(results), "acc");
+
+  CHECK(table.columns.at(8).title == "Merge time (s)");
+  CHECK(table.groups.at(0).rows.at(0).at(8).text == "2.00");
+  CHECK(table.groups.at(0).rows.at(1).at(8).text == "0.004");
+  CHECK(common_scale({0.001, 0.002, 0.5}, CostUnit::kSeconds).name == "ms");
+  CHECK(common_scale({}, CostUnit::kBytes).size == 1);
+}
+
+TEST_CASE("FLOPs that nobody could count are n/a in every form", "[reports]") {
+  SweepResults results = fake::results();
+  results.runs[3].run.costs.at("merge").flops.reset();
+
+  const Table costs = cost_table(make_leaderboard(results));
+  size_t column = 0;
+  while (costs.columns.at(column).title.rfind("FLOPs", 0) != 0) ++column;
+  CHECK(costs.groups.at(0).rows.at(0).at(column).text == "n/a");
+  CHECK(costs.groups.at(1).rows.at(0).at(column).text == kNotAvailable);  // the base: no cost
+  CHECK(render_report(results, ReportFormat::kMarkdown).find("| n/a |") != std::string::npos);
+  CHECK(render_report(results, ReportFormat::kHtml).find(">n/a</td>") != std::string::npos);
+  CHECK(csv_line(render_report(results, ReportFormat::kCsv), "average").at("merge_flops").empty());
+  const Json report = Json::parse(render_report(results, ReportFormat::kJson));
+  CHECK(json_row(report, "average (default)")["costs"]["merge"]["flops"].is_null());
+}
+
+TEST_CASE("The best of complete merges is bold in its column", "[reports]") {
+  SweepResults results = fake::results();
+  auto& better = fake::add_average(results, "k-better", {"s", "better", "default"});
+  better.run.scores[0].value = 1;
+  better.run.scores[0].outcomes = {1, 1, 1, 1};
+
+  const auto rows = leaderboard_table(make_leaderboard(results), "acc").groups.at(0).rows;
+
+  CHECK((rows.at(0).at(1).best && !rows.at(1).at(1).best));  // held-in: 87.5 and 62.5
+  CHECK((rows.at(0).at(3).best && rows.at(1).at(3).best));   // held-out: equal
+  CHECK(render_report(results, ReportFormat::kMarkdown).find("| **87.5") != std::string::npos);
+  CHECK(render_report(results, ReportFormat::kHtml).find("<strong>87.5</strong>") !=
+        std::string::npos);
+}
+
+TEST_CASE("Scores of each set are shown on demand in every form", "[reports]") {
+  SweepResults results = fake::results();
+  results.sweep.sets.push_back(results.sweep.sets[0]);
+  results.sweep.sets[1].name = "t";
+  auto& other = fake::add_average(results, "k-t", {"t", "average", "default"});
+  other.run.scores[0].value = 1;
+  other.run.scores[0].outcomes = {1, 1, 1, 1};
+  const ReportOptions per_set{.baseline = "", .per_set = true};
+
+  const Json report = Json::parse(render_report(results, ReportFormat::kJson, per_set));
+  const Json& sets = json_row(report, "average (default)")["by_set"]["acc"];
+  CHECK(sets["s"]["held_in"]["value"] == 0.625);
+  CHECK(sets["t"]["held_in"]["value"] == 0.875);
+  const std::string markdown = render_report(results, ReportFormat::kMarkdown, per_set);
+  CHECK(markdown.find("| average (default) | t | 87.5") != std::string::npos);
+  CHECK(leaderboard_text(results, per_set).find("87.5") != std::string::npos);
+  CHECK(csv_line(render_report(results, ReportFormat::kCsv, per_set), "average").at("set") == "t");
+  CHECK(render_report(results, ReportFormat::kMarkdown).find("| t | 87.5") == std::string::npos);
+}
+
 TEST_CASE("Numbers are printed with units and sensible digits", "[reports]") {
   CHECK(percent_text(0.8342) == "83.4");
   CHECK(estimate_text({0.8342, Interval{0.82, 0.8484}, {}}) == "83.4 ±1.4");
@@ -202,4 +293,14 @@ TEST_CASE("Numbers are printed with units and sensible digits", "[reports]") {
   CHECK(parameters_text({{"density", 0.2}, {"trim", "model"}}) == "density=0.2, trim=model");
   CHECK(escape_csv("a,\"b\"") == "\"a,\"\"b\"\"\"");
   CHECK(time_text("2026-01-02T03:04:05.678Z") == "2026-01-02 03:04 UTC");
+}
+
+TEST_CASE("a report is recognised in every format, and no other text is one", "[reports]") {
+  for (const ReportFormat format :
+       {ReportFormat::kHtml, ReportFormat::kMarkdown, ReportFormat::kCsv, ReportFormat::kJson})
+    CHECK(is_report(render_report(fake::results(), format)));
+  for (const char* text :
+       {"", "# Notes\n\nyears of work\n", "<!doctype html>\n<title>mine</title>", "{}",
+        "row,value\n", "{\"format\": \"other\"}", "# Notes\n## Provenance\n## How to read this\n"})
+    CHECK_FALSE(is_report(text));
 }

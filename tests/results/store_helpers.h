@@ -15,12 +15,14 @@ inline void fill_store(const std::filesystem::path& path, const assay::SweepResu
   for (const auto& task : results.tasks) store.put_task(task);
   for (const auto& method : results.methods) store.put_method(method);
   const int64_t sweep = store.put_sweep(results.sweep);
+  std::vector<assay::PlacedKey> places;
   for (const auto& placed : results.runs) {
     if (!store.find_run(placed.run.key))
       store.put_run(placed.run, results.environments.at(placed.environment));
-    store.place_run(sweep, placed.run.key, placed.placement);
+    places.push_back({placed.run.key, placed.placement});
   }
-  store.finish_sweep(sweep);
+  store.place_runs(sweep, places);
+  store.finish_sweep(sweep, places, assay::SweepEnd::kChanged);
 }
 
 inline std::string integrity(const std::filesystem::path& path) {

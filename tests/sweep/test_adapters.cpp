@@ -2,9 +2,10 @@
 
 #include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
 #include "harness/core/process.h"
-#include "harness/model/adapter.h"
 #include "harness/sweep/cell.h"
+#include "harness/sweep/run_sweep.h"
 #include "harness/task/task.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
@@ -44,12 +45,12 @@ class AdaptedModel {
 
   std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
 
-  void write_adapter(double alpha) const {
-    fs::create_directories(path("lora"));
-    write_file(path("lora/adapter_config.json"),
+  void write_adapter(double alpha, const std::string& name = "lora") const {
+    fs::create_directories(path(name));
+    write_file(path(name + "/adapter_config.json"),
                Json{{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", alpha}}.dump());
     const std::string down = "base_model.model.model.layers.0.mlp.down_proj.lora_";
-    write_safetensors(path("lora/adapter_model.safetensors"),
+    write_safetensors(path(name + "/adapter_model.safetensors"),
                       {{down + "A.weight", at::ones({2, 12})},
                        {down + "B.weight", at::arange(16, at::kFloat).view({8, 2})}});
   }
@@ -58,11 +59,11 @@ class AdaptedModel {
     Cell cell;
     cell.kind = "model";
     cell.record_kind = "model";
-    cell.experts = {model_ref(*Checkpoint::open(path("base")))};
+    const ModelPath model(path("base"), adapted ? path("lora") : "");
+    cell.experts = {model_ref(*Checkpoint::open(model))};
     cell.tasks = {{"bytes/good", load_task("bytes/good")->hash()}};
     cell.split = "test";
     cell.device = "cpu";
-    if (adapted) cell.adapter = {path("lora"), adapter_hash(path("lora"))};
     return cell;
   }
 
@@ -94,7 +95,7 @@ TEST_CASE("an adapted model never gets the answers of its base", "[sweep][langua
   }
   const RunRecord again = run_cell(model.cell(true));
   CHECK(again.diagnostics["language"]["requests"] == 0);
-  CHECK(again.diagnostics["adapter"]["hash"] == adapter_hash(model.path("lora")));
+  CHECK(again.diagnostics["adapter"] == model.path("lora"));
 }
 
 TEST_CASE("an adapter is known by its tensors and its configuration", "[sweep][language]") {
@@ -108,12 +109,69 @@ TEST_CASE("an adapter is known by its tensors and its configuration", "[sweep][l
   CHECK(before.key() != model.cell(false).key());
   CHECK(Json(before).get<Cell>().key() == before.key());
   CHECK(model.score(true) != score);
-  CHECK_THAT(run_cell(before).reason, Contains("the adapter changed"));
-  OpenOptions adapted;
-  adapted.adapter = model.path("lora");
-  CHECK(open_model(model.path("base"), adapted).weights_hash ==
-        adapted_hash(open_model(model.path("base"), {}).weights_hash,
-                     adapter_hash(model.path("lora"))));
+  CHECK_THAT(run_cell(before).reason, Contains("the weights changed"));
+  const std::string base = model.path("base"), adapter = model.path("lora");
+  CHECK(open_model(ModelPath(base, adapter), {}).weights_hash == model.cell(true).experts[0].hash);
+  CHECK(open_model(ModelPath(base), {}).weights_hash == model.cell(false).experts[0].hash);
+}
+
+TEST_CASE("a sweep merges and scores adapters as the models they stand for", "[sweep][language]") {
+  const AdaptedModel model;
+  model.write_adapter(-3, "other");
+  const auto run = [&](const Json& experts) {
+    write_file(model.path("sweep.json"),
+               Json{{"name", "adapters"},
+                    {"base", "base"},
+                    {"expert_sets", {{{"name", "one"}, {"experts", experts}}}},
+                    {"tasks", {"bytes/good"}},
+                    {"trained_on", {{experts[0], {"bytes/good"}}}},
+                    {"methods", {"average", "task_arithmetic"}}}
+                   .dump());
+    const ResolvedSweep sweep =
+        resolve_sweep(SweepFile::read(model.path("sweep.json")), "cpu", Missing::kLeave);
+    Store store = Store::open(model.path("r.sqlite"));
+    return run_sweep(sweep, plan_sweep(sweep), store, *in_process_executor(),
+                     current_environment("cpu", "test"));
+  };
+  for (const std::string name : {"lora", "other"}) {
+    const auto adapted = Checkpoint::open(ModelPath(model.path("base"), model.path(name)));
+    StateDict weights;
+    for (const TensorInfo& info : adapted->tensors())
+      weights[info.name] = adapted->read(info.name).clone();
+    write_checkpoint(model.path("whole-" + name), weights, {adapted->config(), {}, "", {}}, false);
+  }
+
+  const SweepSummary first = run({"lora", "base+other"});
+  CHECK(first.ran > 4);
+  CHECK(first.failed == 0);
+  const SweepSummary whole = run({"whole-lora", "whole-other"});  // the same weights
+  CHECK(whole.ran == whole.skipped);
+  CHECK(whole.reused == first.ran - first.skipped + first.reused);
+  model.write_adapter(4);
+  CHECK(run({"lora", "base+other"}).reused == whole.reused);
+  model.write_adapter(5);
+  CHECK(run({"lora", "base+other"}).reused < whole.reused);
+}
+
+TEST_CASE("an adapter of sets with different bases is named with each", "[sweep][language]") {
+  const AdaptedModel model;
+  fs::copy(model.path("base"), model.path("base2"), fs::copy_options::recursive);
+  Json json{{"name", "adapters"},
+            {"expert_sets",
+             {{{"name", "one"}, {"base", "base"}, {"experts", {"lora"}}},
+              {{"name", "two"}, {"base", "base2"}, {"experts", {"lora"}}}}},
+            {"tasks", {"bytes/good"}},
+            {"trained_on", {{"lora", {"bytes/good"}}}},
+            {"methods", {"average"}}};
+  const auto resolve = [&] {
+    write_file(model.path("sweep.json"), json.dump());
+    return resolve_sweep(SweepFile::read(model.path("sweep.json")), "cpu", Missing::kLeave);
+  };
+
+  CHECK_THROWS_WITH(resolve(), Contains("different bases") && Contains("BASE+lora"));
+  json["expert_sets"][1]["experts"] = {"base2+lora"};
+  json["trained_on"]["base2+lora"] = {"bytes/good"};
+  CHECK(resolve().models.size() == 4);
 }
 
 TEST_CASE("assay eval prints the scores there are, then the error", "[cli][language]") {
@@ -125,7 +183,7 @@ TEST_CASE("assay eval prints the scores there are, then the error", "[cli][langu
   };
 
   const ProcessResult both = eval({"bytes/*"});
-  CHECK(both.exit_code == 3);
+  CHECK(both.exit_code == 4);
   CHECK_THAT(both.output, Contains("bytes/good") && Contains("perplexity") &&
                               Contains("1 of 2 tasks failed; bytes/bad: ") &&
                               Contains("bad.jsonl line 1"));

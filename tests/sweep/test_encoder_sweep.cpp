@@ -71,7 +71,8 @@ class EncoderSweep {
     for (auto& [unused, tensor] : weights)
       if (tensor.dim() > 1) tensor.mul_(20 * scale);  // so that texts differ clearly
     write_file(path("tokenizer.json"), word_tokenizer());
-    write_checkpoint(path(name), weights, {network->config(), Json(), "", {path("tokenizer.json")}},
+    write_checkpoint(path(name), weights,
+                     {network->config(), Json(), "", {{"tokenizer.json", path("tokenizer.json")}}},
                      false);
   }
 

@@ -1,4 +1,7 @@
 #include "harness/sweep/executor.h"
+
+#include <ATen/Parallel.h>
+
 #include "tests/catch.h"
 
 using namespace assay;
@@ -63,6 +66,15 @@ TEST_CASE("a worker that cannot work at all fails every cell with the reason", "
   }
 }
 
+TEST_CASE("workers share the threads of this process", "[sweep]") {
+  const int threads = at::get_num_threads();
+
+  CHECK(local_workers_executor(1, {"true"})->threads() == threads);
+  CHECK(local_workers_executor(2, {"true"})->threads() == std::max(1, threads / 2));
+  CHECK(local_workers_executor(1000, {"true"})->threads() == 1);
+  CHECK(in_process_executor()->threads() == threads);
+}
+
 TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
   Cell cell = cell_with_seed(0);
   cell.parameters = {{"a", 1}};
@@ -88,4 +100,5 @@ TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
   CHECK(changed([](Cell& c) { c.device = "cuda:0"; }));
   // Where a checkpoint lies does not matter, nor which of equal devices is used.
   CHECK_FALSE(changed([](Cell& c) { c.experts[0].path = "/elsewhere"; }));
+  CHECK_FALSE(changed([](Cell& c) { c.base.path = "/elsewhere"; }));
 }

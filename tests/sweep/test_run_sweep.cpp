@@ -37,16 +37,19 @@ class BlobSweep {
   const fs::path& folder() const { return home_.folder(); }
   fs::path db() const { return home_.folder() / "r.sqlite"; }
 
-  ResolvedSweep resolve(Missing missing = Missing::kTrain) const {
+  ResolvedSweep resolve(Missing missing = Missing::kTrain, const std::string& only = "") const {
     write_file(home_.folder() / "sweep.json", json_.dump());
-    return resolve_sweep(SweepFile::read(home_.folder() / "sweep.json"), "cpu", missing);
+    SweepFile file = SweepFile::read(home_.folder() / "sweep.json");
+    if (!only.empty()) keep_only(file, only);
+    return resolve_sweep(std::move(file), "cpu", missing);
   }
-  SweepSummary run(Executor& executor) const {
-    const ResolvedSweep sweep = resolve();
+  SweepSummary run(Executor& executor, const std::string& only = "") const {
+    const ResolvedSweep sweep = resolve(Missing::kTrain, only);
     Store store = Store::open(db());
     return run_sweep(sweep, plan_sweep(sweep), store, executor, current_environment("cpu", "test"));
   }
   SweepSummary run() const { return run(*in_process_executor()); }
+  SweepSummary run_only(const std::string& glob) const { return run(*in_process_executor(), glob); }
   SweepResults results() const { return Store::open_read_only(db()).load_sweep("blobs"); }
 
  private:
@@ -79,6 +82,7 @@ size_t count_failures(const SweepResults& results) {
 /// Fails some cells, as a worker that dies would, and runs the others in this process.
 class Flaky : public Executor {
  public:
+  int threads() const override { return 3; }
   explicit Flaky(size_t failures) : left_(failures) {}
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
@@ -98,9 +102,10 @@ class Flaky : public Executor {
 };
 
 /// Runs cells in this process, but gives up after a number of them.
-class Interrupted : public Executor {
+class GivesUp : public Executor {
  public:
-  explicit Interrupted(size_t cells) : left_(cells) {}
+  int threads() const override { return 1; }
+  explicit GivesUp(size_t cells) : left_(cells) {}
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
     for (size_t i = 0; i < cells.size(); ++i) {
@@ -200,8 +205,10 @@ TEST_CASE("an interrupted sweep, run again, ends in the scores of an undisturbed
 
   for (const size_t cells : {0, 1, 7, 12}) {
     fs::remove(sweep.db());
-    Interrupted executor(cells);
+    GivesUp executor(cells);
     CHECK_THROWS_WITH(sweep.run(executor), "interrupted");
+    CHECK(sweep.results().runs.size() >= cells);  // shown as soon as they are there
+    CHECK(sweep.results().finished_at.empty());
     const SweepSummary rest = sweep.run();
     CHECK(rest.reused >= static_cast<int64_t>(cells));
     CHECK(scores_of(sweep.results()) == undisturbed);
@@ -221,6 +228,45 @@ TEST_CASE("a failed cell does not stop the sweep and is tried again", "[sweep][t
   CHECK(first.ran > 20);
   CHECK(second.failed == 0);
   CHECK(count_failures(sweep.results()) == 0);
+}
+
+TEST_CASE("running some rows alone leaves the others their results", "[sweep][train]") {
+  const BlobSweep sweep;
+  sweep.run_only("average");
+  CHECK(sweep.results().finished_at.empty());  // a part of what the file asks for
+  sweep.run();
+  const SweepResults before = sweep.results();
+  REQUIRE_FALSE(before.finished_at.empty());
+
+  sweep.run_only("average");
+
+  CHECK(scores_of(sweep.results()) == scores_of(before));
+  CHECK(sweep.results().finished_at == before.finished_at);
+}
+
+TEST_CASE("running some rows alone does not mix the others with new weights", "[sweep][train]") {
+  const BlobSweep sweep;
+  sweep.run();
+  const fs::path expert = sweep.folder() / "models" / "blobs" / "expert-a";
+  const auto old = Checkpoint::open(expert);
+  StateDict weights;
+  for (const TensorInfo& info : old->tensors()) weights[info.name] = old->read(info.name) * 2;
+  write_checkpoint(expert, weights, {old->config(), old->origin(), "", {}}, true);
+
+  sweep.run_only("average");
+
+  for (const auto& placed : sweep.results().runs) CHECK(placed.placement.row != "task_arithmetic");
+  CHECK(sweep.results().finished_at.empty());
+}
+
+TEST_CASE("the record says how many threads worked on a cell", "[sweep][train]") {
+  const BlobSweep sweep;
+  Flaky executor(0);
+
+  sweep.run(executor);
+
+  for (const Environment& environment : sweep.results().environments)
+    CHECK(environment.threads == 3);
 }
 
 TEST_CASE("changed weights never answer with an old score", "[sweep][train]") {

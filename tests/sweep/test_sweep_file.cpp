@@ -137,3 +137,72 @@ TEST_CASE("--only keeps the rows that match", "[sweep]") {
   }
   SECTION("nothing matches") { CHECK_THROWS_AS(keep_only(sweep, "tise"), UserError); }
 }
+
+TEST_CASE("more cells than can be run are counted, not built", "[sweep]") {
+  Json json = valid_sweep();
+  std::vector<double> thousand;
+  for (int i = 1; i <= 1000; ++i) thousand.push_back(i / 1000.0);
+
+  SECTION("a grid") {
+    json["methods"] = {
+        {{"method", "dare_ties"},
+         {"tune", {{"drop", thousand}, {"density", thousand}, {"scale", thousand}}}}};
+    check_error(json, {"methods[0]", "1000000000 points", "1000 of drop", "100000"});
+  }
+  SECTION("seeds of a randomised row") {
+    for (int i = 0; i < 200; ++i) json["seeds"].push_back(i);
+    json["methods"] = {{{"method", "dare"}, {"tune", {{"drop", thousand}}}}};
+    // 200 * (default + grid + chosen) + 2 per expert + base, best, multitask, ensemble
+    check_error(json, {"200408 cells", "200 seeds", "100000"});
+  }
+  SECTION("expert sets") {
+    for (int i = 0; i < 200; ++i)
+      json["expert_sets"].push_back({{"name", std::to_string(i)}, {"experts", {"x"}}});
+    json["methods"] = {{{"method", "ties"}, {"tune", {{"scale", thousand}}}}};
+    check_error(json, {"201 expert sets", "100000"});
+  }
+  SECTION("beyond what numbers hold") {
+    const MethodSpec spec{.label = "",
+                          .method = "",
+                          .parameters = {},
+                          .grid = {{"a", std::vector<Json>(1 << 16)},
+                                   {"b", std::vector<Json>(1 << 16)},
+                                   {"c", std::vector<Json>(1 << 16)},
+                                   {"d", std::vector<Json>(1 << 16)}},
+                          .where = ""};
+    CHECK(spec.grid_size() == int64_t{1} << 62);
+  }
+}
+
+TEST_CASE("a seed named twice is no second draw", "[sweep]") {
+  Json json = valid_sweep();
+  json["seeds"] = {0, 1, 0};
+  check_error(json, {"seeds", "0 is named twice"});
+}
+
+TEST_CASE("rows left out are remembered", "[sweep]") {
+  SweepFile sweep = read(valid_sweep());
+
+  keep_only(sweep, "ti*");
+
+  REQUIRE(sweep.methods.size() == 1);
+  REQUIRE(sweep.left_out.size() == 1);
+  CHECK(sweep.methods[0].label == "ties");
+  CHECK(sweep.left_out[0].label == "average");
+}
+
+TEST_CASE("names of a sweep file are relative to it, links followed", "[sweep]") {
+  const TemporaryFolder folder;
+  for (const char* name : {"here/m", "there/m"}) fs::create_directories(folder.path() / name);
+  fs::create_directory_symlink(folder.path() / "there" / "m", folder.path() / "there" / "latest");
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path() / "here");
+
+  const fs::path found = named_by(folder.path() / "there" / "s.json", "m");
+  const fs::path latest = named_by(folder.path() / "there" / "s.json", "latest");
+  fs::current_path(before);
+
+  CHECK(found == fs::canonical(folder.path() / "there" / "m"));
+  CHECK(latest == found);
+  CHECK_THROWS_AS(named_by(folder.path() / "there" / "s.json", "none"), UserError);
+}

@@ -209,3 +209,27 @@ TEST_CASE("labels may stand in a file of their own", "[task]") {
   CHECK_THROWS_WITH(evaluate(*make_text_task("multiple_choice", definition_with("1\n0\n"))),
                     Contains("2 lines") && Contains("1 items"));
 }
+
+TEST_CASE("labels are looked up in the item's own list, or are a choice's text", "[task]") {
+  const TextFolder folder;
+  const auto item = [](const std::vector<std::string>& labels, const std::string& key) {
+    return Json{{"question", "where"},
+                {"choices", {{"text", {"by", "north", "zz"}}, {"label", labels}}},
+                {"label", key}};
+  };
+  const auto right = [&](const Json& only, const Json& values) {
+    Json json = definition(folder.lines("a.jsonl", {only}));
+    json["choices"] = "{{choices.text}}";
+    if (!values.is_null()) json["label_values"] = values;
+    return make_text_task("multiple_choice", json)->asked(Split::kTest).at(0);
+  };
+  CHECK(right(item({"A", "B", "C"}, "B"), "{{choices.label}}").choice == 1);
+  CHECK(right(item({"1", "2", "3"}, "3"), "{{choices.label}}").choice == 2);
+  CHECK(right(item({"A", "B", "C"}, "zz"), "{{choices.text}}").target == "zz");
+  CHECK(right(item({}, "north"), Json()).choice == 1);
+  CHECK(right(item({}, "1"), Json()).choice == 1);  // an index first
+  CHECK_THROWS_WITH(right(item({"A", "B", "C"}, "D"), "{{choices.label}}"),
+                    Contains("a.jsonl line 1") && Contains("unknown label 'D'"));
+  CHECK_THROWS_WITH(right(item({"A", "A", "C"}, "A"), "{{choices.label}}"), Contains("twice"));
+  CHECK_THROWS_WITH(right(item({}, "A"), "x {{choices.label}}"), Contains("the one field"));
+}

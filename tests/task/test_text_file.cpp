@@ -92,8 +92,61 @@ TEST_CASE("templates put fields into text", "[task]") {
   CHECK_THROWS_WITH(filled("{{qq}}", item),
                     Contains("file line 7") && Contains("'qq'") && Contains("Did you mean 'q'?"));
   CHECK_THROWS_WITH(filled("{{c.t.2}}", item), Contains("a list of 2"));
-  CHECK_THROWS_WITH(filled("{{x}}", item), Contains("found null"));
+  CHECK(filled("{{x}}", item) == "None");
   CHECK_THROWS_WITH(filled("{{c}}", item), Contains("found object"));
   CHECK_THROWS_AS(filled("{{q", item), UserError);
   CHECK_THROWS_AS(filled("{{ }}", item), UserError);
+}
+
+TEST_CASE("templates print values as Jinja does", "[task]") {
+  const auto items = read_written(
+      "a.jsonl",
+      R"({"t": true, "f": false, "n": null, "i": -7, "h": 0.5, "e": 1e15, "g": 1e16, "s": 1e-5,)"
+      R"( "long": 123456789012345678901234567890, "minus": -18446744073709551616,)"
+      R"( "most": 18446744073709551615, "text": "say \"12345678901234567890123\" again"})"
+      "\n");
+  const TextItem& item = items.at(0);
+  CHECK(filled("{{t}} {{f}} {{n}} {{i}}", item) == "True False None -7");
+  CHECK(filled("{{h}} {{e}} {{g}} {{s}}", item) == "0.5 1000000000000000.0 1e+16 1e-05");
+  CHECK(filled("{{long}}", item) == "123456789012345678901234567890");
+  CHECK(filled("{{minus}}", item) == "-18446744073709551616");
+  CHECK(item.fields["most"] == UINT64_MAX);
+  CHECK(filled("{{text}}", item) == "say \"12345678901234567890123\" again");
+  CHECK(field_text(item, "t") == "true");  // labels are as the file has them
+}
+
+TEST_CASE("what only Jinja understands is refused with its place", "[task]") {
+  const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"}}, "file line 7"};
+  for (const char* source :
+       {"{% if q %}{{q}}{% endif %}", "{# note #}{{q}}", "{{q|upper}}", "{{q.strip()}}", "{{q[0]}}",
+        "{{- q }}", "{{q -}}", "{{{q}}}", "{{'a' + q}}", "{{q"})
+    CHECK_THROWS_WITH(filled(source, item), Contains("$.prompt: character"));
+  CHECK_THROWS_WITH(filled("ab {% set x %}", item), Contains("character 4"));
+  CHECK(filled("{{ \"{%\" }}{{'}'}} {{Q (EN)}} {x^{2}}", item) == "{%} yes {x^{2}}");
+  const Json description = "Of {{q}}:";
+  CHECK_THROWS_AS(plain_text(JsonReader(description, "$")), UserError);
+}
+
+TEST_CASE("a key with dots counts before the way through objects", "[task]") {
+  const TextItem item{Json::parse(R"({"q.text": "one", "a.b": {"c.d": ["two"]}, "a": {"b": 3}})"),
+                      "file line 7"};
+  CHECK(filled("{{q.text}} {{a.b.c.d.0}}", item) == "one two");
+  const TextItem nested{Json::parse(R"({"a": {"b": 3}, "a.b": 4, "x.": 5})"), "file line 8"};
+  CHECK(filled("{{a.b}} {{x.}}", nested) == "4 5");
+  CHECK_THROWS_WITH(filled("{{q.txt}}", item), Contains("Did you mean 'q.text'?"));
+}
+
+TEST_CASE("tables may lack a first line of names and have another separator", "[task]") {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "a.csv", "\"one; two\";3\nfour;5\n");
+  const TableFormat format{';', {"q", "a"}};
+  const auto items = read_text_file(folder.path() / "a.csv", format);
+  REQUIRE(items.size() == 2);
+  CHECK(items[0].fields == Json{{"q", "one; two"}, {"a", "3"}});
+  CHECK_THAT(items[1].where, Contains("line 2"));
+  write_file(folder.path() / "b.csv", "q;a\none;2\n");
+  CHECK(read_text_file(folder.path() / "b.csv", {';', {}}).at(0).fields["a"] == "2");
+  write_file(folder.path() / "a.csv", "one;2;3\n");
+  CHECK_THROWS_WITH(read_text_file(folder.path() / "a.csv", format),
+                    Contains("3 fields, but 'columns' names 2"));
 }

@@ -177,3 +177,11 @@ TEST_CASE("chrF and ROUGE-L agree with the usual programs", "[task]") {
     CHECK(rouge_l(c.answer, c.reference) == Approx(c.rouge_value).margin(1e-6));
   }
 }
+
+TEST_CASE("standard errors are those of means", "[task]") {
+  // The sample's variance of 0, 0, 1, 1 is 1/3.
+  CHECK(standard_error("acc", {0, 0, 1, 1}).value() == Approx(std::sqrt(1.0 / 3 / 4)));
+  CHECK_FALSE(standard_error("acc", {1}).has_value());
+  for (const char* metric : {"word_perplexity", "bits_per_byte", "macro_f1", "spearman"})
+    CHECK_FALSE(standard_error(metric, {0, 1, 2}).has_value());
+}

@@ -53,10 +53,10 @@ TEST_CASE("a piece model merges what makes the best piece first", "[tokenizer]")
   CHECK(tokenizer->encode("  a   b ", false) == TokenIds{7, 3, 5});  // single spaces
   CHECK(tokenizer->encode("axyb", false) == TokenIds{7, 0, 5});      // unknown ones are one
   CHECK(tokenizer->encode("a<u>b", false) == TokenIds{7, 8, 5});
-  CHECK(tokenizer->encode("a<s>", false) == TokenIds{7, 0});  // control pieces are not text
+  CHECK(tokenizer->encode("a<s></s><unk>", false) == TokenIds{7, 1, 2, 0});  // not spelt out
   CHECK(tokenizer->decode({7, 3, 5, 0}, true) == "a b \u2047 ");
   CHECK(tokenizer->decode({1, 7, 2}, true) == "a");
-  CHECK(tokenizer->decode({1, 7, 2}, false) == "<s>a</s>");
+  CHECK(tokenizer->decode({1, 7, 2}, false) == "<s> a</s>");
   CHECK_THROWS_WITH(tokenizer->decode({9}, true), Contains("no token with id 9"));
 }
 
@@ -75,6 +75,17 @@ TEST_CASE("BOS and EOS around the text of a piece model", "[tokenizer]") {
   CHECK(open_model(bpe(""))->eos() == 2);
   CHECK(!open_model(bpe(""))->pad());
   CHECK(open_model(bpe(""))->unknown() == 0);
+}
+
+TEST_CASE("the class says where a piece model's text begins with a space", "[tokenizer]") {
+  const auto ids = [](const std::string& more) {
+    return open_model(bpe(flag(4, 0)), R"({"tokenizer_class":"LlamaTokenizer")" + more + "}")
+        ->encode("a<s>a", true);
+  };
+  CHECK(ids("") == TokenIds{7, 1, 4});
+  CHECK(ids(R"(,"legacy":true)") == TokenIds{7, 1, 7});
+  CHECK(ids(R"(,"add_prefix_space":false)") == TokenIds{4, 1, 4});
+  CHECK(ids(R"(,"add_bos_token":true)") == TokenIds{1, 7, 1, 4});
 }
 
 TEST_CASE("added tokens beside a piece model", "[tokenizer]") {

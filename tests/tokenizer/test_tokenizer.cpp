@@ -123,7 +123,7 @@ TEST_CASE("special tokens are named by the files beside the tokenizer", "[tokeni
                                      "pad_token":null,"model_max_length":512})"},
        {"special_tokens_map.json", R"({"bos_token":"a","pad_token":"y","unk_token":"nowhere"})"}});
   const auto tokenizer = folder.open();
-  CHECK(tokenizer->bos() == 100);
+  CHECK(tokenizer->bos() == 0);  // the map says more, as there is no added_tokens_decoder
   CHECK(tokenizer->eos() == 25);
   CHECK(tokenizer->pad() == 24);
   CHECK(!tokenizer->unknown());
@@ -138,13 +138,14 @@ TEST_CASE("special tokens are named by the files beside the tokenizer", "[tokeni
   CHECK(tokenizer->decode({}, true).empty());
 }
 
-TEST_CASE("the configuration can put BOS and EOS around a text", "[tokenizer]") {
+TEST_CASE("flags of the configuration do not change what a tokenizer.json puts", "[tokenizer]") {
   const TokenizerFolder folder(
       {{"tokenizer.json",
         letters(R"(,"post_processor":{"type":"BertProcessing","sep":["z",25],"cls":["y",24]})")},
        {"tokenizer_config.json",
         R"({"bos_token":"a","eos_token":"z","add_bos_token":true,"model_max_length":1e30})"}});
-  CHECK(folder.open()->encode("b", true) == TokenIds{0, 1});
+  CHECK(folder.open()->encode("b", true) == TokenIds{24, 1, 25});
+  CHECK(folder.open()->ends_after_text() == 1);
   CHECK(!folder.open()->max_length());
 }
 
@@ -155,6 +156,55 @@ TEST_CASE("tokens of the configuration are added", "[tokenizer]") {
         R"({"added_tokens_decoder":{"40":{"content":"<y>","lstrip":false,"normalized":false,
             "rstrip":false,"single_word":false,"special":true}}})"}});
   CHECK(folder.open()->encode("a<y>", false) == TokenIds{0, 40});
+}
+
+TEST_CASE("the configuration says more about added tokens than the tokenizer", "[tokenizer]") {
+  const TokenizerFolder folder({{"tokenizer.json", letters(added("<x>", R"(,"special":true)"))},
+                                {"tokenizer_config.json",
+                                 R"({"added_tokens_decoder":{"100":{"content":"<x>","lstrip":true,
+                                     "special":true}}})"}});
+  CHECK(folder.open()->encode("a  <x>", false) == TokenIds{0, 100});
+}
+
+TEST_CASE("special tokens come from the class where the files name none", "[tokenizer]") {
+  const auto open = [](const std::string& config) {
+    return TokenizerFolder({{"tokenizer.json", letters(added("<|endoftext|>", ""))},
+                            {"config.json", R"({"model_type":"gpt2"})"},
+                            {"tokenizer_config.json", config}})
+        .open();
+  };
+  CHECK(open("{}")->bos() == 100);
+  CHECK(open("{}")->eos() == 100);
+  CHECK(!open("{}")->pad());
+  CHECK(open(R"({"eos_token":"z","bos_token":null})")->eos() == 25);
+  CHECK(!open(R"({"eos_token":"z","bos_token":null})")->bos());
+}
+
+TEST_CASE("all files of a model say what ends a text", "[tokenizer]") {
+  std::map<std::string, std::string> files{{"tokenizer.json", letters("")},
+                                           {"tokenizer_config.json", R"({"eos_token":"z"})"}};
+  const auto of_tokenizer = TokenizerFolder(files).open();
+  CHECK(of_tokenizer->end_ids() == TokenIds{25});
+  files["generation_config.json"] = R"({"eos_token_id":[3,25,4]})";
+  files["config.json"] = R"({"eos_token_id":5})";
+  const auto of_all = TokenizerFolder(files).open();
+  CHECK(of_all->end_ids() == TokenIds{25, 3, 4, 5});
+  CHECK(of_all->hash() == of_tokenizer->hash());
+  files["generation_config.json"] = R"({"eos_token_id":["z"]})";
+  CHECK_THROWS_WITH(TokenizerFolder(files).open(),
+                    Contains("generation_config.json: $.eos_token_id[0]"));
+}
+
+TEST_CASE("a model of more tokens than bytes is not read by bytes", "[tokenizer]") {
+  std::map<std::string, std::string> files{{"config.json", R"({"vocab_size":257})"}};
+  CHECK_THROWS_AS(TokenizerFolder(files).open(), DataError);
+  CHECK_THROWS_WITH(TokenizerFolder(files).open(),
+                    Contains("no tokenizer") && Contains("257") && Contains("ByteTokenizer"));
+  files["tokenizer_config.json"] = R"({"tokenizer_class":"ByteTokenizer"})";
+  CHECK(TokenizerFolder(files).open()->encode("a", true) == TokenIds{'a'});
+  CHECK(TokenizerFolder({{"config.json", R"({"vocab_size":256})"}, {"README.md", ""}})
+            .open()
+            ->encode("a", true) == TokenIds{'a'});
 }
 
 TEST_CASE("a folder without a tokenizer has one token per byte", "[tokenizer]") {

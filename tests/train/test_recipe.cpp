@@ -95,6 +95,12 @@ TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
                     Contains("expert-a.init") && Contains("Did you mean 'base'?"));
   CHECK_THROWS_WITH(reading(R"({"checkpoints": {"base": {"init": "expert-a"}}})"),
                     Contains("circle") && Contains("base <- expert-a <- base"));
+  Json chain = blob_recipe();
+  for (int i = 0; i < 2000; ++i) {
+    Json& link = chain["checkpoints"][fmt::format("c{}", i)] = chain["checkpoints"]["expert-a"];
+    link["init"] = i == 0 ? "base" : fmt::format("c{}", i - 1);
+  }
+  CHECK_THROWS_WITH(Recipe::read(home.write_recipe(chain)), Contains("more than 100 checkpoints"));
   CHECK_THROWS_WITH(reading(R"({"checkpoints": {"multitask": {"steps": null}}})"),
                     Contains("'steps' is given neither here nor in the defaults of role "
                              "'multitask'"));
@@ -104,4 +110,18 @@ TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
                     Contains("Did you mean 'mlp'?"));
   CHECK_THROWS_WITH(Recipe::read(home.write_recipe(blob_recipe())).at("expert-c"),
                     Contains("unknown checkpoint 'expert-c' in recipe 'blobs'"));
+}
+
+TEST_CASE("a recipe's name is a name and no path", "[train]") {
+  const BlobHome home;
+  const auto read = [&](const std::string& name) {
+    Json json = blob_recipe();
+    json["name"] = name;
+    return Recipe::read(home.write_recipe(json));
+  };
+  for (const std::string& name :
+       {std::string("../victim"), std::string("/tmp/x"), std::string(".."), std::string(".hidden"),
+        std::string("a/b"), std::string(), std::string("a\nb"), std::string(201, 'x')})
+    CHECK_THROWS_WITH(read(name), Contains("recipe's name"));
+  CHECK(read("My study, 2").name() == "My study, 2");
 }

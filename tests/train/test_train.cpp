@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include "harness/core/cost.h"
+#include "harness/core/error.h"
 #include "harness/model/predictor.h"
 #include "harness/task/task.h"
 #include "harness/train/recipe.h"
@@ -149,4 +150,23 @@ TEST_CASE("training that cannot go on names the recipe and leaves nothing", "[tr
   CHECK_THROWS_WITH(ensure_checkpoint(greedy, "base", home.models()),
                     Contains("61 examples of 'blobs/a' are asked for, its train split has 60"));
   CHECK_FALSE(fs::exists(home.models() / "base"));
+}
+
+TEST_CASE("training replaces what a recipe made and no other folder", "[train]") {
+  const BlobHome home;
+  const Recipe recipe = Recipe::read(home.write_recipe(blob_recipe()));
+  const fs::path place = home.models() / "expert-a";
+  SECTION("files of others") { write_file(place / "thesis.txt", "years of work"); }
+  SECTION("a merge") { write_file(place / "assay.json", R"({"assay": 1, "role": "merge"})"); }
+  SECTION("a checkpoint with notes beside it") {
+    ensure_checkpoint(recipe, "expert-a", home.models());
+    fs::remove_all(home.models() / "base");
+    write_file(place / "notes.txt", "mine");
+    fs::remove(place / "config.json");
+    fs::resize_file(place / "model.safetensors", 10);
+  }
+
+  CHECK_THROWS_AS(ensure_checkpoint(recipe, "expert-a", home.models()), UserError);
+  CHECK(fs::exists(place));
+  CHECK_FALSE(fs::exists(home.models() / "base"));  // refused before anything was trained
 }

@@ -1,0 +1,130 @@
+#include "harness/checkpoint/model_path.h"
+
+#include "harness/checkpoint/adapter.h"
+#include "harness/checkpoint/hub_cache.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/core/paths.h"
+
+namespace assay {
+namespace {
+
+/// A model, or an adapter, as its part of a name says.
+struct Place {
+  fs::path path;
+  bool cached = false;
+  std::string note{};
+};
+
+/// Absent when there is none; `reason` then says where it was looked for.
+std::optional<Place> look_up(const std::string& name, const fs::path& beside, std::string& reason) {
+  if (name.empty()) user_error("a model's name is empty");
+  try {
+    const fs::path path = expand_home(name), found = plain_path(find_file(path, beside));
+    return Place{found, false, other_of_this_name(path, found)};
+  } catch (const UserError& error) {
+    reason = error.what();
+  }
+  const auto hub_name = HubName::parse(name);
+  if (!hub_name) return std::nullopt;
+  if (const auto folder = find_in_hub_cache(*hub_name)) return Place{*folder, true};
+  reason += fmt::format(", nor in the Hugging Face cache '{}'", hub_cache().string());
+  if (hub_name->repository.find('/') != std::string::npos)
+    reason += fmt::format(
+        ". Nothing is downloaded: get it with 'huggingface-cli download {}{}', or name a folder",
+        hub_name->repository,
+        hub_name->revision == "main" ? "" : fmt::format(" --revision {}", hub_name->revision));
+  return std::nullopt;
+}
+
+void add_notes(ModelPath& model, const std::string& name, const Place& place) {
+  if (!place.note.empty()) model.notes.push_back(place.note);
+  if (!place.cached) return;
+  model.cached.emplace_back(name, place.path.string());
+  model.notes.push_back(
+      fmt::format("'{}' is read from the Hugging Face cache: {}", name, place.path.string()));
+}
+
+void set_adapter(ModelPath& model, const fs::path& path, const std::string& name) {
+  if (!model.adapter.empty())
+    user_error("'{}': '{}' has an adapter already; a model takes one", name, model.text());
+  model.adapter = adapter_folder(path);
+  if (model.adapter.empty())
+    user_error("'{}' is no LoRA adapter: it has no adapter_config.json, or weights of a model",
+               path.string());
+}
+
+[[noreturn]] void refuse_lone_adapter(const fs::path& path, const std::string& name) {
+  const std::string base = adapter_base_name(adapter_folder(path));
+  user_error(
+      "'{}' is a LoRA adapter and no model: write 'BASE+{}', where BASE is the model that it was "
+      "trained on{}. Experts of a merge or sweep with a base need no 'BASE+'",
+      name, name, base.empty() ? "" : fmt::format(" (its adapter_config.json names '{}')", base));
+}
+
+/// The last part of a path or of a hub's name.
+std::string last_part(const std::string& name) {
+  const std::string path = name.substr(0, name.find('@'));
+  const size_t end = path.find_last_not_of('/');
+  if (end == std::string::npos) return "";
+  return path.substr(path.find_last_of('/', end) + 1, end - path.find_last_of('/', end));
+}
+
+void check_base(ModelPath& model) {
+  const std::string said = adapter_base_name(model.adapter);
+  if (said.empty()) return;
+  std::vector<std::string> names{model.path.string()};
+  for (const auto& [name, folder] : model.cached) names.push_back(name);
+  std::error_code ignored;
+  for (const std::string& name : names)
+    if (last_part(name) == last_part(said) || fs::equivalent(name, said, ignored)) return;
+  model.notes.push_back(
+      fmt::format("{}: adapter_config.json names the base '{}', and it is added to '{}'",
+                  model.adapter.string(), said, model.path.string()));
+}
+
+}  // namespace
+
+std::string ModelPath::text() const {
+  return adapter.empty() ? path.string() : path.string() + "+" + adapter.string();
+}
+
+ModelPath find_model(const std::string& name, const fs::path& beside, const ModelPath* base) {
+  std::string reason;
+  ModelPath model;
+  if (const auto place = look_up(name, beside, reason)) {
+    if (adapter_folder(place->path).empty()) {
+      model.path = place->path;
+    } else {
+      if (!base) refuse_lone_adapter(place->path, name);
+      model = ModelPath(base->path, base->adapter);
+      model.cached = base->cached;
+      set_adapter(model, place->path, name);
+      check_base(model);
+    }
+    add_notes(model, name, *place);
+    return model;
+  }
+  const size_t plus = name.rfind('+');
+  if (plus == std::string::npos) user_error("{}", reason);
+  const std::string first = name.substr(0, plus), second = name.substr(plus + 1);
+  model = find_model(first, beside);
+  const auto place = look_up(second, beside, reason);
+  if (!place) user_error("{}", reason);
+  set_adapter(model, place->path, name);
+  check_base(model);
+  add_notes(model, second, *place);
+  return model;
+}
+
+ModelPath find_adapted(const std::string& model, const std::string& adapter) {
+  if (adapter.empty()) return find_model(model);
+  const ModelPath base = find_model(model);
+  ModelPath adapted = find_model(adapter, {}, &base);
+  if (adapted.adapter.empty())
+    user_error("--adapter: '{}' is no LoRA adapter: it has no adapter_config.json", adapter);
+  adapted.notes.insert(adapted.notes.begin(), base.notes.begin(), base.notes.end());
+  return adapted;
+}
+
+}  // namespace assay

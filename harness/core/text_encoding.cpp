@@ -1,0 +1,83 @@
+#include "harness/core/text_encoding.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace assay {
+namespace {
+
+// The length of the UTF-8 character at the beginning, 0 when there is none (Unicode 15, table 3-7).
+size_t character_length(std::string_view text) {
+  const auto byte = [&](size_t i) {
+    return static_cast<unsigned char>(i < text.size() ? text[i] : 0);
+  };
+  const auto follows = [&](size_t i, int low = 0x80, int high = 0xbf) {
+    return byte(i) >= low && byte(i) <= high;
+  };
+  const int lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xc2 && lead <= 0xdf) return follows(1) ? 2 : 0;
+  if (lead >= 0xe0 && lead <= 0xef)
+    return follows(1, lead == 0xe0 ? 0xa0 : 0x80, lead == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
+  if (lead >= 0xf0 && lead <= 0xf4)
+    return follows(1, lead == 0xf0 ? 0x90 : 0x80, lead == 0xf4 ? 0x8f : 0xbf) && follows(2) &&
+                   follows(3)
+               ? 4
+               : 0;
+  return 0;
+}
+
+bool starts_with_word(std::string_view bytes, std::string_view word) {
+  return bytes.size() >= word.size() &&
+         std::equal(word.begin(), word.end(), bytes.begin(), [](char a, char b) {
+           return a == static_cast<char>(std::tolower(static_cast<unsigned char>(b)));
+         });
+}
+
+}  // namespace
+
+std::string encoding_problem(std::string_view bytes) {
+  const std::string_view first = bytes.substr(0, 2);
+  const bool zero_in_letter = first.size() == 2 && (first[0] == 0) != (first[1] == 0);
+  if (first == "\xff\xfe" || first == "\xfe\xff" || zero_in_letter)
+    return "line 1: this is UTF-16 text; save it as UTF-8";
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t length = character_length(bytes.substr(i));
+    if (length == 0)
+      return fmt::format(
+          "line {}: the byte 0x{:02x} is not UTF-8",
+          1 + std::count(bytes.begin(), bytes.begin() + static_cast<int64_t>(i), '\n'),
+          static_cast<unsigned char>(bytes[i]));
+    i += length;
+  }
+  return "";
+}
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
+
+std::string foreign_content(std::string_view bytes) {
+  using namespace std::literals;
+  if (bytes.starts_with("version https://git-lfs.github.com/"))
+    return "it is a pointer of git-lfs, not the file itself; fetch it with `git lfs pull` in its "
+           "repository";
+  if (bytes.starts_with("GGUF"))
+    return "it is a GGUF file; use the safetensors that it was converted from";
+  if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x80\x02") ||
+      bytes.starts_with("\x80\x04"))
+    return "it is a pickle of PyTorch (.bin, .pt, .pth); save the model as safetensors, as "
+           "save_pretrained() of transformers does";
+  const size_t text = bytes.find_first_not_of(" \t\r\n");
+  if (text == std::string_view::npos) return "";
+  const std::string_view page = without_byte_order_mark(bytes.substr(text));
+  if (starts_with_word(page, "<!doctype html"sv) || starts_with_word(page, "<html"sv))
+    return "it is an HTML page, such as a site shows in place of a file; download the file itself";
+  return "";
+}
+
+}  // namespace assay

@@ -1,0 +1,27 @@
+/// Embeddings of tokens, and the heads and copies that a model may tie to them. For the files of
+/// this folder.
+#pragma once
+
+#include <string>
+
+#include "harness/checkpoint/tensors.h"
+
+namespace assay {
+
+/// Whether a tensor of this name is the embedding once more where a model ties them: a language
+/// model's head, or the encoder's or decoder's name for a shared embedding.
+bool is_head(const std::string& name);
+
+/// Embeddings that heads would be tied to; nullptr where there is none.
+struct Embeddings {
+  explicit Embeddings(const TensorSource& source);
+  const TensorInfo* of(const std::string& head) const;
+
+ private:
+  const TensorInfo *any_ = nullptr, *shared_ = nullptr;
+};
+
+/// Whether a head's values are those of the embedding, of the same shape, in a few places.
+bool seem_equal(const TensorSource& source, const TensorInfo& head, const TensorInfo& embedding);
+
+}  // namespace assay

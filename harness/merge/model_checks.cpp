@@ -1,0 +1,166 @@
+#include "harness/merge/model_checks.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "harness/core/files.h"
+#include "harness/core/hash.h"
+#include "harness/merge/reconcile.h"
+#include "harness/merge/roles.h"
+
+namespace assay {
+namespace {
+
+constexpr const char* kTokenizerFiles[] = {
+    "tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+    "vocab.json",     "merges.txt",      "vocab.txt",    "tekken.json",
+    "spm.model",      "source.spm",      "target.spm",   "added_tokens.json"};
+
+/// Hashes of the tokenizer's files that a model's folder has, by name.
+std::map<std::string, std::string> tokenizer_hashes(const Checkpoint& model) {
+  std::map<std::string, std::string> hashes;
+  for (const char* name : kTokenizerFiles)
+    if (fs::is_regular_file(model.path() / name))
+      hashes[name] = Hasher().text(read_file(model.path() / name)).hex();
+  return hashes;
+}
+
+/// Elements of a copied tensor that differ.
+int64_t count_differences(const TensorSource& one, const TensorSource& other,
+                          const TensorInfo& info) {
+  int64_t count = 0;
+  for (int64_t first = 0; first < info.numel(); first += kPartElements) {
+    const int64_t part = std::min(kPartElements, info.numel() - first);
+    const at::Tensor a = one.read_part(info.name, first, part);
+    const at::Tensor b = other.read_part(info.name, first, part).to(a.device());
+    if (!at::equal(a, b)) count += a.ne(b).sum().item<int64_t>();
+    for (const TensorSource* source : {&one, &other}) source->release(info.name, first, part);
+  }
+  return count;
+}
+
+std::optional<std::string> copied_note(const TensorSource& reference, const TensorSource& model) {
+  constexpr size_t kMostTold = 8;
+  std::string names;
+  size_t differing = 0;
+  for (const TensorInfo& info : reference.tensors()) {
+    if (tensor_role(reference, info) != TensorRole::kCopied) continue;
+    const int64_t count = count_differences(reference, model, info);
+    if (count == 0 || ++differing > kMostTold) continue;
+    names += fmt::format("{}'{}' ({} of {} values)", names.empty() ? "" : ", ", info.name, count,
+                         info.numel());
+  }
+  if (differing == 0) return std::nullopt;
+  if (differing > kMostTold) names += fmt::format(" and {} more", differing - kMostTold);
+  return fmt::format(
+      "integers and buffers are not merged, the result has those of {}; in {} others: {}",
+      reference.label(), model.label(), names);
+}
+
+/// Sums over a few values of every matrix, from which the cosine of two models follows.
+struct Products {
+  double own = 0, other = 0, both = 0;
+  int64_t values = 0;
+};
+
+Products sampled_products(const TensorSource& one, const TensorSource& other) {
+  constexpr int64_t kPerTensor = 4096;
+  constexpr size_t kMostTensors = 64;
+  std::vector<const TensorInfo*> matrices;
+  for (const TensorInfo& info : one.tensors())
+    if (info.shape.size() >= 2 && tensor_role(one, info) == TensorRole::kMerged)
+      matrices.push_back(&info);
+  const size_t step = matrices.size() / kMostTensors + 1;
+  Products sums;
+  for (size_t i = 0; i < matrices.size(); i += step) {
+    const TensorInfo& info = *matrices[i];
+    const int64_t count = std::min(kPerTensor, info.numel());
+    const auto values = [&](const TensorSource& source) {
+      const at::Tensor read = source.read_part(info.name, (info.numel() - count) / 2, count);
+      at::Tensor copied = read.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+      source.release(info.name, 0, info.numel());  // a touch may map 2 MiB of a file
+      return copied;
+    };
+    // Around their mean: what weights have in common by their kind says nothing.
+    const at::Tensor a = values(one), b = values(other);
+    const at::Tensor x = a - a.mean(), y = b - b.mean();
+    sums.own += x.dot(x).item<double>();
+    sums.other += y.dot(y).item<double>();
+    sums.both += x.dot(y).item<double>();
+    sums.values += count;
+  }
+  return sums;
+}
+
+std::optional<std::string> initialisation_note(const TensorSource& one, const TensorSource& other) {
+  constexpr int64_t kLeastValues = 4096;
+  constexpr double kUnrelated = 0.1;  // fine-tunes of one model are above 0.9
+  const Products sums = sampled_products(one, other);
+  const double scale = std::sqrt(sums.own * sums.other);
+  if (sums.values < kLeastValues || !(scale > 0) || sums.both / scale > kUnrelated) return {};
+  return fmt::format(
+      "{} and {} seem not to come from one initialisation: the cosine of their weights is {:.2f}; "
+      "merges of such models are seldom of use",
+      one.label(), other.label(), sums.both / scale);
+}
+
+}  // namespace
+
+std::optional<std::string> unmet_tokenizer_need(
+    const MethodInfo& info, const std::vector<std::shared_ptr<const Checkpoint>>& models) {
+  if (!info.needs.tokenizer) return std::nullopt;
+  const Checkpoint* first = nullptr;
+  std::map<std::string, std::string> expected;
+  for (const auto& model : models) {
+    if (!model) continue;
+    const auto hashes = tokenizer_hashes(*model);
+    if (hashes.empty())
+      return fmt::format("needs models of one tokenizer, and {} holds none", model->label());
+    if (!first) {
+      first = model.get();
+      expected = hashes;
+    } else if (hashes != expected) {
+      return fmt::format("needs models of one tokenizer, and those of {} and {} differ",
+                         first->label(), model->label());
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> value_notes(const MergeInputs& inputs, bool same_initialization) {
+  std::vector<std::string> notes;
+  const TensorSource& reference = reference_source(inputs);
+  for (const auto& expert : inputs.experts) {
+    if (expert.get() == &reference) continue;
+    if (auto note = copied_note(reference, *expert)) notes.push_back(std::move(*note));
+    if (!same_initialization) continue;
+    if (auto note = initialisation_note(reference, *expert)) notes.push_back(std::move(*note));
+  }
+  return notes;
+}
+
+MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
+                              const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                              std::vector<std::string>* notes) {
+  std::vector<MergeModel> models;
+  if (base) models.push_back({base, base->config()});
+  for (const auto& expert : experts) models.push_back({expert, expert->config()});
+  if (models.empty()) return {};
+  Reconciled reconciled = reconcile(models);
+  if (notes) *notes = std::move(reconciled.notes);
+  MergeInputs inputs;
+  if (base) inputs.base = reconciled.sources.front();
+  inputs.experts.assign(reconciled.sources.begin() + (base ? 1 : 0), reconciled.sources.end());
+  return inputs;
+}
+
+bool needs_same_initialization(const std::vector<MethodGroup>& groups) {
+  return std::any_of(groups.begin(), groups.end(), [](const MethodGroup& group) {
+    return group.method->info().needs.same_initialization;
+  });
+}
+
+}  // namespace assay

@@ -1,0 +1,35 @@
+/// What models are asked beyond names and shapes: their tokenizers, and values that say whether
+/// they belong together.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/merge/merge.h"
+
+namespace assay {
+
+/// Needs::tokenizer: why these models do not share a tokenizer, in words, by the bytes of their
+/// tokenizer's files. Absent when they do, or when the method does not need it. Null models are not
+/// there yet and are not asked.
+std::optional<std::string> unmet_tokenizer_need(
+    const MethodInfo& info, const std::vector<std::shared_ptr<const Checkpoint>>& models);
+
+/// The models of a merge in memory as reconcile() leaves them with the policies `error`, for
+/// check_compatible() to look at. DataError as there. `base` may be null.
+MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
+                              const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                              std::vector<std::string>* notes = nullptr);
+
+/// Reads the copied tensors, and a few values of the others: notes, a line each, where integers or
+/// buffers differ between the models, so that the result has those of one, and where models seem
+/// not to come from one initialisation (Needs::same_initialization). Of models that fit together.
+std::vector<std::string> value_notes(const MergeInputs& inputs, bool same_initialization);
+
+/// Whether any of the methods needs models of one initialisation.
+bool needs_same_initialization(const std::vector<MethodGroup>& groups);
+
+}  // namespace assay

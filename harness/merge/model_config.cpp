@@ -1,0 +1,183 @@
+#include "harness/merge/model_config.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace assay {
+namespace {
+
+// Where composite configs keep that of their language model.
+constexpr const char* kTextParts[] = {"text_config", "llm_config", "language_config"};
+constexpr const char* kTie = "tie_word_embeddings";
+constexpr const char* kVocabSize = "vocab_size";
+
+// Model types whose head is the embedding when the config does not say: those with a head for text
+// of which the configuration class of transformers 5.24 has tie_word_embeddings true.
+constexpr std::string_view kTiedByDefault[] = {"albert",
+                                               "aya_vision",
+                                               "bart",
+                                               "bert",
+                                               "bert-generation",
+                                               "big_bird",
+                                               "bigbird_pegasus",
+                                               "biogpt",
+                                               "blenderbot",
+                                               "blenderbot-small",
+                                               "bloom",
+                                               "camembert",
+                                               "cohere",
+                                               "cohere2",
+                                               "cohere2_moe",
+                                               "cohere2_vision",
+                                               "convbert",
+                                               "ctrl",
+                                               "data2vec-text",
+                                               "deberta",
+                                               "deberta-v2",
+                                               "distilbert",
+                                               "electra",
+                                               "ernie",
+                                               "ernie4_5",
+                                               "ernie4_5_moe",
+                                               "ernie4_5_vl_moe",
+                                               "ernie4_5_vl_moe_text",
+                                               "esm",
+                                               "falcon",
+                                               "falcon_mamba",
+                                               "flaubert",
+                                               "florence2",
+                                               "fnet",
+                                               "funnel",
+                                               "gemma",
+                                               "gemma2",
+                                               "gemma3",
+                                               "gemma3_text",
+                                               "gemma3n",
+                                               "gemma3n_text",
+                                               "gemma4",
+                                               "gemma4_text",
+                                               "got_ocr2",
+                                               "gpt-sw3",
+                                               "gpt2",
+                                               "gpt_bigcode",
+                                               "gpt_neo",
+                                               "gpt_neox_japanese",
+                                               "ibert",
+                                               "jetmoe",
+                                               "layoutlm",
+                                               "led",
+                                               "lfm2",
+                                               "lfm2_moe",
+                                               "lfm2_vl",
+                                               "longformer",
+                                               "longt5",
+                                               "luke",
+                                               "lxmert",
+                                               "m2m_100",
+                                               "mamba",
+                                               "marian",
+                                               "mbart",
+                                               "megatron-bert",
+                                               "mobilebert",
+                                               "modernbert",
+                                               "modernbert-decoder",
+                                               "mpnet",
+                                               "mpt",
+                                               "mra",
+                                               "mt5",
+                                               "mvp",
+                                               "nllb-moe",
+                                               "nomic_bert",
+                                               "nystromformer",
+                                               "openai-gpt",
+                                               "opt",
+                                               "paligemma",
+                                               "pegasus",
+                                               "pegasus_x",
+                                               "plbart",
+                                               "prophetnet",
+                                               "qwen3_asr",
+                                               "recurrent_gemma",
+                                               "roberta",
+                                               "roberta-prelayernorm",
+                                               "roc_bert",
+                                               "roformer",
+                                               "shieldgemma2",
+                                               "smollm3",
+                                               "speech_to_text",
+                                               "squeezebert",
+                                               "starcoder2",
+                                               "switch_transformers",
+                                               "t5",
+                                               "t5gemma",
+                                               "t5gemma2",
+                                               "tapas",
+                                               "trocr",
+                                               "udop",
+                                               "umt5",
+                                               "vaultgemma",
+                                               "visual_bert",
+                                               "whisper",
+                                               "xglm",
+                                               "xlm",
+                                               "xlm-roberta",
+                                               "xlm-roberta-xl",
+                                               "xlnet",
+                                               "xmod",
+                                               "yoso",
+                                               "youtu",
+                                               "zamba",
+                                               "zamba2"};
+
+std::optional<bool> said(const Json& config) {
+  const auto it = config.is_object() ? config.find(kTie) : config.end();
+  if (it == config.end() || !it->is_boolean()) return std::nullopt;
+  return it->get<bool>();
+}
+
+bool tied_by_default(const Json& config) {
+  const auto type = config.is_object() ? config.find("model_type") : config.end();
+  return type != config.end() && type->is_string() &&
+         std::find(std::begin(kTiedByDefault), std::end(kTiedByDefault),
+                   type->get_ref<const std::string&>()) != std::end(kTiedByDefault);
+}
+
+}  // namespace
+
+const Json& text_config(const Json& config) {
+  if (config.is_object())
+    for (const char* key : kTextParts)
+      if (const auto part = config.find(key); part != config.end() && part->is_object())
+        return *part;
+  return config;
+}
+
+std::optional<bool> ties_embeddings(const Json& config) {
+  const Json& text = text_config(config);
+  if (const auto top = said(config)) return top;
+  if (const auto nested = said(text)) return nested;
+  if (tied_by_default(text) || tied_by_default(config)) return true;
+  return std::nullopt;
+}
+
+std::vector<int64_t> vocab_sizes(const Json& config) {
+  std::vector<int64_t> sizes;
+  for (const Json* part : {&config, &text_config(config)}) {
+    const auto it = part->is_object() ? part->find(kVocabSize) : part->end();
+    if (it != part->end() && it->is_number_integer()) sizes.push_back(it->get<int64_t>());
+  }
+  return sizes;
+}
+
+void set_vocab_size(Json& config, int64_t rows) {
+  if (!config.is_object()) return;
+  bool set = false;
+  for (const char* key : kTextParts)
+    if (config.contains(key) && config[key].is_object() && config[key].contains(kVocabSize)) {
+      config[key][kVocabSize] = rows;
+      set = true;
+    }
+  if (!set || config.contains(kVocabSize)) config[kVocabSize] = rows;
+}
+
+}  // namespace assay

@@ -1,0 +1,238 @@
+/// Every example of the help texts and of README.md, run as a reader would type it, in a folder
+/// where small files have the names that the examples use.
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "harness/checkpoint/writer.h"
+#include "harness/core/files.h"
+#include "harness/core/process.h"
+#include "harness/model/architecture.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/lm/encoder_models.h"
+
+using namespace assay;
+
+namespace {
+
+const fs::path kTests = ASSAY_TESTS_FOLDER;
+constexpr int kVocabulary = 20'000;  // the examples name ids up to 19556
+
+std::string quoted(const fs::path& path) { return fmt::format("'{}'", path.string()); }
+
+/// What the examples name: models, merge configurations, a sweep, tasks, a recipe.
+class ExampleFolder {
+ public:
+  ExampleFolder() {
+    fs::create_directories(path("bin"));
+    fs::create_symlink(ASSAY_PROGRAM, path("bin/assay"));
+    int seed = 0;
+    for (const char* name : {"base", "a", "b", "model", "models/SmolLM2-135M", "models/smollm2",
+                             "out/models/digits/base-weak"})
+      language_model(name, ++seed);
+    for (const char* name : {"models/all-MiniLM-L6-v2", "encoder"}) encoder(name);
+    write_adapter();
+    write_json("merge.json", {{"method", "ties"}, {"base", "base/"}, {"experts", {"a/", "b/"}}});
+    for (const char* name : {"ties.yaml", "mergekit.yaml"})
+      write_file(path(name),
+                 "merge_method: ties\nbase_model: base\nmodels:\n  - model: a\n    parameters: "
+                 "{weight: 1, density: 0.5}\n  - model: b\n    parameters: {weight: 1, density: "
+                 "0.5}\ndtype: float32\n");
+    for (const char* suite : {"knowledge", "math", "digits"}) questions(suite);
+    for (const char* sweep : {"mine.json", "sweeps/quickstart.json"})
+      write_json(sweep,
+                 {{"name", fs::path(sweep).stem().string()},
+                  {"base", path("base").string()},
+                  {"expert_sets",
+                   {{{"name", "both"}, {"experts", {path("a").string(), path("b").string()}}}}},
+                  {"tasks", {"math/*"}},
+                  {"trained_on", {{path("a").string(), {"math/gsm8k"}}}},
+                  {"methods", {"average"}}});
+  }
+
+  fs::path path(const std::string& name) const { return folder_.path() / name; }
+
+  /// Runs a line of a shell.
+  ProcessResult run(const std::string& line) const {
+    return run_process({"/bin/sh", "-c",
+                        fmt::format("cd {0} && PATH={1}:$PATH && export ASSAY_HOME={0} && {2}",
+                                    quoted(folder_.path()), quoted(path("bin")), line)});
+  }
+
+ private:
+  void write_json(const std::string& name, const Json& value) const {
+    write_file(path(name), value.dump());
+  }
+
+  void language_model(const std::string& name, uint64_t seed) const {
+    Json config = Json::parse(architectures().at("llama", "a test").example);
+    config["model_type"] = "llama";
+    config["vocab_size"] = kVocabulary;
+    const auto architecture = make_architecture(JsonReader(config, "$"));
+    write_checkpoint(path(name), architecture->initial_weights(seed), {config, {}, {}, {}}, false);
+    Json vocabulary = Json::object();
+    for (int id = 0; id < kVocabulary; ++id) vocabulary[fmt::format("t{}", id)] = id;
+    write_json(name + "/tokenizer.json",
+               {{"added_tokens",
+                 {{{"id", 0},
+                   {"content", "t0"},
+                   {"special", true},
+                   {"single_word", false},
+                   {"lstrip", false},
+                   {"rstrip", false},
+                   {"normalized", false}}}},
+                {"model", {{"type", "WordLevel"}, {"vocab", vocabulary}, {"unk_token", "t1"}}},
+                {"pre_tokenizer", {{"type", "WhitespaceSplit"}}}});
+    write_json(name + "/tokenizer_config.json",
+               {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", "t0"}});
+  }
+
+  void encoder(const std::string& name) const {
+    fs::create_directories(path(name));
+    for (const auto& file : fs::directory_iterator(kTests / "golden/models/bert"))
+      if (file.is_regular_file()) fs::copy_file(file, path(name) / file.path().filename());
+    write_file(path(name) / "tokenizer.json", word_tokenizer());
+  }
+
+  void write_adapter() const {
+    const auto model = Checkpoint::open(path("model"));
+    const std::string target = "model.layers.0.self_attn.q_proj";
+    const std::vector<int64_t> shape = model->find(target + ".weight")->shape;
+    const std::string prefix = "base_model.model." + target;
+    fs::create_directories(path("lora"));
+    write_json(
+        "lora/adapter_config.json",
+        {{"peft_type", "LORA"}, {"r", 1}, {"lora_alpha", 1}, {"target_modules", {"q_proj"}}});
+    write_safetensors(path("lora/adapter_model.safetensors"),
+                      {{prefix + ".lora_A.weight", at::ones({1, shape[1]})},
+                       {prefix + ".lora_B.weight", at::ones({shape[0], 1})}});
+  }
+
+  void questions(const std::string& suite) const {
+    const fs::path data = path("data/" + suite + ".jsonl");
+    write_file(data,
+               "{\"q\": \"t5 t6\", \"c\": [\"t7\", \"t8 t9\"], \"label\": 0}\n"
+               "{\"q\": \"t6 t5\", \"c\": [\"t9\", \"t8\"], \"label\": 1}\n"
+               "{\"q\": \"t9\", \"c\": [\"t5\", \"t6\"], \"label\": 1}\n");
+    write_json(
+        "tasks/" + suite + ".json",
+        {{"summary", suite},
+         {"kind", "multiple_choice"},
+         {"tasks",
+          {{{"name", suite == "math" ? "gsm8k" : "questions"},
+            {"dataset", {{"files", {{"test", data.string()}, {"validation", data.string()}}}}},
+            {"prompt", "{{q}}"},
+            {"choices", "{{c}}"}}}}});
+  }
+
+  TemporaryFolder folder_;
+};
+
+/// The calls of `program` in some lines, without what says what they are for.
+std::vector<std::string> calls_in(const std::string& text, const std::string& program) {
+  const std::regex call("(echo '[^']*' \\| )?" + program + " [a-z].*");
+  std::vector<std::string> calls;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch found;
+    if (!std::regex_search(line, found, call) || line.find("[OPTIONS]") != std::string::npos)
+      continue;
+    std::string command = found.str();
+    command = std::regex_replace(command, std::regex("  +[#a-z].*$"), "");  // what it is for
+    calls.push_back(std::regex_replace(command, std::regex("build/assay"), "assay"));
+  }
+  return calls;
+}
+
+std::vector<std::string> help_examples(const ExampleFolder& folder) {
+  const auto help = [&](const std::string& command) {
+    const ProcessResult result = folder.run("assay " + command + " --help");
+    REQUIRE(result.exit_code == 0);
+    return result.output;
+  };
+  std::string text = help("");
+  std::istringstream lines(text.substr(text.find("Subcommands:")));
+  std::string name;
+  std::getline(lines, name);
+  while (std::getline(lines, name) && name.rfind("  ", 0) == 0)
+    if (name.size() > 2 && name[2] != ' ') text += help(name.substr(2, name.find(' ', 2) - 2));
+  return calls_in(text.substr(text.find("Example")), "assay");
+}
+
+std::vector<std::string> readme_examples() {
+  const std::string text = read_file(kTests.parent_path() / "README.md");
+  return calls_in(text, "build/assay");
+}
+
+/// Examples that take data sets or a second device, and what stands for them here.
+std::string small_form(const std::string& example) {
+  return std::regex_replace(example, std::regex("cuda:0,cuda:1"), "cpu");
+}
+bool takes_data_sets(const std::string& example) {
+  return std::regex_search(example, std::regex("^assay (data fetch|train) "));
+}
+
+}  // namespace
+
+TEST_CASE("every example of the help texts and of the README runs", "[cli]") {
+  const ExampleFolder folder;
+  std::vector<std::string> examples = help_examples(folder);
+  const size_t of_help = examples.size();
+  for (const std::string& example : readme_examples()) examples.push_back(example);
+  CHECK(of_help >= 12);
+  CHECK(examples.size() >= of_help + 12);
+
+  std::set<std::string> seen;
+  for (const std::string& example : examples) {
+    if (!seen.insert(example).second) continue;
+    if (takes_data_sets(example)) {
+      // These are what `make test` and the tests of recipes do; here it is their spelling.
+      CHECK(folder.run(example + " --help").exit_code == 0);
+      continue;
+    }
+    // A second merge into the same folder is an example of its own.
+    fs::remove_all(folder.path("merged"));
+    const ProcessResult result = folder.run(small_form(example));
+    INFO(example << "\n" << result.output);
+    CHECK(result.exit_code == 0);
+  }
+}
+
+TEST_CASE("a misspelt command or option is told with the nearest name", "[cli]") {
+  const auto run = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), ASSAY_PROGRAM);
+    return run_process(arguments);
+  };
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& nearest) {
+    const ProcessResult result = run(arguments);
+    INFO(result.output);
+    CHECK(result.exit_code == 2);
+    CHECK_THAT(result.output, Catch::Contains("'" + nearest + "'?"));
+  };
+  refused({"mrege", "c.json"}, "merge");
+  refused({"lst", "methods"}, "list");
+  refused({"list", "method"}, "methods");
+  refused({"merge", "c.json", "--explian"}, "--explain");
+  refused({"merge", "--memroy=1GiB", "c.json"}, "--memory");
+  refused({"run", "s.json", "--wokers", "2"}, "--workers");
+  refused({"help", "mrege"}, "merge");
+  CHECK(run({"list", "methods", "more"}).exit_code == 2);
+  CHECK(run({"--no-such-option"}).exit_code == 2);
+}
+
+TEST_CASE("help and version are commands, too", "[cli]") {
+  const auto said = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), ASSAY_PROGRAM);
+    const ProcessResult result = run_process(arguments);
+    CHECK(result.exit_code == 0);
+    return result.output;
+  };
+  CHECK(said({"help"}) == said({"--help"}));
+  CHECK_THAT(said({"help", "merge"}), Catch::Contains("--explain"));
+  CHECK_THAT(said({"help", "show", "method"}), Catch::Contains("NAME"));
+  CHECK(said({"version"}) == said({"--version"}));
+}

@@ -1,0 +1,82 @@
+// Every need that a method declares is checked or refused.
+#include "harness/checkpoint/writer.h"
+#include "harness/core/files.h"
+#include "harness/merge/model_checks.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/merge/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+MethodInfo method(const Needs& needs) {
+  return {.name = "test", .paper = "", .summary = "", .needs = needs};
+}
+
+std::string unmet(const Needs& needs) {
+  return unmet_need(method(needs), true, 2).value_or("none");
+}
+
+}  // namespace
+
+TEST_CASE("needs that nothing supplies yet are refused in words", "[merge]") {
+  CHECK(unmet({}) == "none");
+  CHECK(unmet({.tokenizer = true}) == "none");  // asked of the models
+  CHECK_THAT(unmet({.calibration_inputs = true}), Contains("calibration data"));
+  CHECK_THAT(unmet({.calibration_labels = true}), Contains("calibration data"));
+  CHECK_THAT(unmet({.gradients = true}), Contains("gradients"));
+  for (const Output output : {Output::kWider, Output::kMixtureOfExperts, Output::kEnsemble})
+    CHECK_THAT(unmet({.output = output}), Contains(std::string(output_name(output))));
+}
+
+TEST_CASE("shapes are checked, whatever a method declares", "[merge]") {
+  const MergeInputs inputs = one_tensor_inputs({}, {at::ones({2}), at::ones({3})});
+  CHECK_THROWS_WITH(check_compatible(inputs), Contains("shape [3]"));
+}
+
+TEST_CASE("a method that needs one tokenizer gets models of one", "[merge]") {
+  const TemporaryFolder folder;
+  const auto model = [&](const std::string& name, const std::string& tokenizer) {
+    write_checkpoint(folder.path() / name, {{"w", at::ones({2})}}, {}, false);
+    if (!tokenizer.empty()) write_file(folder.path() / name / "tokenizer.json", tokenizer);
+    return Checkpoint::open(folder.path() / name);
+  };
+  const auto a = model("a", "{}"), same = model("same", "{}"), other = model("other", "{ }");
+  const MethodInfo info = method({.tokenizer = true});
+
+  CHECK_FALSE(unmet_tokenizer_need(info, {a, same, nullptr}));
+  CHECK_THAT(unmet_tokenizer_need(info, {a, other}).value_or(""), Contains("differ"));
+  CHECK_THAT(unmet_tokenizer_need(info, {a, model("none", "")}).value_or(""),
+             Contains("holds none"));
+  CHECK_FALSE(unmet_tokenizer_need(method({}), {a, other}));
+}
+
+TEST_CASE("models of different initialisations are told", "[merge]") {
+  const auto inputs = [](uint64_t key) {
+    MergeInputs made = one_tensor_inputs({}, {noise({100, 100}, 1), noise({100, 100}, key)});
+    made.experts[1] = source("other", {{"w", made.experts[1]->read("w") + 3}});
+    return made;
+  };
+  CHECK(value_notes(inputs(1), true).empty());
+  const std::vector<std::string> notes = value_notes(inputs(2), true);
+  REQUIRE(notes.size() == 1);
+  CHECK_THAT(notes[0], Contains("expert 0 and other") && Contains("initialisation"));
+  CHECK(value_notes(inputs(2), false).empty());
+}
+
+TEST_CASE("integers and buffers that differ between models are told by name", "[merge]") {
+  MergeInputs inputs;
+  for (const int64_t step : {1, 2})
+    inputs.experts.push_back(source(fmt::format("m{}", step), {{"ids", at::arange(5) * step},
+                                                               {"same", at::arange(5)},
+                                                               {"inv_freq", at::ones({2})},
+                                                               {"w", at::ones({2}) * step}}));
+
+  const std::vector<std::string> notes = value_notes(inputs, true);
+
+  REQUIRE(notes.size() == 1);
+  CHECK_THAT(notes[0], Contains("those of m1; in m2") && Contains("'ids' (4 of 5 values)"));
+}

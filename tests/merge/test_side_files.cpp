@@ -1,0 +1,92 @@
+// What a merged folder holds beside its weights.
+#include "harness/merge/side_files.h"
+
+#include <sys/stat.h>
+
+#include <set>
+
+#include "harness/checkpoint/writer.h"
+#include "harness/core/files.h"
+#include "harness/merge/merge_folder.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/merge/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::set<std::string> names(const SideFiles& found) {
+  std::set<std::string> out;
+  for (const auto& [name, file] : found.files) out.insert(name.string());
+  return out;
+}
+
+void touch(const fs::path& folder, const std::vector<std::string>& files) {
+  for (const std::string& file : files) write_file(folder / file, file);
+}
+
+}  // namespace
+
+TEST_CASE("all files of a model's folder but weights are side files", "[merge]") {
+  const TemporaryFolder folder;
+  const std::vector<std::string> kept{"spiece.model",  "sentencepiece.bpe.model",
+                                      "tekken.json",   "1_Pooling/config.json",
+                                      "modeling_x.py", "LICENSE",
+                                      "a/b/c.txt",     "preprocessor_config.json"};
+  touch(folder.path(), kept);
+  touch(folder.path(),
+        {"config.json", "assay.json", "README.md", "model.safetensors", "pytorch_model.bin",
+         "model.safetensors.index.json", "model.GGUF", "tf_model.h5", "flax_model.msgpack",
+         "onnx/model.onnx", "onnx/config.json", ".git/config", ".cache/x.json", "optimizer.pt",
+         "adapter_config.json", "checkpoint-500/config.json", "rng_state.pth"});
+
+  const SideFiles found = side_files(folder.path());
+
+  CHECK((names(found) == std::set<std::string>(kept.begin(), kept.end())));
+  CHECK(found.notes.empty());
+  CHECK(side_files(folder.path() / "LICENSE").files.empty());
+}
+
+TEST_CASE("links are followed to regular files only, and what is left behind is said", "[merge]") {
+  const TemporaryFolder folder, elsewhere;
+  touch(elsewhere.path(), {"blob", "sub/secret.txt"});
+  fs::create_symlink(elsewhere.path() / "blob", folder.path() / "tokenizer.json");
+  fs::create_symlink("nowhere", folder.path() / "vocab.txt");
+  fs::create_directory_symlink(elsewhere.path() / "sub", folder.path() / "linked");
+  REQUIRE(::mkfifo((folder.path() / "pipe").c_str(), 0600) == 0);
+  touch(folder.path(), {"2_Dense/model.safetensors", "2_Dense/config.json"});
+
+  const SideFiles found = side_files(folder.path());
+
+  CHECK((names(found) == std::set<std::string>{"2_Dense/config.json", "tokenizer.json"}));
+  REQUIRE(found.notes.size() == 4);
+  CHECK_THAT(found.notes[0], Contains("2_Dense/model.safetensors") && Contains("not merged"));
+  CHECK_THAT(found.notes[1], Contains("'linked'") && Contains("link to a folder"));
+  CHECK_THAT(found.notes[2], Contains("'pipe'") && Contains("no file"));
+  CHECK_THAT(found.notes[3], Contains("'vocab.txt'") && Contains("leads to no file"));
+}
+
+TEST_CASE("a merged folder has the side files of the reference, byte for byte", "[merge]") {
+  const TemporaryFolder folder;
+  for (const char* name : {"base", "a"}) {
+    CheckpointExtras extras;
+    extras.config = {{"model_type", "none"}};
+    write_checkpoint(folder.path() / name, {{"w", at::ones({2})}}, extras, false);
+    touch(folder.path() / name, {"1_Pooling/config.json"});
+  }
+  touch(folder.path() / "base", {"spiece.model"});
+  touch(folder.path() / "a", {"only_of_a.txt"});
+  write_file(folder.path() / "m.json",
+             R"({"method": "task_arithmetic", "base": "base", "experts": ["a"]})");
+
+  MergeRequest request = MergeRequest::read(folder.path() / "m.json");
+  merge_to_folder(request, {}, folder.path() / "out");
+
+  CHECK(read_file(folder.path() / "out/1_Pooling/config.json") == "1_Pooling/config.json");
+  CHECK(read_file(folder.path() / "out/spiece.model") == "spiece.model");
+  CHECK_FALSE(fs::exists(folder.path() / "out/only_of_a.txt"));
+  CHECK(read_json(folder.path() / "out/config.json") == Json{{"model_type", "none"}});
+}
