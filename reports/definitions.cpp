@@ -63,7 +63,8 @@ std::vector<std::pair<std::string, std::string>> definitions() {
       {"Costs",
        "Measured while the run was made: wall and processor time (all threads), time the "
        "accelerator "
-       "was busy, peak memory, floating-point operations counted from the operators that ran (a "
+       "was busy, peak memory of the whole process, floating-point operations counted from the "
+       "operators that ran (a "
        "multiply-add is two), checkpoint bytes, items that went through a model, gradient steps. "
        "Tuning is everything the runs of the grid cost, their evaluation included. What could not "
        "be "

@@ -40,10 +40,14 @@ std::string number_text(const Estimate& estimate, bool with_sign) {
   const auto text = [&](double number) {
     return estimate.fraction ? fmt::format("{:.1f}", number) : plain_text(number);
   };
-  const char* sign = with_sign && !std::signbit(value) ? "+" : "";
-  if (!estimate.ci) return fmt::format("{}{}", sign, text(value));
-  return fmt::format("{}{} ±{}", sign, text(value),
-                     text((estimate.ci->high - estimate.ci->low) / 2 * scale));
+  std::string shown = text(value);
+  // A difference that is shown as zero has no sign.
+  if (with_sign && shown.find_first_of("123456789") == std::string::npos)
+    shown = text(0);
+  else if (with_sign && !std::signbit(value))
+    shown = fmt::format("+{}", shown);
+  if (!estimate.ci) return shown;
+  return fmt::format("{} ±{}", shown, text((estimate.ci->high - estimate.ci->low) / 2 * scale));
 }
 
 std::string interval_text(const std::optional<Interval>& interval, bool fraction) {
@@ -120,7 +124,7 @@ std::string scaled_text(std::optional<double> value, const Scale& scale, CostUni
   if (shown == 0 || shown >= 100 || (scale.size == 1 && unit != CostUnit::kSeconds))
     return fmt::format("{:.0f}", shown);
   return shown >= 1 ? fmt::format("{:.{}f}", shown, shown >= 10 ? 1 : 2)
-                    : fmt::format("{:.2g}", shown);
+                    : fmt::format("{:#.2g}", shown);
 }
 
 std::string time_text(const std::string& iso) {

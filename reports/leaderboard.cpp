@@ -238,6 +238,14 @@ std::string LeaderboardRow::label() const {
   return variant == "reference" ? name : fmt::format("{} ({})", name, variant);
 }
 
+std::vector<const SweepResults::PlacedRun*> distinct_runs(const SweepResults& results) {
+  std::vector<const Placed*> distinct;
+  std::set<std::string> seen;
+  for (const Placed& placed : results.runs)
+    if (seen.insert(placed.run.key).second) distinct.push_back(&placed);
+  return distinct;
+}
+
 Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options) {
   Leaderboard board;
   board.metrics = metrics_in_order(results);

@@ -95,6 +95,9 @@ struct ReportOptions {
   bool per_set = false;  ///< also the scores in each expert set
 };
 
+/// One place of each run, however many it has: the first.
+std::vector<const SweepResults::PlacedRun*> distinct_runs(const SweepResults& results);
+
 /// UserError when no row, or more than one, is the baseline that is asked for.
 Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options = {});
 

@@ -31,10 +31,22 @@
       const button = document.createElement('button');
       button.type = 'button';
       button.append(...th.childNodes);
+      const arrow = document.createElement('span');
+      arrow.className = 'arrow';
+      arrow.ariaHidden = 'true';
+      button.firstChild.textContent = button.firstChild.textContent.trimEnd();  // keeps the arrow on its line
+      button.insertBefore(arrow, button.querySelector('.hint'));
       th.append(button);
       button.addEventListener('click', () => sortTable(table, column, button));
     });
   });
+
+  // Columns that go on beyond the right edge fade out there.
+  const boxes = [...document.querySelectorAll('.scroll')];
+  const fade = (box) =>
+      box.classList.toggle('more', box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
+  boxes.forEach((box) => box.addEventListener('scroll', () => fade(box), {passive: true}));
+  window.addEventListener('resize', () => boxes.forEach(fade));
 
   // --- what is shown ---
   const metricSelect = byId('metric'), heatSelect = byId('heat-view');
@@ -64,14 +76,15 @@
     document.querySelectorAll('tbody.experts').forEach((body) => {
       body.hidden = !expertsBox.checked;
     });
+    boxes.forEach(fade);
   }
 
   // --- charts ---
   const palettes = {
     light: ['#1d6fa5', '#c2571a', '#2f8f5b', '#8e4ec6', '#b8336a', '#8a6d1d', '#157f8c', '#5d6bc7',
-            '#a14b3b', '#4f7d2a'],
+            '#a14b3b', '#4f7d2a', '#223a8f', '#93a11a'],
     dark: ['#6cb6e6', '#f09a5b', '#6fcf9a', '#c79bf0', '#f07aa8', '#d9bd62', '#5fcbd8', '#a3aef5',
-           '#e59484', '#a5d077'],
+           '#e59484', '#a5d077', '#d5e2ff', '#e3ee5a'],
   };
   const dark = window.matchMedia('(prefers-color-scheme: dark)');
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -2,7 +2,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <set>
 
 #include "reports/format.h"
 #include "reports/tables.h"
@@ -53,17 +52,13 @@ std::string list_text(const Json& list) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-// Of runs in several places once.
 std::string time_text(const SweepResults& results) {
   double merging = 0, evaluating = 0, shared = 0;
-  std::set<std::string> seen;
-  for (const auto& placed : results.runs) {
-    if (!seen.insert(placed.run.key).second) continue;
-    for (const auto& [phase, cost] : placed.run.costs)
+  for (const auto* placed : distinct_runs(results))
+    for (const auto& [phase, cost] : placed->run.costs)
       (phase == "evaluation"   ? evaluating
        : phase == kSharedPhase ? shared
                                : merging) += cost.wall_s.value_or(0);
-  }
   const double all = merging + evaluating;
   if (all <= 0) return "";
   return fmt::format("{:.3g} s merging ({:.1f} %), {:.3g} s evaluating; sharing saved {:.3g} s",
@@ -72,8 +67,10 @@ std::string time_text(const SweepResults& results) {
 
 Table sweep_table(const SweepResults& results) {
   std::map<std::string, int> count;
-  for (const auto& placed : results.runs)
-    count[placed.placement.variant == "grid" ? placed.run.split + " (grid)" : placed.run.split]++;
+  for (const auto* placed : distinct_runs(results)) {
+    const bool grid = placed->placement.variant == "grid";
+    count[grid ? fmt::format("{} (grid)", placed->run.split) : placed->run.split]++;
+  }
   std::vector<std::string> runs;
   runs.reserve(count.size());
   for (const auto& [split, n] : count) runs.push_back(fmt::format("{} on {}", n, split));
@@ -203,10 +200,11 @@ Table environments_table(const SweepResults& results) {
                   {"LibTorch"},
                   {"Command line"}},
       .groups = {{"", {}}}};
+  const auto distinct = distinct_runs(results);
   for (size_t i = 0; i < results.environments.size(); ++i) {
     const Environment& e = results.environments[i];
-    const auto runs = std::count_if(results.runs.begin(), results.runs.end(),
-                                    [&](const auto& placed) { return placed.environment == i; });
+    const auto runs = std::count_if(distinct.begin(), distinct.end(),
+                                    [&](const auto* placed) { return placed->environment == i; });
     table.groups[0].rows.push_back({count_cell(runs), text_cell(e.device), text_cell(e.cpu),
                                     count_cell(e.threads), text_cell(e.host_os),
                                     text_cell(e.git_revision), text_cell(e.compiler),

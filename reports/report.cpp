@@ -15,10 +15,12 @@ namespace assay {
 std::string overview(const SweepResults& results, const Leaderboard& board) {
   const auto merges = std::count_if(board.rows.begin(), board.rows.end(),
                                     [](const LeaderboardRow& row) { return row.is_merge(); });
-  const auto without = std::count_if(results.runs.begin(), results.runs.end(),
-                                     [](const auto& p) { return p.run.status != RunStatus::kOk; });
+  const auto runs = distinct_runs(results);
+  const auto without = std::count_if(runs.begin(), runs.end(), [](const auto* placed) {
+    return placed->run.status != RunStatus::kOk;
+  });
   return fmt::format("{} method rows · {} expert sets · {} tasks · {} runs, {} without a result{}",
-                     merges, board.sets.size(), board.tasks.size(), results.runs.size(), without,
+                     merges, board.sets.size(), board.tasks.size(), runs.size(), without,
                      results.finished_at.empty() ? " · not finished" : "");
 }
 

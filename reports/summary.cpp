@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "harness/core/metrics.h"
 #include "reports/format.h"
@@ -72,29 +73,57 @@ void add_ties(const Leaderboard& board, Names& sentences) {
 }
 
 void add_below_base(const Leaderboard& board, Names& sentences) {
+  constexpr size_t kMostNamed = 3;  // when all are below
   bool any_base = false;
   for (const bool held_in : {true, false}) {
     Names below;
-    bool tested = false;
+    size_t tested = 0;
     for (const LeaderboardRow& row : board.rows) {
       if (!row.with_base) continue;
       const Estimate& e = held_in ? row.with_base->held_in : row.with_base->held_out;
       if (!e.ci) continue;
-      tested = true;
+      ++tested;
       if (verdict(board.primary(), *e.ci) < 0) below.push_back(row.label());
     }
-    any_base |= tested;
+    any_base |= tested > 0;
     const char* kind = held_in ? "held-in" : "held-out";
-    if (!below.empty())
+    if (below.size() > kMostNamed && below.size() == tested)
+      sentences.push_back(
+          fmt::format("Below the base on {} tasks: all {} merging rows tested.", kind, tested));
+    else if (!below.empty())
       sentences.push_back(fmt::format("Below the base on {} tasks: {}.", kind, list(below)));
-    else if (tested)
+    else if (tested > 0)
       sentences.push_back(
           fmt::format("No merging row is clearly below the base on {} tasks.", kind));
   }
   if (!any_base) sentences.push_back("No merging row could be tested against the base.");
 }
 
-void add_tuning(const Leaderboard& board, Names& sentences) {
+struct TuningTime {
+  double seconds = 0;   // mean over sets
+  bool shared = false;  // some runs were in the grid of a row counted before
+};
+
+// What the row's grid adds to `counted`, the runs of other rows' grids by set.
+TuningTime added_tuning(const SweepResults& results, const LeaderboardRow& row,
+                        std::set<std::pair<std::string, std::string>>& counted) {
+  TuningTime time;
+  std::set<std::string> sets;
+  for (const auto& [placement, run, environment] : results.runs) {
+    if (placement.row != row.name || placement.variant != "grid" || run.costs.empty()) continue;
+    sets.insert(placement.set);
+    if (!counted.emplace(placement.set, run.key).second)
+      time.shared = true;
+    else
+      for (const auto& [phase, cost] : run.costs) time.seconds += cost.wall_s.value_or(0);
+  }
+  if (!sets.empty()) time.seconds /= static_cast<double>(sets.size());
+  return time;
+}
+
+void add_tuning(const SweepResults& results, const Leaderboard& board, Names& sentences) {
+  std::set<std::pair<std::string, std::string>> counted;
+  bool shared = false;
   double sum = 0;
   int rows = 0, known = 0;
   const LeaderboardRow* dearest = nullptr;
@@ -104,7 +133,9 @@ void add_tuning(const Leaderboard& board, Names& sentences) {
     const auto& wall = row.costs.tuning[0];
     if (!wall) continue;
     ++known;
-    sum += *wall;
+    const TuningTime added = added_tuning(results, row, counted);
+    sum += added.seconds;
+    shared |= added.shared;
     if (!dearest || *wall > *dearest->costs.tuning[0]) dearest = &row;
   }
   if (rows == 0) return;
@@ -119,6 +150,7 @@ void add_tuning(const Leaderboard& board, Names& sentences) {
   if (known == 1)
     text = fmt::format("Tuning {} took {} per expert set", dearest->label(),
                        cost_text(sum, CostUnit::kSeconds));
+  if (shared) text += "; runs that several rows share are counted once";
   if (known < rows) text += fmt::format("; of {} more the cost is unknown", rows - known);
   sentences.push_back(text + ".");
 }
@@ -139,16 +171,20 @@ void add_edges(const Leaderboard& board, Names& sentences) {
 
 void add_without_result(const SweepResults& results, const Leaderboard& board, Names& sentences) {
   size_t failed = 0, skipped = 0;
-  for (const auto& placed : results.runs) {
-    failed += placed.run.status == RunStatus::kFailed;
-    skipped += placed.run.status == RunStatus::kSkipped;
+  const auto runs = distinct_runs(results);
+  for (const auto* placed : runs) {
+    failed += placed->run.status == RunStatus::kFailed;
+    skipped += placed->run.status == RunStatus::kSkipped;
   }
-  const size_t all = results.runs.size();
-  if (failed + skipped == 0)
-    sentences.push_back(fmt::format("All {} runs have a result.", all));
+  const bool finished = !results.finished_at.empty();
+  if (failed + skipped > 0)
+    sentences.push_back(fmt::format("Of {} runs{} {} failed and {} were skipped.", runs.size(),
+                                    finished ? "" : " so far", failed, skipped));
+  else if (finished)
+    sentences.push_back(fmt::format("All {} runs have a result.", runs.size()));
   else
     sentences.push_back(
-        fmt::format("Of {} runs {} failed and {} were skipped.", all, failed, skipped));
+        fmt::format("All {} results so far are without a failure or a skip.", runs.size()));
   Names partial;
   for (const LeaderboardRow& row : board.rows)
     if (row.partial()) partial.push_back(row.label());
@@ -161,6 +197,9 @@ void add_without_result(const SweepResults& results, const Leaderboard& board, N
 
 std::vector<std::string> summary(const SweepResults& results, const Leaderboard& board) {
   Names sentences;
+  if (results.finished_at.empty())
+    sentences.emplace_back(
+        "The sweep is not finished: rows may be missing, and numbers may change.");
   const LeaderboardRow* best = best_row(board);
   if (best && best->scores.at(board.primary()).held_in.value) {
     sentences.push_back(best_sentence(board, *best));
@@ -169,7 +208,7 @@ std::vector<std::string> summary(const SweepResults& results, const Leaderboard&
   } else {
     sentences.push_back("No merging row has a held-in score.");
   }
-  add_tuning(board, sentences);
+  add_tuning(results, board, sentences);
   add_edges(board, sentences);
   add_without_result(results, board, sentences);
   return sentences;

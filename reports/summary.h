@@ -8,8 +8,9 @@
 
 namespace assay {
 
-/// The best merging row and those that a test in pairs cannot tell from it, rows below the base,
-/// what tuning cost, choices on the edge of their grid, runs without a result.
+/// Whether the sweep is unfinished, the best merging row and those that a test in pairs cannot tell
+/// from it, rows below the base, what tuning cost, choices on the edge of their grid, runs without
+/// a result.
 std::vector<std::string> summary(const SweepResults& results, const Leaderboard& board);
 
 }  // namespace assay

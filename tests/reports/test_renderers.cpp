@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <sstream>
@@ -285,6 +287,8 @@ TEST_CASE("Numbers are printed with units and sensible digits", "[reports]") {
   CHECK(estimate_text({0.8342, Interval{0.82, 0.8484}, {}}) == "83.4 ±1.4");
   CHECK(difference_text({0.013, {}, {}}) == "+1.3");
   CHECK(difference_text({-0.013, {}, {}}) == "-1.3");
+  CHECK(difference_text({-0.0001, Interval{-0.0051, 0.0049}, {}}) == "0.0 ±0.5");
+  CHECK(scaled_text(0.0002, {1e-3, "ms"}, CostUnit::kSeconds) == "0.20");
   CHECK(cost_text(0.0123, CostUnit::kSeconds) == "12 ms");
   CHECK(cost_text(3.4, CostUnit::kSeconds) == "3.40 s");
   CHECK(cost_text(1.5 * 1024 * 1024, CostUnit::kBytes) == "1.50 MiB");

@@ -1,7 +1,10 @@
 #include "reports/summary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "reports/report.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"
 
@@ -71,6 +74,56 @@ TEST_CASE("The summary counts failures, skips and what tuning cost", "[reports]"
   CHECK(says(sentences, "Tuning average (tuned) took 5.00 s per expert set."));
   CHECK(says(sentences, "Of 7 runs 1 failed and 0 were skipped."));
   CHECK(says(sentences, "compare them with care: other (default)."));
+}
+
+TEST_CASE("The summary begins with what is missing of an unfinished sweep", "[reports]") {
+  SweepResults results = fake::results();
+  CHECK_FALSE(says(summary(results, make_leaderboard(results)), "not finished"));
+
+  results.finished_at.clear();
+  const auto sentences = summary(results, make_leaderboard(results));
+
+  CHECK(sentences.front().starts_with("The sweep is not finished: rows may be missing"));
+  CHECK(says(sentences, "All 4 results so far"));
+  CHECK_FALSE(says(sentences, "All 4 runs"));
+}
+
+TEST_CASE("A run in several places is one result", "[reports]") {
+  SweepResults results = fake::results();
+  results.runs.push_back(results.runs[1]);
+  results.runs.back().placement = {"s", "best expert", "reference"};
+
+  CHECK(says(summary(results, make_leaderboard(results)), "All 4 runs have a result."));
+  CHECK(render_report(results, ReportFormat::kMarkdown).find("4 runs, 0 without") !=
+        std::string::npos);
+}
+
+TEST_CASE("Grid runs that two rows share enter the sum of tuning once", "[reports]") {
+  SweepResults results = fake::results();
+  for (const char* row : {"one", "two"}) {
+    fake::add_average(results, fmt::format("k-{}", row), {"s", row, "tuned"});
+    for (const auto& key : {std::string("k-grid"), fmt::format("k-grid-{}", row)})
+      fake::add_average(results, key, {"s", row, "grid"}).run.split = "validation";
+  }
+
+  // Three runs of 0.5 + 1.5 + 3 s, of which each row has two.
+  CHECK(says(summary(results, make_leaderboard(results)),
+             "Tuning 2 rows took 15.00 s per expert set, the most one (tuned) (10.00 s); runs that "
+             "several rows share are counted once."));
+}
+
+TEST_CASE("Many rows below the base are counted when no other was tested", "[reports]") {
+  SweepResults results = fake::results();
+  for (const char* name : {"one", "two", "three"})
+    fake::add_average(results, fmt::format("k-{}", name), {"s", name, "default"});
+  for (auto& placed : results.runs) {
+    const float outcome = placed.run.kind == "base" ? 1 : 0;
+    placed.run.scores[2].outcomes.assign(4, outcome);
+    placed.run.scores[2].value = outcome;
+  }
+
+  CHECK(says(summary(results, make_leaderboard(results)),
+             "Below the base on held-out tasks: all 4 merging rows tested."));
 }
 
 TEST_CASE("A sweep without a merge says that there is none to rank", "[reports]") {
