@@ -54,6 +54,25 @@ void set_adapter(ModelPath& model, const fs::path& path, const std::string& name
                path.string());
 }
 
+bool is_found(const std::string& name, const fs::path& beside) {
+  std::string reason;
+  try {
+    return !name.empty() && look_up(name, beside, reason);
+  } catch (const UserError&) {
+    return false;
+  }
+}
+
+/// The last '+' that has names of what is there on both sides; else the last one, and what is
+/// missing is told of its sides.
+size_t find_plus(const std::string& name, const fs::path& beside) {
+  const size_t last = name.rfind('+');
+  for (size_t plus = last; plus != std::string::npos && plus > 0; plus = name.rfind('+', plus - 1))
+    if (is_found(name.substr(0, plus), beside) && is_found(name.substr(plus + 1), beside))
+      return plus;
+  return last;
+}
+
 [[noreturn]] void refuse_lone_adapter(const fs::path& path, const std::string& name) {
   const std::string base = adapter_base_name(adapter_folder(path));
   user_error(
@@ -105,7 +124,7 @@ ModelPath find_model(const std::string& name, const fs::path& beside, const Mode
     add_notes(model, name, *place);
     return model;
   }
-  const size_t plus = name.rfind('+');
+  const size_t plus = find_plus(name, beside);
   if (plus == std::string::npos) user_error("{}", reason);
   const std::string first = name.substr(0, plus), second = name.substr(plus + 1);
   model = find_model(first, beside);

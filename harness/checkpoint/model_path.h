@@ -29,10 +29,11 @@ struct ModelPath {
 ///   * or else "org/name" or "org/name@revision" in the Hugging Face cache (HF_HUB_CACHE, HF_HOME,
 ///     ~/.cache/huggingface/hub). Nothing is downloaded.
 ///
-/// A path that is there goes before both "+" and the cache. A folder that is an adapter alone
-/// stands for `base` with it; a base of another name than its adapter_config.json gives is noted.
-/// Paths come back absolute. UserError, saying where it was looked for and what would help, when
-/// there is no such model, or when an adapter has no base.
+/// A path that is there goes before both "+" and the cache; of several "+" the last counts that has
+/// something there on both sides. A folder that is an adapter alone stands for `base` with it; a
+/// base of another name than its adapter_config.json gives is noted. Paths come back absolute.
+/// UserError, saying where it was looked for and what would help, when there is no such model, or
+/// when an adapter has no base.
 ModelPath find_model(const std::string& name, const std::filesystem::path& beside = {},
                      const ModelPath* base = nullptr);
 

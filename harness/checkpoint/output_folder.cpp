@@ -82,7 +82,11 @@ void OutputFolder::put_in_place() {
       keep_aside(error.what());
     }
     swapped_ = true;
-    exchange(unfinished_, target_);
+    try {
+      exchange(unfinished_, target_);
+    } catch (const DataError& error) {
+      keep_aside(error.what());  // or the next run would clear it
+    }
     // Something may have come into it between the check and the exchange.
     if (const auto foreign = foreign_content(unfinished_)) {
       exchange(unfinished_, target_);

@@ -34,8 +34,8 @@ class OutputFolder {
   /// What may be there is the content of the finished folder only.
   void end();
   /// Gives the unfinished folder its name, after end(). What was there before is judged again: when
-  /// it may not be replaced (any more) it stays, the result gets another name, and that is a
-  /// UserError.
+  /// it may not be replaced (any more) or cannot be, it stays, the result gets another name, and
+  /// that is a UserError.
   void put_in_place();
   /// Removes the unfinished folder, unless something else has that name by now.
   void remove() noexcept;

@@ -14,6 +14,7 @@ namespace assay {
 namespace {
 
 constexpr const char* kJournal = ".assay-journal.json";
+constexpr const char* kOldJournal = "journal.json";  // of earlier versions
 // Of shards that are written to and of those on their way to the disk: a process may have few open.
 constexpr size_t kMostOpen = 16, kMostSyncs = 16;
 
@@ -23,9 +24,11 @@ CheckpointWriter::CheckpointWriter(const fs::path& folder, const std::vector<Ten
                                    const WriteOptions& options)
     : options_(options), rooms_(std::make_shared<WriteRooms>()) {
   plan_shards(tensors);
+  bool left = options_.resume;  // what another left may be there yet: it is not to be removed
   try {
     folder_.emplace(folder, options_.replace, options_.keep);
     if (options_.resume) take_up();
+    left = !taken_up_.empty();
     folder_->clear([&](const std::string& name) {
       return (name == kJournal && !taken_up_.empty()) ||
              std::any_of(shards_.begin(), shards_.end(),
@@ -33,12 +36,12 @@ CheckpointWriter::CheckpointWriter(const fs::path& folder, const std::vector<Ten
     });
     make_shards();
   } catch (const fs::filesystem_error& e) {
-    if (taken_up_.empty()) discard();
+    if (!left) discard();
     data_error("cannot write the checkpoint '{}': {}", folder.string(), e.code().message());
   } catch (const DataError&) {
-    if (taken_up_.empty()) discard();
+    if (!left) discard();
     throw;
-  }  // else what is there is of others: it stays
+  }
   thread_ = std::thread([this] { work(); });
 }
 
@@ -76,7 +79,14 @@ void CheckpointWriter::plan_shards(const std::vector<TensorInfo>& tensors) {
 
 void CheckpointWriter::take_up() {
   const fs::path file = folder_->unfinished() / kJournal;
-  if (!fs::exists(file)) return;
+  if (!fs::exists(file)) {
+    if (const fs::path old = folder_->unfinished() / kOldJournal; fs::exists(old))
+      user_error(
+          "--resume cannot use '{}', which an earlier version of Assay left; do not resume to "
+          "start anew",
+          old.string());
+    return;
+  }
   const Json content = read_json(file);
   JsonReader journal(content, file.string());
   if (journal.string("identity") != options_.identity)
@@ -250,7 +260,7 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
     write_file(folder / "config.json", json_text(extras.config, kIndent) + "\n");
   if (!extras.card.empty()) write_file(folder / "README.md", extras.card);
   for (const auto& [name, file] : extras.copies) {
-    write_file(folder / name, read_file(file));
+    copy_regular_file(file, folder / name);
     sync_path((folder / name).parent_path());
   }
   Json origin = extras.origin.is_null() ? Json{{"assay", 1}} : extras.origin;

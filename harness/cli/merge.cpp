@@ -81,6 +81,13 @@ Examples: assay merge merge.json -o merged/
                                static_cast<int64_t>(options->memory), options->json);
     if (output->empty()) user_error("assay merge needs the folder to write: -o FOLDER");
     refuse(request.problems);
+    const FolderOptions folder_options{.device = device,
+                                       .memory_bytes = static_cast<int64_t>(options->memory),
+                                       .shard_bytes = static_cast<int64_t>(options->shard_size),
+                                       .replace = options->replace,
+                                       .resume = options->resume,
+                                       .keep = {config}};
+    check_merge_folder(request, folder_options, options->output);  // before values are read
     for (std::string& note : value_notes(request.inputs, needs_same_initialization(request.groups)))
       request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
@@ -88,15 +95,7 @@ Examples: assay merge merge.json -o merged/
         "nothing was put in place at '{}'; the same command begins anew, with --resume it goes on "
         "from the finished files",
         options->output));
-    const MergeReport report =
-        merge_to_folder(request,
-                        {.device = device,
-                         .memory_bytes = static_cast<int64_t>(options->memory),
-                         .shard_bytes = static_cast<int64_t>(options->shard_size),
-                         .replace = options->replace,
-                         .resume = options->resume,
-                         .keep = {config}},
-                        options->output);
+    const MergeReport report = merge_to_folder(request, folder_options, options->output);
     if (options->json)
       fmt::print("{}\n", Json{{"output", utf8_text(options->output)},
                               {"statistics", report.statistics},

@@ -12,6 +12,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/paths.h"
+#include "harness/core/regular_file.h"
 #include "harness/core/renames.h"
 
 namespace assay {
@@ -78,7 +79,7 @@ class TemporaryFile {
 
   const std::string& name() const { return name_; }
 
-  /// Writes all of it to the disk.
+  /// Adds all of it.
   void write(std::string_view content) const {
     while (!content.empty()) {
       const ssize_t written = ::write(file_, content.data(), content.size());
@@ -86,6 +87,9 @@ class TemporaryFile {
       if (written < 0) fail("write");
       content.remove_prefix(static_cast<size_t>(written));
     }
+  }
+  /// Puts it on the disk.
+  void sync() const {
     if (::fsync(file_) != 0) fail("sync");
   }
   [[noreturn]] void fail(const char* what) const {
@@ -129,13 +133,26 @@ std::string other_of_this_name(const fs::path& path, const fs::path& found) {
 void write_file(const fs::path& path, std::string_view content) {
   const TemporaryFile temporary(path);
   temporary.write(content);
+  temporary.sync();
   if (::rename(temporary.name().c_str(), path.c_str()) != 0) temporary.fail("rename");
 }
 
 bool write_new_file(const fs::path& path, std::string_view content) {
   const TemporaryFile temporary(path);
   temporary.write(content);
+  temporary.sync();
   return move_to_new(temporary.name(), path);
+}
+
+void copy_regular_file(const fs::path& from, const fs::path& path) {
+  constexpr size_t kAtOnce = size_t{1} << 18;
+  const RegularFile source(from);
+  const TemporaryFile temporary(path);
+  std::string piece(kAtOnce, 0);
+  while (const size_t count = source.read(piece.data(), piece.size()))
+    temporary.write(std::string_view(piece).substr(0, count));
+  temporary.sync();
+  if (::rename(temporary.name().c_str(), path.c_str()) != 0) temporary.fail("rename");
 }
 
 void sync_path(const fs::path& path) {

@@ -35,6 +35,10 @@ void write_file(const fs::path& path, std::string_view content);
 /// Likewise, but false when there is something of that name, which is kept.
 bool write_new_file(const fs::path& path, std::string_view content);
 
+/// Writes what another regular file holds, as write_file() does, without holding all of it in
+/// memory. DataError also when that cannot be read.
+void copy_regular_file(const fs::path& from, const fs::path& path);
+
 /// fsync of a file or folder that was written by other means. DataError when it fails.
 void sync_path(const fs::path& path);
 

@@ -199,7 +199,7 @@ Json parse_json(std::string_view text, const std::string& where) {
   try {
     return Builder(text, where).parse();
   } catch (const UserError&) {
-    if (const std::string hint = foreign_content(text); !hint.empty())
+    if (const std::string hint = what_it_is_instead(text); !hint.empty())
       user_error("{}: not JSON: {}", where, hint);
     if (const std::string problem = encoding_problem(text); !problem.empty())
       user_error("{}: not JSON: {}", where, problem);

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "harness/core/error.h"
+#include "harness/core/text_encoding.h"
 
 namespace assay {
 namespace {
@@ -40,21 +41,6 @@ fs::path resolve(const fs::path& path, const fs::path& asked) {
   if (path_exists(folder) && !fs::is_directory(folder, error))
     data_error("cannot write '{}': '{}' is no folder", asked.string(), folder.string());
   return folder / name;
-}
-
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i)
-    if (byte(i) >> 6 != 2) return 0;
-  // Overlong forms, surrogates and what is above U+10FFFF.
-  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f) ||
-      (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f))
-    return 0;
-  return length;
 }
 
 }  // namespace
@@ -109,7 +95,7 @@ bool is_mount_point(const fs::path& folder) {
 std::string utf8_text(std::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {
-    const size_t length = utf8_length(bytes);
+    const size_t length = character_length(bytes);
     text += length > 0 ? std::string(bytes.substr(0, length))
                        : fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes.front()));
     bytes.remove_prefix(std::max<size_t>(length, 1));

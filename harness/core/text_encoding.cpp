@@ -8,7 +8,15 @@
 namespace assay {
 namespace {
 
-// The length of the UTF-8 character at the beginning, 0 when there is none (Unicode 15, table 3-7).
+bool starts_with_word(std::string_view bytes, std::string_view word) {
+  return bytes.size() >= word.size() &&
+         std::equal(word.begin(), word.end(), bytes.begin(), [](char a, char b) {
+           return a == static_cast<char>(std::tolower(static_cast<unsigned char>(b)));
+         });
+}
+
+}  // namespace
+
 size_t character_length(std::string_view text) {
   const auto byte = [&](size_t i) {
     return static_cast<unsigned char>(i < text.size() ? text[i] : 0);
@@ -28,15 +36,6 @@ size_t character_length(std::string_view text) {
                : 0;
   return 0;
 }
-
-bool starts_with_word(std::string_view bytes, std::string_view word) {
-  return bytes.size() >= word.size() &&
-         std::equal(word.begin(), word.end(), bytes.begin(), [](char a, char b) {
-           return a == static_cast<char>(std::tolower(static_cast<unsigned char>(b)));
-         });
-}
-
-}  // namespace
 
 std::string encoding_problem(std::string_view bytes) {
   const std::string_view first = bytes.substr(0, 2);
@@ -61,7 +60,7 @@ std::string_view without_byte_order_mark(std::string_view text) {
   return text;
 }
 
-std::string foreign_content(std::string_view bytes) {
+std::string what_it_is_instead(std::string_view bytes) {
   using namespace std::literals;
   if (bytes.starts_with("version https://git-lfs.github.com/"))
     return "it is a pointer of git-lfs, not the file itself; fetch it with `git lfs pull` in its "

@@ -50,6 +50,8 @@ class AdjustedSource : public TensorSource {
   /// What is done to a tensor, in words; empty for nothing.
   std::string change(const std::string& name) const;
   const std::map<std::string, std::string>& left_out() const { return adjustments_.left_out; }
+  /// The model that a tensor is read from: the one adjusted, or the one that lends it.
+  const TensorSource& holder(const std::string& name) const { return locate(name, 0).source; }
   bool is_copied(const std::string& name) const { return adjustments_.copied.contains(name); }
 
  private:

@@ -12,12 +12,13 @@ constexpr std::string_view kBuffers[] = {
     "causal_mask",  "attention_mask", "attn_mask", "relative_position_index", "cos_cached",
     "sin_cached",   "_float_tensor",  "freqs_cis", "relative_coords_table"};
 
-// GPT-2 and GPT-NeoX call the mask of later positions "bias".
+// GPT-2 and GPT-NeoX call the mask of later positions "bias". Of a single position there is none:
+// that is a parameter.
 bool is_mask_of_pairs(const TensorInfo& info, std::string_view last) {
   constexpr size_t kDims = 4;
   const auto& shape = info.shape;
   return last == "bias" && shape.size() == kDims && shape[0] == 1 && shape[1] == 1 &&
-         shape[2] == shape[3];
+         shape[2] == shape[3] && shape[2] > 1;
 }
 
 }  // namespace

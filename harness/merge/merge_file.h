@@ -39,6 +39,8 @@ struct MergeRequest {
   Json config;                             ///< config.json of the result; null for none
   /// What goes into the folder beside the weights (see side_files()), by the names there.
   std::map<std::filesystem::path, std::filesystem::path> side_files;
+  /// Folders and files of the models and adapters that are read.
+  std::vector<std::filesystem::path> read_from;
   std::vector<std::string> notes;     ///< what the user should know, a line each
   std::vector<std::string> problems;  ///< what keeps the merge from being done, likewise
 

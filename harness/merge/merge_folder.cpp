@@ -72,16 +72,17 @@ Json inputs_json(const MergeInputs& inputs, const MergeReport& report) {
 }
 
 // What the merge reads: none of it may lie in a folder that is replaced. Files of a folder may be
-// links to elsewhere.
+// links to elsewhere; of sub-folders only side files are read.
 std::vector<fs::path> read_paths(const MergeRequest& request, std::vector<fs::path> paths) {
   const auto add = [&](const fs::path& path) {
     paths.push_back(path);
     if (fs::is_directory(path))
-      for (const auto& entry : fs::directory_iterator(path)) paths.push_back(entry.path());
+      for (const auto& entry : fs::directory_iterator(path))
+        if (std::error_code gone; !entry.is_directory(gone)) paths.push_back(entry.path());
   };
   add(request.like->path());
-  if (request.inputs.base) add(request.inputs.base->label());
-  for (const auto& expert : request.inputs.experts) add(expert->label());
+  for (const fs::path& path : request.read_from) add(path);
+  for (const auto& [name, file] : request.side_files) paths.push_back(file);
   return paths;
 }
 
@@ -126,6 +127,11 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
 
 }  // namespace
 
+void check_merge_folder(const MergeRequest& request, const FolderOptions& options,
+                        const fs::path& folder) {
+  check_output_folder(resolve_output(folder), options.replace, read_paths(request, options.keep));
+}
+
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                             const fs::path& folder) {
   const fs::path target = resolve_output(folder);
@@ -140,7 +146,8 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
   request.inputs.scratch = existing_parent(target).string();
   request.inputs.hash = true;
   std::vector<std::string> problems = request.problems;
-  for (std::string& problem : resource_problems(request.groups, request.inputs, target))
+  for (std::string& problem :
+       resource_problems(request.groups, request.inputs, request.side_files, target))
     problems.push_back(std::move(problem));
   refuse(problems);
   FolderSink sink(target,

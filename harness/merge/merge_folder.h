@@ -18,10 +18,15 @@ struct FolderOptions {
   std::vector<std::filesystem::path> keep{};
 };
 
+/// UserError when the result cannot be put at `folder` (check_output_folder()): it may not be
+/// replaced, or holds something that the merge reads. merge_to_folder() asks it too.
+void check_merge_folder(const MergeRequest& request, const FolderOptions& options,
+                        const std::filesystem::path& folder);
+
 /// Merges and writes `folder`: weights in shards with an index, config.json and the side files of
 /// the base (or the first expert), assay.json and README.md with the exact configuration
 /// and the inputs' hashes. The folder appears whole or not at all. UserError, before anything is
-/// read, when it cannot be put there (check_output_folder()).
+/// read, when it cannot be put there (check_merge_folder()).
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                             const std::filesystem::path& folder);
 

@@ -8,6 +8,7 @@
 
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
+#include "harness/merge/adjusted_source.h"
 #include "harness/merge/reconcile.h"
 #include "harness/merge/roles.h"
 
@@ -42,12 +43,18 @@ int64_t count_differences(const TensorSource& one, const TensorSource& other,
   return count;
 }
 
+const TensorSource& holder(const TensorSource& source, const std::string& name) {
+  const auto* adjusted = dynamic_cast<const AdjustedSource*>(&source);
+  return adjusted ? adjusted->holder(name) : source;
+}
+
 std::optional<std::string> copied_note(const TensorSource& reference, const TensorSource& model) {
   constexpr size_t kMostTold = 8;
   std::string names;
   size_t differing = 0;
   for (const TensorInfo& info : reference.tensors()) {
     if (tensor_role(reference, info) != TensorRole::kCopied) continue;
+    if (&holder(reference, info.name) == &holder(model, info.name)) continue;
     const int64_t count = count_differences(reference, model, info);
     if (count == 0 || ++differing > kMostTold) continue;
     names += fmt::format("{}'{}' ({} of {} values)", names.empty() ? "" : ", ", info.name, count,

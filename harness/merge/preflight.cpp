@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -158,13 +159,20 @@ int64_t free_disk(const std::filesystem::path& folder) {
          bytes_on_disk(unfinished_folder(target));
 }
 
-std::vector<std::string> resource_problems(const std::vector<MethodGroup>& groups,
-                                           const MergeInputs& inputs,
-                                           const std::filesystem::path& folder) {
+std::vector<std::string> resource_problems(
+    const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
+    const std::map<std::filesystem::path, std::filesystem::path>& side_files,
+    const std::filesystem::path& folder) {
   std::vector<std::string> problems;
   int64_t bytes = 0;
   for (const TensorInfo& info : result_layout(inputs)) bytes += info.bytes();
   bytes += scratch_need(groups, inputs);
+  for (const auto& [name, file] : side_files) {
+    struct stat status {};
+    if (::access(file.c_str(), R_OK) != 0 || ::stat(file.c_str(), &status) != 0)
+      problems.push_back(fmt::format("cannot read '{}': {}", file.string(), std::strerror(errno)));
+    bytes += status.st_size;
+  }
   const int64_t available = free_disk(folder);
   if (bytes > available)
     problems.push_back(fmt::format("'{}': the result takes {} of disk, and {} are free",

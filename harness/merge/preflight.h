@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,11 @@ std::filesystem::path existing_parent(const std::filesystem::path& target);
 /// takes there counts as free. DataError when that cannot be told.
 int64_t free_disk(const std::filesystem::path& folder);
 
-/// Not enough memory or disk, in words.
-std::vector<std::string> resource_problems(const std::vector<MethodGroup>& groups,
-                                           const MergeInputs& inputs,
-                                           const std::filesystem::path& folder);
+/// Not enough memory or disk, and side files (by the names they get) that cannot be read, in words.
+std::vector<std::string> resource_problems(
+    const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
+    const std::map<std::filesystem::path, std::filesystem::path>& side_files,
+    const std::filesystem::path& folder);
 
 /// DataError with all problems, unless there is none.
 void refuse(const std::vector<std::string>& problems);

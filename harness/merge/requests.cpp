@@ -33,6 +33,8 @@ std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<Mod
 void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths) {
   std::vector<std::string> notes;
   for (const ModelPath& path : paths) {
+    request.read_from.push_back(path.path);
+    if (!path.adapter.empty()) request.read_from.push_back(path.adapter);
     for (const std::string& note : path.notes)
       if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
     for (const auto& [name, folder] : path.cached) request.configuration["models"][name] = folder;

@@ -13,7 +13,8 @@ namespace assay {
 /// cannot be opened.
 std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<ModelPath>& paths);
 
-/// Notes what names of models stand for, and adds it to the request's configuration.
+/// Notes what names of models stand for, adds it to the request's configuration, and keeps what is
+/// read.
 void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths);
 
 /// Gives a request its models: reconciles them, and notes what differs or is wrong. `base` may be

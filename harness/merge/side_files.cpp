@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "harness/checkpoint/output_folder.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 
@@ -18,8 +19,9 @@ constexpr std::array kWeights{".safetensors", ".bin",   ".pt",      ".pth",  ".c
                               ".llamafile",   ".keras", ".mlmodel"};
 constexpr std::array kWrittenAnew{"config.json", "assay.json", "README.md"};
 constexpr std::array kSkippedFolders{".git", ".cache", "__pycache__", "onnx", "openvino", "coreml"};
-constexpr std::string_view kIndex = ".index.json";  // says which file holds which tensor
-constexpr std::string_view kAdapter = "adapter_";   // adapter_config.json, adapter_model.*
+constexpr std::string_view kIndex = ".index.json";      // says which file holds which tensor
+constexpr std::string_view kAdapter = "adapter_";       // adapter_config.json, adapter_model.*
+constexpr std::string_view kLock = ".unfinished.lock";  // of an output that is being written
 
 template <size_t N>
 bool contains(const std::array<const char*, N>& list, const std::string& name) {
@@ -42,6 +44,8 @@ bool is_training_checkpoint(const std::string& name) {
   return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
          name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
 }
+
+bool is_file(const fs::path& path) { return fs::is_regular_file(fs::symlink_status(path)); }
 
 class Collector {
  public:
@@ -71,12 +75,17 @@ class Collector {
   void enter_folder(const fs::path& folder, const std::string& name, bool link) {
     if (contains(kSkippedFolders, name) || is_training_checkpoint(name)) return;
     if (link) return note(folder / name, "it is a link to a folder");
+    const fs::path place = top_ / folder / name;
+    if (is_file(place / OutputFolder::kMarker)) return;
+    if (is_file(place / "assay.json")) return note(folder / name, "it is an output of Assay");
     enter(folder / name);
   }
 
   void add(const fs::path& folder, const std::string& name, const fs::path& file) {
     const bool top = folder.empty();
-    if (name.starts_with(kAdapter) || (top && contains(kWrittenAnew, name))) return;
+    if (name.ends_with(kLock) || name.starts_with(kAdapter) ||
+        (top && contains(kWrittenAnew, name)))
+      return;
     if (!is_weights(name))
       found_.files[folder / name] = file;
     else if (!top)  // for instance a dense layer of sentence-transformers

@@ -17,7 +17,8 @@ struct SideFiles {
 /// All regular files of a folder and its sub-folders but weights in whatever format, adapters,
 /// exports of the weights (onnx, openvino, coreml), checkpoints of a training run, caches (.cache,
 /// .git), and the files that a merge writes anew: config.json, assay.json and README.md at the top.
-/// Links are followed to regular files only. Nothing for a lone file.
+/// Sub-folders that Assay wrote, finished or not, are results of their own and stay out. Links are
+/// followed to regular files only. Nothing for a lone file.
 SideFiles side_files(const std::filesystem::path& folder);
 
 }  // namespace assay

@@ -126,6 +126,12 @@ TEST_CASE("an adapter stands on the model that is named with it", "[checkpoint]"
   REQUIRE(other.notes.size() == 1);
   CHECK_THAT(other.notes[0], Contains("names the base 'org/base'"));
 
+  home.adapter("my+lora", "base");
+  CHECK(home.find("base+my+lora").path == home.path("base"));
+  CHECK(home.find("base+my+lora").adapter == home.path("my+lora"));
+  CHECK(home.find("c+++my+lora").path == home.path("c++"));
+  CHECK_THAT(home.error("base+x+x"), Contains("has an adapter already"));
+
   const ModelPath base = home.find("base");
   CHECK(home.find("x", &base).text() == named.text());
   CHECK(home.find("c++", &base).adapter.empty());

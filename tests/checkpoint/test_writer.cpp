@@ -174,6 +174,14 @@ TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]"
   write_file(journal, R"({"identity": "merge 1", "shards": []})");
   resume.identity = options.identity;
   CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("shards"));
+  // One that cannot be read costs no shard, nor does one that is no longer read.
+  const fs::path old = journal.parent_path() / "journal.json";
+  fs::rename(journal, old);
+  CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("earlier version"));
+  fs::remove(old);
+  fs::create_directory(journal);
+  CHECK_THROWS_AS(CheckpointWriter(target, kInfos, resume), DataError);
+  fs::remove(journal);
   write_file(journal, content);
   CheckpointWriter writer(target, kInfos, resume);
   CHECK(writer.notes_taken_up().at("a") == "seen");

@@ -154,6 +154,24 @@ TEST_CASE("a new file takes no name from another", "[core]") {
   CHECK(files_in(folder.path()) == 1);
 }
 
+TEST_CASE("a file is copied whole or not at all", "[core]") {
+  const TemporaryFolder folder;
+  const fs::path from = folder.path() / "from", to = folder.path() / "sub" / "to";
+  std::string content(1'000'003, 'x');
+  content.back() = '\0';
+  write_file(from, content);
+
+  copy_regular_file(from, to);
+  CHECK(read_file(to) == content);
+  copy_regular_file("/proc/self/status", folder.path() / "status");  // which says it has no bytes
+  CHECK_FALSE(read_file(folder.path() / "status").empty());
+
+  CHECK_THROWS_WITH(copy_regular_file(folder.path() / "absent", to), Contains("absent"));
+  CHECK_THROWS_WITH(copy_regular_file("/proc/self/mem", to), Contains("/proc/self/mem"));
+  CHECK(read_file(to) == content);
+  CHECK(files_in(to.parent_path()) == 1);
+}
+
 TEST_CASE("threads that write one file leave the whole of one version", "[core]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "file";

@@ -71,12 +71,12 @@ TEST_CASE("text in another encoding is refused with the place", "[core]") {
 }
 
 TEST_CASE("what a file is instead is said", "[core]") {
-  CHECK_THAT(foreign_content("version https://git-lfs.github.com/spec/v1\noid x"),
+  CHECK_THAT(what_it_is_instead("version https://git-lfs.github.com/spec/v1\noid x"),
              Contains("git lfs pull"));
-  CHECK_THAT(foreign_content("\n<!DOCTYPE HTML><html>"), Contains("HTML"));
-  CHECK_THAT(foreign_content("GGUF\x03"), Contains("GGUF"));
-  CHECK_THAT(foreign_content("PK\x03\x04"), Contains("pickle"));
-  CHECK(foreign_content("{}").empty());
-  CHECK(foreign_content("").empty());
+  CHECK_THAT(what_it_is_instead("\n<!DOCTYPE HTML><html>"), Contains("HTML"));
+  CHECK_THAT(what_it_is_instead("GGUF\x03"), Contains("GGUF"));
+  CHECK_THAT(what_it_is_instead("PK\x03\x04"), Contains("pickle"));
+  CHECK(what_it_is_instead("{}").empty());
+  CHECK(what_it_is_instead("").empty());
   CHECK_THROWS_WITH(parse_json("<html>", "config.json"), Contains("HTML"));
 }

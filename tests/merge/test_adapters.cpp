@@ -85,6 +85,44 @@ TEST_CASE("adapters are merged as their effective products", "[merge]") {
         (folder.path() / "base").string() + "+" + (folder.path() / "x").string());
 }
 
+TEST_CASE("an adapted model is not replaced by a merge of it", "[merge]") {
+  const Folder folder;
+  folder.base("merged", {{kWeight, at::ones({2, 2})}, {"model.norm.weight", at::ones({2})}});
+  folder.adapter("merged/lora", at::eye(2), at::eye(2), 2);
+  const bool yaml = GENERATE(false, true);
+  for (const char* adapter : {"x", "merged/lora"}) {
+    CAPTURE(yaml, adapter);
+    const std::string model = fmt::format("merged+{}", adapter);
+    MergeRequest request = folder.read(
+        yaml ? fmt::format("merge_method: linear\nmodels: [{{model: base}}, {{model: {}}}]\n"
+                           "parameters: {{weight: 1}}\n",
+                           model)
+             : Json{{"method", "average"}, {"experts", {"base", model}}}.dump());
+
+    CHECK_THROWS_WITH(merge_to_folder(request, {.replace = true}, folder.path() / "merged"),
+                      Contains("not replaced") && Contains("is read"));
+    CHECK_THROWS_WITH(check_merge_folder(request, {.replace = true}, folder.path() / "merged"),
+                      Contains("is read"));
+    CHECK_NOTHROW(check_merge_folder(request, {}, folder.path() / "out"));
+    CHECK(at::equal(Checkpoint::open(folder.path() / "merged")->read(kWeight), at::ones({2, 2})));
+  }
+}
+
+TEST_CASE("an adapter is not replaced by a merge of it", "[merge]") {
+  const Folder folder;
+  folder.base("tuned", {{kWeight, at::ones({2, 2})}});  // as one of Assay's that holds an adapter
+  folder.adapter("tuned", at::eye(2), at::eye(2), 2);
+  fs::remove(folder.path() / "tuned/model.safetensors");
+  write_file(folder.path() / "tuned/assay.json",
+             R"({"assay": 1, "files": ["config.json", "adapter_config.json",
+                                       "adapter_model.safetensors"]})");
+  MergeRequest request = folder.read(R"({"method": "average", "experts": ["base", "base+tuned"]})");
+
+  CHECK_THROWS_WITH(merge_to_folder(request, {.replace = true}, folder.path() / "tuned"),
+                    Contains("is read"));
+  CHECK(fs::exists(folder.path() / "tuned/adapter_model.safetensors"));
+}
+
 TEST_CASE("parts of an adapted tensor are those of the whole", "[merge]") {
   const Folder folder;
   folder.base("large", {{kWeight, noise({1500, 1100}, 1).to(at::kBFloat16)}});

@@ -1,7 +1,10 @@
 // Every need that a method declares is checked or refused.
+#include <cmath>
+
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/merge/model_checks.h"
+#include "harness/merge/reconcile.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/merge/models.h"
@@ -65,6 +68,18 @@ TEST_CASE("models of different initialisations are told", "[merge]") {
   REQUIRE(notes.size() == 1);
   CHECK_THAT(notes[0], Contains("expert 0 and other") && Contains("initialisation"));
   CHECK(value_notes(inputs(2), false).empty());
+}
+
+TEST_CASE("a buffer that all take from one model is not compared with itself", "[merge]") {
+  const at::Tensor w = at::ones({2});
+  const at::Tensor mask = at::full({2}, std::nanf(""));  // which differs from itself
+  const auto a = source("a", {{"w", w}, {"masked_bias", mask}}), b = source("b", {{"w", w}});
+  for (const bool swapped : {false, true}) {
+    MergeInputs inputs;
+    inputs.experts = swapped ? reconcile({{b, {}}, {b, {}}, {a, {}}}).sources
+                             : reconcile({{a, {}}, {b, {}}, {b, {}}}).sources;
+    CHECK(value_notes(inputs, false).empty());
+  }
 }
 
 TEST_CASE("integers and buffers that differ between models are told by name", "[merge]") {

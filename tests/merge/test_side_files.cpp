@@ -8,6 +8,7 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/merge/merge_folder.h"
+#include "harness/merge/preflight.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/merge/models.h"
@@ -67,6 +68,57 @@ TEST_CASE("links are followed to regular files only, and what is left behind is 
   CHECK_THAT(found.notes[1], Contains("'linked'") && Contains("link to a folder"));
   CHECK_THAT(found.notes[2], Contains("'pipe'") && Contains("no file"));
   CHECK_THAT(found.notes[3], Contains("'vocab.txt'") && Contains("leads to no file"));
+}
+
+TEST_CASE("what Assay wrote into a model's folder is no side file of it", "[merge]") {
+  const TemporaryFolder folder;
+  touch(folder.path(), {"LICENSE", "merged/assay.json", "merged/tokenizer.json",
+                        "a/.m.unfinished/.assay-unfinished", "a/.m.unfinished/tokenizer.json",
+                        "a/.m.unfinished.lock"});
+
+  const SideFiles found = side_files(folder.path());
+
+  CHECK((names(found) == std::set<std::string>{"LICENSE"}));
+  REQUIRE(found.notes.size() == 1);
+  CHECK_THAT(found.notes[0], Contains("'merged'") && Contains("output of Assay"));
+}
+
+TEST_CASE("side files are looked at before anything is written", "[merge]") {
+  const TemporaryFolder folder;
+  for (const char* name : {"a", "b"})
+    write_checkpoint(folder.path() / name, {{"w", at::ones({2})}}, {}, false);
+  touch(folder.path() / "a", {"tokenizer.json", "LICENSE"});
+  write_file(folder.path() / "m.json", R"({"method": "average", "experts": ["a", "b"]})");
+  MergeRequest request = MergeRequest::read(folder.path() / "m.json");
+  std::string why;
+  SECTION("one cannot be read") {
+    fs::remove(folder.path() / "a/tokenizer.json");
+    why = "tokenizer.json': No such file";
+  }
+  SECTION("they do not fit on the disk") {
+    const auto too_much = static_cast<uintmax_t>(free_disk(folder.path())) + (uintmax_t{1} << 40);
+    fs::resize_file(folder.path() / "a/LICENSE", too_much);  // of which nothing is stored
+    why = "of disk, and";
+  }
+
+  CHECK_THROWS_WITH(merge_to_folder(request, {}, folder.path() / "out"), Contains(why));
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 3);
+}
+
+TEST_CASE("a merge may replace one that lies in its reference", "[merge]") {
+  const TemporaryFolder folder;
+  for (const char* name : {"a", "b"})
+    write_checkpoint(folder.path() / name, {{"w", at::ones({2})}}, {}, false);
+  touch(folder.path() / "a", {"1_Pooling/config.json"});
+  write_file(folder.path() / "m.json", R"({"method": "average", "experts": ["a", "b"]})");
+
+  for (int i = 0; i < 2; ++i) {
+    MergeRequest request = MergeRequest::read(folder.path() / "m.json");
+    merge_to_folder(request, {.replace = true}, folder.path() / "a/merged");
+  }
+
+  CHECK(fs::exists(folder.path() / "a/merged/1_Pooling/config.json"));
+  CHECK_FALSE(fs::exists(folder.path() / "a/merged/merged"));
 }
 
 TEST_CASE("a merged folder has the side files of the reference, byte for byte", "[merge]") {
