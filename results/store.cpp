@@ -212,6 +212,18 @@ void Store::start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) {
   });
 }
 
+void Store::narrow_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) {
+  Database& database = impl_->database;
+  database.transaction("narrowing the sweep", [&] {
+    if (!keep_placements(database, sweep, possible)) return;
+    database.execute(
+        fmt::format("UPDATE sweeps SET started_at = {}, finished_at = NULL WHERE id = ? AND "
+                    "finished_at IS NOT NULL",
+                    kNow),
+        sweep);
+  });
+}
+
 void Store::finish_sweep(int64_t sweep, const std::vector<PlacedKey>& places, SweepEnd end) {
   Database& database = impl_->database;
   database.transaction("finishing the sweep", [&] {

@@ -56,6 +56,9 @@ class Store {
   /// Before a sweep is run: takes away all its places but these. A sweep that lost some is not
   /// finished any more, and one that is not finished starts now.
   void start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible);
+  /// While it runs, when fewer places have become possible: the same, but that a sweep that is not
+  /// finished started when it did.
+  void narrow_sweep(int64_t sweep, const std::vector<PlacedKey>& possible);
   /// After it was run: the same. A sweep that now has all its results is finished: now, or, when
   /// nothing is new, when it was before.
   void finish_sweep(int64_t sweep, const std::vector<PlacedKey>& places, SweepEnd end);

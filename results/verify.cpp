@@ -33,8 +33,6 @@ constexpr Rule kRules[] = {
     {"a place belongs to a set of its own sweep",
      "SELECT r.key FROM placements p JOIN runs r ON r.id = p.run JOIN expert_sets e ON "
      "e.id = p.expert_set WHERE e.sweep <> p.sweep"},
-    {"a finished sweep was started before",
-     "SELECT name FROM sweeps WHERE finished_at < started_at"},
     {"a task has one current version",
      "SELECT name FROM tasks GROUP BY name HAVING sum(current) <> 1"},
 };

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
 #include <mutex>
 
@@ -23,6 +24,7 @@ struct MappedRange {
   std::atomic<MappedRange*> next = nullptr;
   // Not for the handler.
   bool used = false;
+  uint64_t number = 0;  ///< greater than those of earlier mappings
   std::filesystem::path path;
   struct stat stamp {};
 };
@@ -89,6 +91,13 @@ bool is_of(const std::filesystem::path& file, const Models& models) {
          });
 }
 
+/// Whether the same file was mapped once more, later. With ranges_mutex held.
+bool has_newer(const MappedRange& range) {
+  for (const MappedRange* other = first_range; other; other = other->next)
+    if (other->used && other->number > range.number && other->path == range.path) return true;
+  return false;
+}
+
 /// With ranges_mutex held.
 void check_bytes(const Models& models) {
   const std::filesystem::path* lost =
@@ -110,8 +119,12 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   }
   const std::lock_guard lock(ranges_mutex);
   [[maybe_unused]] static const bool installed = (install_handler(), true);
+  // Whoever held the lost mapping was told; this one is of the file as it is now.
+  if (lost_file == path) lost_file.clear();
   range_ = take_range();
   range_->used = true;
+  static uint64_t mapped = 0;
+  range_->number = ++mapped;
   range_->path = path;
   range_->stamp = file.status();
   range_->lost = false;
@@ -143,7 +156,7 @@ void check_mapped_files(const Models& models) {
     if (::stat(range->path.c_str(), &now) != 0)
       data_error("'{}' went away while it was read: {}", range->path.string(),
                  std::strerror(errno));
-    if (!same(now, range->stamp))
+    if (!same(now, range->stamp) && (models.empty() || !has_newer(*range)))
       data_error("'{}' changed while it was read: {} bytes, {} before", range->path.string(),
                  now.st_size, range->stamp.st_size);
   }

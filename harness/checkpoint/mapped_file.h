@@ -25,12 +25,13 @@ class MappedFile {
   MappedRange* range_;
 };
 
-/// DataError naming a file whose bytes went away under a reader, at any time in this process. What
-/// was made of it is to be thrown away.
+/// DataError naming a file whose bytes went away under a reader, at any time in this process until
+/// its path was mapped anew. What was made of it is to be thrown away.
 void check_mapped_bytes();
 
 /// Likewise, and naming a file that is mapped now and has changed since (size, time, inode). Of the
-/// lone files and the files of the folders that are named; of all when none is.
+/// lone files and the files of the folders that are named, as they were mapped last: who names them
+/// has opened them since they changed. Of all when none is named.
 void check_mapped_files(const std::vector<std::filesystem::path>& models = {});
 
 }  // namespace assay

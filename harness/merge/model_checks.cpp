@@ -9,6 +9,8 @@
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/merge/adjusted_source.h"
+#include "harness/merge/heads.h"
+#include "harness/merge/model_config.h"
 #include "harness/merge/reconcile.h"
 #include "harness/merge/roles.h"
 
@@ -135,6 +137,40 @@ std::optional<std::string> unmet_tokenizer_need(
     }
   }
   return std::nullopt;
+}
+
+bool has_settled_tensors(const Checkpoint& model) {
+  const bool tied = ties_embeddings(model.config()).value_or(false);
+  const Embeddings embeddings(model);
+  const auto& infos = model.tensors();
+  return std::any_of(infos.begin(), infos.end(), [&](const TensorInfo& info) {
+    if (!c10::isFloatingType(info.dtype)) return false;
+    if (is_buffer(info)) return true;
+    if (!tied || !is_head(info.name)) return false;
+    const TensorInfo* embedding = embeddings.of(info.name);
+    return embedding && embedding->shape == info.shape;
+  });
+}
+
+std::optional<std::string> tying_conflict(
+    const Checkpoint& base, const std::vector<std::shared_ptr<const Checkpoint>>& experts) {
+  const Checkpoint& first = *experts.front();
+  const bool tied = ties_embeddings(base.config()).value_or(false);
+  if (tied == ties_embeddings(first.config()).value_or(false)) return std::nullopt;
+  const auto head = [](const Checkpoint& model) {
+    const auto& infos = model.tensors();
+    return std::any_of(infos.begin(), infos.end(),
+                       [](const TensorInfo& info) { return is_head(info.name); });
+  };
+  if (!head(base) && std::none_of(experts.begin(), experts.end(),
+                                  [&](const auto& expert) { return head(*expert); }))
+    return std::nullopt;
+  const Checkpoint& ties = tied ? base : first;
+  const Checkpoint& keeps = tied ? first : base;
+  return fmt::format(
+      "the config of {} ties the head to the embedding and that of {} does not: a merge has the "
+      "tensors of its base and computes as its first expert's config says, so both must agree",
+      ties.label(), keeps.label());
 }
 
 std::vector<std::string> value_notes(const MergeInputs& inputs, bool same_initialization) {

@@ -24,6 +24,16 @@ MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
                               const std::vector<std::shared_ptr<const Checkpoint>>& experts,
                               std::vector<std::string>* notes = nullptr);
 
+/// Whether the model stores floating tensors that no method sees: buffers, or copies of an
+/// embedding that its config ties. Reads no tensor.
+bool has_settled_tensors(const Checkpoint& model);
+
+/// Why no model can be made of these: merges have the tensors that the base's config asks for and
+/// compute as the first expert's config says, and those differ in whether a stored head is the
+/// embedding. Absent when they agree, or when no model stores a head.
+std::optional<std::string> tying_conflict(
+    const Checkpoint& base, const std::vector<std::shared_ptr<const Checkpoint>>& experts);
+
 /// Reads the copied tensors, and a few values of the others: notes, a line each, where integers or
 /// buffers differ between the models, so that the result has those of one, and where models seem
 /// not to come from one initialisation (Needs::same_initialization). Of models that fit together.

@@ -7,6 +7,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/paths.h"
 #include "harness/merge/model_config.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/side_files.h"
@@ -35,9 +36,12 @@ void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths) {
   for (const ModelPath& path : paths) {
     request.read_from.push_back(path.path);
     if (!path.adapter.empty()) request.read_from.push_back(path.adapter);
-    for (const std::string& note : path.notes)
-      if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
-    for (const auto& [name, folder] : path.cached) request.configuration["models"][name] = folder;
+    for (const std::string& found : path.notes)
+      if (const std::string note = utf8_text(found);
+          std::find(notes.begin(), notes.end(), note) == notes.end())
+        notes.push_back(note);
+    for (const auto& [name, folder] : path.cached)
+      request.configuration["models"][utf8_text(name)] = utf8_text(folder);
   }
   request.notes.insert(request.notes.begin(), notes.begin(), notes.end());
 }

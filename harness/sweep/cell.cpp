@@ -1,7 +1,10 @@
 #include "harness/sweep/cell.h"
 
+#include <algorithm>
+
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
+#include "harness/merge/model_checks.h"
 #include "harness/method/method.h"
 #include "harness/model/open.h"
 #include "harness/sweep/device.h"
@@ -30,20 +33,22 @@ ModelRef model_ref(const Checkpoint& checkpoint) {
     computation = computation_hash(*opened.architecture, opened.tokenizer.get());
   }
   return {checkpoint.path().string(), checkpoint.content_hash(), std::move(computation),
-          checkpoint.model_path().adapter.string()};
+          checkpoint.model_path().adapter.string(), has_settled_tensors(checkpoint)};
 }
 
 void to_json(Json& json, const ModelRef& model) {
   json = {{"path", model.path},
           {"hash", model.hash},
           {"computation", model.computation},
-          {"adapter", model.adapter}};
+          {"adapter", model.adapter},
+          {"settled", model.settled}};
 }
 void from_json(const Json& json, ModelRef& model) {
   json.at("path").get_to(model.path);
   json.at("hash").get_to(model.hash);
   json.at("computation").get_to(model.computation);
   json.at("adapter").get_to(model.adapter);
+  json.at("settled").get_to(model.settled);
 }
 void to_json(Json& json, const TaskRef& task) { json = {{"name", task.name}, {"hash", task.hash}}; }
 void from_json(const Json& json, TaskRef& task) {
@@ -82,6 +87,11 @@ void Cell::hash_model(Hasher& hasher) const {
     hasher.text(canonical(parameters)).number(seed).text(base.hash);
     // Models that lie on several devices are merged in the host's memory.
     if (device.find(',') != std::string::npos) hasher.text("merged on the cpu");
+    // What spans the model saw these tensors once: scores of that time are not reused. Models
+    // without them keep their keys.
+    if (base.settled || std::any_of(experts.begin(), experts.end(),
+                                    [](const ModelRef& expert) { return expert.settled; }))
+      hasher.text("buffers and tied heads apart");
   }
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);

@@ -23,6 +23,7 @@ struct ModelRef {
   std::string hash;           ///< content hash of the weights, the adapter's included
   std::string computation{};  ///< computation_hash(); empty without a config.json
   std::string adapter{};      ///< absolute, folder of a LoRA adapter on it; empty: none
+  bool settled = false;       ///< has_settled_tensors()
 };
 
 /// Errors as open_computation(), but for a config.json that is not there: cells that would need it

@@ -3,9 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
+#include "harness/core/files.h"
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/merge/merge.h"
@@ -20,15 +23,41 @@
 namespace assay {
 namespace {
 
-// Checkpoints stay mapped for the life of the process: the cells of a sweep share them.
+/// Lets go of all that was read from checkpoints or computed from what was read.
+void forget_models();
+
+// Empty where a file is gone.
+std::string stamp_now(const Checkpoint& checkpoint) {
+  try {
+    return checkpoint.stamp();
+  } catch (const fs::filesystem_error&) {
+    return "";
+  }
+}
+
+// Checkpoints stay mapped while their files stay as they are: the cells of a sweep share them.
 std::shared_ptr<const Checkpoint> open_checked(const ModelRef& model) {
-  static std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
+  struct Opened {
+    std::shared_ptr<const Checkpoint> checkpoint;
+    std::string stamp;
+  };
+  static std::map<std::string, Opened> opened;
   const ModelPath path(model.path, model.adapter);
-  auto& checkpoint = opened[path.text()];
-  if (checkpoint && checkpoint->content_hash() == model.hash) return checkpoint;
-  checkpoint = Checkpoint::open(path);
+  Opened& known = opened[path.text()];
+  if (known.checkpoint) {
+    if (stamp_now(*known.checkpoint) == known.stamp &&
+        known.checkpoint->content_hash() == model.hash)
+      return known.checkpoint;
+    // The old files may have been read while they changed. They are let go before they are mapped
+    // anew: a mapping that changed counts against the cell.
+    forget_models();
+    known = {};
+  }
+  const auto checkpoint = Checkpoint::open(path);
+  const std::string stamp = stamp_now(*checkpoint);
   if (checkpoint->content_hash() != model.hash)
     data_error("{}: the weights changed since the sweep was planned", path.text());
+  known = {checkpoint, stamp};
   return checkpoint;
 }
 
@@ -37,30 +66,48 @@ int64_t values_bytes() { return std::min(int64_t{256} << 20, cache_memory() / 8)
 
 /// What this process keeps from cell to cell on one device. Cells run one after the other.
 struct Workplace {
-  explicit Workplace(at::Device device)
-      : merged(device), shared(values_bytes(), cache_memory() - values_bytes()) {
+  explicit Workplace(at::Device where) : device(where), merged(where) { forget(); }
+  void forget() {
+    reconciled.clear();
+    shared.emplace(values_bytes(), cache_memory() - values_bytes());
     if (!device.is_cpu()) held.emplace(device);
   }
   MergeInputs inputs(const Cell& cell) {
     std::vector<std::shared_ptr<const Checkpoint>> experts;
     for (const ModelRef& expert : cell.experts) experts.push_back(open_checked(expert));
-    MergeInputs made =
-        reconciled_inputs(cell.base.path.empty() ? nullptr : open_checked(cell.base), experts);
+    const auto base = cell.base.path.empty() ? nullptr : open_checked(cell.base);
+    std::vector<const Checkpoint*> models{base.get()};
+    for (const auto& expert : experts) models.push_back(expert.get());
+    auto known = reconciled.find(models);
+    if (known == reconciled.end())
+      known = reconciled.emplace(models, reconciled_inputs(base, experts)).first;
+    MergeInputs made = known->second;
     if (!held) return made;
     if (made.base) made.base = held->hold(made.base);
     for (auto& expert : made.experts) expert = held->hold(expert);
     return made;
   }
 
-  MemorySink merged;  ///< each cell's model, in the place of the last one's
-  SharedWork shared;
-  std::optional<HeldModels> held;  ///< on the CPU, checkpoints are mapped
+  at::Device device;
+  MemorySink merged;                 ///< each cell's model, in the place of the last one's
+  std::optional<SharedWork> shared;  ///< there from the start
+  std::optional<HeldModels> held;    ///< on the CPU, checkpoints are mapped
+  /// By base, which may be null, and experts; the values hold them.
+  std::map<std::vector<const Checkpoint*>, MergeInputs> reconciled;
 };
 
-Workplace& workplace(at::Device device) {
+std::map<std::string, Workplace>& workplaces() {
   // Never destroyed: at the end of the program a device's library may be gone before.
   static auto* places = new std::map<std::string, Workplace>;
-  return places->try_emplace(device.str(), device).first->second;
+  return *places;
+}
+
+Workplace& workplace(at::Device device) {
+  return workplaces().try_emplace(device.str(), device).first->second;
+}
+
+void forget_models() {
+  for (auto& [unused, place] : workplaces()) place.forget();
 }
 
 Computation computation_of(const ModelRef& model) {
@@ -112,13 +159,13 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
                                                  RunRecord& record) {
   // A model that needs several devices is merged in the host's memory.
   const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
-  Workplace& place = workplace(device);
-  MergeInputs inputs = place.inputs(cell);
-  inputs.shared = &place.shared;
-  inputs.seed = cell.seed;
-  inputs.device = device;
   const Computation computation = computation_of(cell.experts.front());
   check_devices(*computation.architecture, devices);
+  Workplace& place = workplace(device);
+  MergeInputs inputs = place.inputs(cell);
+  inputs.shared = &*place.shared;
+  inputs.seed = cell.seed;
+  inputs.device = device;
 
   // The parameters are complete, so a preset has nothing to add.
   const auto method =

@@ -38,10 +38,12 @@ class ModelOpener {
     if (recipe_ && sweep_.models.contains(name)) return;
     SweepModel model{.name = name, .role = role, .checkpoint = nullptr, .trained_on = {}};
     if (recipe_) {
+      check_text(plain_path(models_folder(recipe_->name()) / name).string());
       model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
       const ModelPath path = find_model(name, sweep_.file.path.parent_path(),
                                         base ? &sweep_.paths.at(*base) : nullptr);
+      check_text(path.text());
       if (const auto [known, is_new] = sweep_.paths.emplace(name, path); !is_new) {
         if (known->second.text() != path.text())
           user_error(
@@ -67,6 +69,12 @@ class ModelOpener {
   }
 
  private:
+  // Cells go to workers as JSON.
+  static void check_text(const std::string& path) {
+    if (const std::string text = utf8_text(path); text != path)
+      user_error("'{}': the path of a sweep's model must be UTF-8; rename the folder", text);
+  }
+
   ResolvedSweep& sweep_;
   std::optional<Recipe> recipe_;
 };
@@ -140,6 +148,9 @@ void check_models(const ResolvedSweep& sweep) {
     const bool all_there = std::all_of(experts.begin(), experts.end(),
                                        [](const auto& expert) { return expert != nullptr; });
     if (!all_there || (set.base && !base)) continue;
+    if (base)
+      if (const auto conflict = tying_conflict(*base, experts))
+        data_error("{}: set '{}': {}", sweep.file.path.string(), set.name, *conflict);
     std::vector<std::string> notes;
     const MergeInputs inputs = reconciled_inputs(base, experts, &notes);
     check_compatible(inputs);

@@ -4,6 +4,7 @@
 
 #include "harness/checkpoint/mapped_file.h"
 #include "harness/core/error.h"
+#include "harness/core/paths.h"
 #include "harness/cost/meter.h"
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
@@ -141,16 +142,18 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error, const AnswerObse
   try {
     const Devices devices = parse_devices(cell.device);
     if (cell.kind == "model" && !cell.experts.front().adapter.empty())
-      record.diagnostics["adapter"] = cell.experts.front().adapter;
+      record.diagnostics["adapter"] = utf8_text(cell.experts.front().adapter);
     const auto predictor = make_predictor(cell, devices, record);
     Meter meter(devices.front());
     const auto errors = score_tasks(cell, *predictor, record, observer);
-    Cost& cost = record.costs["evaluation"] = meter.stop();
+    const Cost spent = meter.stop();
+    // Before the cost is there: with it, the tasks would be what failed.
+    check_mapped_files(model_paths(cell));
+    Cost& cost = record.costs["evaluation"] = spent;
     if (devices.size() > 1) {  // the meter sees the first device alone
       cost.device_s.reset();
       cost.peak_device_bytes.reset();
     }
-    check_mapped_files(model_paths(cell));
     scored = true;
     raise(errors, cell.tasks.size());
   } catch (const std::exception& e) {

@@ -187,8 +187,9 @@ SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& stor
   for (const Choice& choice : plan.choices)
     if (const auto best = run.winner(choice))
       second.push_back({choice.test_cells[*best], choice.placement, {}});
-  run.run(second, "chosen configurations");
   narrow(places, plan.choices, second);
+  store.narrow_sweep(id, places);  // an earlier run may have chosen otherwise
+  run.run(second, "chosen configurations");
   const SweepSummary& summary = run.summary();
   store.finish_sweep(id, places,
                      !sweep.file.left_out.empty()    ? SweepEnd::kPart

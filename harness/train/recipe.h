@@ -79,6 +79,7 @@ void check_place(const std::filesystem::path& path);
 /// and final loss (the mean over the last tenth of the steps). Training minimises cross entropy
 /// over the joint label space with AdamW, on minibatches from a fresh permutation of the whole
 /// mixture per epoch, on one thread of the CPU, so its bytes do not depend on the number of cores.
+/// Where another process makes the same checkpoint, waits for it and opens that.
 /// DataError, naming the recipe, when the loss is not finite.
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
                                                     const std::filesystem::path& folder);

@@ -3,12 +3,15 @@
 #include <c10/core/GradMode.h>
 #include <torch/optim/adamw.h>
 
+#include <chrono>
 #include <cmath>
 #include <numbers>
+#include <thread>
 
 #include "harness/checkpoint/own_folder.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/core/file_lock.h"
 #include "harness/core/log.h"
 #include "harness/core/paths.h"
 #include "harness/core/provenance.h"
@@ -147,6 +150,38 @@ Json describe(const Recipe& file, const CheckpointRecipe& recipe,
           {"seed", recipe.seed}};
 }
 
+/// Null where it is not there. `tell`: what is there instead is logged.
+std::shared_ptr<const Checkpoint> look_for(const Recipe& recipe, const std::string& name,
+                                           const std::filesystem::path& folder, bool tell) {
+  const std::filesystem::path path = folder / name;
+  const std::string hash = recipe.hash(name);
+  if (!path_exists(path)) return nullptr;
+  try {
+    auto checkpoint = Checkpoint::open(plain_path(path));
+    const Json& origin = checkpoint->origin();
+    if (origin.is_object() && origin.value("recipe_hash", "") == hash) return checkpoint;
+    if (tell) log_info("{}: made by another recipe", path.string());
+  } catch (const DataError& error) {
+    if (tell) log_warning("{}", error.what());
+  }
+  return nullptr;
+}
+
+/// Waits while another process makes the checkpoint. Ctrl-C ends the process here as it does
+/// anywhere in training.
+FileLock lock_place(const std::filesystem::path& path) {
+  constexpr std::chrono::milliseconds kPause{100};
+  const std::filesystem::path place = resolve_output(path);
+  std::filesystem::create_directories(place.parent_path());
+  const std::filesystem::path lock =
+      place.parent_path() / fmt::format(".{}.training.lock", place.filename().string());
+  for (bool told = false;; told = true) {
+    if (auto taken = FileLock::take(lock)) return std::move(*taken);
+    if (!told) log_info("'{}': another process is making it; waiting", place.string());
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 }  // namespace
 
 void check_place(const std::filesystem::path& path) {
@@ -160,18 +195,7 @@ void check_place(const std::filesystem::path& path) {
 
 std::shared_ptr<const Checkpoint> find_checkpoint(const Recipe& recipe, const std::string& name,
                                                   const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / name;
-  const std::string hash = recipe.hash(name);
-  if (!path_exists(path)) return nullptr;
-  try {
-    auto checkpoint = Checkpoint::open(plain_path(path));
-    const Json& origin = checkpoint->origin();
-    if (origin.is_object() && origin.value("recipe_hash", "") == hash) return checkpoint;
-    log_info("{}: made by another recipe", path.string());
-  } catch (const DataError& error) {
-    log_warning("{}", error.what());
-  }
-  return nullptr;
+  return look_for(recipe, name, folder, true);
 }
 
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
@@ -179,6 +203,8 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
   const CheckpointRecipe& entry = recipe.at(name);
   if (auto checkpoint = find_checkpoint(recipe, name, folder)) return checkpoint;
   check_place(folder / name);
+  const FileLock lock = lock_place(folder / name);
+  if (auto made = look_for(recipe, name, folder, false)) return made;
   std::shared_ptr<const Checkpoint> init;
   if (entry.init != "random") init = ensure_checkpoint(recipe, entry.init, folder);
 

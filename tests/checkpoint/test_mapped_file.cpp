@@ -129,3 +129,36 @@ TEST_CASE("weights that are no safetensors are called what they are", "[checkpoi
   REQUIRE(::mkfifo((pipes.path() / "model.safetensors").c_str(), 0600) == 0);
   CHECK_THROWS_WITH(Checkpoint::open(pipes.path()), Contains("not a regular file"));
 }
+
+TEST_CASE("a file that is named is judged by its last mapping", "[checkpoint]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "weights";
+  write_file(path, "before");
+  const MappedFile old(path);
+  write_file(path, "after.");
+
+  CHECK_THROWS_WITH(check_mapped_files({path}), Contains("weights' changed"));
+  const MappedFile now(path);
+  CHECK_NOTHROW(check_mapped_files({path}));
+  CHECK_THROWS_WITH(check_mapped_files(), Contains("weights' changed"));
+  write_file(path, "again.");
+  CHECK_THROWS_WITH(check_mapped_files({path}), Contains("weights' changed"));
+}
+
+TEST_CASE("a file that is whole again is read again", "[checkpoint]") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "weights";
+  constexpr size_t kBytes = 100'000;
+  write_file(path, std::string(kBytes, '\1'));
+
+  CHECK(error_of([&] {
+          auto file = std::make_unique<MappedFile>(path);
+          if (::truncate(path.c_str(), 0) != 0) data_error("cannot truncate");
+          if (sum(file->bytes()) != 0) data_error("not zeros");
+          file.reset();
+          write_file(path, std::string(kBytes, '\1'));
+          const MappedFile whole(path);
+          check_mapped_bytes();
+          check_mapped_files({path});
+        }).empty());
+}

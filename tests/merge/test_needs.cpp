@@ -5,6 +5,7 @@
 #include "harness/core/files.h"
 #include "harness/merge/model_checks.h"
 #include "harness/merge/reconcile.h"
+#include "harness/merge/requests.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/merge/models.h"
@@ -94,4 +95,45 @@ TEST_CASE("integers and buffers that differ between models are told by name", "[
 
   REQUIRE(notes.size() == 1);
   CHECK_THAT(notes[0], Contains("those of m1; in m2") && Contains("'ids' (4 of 5 values)"));
+}
+
+TEST_CASE("buffers and stored copies of a tied head are known by a model's header", "[merge]") {
+  const TemporaryFolder folder;
+  int count = 0;
+  const auto model = [&](const StateDict& tensors, const Json& config) {
+    const fs::path path = folder.path() / fmt::format("{}", count++);
+    write_checkpoint(path, tensors, {config, Json(), "", {}}, false);
+    return Checkpoint::open(path);
+  };
+  const at::Tensor square = at::ones({2, 2});
+  const StateDict plain{{"model.embed_tokens.weight", square}, {"w", square}};
+  StateDict headed = plain;
+  headed["lm_head.weight"] = square.clone();
+  const Json ties{{"tie_word_embeddings", true}}, keeps{{"tie_word_embeddings", false}};
+  const auto tied = model(headed, ties), untied = model(headed, keeps);
+
+  CHECK(has_settled_tensors(*tied));
+  CHECK_FALSE(has_settled_tensors(*untied));
+  CHECK_FALSE(has_settled_tensors(*model(plain, ties)));
+  CHECK(has_settled_tensors(*model({{"h.0.attn.bias", at::ones({1, 1, 4, 4})}}, {})));
+  CHECK_FALSE(has_settled_tensors(*model({{"h.0.attn.bias", at::ones({4})}}, {})));
+  CHECK_FALSE(has_settled_tensors(*model({{"position_ids", at::arange(4)}}, {})));
+
+  CHECK_FALSE(tying_conflict(*tied, {tied, untied}));
+  CHECK_FALSE(tying_conflict(*model(plain, ties), {model(plain, keeps)}));
+  CHECK_THAT(tying_conflict(*tied, {untied}).value_or(""),
+             Contains(tied->label() + " ties the head") && Contains(untied->label()));
+  CHECK_THAT(tying_conflict(*untied, {tied}).value_or(""),
+             Contains(tied->label() + " ties the head") && Contains(untied->label()));
+}
+
+TEST_CASE("what names stand for can be written as JSON", "[merge]") {
+  ModelPath path("/models/a");
+  path.cached = {{"org/a", "/mod\xe8les/a"}};
+  path.notes = {"'/mod\xe8les/a' is used"};
+  MergeRequest request;
+  note_paths(request, {path});
+
+  CHECK(request.configuration["models"]["org/a"] == "/mod\\xe8les/a");
+  CHECK(request.notes == std::vector<std::string>{"'/mod\\xe8les/a' is used"});
 }

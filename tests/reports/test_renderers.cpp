@@ -226,7 +226,7 @@ TEST_CASE("A column of costs has one unit, which its title names", "[reports]") 
 
   CHECK(table.columns.at(8).title == "Merge time (s)");
   CHECK(table.groups.at(0).rows.at(0).at(8).text == "2.00");
-  CHECK(table.groups.at(0).rows.at(1).at(8).text == "0.004");
+  CHECK(table.groups.at(0).rows.at(1).at(8).text == "0.0040");
   CHECK(common_scale({0.001, 0.002, 0.5}, CostUnit::kSeconds).name == "ms");
   CHECK(common_scale({}, CostUnit::kBytes).size == 1);
 }

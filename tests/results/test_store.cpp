@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "harness/core/error.h"
 #include "tests/catch.h"
@@ -164,6 +166,31 @@ TEST_CASE("The same sweep again is the same record; what it cannot have is taken
   CHECK(store.load_sweep("").sweep.name == "second");
   store.put_sweep(fake::results().sweep);  // executed again: now the most recent
   CHECK(store.load_sweep("").sweep.name == "tiny");
+}
+
+TEST_CASE("A sweep whose choices change while it runs is unfinished and keeps its start",
+          "[results]") {
+  TemporaryFolder folder;
+  const SweepResults put = fake::results();
+  fill_store(folder.path() / "r.sqlite", put);
+  Store store = Store::open(folder.path() / "r.sqlite");
+  const int64_t id = store.put_sweep(put.sweep);
+  std::vector<PlacedKey> places;
+  for (const auto& placed : put.runs) places.push_back({placed.run.key, placed.placement});
+  const std::string finished = store.load_sweep("").finished_at;
+
+  store.narrow_sweep(id, places);
+  CHECK(store.load_sweep("").finished_at == finished);
+  places.pop_back();
+  store.narrow_sweep(id, places);
+  CHECK(store.load_sweep("").finished_at.empty());
+  CHECK(store.load_sweep("").runs.size() == 3);
+  const std::string started = store.load_sweep("").started_at;
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));  // times are told in milliseconds
+  places.pop_back();
+  store.narrow_sweep(id, places);
+  CHECK(store.load_sweep("").runs.size() == 2);
+  CHECK(store.load_sweep("").started_at == started);
 }
 
 TEST_CASE("A task that changed keeps its old scores apart", "[results]") {

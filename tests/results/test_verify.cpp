@@ -91,6 +91,13 @@ TEST_CASE("What is damaged in a store is said", "[results]") {
   }
 }
 
+TEST_CASE("A clock that was put back is no damage", "[results]") {
+  const FilledStore store;
+  store.execute("UPDATE sweeps SET started_at = '2026-01-02', finished_at = '2026-01-01'");
+
+  CHECK(verify_store(store.path()).problems.empty());
+}
+
 TEST_CASE("A damaged store is not written on", "[results]") {
   const FilledStore store;
   store.damage();

@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include <chrono>
+
 #include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
@@ -151,6 +153,64 @@ TEST_CASE("a sweep merges and scores adapters as the models they stand for", "[s
   CHECK(run({"lora", "base+other"}).reused == whole.reused);
   model.write_adapter(5);
   CHECK(run({"lora", "base+other"}).reused < whole.reused);
+}
+
+TEST_CASE("a model that changes while it is scored is no failed task", "[sweep][language]") {
+  const AdaptedModel model;
+  const fs::path weights = model.path("base/model.safetensors");
+  std::exception_ptr error;
+
+  const RunRecord record =
+      run_cell(model.cell(false), &error, [&](const Task&, const TextResponses&) {
+        fs::last_write_time(weights, fs::last_write_time(weights) + std::chrono::seconds(1));
+      });
+
+  CHECK(record.status == RunStatus::kFailed);
+  CHECK_THAT(record.reason, Contains("changed while it was read"));
+  CHECK_FALSE(record.costs.contains("evaluation"));
+  CHECK(run_cell(model.cell(false)).status == RunStatus::kOk);
+}
+
+TEST_CASE("models of which one ties its head and the other does not are refused at once",
+          "[sweep][language]") {
+  const AdaptedModel model;
+  fs::copy(model.path("base"), model.path("tied"), fs::copy_options::recursive);
+  Json config = read_json(model.path("base/config.json"));
+  config["tie_word_embeddings"] = true;
+  write_file(model.path("tied/config.json"), config.dump());
+  const auto resolve = [&](const std::string& base, const std::string& expert) {
+    write_file(model.path("sweep.json"),
+               Json{{"name", "ties"},
+                    {"base", base},
+                    {"expert_sets", {{{"name", "one"}, {"experts", {expert}}}}},
+                    {"tasks", {"bytes/good"}},
+                    {"trained_on", {{expert, {"bytes/good"}}}},
+                    {"methods", {"average"}}}
+                   .dump());
+    return resolve_sweep(SweepFile::read(model.path("sweep.json")), "cpu", Missing::kLeave);
+  };
+
+  CHECK_THROWS_WITH(resolve("base", "tied"), Contains("set 'one'") &&
+                                                 Contains(model.path("tied") + " ties the head") &&
+                                                 Contains("that of " + model.path("base")));
+  CHECK_THROWS_WITH(resolve("tied", "base"), Contains("that of " + model.path("base")));
+}
+
+TEST_CASE("a sweep's models lie where JSON can say it", "[sweep][language]") {
+  const AdaptedModel model;
+  const fs::path folder = model.path("mod\xe8les");
+  fs::create_directory(folder);
+  fs::copy(model.path("base"), folder / "base", fs::copy_options::recursive);
+  write_file(folder / "sweep.json",
+             Json{{"name", "paths"},
+                  {"expert_sets", {{{"name", "one"}, {"experts", {"base"}}}}},
+                  {"tasks", {"bytes/good"}},
+                  {"trained_on", {{"base", {"bytes/good"}}}},
+                  {"methods", {"average"}}}
+                 .dump());
+
+  CHECK_THROWS_WITH(resolve_sweep(SweepFile::read(folder / "sweep.json"), "cpu", Missing::kLeave),
+                    Contains("must be UTF-8") && Contains("mod\\xe8les/base"));
 }
 
 TEST_CASE("an adapter of sets with different bases is named with each", "[sweep][language]") {

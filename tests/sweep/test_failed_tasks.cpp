@@ -1,5 +1,9 @@
+#include <chrono>
+
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"
@@ -38,6 +42,7 @@ TEST_CASE("a task that fails leaves the other scores of its cell", "[sweep]") {
   std::exception_ptr error;
   const RunRecord record = run_cell(cell, &error);
 
+  CHECK_FALSE(cell.experts.front().settled);
   CHECK(record.status == RunStatus::kFailed);
   CHECK(record.reason == "1 of 3 tasks failed; blobs/unreadable: its third item is unreadable");
   REQUIRE(record.scores.size() == 2);
@@ -65,6 +70,41 @@ TEST_CASE("what fails before the tasks leaves no scores", "[sweep]") {
   CHECK(record.status == RunStatus::kFailed);
   CHECK(record.scores.empty());
   CHECK_THROWS_AS(std::rethrow_exception(error), DataError);
+}
+
+TEST_CASE("weights that are what they were are read again", "[sweep]") {
+  const test::BlobHome home;
+  Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a"});
+  SECTION("scored") {}
+  SECTION("merged") {
+    cell.kind = cell.record_kind = "merge";
+    cell.method = "average";
+    cell.parameters = make_method("average", JsonReader(Json::object(), "$"))->parameters();
+  }
+  const fs::path weights = home.folder() / "m" / "model.safetensors";
+  const std::string whole = read_file(weights);
+  // A clock's tick may be longer than the test.
+  const auto replace = [&](const std::string& bytes) {
+    const auto before = fs::last_write_time(weights);
+    write_file(weights, bytes);
+    fs::last_write_time(weights, before + std::chrono::seconds(1));
+  };
+  const auto planned = Checkpoint::open(home.folder() / "m");  // a sweep keeps what it planned with
+  const RunRecord before = run_cell(cell);
+  REQUIRE(before.status == RunStatus::kOk);
+
+  std::string other = whole;
+  other.back() ^= 1;
+  replace(other);
+  CHECK_THAT(run_cell(cell).reason, Contains("the weights changed since"));
+  replace(whole);
+  const RunRecord after = run_cell(cell);
+
+  INFO(after.reason);
+  CHECK(after.status == RunStatus::kOk);
+  CHECK(after.scores.at(0).outcomes == before.scores.at(0).outcomes);
+  replace(whole);
+  CHECK(run_cell(cell).status == RunStatus::kOk);
 }
 
 TEST_CASE("a task whose definition changed fails alone", "[sweep]") {

@@ -1,8 +1,10 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/core/hash.h"
 #include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/cell.h"
+#include "harness/sweep/device.h"
 #include "harness/task/task.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
@@ -145,6 +147,37 @@ TEST_CASE("a cell's key covers how its model computes, beside its weights", "[sw
   const RunRecord stale = TextHome::run("model", {retokenized});
   CHECK(stale.status == RunStatus::kFailed);
   CHECK_THAT(stale.reason, Contains("the tokenizer's files changed since the sweep was planned"));
+}
+
+TEST_CASE("merges of models with tensors that no method sees have keys of their own", "[sweep]") {
+  const TextHome home;
+  const ModelRef one = home.model(1), two = home.model(2);
+  CHECK_FALSE(one.settled);
+  ModelRef apart = two;
+  apart.settled = true;
+  const auto key = [](const std::string& kind, const std::vector<ModelRef>& models) {
+    return TextHome::cell(kind, models).key();
+  };
+
+  CHECK(key("merge", {one, apart}) != key("merge", {one, two}));
+  CHECK(TextHome::cell("merge", {one, apart}).model_key() !=
+        TextHome::cell("merge", {one, two}).model_key());
+  // Scores of other merges stay usable: this is what their keys have always been.
+  const Cell plain = TextHome::cell("merge", {one, two});
+  Hasher hasher;
+  hasher.text(ASSAY_LIBTORCH_VERSION).text("merge").text(device_kinds("cpu")).text("average");
+  hasher.number(static_cast<uint64_t>(methods().at("average", "a test").info.version));
+  hasher.text(canonical(plain.parameters)).number(0).text("").number(2);
+  hasher.text(one.hash).text(two.hash).text(one.computation);
+  CHECK(plain.model_key() == hasher.hex());
+  CHECK(key("model", {apart}) == key("model", {two}));
+  CHECK(key("ensemble", {one, apart}) == key("ensemble", {one, two}));
+  Cell cell = TextHome::cell("merge", {one, two});
+  cell.base = apart;
+  CHECK(Json(cell).get<Cell>().key() == cell.key());
+  const std::string with = cell.key();
+  cell.base.settled = false;
+  CHECK(cell.key() != with);
 }
 
 TEST_CASE("a folder without config.json has weights and no scores", "[sweep]") {

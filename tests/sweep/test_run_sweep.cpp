@@ -101,6 +101,34 @@ class Flaky : public Executor {
   size_t left_;
 };
 
+/// Scores cells by their scale, more is better, without running them; those of a larger scale than
+/// `most` fail. Stops after so many calls.
+class ByScale : public Executor {
+ public:
+  ByScale(double most, int calls) : most_(most), left_(calls) {}
+  int threads() const override { return 1; }
+  void run(const std::vector<Cell>& cells,
+           const std::function<void(size_t, RunRecord)>& done) override {
+    for (size_t i = 0; i < cells.size(); ++i) {
+      RunRecord record = empty_record(cells[i]);
+      const double scale = cells[i].parameters.value("scale", 0.5);
+      if (scale > most_) {
+        record.status = RunStatus::kFailed;
+        record.reason = "as asked";
+      } else {
+        for (const TaskRef& task : cells[i].tasks)
+          record.scores.push_back({task.name, cells[i].split, "acc", true, scale, {1}});
+      }
+      done(i, std::move(record));
+    }
+    if (--left_ == 0) throw std::runtime_error("interrupted");
+  }
+
+ private:
+  double most_;
+  int left_;
+};
+
 /// Runs cells in this process, but gives up after a number of them.
 class GivesUp : public Executor {
  public:
@@ -213,6 +241,28 @@ TEST_CASE("an interrupted sweep, run again, ends in the scores of an undisturbed
     CHECK(rest.reused >= static_cast<int64_t>(cells));
     CHECK(scores_of(sweep.results()) == undisturbed);
   }
+}
+
+TEST_CASE("a sweep that chooses anew shows one winner, also where it was interrupted",
+          "[sweep][train]") {
+  BlobSweep sweep;
+  sweep.json()["methods"] =
+      Json::parse(R"([{"method": "task_arithmetic", "tune": {"scale": [0.1, 0.5, 1.0]}}])");
+  const auto winners = [&] {
+    std::vector<double> scales;
+    for (const auto& placed : sweep.results().runs)
+      if (placed.placement.set == "both" && placed.placement.row == "task_arithmetic" &&
+          placed.placement.variant == "tuned")
+        scales.push_back(placed.run.parameters.at("scale").get<double>());
+    return scales;
+  };
+  ByScale without(0.5, -1), with(1.0, 2);  // the second call is for what was chosen
+
+  sweep.run(without);
+  CHECK(winners() == std::vector{0.5});
+  CHECK_THROWS_WITH(sweep.run(with), "interrupted");
+
+  CHECK(winners() == std::vector{1.0});
 }
 
 TEST_CASE("a failed cell does not stop the sweep and is tried again", "[sweep][train]") {

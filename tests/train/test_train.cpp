@@ -1,6 +1,9 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <thread>
+
+#include "harness/checkpoint/mapped_file.h"
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/model/predictor.h"
@@ -82,6 +85,33 @@ TEST_CASE("an up-to-date checkpoint is reused, a stale one is replaced", "[train
   CHECK(find_checkpoint(longer, "expert-a", home.models()) == nullptr);
   CHECK(steps_of([&] { ensure_checkpoint(longer, "expert-a", home.models()); }) == 6 + 40);
   CHECK(find_checkpoint(recipe, "base", home.models()) == nullptr);
+}
+
+TEST_CASE("who asks for a checkpoint that another is making waits for it", "[train]") {
+  const BlobHome home;
+  const Recipe recipe = Recipe::read(home.write_recipe(blob_recipe()));
+  constexpr size_t kBoth = 2;
+  std::shared_ptr<const Checkpoint> made[kBoth];
+  std::string errors[kBoth];
+
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < kBoth; ++i)
+    threads.emplace_back([&, i] {
+      try {
+        made[i] = ensure_checkpoint(recipe, "expert-a", home.models());
+      } catch (const std::exception& error) {
+        errors[i] = error.what();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+
+  for (size_t i = 0; i < kBoth; ++i) {
+    INFO(errors[i]);
+    REQUIRE(made[i]);
+  }
+  CHECK(made[0]->content_hash() == made[1]->content_hash());
+  CHECK_NOTHROW(check_mapped_files({made[0]->path()}));  // neither was replaced
+  CHECK(std::distance(fs::directory_iterator(home.models()), {}) == 2);
 }
 
 TEST_CASE("a damaged checkpoint is trained anew", "[train]") {
