@@ -25,7 +25,7 @@ class GenerationTask : public TextTask {
  public:
   GenerationTask(const std::string& name, const Json& json,
                  std::shared_ptr<const TextDefinition> shared, GenerationDefinition definition)
-      : TextTask(name, json, std::move(shared), "generation 1"),
+      : TextTask(name, json, std::move(shared), "generation 2"),
         definition_(std::move(definition)) {}
 
  protected:

@@ -14,7 +14,7 @@ class TargetLikelihood : public TextTask {
  public:
   TargetLikelihood(const std::string& name, const Json& json,
                    std::shared_ptr<const TextDefinition> shared, TextTemplate target)
-      : TextTask(name, json, std::move(shared), "log_likelihood 1"), target_(std::move(target)) {}
+      : TextTask(name, json, std::move(shared), "log_likelihood 2"), target_(std::move(target)) {}
 
  protected:
   void ask(const TextItem& item, const Context& context, TextRequests& requests) const override {

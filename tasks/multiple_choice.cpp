@@ -35,7 +35,7 @@ class MultipleChoice : public TextTask {
  public:
   MultipleChoice(const std::string& name, const Json& json,
                  std::shared_ptr<const TextDefinition> text_part, ChoiceDefinition definition)
-      : TextTask(name, json, std::move(text_part), "multiple_choice 1"),
+      : TextTask(name, json, std::move(text_part), "multiple_choice 2"),
         definition_(std::move(definition)) {}
 
  protected:

@@ -27,7 +27,7 @@ class SentenceSimilarity : public EncoderTask {
  public:
   SentenceSimilarity(const std::string& name, const Json& json,
                      std::shared_ptr<const EncoderDefinition> shared, std::string gold)
-      : EncoderTask(name, json, std::move(shared), "sentence_similarity 1"),
+      : EncoderTask(name, json, std::move(shared), "sentence_similarity 2"),
         gold_(std::move(gold)) {}
 
  protected:

@@ -32,7 +32,7 @@ class SequenceClassification : public EncoderTask {
  public:
   SequenceClassification(const std::string& name, const Json& json,
                          std::shared_ptr<const EncoderDefinition> shared, LabelDefinition labels)
-      : EncoderTask(name, json, std::move(shared), "sequence_classification 1"),
+      : EncoderTask(name, json, std::move(shared), "sequence_classification 2"),
         labels_(std::move(labels)) {}
 
  protected:

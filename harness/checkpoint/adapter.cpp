@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "harness/checkpoint/heads.h"
 #include "harness/checkpoint/low_rank.h"
+#include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
@@ -19,9 +21,6 @@ constexpr const char* kFileName = "adapter_model.safetensors";
 // as readers of tensors may be many.
 constexpr int64_t kChunk = 1 << 14;
 
-// Tensors that models may tie to one another.
-constexpr std::array kTied{"embed_tokens.weight", "wte.weight",     "shared.weight",
-                           "embed_in.weight",     "lm_head.weight", "embed_out.weight"};
 // Of architectures whose layers are transformers' Conv1D: weights are stored [in, out].
 constexpr std::array kConv1d{"gpt2", "openai-gpt", "imagegpt", "decision_transformer"};
 
@@ -52,18 +51,6 @@ class Targets {
   std::map<std::string, const TensorInfo*> whole_;
   std::multimap<std::string, const TensorInfo*> short_;
 };
-
-/// Whether config.json says that head and embedding are tensors of their own.
-bool untied(const Json& config) {
-  const auto says = [](const Json& part) {
-    const auto it = part.find("tie_word_embeddings");
-    return it != part.end() && it->is_boolean() && !it->get<bool>();
-  };
-  if (!config.is_object()) return true;
-  if (config.contains("tie_word_embeddings")) return says(config);
-  const auto text = config.find("text_config");
-  return text != config.end() && text->is_object() && says(*text);
-}
 
 bool is_conv1d(const Json& config) {
   const auto it = config.is_object() ? config.find("model_type") : config.end();
@@ -114,12 +101,11 @@ Adapter::Adapter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
   for (size_t i = 0; i < weights_->tensors().size(); ++i) index_[weights_->tensors()[i].name] = i;
 
   const Targets targets(tensors);
+  const bool tied = ties_embeddings(config).value_or(false);
   const auto target = [&](const std::string& name, const std::string& stored) -> const TensorInfo& {
     const TensorInfo* found = targets.find(name);
     if (!found) data_error("{}: '{}' belongs to no tensor of {}", file_.string(), stored, model);
-    if (!untied(config) && std::any_of(kTied.begin(), kTied.end(), [&](std::string_view tied) {
-          return found->name.ends_with(tied);
-        }))
+    if (tied && (is_head(found->name) || is_embedding(found->name)))
       user_error(
           "{}: '{}' changes '{}', and {} ties embedding and head: which of them is meant cannot be "
           "told",

@@ -13,6 +13,7 @@
 #include "harness/core/files.h"
 #include "harness/core/log.h"
 #include "harness/core/metrics.h"
+#include "harness/core/paths.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/cell.h"
@@ -69,19 +70,26 @@ void tell_cuts(const Json& diagnostics) {
   }
 }
 
-/// What cannot be written is said before the work.
-void check_place(const fs::path& path) {
-  const fs::path folder = fs::absolute(path).parent_path();
-  if (!fs::is_directory(folder))
-    user_error("--log-samples: there is no folder '{}'", folder.string());
-  if (fs::exists(path))
+/// Where the log will lie. What cannot be written is said before the work.
+fs::path log_place(const fs::path& path, const std::vector<std::shared_ptr<const Task>>& tasks) {
+  for (const auto& task : tasks)
+    if (!task->is_about_text())
+      user_error("--log-samples: the task '{}' is not about text: it has no prompts to write",
+                 task->name());
+  fs::path place = resolve_output(path);
+  if (!fs::is_directory(place.parent_path()))
+    user_error("--log-samples: there is no folder '{}'", place.parent_path().string());
+  if (path_exists(place))
     user_error("--log-samples: '{}' exists already and is kept; name another file", path.string());
+  return place;
 }
 
 void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
   change_tasks(options.changes);
   const auto tasks = load_tasks(options.tasks, "--tasks");
+  fs::path log;
+  if (!options.log_samples.empty()) log = log_place(options.log_samples, tasks);
   check_splits(tasks, split);
   const auto checkpoint = Checkpoint::open(named_model(options.checkpoint, options.adapter));
   Cell cell;
@@ -99,18 +107,15 @@ void eval(const Options& options) {
   std::exception_ptr error;
   SampleLog samples;
   AnswerObserver observer;
-  if (!options.log_samples.empty()) {
-    check_place(options.log_samples);
+  if (!log.empty())
     observer = [&](const Task& task, const TextResponses& answers) { samples.add(task, answers); };
-  }
   const RunRecord record = run_cell(cell, &error, observer);
   tell_cuts(record.diagnostics);
   if (options.json)
     print_json(record);
   else if (!record.scores.empty())
     print_scores(record.scores);
-  if (observer &&
-      !write_new_file(options.log_samples, samples.lines(tasks, split, record.scores)))
+  if (!log.empty() && !write_new_file(log, samples.lines(tasks, split, record.scores)))
     user_error("--log-samples: '{}' appeared meanwhile and is kept", options.log_samples);
   // With the cost of an evaluation, it was tasks that failed.
   if (error && record.costs.contains("evaluation")) throw WorkFailed(record.reason);

@@ -56,12 +56,13 @@ std::optional<std::string> misspelt_command(const CLI::App& app, int argc, char*
   const CLI::App& command = parsed_command(app);
   const std::vector<std::string> known = command_names(command);
   if (known.empty()) return std::nullopt;
-  for (const CLI::App* named = &app;;) {
-    if (named == &command) break;
+  int i = 1;
+  for (const CLI::App* named = &app; named != &command;) {
     named = named->get_subcommands().front();
-    ++argv, --argc;
+    while (i < argc && argv[i] != named->get_name()) ++i;  // options may stand before it
+    ++i;
   }
-  for (int i = 1; i < argc; ++i)
+  for (; i < argc; ++i)
     if (argv[i][0] != '-' && std::find(known.begin(), known.end(), argv[i]) == known.end())
       return argv[i];
   return std::nullopt;

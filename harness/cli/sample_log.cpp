@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/core/metrics.h"
 
 namespace assay::cli {
 namespace {
@@ -79,8 +80,10 @@ std::string SampleLog::lines(const std::vector<std::shared_ptr<const Task>>& tas
       line.update(asked_to_json(item));
       if (answered != answers_.end())
         line["answers"] = answers_of(item.requests, answered->second, at);
+      line["metrics"] = Json::object();
       for (const ScoreRecord* score : of_task)
-        line["metrics"][score->metric] = static_cast<double>(score->outcomes.at(number));
+        if (is_mean_of_items(score->metric))
+          line["metrics"][score->metric] = static_cast<double>(score->outcomes.at(number));
       text += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
       ++number;
     }

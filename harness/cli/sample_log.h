@@ -18,7 +18,8 @@ class SampleLog {
   void add(const Task& task, const TextResponses& answers) { answers_[task.name()] = answers; }
 
   /// JSON lines, one per item of every task that has a score. Encoders' answers are no texts: of
-  /// them only the texts read and the metrics are there.
+  /// them only the texts read and the metrics are there. Metrics that are no means of items are
+  /// not.
   std::string lines(const std::vector<std::shared_ptr<const Task>>& tasks, Split split,
                     const std::vector<ScoreRecord>& scores) const;
 

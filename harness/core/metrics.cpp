@@ -12,12 +12,15 @@ bool is_fraction(std::string_view metric) {
 
 bool lower_is_better(std::string_view metric) { return !is_fraction(metric); }
 
-std::optional<double> standard_error(std::string_view metric, const std::vector<float>& outcomes) {
+bool is_mean_of_items(std::string_view metric) {
   constexpr std::array<std::string_view, 5> kNoMeans{"bits_per_byte", "macro_f1", "matthews",
                                                      "pearson", "spearman"};
-  if (metric.ends_with("perplexity") || outcomes.size() < 2 ||
-      std::find(kNoMeans.begin(), kNoMeans.end(), metric) != kNoMeans.end())
-    return std::nullopt;
+  return !metric.ends_with("perplexity") &&
+         std::find(kNoMeans.begin(), kNoMeans.end(), metric) == kNoMeans.end();
+}
+
+std::optional<double> standard_error(std::string_view metric, const std::vector<float>& outcomes) {
+  if (!is_mean_of_items(metric) || outcomes.size() < 2) return std::nullopt;
   const auto n = static_cast<double>(outcomes.size());
   double mean = 0, squares = 0;
   for (const float outcome : outcomes) mean += static_cast<double>(outcome) / n;

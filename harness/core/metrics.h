@@ -15,6 +15,10 @@ bool is_fraction(std::string_view metric);
 /// Of everything that is no fraction, less is better.
 bool lower_is_better(std::string_view metric);
 
+/// Whether the value is the mean of the items' own values. The outcomes of others (perplexities,
+/// correlations, macro_f1) say what an item adds to the value, and are no values of items.
+bool is_mean_of_items(std::string_view metric);
+
 /// The standard error of a metric that is the mean of its items' outcomes, as
 /// lm-evaluation-harness gives it: the sample's standard deviation (n - 1) by the root of n. Absent
 /// for others and of fewer than two items.

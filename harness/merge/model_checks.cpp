@@ -6,11 +6,12 @@
 #include <cmath>
 #include <map>
 
+#include "harness/checkpoint/heads.h"
+#include "harness/checkpoint/model_config.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
+#include "harness/core/json.h"
 #include "harness/merge/adjusted_source.h"
-#include "harness/merge/heads.h"
-#include "harness/merge/model_config.h"
 #include "harness/merge/reconcile.h"
 #include "harness/merge/roles.h"
 
@@ -22,12 +23,25 @@ constexpr const char* kTokenizerFiles[] = {
     "vocab.json",     "merges.txt",      "vocab.txt",    "tekken.json",
     "spm.model",      "source.spm",      "target.spm",   "added_tokens.json"};
 
+constexpr const char* kSettings = "tokenizer_config.json";
+// What it holds besides, which says nothing about ids.
+constexpr const char* kNoSettings[] = {"chat_template", "name_or_path"};
+
+std::string settings_hash(const fs::path& file) {
+  Json settings = read_json(file);
+  if (settings.is_object())
+    for (const char* key : kNoSettings) settings.erase(key);
+  return hash_text(canonical(settings));
+}
+
 /// Hashes of the tokenizer's files that a model's folder has, by name.
 std::map<std::string, std::string> tokenizer_hashes(const Checkpoint& model) {
   std::map<std::string, std::string> hashes;
   for (const char* name : kTokenizerFiles)
     if (fs::is_regular_file(model.path() / name))
       hashes[name] = Hasher().text(read_file(model.path() / name)).hex();
+  if (fs::is_regular_file(model.path() / kSettings))
+    hashes[kSettings] = settings_hash(model.path() / kSettings);
   return hashes;
 }
 

@@ -13,8 +13,8 @@
 namespace assay {
 
 /// Needs::tokenizer: why these models do not share a tokenizer, in words, by the bytes of their
-/// tokenizer's files. Absent when they do, or when the method does not need it. Null models are not
-/// there yet and are not asked.
+/// tokenizer's files and what tokenizer_config.json says but for chat templates. Absent when they
+/// do, or when the method does not need it. Null models are not there yet and are not asked.
 std::optional<std::string> unmet_tokenizer_need(
     const MethodInfo& info, const std::vector<std::shared_ptr<const Checkpoint>>& models);
 

@@ -7,9 +7,9 @@
 #include <map>
 #include <set>
 
+#include "harness/checkpoint/heads.h"
+#include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
-#include "harness/merge/heads.h"
-#include "harness/merge/model_config.h"
 #include "harness/merge/prefix.h"
 #include "harness/merge/roles.h"
 #include "harness/merge/unmergeable.h"

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <map>
 
+#include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
-#include "harness/merge/model_config.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/side_files.h"
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
-#include "harness/merge/model_config.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/roles.h"
 

@@ -26,7 +26,7 @@ class EncoderTask : public TextDataTask {
   std::vector<AskedItem> asked(Split split) const final;
 
  protected:
-  /// `rule`: the kind's name and the version of its rule, "sequence_classification 1".
+  /// `rule`: the kind's name and the version of its rule, "sequence_classification 2".
   EncoderTask(std::string name, const Json& json,
               std::shared_ptr<const EncoderDefinition> definition, const std::string& rule);
 

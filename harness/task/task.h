@@ -62,6 +62,8 @@ class Task {
   /// On CPU. DataError when the split is empty.
   virtual Examples examples(Split split) const = 0;
   virtual int64_t size(Split split) const = 0;
+  /// Whether its items are texts: whether asked() can tell what a model is asked.
+  virtual bool is_about_text() const { return false; }
   /// What evaluate() asks a language model, so that the requests of several tasks can be planned
   /// together.
   virtual TextRequests requests(Split) const { return {}; }

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 #include "harness/core/error.h"
@@ -22,9 +21,9 @@ std::string content_of(const fs::path& path) {
   return fs::is_regular_file(path) ? hash_text(read_file(path)) : "missing";
 }
 
-bool same_file(const fs::path& a, const fs::path& b) {
-  return a == b || (fs::is_regular_file(a) && fs::is_regular_file(b) &&
-                    fs::file_size(a) == fs::file_size(b) && content_of(a) == content_of(b));
+// What a file's items come of: its bytes, and the end of its name, which chooses the parser.
+std::string items_of(const fs::path& path) {
+  return fmt::format("{} {}", content_of(path), text_file_kind(path));
 }
 
 }  // namespace
@@ -91,9 +90,9 @@ Json TextData::named_by_content(Json dataset) const {
   for (const auto& [split, part] : parts_) {
     Json& files = dataset["files"][split_name(split)];
     if (files.is_string()) {
-      files = content_of(part.path);
+      files = items_of(part.path);
     } else {
-      files["path"] = content_of(part.path);
+      files["path"] = items_of(part.path);
       if (!part.labels.empty()) files["labels"] = content_of(part.labels);
     }
   }
@@ -110,18 +109,6 @@ std::string TextData::content_hash() const {
   for (const auto& [unused, path] : files) hasher.text(content_of(path));
   if (!reader_.empty()) hasher.text(text_readers().at(reader_, where_).version);
   return hasher.hex();
-}
-
-bool TextData::shares_items(Split split) const {
-  const auto one = parts_.find(split);
-  if (one == parts_.end()) return false;
-  const auto end = [](const Part& part) {
-    return part.most < 0 ? std::numeric_limits<int64_t>::max() : part.skip + part.most;
-  };
-  return std::any_of(parts_.begin(), parts_.end(), [&](const auto& other) {
-    const Part &a = one->second, &b = other.second;
-    return other.first != split && same_file(a.path, b.path) && a.skip < end(b) && b.skip < end(a);
-  });
 }
 
 std::vector<std::string> TextData::splits() const {

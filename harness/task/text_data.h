@@ -21,13 +21,12 @@ class TextData {
   /// Of the files' bytes and of the reader; files that are missing count as such.
   const std::string& hash() const { return hash_; }
   /// The definition as far as it says what the data are: where an absolute path is given, files
-  /// are named by their contents, so that a task whose files are moved is the same.
+  /// are named by their contents and the ends of their names, by which they are read, so that a
+  /// task whose files are moved is the same.
   const Json& identity() const { return identity_; }
   bool has(Split split) const { return parts_.contains(split); }
   /// Names of the splits that have files.
   std::vector<std::string> splits() const;
-  /// Whether some item of the one split's files is also one of another's, by place.
-  bool shares_items(Split split) const;
   /// DataError naming all that are not there, and where they come from.
   void check_files(Split split) const;
   /// Read once. DataError when a file is missing or broken, when the split has no items, or when

@@ -24,13 +24,14 @@ class TextDataTask : public Task {
  public:
   std::string primary_metric() const final { return basics_->metrics.front(); }
   void check_split(Split split) const override;
+  bool is_about_text() const final { return true; }
   /// UserError: text tasks are not trained on.
   Examples examples(Split split) const final;
   /// 0 when the definition names no file for the split.
   int64_t size(Split split) const final;
 
  protected:
-  /// `rule`: the kind's name and the version of its rule, "multiple_choice 1".
+  /// `rule`: the kind's name and the version of its rule, "multiple_choice 2".
   TextDataTask(std::string name, const Json& json, std::shared_ptr<const TextBasics> basics,
                const std::string& rule);
 

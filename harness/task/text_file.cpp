@@ -196,9 +196,13 @@ Registry<TextReader>& text_readers() {
   return registry;
 }
 
-std::vector<TextItem> read_text_file(const fs::path& path, const TableFormat& format) {
+std::string text_file_kind(const fs::path& path) {
   const fs::path name = path.extension() == ".gz" ? path.stem() : path.filename();
-  const std::string kind = name.extension();
+  return name.extension();
+}
+
+std::vector<TextItem> read_text_file(const fs::path& path, const TableFormat& format) {
+  const std::string kind = text_file_kind(path);
   const std::vector<std::string> known{".json", ".jsonl", ".csv", ".tsv", ".txt"};
   if (std::find(known.begin(), known.end(), kind) == known.end())
     user_error("{}: files end in {} (or these and .gz)", path.string(), fmt::join(known, ", "));

@@ -36,6 +36,8 @@ struct TableFormat {
 /// .gz. Integers that no 64 bits hold become strings of their digits. DataError naming file and
 /// line when it cannot be read, is not UTF-8 or not of that form.
 std::vector<TextItem> read_text_file(const fs::path& path, const TableFormat& format = {});
+/// The end of the name that it goes by, for example ".csv"; without .gz.
+std::string text_file_kind(const fs::path& path);
 
 /// The lines of a file, without their ends and without an empty last one.
 std::vector<std::string> read_lines(const fs::path& path);

@@ -16,12 +16,6 @@ std::vector<TextTemplate> read_prompt(const JsonReader& prompt) {
   return templates;
 }
 
-// Scores of tasks whose examples held scored items are not those of today.
-std::string rule_of(const std::string& rule, const TextDefinition& definition) {
-  const auto& pool = definition.few_shot_split;
-  return pool && definition.data.shares_items(*pool) ? rule + ", examples by content" : rule;
-}
-
 }  // namespace
 
 TextDefinition::TextDefinition(JsonReader& reader, const std::vector<std::string>& known,
@@ -44,8 +38,7 @@ TextDefinition::TextDefinition(JsonReader& reader, const std::vector<std::string
 
 TextTask::TextTask(std::string name, const Json& json,
                    std::shared_ptr<const TextDefinition> definition, const std::string& rule)
-    : TextDataTask(std::move(name), json, definition, rule_of(rule, *definition)),
-      text_(std::move(definition)) {}
+    : TextDataTask(std::move(name), json, definition, rule), text_(std::move(definition)) {}
 
 void TextTask::check_split(Split split) const {
   std::string missing;

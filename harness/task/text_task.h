@@ -37,7 +37,7 @@ class TextTask : public TextDataTask {
   std::vector<MetricResult> evaluate_answers(const TextResponses& answers, Split split) const final;
 
  protected:
-  /// `rule`: the kind's name and the version of its rule, "multiple_choice 1".
+  /// `rule`: the kind's name and the version of its rule, "multiple_choice 2".
   TextTask(std::string name, const Json& json, std::shared_ptr<const TextDefinition> definition,
            const std::string& rule);
 

@@ -32,9 +32,9 @@ class SearchLimit {
   }
   /// Places to begin a match at until check(); more after each that holds none.
   static constexpr size_t kPlaces = 256;
-  /// DataError when the search has taken a hundred times as long as honest expressions do.
+  /// DataError when the search has taken some hundred times as long as honest expressions do.
   void check() const {
-    constexpr double kSeconds = 1, kSecondsPerByte = 1e-5;
+    constexpr double kSeconds = 3, kSecondsPerByte = 3e-5;
     if (thread_seconds() - began_ > kSeconds + kSecondsPerByte * static_cast<double>(bytes_))
       refuse();
   }

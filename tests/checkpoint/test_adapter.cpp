@@ -197,6 +197,35 @@ TEST_CASE("what is no plain LoRA, or does not fit, is refused by name", "[checkp
              Contains("ties embedding and head"));
 }
 
+TEST_CASE("embedding and head of a tied model are not adapted apart", "[checkpoint]") {
+  const auto adapted = [](const Json& config, const std::string& embedding) {
+    const TemporaryFolder folder;
+    CheckpointExtras extras;
+    extras.config = config;
+    write_checkpoint(folder.path() / "base", {{embedding + ".weight", at::ones({4, 2})}}, extras,
+                     false);
+    write_file(folder.path() / "lora/adapter_config.json", R"({"peft_type": "LORA", "r": 1})");
+    write_safetensors(folder.path() / "lora/adapter_model.safetensors",
+                      {{fmt::format("base_model.model.{}.weight", embedding), at::zeros({4, 2})}});
+    try {
+      Checkpoint::open(ModelPath(folder.path() / "base", folder.path() / "lora"));
+    } catch (const UserError& e) {
+      CHECK_THAT(e.what(), Contains("ties embedding and head"));
+      return false;
+    }
+    return true;
+  };
+  const std::string embedding = "model.embed_tokens";
+  const Json tied = {{"tie_word_embeddings", true}}, untied = {{"tie_word_embeddings", false}};
+  CHECK_FALSE(adapted(tied, embedding));
+  CHECK_FALSE(adapted({{"llm_config", tied}}, embedding));
+  CHECK_FALSE(adapted({{"model_type", "gemma2"}}, embedding));
+  CHECK_FALSE(adapted({{"model_type", "bert"}}, "bert.embeddings.word_embeddings"));
+  CHECK(adapted({{"language_config", untied}}, embedding));
+  CHECK(adapted({{"model_type", "llama"}}, embedding));  // its default
+  CHECK(adapted(tied, "model.position_embeddings"));
+}
+
 TEST_CASE("no element of a product depends on the range it is made in", "[checkpoint]") {
   const at::Tensor left = at::arange(7 * 6, at::kFloat).view({7, 6}).sin(),
                    right = at::arange(6 * 11, at::kFloat).view({6, 11}).cos();

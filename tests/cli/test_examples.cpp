@@ -202,6 +202,30 @@ TEST_CASE("every example of the help texts and of the README runs", "[cli]") {
   }
 }
 
+TEST_CASE("a log of samples has the metrics that items have themselves", "[cli]") {
+  const ExampleFolder folder;
+  const Json task = {{"name", "next"},
+                     {"dataset", {{"files", {{"test", folder.path("data/math.jsonl").string()}}}}},
+                     {"prompt", "{{q}}"},
+                     {"target", "t7"},
+                     {"metrics", {"acc", "perplexity"}}};
+  write_file(folder.path("tasks/words.json"),
+             Json{{"summary", "s"}, {"kind", "log_likelihood"}, {"tasks", {task}}}.dump());
+  const ProcessResult result =
+      folder.run("assay eval model --tasks words/next --device cpu --log-samples log.jsonl");
+  INFO(result.output);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.output, Catch::Contains("perplexity"));
+  std::istringstream lines(read_file(folder.path("log.jsonl")));
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const Json metrics = Json::parse(line).at("metrics");
+    CHECK(metrics.size() == 1);
+    CHECK(metrics.contains("acc"));
+  }
+  CHECK(count == 3);
+}
+
 TEST_CASE("a misspelt command or option is told with the nearest name", "[cli]") {
   const auto run = [](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ASSAY_PROGRAM);
@@ -216,6 +240,7 @@ TEST_CASE("a misspelt command or option is told with the nearest name", "[cli]")
   refused({"mrege", "c.json"}, "merge");
   refused({"lst", "methods"}, "list");
   refused({"list", "method"}, "methods");
+  refused({"-q", "list", "methdos"}, "methods");
   refused({"merge", "c.json", "--explian"}, "--explain");
   refused({"merge", "--memroy=1GiB", "c.json"}, "--memory");
   refused({"run", "s.json", "--wokers", "2"}, "--workers");

@@ -1,5 +1,6 @@
 /// Outputs that are links, pipes, files of others or badly named, as users meet them.
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include "harness/checkpoint/checkpoint.h"
@@ -169,4 +170,31 @@ TEST_CASE("a report is written into pipes and standard output", "[cli]") {
   CHECK(run_process({"/bin/sh", "-c", command}).exit_code == 0);
   CHECK_THAT(read_file(sweep.path() / "log.txt"),
              StartsWith("before\n") && Contains("row,variant,kind"));
+}
+
+TEST_CASE("a log of samples that cannot be written is refused before a model is looked for",
+          "[cli]") {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "data.jsonl", R"({"q": "a", "t": "b"})");
+  const Json task = {{"name", "one"},
+                     {"dataset", {{"files", {{"test", (folder.path() / "data.jsonl").string()}}}}},
+                     {"prompt", "{{q}}"},
+                     {"target", "{{t}}"}};
+  write_file(folder.path() / "tasks/own.json",
+             Json{{"summary", "s"}, {"kind", "log_likelihood"}, {"tasks", {task}}}.dump());
+  fs::create_symlink("nowhere", folder.path() / "link");
+  write_file(folder.path() / "there", "years of work");
+  const auto refused = [&](const std::string& tasks, const std::string& log,
+                           const std::string& said) {
+    const ProcessResult result =
+        assay_program({"eval", folder.path() / "no-model", "--tasks", tasks, "--tasks-dir",
+                       folder.path() / "tasks", "--log-samples", folder.path() / log});
+    CHECK(result.exit_code == kUserError);
+    CHECK_THAT(result.output, Contains(said) && !Contains("no-model"));
+  };
+  refused("own/one", "link", "is a link to 'nowhere', which is not there");
+  refused("own/one", "there", "exists already");
+  refused("own/one", "no/log.jsonl", "there is no folder");
+  refused("digits/mnist-012", "log.jsonl", "is not about text");
+  CHECK(read_file(folder.path() / "there") == "years of work");
 }

@@ -56,6 +56,17 @@ TEST_CASE("a method that needs one tokenizer gets models of one", "[merge]") {
   CHECK_THAT(unmet_tokenizer_need(info, {a, model("none", "")}).value_or(""),
              Contains("holds none"));
   CHECK_FALSE(unmet_tokenizer_need(method({}), {a, other}));
+
+  const auto configured = [&](const std::string& name, const Json& settings) {
+    const auto made = model(name, "{}");
+    write_file(folder.path() / name / "tokenizer_config.json", settings.dump());
+    return made;
+  };
+  const auto bos = configured("bos", {{"add_bos_token", true}}),
+             chat = configured("chat", {{"add_bos_token", true}, {"chat_template", "x"}}),
+             bare = configured("bare", {{"add_bos_token", false}});
+  CHECK_FALSE(unmet_tokenizer_need(info, {bos, chat}));
+  CHECK_THAT(unmet_tokenizer_need(info, {bos, bare}).value_or(""), Contains("differ"));
 }
 
 TEST_CASE("models of different initialisations are told", "[merge]") {

@@ -60,19 +60,34 @@ TEST_CASE("a task's hash is of its data's contents, not of their place", "[task]
   CHECK(hash(there.lines("z", train), there.lines("y", {pair("c", "4")})) != first);
 }
 
+TEST_CASE("a task's hash holds the ends of its files' names, which choose the parser", "[task]") {
+  const TextFolder folder;
+  const auto hash = [&](const std::string& name) {
+    write_file(folder.path() + "/" + name, "q,x\tt\na,y\tb\n");
+    return make_text_task("log_likelihood",
+                          {{"dataset", {{"files", {{"test", folder.path() + "/" + name}}}}},
+                           {"prompt", "{{q}}"},
+                           {"target", "{{q}}"}})
+        ->hash();
+  };
+  CHECK(hash("one.csv") != hash("one.tsv"));
+  CHECK(hash("one.csv") == hash("other.csv"));
+  CHECK(hash("one.csv.gz") == hash("one.csv"));
+}
+
 TEST_CASE("tasks whose files are named within the data folder keep their hash", "[task]") {
   const TextFolder data;
   data.lines("train.jsonl", {pair("a", "1"), pair("b", "2")});
   data.lines("test.jsonl", {pair("c", "3")});
   const EnvironmentVariable folder("ASSAY_DATA_DIR", data.path());
   const Json json = definition({{"train", "train.jsonl"}, {"test", "test.jsonl"}});
-  // As it was before files could be named by content.
+  // By the definition as it stands, and by what the files hold.
   const auto bytes = [&](const char* name) {
     return hash_text(read_file(data.path() + "/" + name));
   };
   const std::string contents = Hasher().text(bytes("test.jsonl")).text(bytes("train.jsonl")).hex();
   CHECK(make_text_task("log_likelihood", json)->hash() ==
-        Hasher().text("log_likelihood 1").text(canonical(json)).text(contents).hex());
+        Hasher().text("log_likelihood 2").text(canonical(json)).text(contents).hex());
 }
 
 TEST_CASE("suites name files beside them; a limit and a number of examples change tasks",

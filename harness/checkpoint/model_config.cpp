@@ -1,4 +1,4 @@
-#include "harness/merge/model_config.h"
+#include "harness/checkpoint/model_config.h"
 
 #include <algorithm>
 #include <string_view>

@@ -1,4 +1,4 @@
-#include "harness/merge/heads.h"
+#include "harness/checkpoint/heads.h"
 
 #include <ATen/ATen.h>
 
@@ -34,6 +34,8 @@ bool ends_with_any(std::string_view name, const std::string_view (&ends_of)[N]) 
 bool is_head(const std::string& name) {
   return ends_with_any(name, kHeads) || ends_with_any(name, kCopiesOfShared);
 }
+
+bool is_embedding(const std::string& name) { return ends_with_any(name, kEmbeddings); }
 
 Embeddings::Embeddings(const TensorSource& source) {
   constexpr size_t kDims = 2;

@@ -1,5 +1,4 @@
-/// Embeddings of tokens, and the heads and copies that a model may tie to them. For the files of
-/// this folder.
+/// Embeddings of tokens, and the heads and copies that a model may tie to them.
 #pragma once
 
 #include <string>
@@ -11,6 +10,9 @@ namespace assay {
 /// Whether a tensor of this name is the embedding once more where a model ties them: a language
 /// model's head, or the encoder's or decoder's name for a shared embedding.
 bool is_head(const std::string& name);
+
+/// Whether heads would be tied to a tensor of this name.
+bool is_embedding(const std::string& name);
 
 /// Embeddings that heads would be tied to; nullptr where there is none.
 struct Embeddings {

@@ -1,10 +1,11 @@
-#include "harness/merge/model_config.h"
+#include "harness/checkpoint/model_config.h"
 
 #include "tests/catch.h"
 
 using namespace assay;
 
-TEST_CASE("ties follow the config, its text_config, then the architecture's default", "[merge]") {
+TEST_CASE("ties follow the config, its text_config, then the architecture's default",
+          "[checkpoint]") {
   CHECK(ties_embeddings({{"tie_word_embeddings", false}, {"model_type", "gemma2"}}) == false);
   CHECK(ties_embeddings({{"model_type", "gemma2"}}) == true);
   CHECK(ties_embeddings({{"model_type", "gpt2"}}) == true);
@@ -16,7 +17,7 @@ TEST_CASE("ties follow the config, its text_config, then the architecture's defa
   CHECK(ties_embeddings({{"text_config", {{"model_type", "gemma"}}}}) == true);
 }
 
-TEST_CASE("a vocabulary's size is read and written where the config says it", "[merge]") {
+TEST_CASE("a vocabulary's size is read and written where the config says it", "[checkpoint]") {
   Json nested = {{"text_config", {{"vocab_size", 5}}}}, flat = {{"vocab_size", 7}};
   CHECK(vocab_sizes(nested) == std::vector<int64_t>{5});
   CHECK(vocab_sizes(nullptr).empty());
