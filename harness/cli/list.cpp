@@ -18,7 +18,8 @@ namespace {
 
 struct Line {
   std::string name, text;
-  std::string data{};  ///< of tasks: "there", or how many files are missing
+  std::string data{};   ///< of tasks: "there", or how many files are missing
+  std::string shown{};  ///< what people read in place of `text`, if not that
 };
 
 // Files are only looked for: 'assay data verify' reads them.
@@ -48,7 +49,7 @@ std::vector<Line> method_lines() {
 std::vector<Line> task_lines() {
   std::vector<Line> lines;
   for (const auto& [name, definition] : task_definitions())
-    lines.push_back({name, canonical(definition), data_of(definition)});
+    lines.push_back({name, canonical(definition), data_of(definition), spaced(definition)});
   return lines;
 }
 
@@ -80,7 +81,7 @@ std::string shortened(std::string text) {
 // Behind the name where both fit into a line, else below it.
 void print_line(const Line& line, size_t name_width, size_t width) {
   const std::string data = line.data.empty() ? "" : fmt::format("[data {}] ", line.data);
-  const std::string text = printable(data + shortened(line.text));
+  const std::string text = printable(data + shortened(line.shown.empty() ? line.text : line.shown));
   const size_t indent = name_width + 2;
   const std::string beside =
       folded(fmt::format("{:{}}  {}", line.name, name_width, text), width, indent);

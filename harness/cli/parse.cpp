@@ -33,7 +33,10 @@ std::vector<std::string> option_names(const CLI::App* command) {
   std::vector<std::string> names;
   for (; command; command = command->get_parent())  // options of the program hold for all commands
     for (const CLI::Option* option : command->get_options())
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      for (const std::string& name : option->get_lnames())
+        if (std::string whole = "--" + name;
+            std::find(names.begin(), names.end(), whole) == names.end())
+          names.push_back(std::move(whole));
   return names;
 }
 

@@ -6,6 +6,7 @@
 #include "harness/cli/commands.h"
 #include "harness/cli/sample_log.h"
 #include "harness/cli/task_options.h"
+#include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/method/method.h"
@@ -33,15 +34,17 @@ std::string needs_text(const Needs& needs) {
 
 void print_parameter(const ParamDoc& parameter) {
   const Json json = parameter_to_json(parameter);
-  fmt::print("  {}  ({}, default {})\n      {}\n", parameter.name, parameter.type,
-             canonical(parameter.default_value), parameter.help);
+  print_folded(fmt::format("  {}  ({}, default {})", parameter.name, parameter.type,
+                           canonical(parameter.default_value)));
+  print_folded(fmt::format("      {}", parameter.help));
   if (json.contains("range"))
-    fmt::print("      range: {} to {}\n",
-               json["range"][0].is_null() ? "-inf" : json["range"][0].dump(),
-               json["range"][1].is_null() ? "inf" : json["range"][1].dump());
+    print_folded(fmt::format("      range: {} to {}",
+                             json["range"][0].is_null() ? "-inf" : json["range"][0].dump(),
+                             json["range"][1].is_null() ? "inf" : json["range"][1].dump()));
   if (json.contains("choices"))
-    fmt::print("      choices: {}\n", fmt::join(parameter.choices, ", "));
-  if (json.contains("sweep")) fmt::print("      tuned over: {}\n", json["sweep"].dump());
+    print_folded(fmt::format("      choices: {}", fmt::join(parameter.choices, ", ")));
+  if (json.contains("sweep"))
+    print_folded(fmt::format("      tuned over: {}", spaced(json["sweep"])));
 }
 
 void show_method(const std::string& name, bool json) {
@@ -63,17 +66,20 @@ void show_method(const std::string& name, bool json) {
                            .dump(2));
     return;
   }
-  fmt::print("{} (version {}): {}\npaper: {}\nneeds: {}\ngives: {}\n{}", entry.info.name,
-             entry.info.version, entry.info.summary, entry.info.paper, needs_text(entry.info.needs),
-             output_name(entry.info.needs.output),
-             entry.info.randomized ? "the result depends on the seed\n" : "");
+  print_folded(
+      fmt::format("{} (version {}): {}", entry.info.name, entry.info.version, entry.info.summary));
+  print_folded(fmt::format("paper: {}", entry.info.paper));
+  print_folded(fmt::format("needs: {}", needs_text(entry.info.needs)));
+  print_folded(fmt::format("gives: {}", output_name(entry.info.needs.output)));
+  if (entry.info.randomized) print_folded("the result depends on the seed");
   fmt::print("parameters:{}\n", entry.parameters.empty() ? " none" : "");
   for (const ParamDoc& parameter : entry.parameters) print_parameter(parameter);
   if (entry.presets.empty()) return;
   fmt::print("presets:\n");
-  for (const Preset& preset : entry.presets)
-    fmt::print("  {}@{}  {}\n      {}\n", entry.info.name, preset.name, preset.help,
-               preset.parameters);
+  for (const Preset& preset : entry.presets) {
+    print_folded(fmt::format("  {}@{}  {}", entry.info.name, preset.name, preset.help));
+    print_folded(fmt::format("      {}", spaced(Json::parse(preset.parameters))));
+  }
 }
 
 struct TaskOptions {

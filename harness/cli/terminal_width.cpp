@@ -1,7 +1,10 @@
 #include "harness/cli/terminal_width.h"
 
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "reports/text_table.h"
 
 namespace assay::cli {
 
@@ -10,6 +13,27 @@ size_t terminal_width() {
   winsize size{};
   if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return kDefault;
   return size.ws_col > 0 ? size.ws_col : kDefault;
+}
+
+void print_folded(const std::string& line) {
+  fmt::print("{}", folded(line, terminal_width(), line.find_first_not_of(' ')));
+}
+
+std::string spaced(const Json& value) {
+  std::string text;
+  bool begins = false;  // a line of the indented form
+  for (const char c : value.dump(1)) {
+    if (c == '\n') {
+      if (text.back() != '[' && text.back() != '{') text += ' ';
+      begins = true;
+      continue;
+    }
+    if (begins && c == ' ') continue;
+    if (begins && (c == ']' || c == '}') && text.back() == ' ') text.pop_back();
+    begins = false;
+    text += c;
+  }
+  return text;
 }
 
 }  // namespace assay::cli
