@@ -27,8 +27,8 @@ void log_warning(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 /// Progress of `total` steps with an estimate of the time left: a line that redraws itself on a
-/// terminal, no wider than that, a plain line now and then elsewhere. Silent at LogLevel::kQuiet; at
-/// kDebug every note is a line that stays.
+/// terminal, no wider than that, a plain line now and then elsewhere. Silent at LogLevel::kQuiet;
+/// at kDebug every note is a line that stays.
 class Progress {
  public:
   Progress(std::string title, int64_t total);
