@@ -157,7 +157,7 @@ int run(int argc, char** argv) {
   if (cells.empty()) return fmt::print(stderr, "bench_merging: no cells of that method\n"), 2;
   const int threads = at::get_num_threads();
   MergeInputs inputs;
-  SharedWork shared;
+  MergeCache shared;
   inputs.base = make_model(shape, nullptr, "base");
   for (int i = 0; i < 3; ++i)
     inputs.experts.push_back(make_model(shape, inputs.base.get(), fmt::format("expert {}", i)));

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "reports/format.h"
-#include "reports/renderers.h"
+#include "reports/internal/format.h"
+#include "reports/internal/renderers.h"
 
 namespace assay {
 namespace {

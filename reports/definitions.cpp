@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "reports/tables.h"
+#include "reports/internal/tables.h"
 
 namespace assay {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "harness/core/metrics.h"
-#include "reports/format.h"
-#include "reports/tables.h"
+#include "reports/internal/format.h"
+#include "reports/internal/tables.h"
 
 namespace assay {
 namespace {

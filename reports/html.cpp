@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
-#include "reports/format.h"
-#include "reports/renderers.h"
-#include "reports/summary.h"
+#include "reports/internal/format.h"
+#include "reports/internal/renderers.h"
+#include "reports/internal/summary.h"
 
 namespace assay {
 namespace embedded {

@@ -1,7 +1,7 @@
 #include "harness/core/metrics.h"
-#include "reports/format.h"
-#include "reports/renderers.h"
-#include "reports/summary.h"
+#include "reports/internal/format.h"
+#include "reports/internal/renderers.h"
+#include "reports/internal/summary.h"
 
 namespace assay {
 namespace {

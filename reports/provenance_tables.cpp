@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "reports/format.h"
-#include "reports/tables.h"
+#include "reports/internal/format.h"
+#include "reports/internal/tables.h"
 
 namespace assay {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "harness/core/error.h"
 #include "harness/core/metrics.h"
-#include "reports/renderers.h"
-#include "reports/summary.h"
+#include "reports/internal/renderers.h"
+#include "reports/internal/summary.h"
 #include "reports/text_table.h"
 
 namespace assay {

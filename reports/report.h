@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "reports/leaderboard.h"
+#include "reports/internal/leaderboard.h"
 
 namespace assay {
 

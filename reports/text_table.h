@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "reports/tables.h"
+#include "reports/internal/tables.h"
 
 namespace assay {
 

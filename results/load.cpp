@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <set>
 
-#include "results/rows.h"
+#include "results/internal/rows.h"
 #include "results/store.h"
 
 namespace assay {

@@ -1,4 +1,4 @@
-#include "results/database.h"
+#include "results/internal/database.h"
 
 namespace assay {
 

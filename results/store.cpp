@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "results/rows.h"
+#include "results/internal/rows.h"
 
 namespace assay {
 namespace {

@@ -1,8 +1,8 @@
 #include "results/verify.h"
 
 #include "harness/core/error.h"
-#include "results/database.h"
-#include "results/open_store.h"
+#include "results/internal/database.h"
+#include "results/internal/open_store.h"
 
 namespace assay {
 namespace {

@@ -7,9 +7,9 @@
 #include <memory>
 #include <mutex>
 
-#include "harness/checkpoint/adapter.h"
+#include "harness/checkpoint/internal/adapter.h"
+#include "harness/checkpoint/internal/safetensors.h"
 #include "harness/checkpoint/model_path.h"
-#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
 

@@ -1,7 +1,7 @@
 #include "harness/checkpoint/model_path.h"
 
-#include "harness/checkpoint/adapter.h"
-#include "harness/checkpoint/hub_cache.h"
+#include "harness/checkpoint/internal/adapter.h"
+#include "harness/checkpoint/internal/hub_cache.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/paths.h"

@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "harness/checkpoint/internal/shard_file.h"
 #include "harness/checkpoint/output_folder.h"
-#include "harness/checkpoint/shard_file.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "harness/cost/flops_rules.h"
+#include "harness/cost/internal/flops_rules.h"
 #include "harness/cost/meter.h"
 
 namespace assay {

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <map>
 
-#include "harness/cost/peak.h"
+#include "harness/cost/internal/peak.h"
 
 namespace assay {
 namespace {

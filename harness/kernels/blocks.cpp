@@ -5,24 +5,24 @@
 
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
-#include "harness/kernels/launch.h"
-#include "harness/kernels/pool.h"
+#include "harness/core/thread_pool.h"
+#include "harness/kernels/internal/launch.h"
 
 namespace assay {
-Storage storage_of(at::ScalarType type) {
+DType dtype_of(at::ScalarType type) {
   switch (type) {
     case at::kFloat:
-      return Storage::kFloat32;
+      return DType::kFloat32;
     case at::kDouble:
-      return Storage::kFloat64;
+      return DType::kFloat64;
     case at::kHalf:
-      return Storage::kFloat16;
+      return DType::kFloat16;
     case at::kBFloat16:
-      return Storage::kBFloat16;
+      return DType::kBFloat16;
     case at::kFloat8_e4m3fn:
-      return Storage::kFloat8E4M3;
+      return DType::kFloat8E4M3;
     case at::kFloat8_e5m2:
-      return Storage::kFloat8E5M2;
+      return DType::kFloat8E5M2;
     default:
       ASSAY_CHECK(false, "dtype {} is no kernel operand", toString(type));
   }
@@ -67,23 +67,23 @@ Operands::Operands(const std::vector<at::Tensor>& tensors) {
   for (const at::Tensor& tensor : tensors) {
     ASSAY_CHECK(tensor.sizes() == tensors.front().sizes() && tensor.device() == device);
     held_.push_back(tensor.contiguous());
-    operands_.push_back({held_.back().const_data_ptr(), storage_of(tensor.scalar_type())});
+    operands_.push_back({held_.back().const_data_ptr(), dtype_of(tensor.scalar_type())});
   }
 }
 
 Operands::Operands(const at::Tensor& base, const std::vector<at::Tensor>& experts)
     : Operands(with_base(base, experts)) {}
 
-Storage Operands::check_result(const at::Tensor& out) const {
+DType Operands::check_result(const at::Tensor& out) const {
   ASSAY_CHECK(out.is_contiguous() && out.sizes() == held_.front().sizes() &&
               out.device() == held_.front().device());
-  return storage_of(out.scalar_type());
+  return dtype_of(out.scalar_type());
 }
 
 RunValues::RunValues(const Operands& operands, int count)
     : operands_(operands), rows_(static_cast<size_t>(count)) {
   int64_t converted = 0;
-  for (int i = 0; i < count; ++i) converted += operands[i].storage == Storage::kFloat32 ? 0 : 1;
+  for (int i = 0; i < count; ++i) converted += operands[i].storage == DType::kFloat32 ? 0 : 1;
   room_.resize(static_cast<size_t>(converted * kRun));
 }
 
@@ -93,7 +93,7 @@ void RunValues::load(int64_t begin, int64_t size) {
   for (int i = 0; i < std::ssize(rows_); ++i) {
     prefetch_run(operands_[i], next, next_size);
     const float*& row = rows_[static_cast<size_t>(i)];
-    if (operands_[i].storage == Storage::kFloat32) {
+    if (operands_[i].storage == DType::kFloat32) {
       row = static_cast<const float*>(operands_[i].data) + begin;
       continue;
     }

@@ -55,15 +55,15 @@ void for_runs(const Block& block, const Body& body) {
 /// Uninitialised float32 of the first tensor's shape and device.
 at::Tensor float32_like(const std::vector<at::Tensor>& tensors);
 
-/// Aborts for a dtype that is not one of Storage.
-Storage storage_of(at::ScalarType type);
+/// Aborts for a dtype that is not one of DType.
+DType dtype_of(at::ScalarType type);
 
 /// Tensors of one shape and device as kernels take them. Holds contiguous copies where a tensor is
 /// not.
 class Operands {
  public:
   /// The first tensor gives shape and device; aborts when another differs or a dtype is not one of
-  /// Storage. UserError for a device there are no kernels for.
+  /// DType. UserError for a device there are no kernels for.
   explicit Operands(const std::vector<at::Tensor>& tensors);
   Operands(const at::Tensor& base, const std::vector<at::Tensor>& experts);
 
@@ -75,7 +75,7 @@ class Operands {
   at::Device device() const { return held_.front().device(); }
   /// The dtype of a tensor that takes a result of the operands' shape and device; aborts when it is
   /// none such or not contiguous.
-  Storage check_result(const at::Tensor& out) const;
+  DType check_result(const at::Tensor& out) const;
 
  private:
   std::vector<at::Tensor> held_;

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "harness/kernels/gram.h"
 #include "harness/kernels/isa.h"
-#include "harness/kernels/weighted_sum.h"
+#include "harness/kernels/sums/dot_products.h"
+#include "harness/kernels/sums/weighted_sum.h"
 
 #ifdef __SSE2__
 #include <immintrin.h>
@@ -27,14 +27,14 @@ void load_run(const Operand& from, int64_t begin, int64_t size, float* __restric
 
 void prefetch_run(const Operand& from, int64_t begin, int64_t size) {
   constexpr int64_t kCacheLine = 64;
-  const int64_t width = storage_bytes(from.storage);
+  const int64_t width = dtype_bytes(from.storage);
   const char* first = static_cast<const char*>(from.data) + begin * width;
   for (int64_t at = 0; at < size * width; at += kCacheLine) __builtin_prefetch(first + at);
 }
 
 ASSAY_VECTORISED
 void store_run(const float* __restrict values, int64_t begin, int64_t size, void* __restrict to,
-               Storage storage) {
+               DType storage) {
   with_storage(storage, [&](auto tag) ASSAY_INLINED {
     for (int64_t j = 0; j < size; ++j) store_as<decltype(tag)::kValue>(to, begin + j, values[j]);
   });
@@ -62,8 +62,8 @@ void end_past_caches() {
 }
 
 ASSAY_VECTORISED
-void round_run(float* values, int64_t size, Storage storage) {
-  if (storage == Storage::kFloat32) return;
+void round_run(float* values, int64_t size, DType storage) {
+  if (storage == DType::kFloat32) return;
   with_storage(storage, [&](auto tag) ASSAY_INLINED {
     for (int64_t j = 0; j < size; ++j) values[j] = round_to(values[j], decltype(tag)::kValue);
   });
@@ -71,9 +71,9 @@ void round_run(float* values, int64_t size, Storage storage) {
 
 ASSAY_VECTORISED
 void weighted_sum_run(const float* const* rows, int count, const float* weights, bool equal,
-                      float divisor, Storage rounding, int64_t size, float* __restrict out) {
+                      float divisor, DType rounding, int64_t size, float* __restrict out) {
   with_storage(rounding, [&](auto tag) ASSAY_INLINED {
-    constexpr Storage kRounding = decltype(tag)::kValue;
+    constexpr DType kRounding = decltype(tag)::kValue;
     for (int i = 0; i < count; ++i) {
       const float* __restrict row = rows[i];
       const float weight = weights[equal ? 0 : i];
@@ -85,7 +85,7 @@ void weighted_sum_run(const float* const* rows, int count, const float* weights,
           out[j] += weighted_value(row[j], weight, equal, kRounding);
       }
     }
-    if (!equal && divisor == 1.0f && kRounding == Storage::kFloat32) return;
+    if (!equal && divisor == 1.0f && kRounding == DType::kFloat32) return;
     for (int64_t j = 0; j < size; ++j)
       out[j] = weighted_result(out[j], weights[0], equal, divisor, kRounding);
   });
@@ -132,17 +132,17 @@ ASSAY_ELEMENT bool none_above(Word largest, const void* data, int64_t begin, int
 /// Whether the run is seen to hold finite values only, in less time than it takes to count.
 ASSAY_ELEMENT bool all_finite(const Operand& from, int64_t begin, int64_t size) {
   switch (from.storage) {
-    case Storage::kFloat32:
+    case DType::kFloat32:
       return none_above<uint32_t>(0x7f7fffff, from.data, begin, size);
-    case Storage::kFloat16:
+    case DType::kFloat16:
       return none_above<uint16_t>(0x7bff, from.data, begin, size);
-    case Storage::kBFloat16:
+    case DType::kBFloat16:
       return none_above<uint16_t>(0x7f7f, from.data, begin, size);
-    case Storage::kFloat8E4M3:
+    case DType::kFloat8E4M3:
       return none_above<uint8_t>(0x7e, from.data, begin, size);
-    case Storage::kFloat8E5M2:
+    case DType::kFloat8E5M2:
       return none_above<uint8_t>(0x7b, from.data, begin, size);
-    case Storage::kFloat64:
+    case DType::kFloat64:
       return false;
   }
   return false;

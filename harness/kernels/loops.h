@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "harness/kernels/element.h"
+#include "harness/kernels/dtype/dtype.h"
 
 namespace assay {
 
@@ -16,16 +16,16 @@ void load_run(const Operand& from, int64_t begin, int64_t size, float* out);
 /// side by side, hardware alone is late.
 void prefetch_run(const Operand& from, int64_t begin, int64_t size);
 /// Writes them as elements [begin, begin + size) of an array of the dtype, rounded once.
-void store_run(const float* values, int64_t begin, int64_t size, void* to, Storage storage);
+void store_run(const float* values, int64_t begin, int64_t size, void* to, DType storage);
 /// Copies to memory that is not read again soon: where it can, without bringing it to the caches.
 void copy_past_caches(const void* from, int64_t bytes, void* to);
 /// After the last such write of a thread, before another thread is told of it.
 void end_past_caches();
-void round_run(float* values, int64_t size, Storage storage);
+void round_run(float* values, int64_t size, DType storage);
 
 /// weighted_sum_element() of `count` rows of values.
 void weighted_sum_run(const float* const* rows, int count, const float* weights, bool equal,
-                      float divisor, Storage rounding, int64_t size, float* out);
+                      float divisor, DType rounding, int64_t size, float* out);
 
 /// Partial sums in a fixed order: element j of a run is added to lane j % kLanes.
 inline constexpr int kLanes = 16;

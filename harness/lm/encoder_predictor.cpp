@@ -13,8 +13,8 @@
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/core/log.h"
-#include "harness/lm/encoding.h"
-#include "harness/lm/scorer.h"
+#include "harness/lm/internal/encoding.h"
+#include "harness/lm/internal/scorer.h"
 #include "harness/model/open.h"
 
 namespace assay {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/lm/response_cache.h"
+#include "harness/lm/internal/response_cache.h"
 #include "harness/model/encoder.h"
 #include "harness/model/predictor.h"
 

@@ -1,7 +1,7 @@
 /// A language model as what tasks evaluate.
 #pragma once
 
-#include "harness/lm/evaluator.h"
+#include "harness/lm/internal/evaluator.h"
 #include "harness/model/predictor.h"
 
 namespace assay {

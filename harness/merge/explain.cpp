@@ -7,9 +7,9 @@
 #include <map>
 #include <set>
 
-#include "harness/merge/adjusted_source.h"
+#include "harness/checkpoint/adjusted_source.h"
 #include "harness/merge/preflight.h"
-#include "harness/merge/roles.h"
+#include "harness/merge/request/roles.h"
 
 namespace assay {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/merge/merge_file.h"
+#include "harness/merge/request/merge_file.h"
 
 namespace assay {
 

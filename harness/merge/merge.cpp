@@ -8,12 +8,12 @@
 
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
-#include "harness/kernels/convert.h"
-#include "harness/kernels/nonfinite.h"
-#include "harness/merge/method_errors.h"
+#include "harness/kernels/dtype/convert.h"
+#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/merge/engine/method_errors.h"
+#include "harness/merge/engine/reader.h"
 #include "harness/merge/preflight.h"
-#include "harness/merge/reader.h"
-#include "harness/merge/roles.h"
+#include "harness/merge/request/roles.h"
 
 namespace assay {
 namespace {
@@ -95,7 +95,7 @@ void merge_tensor(const Method& method, const GroupJob& job, const TensorInfo& i
                   const Models& models, const Diagnostics& diagnostics, MergeSink& sink) {
   const std::string_view name = method.info().name;
   const auto where = [&] { return fmt::format(" in tensor '{}'", info.name); };
-  if (method.reach() == Reach::kTensors) {
+  if (method.granularity() == Granularity::kTensors) {
     const at::Tensor merged =
         in_method(name, where, [&] { return method.merge(job.tensor(info.name), {}); });
     return put_whole(merged, info, method.info(), models, diagnostics, sink);
@@ -146,7 +146,7 @@ class TensorMaker {
         models_(models),
         whole_(std::move(whole)),
         sink_(sink),
-        whole_model_(shares.front().method.reach() == Reach::kModel) {
+        whole_model_(shares.front().method.granularity() == Granularity::kModel) {
     for (const Share& share : shares)
       for (const std::string& name : share.names) maker_[name] = &share;
   }
@@ -174,7 +174,7 @@ class TensorMaker {
   /// Whether other threads may make other tensors at the same time.
   bool beside_others(const TensorInfo& info) const {
     if (whole_model_ || !models_.small(info.name)) return false;
-    return is_copied(info) || maker(info).method.reach() == Reach::kParts;
+    return is_copied(info) || maker(info).method.granularity() == Granularity::kParts;
   }
   /// What methods reported of the tensors, added up in an order that does not depend on threads.
   void add_reports(Diagnostics& diagnostics) const {
@@ -234,7 +234,7 @@ MergeReport merge_shares(const std::vector<Share>& shares, const MergeInputs& in
   }
   Meter meter(inputs.device);
   StateDict whole;
-  const bool whole_model = shares.front().method.reach() == Reach::kModel;
+  const bool whole_model = shares.front().method.granularity() == Granularity::kModel;
   ASSAY_CHECK(!whole_model || shares.size() == 1, "whole-model methods make all tensors");
   if (whole_model)
     whole = in_method(

@@ -10,7 +10,7 @@
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/cost.h"
 #include "harness/core/json.h"
-#include "harness/merge/sink.h"
+#include "harness/merge/engine/sink.h"
 #include "harness/method/method.h"
 
 namespace assay {
@@ -43,7 +43,7 @@ struct MergeInputs {
   /// What merges of the same models have computed already, and where this one leaves what it
   /// computes; null: nothing is shared. Asks the models for their content hashes. That their values
   /// are finite is then checked once for all merges, at no merge's cost.
-  SharedWork* shared = nullptr;
+  MergeCache* shared = nullptr;
 };
 
 struct MergeReport {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "harness/merge/merge_file.h"
+#include "harness/merge/request/merge_file.h"
 
 namespace assay {
 

@@ -6,14 +6,14 @@
 #include <cmath>
 #include <map>
 
+#include "harness/checkpoint/adjusted_source.h"
 #include "harness/checkpoint/heads.h"
 #include "harness/checkpoint/model_config.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/core/json.h"
-#include "harness/merge/adjusted_source.h"
-#include "harness/merge/reconcile.h"
-#include "harness/merge/roles.h"
+#include "harness/merge/request/reconcile.h"
+#include "harness/merge/request/roles.h"
 
 namespace assay {
 namespace {

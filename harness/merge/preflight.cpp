@@ -15,7 +15,7 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
-#include "harness/merge/roles.h"
+#include "harness/merge/request/roles.h"
 
 namespace assay {
 namespace {
@@ -113,8 +113,8 @@ std::vector<TensorInfo> result_layout(const MergeInputs& inputs) {
 int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs) {
   int64_t most = 0;
   for (const MethodGroup& group : groups) {
-    const Reach reach = group.method->reach();
-    if (reach == Reach::kParts) continue;
+    const Granularity reach = group.method->granularity();
+    if (reach == Granularity::kParts) continue;
     const bool base = inputs.base && group.method->info().needs.base;
     int64_t all = 0, largest = 0;
     for (const std::string& name : group.tensors) {
@@ -126,7 +126,7 @@ int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& i
       all += bytes;
       largest = std::max(largest, bytes);
     }
-    most = std::max(most, reach == Reach::kModel ? all : largest);
+    most = std::max(most, reach == Granularity::kModel ? all : largest);
   }
   return most;
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "harness/merge/merge.h"
-#include "harness/merge/reconcile.h"
+#include "harness/merge/request/reconcile.h"
 
 namespace assay {
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "harness/core/json.h"
-#include "harness/method/shared_work.h"
+#include "harness/method/merge_cache.h"
 
 namespace assay {
 

@@ -29,15 +29,15 @@
 #include <memory>
 
 #include "harness/checkpoint/tensors.h"
+#include "harness/core/parameters.h"
 #include "harness/core/registry.h"
 #include "harness/method/info.h"
 #include "harness/method/job.h"
-#include "harness/method/parameters.h"
 
 namespace assay {
 
 /// How a method goes through the models.
-enum class Reach { kParts, kTensors, kModel };
+enum class Granularity { kParts, kTensors, kModel };
 
 /// A method with its parameters set.
 class Method {
@@ -46,17 +46,18 @@ class Method {
   virtual const MethodInfo& info() const = 0;
   /// Every parameter, defaults included.
   virtual Json parameters() const = 0;
-  virtual Reach reach() const = 0;
+  virtual Granularity granularity() const = 0;
   /// What it has to hold of a tensor at once, besides parts; in a scratch file where that does not
-  /// fit in WorkingMemory. Reach::kParts only.
+  /// fit in WorkingMemory. Granularity::kParts only.
   virtual int64_t working_bytes(const TensorInfo& tensor) const = 0;
   /// Before any of the others.
   virtual void prepare(const ModelJob& job) = 0;
-  /// What merge() needs to know of a tensor; empty where that is nothing. Reach::kParts only.
+  /// What merge() needs to know of a tensor; empty where that is nothing. Granularity::kParts only.
   virtual std::any measure(const TensorParts& tensor) const = 0;
-  /// Of a part (Reach::kParts) or a whole tensor (Reach::kTensors, where `measured` is empty).
+  /// Of a part (Granularity::kParts) or a whole tensor (Granularity::kTensors, where `measured` is
+  /// empty).
   virtual at::Tensor merge(const TensorJob& job, const std::any& measured) const = 0;
-  /// Reach::kModel only.
+  /// Granularity::kModel only.
   virtual StateDict merge_model(const ModelJob& job) const = 0;
 };
 
@@ -106,9 +107,9 @@ class MethodAdaptor final : public Method {
   explicit MethodAdaptor(const JsonReader& parameters) { assign_parameters(method_, parameters); }
   const MethodInfo& info() const override { return T::info; }
   Json parameters() const override { return parameters_to_json(method_); }
-  Reach reach() const override {
-    if constexpr (WholeModelMethod<T>) return Reach::kModel;
-    return MeasuringMethod<T> || T::info.elementwise ? Reach::kParts : Reach::kTensors;
+  Granularity granularity() const override {
+    if constexpr (WholeModelMethod<T>) return Granularity::kModel;
+    return MeasuringMethod<T> || T::info.elementwise ? Granularity::kParts : Granularity::kTensors;
   }
   int64_t working_bytes(const TensorInfo& tensor) const override {
     if constexpr (requires { method_.working_bytes(tensor); })

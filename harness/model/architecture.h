@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/core/parameters.h"
 #include "harness/core/registry.h"
-#include "harness/method/parameters.h"
 
 namespace assay {
 

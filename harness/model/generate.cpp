@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
-#include "harness/model/greedy_rows.h"
+#include "harness/model/internal/greedy_rows.h"
 
 namespace assay {
 namespace {

@@ -26,7 +26,7 @@ struct Load {
 class BlockPlanner {
  public:
   BlockPlanner(int64_t ends_bytes, const std::vector<int64_t>& blocks,
-               const std::vector<DeviceRoom>& rooms)
+               const std::vector<DeviceBudget>& rooms)
       : ends_(ends_bytes), rooms_(rooms), sums_{0} {
     for (const int64_t bytes : blocks) sums_.push_back(sums_.back() + bytes);
   }
@@ -71,7 +71,7 @@ class BlockPlanner {
 
   [[noreturn]] void refuse() const {
     std::vector<std::string> rooms;
-    for (const DeviceRoom& room : rooms_)
+    for (const DeviceBudget& room : rooms_)
       rooms.push_back(fmt::format("{} {:.2f} GB", room.device.str(), gigabytes(room.bytes)));
     user_error(
         "the model's weights do not fit: {:.2f} GB of embeddings and head, on the first device, "
@@ -83,7 +83,7 @@ class BlockPlanner {
   static double gigabytes(int64_t bytes) { return static_cast<double>(bytes) / 1e9; }
 
   int64_t ends_;
-  const std::vector<DeviceRoom>& rooms_;
+  const std::vector<DeviceBudget>& rooms_;
   std::vector<int64_t> sums_;  ///< of the first blocks
 };
 
@@ -101,12 +101,12 @@ int64_t available_memory() {
 }  // namespace
 
 std::vector<size_t> plan_blocks(int64_t ends_bytes, const std::vector<int64_t>& block_bytes,
-                                const std::vector<DeviceRoom>& rooms) {
+                                const std::vector<DeviceBudget>& rooms) {
   return BlockPlanner(ends_bytes, block_bytes, rooms).plan();
 }
 
 DeviceMap place_weights(const Architecture& architecture, at::ScalarType dtype,
-                        const std::vector<DeviceRoom>& rooms) {
+                        const std::vector<DeviceBudget>& rooms) {
   const auto element_bytes = static_cast<int64_t>(c10::elementSize(dtype));
   std::map<std::string, int64_t> bytes;
   int64_t ends_bytes = 0;
@@ -149,7 +149,7 @@ StateDict load_placed(const Architecture& architecture, const TensorSource& sour
                       const std::vector<at::Device>& devices, at::ScalarType dtype) {
   check_devices(architecture, devices);
   if (devices.size() == 1) return load_weights(architecture, source, devices.front(), dtype);
-  std::vector<DeviceRoom> rooms;
+  std::vector<DeviceBudget> rooms;
   for (const at::Device device : devices) rooms.push_back({device, free_memory(device) / 5 * 4});
   return load_weights(architecture, source, place_weights(architecture, dtype, rooms), dtype);
 }

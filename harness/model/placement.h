@@ -11,7 +11,7 @@
 namespace assay {
 
 /// A device and how much of its memory weights may take.
-struct DeviceRoom {
+struct DeviceBudget {
   at::Device device;
   int64_t bytes;
 };
@@ -22,11 +22,11 @@ struct DeviceRoom {
 /// empty as can be, and of equal plans the one that fills earlier rooms more is taken. UserError
 /// with the sizes when there is too little room.
 std::vector<size_t> plan_blocks(int64_t ends_bytes, const std::vector<int64_t>& block_bytes,
-                                const std::vector<DeviceRoom>& rooms);
+                                const std::vector<DeviceBudget>& rooms);
 
 /// The plan for an architecture whose weights are held in `dtype`.
 DeviceMap place_weights(const Architecture& architecture, at::ScalarType dtype,
-                        const std::vector<DeviceRoom>& rooms);
+                        const std::vector<DeviceBudget>& rooms);
 
 /// UserError when there are several devices and the architecture must lie on one.
 void check_devices(const Architecture& architecture, const std::vector<at::Device>& devices);

@@ -4,7 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include "harness/core/error.h"
-#include "harness/model/greedy_rows.h"
+#include "harness/model/internal/greedy_rows.h"
 
 namespace assay {
 

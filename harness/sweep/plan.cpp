@@ -7,7 +7,7 @@
 #include "harness/core/metrics.h"
 #include "harness/merge/merge.h"
 #include "harness/method/method.h"
-#include "harness/sweep/expert_lists.h"
+#include "harness/sweep/internal/expert_lists.h"
 
 namespace assay {
 namespace {

@@ -9,8 +9,8 @@
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/sweep/cell.h"
-#include "harness/sweep/cell_predictor.h"
 #include "harness/sweep/device.h"
+#include "harness/sweep/internal/cell_predictor.h"
 #include "harness/task/task.h"
 #include "harness/tokenizer/utf8.h"
 

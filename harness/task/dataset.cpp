@@ -7,7 +7,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
-#include "harness/task/fetch.h"
+#include "harness/task/internal/fetch.h"
 
 namespace assay {
 namespace {

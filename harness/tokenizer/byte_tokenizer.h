@@ -1,7 +1,7 @@
 /// The tokenizer of models that come without one: every byte is a token, its value the id.
 #pragma once
 
-#include "harness/tokenizer/tokenizer_settings.h"
+#include "harness/tokenizer/hf_json/tokenizer_settings.h"
 
 namespace assay {
 

@@ -7,8 +7,8 @@
 #include "harness/core/log.h"
 #include "harness/core/regular_file.h"
 #include "harness/tokenizer/byte_tokenizer.h"
-#include "harness/tokenizer/json_tokenizer.h"
-#include "harness/tokenizer/sentencepiece_tokenizer.h"
+#include "harness/tokenizer/hf_json/json_tokenizer.h"
+#include "harness/tokenizer/sentencepiece/sentencepiece_tokenizer.h"
 
 namespace assay {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "harness/core/files.h"
-#include "harness/tokenizer/arrangement.h"
+#include "harness/tokenizer/hf_json/arrangement.h"
 
 namespace assay {
 

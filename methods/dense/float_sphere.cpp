@@ -9,8 +9,8 @@
 #include <cmath>
 #include <vector>
 
-#include "harness/kernels/convert.h"
-#include "harness/kernels/pool.h"
+#include "harness/core/thread_pool.h"
+#include "harness/kernels/dtype/convert.h"
 
 namespace assay {
 namespace {

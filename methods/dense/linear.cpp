@@ -1,6 +1,6 @@
 #include <ATen/core/Tensor.h>
 
-#include "harness/kernels/fused_sum.h"
+#include "harness/kernels/mergekit/fused_sum.h"
 #include "methods/dense/sums.h"
 #include "methods/dense/weights.h"
 

@@ -28,7 +28,7 @@ struct Mlerp {
 
   void prepare(const ModelJob& job) {
     if (scope == Scope::kTensor) return;
-    Gram total(static_cast<int>(job.num_experts()));
+    DotProducts total(static_cast<int>(job.num_experts()));
     for (const std::string& name : job.names()) total.add(gram_of_experts(job.parts(name)));
     model_factor_ = factor(total, "the models");
   }
@@ -42,7 +42,7 @@ struct Mlerp {
 
  private:
   /// The largest norm over the norm of the mean.
-  static double factor(const Gram& products, const std::string& what) {
+  static double factor(const DotProducts& products, const std::string& what) {
     const int n = products.size();
     double largest = 0;
     for (int i = 0; i < n; ++i) largest = std::max(largest, std::sqrt(products(i, i)));

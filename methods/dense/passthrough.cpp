@@ -1,6 +1,6 @@
 #include <ATen/core/Tensor.h>
 
-#include "harness/kernels/weighted_sum.h"
+#include "harness/kernels/sums/weighted_sum.h"
 #include "methods/dense/weights.h"
 
 namespace assay {

@@ -6,7 +6,7 @@
 
 namespace assay {
 
-Gram gram_of_experts(const TensorParts& tensor) {
+DotProducts gram_of_experts(const TensorParts& tensor) {
   const int n = static_cast<int>(tensor.num_experts());
   std::vector<std::pair<int, int>> pairs;
   std::vector<std::string> keys;
@@ -21,11 +21,11 @@ Gram gram_of_experts(const TensorParts& tensor) {
       for (const int i : {pairs[k].first, pairs[k].second})
         if (std::find(needed.begin(), needed.end(), i) == needed.end()) needed.push_back(i);
     std::sort(needed.begin(), needed.end());
-    Gram total(static_cast<int>(needed.size()));
+    DotProducts total(static_cast<int>(needed.size()));
     tensor.for_each([&](const TensorJob& part) {
       std::vector<at::Tensor> experts;
       for (const int i : needed) experts.push_back(part.experts[static_cast<size_t>(i)]);
-      total.add(gram(experts));
+      total.add(dot_products(experts));
     });
     const auto place = [&](int i) {
       return static_cast<int>(std::find(needed.begin(), needed.end(), i) - needed.begin());
@@ -35,7 +35,7 @@ Gram gram_of_experts(const TensorParts& tensor) {
       values.push_back(total(place(pairs[k].first), place(pairs[k].second)));
     return values;
   });
-  Gram all(n);
+  DotProducts all(n);
   for (size_t k = 0; k < pairs.size(); ++k) all.add(pairs[k].first, pairs[k].second, products[k]);
   return all;
 }

@@ -1,20 +1,20 @@
-/// Geometry of the span of a few tensors, worked out on their Gram matrix in float64: a direction
-/// is a vector of coefficients, so no tensor is touched before the last weighted sum.
+/// Geometry of the span of a few tensors, worked out on their DotProducts matrix in float64: a
+/// direction is a vector of coefficients, so no tensor is touched before the last weighted sum.
 #pragma once
 
 #include <cmath>
 #include <vector>
 
-#include "harness/kernels/gram.h"
+#include "harness/kernels/sums/dot_products.h"
 #include "harness/method/method.h"
 
 namespace assay {
 
 /// Inner products of every pair of experts, shared pair by pair.
-Gram gram_of_experts(const TensorParts& tensor);
+DotProducts gram_of_experts(const TensorParts& tensor);
 
 /// The norm of sum_i coefficients[i] x_i.
-inline double span_norm(const Gram& products, const std::vector<double>& coefficients) {
+inline double span_norm(const DotProducts& products, const std::vector<double>& coefficients) {
   double square = 0;
   for (int i = 0; i < products.size(); ++i)
     for (int j = 0; j < products.size(); ++j)
@@ -24,7 +24,8 @@ inline double span_norm(const Gram& products, const std::vector<double>& coeffic
 }
 
 /// The inner product of sum_i coefficients[i] x_i with x_k.
-inline double span_dot(const Gram& products, const std::vector<double>& coefficients, int k) {
+inline double span_dot(const DotProducts& products, const std::vector<double>& coefficients,
+                       int k) {
   double dot = 0;
   for (int i = 0; i < products.size(); ++i)
     dot += coefficients[static_cast<size_t>(i)] * products(i, k);

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "harness/kernels/weighted_sum.h"
+#include "harness/kernels/sums/weighted_sum.h"
 #include "harness/method/method.h"
 
 namespace assay {
@@ -30,7 +30,7 @@ inline at::Tensor stored_sum_of_experts(const TensorJob& part, const std::vector
   const at::Tensor& like = part.experts.front();
   const bool fits = part.room.defined() && part.room.scalar_type() == like.scalar_type();
   at::Tensor out = fits ? part.room : at::empty(like.sizes(), like.options());
-  weighted_sum_into(part.experts, weights, out, Storage::kFloat32, divisor);
+  weighted_sum_into(part.experts, weights, out, DType::kFloat32, divisor);
   return out;
 }
 

@@ -12,7 +12,7 @@ namespace {
 /// are computed with.
 struct Norms {
   float whole, left;
-  Storage rounding;
+  DType rounding;
 };
 
 /// Whether much of what the terms come to is 0: a quarter is likely to be dropped, or all experts
@@ -34,7 +34,7 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
                                const DeltaRule& rule) {
   at::Tensor merged = part.result();
   // add_delta_into() rounds once, at the end.
-  if (part.sharing && part.sharing->on() && rule.rounding == Storage::kFloat32) {
+  if (part.sharing && part.sharing->on() && rule.rounding == DType::kFloat32) {
     std::string key;
     const auto add = [&](const auto& value) {
       key.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -84,11 +84,11 @@ void RandomDrop::match_l1(const TensorParts& tensor, Compute compute,
                                static_cast<int>(compute), terms[i].drop, terms[i].key));
   const auto norms = tensor.shared<Norms>(keys, [&](const std::vector<size_t>& missing) {
     std::vector<DeltaNorms> sums(missing.size());
-    Storage used = Storage::kFloat32;
+    DType used = DType::kFloat32;
     tensor.for_each([&](const TensorJob& part) {
       const std::vector<DeltaTerm> rounded = rounded_terms(terms, compute, part);
       // mergekit works on float16 in float32 here.
-      if (rounding(compute, part.base) == Storage::kBFloat16) used = Storage::kBFloat16;
+      if (rounding(compute, part.base) == DType::kBFloat16) used = DType::kBFloat16;
       for (size_t k = 0; k < missing.size(); ++k) {
         const size_t i = dropped[missing[k]];
         const DeltaNorms here = delta_l1_norms(part.base, part.experts[i], rounded[i], part.offset);

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "harness/kernels/delta_merge.h"
-#include "harness/kernels/delta_statistics.h"
+#include "harness/kernels/task_vector/delta_merge.h"
+#include "harness/kernels/task_vector/delta_statistics.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -24,7 +24,7 @@ inline std::vector<DeltaTerm> rounded_terms(std::vector<DeltaTerm> terms, Comput
   for (DeltaTerm& term : terms) {
     term.rounding = rounding(compute, part.base);
     // mergekit draws with the share that is kept in the tensors' dtype.
-    if (term.drop > 0 && term.rounding != Storage::kFloat32)
+    if (term.drop > 0 && term.rounding != DType::kFloat32)
       term.drop = 1 - round_to(1 - term.drop, term.rounding);
   }
   return terms;
@@ -38,7 +38,7 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
 /// that is next to 0.
 inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                             double scale, bool normalize, Compute compute) {
-  const Storage dtype = rounding(compute, part.base);
+  const DType dtype = rounding(compute, part.base);
   float sum = 0;
   for (const DeltaTerm& term : terms) sum += round_to(term.weight, dtype);
   sum = round_to(sum, dtype);

@@ -7,8 +7,8 @@
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
-#include "harness/kernels/kth_magnitude.h"
-#include "harness/kernels/tie_order.h"
+#include "harness/kernels/mergekit/tie_order.h"
+#include "harness/kernels/select/kth_magnitude.h"
 
 namespace assay {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <atomic>
 
-#include "harness/kernels/pool.h"
-#include "harness/kernels/tie_order.h"
+#include "harness/core/thread_pool.h"
+#include "harness/kernels/mergekit/tie_order.h"
 #include "methods/dense/trim_elect.h"
 
 namespace assay {
@@ -23,7 +23,7 @@ constexpr int64_t kWorthSampling = 8;              // times the sample
 int64_t TrimElect::working_bytes(const TensorInfo& tensor) const {
   if (tie_order != Ties::kIntrosort || !trims()) return 0;
   const bool bfloat16 = compute == Compute::kStorage && tensor.dtype == at::kBFloat16;
-  return TieOrder::key_bytes(tensor.numel(), bfloat16 ? Storage::kBFloat16 : Storage::kFloat32);
+  return TieOrder::key_bytes(tensor.numel(), bfloat16 ? DType::kBFloat16 : DType::kFloat32);
 }
 
 std::vector<TrimElect::Kept> TrimElect::select_introsorted(
@@ -37,7 +37,7 @@ std::vector<TrimElect::Kept> TrimElect::select_introsorted(
     for (size_t k = 0; k < experts.size(); ++k) {
       const size_t i = experts[k];
       if (orders.size() == k) {
-        const Storage rounding = rounded[i].rounding;
+        const DType rounding = rounded[i].rounding;
         const bool fits = tensor.memory().fits(TieOrder::key_bytes(elements, rounding));
         orders.emplace_back(elements, elements - threshold_rank(i, elements) + 1, rounding,
                             fits ? "" : tensor.memory().scratch);
@@ -69,7 +69,7 @@ TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
   for (size_t i = 0; i < terms.size(); ++i)
     if (share(i) < 1 && threshold_rank(i, elements) > 0) trimmed.push_back(i);
 
-  const Storage rounded_to = rounding(compute, tensor.glance(0, 1).base);
+  const DType rounded_to = rounding(compute, tensor.glance(0, 1).base);
   const auto held = [&](size_t experts) {
     return static_cast<int64_t>(experts) * TieOrder::key_bytes(elements, rounded_to);
   };

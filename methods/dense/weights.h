@@ -26,8 +26,8 @@ inline void compute_parameter(Compute& compute, auto&& p) {
 }
 
 /// The dtype that steps on tensors like this one are rounded to.
-inline Storage rounding(Compute compute, const at::Tensor& tensor) {
-  return compute == Compute::kStorage ? storage_of(tensor.scalar_type()) : Storage::kFloat32;
+inline DType rounding(Compute compute, const at::Tensor& tensor) {
+  return compute == Compute::kStorage ? dtype_of(tensor.scalar_type()) : DType::kFloat32;
 }
 
 /// UserError unless there is one entry per expert or none at all.

@@ -1,9 +1,9 @@
-#include "harness/checkpoint/adapter.h"
+#include "harness/checkpoint/internal/adapter.h"
 
 #include <ATen/ATen.h>
 
 #include "harness/checkpoint/checkpoint.h"
-#include "harness/checkpoint/low_rank.h"
+#include "harness/checkpoint/internal/low_rank.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"

@@ -3,8 +3,8 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/writer.h"
-#include "harness/kernels/nonfinite.h"
-#include "harness/merge/roles.h"
+#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/merge/request/roles.h"
 #include "tests/catch.h"
 #include "tests/conformance/models.h"
 

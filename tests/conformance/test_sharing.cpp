@@ -14,7 +14,7 @@ TEST_CASE("every method gives the same bytes with and without shared work", "[co
   other_seed.seed = 43;
   other_expert.experts.front() = source("another", mixed_model(9));
 
-  SharedWork shared;
+  MergeCache shared;
   const std::vector<MergeInputs> merges{inputs, reversed, other_seed, other_expert, inputs};
   for (const MergeInputs& alone : merges) {
     MergeInputs sharing = alone;

@@ -4,8 +4,8 @@
 #include <chrono>
 #include <thread>
 
+#include "harness/cost/internal/peak.h"
 #include "harness/cost/meter.h"
-#include "harness/cost/peak.h"
 #include "tests/catch.h"
 
 using namespace assay;

@@ -2,7 +2,7 @@
 
 #include "harness/core/error.h"
 #include "harness/task/dataset.h"
-#include "harness/task/fetch.h"
+#include "harness/task/internal/fetch.h"
 #include "harness/task/task.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"

@@ -11,7 +11,7 @@
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
-#include "harness/merge/mergekit_resolve.h"
+#include "harness/merge/mergekit/resolve.h"
 #include "tests/core/temporary_folder.h"
 
 namespace assay::fuzz {

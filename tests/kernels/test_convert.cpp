@@ -1,8 +1,8 @@
 #include <ATen/ATen.h>
 
 #include "harness/core/philox.h"
-#include "harness/kernels/convert.h"
-#include "harness/kernels/element.h"
+#include "harness/kernels/dtype/convert.h"
+#include "harness/kernels/dtype/dtype.h"
 #include "tests/catch.h"
 
 using namespace assay;
@@ -86,10 +86,10 @@ TEST_CASE("conversions keep shapes and take any memory layout", "[kernels]") {
 }
 
 TEST_CASE("round_to gives the nearest value of the dtype", "[kernels]") {
-  CHECK(round_to(1.003f, Storage::kFloat32) == 1.003f);
-  CHECK(round_to(1.003f, Storage::kBFloat16) == 1.0f);
-  CHECK(round_to(1.00390625f, Storage::kBFloat16) == 1.0f);  // halfway: to even
-  CHECK(round_to(1.01171875f, Storage::kBFloat16) == 1.015625f);
-  CHECK(round_to(65520.0f, Storage::kFloat16) == INFINITY);
-  CHECK(round_to(17.0f, Storage::kFloat8E4M3) == 16.0f);
+  CHECK(round_to(1.003f, DType::kFloat32) == 1.003f);
+  CHECK(round_to(1.003f, DType::kBFloat16) == 1.0f);
+  CHECK(round_to(1.00390625f, DType::kBFloat16) == 1.0f);  // halfway: to even
+  CHECK(round_to(1.01171875f, DType::kBFloat16) == 1.015625f);
+  CHECK(round_to(65520.0f, DType::kFloat16) == INFINITY);
+  CHECK(round_to(17.0f, DType::kFloat8E4M3) == 16.0f);
 }

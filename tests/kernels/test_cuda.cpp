@@ -1,11 +1,11 @@
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/convert.h"
-#include "harness/kernels/delta_merge.h"
-#include "harness/kernels/delta_statistics.h"
-#include "harness/kernels/gram.h"
-#include "harness/kernels/kth_magnitude.h"
-#include "harness/kernels/nonfinite.h"
-#include "harness/kernels/weighted_sum.h"
+#include "harness/kernels/dtype/convert.h"
+#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/select/kth_magnitude.h"
+#include "harness/kernels/sums/dot_products.h"
+#include "harness/kernels/sums/weighted_sum.h"
+#include "harness/kernels/task_vector/delta_merge.h"
+#include "harness/kernels/task_vector/delta_statistics.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
@@ -42,7 +42,7 @@ TEST_CASE("CUDA sums equal the CPU's", "[kernels][gpu]") {
 
   CHECK(at::equal(weighted_sum(cuda, {1, 2, 3, 4}).cpu(), weighted_sum(cpu, {1, 2, 3, 4})));
   CHECK(at::equal(scaled_sum(cuda, .3).cpu(), scaled_sum(cpu, .3)));
-  const Gram expected = gram(cpu), got = gram(cuda);
+  const DotProducts expected = dot_products(cpu), got = dot_products(cuda);
   for (int i = 0; i < 4; ++i)
     for (int j = 0; j < 4; ++j)
       CHECK(got(i, j) == Approx(expected(i, j)).epsilon(1e-12).margin(1e-9));
@@ -101,11 +101,11 @@ TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") 
   const DeltaNorms there = delta_l1_norms(cuda[0], cuda[1], terms[0], offset);
   CHECK(there.whole == Approx(here.whole).epsilon(1e-12));
   CHECK(there.left == Approx(here.left).epsilon(1e-12));
-  for (DeltaTerm& term : terms) term.rounding = Storage::kBFloat16;
+  for (DeltaTerm& term : terms) term.rounding = DType::kBFloat16;
   const DeltaRule rounded{.reduce = Reduce::kWeightedMeanAgree,
                           .tie_sign = 1,
                           .scale = 0.8f,
-                          .rounding = Storage::kBFloat16};
+                          .rounding = DType::kBFloat16};
   at::Tensor narrow = at::empty_like(cuda[2]), expected = at::empty_like(cpu[2]);
   delta_merge_into(cuda[0], cuda_experts, terms, rounded, narrow);
   delta_merge_into(cpu[0], experts, terms, rounded, expected);

@@ -2,9 +2,9 @@
 #include <thread>
 
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/delta_merge.h"
-#include "harness/kernels/delta_statistics.h"
-#include "harness/kernels/kth_magnitude.h"
+#include "harness/kernels/select/kth_magnitude.h"
+#include "harness/kernels/task_vector/delta_merge.h"
+#include "harness/kernels/task_vector/delta_statistics.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
@@ -154,7 +154,7 @@ TEST_CASE("the k-th magnitude is exact over several tensors, at every rank", "[k
 
 TEST_CASE("deltas rounded to bfloat16 are selected in one pass", "[kernels]") {
   const at::Tensor values = noise({1000}, 3), zeros = at::zeros({1000});
-  const DeltaTerm term{.rounding = Storage::kBFloat16};
+  const DeltaTerm term{.rounding = DType::kBFloat16};
   const auto [sorted, order] = values.to(at::kBFloat16).to(at::kFloat).abs().sort();
   const float kth = sorted[699].item<float>();
   KthMagnitude selection({700}, 1000);
@@ -179,7 +179,7 @@ TEST_CASE("a sample shows where to look, and misleads about time alone", "[kerne
   const at::Tensor values = noise({kSize}, 5);
   const at::Tensor narrow = values.to(at::kBFloat16).to(at::kFloat);
   const at::Tensor base = at::zeros({kSize});
-  const std::vector<DeltaTerm> terms{{}, {.weight = 9}, {.rounding = Storage::kBFloat16}};
+  const std::vector<DeltaTerm> terms{{}, {.weight = 9}, {.rounding = DType::kBFloat16}};
   KthMagnitude selection({rank, rank, rank}, kSize);
   int passes = 0;
   do {
@@ -192,9 +192,9 @@ TEST_CASE("a sample shows where to look, and misleads about time alone", "[kerne
 
   CHECK(passes > 2);
   KthMagnitude honest({rank, rank}, kSize);
-  honest.feed(base, {values, narrow}, {{}, {.rounding = Storage::kBFloat16}});
+  honest.feed(base, {values, narrow}, {{}, {.rounding = DType::kBFloat16}});
   CHECK(honest.next());
-  honest.feed(base, {values, narrow}, {{}, {.rounding = Storage::kBFloat16}});
+  honest.feed(base, {values, narrow}, {{}, {.rounding = DType::kBFloat16}});
   CHECK_FALSE(honest.next());
   const std::vector<at::Tensor> experts{misleading, values, narrow};
   for (size_t i = 0; i < experts.size(); ++i) {

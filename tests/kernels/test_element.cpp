@@ -1,6 +1,6 @@
 #include <ATen/ATen.h>
 
-#include "harness/kernels/delta.h"
+#include "harness/kernels/task_vector/delta.h"
 #include "tests/catch.h"
 
 using namespace assay;

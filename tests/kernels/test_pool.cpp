@@ -1,8 +1,8 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "harness/core/thread_pool.h"
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/pool.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 

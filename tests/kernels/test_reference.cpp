@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/delta_merge.h"
-#include "harness/kernels/delta_statistics.h"
-#include "harness/kernels/kth_magnitude.h"
-#include "harness/kernels/loops_delta.h"
-#include "harness/kernels/nonfinite.h"
-#include "harness/kernels/weighted_sum.h"
+#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/select/kth_magnitude.h"
+#include "harness/kernels/sums/weighted_sum.h"
+#include "harness/kernels/task_vector/delta_merge.h"
+#include "harness/kernels/task_vector/delta_statistics.h"
+#include "harness/kernels/task_vector/loops_delta.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
@@ -62,7 +62,7 @@ int64_t differing(const at::Tensor& got, const std::vector<float>& want) {
 }
 
 /// `kept_ties`: for some of the terms, unless null.
-std::vector<DeltaTerm> varied_terms(int count, int64_t tie_end, Storage rounding,
+std::vector<DeltaTerm> varied_terms(int count, int64_t tie_end, DType rounding,
                                     const uint64_t* kept_ties = nullptr) {
   std::vector<DeltaTerm> terms(static_cast<size_t>(count));
   for (size_t i = 0; i < terms.size(); ++i) {
@@ -86,7 +86,7 @@ TEST_CASE("merges equal the function of one element", "[kernels]") {
   const auto values = columns(all);
 
   for (int n = 1; n <= 10; ++n)
-    for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16, Storage::kFloat16})
+    for (const DType rounding : {DType::kFloat32, DType::kBFloat16, DType::kFloat16})
       for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
                                 Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
         for (const auto elect : {Elect::kMass, Elect::kCount})
@@ -123,7 +123,7 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
     for (at::Tensor& tensor : all) tensor = tensor.to(type);
     const auto values = columns(all);
     for (int n = 1; n <= 4; ++n)
-      for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16})
+      for (const DType rounding : {DType::kFloat32, DType::kBFloat16})
         for (const auto reduce : {Reduce::kSumAll, Reduce::kMeanAgree, Reduce::kSumAgree,
                                   Reduce::kMaxAgree, Reduce::kWeightedMeanAgree})
           for (const float tie_sign : {-1.0f, 0.0f, 1.0f})
@@ -155,7 +155,7 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
                                       kOffset + static_cast<int64_t>(j));
                 };
                 want.push_back(merge_element(n, term, values[0][j], terms.data(), rule));
-                stored.push_back(round_to(want.back(), storage_of(type)));
+                stored.push_back(round_to(want.back(), dtype_of(type)));
                 nonfinite += is_finite(stored.back()) ? 0 : 1;
                 signs += static_cast<int64_t>(vote_sign(count_votes(n, term, rule.elect)));
               }
@@ -186,7 +186,7 @@ TEST_CASE("upper halves of deltas in bfloat16 equal those of one element", "[ker
     delta_halves(all[0].const_data_ptr(), all[1].const_data_ptr(), 0, size, got.data());
     int64_t wrong = 0;
     for (size_t j = 0; j < got.size(); ++j) {
-      const float delta = plain_delta(values[1][j], values[0][j], Storage::kBFloat16);
+      const float delta = plain_delta(values[1][j], values[0][j], DType::kBFloat16);
       wrong += got[j] == magnitude_bits(delta) >> 16 ? 0 : 1;
     }
     CHECK(wrong == 0);
@@ -225,7 +225,7 @@ TEST_CASE("packed deltas are added as dense ones are", "[kernels]") {
 TEST_CASE("norms of models of one dtype, too", "[kernels]") {
   constexpr int64_t kSize = kBlock + 2 * kRun + 5, kOffset = 1 << 12;
   for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat})
-    for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16}) {
+    for (const DType rounding : {DType::kFloat32, DType::kBFloat16}) {
       const at::Tensor base = noise({kSize}, 1).to(type), expert = noise({kSize}, 2).to(type);
       const auto values = columns({base, expert});
       const DeltaTerm term{.drop = 0.4f, .key = 5, .weight = 9, .rounding = rounding};
@@ -271,8 +271,8 @@ TEST_CASE("a NaN is no tie of another", "[kernels]") {
   const at::Tensor base = at::zeros({kRun}).to(at::kBFloat16), ones = at::ones_like(base);
   const at::Tensor nans = at::full({kRun}, 0x7fc1, at::kShort).view(at::kBFloat16);
   std::vector<DeltaTerm> terms{{.threshold = 0x7fc00000u, .tie_end = 0}, {}};
-  for (DeltaTerm& term : terms) term.rounding = Storage::kBFloat16;
-  const DeltaRule rule{.reduce = Reduce::kMeanAgree, .rounding = Storage::kBFloat16};
+  for (DeltaTerm& term : terms) term.rounding = DType::kBFloat16;
+  const DeltaRule rule{.reduce = Reduce::kMeanAgree, .rounding = DType::kBFloat16};
 
   CHECK(at::equal(delta_merge(base, {nans, ones}, terms, rule), at::ones({kRun})));
 }
@@ -284,7 +284,7 @@ TEST_CASE("elected signs, norms and weighted sums equal the function of one elem
     tensor = at::nan_to_num(tensor.to(at::kFloat), 1, 2, -2).to(tensor.scalar_type());
   const auto values = columns(all);
   const std::vector<at::Tensor> experts(all.begin() + 1, all.end());
-  const auto terms = varied_terms(4, kOffset + 3000, Storage::kFloat32);
+  const auto terms = varied_terms(4, kOffset + 3000, DType::kFloat32);
 
   for (const auto elect : {Elect::kMass, Elect::kCount}) {
     int64_t signs = 0;
@@ -306,7 +306,7 @@ TEST_CASE("elected signs, norms and weighted sums equal the function of one elem
   CHECK(delta_l1_norms(all[0], all[2], terms[1], kOffset).left == Approx(norm).epsilon(1e-12));
 
   const std::vector<double> weights{.3, -.2, 1, .5, .7};
-  for (const Storage rounding : {Storage::kFloat32, Storage::kBFloat16, Storage::kFloat16})
+  for (const DType rounding : {DType::kFloat32, DType::kBFloat16, DType::kFloat16})
     for (const bool equal : {false, true})
       for (const double divisor : {1.0, 1.7}) {
         if (equal && divisor != 1) continue;
@@ -333,7 +333,7 @@ TEST_CASE("the parts of a tensor give what the whole gives", "[kernels]") {
     return std::vector<at::Tensor>{part(all[1], i), part(all[2], i), part(all[3], i)};
   };
   const std::vector<at::Tensor> experts(all.begin() + 1, all.end());
-  const auto terms = varied_terms(3, cut + 9, Storage::kFloat32);
+  const auto terms = varied_terms(3, cut + 9, DType::kFloat32);
   const DeltaRule rule{.reduce = Reduce::kMeanAgree, .tie_sign = 1};
 
   const at::Tensor whole = delta_merge(all[0], experts, terms, rule);

@@ -1,7 +1,7 @@
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/gram.h"
-#include "harness/kernels/nonfinite.h"
-#include "harness/kernels/weighted_sum.h"
+#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/sums/dot_products.h"
+#include "harness/kernels/sums/weighted_sum.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
@@ -30,8 +30,9 @@ TEST_CASE("weighted_sum reads every storage dtype and any memory layout", "[kern
   CHECK(weighted_sum({at::scalar_tensor(2.0f)}, {3}).item<float>() == 6.0f);
 }
 
-TEST_CASE("gram holds norms and inner products", "[kernels]") {
-  const Gram products = gram({at::tensor({1.0f, 2.0f, 2.0f}), at::tensor({0.0f, 3.0f, 4.0f})});
+TEST_CASE("dot_products holds norms and inner products", "[kernels]") {
+  const DotProducts products =
+      dot_products({at::tensor({1.0f, 2.0f, 2.0f}), at::tensor({0.0f, 3.0f, 4.0f})});
 
   CHECK(products(0, 0) == 9);
   CHECK(products(1, 1) == 25);
@@ -42,13 +43,13 @@ TEST_CASE("gram holds norms and inner products", "[kernels]") {
 TEST_CASE("sums over many blocks do not depend on threads", "[kernels]") {
   const std::vector<at::Tensor> tensors{noise({5 * kBlock + 17}, 1), noise({5 * kBlock + 17}, 2)};
   const Threads one(1);
-  const Gram expected = gram(tensors);
+  const DotProducts expected = dot_products(tensors);
   const at::Tensor sum = weighted_sum(tensors, {.3, .7});
 
   for (const int threads : {2, 3, 4}) {
     const Threads several(threads);
-    CHECK(gram(tensors)(0, 1) == expected(0, 1));
-    CHECK(gram(tensors)(1, 1) == expected(1, 1));
+    CHECK(dot_products(tensors)(0, 1) == expected(0, 1));
+    CHECK(dot_products(tensors)(1, 1) == expected(1, 1));
     CHECK(at::equal(weighted_sum(tensors, {.3, .7}), sum));
   }
   CHECK(expected(0, 1) ==

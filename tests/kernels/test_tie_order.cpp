@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "harness/core/rng.h"
-#include "harness/kernels/delta_merge.h"
-#include "harness/kernels/introsort.h"
-#include "harness/kernels/tie_order.h"
+#include "harness/kernels/mergekit/introsort.h"
+#include "harness/kernels/mergekit/tie_order.h"
+#include "harness/kernels/task_vector/delta_merge.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 
@@ -131,7 +131,7 @@ TEST_CASE("ties are kept where their bit is set", "[kernels]") {
 TEST_CASE("magnitudes are fed part by part", "[kernels]") {
   const at::Tensor base = at::zeros({256}).to(at::kBFloat16);
   const at::Tensor expert = at::arange(256).remainder(8).to(at::kBFloat16);
-  const auto select = [&](Storage rounding, int64_t part, int64_t kept) {
+  const auto select = [&](DType rounding, int64_t part, int64_t kept) {
     TieOrder order(256, kept, rounding);
     DeltaTerm term;
     term.rounding = rounding;
@@ -140,15 +140,15 @@ TEST_CASE("magnitudes are fed part by part", "[kernels]") {
     return order.select();
   };
 
-  const TieOrder::Selection whole = select(Storage::kBFloat16, 256, 36);
+  const TieOrder::Selection whole = select(DType::kBFloat16, 256, 36);
   CHECK(whole.bits == magnitude_bits(6.0f));
   CHECK_FALSE(whole.all_ties);
   CHECK(places_of(whole.kept_ties).size() == 4);  // after 32 sevens
-  CHECK(select(Storage::kBFloat16, 64, 36).kept_ties == whole.kept_ties);
-  CHECK(select(Storage::kFloat32, 128, 36).bits == whole.bits);
-  CHECK(select(Storage::kFloat32, 128, 36).kept_ties == whole.kept_ties);
-  CHECK(select(Storage::kBFloat16, 256, 64).all_ties);
-  CHECK(select(Storage::kBFloat16, 256, 240).all_ties);  // zeros
+  CHECK(select(DType::kBFloat16, 64, 36).kept_ties == whole.kept_ties);
+  CHECK(select(DType::kFloat32, 128, 36).bits == whole.bits);
+  CHECK(select(DType::kFloat32, 128, 36).kept_ties == whole.kept_ties);
+  CHECK(select(DType::kBFloat16, 256, 64).all_ties);
+  CHECK(select(DType::kBFloat16, 256, 240).all_ties);  // zeros
 }
 
 TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
@@ -170,7 +170,7 @@ TEST_CASE("the last that is kept is found among many, too", "[kernels]") {
   for (Models models :
        {Models{brief(starts), brief(values), plain}, Models{starts, brief(values), plain},
         Models{brief(starts), brief(values), dropped}})
-    for (const Storage rounding : {Storage::kBFloat16, Storage::kFloat32}) {
+    for (const DType rounding : {DType::kBFloat16, DType::kFloat32}) {
       models.term.rounding = rounding;
       const auto& [base, expert, term] = models;
       std::vector<uint32_t> keys;
@@ -209,7 +209,7 @@ TEST_CASE("keys in a scratch file are sorted as those in memory", "[kernels]") {
   at::Tensor expert = at::empty({kSize});
   for (int64_t i = 0; i < kSize; ++i)
     expert.mutable_data_ptr<float>()[i] = static_cast<float>(rng.uniform());
-  for (const Storage rounding : {Storage::kBFloat16, Storage::kFloat32}) {
+  for (const DType rounding : {DType::kBFloat16, DType::kFloat32}) {
     const at::Tensor stored = expert.to(at::kBFloat16), base = at::zeros_like(stored);
     DeltaTerm term;
     term.rounding = rounding;
@@ -237,9 +237,9 @@ TEST_CASE("where the last that is kept is zero, all zeros are", "[kernels]") {
   expert.view({-1, 5}).narrow(1, 0, 2).fill_(1);  // two of five
   const at::Tensor base = at::zeros_like(expert);
   DeltaTerm term;
-  term.rounding = Storage::kBFloat16;
+  term.rounding = DType::kBFloat16;
   for (const int64_t kept : {kOthers - 1, kOthers, kOthers + 1, kSize}) {
-    TieOrder order(kSize, kept, Storage::kBFloat16);
+    TieOrder order(kSize, kept, DType::kBFloat16);
     for (int64_t at = 0; at < kSize; at += 6400)
       order.glance(base.slice(0, at, at + 640), expert.slice(0, at, at + 640), term, at);
     order.feed(base, expert, term, 0);

@@ -1,4 +1,4 @@
-#include "harness/lm/evaluator.h"
+#include "harness/lm/internal/evaluator.h"
 
 #include <fstream>
 

@@ -1,4 +1,4 @@
-#include "harness/lm/generation.h"
+#include "harness/lm/internal/generation.h"
 
 #include "tests/catch.h"
 #include "tests/lm/fake_language_model.h"

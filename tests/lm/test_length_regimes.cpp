@@ -1,7 +1,7 @@
 /// Models in which what a token computes depends on how long the whole text is.
 #include <ATen/ATen.h>
 
-#include "harness/lm/generation.h"
+#include "harness/lm/internal/generation.h"
 #include "tests/lm/fake_language_model.h"
 #include "tests/model/language_models.h"
 

@@ -1,4 +1,4 @@
-#include "harness/lm/scorer.h"
+#include "harness/lm/internal/scorer.h"
 
 #include <numeric>
 

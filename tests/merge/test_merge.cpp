@@ -193,7 +193,7 @@ struct Failing final : Method {
   static constexpr MethodInfo kInfo{.name = "failing", .paper = "", .summary = "fails"};
   const MethodInfo& info() const override { return kInfo; }
   Json parameters() const override { return Json::object(); }
-  Reach reach() const override { return Reach::kParts; }
+  Granularity granularity() const override { return Granularity::kParts; }
   int64_t working_bytes(const TensorInfo&) const override { return 0; }
   void prepare(const ModelJob&) override {}
   std::any measure(const TensorParts&) const override { return {}; }

@@ -1,5 +1,5 @@
 #include "harness/core/error.h"
-#include "harness/merge/mergekit_resolve.h"
+#include "harness/merge/mergekit/resolve.h"
 #include "tests/catch.h"
 
 using namespace assay;

@@ -1,6 +1,6 @@
 #include "harness/core/error.h"
 #include "harness/core/yaml.h"
-#include "harness/merge/mergekit_yaml.h"
+#include "harness/merge/mergekit/yaml.h"
 #include "tests/catch.h"
 
 using namespace assay;

@@ -1,7 +1,7 @@
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/merge/preflight.h"
-#include "harness/merge/reconcile.h"
+#include "harness/merge/request/reconcile.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 

@@ -1,12 +1,12 @@
 // What merges of one sweep share, and what it is charged.
-#include "harness/method/shared_work.h"
+#include "harness/method/merge_cache.h"
 
 #include <c10/core/Allocator.h>
 #include <fmt/format.h>
 
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
-#include "harness/kernels/delta_merge.h"
+#include "harness/kernels/task_vector/delta_merge.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
@@ -16,7 +16,7 @@ using namespace assay::testing;
 namespace {
 
 /// A base and four experts; 60000 elements in two tensors.
-MergeInputs inputs_of(const std::vector<uint64_t>& experts, SharedWork* shared = nullptr) {
+MergeInputs inputs_of(const std::vector<uint64_t>& experts, MergeCache* shared = nullptr) {
   const auto model = [](const std::string& label, uint64_t key) {
     return source(label, {{"a", noise({200, 250}, 2 * key)}, {"b", noise({10000}, 2 * key + 1)}});
   };
@@ -51,8 +51,8 @@ TEST_CASE("results that overflow are counted as they are written, shared or not"
   const at::Tensor base = at::full({3000}, 60000.0f).to(at::kHalf);
   at::Tensor expert = base.clone();
   expert.slice(0, 100, 107).fill_(65000.0f);  // twice the change is beyond float16
-  SharedWork shared;
-  const auto merge_with = [&](double scale, SharedWork* work) -> std::string {
+  MergeCache shared;
+  const auto merge_with = [&](double scale, MergeCache* work) -> std::string {
     MergeInputs inputs;
     inputs.base = source("base", {{"w", base}});
     inputs.experts = {source("one", {{"w", expert}}), source("two", {{"w", expert}})};
@@ -81,7 +81,7 @@ TEST_CASE("a later merge takes over what an earlier one computed, and is charged
                                                               : Json::object();
     Json other_scale = density;
     other_scale["scale"] = 0.7;
-    SharedWork shared;
+    MergeCache shared;
     MergeReport alone, first, second;
     merge(ref, other_scale, inputs_of({1, 2, 3}), &alone);
     merge(ref, density, inputs_of({1, 2, 3}, &shared), &first);
@@ -109,7 +109,7 @@ TEST_CASE("small tensors are made side by side and share and cost what they do o
     for (const int count : {1, 4}) {
       CAPTURE(count);
       const Threads threads(count);
-      SharedWork shared;
+      MergeCache shared;
       MergeInputs inputs;
       inputs.seed = 7;
       inputs.shared = &shared;
@@ -145,7 +145,7 @@ TEST_CASE("small tensors are made side by side and share and cost what they do o
 
 TEST_CASE("values of one expert are shared among sets of experts", "[merge][sharing]") {
   const Json parameters{{"density", 0.3}, {"elect.tie", "zero"}};
-  SharedWork shared;
+  MergeCache shared;
   MergeReport report;
   merge("ties", parameters, inputs_of({1, 2, 3}, &shared));
 
@@ -158,7 +158,7 @@ TEST_CASE("values of one expert are shared among sets of experts", "[merge][shar
 }
 
 TEST_CASE("inner products are shared pair by pair, in either order", "[merge][sharing]") {
-  SharedWork shared;
+  MergeCache shared;
   MergeReport report;
   merge("slerp", {{"t", 0.5}}, inputs_of({1, 2}, &shared));
 
@@ -171,7 +171,7 @@ TEST_CASE("inner products are shared pair by pair, in either order", "[merge][sh
 }
 
 TEST_CASE("nothing is shared between other contents, seeds or parameters", "[merge][sharing]") {
-  SharedWork shared;
+  MergeCache shared;
   const Json parameters{{"density", 0.3}, {"drop", 0.5}};
   merge("dare_ties", parameters, inputs_of({1, 2, 3}, &shared));
   MergeReport report;
@@ -200,7 +200,7 @@ TEST_CASE("nothing is shared between other contents, seeds or parameters", "[mer
 }
 
 TEST_CASE("a model with a value that is not finite is refused by every merge", "[merge][sharing]") {
-  SharedWork shared;
+  MergeCache shared;
   MergeInputs inputs = inputs_of({1, 2}, &shared);
   at::Tensor broken = noise({10000}, 5).clone();
   broken[4321] = NAN;
@@ -214,7 +214,7 @@ TEST_CASE("a model with a value that is not finite is refused by every merge", "
 }
 
 TEST_CASE("merges into one sink allocate no tensor after the first", "[merge][sharing]") {
-  SharedWork shared;
+  MergeCache shared;
   const MergeInputs inputs = inputs_of({1, 2, 3}, &shared);
   MemorySink sink(at::kCPU);
   const auto counter = std::make_shared<Allocations>();
@@ -238,7 +238,7 @@ TEST_CASE("merges into one sink allocate no tensor after the first", "[merge][sh
 
 TEST_CASE("shared work stays below its bound: what was unused for longest goes first",
           "[merge][sharing]") {
-  SharedWork shared(3000);
+  MergeCache shared(3000);
   const auto keep = [&](const char* key) { shared.insert(key, {1.0, {}}, 500); };
   keep("a");
   keep("b");
@@ -254,7 +254,7 @@ TEST_CASE("shared work stays below its bound: what was unused for longest goes f
 }
 
 TEST_CASE("values computed together cost equal parts that add up", "[merge][sharing]") {
-  SharedWork shared;
+  MergeCache shared;
   const auto measure = [](const std::function<void()>& work) {
     work();
     return Cost{.wall_s = 3.0, .flops = 10};

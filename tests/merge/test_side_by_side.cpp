@@ -1,4 +1,4 @@
-#include "harness/merge/side_by_side.h"
+#include "harness/merge/engine/concurrent.h"
 
 #include <ATen/Parallel.h>
 
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "harness/core/cost.h"
-#include "harness/kernels/pool.h"
+#include "harness/core/thread_pool.h"
 #include "tests/catch.h"
 
 using namespace assay;

@@ -1,5 +1,5 @@
 // What a merged folder holds beside its weights.
-#include "harness/merge/side_files.h"
+#include "harness/merge/request/side_files.h"
 
 #include <sys/stat.h>
 

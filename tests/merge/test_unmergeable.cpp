@@ -1,5 +1,5 @@
 // Inputs that are refused because their numbers are no weights.
-#include "harness/merge/unmergeable.h"
+#include "harness/merge/request/unmergeable.h"
 
 #include "harness/core/error.h"
 #include "tests/catch.h"

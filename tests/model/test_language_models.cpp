@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "harness/core/error.h"
-#include "harness/model/layers.h"
+#include "harness/model/internal/layers.h"
 #include "tests/model/language_models.h"
 
 using namespace assay;

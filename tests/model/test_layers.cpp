@@ -3,11 +3,11 @@
 #include <cmath>
 
 #include "harness/core/error.h"
-#include "harness/model/attention.h"
-#include "harness/model/config_fields.h"
+#include "harness/model/internal/attention.h"
+#include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/layers.h"
+#include "harness/model/internal/rotary.h"
 #include "harness/model/language.h"
-#include "harness/model/layers.h"
-#include "harness/model/rotary.h"
 #include "tests/catch.h"
 
 using namespace assay;

@@ -1,4 +1,4 @@
-#include "reports/leaderboard.h"
+#include "reports/internal/leaderboard.h"
 
 #include <cmath>
 

@@ -4,10 +4,10 @@
 #include <map>
 #include <sstream>
 
-#include "reports/format.h"
+#include "reports/internal/format.h"
+#include "reports/internal/tables.h"
 #include "reports/recognise.h"
 #include "reports/report.h"
-#include "reports/tables.h"
 #include "reports/text_table.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"

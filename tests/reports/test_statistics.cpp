@@ -1,4 +1,4 @@
-#include "reports/statistics.h"
+#include "reports/internal/statistics.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "reports/summary.h"
+#include "reports/internal/summary.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "results/open_store.h"
+#include "results/internal/open_store.h"
 
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 #include <fstream>
 
 #include "harness/core/error.h"
-#include "results/database.h"
+#include "results/internal/database.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/reports/fake_results.h"

@@ -1,4 +1,4 @@
-#include "harness/sweep/expert_lists.h"
+#include "harness/sweep/internal/expert_lists.h"
 
 #include "harness/core/error.h"
 #include "tests/catch.h"

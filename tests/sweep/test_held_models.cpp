@@ -1,4 +1,4 @@
-#include "harness/sweep/held_models.h"
+#include "harness/sweep/internal/held_models.h"
 
 #include "tests/catch.h"
 #include "tests/merge/models.h"

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "harness/core/files.h"
-#include "harness/tokenizer/decoder.h"
-#include "harness/tokenizer/normalizer.h"
-#include "harness/tokenizer/pre_tokenizer.h"
-#include "harness/tokenizer/token_model.h"
+#include "harness/tokenizer/hf_json/decoder.h"
+#include "harness/tokenizer/hf_json/normalizer.h"
+#include "harness/tokenizer/hf_json/pre_tokenizer.h"
+#include "harness/tokenizer/models/token_model.h"
 #include "harness/tokenizer/tokenizer.h"
 #include "tests/core/temporary_folder.h"
 

@@ -1,5 +1,5 @@
 #include "harness/core/error.h"
-#include "harness/tokenizer/regex.h"
+#include "harness/tokenizer/unicode/regex.h"
 #include "tests/catch.h"
 #include "tests/tokenizer/stages.h"
 

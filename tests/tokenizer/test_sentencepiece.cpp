@@ -1,5 +1,5 @@
 #include "harness/core/error.h"
-#include "harness/tokenizer/piece_file.h"
+#include "harness/tokenizer/sentencepiece/piece_file.h"
 #include "tests/catch.h"
 #include "tests/tokenizer/stages.h"
 

@@ -1,0 +1,134 @@
+#include "harness/checkpoint/adjusted_source.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "harness/core/hash.h"
+
+namespace assay {
+
+AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjustments adjustments)
+    : source_(std::move(source)), adjustments_(std::move(adjustments)) {
+  std::set<std::string> given_up;  // for another name
+  for (const auto& [name, of] : adjustments_.renamed) given_up.insert(of);
+  for (const TensorInfo& info : source_->tensors())
+    if (!adjustments_.left_out.contains(info.name) && !adjustments_.views.contains(info.name) &&
+        !adjustments_.lent.contains(info.name) && !given_up.contains(info.name))
+      infos_.push_back(info);
+  for (const auto& [name, view] : adjustments_.views) {
+    TensorInfo info = *source_->find(view.of);
+    info.name = name;
+    info.shape.front() = view.rows;
+    infos_.push_back(std::move(info));
+  }
+  for (const auto& [name, of] : adjustments_.renamed) {
+    infos_.push_back(*source_->find(of));
+    infos_.back().name = name;
+  }
+  for (const auto& [name, lender] : adjustments_.lent) infos_.push_back(*lender->find(name));
+  std::sort(infos_.begin(), infos_.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+}
+
+AdjustedSource::Location AdjustedSource::locate(const std::string& name, int64_t end) const {
+  if (const auto lent = adjustments_.lent.find(name); lent != adjustments_.lent.end())
+    return {*lent->second, name, end};
+  if (const auto old = adjustments_.renamed.find(name); old != adjustments_.renamed.end())
+    return {*source_, old->second, end};
+  const auto view = adjustments_.views.find(name);
+  if (view == adjustments_.views.end()) return {*source_, name, end};
+  const std::string& of = view->second.of;
+  return {*source_, of, std::min(end, source_->find(of)->numel())};
+}
+
+std::string AdjustedSource::content_hash() const {
+  Hasher hasher;
+  hasher.text("adjusted").text(source_->content_hash());
+  for (const auto& [name, view] : adjustments_.views)
+    hasher.text("view").text(name).text(view.of).number(static_cast<uint64_t>(view.rows));
+  for (const auto& [name, of] : adjustments_.renamed) hasher.text("renamed").text(name).text(of);
+  for (const auto& [name, why] : adjustments_.left_out) hasher.text("left out").text(name);
+  for (const auto& [name, lender] : adjustments_.lent)
+    hasher.text("lent").text(name).text(lender->content_hash());
+  for (const std::string& name : adjustments_.copied) hasher.text("copied").text(name);
+  return hasher.hex();
+}
+
+at::Tensor AdjustedSource::read(const std::string& name) const {
+  const TensorInfo* info = find(name);
+  if (!info) data_error("{} has no tensor '{}'", label(), name);
+  if (adjustments_.views.contains(name))
+    return read_part(name, 0, info->numel()).reshape(info->shape);
+  const Location place = locate(name, info->numel());
+  return place.source.read(place.name);
+}
+
+at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int64_t count) const {
+  const TensorInfo* info = find(name);
+  if (!info) data_error("{} has no tensor '{}'", label(), name);
+  const int64_t end = first + count;
+  const auto [source, of, known_end] = locate(name, end);
+  if (known_end == end) return source.read_part(of, first, count);
+
+  const int64_t columns = info->numel() / info->shape.front();
+  const int64_t added_first = std::max(first, known_end);
+  // Whole rows around the elements that are added, then those elements of them.
+  const int64_t row = added_first / columns, rows = (end + columns - 1) / columns - row;
+  at::Tensor added = mean_row(of)
+                         .expand({rows, columns})
+                         .flatten()
+                         .narrow(0, added_first - row * columns, end - added_first);
+  if (added_first == first) return added;
+  return at::cat({source_->read_part(of, first, added_first - first), added});
+}
+
+std::string AdjustedSource::change(const std::string& name) const {
+  const auto view = adjustments_.views.find(name);
+  if (view == adjustments_.views.end()) {
+    const auto lent = adjustments_.lent.find(name);
+    return lent == adjustments_.lent.end() ? "" : "from " + lent->second->label();
+  }
+  const int64_t known = source_->find(view->second.of)->shape.front();
+  std::string text;
+  if (view->second.of != name) text = fmt::format("tied to {}", view->second.of);
+  if (view->second.rows == known) return text;
+  if (!text.empty()) text += ", ";
+  return text + fmt::format("{} from {} to {} rows",
+                            view->second.rows < known ? "cut" : "filled up", known,
+                            view->second.rows);
+}
+
+at::Tensor AdjustedSource::mean_row(const std::string& name) const {
+  const std::lock_guard lock(mutex_);
+  at::Tensor& known = mean_rows_[name];
+  if (known.defined()) return known;
+  const TensorInfo& info = *source_->find(name);
+  const int64_t rows = info.shape.front(), columns = info.numel() / rows;
+  constexpr int64_t kBlockElements = 1 << 20;
+  const int64_t block = std::max<int64_t>(1, kBlockElements / std::max<int64_t>(columns, 1));
+  at::Tensor sum = at::zeros({columns}, at::kDouble);
+  for (int64_t row = 0; row < rows; row += block) {
+    const int64_t taken = std::min(block, rows - row);
+    sum += source_->read_part(name, row * columns, taken * columns)
+               .reshape({taken, columns})
+               .to(at::kDouble)
+               .sum(0);
+    source_->release(name, row * columns, taken * columns);
+  }
+  known = (sum / static_cast<double>(rows)).to(info.dtype).unsqueeze(0);
+  return known;
+}
+
+void AdjustedSource::will_need(const std::string& name, int64_t first, int64_t count) const {
+  const auto [source, of, end] = locate(name, first + count);
+  if (end > first) source.will_need(of, first, end - first);
+}
+
+void AdjustedSource::release(const std::string& name, int64_t first, int64_t count) const {
+  const auto [source, of, end] = locate(name, first + count);
+  if (end > first) source.release(of, first, end - first);
+}
+
+}  // namespace assay

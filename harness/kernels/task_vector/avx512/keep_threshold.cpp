@@ -1,0 +1,235 @@
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "harness/kernels/isa.h"
+#include "harness/kernels/task_vector/loops_delta.h"
+
+namespace assay {
+namespace {
+
+constexpr int64_t kCounters = 32;      ///< that go through the generator side by side
+constexpr int64_t kDrawsOfBlock = 16;  ///< bytes
+static_assert(kCounters * kDrawsOfBlock == kRun);
+
+/// first_draw() of a run, `index` a multiple of kDrawsOfBlock.
+ASSAY_VECTORISED
+void first_draws(uint64_t key, int64_t index, uint8_t* __restrict out) {
+  uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
+  for (int64_t i = 0; i < kCounters; ++i) {
+    const uint64_t counter = static_cast<uint64_t>(index / kDrawsOfBlock + i);
+    c0[i] = static_cast<uint32_t>(counter);
+    c1[i] = static_cast<uint32_t>(counter >> 32);
+    c2[i] = c3[i] = 0;
+  }
+  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+#pragma GCC unroll 10
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    for (int64_t i = 0; i < kCounters; ++i) philox_round(c0[i], c1[i], c2[i], c3[i], k0, k1);
+    philox_next_key(k0, k1);
+  }
+  uint32_t words[4 * kCounters];
+  for (int64_t i = 0; i < kCounters; ++i) {
+    words[4 * i] = c0[i];
+    words[4 * i + 1] = c1[i];
+    words[4 * i + 2] = c2[i];
+    words[4 * i + 3] = c3[i];
+  }
+  static_assert(std::endian::native == std::endian::little, "low bytes come first");
+  memcpy(out, words, sizeof words);
+}
+
+#ifdef ASSAY_VECTORS_512
+/// Blocks of the generator, eight to a vector, words in the lower halves of 64-bit lanes, where
+/// they are multiplied; nothing looks at the upper halves.
+template <int kVectors>
+struct Blocks512 {
+  __m512i c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
+
+  ASSAY_TARGET_512 void generate(uint64_t key) {
+    constexpr int kXor = 0x96;  // of three
+    const __m512i m0 = _mm512_set1_epi64(kPhiloxMultiplier0);
+    const __m512i m1 = _mm512_set1_epi64(kPhiloxMultiplier1);
+    uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+#pragma GCC unroll 10
+    for (int round = 0; round < kPhiloxRounds; ++round) {
+      const __m512i x0 = _mm512_set1_epi64(k0), x1 = _mm512_set1_epi64(k1);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        const __m512i p0 = _mm512_mul_epu32(m0, c0[v]), p1 = _mm512_mul_epu32(m1, c2[v]);
+        c0[v] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p1, 32), c1[v], x0, kXor);
+        c2[v] = _mm512_ternarylogic_epi64(_mm512_srli_epi64(p0, 32), c3[v], x1, kXor);
+        c1[v] = p1;
+        c3[v] = p0;
+      }
+      philox_next_key(k0, k1);
+    }
+  }
+};
+constexpr int kLanes512 = 8;
+
+/// first_draws().
+ASSAY_TARGET_512 void first_draws_512(uint64_t key, int64_t index, uint8_t* out) {
+  constexpr int kVectors = kCounters / kLanes512;
+  Blocks512<kVectors> blocks;
+  const __m512i lanes = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
+  for (int v = 0; v < kVectors; ++v) {
+    const int64_t first = index / kDrawsOfBlock + int64_t{kLanes512} * v;
+    blocks.c0[v] = _mm512_add_epi64(_mm512_set1_epi64(first), lanes);
+    blocks.c1[v] = _mm512_srli_epi64(blocks.c0[v], 32);
+    blocks.c2[v] = blocks.c3[v] = _mm512_setzero_si512();
+  }
+  blocks.generate(key);
+  const __m512i first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
+  const __m512i second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+  constexpr __mmask16 kUpper = 0xaaaa;
+  for (int v = 0; v < kVectors; ++v) {
+    const auto joined = [&](__m512i low, __m512i high) ASSAY_TARGET_512 {
+      return _mm512_mask_blend_epi32(kUpper, low, _mm512_slli_epi64(high, 32));
+    };
+    const __m512i one = joined(blocks.c0[v], blocks.c1[v]);
+    const __m512i two = joined(blocks.c2[v], blocks.c3[v]);
+    uint8_t* to = out + kDrawsOfBlock * kLanes512 * v;
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi64(one, first, two));
+    _mm512_storeu_si512(to + 64, _mm512_permutex2var_epi64(one, second, two));
+  }
+}
+
+/// Which of eight elements second_draw() drops.
+ASSAY_TARGET_512 uint32_t second_drops_512(uint64_t key, const int64_t* index, float rest) {
+  Blocks512<1> blocks;
+  blocks.c0[0] = _mm512_loadu_si512(index);
+  blocks.c1[0] = _mm512_srli_epi64(blocks.c0[0], 32);
+  blocks.c2[0] = _mm512_set1_epi64(1);
+  blocks.c3[0] = _mm512_setzero_si512();
+  blocks.generate(key);
+  // bits_to_uniform(), in a vector of which half counts
+  const __m256i words = _mm512_cvtepi64_epi32(blocks.c0[0]);
+  const __m512 draws =
+      _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(_mm512_castsi256_si512(words), 8)),
+                    _mm512_set1_ps(1.0F / 16777216.0F));
+  return _mm512_cmp_ps_mask(draws, _mm512_set1_ps(rest), _CMP_LT_OQ) & 0xffU;
+}
+#endif
+
+/// Sets the bits of draws that keep, not below the level, and clears the others.
+ASSAY_VECTORISED
+void keeping(const uint8_t* __restrict draws, uint32_t level, int64_t size,
+             uint32_t* __restrict kept) {
+  const auto gather = [&](int64_t first, int64_t some) __attribute__((always_inline)) {
+    uint32_t bits = 0;
+    for (int64_t j = 0; j < some; ++j)
+      bits |= (draws[first + j] >= level ? 1U : 0U) << static_cast<uint32_t>(j);
+    kept[first / kMaskBits] = bits;
+  };
+  int64_t first = 0;
+  for (; first + kMaskBits <= size; first += kMaskBits) gather(first, kMaskBits);
+  if (first < size) gather(first, size - first);
+}
+
+#ifdef ASSAY_VECTORS_512
+/// kept_run() of whole vectors.
+ASSAY_TARGET_512 void kept_512(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* kept) {
+  constexpr int64_t kBytes = 64, kWords = kRun / kBytes;
+  const DropLevel at = drop_level(term.drop);
+  alignas(kBytes) uint8_t draws[kRun];
+  first_draws_512(term.key, index, draws);
+  const __m512i level = _mm512_set1_epi8(static_cast<char>(at.level));
+  const uint64_t all = at.level > 0xff ? 0 : ~uint64_t{0};
+  uint64_t keeps[kWords + 1];
+  keeps[kWords] = 0;  // of no elements
+  int64_t undecided[kRun + kLanes512];
+  int64_t count = 0;
+  for (int64_t word = 0; word < size / kBytes; ++word) {
+    const __m512i some = _mm512_load_si512(draws + kBytes * word);
+    keeps[word] = all & _mm512_cmpge_epu8_mask(some, level);
+    if (at.rest == 0.0F) continue;
+    // Whether there is one cannot be foretold; that there are two is rare.
+    uint64_t equal = _mm512_cmpeq_epi8_mask(some, level);
+    do {
+      undecided[count] = index + kBytes * word + std::countr_zero(equal);
+      count += equal != 0 ? 1 : 0;
+      equal &= equal - 1;
+    } while (equal != 0);
+  }
+  for (int64_t j = 0; j < count; j += kLanes512) {
+    for (int64_t i = count; i < j + kLanes512; ++i) undecided[i] = index + kRun;
+    const uint32_t drops = second_drops_512(term.key, undecided + j, at.rest);
+    // In steps that do not depend on the draws, which nothing then waits for.
+    for (int i = 0; i < kLanes512; ++i) {
+      const int64_t place = undecided[j + i] - index;
+      keeps[place / kBytes] &= ~(static_cast<uint64_t>(drops >> i & 1U) << place % kBytes);
+    }
+  }
+  memcpy(kept, keeps, static_cast<size_t>(size) / 8);
+}
+#endif
+
+/// Makes the least of what is dropped kDropped, of what is kept 0 or, with `trimmed`, what it was.
+ASSAY_VECTORISED
+void spread_drops(const uint32_t* __restrict kept, bool trimmed, int64_t size,
+                  uint32_t* __restrict least) {
+  const auto spread = [&](int64_t first, uint32_t bits, int64_t some)
+      __attribute__((always_inline)) {
+    for (int64_t j = 0; j < some; ++j) {
+      const bool keeps = (bits >> static_cast<uint32_t>(j) & 1U) != 0;
+      least[first + j] = keeps ? (trimmed ? least[first + j] : 0) : kDropped;
+    }
+  };
+  int64_t first = 0;
+  for (; first + kMaskBits <= size; first += kMaskBits)
+    spread(first, kept[first / kMaskBits], kMaskBits);
+  if (first < size) spread(first, kept[first / kMaskBits], size - first);
+}
+
+/// The threshold where a bit is set, one more where none is.
+ASSAY_VECTORISED
+void least_of_ties(const uint64_t* kept, uint32_t threshold, int64_t size,
+                   uint32_t* __restrict out) {
+  const auto spread = [&](int64_t first, uint32_t bits, int64_t some)
+      __attribute__((always_inline)) {
+    for (int64_t j = 0; j < some; ++j)
+      out[first + j] = threshold + 1 - (bits >> static_cast<uint32_t>(j) & 1U);
+  };
+  int64_t first = 0;
+  for (; first + kMaskBits <= size; first += kMaskBits)
+    spread(first, static_cast<uint32_t>(kept[first / 64] >> first % 64), kMaskBits);
+  if (first < size)
+    spread(first, static_cast<uint32_t>(kept[first / 64] >> first % 64), size - first);
+}
+
+}  // namespace
+
+void kept_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* kept) {
+#ifdef ASSAY_VECTORS_512
+  if (has_vectors_512() && size % 64 == 0) return kept_512(term, index, size, kept);
+#endif
+  const DropLevel at = drop_level(term.drop);
+  uint8_t draws[kRun];
+  first_draws(term.key, index, draws);
+  keeping(draws, at.level, size, kept);
+  if (at.rest == 0.0f) return;
+  for (int64_t j = 0; j < size; ++j)
+    if (draws[j] == at.level && second_draw(term.key, index + j) < at.rest)
+      kept[j / kMaskBits] &= ~(1U << j % kMaskBits);
+}
+
+void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out) {
+  if (term.threshold == 0) {
+    if (term.drop == 0.0f) std::fill_n(out, size, 0);
+  } else {
+    if (term.kept_ties) {
+      least_of_ties(term.kept_ties + index / 64, term.threshold, size, out);
+    } else {  // it changes once, at tie_end
+      const int64_t turn = std::clamp<int64_t>(term.tie_end - index, 0, size);
+      std::fill_n(out, turn, term.threshold);
+      std::fill_n(out + turn, size - turn, term.threshold + 1);
+    }
+  }
+  if (term.drop == 0.0f) return;
+  RunMask kept;
+  kept_run(term, index, size, kept);
+  spread_drops(kept, term.threshold != 0, size, out);
+}
+
+}  // namespace assay

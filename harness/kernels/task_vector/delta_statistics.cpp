@@ -1,0 +1,90 @@
+#include "harness/kernels/task_vector/delta_statistics.h"
+
+#include <ATen/ATen.h>
+
+#include <atomic>
+#include <numeric>
+
+#include "harness/core/error.h"
+#include "harness/kernels/blocks.h"
+#include "harness/kernels/internal/launch.h"
+#include "harness/kernels/task_vector/delta_merge.h"
+#include "harness/kernels/task_vector/loops_delta.h"
+#include "harness/kernels/task_vector/term_rows.h"
+
+namespace assay {
+
+int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& experts,
+                         const std::vector<DeltaTerm>& terms, Elect elect, int64_t offset) {
+  ASSAY_CHECK(!terms.empty() && terms.size() == experts.size());
+  const Operands operands(base, experts);
+  const int n = operands.size() - 1;
+  count_flops(delta_flops(terms) + (elect == Elect::kMass ? n - 1 : 0), operands.count());
+  if constexpr (kCudaKernels)
+    if (operands.on_cuda()) {
+      const at::Tensor sum = at::zeros({}, at::device(operands.device()).dtype(at::kLong));
+      for (const DeltaTerm& term : terms) ASSAY_CHECK(!term.kept_ties, "bits are on the host");
+      CudaLaunch launch(operands.device());
+      cuda::elected_sign_sum(launch.upload(operands), launch.upload(terms), n, elect, offset,
+                             operands.count(), static_cast<long long*>(sum.mutable_data_ptr()),
+                             launch.stream());
+      return sum.item<int64_t>();
+    }
+  std::atomic<int64_t> total{0};
+  share_blocks(operands.count(), [&](BlockQueue& queue) {
+    ReducedTerms reduced(operands, terms, elect, offset);
+    int64_t sum = 0;
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) { sum += reduced.sign_sum(begin, size); });
+    total += sum;
+  });
+  return total;
+}
+
+DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
+                          int64_t offset) {
+  DeltaTerm unweighted = term;
+  unweighted.weight = 1.0f;
+  const std::vector<DeltaTerm> plain{{.rounding = term.rounding}}, terms{unweighted};
+  const Operands operands(base, {expert});
+  count_flops(delta_flops(plain) + delta_flops(terms) + 2, operands.count());
+  const int64_t blocks = num_blocks(operands.count());
+  std::vector<double> whole(static_cast<size_t>(blocks)), left(whole.size());
+  if (!operands.on_cuda()) {
+    const bool one_dtype = fits_registers(operands.data(), terms, Elect::kMass);
+    share_blocks(operands.count(), [&](BlockQueue& queue) {
+      TermRows rows(operands, plain, offset);
+      LeastRows least(terms, offset);
+      float kept[kRun];
+      for (Block block; queue.next(block);) {
+        double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
+        for_runs(block, [&](int64_t begin, int64_t size) {
+          least.load(begin, size);
+          if (one_dtype && norms_in_vectors(operands.data(), terms[0], least.rows()[0], begin, size,
+                                            whole_lanes, left_lanes))
+            return;
+          rows.load(begin, size);
+          add_magnitudes(rows[0], size, whole_lanes);
+          keep_run(rows[0], term, least.rows()[0], size, kept);
+          add_magnitudes(kept, size, left_lanes);
+        });
+        whole[static_cast<size_t>(block.index)] = lane_sum(whole_lanes);
+        left[static_cast<size_t>(block.index)] = lane_sum(left_lanes);
+      }
+    });
+  } else if constexpr (kCudaKernels) {
+    ASSAY_CHECK(!term.kept_ties, "bits are on the host");
+    at::Tensor device = at::empty({2, blocks}, at::device(operands.device()).dtype(at::kDouble));
+    const CudaLaunch launch(operands.device());
+    auto* sums = device.mutable_data_ptr<double>();
+    cuda::delta_l1_norms(operands[0], operands[1], term, offset, operands.count(), blocks, sums,
+                         sums + blocks, launch.stream());
+    device = device.cpu();
+    std::copy_n(device.const_data_ptr<double>(), blocks, whole.begin());
+    std::copy_n(device.const_data_ptr<double>() + blocks, blocks, left.begin());
+  }
+  return {std::accumulate(whole.begin(), whole.end(), 0.0),
+          std::accumulate(left.begin(), left.end(), 0.0)};
+}
+
+}  // namespace assay

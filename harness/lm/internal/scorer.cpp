@@ -1,0 +1,222 @@
+#include "harness/lm/internal/scorer.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "harness/core/log.h"
+
+namespace assay {
+namespace {
+
+using Trees = std::vector<TokenTree>;
+
+/// Some trees of a group as the rows of one forward pass.
+struct Batch {
+  const TokenTree* trees;
+  int64_t rows;
+  int64_t prefix;  // tokens in the cache
+
+  int64_t width() const { return static_cast<int64_t>(trees->size()); }  // the longest comes first
+  const TokenTree& tree(int64_t row) const { return trees[row]; }
+};
+
+at::Tensor ids_of(const Batch& batch) {
+  at::Tensor ids = at::zeros({batch.rows, batch.width()}, at::kLong);
+  for (int64_t row = 0; row < batch.rows; ++row)
+    std::copy(batch.tree(row).ids.begin(), batch.tree(row).ids.end(),
+              ids.data_ptr<int64_t>() + row * batch.width());
+  return ids;
+}
+
+// Padding stands where the prefix ends: any position will do that the model knows.
+at::Tensor positions_of(const Batch& batch) {
+  at::Tensor positions = at::full({batch.rows, batch.width()}, batch.prefix, at::kLong);
+  for (int64_t row = 0; row < batch.rows; ++row)
+    std::copy(batch.tree(row).positions.begin(), batch.tree(row).positions.end(),
+              positions.data_ptr<int64_t>() + row * batch.width());
+  return positions;
+}
+
+// A token sees what its parent sees and itself; padding sees itself alone.
+at::Tensor mask_of(const Batch& batch) {
+  const int64_t columns = batch.prefix + batch.width();
+  at::Tensor mask = at::zeros({batch.rows, batch.width(), columns}, at::kBool);
+  bool* line = mask.data_ptr<bool>();
+  for (int64_t row = 0; row < batch.rows; ++row) {
+    const bool* first_line = line;
+    const std::vector<int32_t>& parents = batch.tree(row).parents;
+    for (int64_t node = 0; node < batch.width(); ++node, line += columns) {
+      if (node < static_cast<int64_t>(parents.size())) {
+        const int32_t parent = parents[static_cast<size_t>(node)];
+        if (parent >= 0)
+          std::memcpy(line, first_line + parent * columns, static_cast<size_t>(columns));
+        else
+          std::fill_n(line, batch.prefix, true);
+      }
+      line[batch.prefix + node] = true;
+    }
+  }
+  return mask;
+}
+
+TokenBatch tokens_of(const Batch& batch, at::Device device) {
+  TokenBatch tokens{ids_of(batch).to(device)};
+  const bool chains = std::all_of(batch.trees, batch.trees + batch.rows,
+                                  [](const TokenTree& tree) { return tree.is_chain(); });
+  if (chains) return tokens;  // each token after the one before: what models do by themselves
+  tokens.positions = positions_of(batch).to(device);
+  tokens.mask = mask_of(batch).to(device);
+  return tokens;
+}
+
+class Scorer {
+ public:
+  Scorer(const LanguageModel& model, const BatchLimits& limits, std::vector<SequenceScore>& scores)
+      : model_(model), limits_(limits), scores_(scores) {}
+
+  // Trees from `begin` on, as many as one pass holds. Returns how many.
+  size_t run(const TreeGroup& group, const KvCache* prefix, size_t begin) {
+    while (true) {
+      const Batch batch{group.trees.data() + begin, rows(group, begin),
+                        static_cast<int64_t>(group.prefix.size())};
+      try {
+        forward(batch, prefix);
+        return static_cast<size_t>(batch.rows);
+      } catch (const c10::OutOfMemoryError&) {
+        if (batch.rows == 1) throw;
+      }
+      limits_.tokens = std::max<int64_t>(1, batch.rows / 2) * batch.width();
+      log_info("the device's memory is full: going on with {} tokens at once", limits_.tokens);
+    }
+  }
+
+ private:
+  int64_t rows(const TreeGroup& group, size_t begin) const {
+    const auto width = static_cast<int64_t>(group.trees[begin].size());
+    int64_t most = limits_.tokens / width;
+    if (!group.prefix.empty())
+      most = std::min(most, limits_.cached_tokens / static_cast<int64_t>(group.prefix.size()));
+    return std::clamp<int64_t>(most, 1, static_cast<int64_t>(group.trees.size() - begin));
+  }
+
+  void forward(const Batch& batch, const KvCache* prefix) {
+    const TokenBatch tokens = tokens_of(batch, model_.device);
+    KvCache cache;
+    if (prefix)
+      cache = prefix->select(
+          at::zeros({batch.rows}, at::TensorOptions().dtype(at::kLong).device(model_.device)));
+    const at::Tensor hidden =
+        model_.architecture->hidden(model_.weights, tokens, prefix ? &cache : nullptr);
+    std::vector<WantedToken> wanted;
+    for (int64_t row = 0; row < batch.rows; ++row)
+      for (const TokenTree::Target& target : batch.tree(row).targets)
+        wanted.push_back({row * batch.width() + target.node, target.token, target.sequence});
+    const auto head = [&](const at::Tensor& states) {
+      return model_.architecture->vocabulary_logits(model_.weights, states);
+    };
+    // Added only now, as a pass that runs out of memory is made again.
+    add_scores(score_tokens(head, hidden.reshape({-1, hidden.size(-1)}), std::move(wanted),
+                            limits_.places(model_.architecture->vocabulary())),
+               scores_);
+  }
+
+  const LanguageModel& model_;
+  BatchLimits limits_;
+  std::vector<SequenceScore>& scores_;
+};
+
+// Where what a token computes depends on the length of the whole text, only sequences of lengths
+// that agree in it are laid out together. A prefix is read before the text has its length.
+std::vector<TreeGroup> groups_of(const LanguageModel& model,
+                                 const std::vector<ScoredSequence>& sequences,
+                                 const PackingLimits& limits) {
+  std::map<int64_t, std::vector<size_t>> by_length;  // of what is read
+  for (size_t i = 0; i < sequences.size(); ++i)
+    by_length[static_cast<int64_t>(sequences[i].tokens.size()) - 1].push_back(i);
+  std::vector<TreeGroup> groups;
+  for (auto it = by_length.begin(); it != by_length.end();) {
+    std::vector<size_t> alike;
+    int64_t longest = it->first;
+    for (; it != by_length.end() && model.architecture->can_extend(longest, it->first); ++it) {
+      alike.insert(alike.end(), it->second.begin(), it->second.end());
+      longest = it->first;
+    }
+    PackingLimits own = limits;
+    if (!model.architecture->can_extend(1, longest)) own.prefix_tokens = SIZE_MAX;
+    for (TreeGroup& group : pack_sequences(sequences, std::move(alike), own))
+      groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+int64_t tokens_in(const TreeGroup& group) {
+  auto total = static_cast<int64_t>(group.prefix.size());
+  for (const TokenTree& tree : group.trees) total += static_cast<int64_t>(tree.size());
+  return total;
+}
+
+}  // namespace
+
+BatchLimits BatchLimits::of(at::Device device) {
+  // On the CPU more tokens at once bring no speed, only memory; an accelerator that has not got the
+  // memory says so.
+  if (device.is_cpu()) return {.tokens = 1024, .cached_tokens = 4096};
+  return {.tokens = 16384, .cached_tokens = 65536, .logit_bytes = int64_t{512} << 20};
+}
+
+int64_t BatchLimits::places(int64_t vocabulary) const {
+  return std::max<int64_t>(1, logit_bytes / (vocabulary * int64_t{sizeof(float)}));
+}
+
+KvCache prefix_cache(const LanguageModel& model, const TokenIds& prefix, int64_t batch_tokens) {
+  const c10::NoGradGuard no_gradients;
+  KvCache cache;
+  const std::vector<int64_t> ids(prefix.begin(), prefix.end());
+  const at::Tensor all = at::tensor(ids, at::kLong).to(model.device).unsqueeze(0);
+  while (cache.tokens() < all.size(1)) {
+    const int64_t done = cache.tokens(), count = std::min(batch_tokens, all.size(1) - done);
+    try {
+      model.architecture->hidden(model.weights, {all.narrow(1, done, count)}, &cache);
+    } catch (const c10::OutOfMemoryError&) {
+      if (count == 1) throw;
+      batch_tokens = count / 2;
+    }
+  }
+  return cache;
+}
+
+std::vector<SequenceScore> score_sequences(const LanguageModel& model,
+                                           const std::vector<ScoredSequence>& sequences,
+                                           const BatchLimits& limits,
+                                           const ScoringProgress& progress) {
+  const c10::NoGradGuard no_gradients;
+  std::vector<SequenceScore> scores(sequences.size());
+  const std::vector<TreeGroup> groups = groups_of(model, sequences, limits.packing);
+  int64_t total = 0;
+  for (const TreeGroup& group : groups) total += tokens_in(group);
+
+  if (progress) progress(0, total);
+  Scorer scorer(model, limits, scores);
+  for (const TreeGroup& group : groups) {
+    KvCache cache;
+    const bool has_prefix = !group.prefix.empty();
+    if (has_prefix) cache = prefix_cache(model, group.prefix, limits.tokens);
+    auto done = static_cast<int64_t>(group.prefix.size());
+    for (size_t begin = 0; begin < group.trees.size();) {
+      const size_t count = scorer.run(group, has_prefix ? &cache : nullptr, begin);
+      for (size_t i = begin; i < begin + count; ++i)
+        done += static_cast<int64_t>(group.trees[i].size());
+      if (progress) progress(done, total);
+      done = 0;
+      begin += count;
+    }
+  }
+  return scores;
+}
+
+}  // namespace assay

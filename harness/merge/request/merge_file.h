@@ -1,0 +1,53 @@
+/// One merge described by a file: mergekit's YAML (see mergekit_yaml.h) or JSON:
+///
+///   {"method": "ties", "parameters": {"density": 0.2}, "base": "base/",
+///    "experts": ["a/", "b/"], "seed": 0, "dtype": "bfloat16", "vocab_policy": "error",
+///    "extra_tensors": "error"}
+///
+/// Models are named as find_model() has it, with paths relative to the file; an adapter among the
+/// experts is added to the base. Only "method" and "experts" are required.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/merge/merge.h"
+#include "harness/merge/request/reconcile.h"
+
+namespace assay {
+
+/// What the command line says; it goes before what the file says.
+struct MergeChoices {
+  std::optional<uint64_t> seed{};
+  std::optional<VocabPolicy> vocab_policy{};
+  std::optional<ExtraTensors> extra_tensors{};
+};
+
+/// A merge as it was asked for: what goes in, which methods make which tensors.
+struct MergeRequest {
+  std::string title;   ///< of the model card: the method
+  Json configuration;  ///< what determines the result, for the card and assay.json
+  std::string yaml;    ///< the text of mergekit's configuration; empty for JSON
+  MergeInputs inputs;  ///< base, experts, seed, dtypes
+  std::vector<MethodGroup> groups;
+  std::shared_ptr<const Checkpoint> like;  ///< gives config.json and the side files
+  Json config;                             ///< config.json of the result; null for none
+  /// What goes into the folder beside the weights (see side_files()), by the names there.
+  std::map<std::filesystem::path, std::filesystem::path> side_files;
+  /// Folders and files of the models and adapters that are read.
+  std::vector<std::filesystem::path> read_from;
+  std::vector<std::string> notes;     ///< what the user should know, a line each
+  std::vector<std::string> problems;  ///< what keeps the merge from being done, likewise
+
+  /// UserError on anything wrong with the file, before a checkpoint is opened; DataError from
+  /// opening the checkpoints. What is wrong between them is in `problems`: there are no groups
+  /// then.
+  static MergeRequest read(const std::filesystem::path& path, const MergeChoices& choices = {});
+};
+
+}  // namespace assay

@@ -1,0 +1,78 @@
+#include "harness/merge/request/requests.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <map>
+
+#include "harness/checkpoint/model_config.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/core/paths.h"
+#include "harness/merge/preflight.h"
+#include "harness/merge/request/side_files.h"
+
+namespace assay {
+
+std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<ModelPath>& paths) {
+  std::map<std::string, std::shared_ptr<const Checkpoint>> opened;
+  std::vector<std::shared_ptr<const Checkpoint>> models;
+  std::vector<std::string> problems;
+  for (const ModelPath& path : paths) {
+    try {
+      auto& model = opened[path.text()];
+      if (!model) model = Checkpoint::open(path);
+      models.push_back(model);
+    } catch (const DataError& error) {
+      problems.emplace_back(error.what());
+    }
+  }
+  refuse(problems);
+  return models;
+}
+
+void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths) {
+  std::vector<std::string> notes;
+  for (const ModelPath& path : paths) {
+    request.read_from.push_back(path.path);
+    if (!path.adapter.empty()) request.read_from.push_back(path.adapter);
+    for (const std::string& found : path.notes)
+      if (const std::string note = utf8_text(found);
+          std::find(notes.begin(), notes.end(), note) == notes.end())
+        notes.push_back(note);
+    for (const auto& [name, folder] : path.cached)
+      request.configuration["models"][utf8_text(name)] = utf8_text(folder);
+  }
+  request.notes.insert(request.notes.begin(), notes.begin(), notes.end());
+}
+
+void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
+                const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options) {
+  std::vector<MergeModel> models;
+  if (base) models.push_back({base, base->config()});
+  for (const auto& expert : experts) models.push_back({expert, expert->config()});
+  Reconciled reconciled = reconcile(models, options);
+
+  request.like = like;
+  request.config = like->config();
+  if (reconciled.vocab_size) set_vocab_size(request.config, *reconciled.vocab_size);
+  request.notes = std::move(reconciled.notes);
+  SideFiles beside = side_files(like->path());
+  request.side_files = std::move(beside.files);
+  for (std::string& note : beside.notes) request.notes.push_back(std::move(note));
+  for (std::string& difference : config_differences(models))
+    request.notes.push_back(std::move(difference));
+  request.problems = std::move(reconciled.problems);
+  const TensorSource& reference = *reconciled.sources.front();
+  for (const auto& source : reconciled.sources)
+    for (std::string& mismatch : model_mismatches(reference, *source))
+      request.problems.push_back(std::move(mismatch));
+
+  const size_t first = base ? 1 : 0;
+  if (base) request.inputs.base = reconciled.sources.front();
+  request.inputs.experts.assign(reconciled.sources.begin() + static_cast<int64_t>(first),
+                                reconciled.sources.end());
+}
+
+}  // namespace assay

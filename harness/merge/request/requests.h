@@ -1,0 +1,30 @@
+/// How merge files of either format become a MergeRequest. For the files of this folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "harness/merge/request/merge_file.h"
+
+namespace assay {
+
+/// Opens all of them; the same path gives the same model. DataError that tells every one that
+/// cannot be opened.
+std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<ModelPath>& paths);
+
+/// Notes what names of models stand for, adds it to the request's configuration, and keeps what is
+/// read.
+void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths);
+
+/// Gives a request its models: reconciles them, and notes what differs or is wrong. `base` may be
+/// null; `like` gives config.json and the side files. DataError as reconcile().
+void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
+                const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options);
+
+/// The request of mergekit's YAML. Without groups when there are problems.
+MergeRequest mergekit_request(const std::filesystem::path& path, const std::string& text,
+                              const MergeChoices& choices);
+
+}  // namespace assay

@@ -1,0 +1,241 @@
+/// BERT and RoBERTa: encoders with learned positions and a norm after each part. RoBERTa differs in
+/// where positions start and in the form of its classification head.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/model/encoder.h"
+#include "harness/model/internal/attention.h"
+#include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/layers.h"
+
+namespace assay {
+namespace {
+
+struct BertConfig {
+  std::string prefix;  ///< "bert." or "roberta."
+  int64_t vocabulary = 0, width = 0, heads = 0, head_size = 0, layers = 0, types = 0, classes = 0;
+  int64_t positions = 0, first_position = 0;
+  double norm_epsilon = 0, initializer_range = 0;
+  FeedForwardShape feed_forward;
+};
+
+/// What the classification head of a checkpoint has; 0 when it has none.
+int64_t read_classes(ConfigFields& config) {
+  bool classifies = false;
+  if (const auto names = config.find("architectures"))
+    for (const std::string& name : names->as_strings())
+      classifies |= name.ends_with("ForSequenceClassification");
+  const int64_t count = config.size("num_labels", 2);
+  const auto labels = config.find("id2label");
+  if (!classifies) return 0;
+  return labels ? static_cast<int64_t>(labels->entries().size()) : count;
+}
+
+BertConfig read_bert(ConfigFields& config, const std::string& model) {
+  BertConfig c;
+  c.prefix = model + ".";
+  c.vocabulary = config.size("vocab_size");
+  c.width = config.size("hidden_size");
+  c.layers = config.layers("num_hidden_layers");
+  c.heads = config.size("num_attention_heads");
+  c.types = config.size("type_vocab_size", 2);
+  c.positions = config.size("max_position_embeddings");
+  c.norm_epsilon = config.positive("layer_norm_eps", 1e-12);
+  c.initializer_range = config.positive("initializer_range", 0.02);
+  c.classes = read_classes(config);
+  // RoBERTa's positions start behind the id of its padding.
+  if (model == "roberta") c.first_position = config.count("pad_token_id", 1) + 1;
+  c.head_size = config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);
+  if (c.positions <= c.first_position)
+    user_error("{}: max_position_embeddings {} leaves no position after {}", config.where(),
+               c.positions, c.first_position - 1);
+  c.feed_forward.width = c.width;
+  c.feed_forward.inner = config.size("intermediate_size");
+  c.feed_forward.bias = true;
+  c.feed_forward.activation =
+      activation(config.text("hidden_act", "gelu"), config.where() + ".hidden_act");
+  config.only("position_embedding_type", "absolute");
+  config.only("is_decoder", false);
+  config.ignore({"attention_probs_dropout_prob", "hidden_dropout_prob", "tie_word_embeddings"});
+  // Of the program that the first models were made with.
+  config.ignore({"directionality", "pooler_fc_size", "pooler_num_attention_heads",
+                 "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type"});
+  return c;
+}
+
+class Bert final : public EncoderArchitecture {
+ public:
+  Bert(BertConfig config, Json json) : config_(std::move(config)), json_(std::move(json)) {
+    for (int64_t i = 0; i < config_.layers; ++i) {
+      const std::string name = fmt::format("{}encoder.layer.{}.", config_.prefix, i);
+      blocks_.push_back({name, plain_feed_forward(config_.feed_forward, name + "intermediate.dense",
+                                                  name + "output.dense")});
+    }
+  }
+
+  Json config() const override { return json_; }
+  int64_t vocabulary() const override { return config_.vocabulary; }
+  int64_t max_tokens() const override { return config_.positions - config_.first_position; }
+  int64_t classes() const override { return config_.classes; }
+  StateDict initial_weights(uint64_t seed) const override {
+    return normal_weights(tensors(), config_.initializer_range, 1.0, seed);
+  }
+
+  CheckpointNames checkpoint_names() const override {
+    CheckpointNames names;
+    for (const char* part : {"embeddings.", "encoder.", "pooler."})
+      names.renamed.emplace_back(part, config_.prefix + part);
+    // As the first published checkpoints call them.
+    names.renamed_ends = {{"LayerNorm.gamma", "LayerNorm.weight"},
+                          {"LayerNorm.beta", "LayerNorm.bias"}};
+    names.ignored = {"embeddings.position_ids", "cls.", "lm_head."};
+    if (config_.classes == 0) names.ignored.emplace_back("classifier.");
+    if (config_.classes == 0 || roberta()) names.ignored.push_back(config_.prefix + "pooler.");
+    return names;
+  }
+
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> all;
+    const std::string embeddings = config_.prefix + "embeddings.";
+    const int64_t width = config_.width;
+    add_linear(all, embeddings + "word_embeddings", width, config_.vocabulary, false);
+    add_linear(all, embeddings + "position_embeddings", width, config_.positions, false);
+    add_linear(all, embeddings + "token_type_embeddings", width, config_.types, false);
+    add_norm(all, embeddings + "LayerNorm", width, NormKind::kLayer);
+    for (const Block& block : blocks_) {
+      for (const char* part : {"self.query", "self.key", "self.value", "output.dense"})
+        add_linear(all, block.name + "attention." + part, width, width, true);
+      add_norm(all, block.name + "attention.output.LayerNorm", width, NormKind::kLayer);
+      add_norm(all, block.name + "output.LayerNorm", width, NormKind::kLayer);
+      for (TensorInfo& info : block.feed_forward->tensors()) all.push_back(std::move(info));
+    }
+    if (config_.classes > 0) {
+      add_linear(all, head_dense(), width, width, true);
+      add_linear(all, head_output(), width, config_.classes, true);
+    }
+    std::sort(all.begin(), all.end(),
+              [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+    return all;
+  }
+
+  at::Tensor hidden(const StateDict& weights, const EncoderBatch& batch) const override {
+    const std::string embeddings = config_.prefix + "embeddings.";
+    const at::Tensor ids = batch.ids;
+    const at::Tensor real =
+        batch.mask.defined() ? batch.mask.to(ids.device()) : at::ones_like(ids).to(at::kBool);
+    if (const int64_t longest = real.sum(1).max().item<int64_t>(); longest > max_tokens())
+      user_error("a text of {} tokens is longer than the model's {}", longest, max_tokens());
+    const at::Tensor types = batch.types.defined() ? batch.types : at::zeros_like(ids);
+    at::Tensor x =
+        embedding(weights, embeddings + "word_embeddings", ids, "token id") +
+        embedding(weights, embeddings + "token_type_embeddings", types, "token type") +
+        embedding(weights, embeddings + "position_embeddings", positions(ids, real), "position");
+    x = norm(weights, embeddings + "LayerNorm", x);
+    AttentionMask visible;
+    if (batch.mask.defined()) visible.allowed = real.to(x.device()).unsqueeze(1).unsqueeze(2);
+    for (const Block& block : blocks_) {
+      const at::Tensor attended = attention(weights, block.name + "attention.", x, visible);
+      x = norm(weights, block.name + "attention.output.LayerNorm", x + attended);
+      x = norm(weights, block.name + "output.LayerNorm",
+               x + block.feed_forward->forward(weights, x));
+    }
+    return x;
+  }
+
+  at::Tensor classify(const StateDict& weights, const EncoderBatch& batch) const override {
+    if (config_.classes == 0)
+      user_error(
+          "this {} has no head for classification: its config.json names no "
+          "...ForSequenceClassification",
+          json_.at("model_type").get<std::string>());
+    // The first token that is no padding stands for the text.
+    at::Tensor first = hidden(weights, batch);
+    if (batch.mask.defined()) {
+      const at::Tensor place = batch.mask.to(at::kInt).argmax(1).to(first.device());
+      first = first.index({at::arange(first.size(0), place.options()), place});
+    } else {
+      first = first.select(1, 0);
+    }
+    return linear(weights, head_output(), at::tanh(linear(weights, head_dense(), first)));
+  }
+
+ private:
+  struct Block {
+    std::string name;
+    std::unique_ptr<FeedForward> feed_forward;
+  };
+
+  bool roberta() const { return config_.prefix == "roberta."; }
+  std::string head_dense() const { return roberta() ? "classifier.dense" : "bert.pooler.dense"; }
+  std::string head_output() const { return roberta() ? "classifier.out_proj" : "classifier"; }
+  at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
+    return normalize(weights, name, x, NormKind::kLayer, config_.norm_epsilon);
+  }
+  /// Counted from the first token that is no padding. RoBERTa does not count its padding's id
+  /// anywhere, and puts it at the place of the same number.
+  at::Tensor positions(const at::Tensor& ids, const at::Tensor& real) const {
+    at::Tensor counted = real;
+    if (roberta()) counted = real.logical_and(ids != config_.first_position - 1);
+    return (counted.cumsum(1) * counted + config_.first_position - 1).clamp_min(0);
+  }
+  at::Tensor attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                       const AttentionMask& mask) const {
+    const auto heads = [&](const char* part) {
+      return linear(weights, name + part, x)
+          .view({x.size(0), x.size(1), config_.heads, config_.head_size})
+          .transpose(1, 2);
+    };
+    const at::Tensor out = attend(heads("self.query"), heads("self.key"), heads("self.value"), mask,
+                                  {1 / std::sqrt(static_cast<double>(config_.head_size)), 0});
+    return linear(weights, name + "output.dense", out);
+  }
+
+  BertConfig config_;
+  Json json_;
+  std::vector<Block> blocks_;
+};
+
+constexpr const char* kExample = R"({"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12,
+    "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 16,
+    "architectures": ["ForSequenceClassification"]})";
+
+bool add_bert(const char* name, const char* summary, const char* paper) {
+  return architectures().add(name, {summary,
+                                    paper,
+                                    {},
+                                    [=](const JsonReader& fields) {
+                                      ConfigFields config(fields);
+                                      BertConfig bert = read_bert(config, name);
+                                      config.finish();
+                                      Json json = fields.json();
+                                      json["model_type"] = name;
+                                      return std::make_unique<Bert>(std::move(bert),
+                                                                    std::move(json));
+                                    },
+                                    kExample});
+}
+
+[[maybe_unused]] const bool kBertRegistered =
+    add_bert("bert", "encoder with learned positions", "Devlin et al., arXiv:1810.04805");
+[[maybe_unused]] const bool kRobertaRegistered =
+    add_bert("roberta", "BERT's form, trained longer", "Liu et al., arXiv:1907.11692");
+
+}  // namespace
+
+at::Tensor EncoderArchitecture::logits(const StateDict& weights, const at::Tensor& ids) const {
+  if (ids.dim() != 2)
+    data_error("an encoder takes ids of shape [rows, tokens], found {}", shape_text(ids.sizes()));
+  return classify(weights, {ids});
+}
+
+at::Tensor EncoderArchitecture::embed(const StateDict& weights, const EncoderBatch& batch) const {
+  const at::Tensor states = hidden(weights, batch).to(at::kFloat);
+  if (!batch.mask.defined()) return states.mean(1);
+  const at::Tensor share = batch.mask.to(states.device(), states.scalar_type()).unsqueeze(2);
+  return (states * share).sum(1) / share.sum(1);
+}
+
+}  // namespace assay

@@ -1,0 +1,289 @@
+/// T5 1.0 and 1.1, Flan-T5 and mT5: an encoder and a decoder whose attention knows positions only
+/// by a learned bias per distance. Query-key products are not scaled.
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/model/internal/attention.h"
+#include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/layers.h"
+#include "harness/model/sequence_to_sequence.h"
+
+namespace assay {
+namespace {
+
+struct T5Config {
+  int64_t vocabulary = 0, width = 0, inner = 0, heads = 0, head_size = 0;
+  int64_t encoder_layers = 0, decoder_layers = 0;
+  int64_t buckets = 0, farthest = 0;
+  double norm_epsilon = 0, output_scale = 1;
+  Activation activation = nullptr;
+  bool gated = false;
+  TokenId start_id = 0;
+  std::optional<int64_t> max_positions{};
+};
+
+T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bool scales_output) {
+  T5Config c;
+  c.vocabulary = config.size("vocab_size");
+  c.width = config.size("d_model");
+  c.inner = config.size("d_ff");
+  c.heads = config.size("num_heads");
+  c.head_size = config.size("d_kv");
+  c.encoder_layers = config.layers("num_layers");
+  c.decoder_layers = config.layers("num_decoder_layers", c.encoder_layers);
+  c.buckets = config.size("relative_attention_num_buckets", 32);
+  c.farthest = config.size("relative_attention_max_distance", 128);
+  c.norm_epsilon = config.positive("layer_norm_epsilon", 1e-6);
+  c.max_positions = config.optional_size("n_positions");
+  c.start_id = static_cast<TokenId>(config.count("decoder_start_token_id", 0));
+  if (c.buckets % 4 != 0 || c.farthest <= c.buckets / 2)
+    user_error(
+        "{}: relative_attention_num_buckets {} must be a multiple of 4 and less than twice "
+        "relative_attention_max_distance {}",
+        config.where(), c.buckets, c.farthest);
+  std::string kind = config.text("feed_forward_proj", usual_feed_forward);
+  c.gated = kind.starts_with("gated-");
+  if (c.gated) kind = kind.substr(6);
+  // Written before activations had precise names.
+  if (c.gated && kind == "gelu") kind = "gelu_new";
+  c.activation = activation(kind, config.where() + ".feed_forward_proj");
+  // Version 1.0 scales what goes into the head. That 1.1 does not is told by its head not being
+  // tied; transformers 5 has a field of its own for it.
+  const bool tied = config.flag("tie_word_embeddings", true);
+  if (config.flag("scale_decoder_outputs", tied) && scales_output)
+    c.output_scale = 1 / std::sqrt(static_cast<double>(c.width));
+  config.ignore({"classifier_dropout", "dense_act_fn", "dropout_rate", "initializer_factor",
+                 "is_encoder_decoder", "is_gated_act", "output_past"});
+  return c;
+}
+
+/// The bucket of each distance, key less query: exact ones near by, then ever wider ones; half of
+/// them for keys ahead when the text is seen both ways.
+at::Tensor distance_buckets(const at::Tensor& distance, bool both_ways, int64_t buckets,
+                            int64_t farthest) {
+  at::Tensor first = at::zeros_like(distance), away = (-distance).clamp_min(0);
+  if (both_ways) {
+    buckets /= 2;
+    first = (distance > 0).to(at::kLong) * buckets;
+    away = distance.abs();
+  }
+  const int64_t exact = buckets / 2;
+  // The same operations in float32 as in the models' training, as their rounding decides buckets.
+  const at::Tensor wide = (at::log(away.to(at::kFloat) / static_cast<double>(exact)) /
+                           std::log(static_cast<double>(farthest) / static_cast<double>(exact)) *
+                           static_cast<double>(buckets - exact))
+                              .clamp_min(0)
+                              .to(at::kLong) +
+                          exact;
+  return first + at::where(away < exact, away, wide.clamp_max(buckets - 1));
+}
+
+class T5 final : public SequenceToSequenceArchitecture {
+ public:
+  T5(const T5Config& config, Json json) : config_(config), json_(std::move(json)) {
+    FeedForwardShape shape;
+    shape.width = config.width;
+    shape.inner = config.inner;
+    shape.activation = config.activation;
+    const auto make = [&](const std::string& start) {
+      return config.gated
+                 ? gated_feed_forward(shape, start + ".wi_0", start + ".wi_1", start + ".wo")
+                 : plain_feed_forward(shape, start + ".wi", start + ".wo");
+    };
+    for (int64_t i = 0; i < config.encoder_layers; ++i) {
+      const std::string block = fmt::format("encoder.block.{}.layer.", i);
+      encoder_.push_back({block, make(block + "1.DenseReluDense")});
+    }
+    for (int64_t i = 0; i < config.decoder_layers; ++i) {
+      const std::string block = fmt::format("decoder.block.{}.layer.", i);
+      decoder_.push_back({block, make(block + "2.DenseReluDense")});
+    }
+  }
+
+  Json config() const override { return json_; }
+  int64_t vocabulary() const override { return config_.vocabulary; }
+  TokenId start_id() const override { return config_.start_id; }
+  std::optional<int64_t> max_positions() const override { return config_.max_positions; }
+  StateDict initial_weights(uint64_t seed) const override {
+    return normal_weights(tensors(), 1 / std::sqrt(static_cast<double>(config_.width)), 1.0, seed);
+  }
+  CheckpointNames checkpoint_names() const override {
+    CheckpointNames names;
+    names.tied = {{"encoder.embed_tokens.weight", "shared.weight"},
+                  {"decoder.embed_tokens.weight", "shared.weight"}};
+    names.substituted = {{"lm_head.weight", "shared.weight"}};
+    names.ignored = {"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"};
+    return names;
+  }
+
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> all;
+    const int64_t across = config_.heads * config_.head_size;
+    add_linear(all, "shared", config_.width, config_.vocabulary, false);
+    add_linear(all, "lm_head", config_.width, config_.vocabulary, false);
+    const auto add_attention = [&](const std::string& layer, const std::string& name) {
+      for (const char* part : {".q", ".k", ".v"})
+        add_linear(all, layer + name + part, config_.width, across, false);
+      add_linear(all, layer + name + ".o", across, config_.width, false);
+      add_norm(all, layer + "layer_norm", config_.width, NormKind::kRms);
+    };
+    const auto add_stack = [&](const std::string& stack, const std::vector<Block>& blocks,
+                               bool reads) {
+      add_linear(all, stack + ".block.0.layer.0.SelfAttention.relative_attention_bias",
+                 config_.heads, config_.buckets, false);
+      add_norm(all, stack + ".final_layer_norm", config_.width, NormKind::kRms);
+      for (const Block& block : blocks) {
+        add_attention(block.name + "0.", "SelfAttention");
+        if (reads) add_attention(block.name + "1.", "EncDecAttention");
+        add_norm(all, block.name + (reads ? "2" : "1") + ".layer_norm", config_.width,
+                 NormKind::kRms);
+        for (TensorInfo& info : block.feed_forward->tensors()) all.push_back(std::move(info));
+      }
+    };
+    add_stack("encoder", encoder_, false);
+    add_stack("decoder", decoder_, true);
+    std::sort(all.begin(), all.end(),
+              [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+    return all;
+  }
+
+  EncodedText encode(const StateDict& weights, const at::Tensor& ids,
+                     const at::Tensor& mask) const override {
+    at::Tensor x = embedding(weights, "shared", ids, "token id");
+    const int64_t tokens = ids.size(1);
+    AttentionMask visible;
+    if (mask.defined()) visible.allowed = mask.to(x.device()).unsqueeze(1).unsqueeze(2);
+    const at::Tensor bias = position_bias(weights, "encoder", tokens, tokens, true);
+    for (const Block& block : encoder_) {
+      const at::Tensor seen = norm(weights, block.name + "0.layer_norm", x);
+      x = x +
+          attention(weights, block.name + "0.SelfAttention", seen, seen, visible, bias, nullptr);
+      x = x + block.feed_forward->forward(weights, norm(weights, block.name + "1.layer_norm", x));
+    }
+    return {norm(weights, "encoder.final_layer_norm", x), mask};
+  }
+
+  at::Tensor decode(const StateDict& weights, const at::Tensor& ids, const EncodedText& text,
+                    WritingCache* cache) const override {
+    at::Tensor x = embedding(weights, "shared", ids, "token id");
+    const int64_t cached = cache ? cache->written.tokens() : 0, tokens = ids.size(1);
+    const at::Tensor positions =
+        at::arange(cached + tokens, at::TensorOptions(at::kLong).device(x.device()))
+            .expand({ids.size(0), cached + tokens});
+    // A bias asks for a mask that is spelt out, which is what a caller's mask gives.
+    const at::Tensor all =
+        at::ones({1, tokens, cached + tokens}, at::TensorOptions(at::kBool).device(x.device()));
+    const AttentionMask before =
+        causal_mask({positions.narrow(1, cached, tokens), positions, all}, 0);
+    AttentionMask readable;
+    if (text.mask.defined()) readable.allowed = text.mask.to(x.device()).unsqueeze(1).unsqueeze(2);
+    const at::Tensor bias = position_bias(weights, "decoder", tokens, cached + tokens, false);
+    if (cache) {
+      cache->written.layers.resize(decoder_.size());
+      cache->text.resize(decoder_.size());
+      cache->written.positions = positions;
+    }
+    for (size_t i = 0; i < decoder_.size(); ++i) {
+      const Block& block = decoder_[i];
+      const at::Tensor seen = norm(weights, block.name + "0.layer_norm", x);
+      x = x + attention(weights, block.name + "0.SelfAttention", seen, seen, before, bias,
+                        cache ? &cache->written.layers[i] : nullptr);
+      const at::Tensor asking = norm(weights, block.name + "1.layer_norm", x);
+      x = x + reading(weights, block.name + "1.EncDecAttention", asking, text.states, readable,
+                      cache ? &cache->text[i] : nullptr);
+      x = x + block.feed_forward->forward(weights, norm(weights, block.name + "2.layer_norm", x));
+    }
+    return norm(weights, "decoder.final_layer_norm", x);
+  }
+
+  at::Tensor vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const override {
+    return linear(weights, "lm_head",
+                  config_.output_scale == 1 ? hidden : hidden * config_.output_scale);
+  }
+
+ private:
+  struct Block {
+    std::string name;
+    std::unique_ptr<FeedForward> feed_forward;
+  };
+
+  at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
+    return normalize(weights, name, x, NormKind::kRms, config_.norm_epsilon);
+  }
+  at::Tensor heads(const at::Tensor& x) const {
+    return x.view({x.size(0), x.size(1), config_.heads, config_.head_size}).transpose(1, 2);
+  }
+  /// [1, heads, tokens, keys]; the tokens are the last of the keys.
+  at::Tensor position_bias(const StateDict& weights, const std::string& stack, int64_t tokens,
+                           int64_t keys, bool both_ways) const {
+    const std::string name = stack + ".block.0.layer.0.SelfAttention.relative_attention_bias";
+    const auto options =
+        weights.at(name + ".weight").options().dtype(at::kLong).requires_grad(false);
+    const at::Tensor distance =
+        at::arange(keys, options) - at::arange(keys - tokens, keys, options).unsqueeze(1);
+    return embedding(weights, name,
+                     distance_buckets(distance, both_ways, config_.buckets, config_.farthest),
+                     "bucket")
+        .permute({2, 0, 1})
+        .unsqueeze(0);
+  }
+  at::Tensor attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                       const at::Tensor& source, const AttentionMask& mask, const at::Tensor& bias,
+                       KvCache::Layer* cache) const {
+    at::Tensor keys = heads(linear(weights, name + ".k", source));
+    at::Tensor values = heads(linear(weights, name + ".v", source));
+    if (cache) {
+      if (cache->keys.defined()) {
+        keys = at::cat({cache->keys, keys}, 2);
+        values = at::cat({cache->values, values}, 2);
+      }
+      *cache = {keys, values};
+    }
+    const at::Tensor queries = heads(linear(weights, name + ".q", x));
+    return linear(weights, name + ".o", attend(queries, keys, values, mask, {1, 0}, bias));
+  }
+  /// The same over the encoder's states, whose keys and values never change.
+  at::Tensor reading(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                     const at::Tensor& text, const AttentionMask& mask,
+                     KvCache::Layer* cache) const {
+    if (!cache || !cache->keys.defined()) return attention(weights, name, x, text, mask, {}, cache);
+    const at::Tensor queries = heads(linear(weights, name + ".q", x));
+    return linear(weights, name + ".o", attend(queries, cache->keys, cache->values, mask, {1, 0}));
+  }
+
+  T5Config config_;
+  Json json_;
+  std::vector<Block> encoder_, decoder_;
+};
+
+constexpr const char* kExample = R"({"vocab_size": 16, "d_model": 8, "d_ff": 12, "num_heads": 2,
+    "d_kv": 4, "num_layers": 1, "feed_forward_proj": "gated-gelu"})";
+
+bool add_t5(const char* name, const char* summary, const char* paper, const char* feed_forward,
+            bool scales_output) {
+  return architectures().add(name, {summary,
+                                    paper,
+                                    {},
+                                    [=](const JsonReader& fields) {
+                                      ConfigFields config(fields);
+                                      const T5Config t5 =
+                                          read_t5(config, feed_forward, scales_output);
+                                      config.finish();
+                                      Json json = fields.json();
+                                      json["model_type"] = name;
+                                      return std::make_unique<T5>(t5, std::move(json));
+                                    },
+                                    kExample});
+}
+
+[[maybe_unused]] const bool kT5Registered =
+    add_t5("t5", "encoder-decoder with relative position biases", "Raffel et al., arXiv:1910.10683",
+           "relu", true);
+[[maybe_unused]] const bool kMt5Registered =
+    add_t5("mt5", "T5 1.1 of many languages", "Xue et al., arXiv:2010.11934", "gated-gelu", false);
+
+}  // namespace
+}  // namespace assay

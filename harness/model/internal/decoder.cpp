@@ -1,0 +1,267 @@
+#include "harness/model/internal/decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/core/rng.h"
+#include "harness/model/internal/attention.h"
+
+namespace assay {
+namespace {
+
+DecoderNames whole_names(const DecoderNames& names, const std::string& block) {
+  DecoderNames whole = names;
+  for (std::string DecoderNames::*name :
+       {&DecoderNames::attention_norm, &DecoderNames::after_attention_norm,
+        &DecoderNames::feed_forward_norm, &DecoderNames::after_feed_forward_norm,
+        &DecoderNames::query, &DecoderNames::key, &DecoderNames::value,
+        &DecoderNames::query_key_value, &DecoderNames::attention_output, &DecoderNames::query_norm,
+        &DecoderNames::key_norm})
+    if (!(whole.*name).empty()) (whole.*name).insert(0, block);
+  return whole;
+}
+
+at::Tensor softcap(const at::Tensor& x, double cap) {
+  return cap == 0 ? x : at::tanh(x / cap) * cap;
+}
+
+/// [rows, tokens, heads * size] to [rows, heads, tokens, size].
+at::Tensor split_heads(const at::Tensor& x, int64_t size) {
+  return x.view({x.size(0), x.size(1), x.size(2) / size, size}).transpose(1, 2);
+}
+
+void check_sizes(const DecoderConfig& c, const std::string& model) {
+  if (c.heads % c.kv_heads != 0)
+    user_error("{}: {} attention heads cannot share {} key-value heads evenly", model, c.heads,
+               c.kv_heads);
+  if (c.rotary && c.rotary->size > c.head_size)
+    user_error("{}: {} values of a head of {} are to be turned", model, c.rotary->size,
+               c.head_size);
+}
+
+}  // namespace
+
+/// What all blocks of one forward pass share.
+struct Decoder::Pass {
+  RotaryTable turns;
+  Visibility visibility;
+  mutable std::map<int64_t, AttentionMask> masks;  ///< by window
+
+  void move(at::Device device) {
+    for (at::Tensor* tensor : {&turns.cosines, &turns.sines, &visibility.query_positions,
+                               &visibility.key_positions, &visibility.mask})
+      if (tensor->defined()) *tensor = tensor->to(device);
+    masks.clear();
+  }
+
+  const AttentionMask& mask(int64_t window) const {
+    const auto it = masks.find(window);
+    return it != masks.end() ? it->second
+                             : masks.emplace(window, causal_mask(visibility, window)).first->second;
+  }
+};
+
+Decoder::Decoder(DecoderConfig decoder, Json config)
+    : config_(std::move(decoder)), json_(std::move(config)) {
+  check_sizes(config_, json_.at("model_type").get<std::string>());
+  const double scale = config_.attention_scale != 0
+                           ? config_.attention_scale
+                           : 1 / std::sqrt(static_cast<double>(config_.head_size));
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    const std::string prefix = fmt::format("{}.{}.", config_.names.layers, i);
+    Block block;
+    block.names = whole_names(config_.names, prefix);
+    block.feed_forward = config_.feed_forward(i, prefix);
+    block.window = config_.windows.empty() ? 0 : config_.windows.at(static_cast<size_t>(i));
+    block.attention_scale = config_.scale_by_layer ? scale / static_cast<double>(i + 1) : scale;
+    blocks_.push_back(std::move(block));
+  }
+  if (config_.rotary) rotary_.emplace(*config_.rotary);
+}
+
+std::vector<TensorInfo> Decoder::block_tensors(const Block& block) const {
+  const DecoderConfig& c = config_;
+  const DecoderNames& n = block.names;
+  const int64_t queries = c.heads * c.head_size, keys = c.kv_heads * c.head_size;
+  std::vector<TensorInfo> all = block.feed_forward->tensors();
+  const auto add = [&](const std::string& name, int64_t in, int64_t out, bool bias) {
+    if (!name.empty()) add_linear(all, name, in, out, bias, c.attention_layout);
+  };
+  const auto add_any_norm = [&](const std::string& name, int64_t width) {
+    if (!name.empty()) add_norm(all, name, width, c.norm);
+  };
+  for (const std::string& name :
+       {n.attention_norm, n.after_attention_norm, n.feed_forward_norm, n.after_feed_forward_norm})
+    add_any_norm(name, c.width);
+  add(n.query, c.width, queries, c.qkv_bias);
+  add(n.key, c.width, keys, c.qkv_bias);
+  add(n.value, c.width, keys, c.qkv_bias);
+  add(n.query_key_value, c.width, queries + 2 * keys, c.qkv_bias);
+  add(n.attention_output, queries, c.width, c.attention_output_bias);
+  add_any_norm(n.query_norm, c.head_size);
+  add_any_norm(n.key_norm, c.head_size);
+  return all;
+}
+
+std::vector<std::vector<std::string>> Decoder::blocks() const {
+  std::vector<std::vector<std::string>> names;
+  for (const Block& block : blocks_) {
+    names.emplace_back();
+    for (const TensorInfo& info : block_tensors(block)) names.back().push_back(info.name);
+  }
+  return names;
+}
+
+std::vector<TensorInfo> Decoder::tensors() const {
+  const DecoderConfig& c = config_;
+  std::vector<TensorInfo> all;
+  add_linear(all, c.names.embedding, c.width, c.vocabulary, false);
+  if (!c.names.positions.empty())
+    add_linear(all, c.names.positions, c.width, c.max_positions, false);
+  if (!c.tied_head) add_linear(all, c.names.head, c.width, c.vocabulary, false);
+  add_norm(all, c.names.final_norm, c.width, c.norm);
+  for (const Block& block : blocks_)
+    for (TensorInfo& info : block_tensors(block)) all.push_back(std::move(info));
+  std::sort(all.begin(), all.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+  return all;
+}
+
+StateDict Decoder::initial_weights(uint64_t seed) const {
+  return normal_weights(tensors(), config_.initializer_range,
+                        config_.norm == NormKind::kRmsPlusOne ? 0.0 : 1.0, seed);
+}
+
+at::Tensor Decoder::attention(const StateDict& weights, const Block& block, const at::Tensor& x,
+                              const Pass& pass, KvCache::Layer* cache) const {
+  const DecoderNames& n = block.names;
+  const DecoderConfig& c = config_;
+  const auto project = [&](const std::string& name) {
+    return linear(weights, name, x, c.attention_layout);
+  };
+  at::Tensor queries, keys, values;
+  if (n.query_key_value.empty()) {
+    queries = split_heads(project(n.query), c.head_size);
+    keys = split_heads(project(n.key), c.head_size);
+    values = split_heads(project(n.value), c.head_size);
+  } else if (c.qkv_layout == QkvLayout::kPerHead) {
+    const auto parts = split_heads(project(n.query_key_value), 3 * c.head_size).chunk(3, -1);
+    queries = parts[0], keys = parts[1], values = parts[2];
+  } else {
+    const int64_t kv_width = c.kv_heads * c.head_size;
+    const auto parts = project(n.query_key_value)
+                           .split_with_sizes({c.heads * c.head_size, kv_width, kv_width}, -1);
+    queries = split_heads(parts[0], c.head_size);
+    keys = split_heads(parts[1], c.head_size);
+    values = split_heads(parts[2], c.head_size);
+  }
+  if (!n.query_norm.empty()) {
+    queries = norm(weights, n.query_norm, queries);
+    keys = norm(weights, n.key_norm, keys);
+  }
+  if (rotary_) {
+    queries = Rotary::turn(queries, pass.turns);
+    keys = Rotary::turn(keys, pass.turns);
+  }
+  if (cache) {
+    if (cache->keys.defined()) {
+      keys = at::cat({cache->keys, keys}, 2);
+      values = at::cat({cache->values, values}, 2);
+    }
+    cache->keys = keys;
+    cache->values = values;
+  }
+  return linear(weights, n.attention_output,
+                attend(queries, keys, values, pass.mask(block.window),
+                       {block.attention_scale, c.attention_softcap}),
+                c.attention_layout);
+}
+
+void Decoder::follow(const StateDict& weights, const Block& block, at::Tensor& x, Pass& pass) {
+  const at::Device device = weights.at(block.names.attention_output + ".weight").device();
+  if (device == x.device()) return;
+  x = x.to(device);
+  pass.move(device);
+}
+
+at::Tensor Decoder::run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
+                              const Pass& pass, KvCache::Layer* cache) const {
+  const DecoderNames& n = block.names;
+  at::Tensor attended = attention(weights, block, norm(weights, n.attention_norm, x), pass, cache);
+  if (!n.after_attention_norm.empty()) attended = norm(weights, n.after_attention_norm, attended);
+  const at::Tensor middle = x + attended;
+  at::Tensor fed = block.feed_forward->forward(
+      weights, norm(weights, n.feed_forward_norm, config_.parallel_residual ? x : middle));
+  if (!n.after_feed_forward_norm.empty()) fed = norm(weights, n.after_feed_forward_norm, fed);
+  return middle + fed;
+}
+
+RotaryTable Decoder::rotary_table(const at::Tensor& positions, const at::Tensor& all_positions,
+                                  at::ScalarType dtype) const {
+  if (!rotary_->depends_on_length()) return rotary_->table(positions, {}, dtype);
+  const at::Tensor lengths = all_positions.amax(1) + 1;
+  const int64_t cached = all_positions.size(1) - positions.size(1);
+  if (cached > 0) {
+    const at::Tensor before = all_positions.narrow(1, 0, cached).amax(1) + 1;
+    for (int64_t row = 0; row < lengths.size(0); ++row)
+      if (!can_extend(before[row].item<int64_t>(), lengths[row].item<int64_t>()))
+        user_error(
+            "rotary angles change when a text grows from {} to {} tokens: it must be read "
+            "anew, without the cache",
+            before[row].item<int64_t>(), lengths[row].item<int64_t>());
+  }
+  return rotary_->table(positions, lengths, dtype);
+}
+
+at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
+                           KvCache* cache) const {
+  const DecoderConfig& c = config_;
+  at::Tensor x = embedding(weights, c.names.embedding, batch.ids, "token id");
+  const at::Device device = x.device();
+  if (c.embedding_scale != 1)
+    x = x * at::scalar_tensor(c.embedding_scale, x.options());  // rounded to the weights' dtype
+
+  Pass pass;
+  const at::Tensor positions = batch.positions.defined()
+                                   ? batch.positions.to(device)
+                                   : at::arange(cache ? cache->tokens() : 0,
+                                                (cache ? cache->tokens() : 0) + batch.ids.size(1),
+                                                at::TensorOptions(at::kLong).device(device))
+                                         .expand({batch.ids.size(0), batch.ids.size(1)});
+  const at::Tensor all_positions =
+      cache && cache->positions.defined() ? at::cat({cache->positions, positions}, 1) : positions;
+  pass.visibility = {positions, all_positions, batch.mask};
+  if (!c.names.positions.empty())
+    x = x + embedding(weights, c.names.positions, positions, "position");
+  if (rotary_) pass.turns = rotary_table(positions, all_positions, x.scalar_type());
+  if (!cache) {
+    for (const Block& block : blocks_) {
+      follow(weights, block, x, pass);
+      x = run_block(weights, block, x, pass, nullptr);
+    }
+    return norm(weights, c.names.final_norm, x.to(device));
+  }
+  const int64_t cached = cache->tokens();
+  cache->layers.resize(blocks_.size());
+  cache->positions = all_positions;
+  try {
+    for (size_t i = 0; i < blocks_.size(); ++i) {
+      follow(weights, blocks_[i], x, pass);
+      x = run_block(weights, blocks_[i], x, pass, &cache->layers[i]);
+    }
+  } catch (...) {  // out of memory: the caller may try again with fewer rows
+    cache->truncate(cached);
+    throw;
+  }
+  return norm(weights, c.names.final_norm, x.to(device));
+}
+
+at::Tensor Decoder::vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const {
+  const std::string& head = config_.tied_head ? config_.names.embedding : config_.names.head;
+  return softcap(linear(weights, head, hidden), config_.logit_softcap);
+}
+
+}  // namespace assay

@@ -1,0 +1,130 @@
+/// The decoder that most language models are: a stack of blocks of self-attention and feed-forward.
+/// A family's file says in a DecoderConfig which of its forms it takes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/layers.h"
+#include "harness/model/internal/rotary.h"
+#include "harness/model/language.h"
+
+namespace assay {
+
+/// Names of the weights, less ".weight" and ".bias". Those of a block follow "LAYERS.INDEX.". An
+/// empty name: the decoder has no such part.
+struct DecoderNames {
+  std::string embedding, positions, layers, final_norm, head;
+  std::string attention_norm, after_attention_norm, feed_forward_norm, after_feed_forward_norm;
+  std::string query, key, value, query_key_value, attention_output;
+  std::string query_norm, key_norm;  ///< over each head, before it is turned
+};
+
+/// How one weight holds queries, keys and values (DecoderNames::query_key_value).
+enum class QkvLayout {
+  kBlocks,   ///< all queries, then all keys, then all values
+  kPerHead,  ///< head by head: its query, key and value
+};
+
+/// The feed-forward of a block, whose weights' names start with the given text.
+using FeedForwardMaker =
+    std::function<std::unique_ptr<FeedForward>(int64_t layer, const std::string& block)>;
+
+struct DecoderConfig {
+  int64_t vocabulary = 0, width = 0, layers = 0, heads = 0, kv_heads = 0, head_size = 0;
+  int64_t max_positions = 0;
+  DecoderNames names;
+  FeedForwardMaker feed_forward;
+  NormKind norm = NormKind::kRms;
+  double norm_epsilon = 0;
+  std::optional<RotaryConfig> rotary;  ///< none: learned positions (DecoderNames::positions)
+  QkvLayout qkv_layout = QkvLayout::kBlocks;
+  LinearLayout attention_layout = LinearLayout::kOutIn;
+  bool qkv_bias = false, attention_output_bias = false;
+  bool parallel_residual = false;  ///< the feed-forward sees the block's input
+  bool tied_head = false;          ///< the embedding is the head
+  double embedding_scale = 1;
+  double attention_scale = 0;   ///< 0: 1 / sqrt(head_size)
+  bool scale_by_layer = false;  ///< attention of layer i is scaled by 1 / (i + 1) besides
+  double attention_softcap = 0, logit_softcap = 0;  ///< 0: none
+  std::vector<int64_t> windows;  ///< one per layer, 0: sees everything; empty: all do
+  CheckpointNames checkpoint_names;
+  double initializer_range = 0.02;
+};
+
+class Decoder final : public LanguageArchitecture {
+ public:
+  /// `config`: what config() gives back.
+  Decoder(DecoderConfig decoder, Json config);
+
+  Json config() const override { return json_; }
+  std::vector<TensorInfo> tensors() const override;
+  StateDict initial_weights(uint64_t seed) const override;
+  CheckpointNames checkpoint_names() const override { return config_.checkpoint_names; }
+  std::vector<std::vector<std::string>> blocks() const override;
+  int64_t vocabulary() const override { return config_.vocabulary; }
+  int64_t max_positions() const override { return config_.max_positions; }
+  bool can_extend(int64_t from, int64_t to) const override {
+    return !rotary_ || rotary_->same_angles(from, to);
+  }
+  at::Tensor hidden(const StateDict& weights, const TokenBatch& batch,
+                    KvCache* cache) const override;
+  at::Tensor vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const override;
+
+ private:
+  struct Block {
+    DecoderNames names;  ///< whole names
+    std::unique_ptr<FeedForward> feed_forward;
+    int64_t window = 0;
+    double attention_scale = 1;
+  };
+  struct Pass;
+  std::vector<TensorInfo> block_tensors(const Block& block) const;
+  RotaryTable rotary_table(const at::Tensor& positions, const at::Tensor& all_positions,
+                           at::ScalarType dtype) const;
+  at::Tensor attention(const StateDict& weights, const Block& block, const at::Tensor& x,
+                       const Pass& pass, KvCache::Layer* cache) const;
+  /// Moves what the blocks share, the states `x` among it, to where this block's weights are.
+  static void follow(const StateDict& weights, const Block& block, at::Tensor& x, Pass& pass);
+  at::Tensor run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
+                       const Pass& pass, KvCache::Layer* cache) const;
+  at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
+    return normalize(weights, name, x, config_.norm, config_.norm_epsilon);
+  }
+
+  DecoderConfig config_;
+  Json json_;
+  std::vector<Block> blocks_;
+  std::optional<Rotary> rotary_;
+};
+
+namespace detail {
+
+/// A family T has: `static constexpr std::string_view name, summary, paper, example` (a small
+/// config.json) and `static DecoderConfig read(ConfigFields&)`.
+template <typename T>
+bool register_decoder() {
+  return architectures().add(std::string(T::name), {std::string(T::summary),
+                                                    std::string(T::paper),
+                                                    {},
+                                                    [](const JsonReader& fields) {
+                                                      ConfigFields config(fields);
+                                                      DecoderConfig decoder = T::read(config);
+                                                      config.finish();
+                                                      Json json = fields.json();
+                                                      json["model_type"] = T::name;
+                                                      return std::make_unique<Decoder>(
+                                                          std::move(decoder), std::move(json));
+                                                    },
+                                                    std::string(T::example)});
+}
+
+}  // namespace detail
+}  // namespace assay
+
+#define ASSAY_DECODER(Type) \
+  [[maybe_unused]] static const bool assay_registered = ::assay::detail::register_decoder<Type>();

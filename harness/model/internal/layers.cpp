@@ -1,0 +1,215 @@
+#include "harness/model/internal/layers.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <cmath>
+
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+const at::Tensor& weight_of(const StateDict& weights, const std::string& name) {
+  const auto it = weights.find(name);
+  ASSAY_CHECK(it != weights.end(), "no weight '{}'", name);
+  return it->second;
+}
+
+at::Tensor bias_of(const StateDict& weights, const std::string& name) {
+  const auto it = weights.find(name + ".bias");
+  return it == weights.end() ? at::Tensor() : it->second;
+}
+
+at::Tensor rms_normalize(const at::Tensor& x, double epsilon) {
+  return x * at::rsqrt(x.pow(2).mean(-1, true) + epsilon);
+}
+
+at::Tensor gelu_tanh(const at::Tensor& x) { return at::gelu(x, "tanh"); }
+at::Tensor gelu(const at::Tensor& x) { return at::gelu(x); }
+at::Tensor quick_gelu(const at::Tensor& x) { return x * at::sigmoid(1.702 * x); }
+at::Tensor squared_relu(const at::Tensor& x) { return at::relu(x).square(); }
+
+const std::map<std::string, Activation>& activations() {
+  static const std::map<std::string, Activation> all = {
+      {"gelu", gelu},
+      {"gelu_accurate", gelu_tanh},
+      {"gelu_fast", gelu_tanh},
+      {"gelu_new", gelu_tanh},
+      {"gelu_python", gelu},
+      {"gelu_pytorch_tanh", gelu_tanh},
+      {"quick_gelu", quick_gelu},
+      {"relu", at::relu},
+      {"relu2", squared_relu},
+      {"sigmoid", at::sigmoid},
+      {"silu", at::silu},
+      {"swish", at::silu},
+      {"tanh", at::tanh},
+  };
+  return all;
+}
+
+class PlainFeedForward final : public FeedForward {
+ public:
+  PlainFeedForward(const FeedForwardShape& shape, std::string up, std::string down,
+                   LinearLayout layout)
+      : shape_(shape), up_(std::move(up)), down_(std::move(down)), layout_(layout) {}
+
+  at::Tensor forward(const StateDict& weights, const at::Tensor& x) const override {
+    return linear(weights, down_, shape_.activation(linear(weights, up_, x, layout_)), layout_);
+  }
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> all;
+    add_linear(all, up_, shape_.width, shape_.inner, shape_.bias, layout_);
+    add_linear(all, down_, shape_.inner, shape_.width, shape_.bias, layout_);
+    return all;
+  }
+
+ private:
+  FeedForwardShape shape_;
+  std::string up_, down_;
+  LinearLayout layout_;
+};
+
+class GatedFeedForward final : public FeedForward {
+ public:
+  GatedFeedForward(const FeedForwardShape& shape, std::string gate, std::string up,
+                   std::string down)
+      : shape_(shape), gate_(std::move(gate)), up_(std::move(up)), down_(std::move(down)) {}
+
+  at::Tensor forward(const StateDict& weights, const at::Tensor& x) const override {
+    const at::Tensor gate = shape_.activation(linear(weights, gate_, x));
+    return linear(weights, down_, gate * linear(weights, up_, x));
+  }
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> all;
+    add_linear(all, gate_, shape_.width, shape_.inner, shape_.bias);
+    add_linear(all, up_, shape_.width, shape_.inner, shape_.bias);
+    add_linear(all, down_, shape_.inner, shape_.width, shape_.bias);
+    return all;
+  }
+
+ private:
+  FeedForwardShape shape_;
+  std::string gate_, up_, down_;
+};
+
+class FusedGatedFeedForward final : public FeedForward {
+ public:
+  FusedGatedFeedForward(const FeedForwardShape& shape, std::string gate_up, std::string down)
+      : shape_(shape), gate_up_(std::move(gate_up)), down_(std::move(down)) {}
+
+  at::Tensor forward(const StateDict& weights, const at::Tensor& x) const override {
+    const std::vector<at::Tensor> halves = linear(weights, gate_up_, x).chunk(2, -1);
+    return linear(weights, down_, shape_.activation(halves[0]) * halves[1]);
+  }
+  std::vector<TensorInfo> tensors() const override {
+    std::vector<TensorInfo> all;
+    add_linear(all, gate_up_, shape_.width, 2 * shape_.inner, shape_.bias);
+    add_linear(all, down_, shape_.inner, shape_.width, shape_.bias);
+    return all;
+  }
+
+ private:
+  FeedForwardShape shape_;
+  std::string gate_up_, down_;
+};
+
+thread_local InputRecorder* active_recorder = nullptr;
+
+}  // namespace
+
+at::Tensor linear(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                  LinearLayout layout) {
+  const std::string weight_name = name + ".weight";
+  if (InputRecorder* recorder = InputRecorder::active()) recorder->record(weight_name, x);
+  const at::Tensor& weight = weight_of(weights, weight_name);
+  return at::linear(x, layout == LinearLayout::kOutIn ? weight : weight.t(),
+                    bias_of(weights, name));
+}
+
+at::Tensor embedding(const StateDict& weights, const std::string& name, const at::Tensor& ids,
+                     std::string_view what) {
+  const at::Tensor& table = weight_of(weights, name + ".weight");
+  if (ids.numel() > 0) {
+    const auto [least, most] = at::aminmax(ids);
+    for (const int64_t id : {least.item<int64_t>(), most.item<int64_t>()})
+      if (id < 0 || id >= table.size(0))
+        user_error("{} {} is outside the model's [0, {})", what, id, table.size(0));
+  }
+  return at::embedding(table, ids.to(table.device()));
+}
+
+at::Tensor normalize(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                     NormKind kind, double epsilon) {
+  const at::Tensor& weight = weight_of(weights, name + ".weight");
+  if (kind == NormKind::kLayer)
+    return at::layer_norm(x, {x.size(-1)}, weight, bias_of(weights, name), epsilon);
+  const at::Tensor normal = rms_normalize(x.to(at::kFloat), epsilon);
+  if (kind == NormKind::kRms) return weight * normal.to(x.scalar_type());
+  return (normal * (1.0 + weight.to(at::kFloat))).to(x.scalar_type());
+}
+
+Activation activation(const std::string& name, const std::string& where) {
+  const auto it = activations().find(name);
+  if (it != activations().end()) return it->second;
+  std::vector<std::string> known;
+  for (const auto& [other, unused] : activations()) known.push_back(other);
+  throw UserError(unknown_name("activation", name, where, known));
+}
+
+std::unique_ptr<FeedForward> plain_feed_forward(const FeedForwardShape& shape, std::string up,
+                                                std::string down, LinearLayout layout) {
+  return std::make_unique<PlainFeedForward>(shape, std::move(up), std::move(down), layout);
+}
+
+std::unique_ptr<FeedForward> gated_feed_forward(const FeedForwardShape& shape, std::string gate,
+                                                std::string up, std::string down) {
+  return std::make_unique<GatedFeedForward>(shape, std::move(gate), std::move(up), std::move(down));
+}
+
+std::unique_ptr<FeedForward> fused_gated_feed_forward(const FeedForwardShape& shape,
+                                                      std::string gate_up, std::string down) {
+  return std::make_unique<FusedGatedFeedForward>(shape, std::move(gate_up), std::move(down));
+}
+
+void add_linear(std::vector<TensorInfo>& tensors, const std::string& name, int64_t in, int64_t out,
+                bool bias, LinearLayout layout) {
+  const std::vector<int64_t> shape = layout == LinearLayout::kOutIn ? std::vector<int64_t>{out, in}
+                                                                    : std::vector<int64_t>{in, out};
+  tensors.push_back({name + ".weight", at::kFloat, shape});
+  if (bias) tensors.push_back({name + ".bias", at::kFloat, {out}});
+}
+
+void add_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t width,
+              NormKind kind) {
+  tensors.push_back({name + ".weight", at::kFloat, {width}});
+  if (kind == NormKind::kLayer) tensors.push_back({name + ".bias", at::kFloat, {width}});
+}
+
+InputRecorder::InputRecorder() : outer_(active_recorder) { active_recorder = this; }
+
+InputRecorder::~InputRecorder() { active_recorder = outer_; }
+
+InputRecorder* InputRecorder::active() { return active_recorder; }
+
+void InputRecorder::record(const std::string& weight, const at::Tensor& x) {
+  const c10::NoGradGuard no_gradients;
+  if (!last_input_.is_same(x)) {
+    at::Tensor rows = x.detach().flatten(0, -2);
+    if (counted_.defined()) {
+      ASSAY_CHECK(counted_.sizes() == x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)),
+                  "tokens to count");
+      rows = rows.index({counted_.to(x.device()).flatten()});
+    }
+    rows = rows.to(at::kDouble);
+    last_gram_ = at::mm(rows.t(), rows);
+    last_rows_ = rows.size(0);
+    last_input_ = x;
+  }
+  Entry& entry = entries_[weight];
+  entry.gram = entry.gram.defined() ? entry.gram + last_gram_ : last_gram_;
+  entry.rows += last_rows_;
+}
+
+}  // namespace assay

@@ -1,0 +1,202 @@
+#include "harness/sweep/internal/sweep_file.h"
+
+#include <fmt/ranges.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/core/log.h"
+#include "harness/core/regular_file.h"
+#include "harness/method/method.h"
+
+namespace assay {
+namespace {
+
+// "tune": true takes the method's own grid; an object names parameters and their values.
+std::map<std::string, std::vector<Json>> read_grid(const JsonReader& tune, const MethodSpec& spec) {
+  const MethodEntry& entry = methods().at(parse_method_ref(spec.method).name, spec.where);
+  std::map<std::string, std::vector<Json>> grid;
+  if (tune.json().is_boolean()) {
+    if (!tune.as_bool()) return grid;
+    for (const ParamDoc& parameter : entry.parameters)
+      if (!parameter.sweep.empty() && !spec.parameters.contains(parameter.name))
+        grid[parameter.name] = parameter.sweep;
+    if (grid.empty()) tune.fail(fmt::format("{} has no parameter to tune", spec.method));
+    return grid;
+  }
+  for (const auto& [name, values] : tune.entries()) {
+    if (spec.parameters.contains(name)) values.fail("a fixed parameter cannot be tuned too");
+    for (const auto& value : values.elements()) grid[name].push_back(value.json());
+    if (grid[name].empty()) values.fail("expected at least one value");
+  }
+  return grid;
+}
+
+// Counted, so that nobody waits for a file that asks for more than can be run.
+void check_grid_size(const MethodSpec& spec) {
+  if (spec.grid_size() <= kMostCells) return;
+  std::vector<std::string> factors;
+  for (const auto& [name, values] : spec.grid)
+    factors.push_back(fmt::format("{} of {}", values.size(), name));
+  user_error("{}: the grid of '{}' has {} points ({}); a sweep may have {} cells at most",
+             spec.where, spec.label, spec.grid_size(), fmt::join(factors, " x "), kMostCells);
+}
+
+// References and best expert; each row with its default, its grid and what the grid chooses.
+void check_cell_count(const SweepFile& sweep) {
+  double cells = 0, per_set = 0;  // no product of counts is too big
+  for (const MethodSpec& spec : sweep.methods) {
+    const MethodInfo& info = methods().at(parse_method_ref(spec.method).name, spec.where).info;
+    const double tuned = spec.grid.empty() ? 0 : static_cast<double>(spec.grid_size()) + 1;
+    per_set += (info.randomized ? static_cast<double>(sweep.seeds.size()) : 1) * (1 + tuned);
+  }
+  for (const ExpertSet& set : sweep.sets)
+    cells += per_set + 2 * static_cast<double>(set.experts.size()) + 4;
+  if (cells > static_cast<double>(kMostCells))
+    user_error("{}: the sweep has {:.0f} cells ({} rows, {} seeds, {} expert sets); {} is the most",
+               sweep.path.filename().string(), cells, sweep.methods.size(), sweep.seeds.size(),
+               sweep.sets.size(), kMostCells);
+}
+
+MethodSpec read_method(JsonReader reader) {
+  MethodSpec spec;
+  spec.where = reader.where();
+  if (reader.is_string()) {
+    spec.method = spec.label = reader.as_string();
+    make_method(spec.method, JsonReader(spec.parameters, spec.where));
+  } else {
+    spec.method = reader.string("method");
+    spec.label = reader.string("label", spec.method);
+    if (const auto parameters = reader.find("parameters")) {
+      parameters->entries();  // refuses anything but an object
+      spec.parameters = parameters->json();
+    }
+    make_method(spec.method, JsonReader(spec.parameters, spec.where + ".parameters"));
+    if (const auto tune = reader.find("tune")) spec.grid = read_grid(*tune, spec);
+    reader.finish();
+    check_grid_size(spec);
+  }
+  return spec;
+}
+
+void refuse_repeats(const std::vector<std::string>& names, const std::string& what,
+                    const JsonReader& where) {
+  std::set<std::string> seen;
+  for (const std::string& name : names)
+    if (!seen.insert(name).second)
+      user_error("{}: two {} are named '{}'; give one of them another name", where.where(), what,
+                 name);
+}
+
+}  // namespace
+
+int64_t MethodSpec::grid_size() const {
+  constexpr int64_t kMost = int64_t{1} << 62;
+  int64_t points = 1;
+  for (const auto& [name, values] : grid)
+    if (__builtin_mul_overflow(points, static_cast<int64_t>(values.size()), &points) ||
+        points > kMost)
+      return kMost;
+  return points;
+}
+
+std::vector<Json> MethodSpec::grid_points() const {
+  std::vector<Json> points{parameters};
+  for (const auto& [name, values] : grid) {
+    std::vector<Json> extended;
+    for (const Json& point : points)
+      for (const Json& value : values) {
+        extended.push_back(point);
+        extended.back()[name] = value;
+      }
+    points = std::move(extended);
+  }
+  return points;
+}
+
+SweepFile SweepFile::read(const std::filesystem::path& path) {
+  SweepFile sweep;
+  sweep.path = path;
+  sweep.json = parse_json(read_configuration(path), path.string());
+  JsonReader root(sweep.json, path.filename().string());
+  sweep.name = root.string("name");
+  if (const auto recipe = root.find("recipe")) sweep.recipe = named_by(path, recipe->as_string());
+  const std::string base = root.string("base", "");
+
+  JsonReader sets = root.at("expert_sets");
+  std::vector<std::string> names;
+  for (JsonReader& element : sets.elements()) {
+    ExpertSet set;
+    set.name = element.string("name");
+    const std::string own_base = element.string("base", base);
+    if (!own_base.empty()) set.base = own_base;
+    JsonReader experts = element.at("experts");
+    set.experts = experts.as_strings();
+    if (set.experts.empty()) experts.fail("a set needs at least one expert");
+    refuse_repeats(set.experts, "experts of a set", experts);
+    if (const auto multitask = element.find("multitask")) set.multitask = multitask->as_string();
+    element.finish();
+    names.push_back(set.name);
+    sweep.sets.push_back(std::move(set));
+  }
+  if (sweep.sets.empty()) sets.fail("a sweep needs at least one expert set");
+  refuse_repeats(names, "expert sets", sets);
+
+  if (const auto trained_on = root.find("trained_on"))
+    for (const auto& [model, tasks] : trained_on->entries())
+      sweep.trained_on[model] = tasks.as_strings();
+  sweep.tasks = root.at("tasks").as_strings();
+  if (sweep.tasks.empty()) root.at("tasks").fail("a sweep needs at least one task");
+
+  names.clear();
+  const JsonReader method_list = root.at("methods");
+  for (const JsonReader& element : method_list.elements()) {
+    sweep.methods.push_back(read_method(element));
+    names.push_back(sweep.methods.back().label);
+  }
+  refuse_repeats(names, "rows", method_list);
+
+  if (const auto seeds = root.find("seeds")) {
+    for (const JsonReader& seed : seeds->elements()) {
+      if (seed.as_integer() < 0) seed.fail("a seed must not be negative");
+      sweep.seeds.push_back(static_cast<uint64_t>(seed.as_integer()));
+    }
+    if (sweep.seeds.empty()) seeds->fail("expected at least one seed");
+    std::set<uint64_t> seen;
+    for (const uint64_t seed : sweep.seeds)
+      if (!seen.insert(seed).second) seeds->fail(fmt::format("the seed {} is named twice", seed));
+  } else {
+    sweep.seeds = {0};
+  }
+  root.finish();
+  check_cell_count(sweep);
+  // Making each configuration once checks every name and value before anything is run.
+  for (const MethodSpec& spec : sweep.methods)
+    for (const Json& point : spec.grid_points())
+      make_method(spec.method, JsonReader(point, spec.where));
+  return sweep;
+}
+
+fs::path named_by(const fs::path& sweep_file, const std::string& name) {
+  const fs::path found = fs::canonical(find_file(name, sweep_file.parent_path()));
+  if (const std::string note = other_of_this_name(name, found); !note.empty())
+    log_info("note: {}: {}", sweep_file.filename().string(), note);
+  return found;
+}
+
+void keep_only(SweepFile& sweep, const std::string& glob) {
+  std::vector<std::string> labels;
+  for (const MethodSpec& method : sweep.methods) labels.push_back(method.label);
+  const auto left_out = std::stable_partition(
+      sweep.methods.begin(), sweep.methods.end(), [&](const MethodSpec& method) {
+        return ::fnmatch(glob.c_str(), method.label.c_str(), 0) == 0;
+      });
+  sweep.left_out.assign(left_out, sweep.methods.end());
+  sweep.methods.erase(left_out, sweep.methods.end());
+  if (sweep.methods.empty()) throw UserError(unknown_name("row", glob, "--only", labels));
+}
+
+}  // namespace assay

@@ -1,0 +1,45 @@
+/// A tokenizer as tokenizer.json defines it.
+#pragma once
+
+#include "harness/tokenizer/hf_json/added_tokens.h"
+#include "harness/tokenizer/hf_json/decoder.h"
+#include "harness/tokenizer/hf_json/normalizer.h"
+#include "harness/tokenizer/hf_json/post_processor.h"
+#include "harness/tokenizer/hf_json/pre_tokenizer.h"
+#include "harness/tokenizer/hf_json/tokenizer_settings.h"
+#include "harness/tokenizer/models/token_model.h"
+#include "harness/tokenizer/models/word_cache.h"
+
+namespace assay {
+
+class JsonTokenizer : public ConfiguredTokenizer {
+ public:
+  /// `json`: the file's content, all of which `hasher` has seen. UserError naming the place when
+  /// it says something that is not known. What it says of truncation and padding is left to those
+  /// who make batches.
+  JsonTokenizer(JsonReader json, const TokenizerSettings& settings, const TokenizerClass& made_by,
+                Hasher& hasher);
+
+  TokenIds encode(std::string_view text, bool special) const override;
+  std::string decode(const TokenIds& ids, bool skip_special) const override;
+  int64_t size() const override;
+  std::optional<TokenId> id(std::string_view token) const override;
+  std::string token(TokenId id) const override;
+
+ private:
+  void encode_between_tokens(std::string_view text, bool at_start, WordCache& cache,
+                             TokenIds& ids) const;
+  void encode_normalized(std::string_view text, bool at_start, WordCache& cache,
+                         TokenIds& ids) const;
+  void encode_piece(std::string_view piece, WordCache& cache, TokenIds& ids) const;
+
+  std::unique_ptr<Normalizer> normalizer_;       ///< may be null
+  std::unique_ptr<PreTokenizer> pre_tokenizer_;  ///< may be null
+  std::unique_ptr<TokenModel> model_;
+  std::unique_ptr<TokenDecoder> decoder_;  ///< null: tokens are joined by spaces
+  AddedTokens added_;
+  int64_t size_ = 0;
+  mutable WordCaches caches_;
+};
+
+}  // namespace assay

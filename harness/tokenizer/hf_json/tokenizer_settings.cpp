@@ -1,0 +1,233 @@
+#include "harness/tokenizer/hf_json/tokenizer_settings.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "harness/core/error.h"
+#include "harness/core/regular_file.h"
+#include "harness/tokenizer/hf_json/stage.h"
+
+namespace assay {
+namespace {
+
+constexpr double kUnbounded = 1e9;  // transformers writes 1e30 for "no limit"
+
+std::optional<Json> read_optional(const fs::path& path, Hasher& hasher) {
+  if (!is_there(path)) return std::nullopt;
+  const std::string text = read_file(path);
+  hasher.text(path.filename().string()).text(text);
+  return parse_json(text, path.string());
+}
+
+/// A token as a string, or as an object with "content".
+AddedToken read_special(JsonReader json) {
+  AddedToken token{.id = -1, .content = {}, .special = true, .normalized = false};
+  if (!json.is_object()) {
+    token.content = json.as_string();
+    return token;
+  }
+  token.content = json.string("content");
+  token.single_word = json.boolean("single_word", false);
+  token.left_strip = json.boolean("lstrip", false);
+  token.right_strip = json.boolean("rstrip", false);
+  token.normalized = json.boolean("normalized", false);
+  return token;
+}
+
+constexpr const char* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                  "pad_token", "cls_token", "mask_token"};
+
+/// What was read before is overruled.
+void read_special_tokens(JsonReader json, TokenizerSettings& settings) {
+  for (const char* key : kNamed)
+    if (const auto field = json.find(key))
+      settings.named[key] =
+          field->json().is_null() ? std::nullopt : std::optional(read_special(*field));
+  for (const char* key : {"additional_special_tokens", "extra_special_tokens"}) {
+    const auto field = present(json, key);
+    if (!field) continue;
+    if (field->is_object())
+      for (const auto& [name, token] : field->entries())
+        settings.more_special.push_back(read_special(token));
+    else
+      for (const JsonReader& token : field->elements())
+        settings.more_special.push_back(read_special(token));
+  }
+  // Tokens of other kinds ("image_token") are special too.
+  for (const auto& [key, token] : json.entries())
+    if (key.ends_with("_token") && token.is_string() &&
+        std::find(std::begin(kNamed), std::end(kNamed), key) == std::end(kNamed))
+      settings.more_special.push_back(read_special(token));
+}
+
+void read_flag(JsonReader& json, const std::string& key, std::optional<bool>& flag) {
+  if (const auto field = present(json, key)) flag = field->as_bool();
+}
+
+/// "added_tokens_decoder": ids as text to tokens.
+void read_added(const JsonReader& json, TokenizerSettings& settings) {
+  for (const auto& [id, token] : json.entries()) {
+    Json with_id = token.json();
+    int64_t number = -1;
+    const auto read = std::from_chars(id.data(), id.data() + id.size(), number);
+    if (read.ec != std::errc() || read.ptr != id.data() + id.size() || !with_id.is_object())
+      token.fail("expected a token under its id");
+    with_id["id"] = number;
+    settings.added.push_back(AddedToken::read(JsonReader(with_id, token.where())));
+  }
+  std::sort(settings.added.begin(), settings.added.end(),
+            [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+}
+
+void read_config(JsonReader json, TokenizerSettings& settings) {
+  read_special_tokens(json, settings);
+  read_flag(json, "add_bos_token", settings.add_bos);
+  read_flag(json, "add_eos_token", settings.add_eos);
+  read_flag(json, "add_prefix_space", settings.add_prefix_space);
+  read_flag(json, "legacy", settings.legacy);
+  read_flag(json, "do_lower_case", settings.lower_case);
+  read_flag(json, "strip_accents", settings.strip_accents);
+  read_flag(json, "tokenize_chinese_chars", settings.chinese_chars);
+  if (const auto name = present(json, "tokenizer_class"))
+    settings.tokenizer_class = name->as_string();
+  if (const auto longest = present(json, "model_max_length")) {
+    const double tokens = longest->as_number();
+    if (tokens < 1) longest->fail("expected a number of tokens");
+    if (tokens < kUnbounded) settings.max_length = static_cast<int64_t>(tokens);
+  }
+  if (const auto added = present(json, "added_tokens_decoder")) {
+    read_added(*added, settings);
+    settings.added_overrule = true;
+  }
+}
+
+/// "eos_token_id": an id or several.
+void read_end_ids(JsonReader json, TokenIds& ids) {
+  const auto field = present(json, "eos_token_id");
+  if (!field) return;
+  const auto add = [&](const JsonReader& id) {
+    const TokenId value = read_token_id(id);
+    if (std::find(ids.begin(), ids.end(), value) == ids.end()) ids.push_back(value);
+  };
+  if (field->is_array())
+    for (const JsonReader& id : field->elements()) add(id);
+  else
+    add(*field);
+}
+
+/// What a model's own files say about its tokenizer.
+void read_model_files(const fs::path& folder, TokenizerSettings& settings) {
+  const fs::path generation = folder / "generation_config.json";
+  if (fs::exists(generation)) {
+    const Json json = read_json(generation);
+    read_end_ids(JsonReader(json, generation.string() + ": $"), settings.end_ids);
+  }
+  const fs::path config = folder / "config.json";
+  if (!fs::exists(config)) return;
+  const Json json = read_json(config);
+  JsonReader reader(json, config.string() + ": $");
+  read_end_ids(reader, settings.end_ids);
+  const auto text = [&](const char* key) {
+    const auto field = present(reader, key);
+    return field && field->is_string() ? field->as_string() : std::string();
+  };
+  settings.model_type = text("model_type");
+  if (settings.tokenizer_class.empty()) settings.tokenizer_class = text("tokenizer_class");
+  if (const auto size = present(reader, "vocab_size"); size && size->json().is_number_integer())
+    settings.vocabulary = size->as_integer();
+}
+
+}  // namespace
+
+TokenizerSettings TokenizerSettings::read(const fs::path& folder, Hasher& hasher) {
+  TokenizerSettings settings;
+  const fs::path config = folder / "tokenizer_config.json";
+  const auto main = read_optional(config, hasher);
+  if (main) read_config(JsonReader(*main, config.string() + ": $"), settings);
+  const fs::path map = folder / "special_tokens_map.json";
+  const fs::path added = folder / "added_tokens.json";
+  const auto special = read_optional(map, hasher), later = read_optional(added, hasher);
+  settings.any_file = main || special || later;
+  // These are from before there was an added_tokens_decoder, which says it all.
+  if (special && !settings.added_overrule)
+    read_special_tokens(JsonReader(*special, map.string() + ": $"), settings);
+  if (later && !settings.added_overrule)
+    for (const auto& [content, id] : JsonReader(*later, added.string() + ": $").entries())
+      settings.added.push_back({.id = read_token_id(id), .content = content, .normalized = false});
+  read_model_files(folder, settings);
+  return settings;
+}
+
+std::optional<std::string> TokenizerSettings::special(const std::string& key,
+                                                      std::string_view of_class) const {
+  if (const auto found = named.find(key); found != named.end())
+    return found->second ? std::optional(found->second->content) : std::nullopt;
+  return of_class.empty() ? std::nullopt : std::optional(std::string(of_class));
+}
+
+std::vector<AddedToken> TokenizerSettings::special_tokens(const TokenizerClass& made_by) const {
+  std::vector<AddedToken> all;
+  for (const auto& [key, token] : named)
+    if (token) all.push_back(*token);
+  for (const auto& [key, content] :
+       {std::pair("bos_token", made_by.bos), std::pair("eos_token", made_by.eos),
+        std::pair("pad_token", made_by.pad), std::pair("unk_token", made_by.unknown)})
+    if (!content.empty() && !named.contains(key))
+      all.push_back(
+          {.id = -1, .content = std::string(content), .special = true, .normalized = false});
+  all.insert(all.end(), more_special.begin(), more_special.end());
+  return all;
+}
+
+void ConfiguredTokenizer::configure(const TokenizerSettings& settings,
+                                    const TokenizerClass& made_by, Hasher& hasher) {
+  const auto look_up = [&](const char* key, std::string_view of_class,
+                           std::optional<TokenId>& found) {
+    const auto token = settings.special(key, of_class);
+    if (const auto known = token ? id(*token) : std::nullopt) found = known;
+  };
+  look_up("bos_token", made_by.bos, bos_);
+  look_up("eos_token", made_by.eos, eos_);
+  look_up("pad_token", made_by.pad, pad_);
+  look_up("unk_token", made_by.unknown, unknown_);
+  max_length_ = settings.max_length;
+  if (eos_) end_ids_.push_back(*eos_);
+  // What earlier versions did not look at is hashed where it says something, so that the keys of
+  // all other models stay what they were.
+  if (settings.any_file || !made_by.name.empty()) hasher.text("conventions").text(made_by.name);
+  for (const TokenId end : settings.end_ids)
+    if (end != eos_) end_ids_.push_back(end);
+  hash_ = hasher.hex();
+}
+
+size_t ConfiguredTokenizer::ends_after_text() const {
+  size_t count = 0;
+  for (auto part = single_.parts.rbegin(); part != single_.parts.rend(); ++part, ++count)
+    if (part->source != Arrangement::Source::kToken ||
+        std::find(end_ids_.begin(), end_ids_.end(), part->id) == end_ids_.end())
+      break;
+  return count;
+}
+
+const Arrangement& ConfiguredTokenizer::arrangement(bool pair) const {
+  if (pair && !pair_)
+    data_error("the model's tokenizer.json does not say how two texts stand together");
+  return pair ? *pair_ : single_;
+}
+
+void ConfiguredTokenizer::put_around(bool bos, bool eos) {
+  single_ = {};
+  pair_.emplace();
+  for (const bool second : {false, true}) {
+    const int32_t type = second ? 1 : 0;
+    using Source = Arrangement::Source;
+    std::vector<Arrangement::Part> parts;
+    if (bos && bos_) parts.push_back({Source::kToken, type, *bos_});
+    parts.push_back({second ? Source::kSecond : Source::kFirst, type});
+    if (eos && eos_) parts.push_back({Source::kToken, type, *eos_});
+    pair_->parts.insert(pair_->parts.end(), parts.begin(), parts.end());
+    if (!second) single_.parts = std::move(parts);
+  }
+}
+
+}  // namespace assay

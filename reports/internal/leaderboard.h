@@ -1,0 +1,104 @@
+/// A sweep's results as a leaderboard: plain values that every output format prints. Definitions of
+/// the numbers: reports/README.md and statistics.h.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reports/internal/costs.h"
+#include "reports/internal/statistics.h"
+#include "results/store.h"
+
+namespace assay {
+
+/// A score is divided by its reference only when the reference is at least this.
+inline constexpr double kLeastDenominator = 0.01;
+
+/// One metric of one row, averaged over tasks, seeds and sets.
+struct RowScores {
+  Estimate held_in, held_out;
+  Estimate held_in_normalised;   ///< each task's score / own expert's score on it, then the mean
+  Estimate held_out_normalised;  ///< each task's score / base's score on it, then the mean
+  /// "SET: TASK" whose reference is missing or below kLeastDenominator; left out of the means
+  /// above.
+  std::vector<std::string> not_normalised;
+};
+
+/// One task in one expert set, averaged over seeds; also of runs that failed on other tasks.
+struct TaskScore {
+  std::string set, task;
+  bool held_in = false;
+  double value = 0;
+  std::optional<double> normalised;
+};
+
+/// A row's parameters in some of the sets.
+struct Configuration {
+  std::vector<std::string> sets;
+  Json parameters;  ///< all of them
+  Json notable;     ///< those that differ from the method's default or were tuned
+  /// Tuned numbers at the least or greatest value that was tried, where the method allows more.
+  std::vector<std::string> on_edge;
+};
+
+/// A row minus another on the same items, by the primary metric.
+struct Comparison {
+  std::string against;  ///< LeaderboardRow::label()
+  Estimate held_in, held_out;
+};
+
+struct LeaderboardRow {
+  std::string name;     ///< "ties", "base", "expert-mnist-012"
+  std::string variant;  ///< "reference", "default" or "tuned"
+  std::string kind;     ///< RunRecord::kind
+  std::string method;   ///< registry name; empty for references
+  std::string preset;
+
+  /// Sets of which a run succeeded, of those the row belongs to. A lone expert belongs to the sets
+  /// it is a member of, every other row to all.
+  int sets_used = 0, sets_total = 0;
+  int runs_ok = 0, runs_total = 0;
+  bool partial() const { return sets_used < sets_total || runs_ok < runs_total; }
+
+  std::map<std::string, RowScores> scores;              ///< by metric
+  std::map<std::string, std::vector<TaskScore>> tasks;  ///< by metric
+  std::vector<Comparison> comparisons;  ///< of merges: with the best and with the baseline
+  std::optional<Comparison> with_base;  ///< of merges
+  std::map<std::string, std::map<std::string, RowScores>> by_set;  ///< metric, set; on demand
+  RowCosts costs;
+  std::vector<Configuration> configurations;  ///< of merges
+  std::vector<std::string> tuned_parameters;  ///< that its grid varied
+  int grid_points = 0;                        ///< configurations tried per set; tuned rows only
+
+  bool is_merge() const { return kind == "merge"; }
+  bool is_lone_expert() const;
+  /// "ties (tuned)"; references are just named.
+  std::string label() const;
+};
+
+struct Leaderboard {
+  std::vector<std::string> metrics;  ///< the primary one first
+  std::vector<std::string> sets;     ///< expert sets, in the sweep's order
+  std::vector<std::string> tasks;    ///< in the sweep's order
+  /// Merges by falling held-in mean of the primary metric, then references: multitask, ensemble,
+  /// best expert, base, then the experts.
+  std::vector<LeaderboardRow> rows;
+  std::string best;  ///< label of the merge that is compared with as the best; empty without one
+  const std::string& primary() const { return metrics.front(); }
+};
+
+/// What a reader may ask a report for.
+struct ReportOptions {
+  std::string baseline;  ///< label or name of the row to compare with; empty: the simple average
+  bool per_set = false;  ///< also the scores in each expert set
+};
+
+/// One place of each run, however many it has: the first.
+std::vector<const SweepResults::PlacedRun*> distinct_runs(const SweepResults& results);
+
+/// UserError when no row, or more than one, is the baseline that is asked for.
+Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options = {});
+
+}  // namespace assay

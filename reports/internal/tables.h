@@ -1,0 +1,80 @@
+/// The report's tables as plain values; HTML, Markdown and the terminal only differ in how they
+/// draw them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reports/internal/leaderboard.h"
+
+namespace assay {
+
+struct TableCell {
+  std::string text;
+  std::string tag = {};             ///< "default" or "tuned" behind a row's name
+  std::optional<double> sort = {};  ///< what a numeric column is sorted by; absent values come last
+  std::string note = {};            ///< said beside the text: "2 of 3 sets", a full hash
+  std::optional<Estimate> mark =
+      {};  ///< drawn as a point with its interval, where drawing is possible
+  std::optional<double> heat = {};  ///< in [0, 1]: shade of a heat map
+  bool outlined = false;            ///< a held-in cell of a heat map
+  bool warning = false;             ///< something to take care with
+  bool best = false;                ///< the best of its column, shown bold
+  std::optional<double> cost = {};  ///< shown in the column's common unit by use_common_units()
+};
+
+/// "ties (tuned)": the text with its tag.
+std::string full_text(const TableCell& cell);
+
+struct Column {
+  std::string title;
+  bool numeric = false;
+  std::string hint = {};              ///< what the numbers are
+  std::optional<CostUnit> unit = {};  ///< of a column of costs
+};
+
+struct RowGroup {
+  std::string title;  ///< empty when the table has only one
+  std::vector<std::vector<TableCell>> rows;
+};
+
+/// The first column names the row, as does the second where `names` is 2.
+struct Table {
+  std::string id = {}, title = {}, intro = {};
+  std::vector<Column> columns = {};
+  std::vector<RowGroup> groups = {};
+  std::string empty_text = "None.";
+  size_t names = 1;
+  bool empty() const;
+};
+
+/// A heat map of one metric: one expert set, or all of them.
+struct HeatMap {
+  std::string metric, view;  ///< view: what the selector calls it
+  Table table;
+};
+
+/// Writes each column of costs in one unit, which its title then names.
+void use_common_units(Table& table);
+
+Table leaderboard_table(const Leaderboard& board, const std::string& metric);
+/// Scores in each expert set; empty when they were not asked for.
+Table per_set_table(const Leaderboard& board, const std::string& metric);
+Table comparison_table(const Leaderboard& board);
+Table cost_table(const Leaderboard& board);
+Table configuration_table(const Leaderboard& board);
+/// Scores that could not be normalised; empty when all could.
+Table unnormalised_table(const Leaderboard& board);
+/// Per metric: every set, then the means over sets of held-in and of held-out cells.
+std::vector<HeatMap> heat_maps(const Leaderboard& board);
+
+Table requirements_table(const SweepResults& results, const Leaderboard& board);
+Table failures_table(const SweepResults& results);
+/// The sweep itself, its sets, checkpoints, tasks and environments.
+std::vector<Table> provenance_tables(const SweepResults& results);
+
+/// Term and definition: what the numbers mean and which split chose what.
+std::vector<std::pair<std::string, std::string>> definitions();
+
+}  // namespace assay

@@ -1,0 +1,116 @@
+#include "results/internal/rows.h"
+
+#include <cmath>
+
+namespace assay {
+namespace {
+
+RunStatus status_from_name(const std::string& name) {
+  if (name == "ok") return RunStatus::kOk;
+  return name == "skipped" ? RunStatus::kSkipped : RunStatus::kFailed;
+}
+
+void read_costs(Database& database, int64_t id, RunRecord& run) {
+  auto& row = database.query("SELECT * FROM costs WHERE run = ?", id);
+  while (row.executeStep()) {
+    Json fields;
+    for (int i = 0; i < row.getColumnCount(); ++i) {
+      const SQLite::Column value = row.getColumn(i);
+      if (value.isFloat()) fields[value.getName()] = value.getDouble();
+      if (value.isInteger()) fields[value.getName()] = value.getInt64();
+    }
+    run.costs[row.getColumn("phase").getString()] = fields.get<Cost>();
+  }
+}
+
+void read_scores(Database& database, int64_t id, bool with_outcomes, RunRecord& run) {
+  auto& row = database.query(
+      fmt::format("SELECT name, split, metric, is_primary, value{} FROM scores JOIN tasks ON "
+                  "tasks.id = task WHERE run = ? ORDER BY scores.id",
+                  with_outcomes ? ", outcomes" : ""),
+      id);
+  while (row.executeStep()) {
+    ScoreRecord score{row.getColumn(0).getString(), row.getColumn(1).getString(),
+                      row.getColumn(2).getString(), row.getColumn(3).getInt() != 0,
+                      row.getColumn(4).getDouble(), {}};
+    if (with_outcomes)
+      score.outcomes = Json::parse(row.getColumn(5).getString()).get<std::vector<float>>();
+    run.scores.push_back(std::move(score));
+  }
+}
+
+}  // namespace
+
+std::string json_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string_view status_name(RunStatus status) {
+  switch (status) {
+    case RunStatus::kOk:
+      return "ok";
+    case RunStatus::kSkipped:
+      return "skipped";
+    case RunStatus::kFailed:
+      break;
+  }
+  return "failed";
+}
+
+std::string outcomes_text(const std::vector<float>& outcomes) {
+  std::string text = "[";
+  for (const float outcome : outcomes) {
+    if (!std::isfinite(outcome)) data_error("an item's outcome is {}", outcome);
+    if (text.size() > 1) text += ',';
+    text += fmt::format("{}", outcome);
+  }
+  return text + "]";
+}
+
+std::optional<std::string> text_or_null(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
+}
+
+RunRecord read_run(Database& database, int64_t id, bool with_outcomes) {
+  auto& row = database.query(
+      "SELECT key, kind, split, method, method_version, preset, parameters, seed, base, status, "
+      "reason, diagnostics FROM runs WHERE id = ?",
+      id);
+  ASSAY_CHECK(row.executeStep(), "run {}", id);
+  RunRecord run;
+  run.key = row.getColumn(0).getString();
+  run.kind = row.getColumn(1).getString();
+  run.split = row.getColumn(2).getString();
+  run.method = row.getColumn(3).getString();
+  run.method_version = row.getColumn(4).getInt();
+  run.preset = row.getColumn(5).getString();
+  run.parameters = Json::parse(row.getColumn(6).getString());
+  run.seed = static_cast<uint64_t>(row.getColumn(7).getInt64());
+  run.base = row.getColumn(8).getString();
+  run.status = status_from_name(row.getColumn(9).getString());
+  run.reason = row.getColumn(10).getString();
+  run.diagnostics = Json::parse(row.getColumn(11).getString());
+  row.reset();
+  auto& expert =
+      database.query("SELECT checkpoint FROM run_experts WHERE run = ? ORDER BY position", id);
+  while (expert.executeStep()) run.experts.push_back(expert.getColumn(0).getString());
+  read_costs(database, id, run);
+  read_scores(database, id, with_outcomes, run);
+  return run;
+}
+
+Environment read_environment(Database& database, int64_t id) {
+  auto& row = database.query(
+      "SELECT git_revision, compiler, libtorch, device, cpu, host_os, command_line, threads "
+      "FROM environments WHERE id = ?",
+      id);
+  ASSAY_CHECK(row.executeStep(), "environment {}", id);
+  Environment environment{row.getColumn(0).getString(), row.getColumn(1).getString(),
+                          row.getColumn(2).getString(), row.getColumn(3).getString(),
+                          row.getColumn(4).getString(), row.getColumn(5).getString(),
+                          row.getColumn(6).getString(), row.getColumn(7).getInt()};
+  row.reset();
+  return environment;
+}
+
+}  // namespace assay
