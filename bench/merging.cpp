@@ -150,8 +150,8 @@ int run(int argc, char** argv) {
       ++i;
     else
       return fmt::print(stderr,
-                        "usage: bench_merging [--size 100m|10m] [--threads N] [--only METHOD] "
-                        "[--alone]\n"),
+                        "usage: bench_merging [--size 100m|10m] "
+                        "[--threads N] [--only METHOD] [--alone]\n"),
              2;
   }
   if (cells.empty()) return fmt::print(stderr, "bench_merging: no cells of that method\n"), 2;
@@ -207,8 +207,8 @@ int run(int argc, char** argv) {
   std::nth_element(readings.begin(), readings.begin() + std::ssize(readings) / 2, readings.end());
   const double reading = readings[readings.size() / 2];
   fmt::print(
-      "{} threads; base and experts: {:.2f} GB, read once in {:.1f} ms ({:.1f} GB/s), the "
-      "median of {}\n",
+      "{} threads; base and experts: {:.2f} GB, read once "
+      "in {:.1f} ms ({:.1f} GB/s), the median of {}\n",
       threads, static_cast<double>(bytes) / 1e9, 1e3 * reading,
       static_cast<double>(bytes) / 1e9 / reading, readings.size());
   for (const auto& [name, entry] : by_method)

@@ -37,8 +37,8 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "and one seed that is the usual formula for a stratified mean. Where all items come out the "
        "same the interval has no width, which says too much of small tests."},
       {"Range",
-       "The least and the greatest mean of any one set and seed: how much the choice of "
-       "experts and chance matter."},
+       "The least and the greatest mean of any one set and "
+       "seed: how much the choice of experts and chance matter."},
       {"Held-in ÷ expert, held-out ÷ base",
        fmt::format(
            "Normalised scores: each held-in task's score divided by that of its own expert, "
@@ -47,16 +47,16 @@ std::vector<std::pair<std::string, std::string>> definitions() {
            "the same items. A reference below {} gives no normalised value for that task.",
            kLeastDenominator)},
       {"Comparisons in pairs",
-       "The difference of two rows on the same items, over the sets that both have. What both get "
-       "right or wrong cancels, so such an interval is narrower than those of the two rows "
-       "suggest."},
+       "The difference of two rows on the same items, over the sets "
+       "that both have. What both get right or wrong cancels, so such "
+       "an interval is narrower than those of the two rows suggest."},
       {"default, tuned",
-       "Default rows use the parameters the sweep file fixes and the method's defaults for the "
-       "rest. "
-       "Tuned rows use the configuration of the grid with the best mean primary score on the "
-       "validation splits of the set's held-in tasks; held-out tasks and test splits play no part. "
-       "The best expert is chosen in the same way. Only what was chosen is scored on the test "
-       "split."},
+       "Default rows use the parameters the sweep file fixes and the "
+       "method's defaults for the rest. Tuned rows use the configuration "
+       "of the grid with the best mean primary score on the validation "
+       "splits of the set's held-in tasks; held-out tasks and test "
+       "splits play no part. The best expert is chosen in the same way. "
+       "Only what was chosen is scored on the test split."},
       {"Partial rows",
        "A row some of whose runs failed, were skipped or are still missing is an average over the "
        "others and is marked: it cannot be compared with complete rows as it stands."},
@@ -70,8 +70,8 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "be "
        "measured is shown as –, operations that could not be counted as n/a."},
       {"Pareto front",
-       "The rows that no other row beats: none is at least as good in quality and cost, and better "
-       "in one of them."},
+       "The rows that no other row beats: none is at least as "
+       "good in quality and cost, and better in one of them."},
   };
 }
 

@@ -47,8 +47,7 @@ std::string mark_html(const Estimate& mark, const Interval& scale) {
   ci = {std::max(ci.low, scale.low), std::min(ci.high, scale.high)};
   return fmt::format(
       "<span class=\"mark\" aria-hidden=\"true\" "
-      "style=\"--x:{:.1f}%;--low:{:.1f}%;--span:{:.1f}%\">"
-      "</span>",
+      "style=\"--x:{:.1f}%;--low:{:.1f}%;--span:{:.1f}%\"></span>",
       place(*mark.value), place(ci.low), place(ci.high) - place(ci.low));
 }
 

@@ -113,8 +113,8 @@ Table checkpoints_table(const SweepResults& results) {
   Table table{.id = "checkpoints",
               .title = "Checkpoints",
               .intro =
-                  "Training costs are those recorded when the checkpoint was made; – means "
-                  "that it does not say.",
+                  "Training costs are those recorded when the "
+                  "checkpoint was made; – means that it does not say.",
               .columns = {{"Name"},
                           {"Role"},
                           {"Content hash"},

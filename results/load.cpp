@@ -82,9 +82,9 @@ struct PlacedId {
 std::vector<PlacedId> read_placements(Database& database, int64_t sweep) {
   std::vector<PlacedId> placed;
   auto& row = database.query(
-      "SELECT s.name, p.row_name, p.variant, p.run, r.environment FROM placements p JOIN "
-      "expert_sets s ON s.id = p.expert_set JOIN runs r ON r.id = p.run WHERE p.sweep = ? "
-      "ORDER BY p.id",
+      "SELECT s.name, p.row_name, p.variant, p.run, r.environment "
+      "FROM placements p JOIN expert_sets s ON s.id = p.expert_set "
+      "JOIN runs r ON r.id = p.run WHERE p.sweep = ? ORDER BY p.id",
       sweep);
   while (row.executeStep())
     placed.push_back(

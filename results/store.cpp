@@ -144,9 +144,9 @@ void Store::put_checkpoint(const CheckpointRecord& checkpoint) {
   Database& database = impl_->database;
   database.transaction(fmt::format("writing checkpoint '{}'", checkpoint.name), [&] {
     database.execute(
-        "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (hash) DO UPDATE SET "
-        "name = excluded.name, path = excluded.path, role = excluded.role, "
-        "origin = excluded.origin",
+        "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT "
+        "(hash) DO UPDATE SET name = excluded.name, path = "
+        "excluded.path, role = excluded.role, origin = excluded.origin",
         checkpoint.hash, checkpoint.name, checkpoint.path, checkpoint.role,
         checkpoint.origin.is_null() ? std::nullopt : std::optional(json_text(checkpoint.origin)));
   });
@@ -181,10 +181,10 @@ int64_t Store::put_sweep(const SweepRecord& sweep) {
   Database& database = impl_->database;
   return database.transaction(fmt::format("writing sweep '{}'", sweep.name), [&] {
     const int64_t id = *database.find_id(
-        fmt::format("INSERT INTO sweeps (name, hash, config, execution, started_at) VALUES (?, ?, "
-                    "?, (SELECT 1 + coalesce(max(execution), 0) FROM sweeps), {0}) "
-                    "ON CONFLICT (hash) DO UPDATE SET execution = excluded.execution "
-                    "RETURNING id",
+        fmt::format("INSERT INTO sweeps (name, hash, config, execution, started_at) "
+                    "VALUES (?, ?, ?, (SELECT 1 + coalesce(max(execution), 0) FROM "
+                    "sweeps), {0}) ON CONFLICT (hash) DO UPDATE SET execution = "
+                    "excluded.execution RETURNING id",
                     kNow),
         sweep.name, sweep.hash, json_text(sweep.config));
     Json names = Json::array();
@@ -204,11 +204,10 @@ void Store::start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) {
   Database& database = impl_->database;
   database.transaction("starting the sweep", [&] {
     const bool lost = keep_placements(database, sweep, possible);
-    database.execute(
-        fmt::format("UPDATE sweeps SET started_at = {}, finished_at = NULL WHERE id = ? AND "
-                    "(? OR finished_at IS NULL)",
-                    kNow),
-        sweep, lost ? 1 : 0);
+    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at = "
+                                 "NULL WHERE id = ? AND (? OR finished_at IS NULL)",
+                                 kNow),
+                     sweep, lost ? 1 : 0);
   });
 }
 
@@ -216,11 +215,10 @@ void Store::narrow_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) 
   Database& database = impl_->database;
   database.transaction("narrowing the sweep", [&] {
     if (!keep_placements(database, sweep, possible)) return;
-    database.execute(
-        fmt::format("UPDATE sweeps SET started_at = {}, finished_at = NULL WHERE id = ? AND "
-                    "finished_at IS NOT NULL",
-                    kNow),
-        sweep);
+    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at "
+                                 "= NULL WHERE id = ? AND finished_at IS NOT NULL",
+                                 kNow),
+                     sweep);
   });
 }
 

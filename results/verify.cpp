@@ -28,8 +28,8 @@ constexpr Rule kRules[] = {
     {"a score has the split of its run",
      "SELECT DISTINCT r.key FROM runs r JOIN scores s ON s.run = r.id WHERE s.split <> r.split"},
     {"a task that is scored has one primary metric",
-     "SELECT DISTINCT r.key FROM runs r JOIN scores s ON s.run = r.id GROUP BY s.run, s.task "
-     "HAVING sum(s.is_primary) <> 1"},
+     "SELECT DISTINCT r.key FROM runs r JOIN scores s ON s.run = "
+     "r.id GROUP BY s.run, s.task HAVING sum(s.is_primary) <> 1"},
     {"a place belongs to a set of its own sweep",
      "SELECT r.key FROM placements p JOIN runs r ON r.id = p.run JOIN expert_sets e ON "
      "e.id = p.expert_set WHERE e.sweep <> p.sweep"},
@@ -48,8 +48,8 @@ class Verifier {
     attempt("SQLite's check", [&] { add_all("damaged", "PRAGMA integrity_check(100)", "ok"); });
     attempt("foreign keys", [&] {
       add_all("a reference leads nowhere",
-              "SELECT \"table\" || ' row ' || rowid || ' to ' || parent FROM "
-              "pragma_foreign_key_check");
+              "SELECT \"table\" || ' row ' || rowid || ' "
+              "to ' || parent FROM pragma_foreign_key_check");
     });
     attempt("counting", [&] {
       check_.sweeps = number("SELECT count(*) FROM sweeps");

@@ -160,8 +160,8 @@ size_t MultipleChoice::index_of(const Json& label, const TextItem& item,
   if (std::count(choices.begin(), choices.end(), text) == 1)
     return static_cast<size_t>(std::find(choices.begin(), choices.end(), text) - choices.begin());
   data_error(
-      "{}: the label '{}' is no index and not the text of one choice; 'label_values' in the task's "
-      "definition lists other labels",
+      "{}: the label '{}' is no index and not the text of one choice; "
+      "'label_values' in the task's definition lists other labels",
       item.where, text);
 }
 

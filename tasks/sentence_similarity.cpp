@@ -49,8 +49,8 @@ class SentenceSimilarity : public EncoderTask {
     // No 0, which would be better than what a model that orders pairs wrongly gets.
     if (spread(found) <= kRounding)
       data_error(
-          "task '{}': the model finds all pairs alike by {:.6f}, so that the correlation is not "
-          "defined",
+          "task '{}': the model finds all pairs alike by "
+          "{:.6f}, so that the correlation is not defined",
           name(), found.front());
     return {spearman("spearman", found, gold), pearson("pearson", found, gold)};
   }

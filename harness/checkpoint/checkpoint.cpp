@@ -28,8 +28,8 @@ std::string weights_hint(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     found.emplace(entry.path().extension(), entry.path().filename());
   if (fs::exists(folder / "model_index.json"))
-    return "; it is a pipeline of diffusers: name the folder of one model in it, such as "
-           "'transformer' or 'unet'";
+    return "; it is a pipeline of diffusers: name the folder "
+           "of one model in it, such as 'transformer' or 'unet'";
   if (fs::exists(folder / "adapter_config.json"))
     return "; it is an adapter, which changes a model";
   if (found.contains(".safetensors"))

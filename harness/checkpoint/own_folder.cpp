@@ -105,8 +105,8 @@ void check_output_folder(const fs::path& target, bool replace, const std::vector
   const std::string name = target.string();
   if (!replace)
     user_error(
-        "'{}' exists already; name another folder, or replace it if Assay wrote it "
-        "(--replace)",
+        "'{}' exists already; name another folder, "
+        "or replace it if Assay wrote it (--replace)",
         name);
   const auto refuse = [&](const std::string& why) {
     user_error("'{}' is not replaced: {}; name another folder", name, why);

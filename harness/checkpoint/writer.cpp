@@ -82,8 +82,8 @@ void CheckpointWriter::take_up() {
   if (!fs::exists(file)) {
     if (const fs::path old = folder_->unfinished() / kOldJournal; fs::exists(old))
       user_error(
-          "--resume cannot use '{}', which an earlier version of Assay left; do not resume to "
-          "start anew",
+          "--resume cannot use '{}', which an earlier "
+          "version of Assay left; do not resume to start anew",
           old.string());
     return;
   }
@@ -91,8 +91,8 @@ void CheckpointWriter::take_up() {
   JsonReader journal(content, file.string());
   if (journal.string("identity") != options_.identity)
     user_error(
-        "what is left of an unfinished '{}' was made from another configuration or other inputs; "
-        "do not resume to start anew",
+        "what is left of an unfinished '{}' was made from another "
+        "configuration or other inputs; do not resume to start anew",
         folder_->target().string());
   JsonReader finished = journal.at("shards");
   for (Shard& shard : shards_) {

@@ -45,8 +45,8 @@ Examples: assay merge merge.json -o merged/
                     "print what would happen to every tensor, from headers alone");
   command->add_option("--seed", options->seed, "of what is drawn at random");
   command->add_option("--vocab-policy", options->vocab_policy,
-                      "for vocabularies of different sizes: error, truncate_to_base, "
-                      "common_submatrix or mean_fill");
+                      "for vocabularies of different sizes: error, "
+                      "truncate_to_base, common_submatrix or mean_fill");
   command->add_option("--extra-tensors", options->extra_tensors,
                       "for tensors that not all models have, buffers aside: error, copy or drop");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
@@ -55,8 +55,8 @@ Examples: assay merge merge.json -o merged/
                     "replace the folder if Assay wrote it, and only then");
   command
       ->add_option("--memory", options->memory,
-                   "about how much memory to take, as in 512MiB: the size of the models does not "
-                   "matter")
+                   "about how much memory to take, as in 512MiB: "
+                   "the size of the models does not matter")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("1GiB");
   command->add_option("--shard-size", options->shard_size, "most data in one file of weights")
@@ -91,10 +91,10 @@ Examples: assay merge merge.json -o merged/
     for (std::string& note : value_notes(request.inputs, needs_same_initialization(request.groups)))
       request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
-    set_interrupt_note(fmt::format(
-        "nothing was put in place at '{}'; the same command begins anew, with --resume it goes on "
-        "from the finished files",
-        options->output));
+    set_interrupt_note(
+        fmt::format("nothing was put in place at '{}'; the same command begins "
+                    "anew, with --resume it goes on from the finished files",
+                    options->output));
     const MergeReport report = merge_to_folder(request, folder_options, options->output);
     if (options->json)
       fmt::print("{}\n", Json{{"output", utf8_text(options->output)},

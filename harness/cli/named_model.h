@@ -8,8 +8,8 @@
 namespace assay::cli {
 
 inline constexpr const char* kModelHelp =
-    "folder of the model, or its name in the Hugging Face cache (org/name); with +ADAPTER a LoRA "
-    "adapter is added";
+    "folder of the model, or its name in the Hugging Face "
+    "cache (org/name); with +ADAPTER a LoRA adapter is added";
 inline constexpr const char* kAdapterHelp =
     "LoRA adapter to add: a folder, or a name in the Hugging Face cache";
 

@@ -29,8 +29,8 @@ struct Options {
 
 std::string kept_in(const Options& options) {
   return fmt::format(
-      "the results so far are in '{}', running cells were abandoned; the same command goes on from "
-      "there",
+      "the results so far are in '{}', running cells were "
+      "abandoned; the same command goes on from there",
       options.db);
 }
 

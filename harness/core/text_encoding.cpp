@@ -63,8 +63,8 @@ std::string_view without_byte_order_mark(std::string_view text) {
 std::string what_it_is_instead(std::string_view bytes) {
   using namespace std::literals;
   if (bytes.starts_with("version https://git-lfs.github.com/"))
-    return "it is a pointer of git-lfs, not the file itself; fetch it with `git lfs pull` in its "
-           "repository";
+    return "it is a pointer of git-lfs, not the file itself; "
+           "fetch it with `git lfs pull` in its repository";
   if (bytes.starts_with("GGUF"))
     return "it is a GGUF file; use the safetensors that it was converted from";
   if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x80\x02") ||

@@ -180,8 +180,8 @@ std::vector<std::string> resource_problems(
   const int64_t memory = memory_need(groups, inputs);
   if (inputs.memory_bytes > 0 && memory > inputs.memory_bytes)
     problems.push_back(fmt::format(
-        "{} does not work by parts of tensors and takes about {}, more than the {} of "
-        "memory that are allowed",
+        "{} does not work by parts of tensors and takes about "
+        "{}, more than the {} of memory that are allowed",
         groups.front().method->info().name, bytes_text(memory), bytes_text(inputs.memory_bytes)));
   return problems;
 }

@@ -100,8 +100,8 @@ namespace detail {
 template <typename T>
 class MethodAdaptor final : public Method {
   static_assert(MeasuringMethod<T> + StreamingMethod<T> + WholeModelMethod<T> == 1,
-                "a method defines one of merge(TensorJob), merge(TensorJob, measure(TensorParts)) "
-                "and merge_model(ModelJob)");
+                "a method defines one of merge(TensorJob), merge(TensorJob, "
+                "measure(TensorParts)) and merge_model(ModelJob)");
 
  public:
   explicit MethodAdaptor(const JsonReader& parameters) { assign_parameters(method_, parameters); }

@@ -47,8 +47,8 @@ class ModelOpener {
       if (const auto [known, is_new] = sweep_.paths.emplace(name, path); !is_new) {
         if (known->second.text() != path.text())
           user_error(
-              "{}: the adapter '{}' is an expert of sets with different bases; name it as "
-              "'BASE+{}', each with its own",
+              "{}: the adapter '{}' is an expert of sets with "
+              "different bases; name it as 'BASE+{}', each with its own",
               sweep_.file.path.string(), name, name);
         return;
       }

@@ -7,8 +7,8 @@ namespace assay {
 void check_made(size_t bytes, size_t most) {
   if (bytes > most)
     data_error(
-        "the tokenizer's stages make more than {} bytes of one text: its file is damaged, or made "
-        "to fill the memory",
+        "the tokenizer's stages make more than {} bytes of one "
+        "text: its file is damaged, or made to fill the memory",
         most);
 }
 

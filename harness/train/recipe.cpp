@@ -112,9 +112,9 @@ void check_recipe_name(const std::string& name, const JsonReader& entry) {
 }
 
 void check_name(const std::string& name, const JsonReader& entry) {
-  const bool plain = name.find_first_not_of(
-                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                         "0123456789-_.") == std::string::npos;
+  const bool plain =
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+      std::string::npos;
   if (name.empty() || name.front() == '.' || !plain || name.size() > kLongestName ||
       name == "random")
     entry.fail(

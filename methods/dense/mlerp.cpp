@@ -11,13 +11,12 @@ namespace {
 struct Mlerp {
   enum class Scope { kModel, kTensor };
 
-  static constexpr MethodInfo info{
-      .name = "mlerp",
-      .paper = "arXiv:2312.01026 §3",
-      .summary =
-          "mean of the experts with the largest of their norms (experimental: no reference "
-          "implementation was published)",
-      .needs = {.min_experts = 2}};
+  static constexpr MethodInfo info{.name = "mlerp",
+                                   .paper = "arXiv:2312.01026 §3",
+                                   .summary =
+                                       "mean of the experts with the largest of their norms "
+                                       "(experimental: no reference implementation was published)",
+                                   .needs = {.min_experts = 2}};
   Scope scope = Scope::kModel;
 
   void parameters(auto&& p) {

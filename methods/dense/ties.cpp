@@ -19,8 +19,8 @@ struct Ties {
       {"mergekit",
        R"({"compute": "storage", "density": 1, "trim.scope": "tensor", "trim.rule": "exact_count",
            "trim.ties": "introsort", "elect.tie": "plus_one", "reduce": "weighted_mean_agree"})",
-       "mergekit's ties: an exact count per tensor, ties in the order of its sort, weights applied "
-       "before the election"}};
+       "mergekit's ties: an exact count per tensor, ties in the "
+       "order of its sort, weights applied before the election"}};
   TrimElect steps;
   double scale = 1.0;
 

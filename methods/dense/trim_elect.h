@@ -56,11 +56,10 @@ struct TrimElect {
     p(elect, {.name = "elect.rule",
               .choices = {"mass", "count"},
               .help = "the sign of an entry is that of the sum, or of the majority"});
-    p(tie,
-      {.name = "elect.tie",
-       .choices = {"global_majority", "plus_one", "zero"},
-       .help = "the sign where the vote is exactly zero: that of most entries of the model, plus, "
-               "or none"});
+    p(tie, {.name = "elect.tie",
+            .choices = {"global_majority", "plus_one", "zero"},
+            .help = "the sign where the vote is exactly zero: that "
+                    "of most entries of the model, plus, or none"});
     p(reduce, {.name = "reduce",
                .choices = {"mean_agree", "sum_agree", "max_agree", "weighted_mean_agree"},
                .help = "what becomes of the nonzero entries that have the elected sign"});

@@ -230,14 +230,14 @@ Table cost_table(const Leaderboard& board) {
   Table table{.id = "costs",
               .title = "Costs",
               .intro =
-                  "Merging (statistics included, and at their full cost where another run had "
-                  "computed them) and evaluating: mean over runs. Tuning: all runs "
-                  "of the grid, their "
-                  "validation included, per set. Peak process memory is the most that the whole "
-                  "process held during the phase, mapped models and what other runs had left in "
-                  "memory included, which is not what the row alone needs; of several runs the "
-                  "maximum. n/a: operations that could not be counted; –: not measured or not "
-                  "applicable, never zero.",
+                  "Merging (statistics included, and at their full cost where "
+                  "another run had computed them) and evaluating: mean over runs. "
+                  "Tuning: all runs of the grid, their validation included, per "
+                  "set. Peak process memory is the most that the whole process "
+                  "held during the phase, mapped models and what other runs had "
+                  "left in memory included, which is not what the row alone "
+                  "needs; of several runs the maximum. n/a: operations that could "
+                  "not be counted; –: not measured or not applicable, never zero.",
               .columns = {{"Model", false, ""}, {"Phase", false, ""}},
               .groups = {},
               .names = 2};

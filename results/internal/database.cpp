@@ -28,8 +28,8 @@ void check_whole(SQLite::Database& database, const std::filesystem::path& path) 
   }
   if (found != "ok")
     data_error(
-        "results store '{}' is damaged ({}); nothing was written. 'assay db verify' says what is "
-        "damaged",
+        "results store '{}' is damaged ({}); nothing was "
+        "written. 'assay db verify' says what is damaged",
         path.string(), found);
 }
 
@@ -74,8 +74,8 @@ void Database::check_schema(OpenMode mode) {
   const int version = pragma("user_version");
   if (version > newest_version())
     data_error(
-        "results store '{}' has schema version {}, made by a newer Assay; this program "
-        "knows versions up to {}",
+        "results store '{}' has schema version {}, made by "
+        "a newer Assay; this program knows versions up to {}",
         path_.string(), version, newest_version());
   if (version < 1)
     data_error("results store '{}' has schema version {}, which no Assay has written",

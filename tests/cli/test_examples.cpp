@@ -39,9 +39,9 @@ class ExampleFolder {
     write_json("merge.json", {{"method", "ties"}, {"base", "base/"}, {"experts", {"a/", "b/"}}});
     for (const char* name : {"ties.yaml", "mergekit.yaml"})
       write_file(path(name),
-                 "merge_method: ties\nbase_model: base\nmodels:\n  - model: a\n    parameters: "
-                 "{weight: 1, density: 0.5}\n  - model: b\n    parameters: {weight: 1, density: "
-                 "0.5}\ndtype: float32\n");
+                 "merge_method: ties\nbase_model: base\nmodels:\n  - model: "
+                 "a\n    parameters: {weight: 1, density: 0.5}\n  - model: b\n "
+                 "   parameters: {weight: 1, density: 0.5}\ndtype: float32\n");
     for (const char* suite : {"knowledge", "math", "digits"}) questions(suite);
     for (const char* sweep : {"mine.json", "sweeps/quickstart.json"})
       write_json(sweep,

@@ -60,8 +60,8 @@ TEST_CASE("a JSON key that nobody asked for is refused with the nearest known on
 
   CHECK_THROWS_AS(reader.finish(), UserError);
   CHECK_THROWS_WITH(reader.finish(),
-                    "unknown key 'scael' in sweep.json: $.parameters. Did you mean 'scale'? "
-                    "Known: density, scale.");
+                    "unknown key 'scael' in sweep.json: $.parameters. "
+                    "Did you mean 'scale'? Known: density, scale.");
 }
 
 TEST_CASE("JSON files are read strictly", "[core]") {

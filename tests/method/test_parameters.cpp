@@ -82,8 +82,8 @@ TEST_CASE("parameters are set by name and the others keep their defaults", "[met
 
 TEST_CASE("wrong parameters are refused with what is allowed", "[method]") {
   CHECK_THROWS_WITH(assigned(R"({"density": 1.5})"),
-                    "sweep.json: $.parameters.density: parameter 'density' must lie in [0, 1], "
-                    "found 1.5");
+                    "sweep.json: $.parameters.density: parameter "
+                    "'density' must lie in [0, 1], found 1.5");
   CHECK_THROWS_AS(assigned(R"({"density": -0.1})"), UserError);
   CHECK_THROWS_AS(assigned(R"({"density": "0.5"})"), UserError);
   CHECK_THROWS_AS(assigned(R"({"density": null})"), UserError);

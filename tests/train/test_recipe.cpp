@@ -102,8 +102,8 @@ TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
   }
   CHECK_THROWS_WITH(Recipe::read(home.write_recipe(chain)), Contains("more than 100 checkpoints"));
   CHECK_THROWS_WITH(reading(R"({"checkpoints": {"multitask": {"steps": null}}})"),
-                    Contains("'steps' is given neither here nor in the defaults of role "
-                             "'multitask'"));
+                    Contains("'steps' is given neither here nor "
+                             "in the defaults of role 'multitask'"));
   CHECK_THROWS_WITH(reading(R"({"checkpoints": {"../x": {"role": "base"}}})"),
                     Contains("cannot be a checkpoint's name"));
   CHECK_THROWS_WITH(reading(R"({"architecture": {"model_type": "mpl"}})"),

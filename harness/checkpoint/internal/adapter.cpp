@@ -107,8 +107,8 @@ Adapter::Adapter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
     if (!found) data_error("{}: '{}' belongs to no tensor of {}", file_.string(), stored, model);
     if (tied && (is_head(found->name) || is_embedding(found->name)))
       user_error(
-          "{}: '{}' changes '{}', and {} ties embedding and head: which of them is meant cannot be "
-          "told",
+          "{}: '{}' changes '{}', and {} ties embedding "
+          "and head: which of them is meant cannot be told",
           file_.string(), stored, found->name, model);
     if (!c10::isFloatingType(found->dtype) || c10::elementSize(found->dtype) < 2)
       data_error("{}: '{}' changes '{}', which {} stores as {}; floating weights can be adapted",

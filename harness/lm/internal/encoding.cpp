@@ -151,8 +151,8 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
   const std::string& where = request.where;
   if (is_encoder_decoder_)
     user_error(
-        "{}: an encoder-decoder writes about a text and gives the text itself no probability, "
-        "which this task asks for",
+        "{}: an encoder-decoder writes about a text and gives "
+        "the text itself no probability, which this task asks for",
         where);
   if (request.window < 0 || request.window > max_length_)
     data_error("{}: a window of {} tokens, but the model takes 1..{}", where, request.window,

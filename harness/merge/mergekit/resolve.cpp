@@ -159,8 +159,8 @@ MergekitModels mergekit_models(const MergekitConfig& config) {
   }
   if (method.models == Models::kPair) {
     if (models.experts.size() != 2)
-      fail(config.method_line, fmt::format("merges the base_model and one other, and {} models "
-                                           "are given",
+      fail(config.method_line, fmt::format("merges the base_model and one "
+                                           "other, and {} models are given",
                                            models.experts.size()));
     std::swap(models.experts.front(), models.experts[models.like]);
     models.like = 0;

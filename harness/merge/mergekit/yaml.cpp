@@ -153,8 +153,8 @@ class Reader {
     for (const YamlEntry& entry : node.entries)
       if (entry.key != "model" && entry.key != "parameters") {
         if (entry.key == "layer_range" || entry.key == "sources")
-          fail(entry.line, fmt::format("'{}' belongs to mergekit's slices, which are not "
-                                       "supported yet",
+          fail(entry.line, fmt::format("'{}' belongs to mergekit's slices, "
+                                       "which are not supported yet",
                                        entry.key));
         unknown("key", entry.key, entry.line, {"model", "parameters"});
       }

@@ -29,8 +29,8 @@ TensorRole tensor_role(const TensorSource& source, const TensorInfo& info) {
   }
   if (c10::isIntegralType(info.dtype, /*includeBool=*/true)) return TensorRole::kCopied;
   data_error(
-      "{}: tensor '{}' has dtype {}; float64, float32, float16, bfloat16 can be merged and "
-      "integers copied",
+      "{}: tensor '{}' has dtype {}; float64, float32, "
+      "float16, bfloat16 can be merged and integers copied",
       source.label(), info.name, dtype_name(info.dtype));
 }
 

@@ -70,8 +70,8 @@ class Reconciler {
       PrefixMap map = map_prefix(first(), *models_[i].source);
       if (map.prefix.empty()) continue;
       out_.notes.push_back(
-          fmt::format("{}: its names differ from those of {} in the prefix '{}', "
-                      "which is {} them",
+          fmt::format("{}: its names differ from those of {} "
+                      "in the prefix '{}', which is {} them",
                       models_[i].source->label(), first().label(), map.prefix,
                       map.added ? "put before" : "taken from"));
       Adjustments renamed;
@@ -270,8 +270,8 @@ class Reconciler {
         for (size_t i = 1; i < rows.size(); ++i)
           if (rows[i] < rows.front())
             return problem(
-                fmt::format("vocab_policy truncate_to_base needs at least the {} rows "
-                            "of {} in every model",
+                fmt::format("vocab_policy truncate_to_base needs at "
+                            "least the {} rows of {} in every model",
                             rows.front(), first().label()));
         return rows.front();
       case VocabPolicy::kCommonSubmatrix:

@@ -80,12 +80,11 @@ std::vector<std::string> refuse_unmergeable(const std::vector<MergeModel>& model
             return info.name.find(part) != std::string::npos;
           });
         })) {
-      add(problems,
-          fmt::format("{} is a LoRA adapter and no model: it holds factors such as '{}', and means "
-                      "of factors are not the factors of a mean; merge the adapter into its base "
-                      "first (peft's merge_and_unload), or name the adapter's folder beside its "
-                      "base",
-                      source.label(), factor->name));
+      add(problems, fmt::format("{} is a LoRA adapter and no model: it holds factors such as "
+                                "'{}', and means of factors are not the factors of a mean; "
+                                "merge the adapter into its base first (peft's "
+                                "merge_and_unload), or name the adapter's folder beside its base",
+                                source.label(), factor->name));
       continue;
     }
     const Json* config = quantization_config(model.config);

@@ -148,8 +148,8 @@ class Bert final : public EncoderArchitecture {
   at::Tensor classify(const StateDict& weights, const EncoderBatch& batch) const override {
     if (config_.classes == 0)
       user_error(
-          "this {} has no head for classification: its config.json names no "
-          "...ForSequenceClassification",
+          "this {} has no head for classification: its "
+          "config.json names no ...ForSequenceClassification",
           json_.at("model_type").get<std::string>());
     // The first token that is no padding stands for the text.
     at::Tensor first = hidden(weights, batch);

@@ -209,8 +209,8 @@ RotaryTable Decoder::rotary_table(const at::Tensor& positions, const at::Tensor&
     for (int64_t row = 0; row < lengths.size(0); ++row)
       if (!can_extend(before[row].item<int64_t>(), lengths[row].item<int64_t>()))
         user_error(
-            "rotary angles change when a text grows from {} to {} tokens: it must be read "
-            "anew, without the cache",
+            "rotary angles change when a text grows from {} to "
+            "{} tokens: it must be read anew, without the cache",
             before[row].item<int64_t>(), lengths[row].item<int64_t>());
   }
   return rotary_->table(positions, lengths, dtype);

@@ -16,10 +16,9 @@ void check_outside(const JsonReader& text, const std::string& source, size_t beg
   for (const char* mark : {"{%", "{#"})
     if (const size_t at = source.find(mark, begin); at < end)
       refuse(text, at,
-             fmt::format(
-                 "'{0}' begins a {1} of Jinja, which is not understood here; {{{{ \"{0}\" }}}} "
-                 "stands for these characters",
-                 mark, mark[1] == '%' ? "statement" : "comment"));
+             fmt::format("'{0}' begins a {1} of Jinja, which is not understood "
+                         "here; {{{{ \"{0}\" }}}} stands for these characters",
+                         mark, mark[1] == '%' ? "statement" : "comment"));
 }
 
 // A quoted text without quotation marks or backslashes in it.
@@ -36,9 +35,9 @@ void check_field(const JsonReader& text, const std::string& field, size_t at) {
     const bool called = field[i] == '(' && i > 0 && field[i - 1] != ' ';
     if (called || std::string_view("|[]{}\"'`").find(field[i]) != std::string_view::npos)
       refuse(text, at,
-             fmt::format("'{{{{{}}}}}' is more than a field's name: filters, calls, indices and "
-                         "expressions are not understood here; elements of lists are "
-                         "{{{{list.0}}}}",
+             fmt::format("'{{{{{}}}}}' is more than a field's name: filters, "
+                         "calls, indices and expressions are not understood "
+                         "here; elements of lists are {{{{list.0}}}}",
                          field));
   }
 }

@@ -109,8 +109,8 @@ void read_trainer(Message message, PieceFile& out) {
       case 24:
         if (field.value)
           data_error(
-              "{}: white space at the ends of words (treat_whitespace_as_suffix) is not "
-              "supported",
+              "{}: white space at the ends of words "
+              "(treat_whitespace_as_suffix) is not supported",
               message.file().string());
         break;
       case 35:

@@ -81,8 +81,8 @@ void BpePieces::add_merges(const PieceFile::Piece& piece, TokenId id, int32_t ra
     // Such a piece would be taken apart again, after it served to make a longer one.
     if (piece.kind == Kind::kUnused)
       data_error(
-          "{}: the piece {} (\"{}\") is marked as unused in a BPE model, which is not "
-          "supported",
+          "{}: the piece {} (\"{}\") is marked as "
+          "unused in a BPE model, which is not supported",
           file.string(), id, piece.text);
     merges_.add(*left, *right, rank, id);
   }
