@@ -39,15 +39,15 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
     const auto add = [&](const auto& value) {
       key.append(reinterpret_cast<const char*>(&value), sizeof value);
     };
-    add(rule.reduce), add(rule.elect), add(rule.tie_sign), add(rule.divisor);
+    add(rule.reduce), add(rule.elect), add(rule.tie_sign), add(rule.divisor), add(rule.min_divisor);
     for (size_t i = 0; i < terms.size(); ++i) {
       const DeltaTerm& term = terms[i];
       key += part.sharing->delta_key(part.name, i);
       add(term.drop), add(term.key), add(term.rescale), add(term.threshold), add(term.tie_end);
-      add(term.weight), add(term.kept_ties != nullptr);
-      if (term.kept_ties) {
+      add(term.weight), add(term.keep_mask != nullptr);
+      if (term.keep_mask) {
         const auto words = static_cast<size_t>((part.base.numel() + 63) / 64);
-        key += Hasher().bytes(term.kept_ties + part.offset / 64, words * sizeof(uint64_t)).hex();
+        key += Hasher().bytes(term.keep_mask + part.offset / 64, words * sizeof(uint64_t)).hex();
       }
     }
     const DeltaForm form =

@@ -7,6 +7,7 @@
 #include "harness/kernels/task_vector/delta_merge.h"
 #include "harness/kernels/task_vector/delta_statistics.h"
 #include "methods/dense/weights.h"
+#include "methods/mergekit/rules.h"
 
 namespace assay {
 
@@ -43,7 +44,7 @@ inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>&
   for (const DeltaTerm& term : terms) sum += round_to(term.weight, dtype);
   sum = round_to(sum, dtype);
   const std::vector<DeltaTerm> rounded = rounded_terms(terms, compute, part);
-  const DeltaRule rule{.divisor = normalize && std::abs(sum) >= 1e-8F ? sum : 1.0F,
+  const DeltaRule rule{.divisor = normalize && std::abs(sum) >= mergekit::kMinDivisor ? sum : 1.0F,
                        .scale = static_cast<float>(scale),
                        .rounding = dtype};
   return merge_sharing_delta(part, rounded, rule);

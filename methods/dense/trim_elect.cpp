@@ -241,6 +241,7 @@ at::Tensor TrimElect::merge(const TensorJob& part, const Trimmed& trimmed, doubl
       break;
     case Agree::kWeightedMean:
       merge_rule.reduce = Reduce::kWeightedMeanAgree;
+      merge_rule.min_divisor = mergekit::kMinDivisor;
       break;
   }
   switch (tie) {

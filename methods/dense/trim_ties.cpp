@@ -94,7 +94,7 @@ TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
       if (kept[k].size() == 1) continue;
       auto& ties = result.kept_ties[some[k]];
       ties = std::make_shared<const std::vector<uint64_t>>(kept[k].begin() + 1, kept[k].end());
-      term.kept_ties = ties->data();
+      term.keep_mask = ties->data();
     }
   }
   return result;

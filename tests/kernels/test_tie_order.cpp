@@ -120,7 +120,7 @@ TEST_CASE("ties are kept where their bit is set", "[kernels]") {
   // Deltas of one expert: 1, 2, 1, 1, 3; kept are 2 and 3 and of the ones the last.
   const at::Tensor base = at::zeros({5}), expert = at::tensor({1.0f, 2.0f, 1.0f, 1.0f, 3.0f});
   const uint64_t kept[] = {0b01000, 0b00101};
-  const DeltaTerm term{.threshold = magnitude_bits(1.0f), .kept_ties = kept, .weight = 5};
+  const DeltaTerm term{.threshold = magnitude_bits(1.0f), .keep_mask = kept, .weight = 5};
 
   CHECK(at::equal(delta_merge(base, {expert}, {term}, {}),
                   at::tensor({0.0f, 10.0f, 0.0f, 5.0f, 15.0f})));
