@@ -60,7 +60,7 @@ std::unique_ptr<Executor> make_executor(const Options& options, const Common& co
 
 void run(const Options& options, const Common& common) {
   set_interrupt_note("finished checkpoints are kept; the same command goes on from there");
-  SweepFile file = SweepFile::read(find_file(options.sweep));
+  SweepFile file = SweepFile::read(find_file(options.sweep), options.sweep);
   if (!options.only.empty()) keep_only(file, options.only);
   const std::string device = device_text(parse_devices(options.device));
   const ResolvedSweep sweep =

@@ -192,6 +192,23 @@ TEST_CASE("held-in is what the experts of the set were trained on", "[sweep][tra
   CHECK(one[1].own_expert.empty());
 }
 
+TEST_CASE("the record says which files a sweep's names stood for", "[sweep][train]") {
+  const BlobSweep sweep;
+
+  const std::vector<FoundName> found = sweep.resolve().record().found;
+
+  REQUIRE(found.size() == 3);
+  CHECK(found[0].what == "sweep file");
+  CHECK(found[0].name == (sweep.folder() / "sweep.json").string());
+  CHECK(found[0].path == fs::canonical(sweep.folder() / "sweep.json"));
+  CHECK(found[1].what == "recipe");
+  CHECK(found[1].name == "recipe.json");
+  CHECK(found[1].path == fs::canonical(sweep.folder() / "recipe.json"));
+  CHECK(found[2].what == "suite");
+  CHECK(found[2].name == "blobs");
+  CHECK(fs::path(found[2].path).filename() == "blobs.json");
+}
+
 TEST_CASE("merges with a base that are still to be run are counted", "[sweep][train]") {
   const BlobSweep sweep;
   const ResolvedSweep resolved = sweep.resolve();
