@@ -4,9 +4,10 @@
 ///     static constexpr MethodInfo info{.name = "ties", ...};
 ///     double density = 0.2;  // the initialisers are the defaults
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
-///     void prepare(const ModelJob& job);                 // optional: what it needs of all tensors
-///     Trims measure(const TensorParts& tensor) const;    // optional: what it needs of one tensor
-///     at::Tensor merge(const TensorJob& part, const Trims& trims) const;
+///     std::optional<std::string> conflict() const;       // optional: parameters that exclude
+///     others void prepare(const ModelJob& job);                 // optional: what it needs of all
+///     tensors Trims measure(const TensorParts& tensor) const;    // optional: what it needs of one
+///     tensor at::Tensor merge(const TensorJob& part, const Trims& trims) const;
 ///   };
 ///   ASSAY_METHOD(Ties)
 ///
@@ -27,6 +28,7 @@
 #include <concepts>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/parameters.h"
@@ -50,6 +52,9 @@ class Method {
   /// What it has to hold of a tensor at once, besides parts; in a scratch file where that does not
   /// fit in WorkingMemory. Granularity::kParts only.
   virtual int64_t working_bytes(const TensorInfo& tensor) const = 0;
+  /// Why its parameters, each of them allowed, cannot be used together, in words; absent when they
+  /// can.
+  virtual std::optional<std::string> conflict() const { return std::nullopt; }
   /// Before any of the others.
   virtual void prepare(const ModelJob& job) = 0;
   /// What merge() needs to know of a tensor; empty where that is nothing. Granularity::kParts only.
@@ -92,7 +97,8 @@ struct MethodRef {
 MethodRef parse_method_ref(const std::string& text);
 
 /// Makes the method named by `ref` ("NAME" or "NAME@PRESET"); `parameters` override the preset's.
-/// UserError on unknown names and on parameters that are unknown, of wrong type or out of range.
+/// UserError on unknown names and on parameters that are unknown, of wrong type, out of range or in
+/// conflict.
 std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& parameters);
 
 namespace detail {
@@ -116,6 +122,12 @@ class MethodAdaptor final : public Method {
       return method_.working_bytes(tensor);
     else
       return 0;
+  }
+  std::optional<std::string> conflict() const override {
+    if constexpr (requires { method_.conflict(); })
+      return method_.conflict();
+    else
+      return std::nullopt;
   }
   void prepare(const ModelJob& job) override {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);
