@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/named_model.h"
 #include "harness/cli/output_file.h"

@@ -14,8 +14,8 @@
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/device.h"
-#include "harness/sweep/found_names.h"
 #include "harness/sweep/internal/expert_lists.h"
+#include "harness/sweep/internal/found_names.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 

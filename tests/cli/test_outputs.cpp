@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "harness/checkpoint/checkpoint.h"
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/core/process.h"

@@ -1,4 +1,4 @@
-#include "harness/sweep/found_names.h"
+#include "harness/sweep/internal/found_names.h"
 
 #include <algorithm>
 

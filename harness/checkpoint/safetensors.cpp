@@ -1,4 +1,4 @@
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 
 #include <ATen/ATen.h>
 #include <sys/mman.h>
