@@ -56,22 +56,22 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
   const fs::path& path = model.path;
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path;
-  if (!is_there(path)) data_error("there is no checkpoint '{}'", path.string());
+  if (!file_exists(path)) data_error("there is no checkpoint '{}'", path.string());
 
   std::vector<fs::path> file_paths;
   std::map<std::string, std::string> shard_of;
   if (!fs::is_directory(path)) {
     file_paths = {path};
   } else {
-    if (is_there(path / "config.json")) checkpoint->config_ = read_json_data(path / "config.json");
-    if (is_there(path / "assay.json")) checkpoint->origin_ = read_json_data(path / "assay.json");
-    if (is_there(path / kIndexName)) {
+    if (file_exists(path / "config.json")) checkpoint->config_ = read_json_data(path / "config.json");
+    if (file_exists(path / "assay.json")) checkpoint->origin_ = read_json_data(path / "assay.json");
+    if (file_exists(path / kIndexName)) {
       shard_of =
           parse_safetensors_index(read_file(path / kIndexName), (path / kIndexName).string());
       std::set<std::string> seen;
       for (const auto& [name, shard] : shard_of)
         if (seen.insert(shard).second) file_paths.push_back(path / shard);
-    } else if (is_there(path / kWeightsName)) {
+    } else if (file_exists(path / kWeightsName)) {
       file_paths = {path / kWeightsName};
     } else {
       data_error("'{}' is no checkpoint: it has neither {} nor {}{}", path.string(), kWeightsName,

@@ -21,7 +21,7 @@ std::optional<Place> look_up(const std::string& name, const fs::path& beside, st
   if (name.empty()) user_error("a model's name is empty");
   try {
     const fs::path path = expand_home(name), found = plain_path(find_file(path, beside));
-    return Place{found, false, other_of_this_name(path, found)};
+    return Place{found, false, same_name_note(path, found)};
   } catch (const UserError& error) {
     reason = error.what();
   }

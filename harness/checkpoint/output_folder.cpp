@@ -48,7 +48,7 @@ OutputFolder::OutputFolder(const fs::path& folder, bool replace, std::vector<fs:
       keep_(std::move(keep)) {
   check_output_folder(target_, replace_, keep_);
   fs::create_directories(target_.parent_path());
-  lock_ = FileLock::take(unfinished_.string() + ".lock");
+  lock_ = FileLock::try_lock(unfinished_.string() + ".lock");
   if (!lock_) user_error("another process is writing '{}'", target_.string());
   check_output_folder(target_, replace_, keep_);  // the last holder may have made it meanwhile
   if (const fs::file_status left = fs::symlink_status(unfinished_);
@@ -56,7 +56,7 @@ OutputFolder::OutputFolder(const fs::path& folder, bool replace, std::vector<fs:
       !(fs::is_directory(left) && (is_unfinished(unfinished_) || !foreign_content(unfinished_))))
     user_error("'{}' is in the way and not what an earlier run left: move it elsewhere",
                unfinished_.string());
-  if (fs::exists(target_) && !can_exchange(unfinished_))
+  if (fs::exists(target_) && !can_exchange_names(unfinished_))
     user_error("the file system of '{}' cannot swap folders in one step; remove the folder first",
                target_.string());
   fs::create_directory(unfinished_);
@@ -74,7 +74,7 @@ void OutputFolder::end() { fs::remove(unfinished_ / kMarker); }
 
 void OutputFolder::put_in_place() {
   if (!replace_ || !fs::exists(fs::symlink_status(target_))) {
-    if (!move_to_new(unfinished_, target_)) keep_aside("it appeared meanwhile");
+    if (!rename_noreplace(unfinished_, target_)) keep_aside("it appeared meanwhile");
   } else {
     try {
       check_output_folder(target_, replace_, keep_);
@@ -83,13 +83,13 @@ void OutputFolder::put_in_place() {
     }
     swapped_ = true;
     try {
-      exchange(unfinished_, target_);
+      exchange_names(unfinished_, target_);
     } catch (const DataError& error) {
       keep_aside(error.what());  // or the next run would clear it
     }
     // Something may have come into it between the check and the exchange.
     if (const auto foreign = foreign_content(unfinished_)) {
-      exchange(unfinished_, target_);
+      exchange_names(unfinished_, target_);
       keep_aside(*foreign);
     }
     // A kill from here on leaves what the next run knows to be left over.
@@ -104,7 +104,7 @@ void OutputFolder::put_in_place() {
 void OutputFolder::keep_aside(const std::string& why) {
   for (int number = 1;; ++number) {
     const fs::path other = fmt::format("{}.{}", target_.string(), number);
-    if (!move_to_new(unfinished_, other)) continue;
+    if (!rename_noreplace(unfinished_, other)) continue;
     lock_.reset();
     user_error("'{}' is kept: {}. The result is in '{}'", target_.string(), why, other.string());
   }

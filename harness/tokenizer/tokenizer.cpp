@@ -41,7 +41,7 @@ void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) 
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
   Hasher hasher;
   const TokenizerSettings settings = TokenizerSettings::read(folder, hasher);
-  if (const fs::path path = folder / "tokenizer.json"; is_there(path)) {
+  if (const fs::path path = folder / "tokenizer.json"; file_exists(path)) {
     const std::string text = read_file(path);
     hasher.text("tokenizer.json").text(text);
     Json json = parse_json(text, path.string());
@@ -50,11 +50,11 @@ std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
     return std::make_shared<JsonTokenizer>(JsonReader(json, path.string() + ": $"), settings,
                                            made_by, hasher);
   }
-  if (const fs::path path = folder / "tokenizer.model"; is_there(path))
+  if (const fs::path path = folder / "tokenizer.model"; file_exists(path))
     return std::make_shared<SentencePieceTokenizer>(
         path, SentencePieceTokenizer::Surroundings{.bos = true, .eos = false}, settings,
         tokenizer_class(settings, false), hasher);
-  if (const fs::path path = folder / "spiece.model"; is_there(path))
+  if (const fs::path path = folder / "spiece.model"; file_exists(path))
     return std::make_shared<SentencePieceTokenizer>(
         path, SentencePieceTokenizer::Surroundings{.bos = false, .eos = true}, settings,
         tokenizer_class(settings, false), hasher);

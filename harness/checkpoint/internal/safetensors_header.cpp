@@ -104,7 +104,7 @@ Entry parse_entry(const std::string& file, const std::string& name, const Json& 
 std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
                                                        const std::string& file) {
   const auto refuse_foreign = [&] {
-    const std::string hint = what_it_is_instead(bytes.substr(0, kLongestBeginning));
+    const std::string hint = wrong_format_hint(bytes.substr(0, kLongestBeginning));
     if (!hint.empty()) data_error("{}: not a safetensors file: {}", file, hint);
   };
   if (bytes.size() < kLengthBytes) {

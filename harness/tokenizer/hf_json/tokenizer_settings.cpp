@@ -13,7 +13,7 @@ namespace {
 constexpr double kUnbounded = 1e9;  // transformers writes 1e30 for "no limit"
 
 std::optional<Json> read_optional(const fs::path& path, Hasher& hasher) {
-  if (!is_there(path)) return std::nullopt;
+  if (!file_exists(path)) return std::nullopt;
   const std::string text = read_file(path);
   hasher.text(path.filename().string()).text(text);
   return parse_json(text, path.string());
