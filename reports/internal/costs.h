@@ -1,4 +1,4 @@
-/// What rows cost, and the one list of what is counted.
+/// Costs of leaderboard rows, and the list of cost fields.
 #pragma once
 
 #include <array>
@@ -37,9 +37,9 @@ inline constexpr std::array<CostField, 10> kCostFields{{
 /// One value per entry of kCostFields; absent when it could not be measured.
 using CostValues = std::array<std::optional<double>, kCostFields.size()>;
 
-/// All absent when nothing of the kind was done or measured.
+/// All values are absent when no such work was done or measured.
 struct RowCosts {
-  /// What a method gathers before it merges, whether in its own run or shared: mean over runs.
+  /// Statistics that a method collects before it merges, in its own run or shared: mean over runs.
   CostValues statistics{};
   CostValues merge{};       ///< merging, statistics included: mean over runs
   CostValues tuning{};      ///< all phases of all runs of the grid: sum per set, mean over sets
@@ -48,8 +48,8 @@ struct RowCosts {
   bool tuned = false;
 };
 
-/// `runs`: the row's successful test runs. `grid_by_set`: the runs that chose its parameters; empty
-/// for rows that are not tuned. Of peaks the maximum is taken throughout.
+/// `runs`: the row's successful test runs. `grid_by_set`: the validation runs that chose its
+/// parameters; empty for rows that are not tuned. Peaks are always combined by their maximum.
 RowCosts row_costs(const std::vector<const RunRecord*>& runs,
                    const std::vector<std::vector<const RunRecord*>>& grid_by_set);
 
