@@ -56,12 +56,15 @@ std::vector<std::pair<std::string, std::string>> definitions() {
       {"Costs",
        "Measured while the run was made: wall and processor time (all threads), time the "
        "accelerator "
-       "was busy, peak memory of the whole process, floating-point operations counted from the "
-       "operators that ran (a "
+       "was busy, floating-point operations counted from the operators that ran (a "
        "multiply-add is two), checkpoint bytes, items that went through a model, gradient steps. "
+       "Own peak memory is the most that the process held during a phase, less what it held when "
+       "the phase began; the peak of the whole process, models and results of other rows included, "
+       "is peak_rss_bytes and peak_device_bytes in CSV and JSON. "
        "Tuning is everything the runs of the grid cost, their evaluation included. What could not "
        "be "
-       "measured is shown as –, operations that could not be counted as n/a."},
+       "measured is shown as –; operations that could not be counted, and own peaks that an "
+       "earlier version did not store, as n/a."},
       {"Pareto front",
        "The rows that no other row dominates: none is at least as good in quality and cost, and "
        "better in one of them."},

@@ -29,7 +29,7 @@ Json costs_json(const CostValues& values) {
 Json cost_texts_json(const CostValues& values) {
   Json json = Json::object();
   for (size_t i = 0; i < values.size(); ++i)
-    json[std::string(kCostFields[i].key)] = cost_text(values[i], kCostFields[i].unit);
+    json[std::string(kCostFields[i].key)] = cost_text(values, kCostFields[i]);
   return json;
 }
 
@@ -98,19 +98,14 @@ constexpr CostAxis kCostAxes[] = {
     {"merge_wall", "merge", "wall_s", "Wall time of one merge (s)", &RowCosts::merge},
     {"total_flops", "total", "flops", "FLOPs of merging and tuning", &RowCosts::total},
     {"merge_flops", "merge", "flops", "FLOPs of one merge", &RowCosts::merge},
+    {"merge_own_memory", "merge", "own_peak_rss_bytes", "Own peak memory of the merge (bytes)",
+     &RowCosts::merge},
     {"merge_memory", "merge", "peak_rss_bytes", "Peak memory of the process in the merge (bytes)",
      &RowCosts::merge},
     {"evaluation_wall", "evaluation", "wall_s", "Wall time of evaluation (s)",
      &RowCosts::evaluation},
     {"evaluation_flops", "evaluation", "flops", "FLOPs of evaluation", &RowCosts::evaluation},
 };
-
-std::optional<double> axis_value(const LeaderboardRow& row, const CostAxis& axis) {
-  const CostValues& values = row.costs.*axis.values;
-  for (size_t i = 0; i < values.size(); ++i)
-    if (kCostFields[i].key == axis.field) return values[i];
-  return std::nullopt;
-}
 
 // The Pareto front (non-dominated rows) per cost axis and quality, among rows that have both
 // values.
@@ -125,7 +120,7 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
       for (const LeaderboardRow& row : board.rows) {
         const RowScores& s = row.scores.at(metric);
         const auto quality = held_in ? s.held_in.value : s.held_out.value;
-        const auto cost = axis_value(row, axis);
+        const auto cost = cost_value(row.costs.*axis.values, axis.field);
         if (!quality || !cost || row.is_single_expert()) continue;
         points.push_back({merit(metric, *quality), *cost});
         labels.push_back(row.label());

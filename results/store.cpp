@@ -49,10 +49,14 @@ int64_t put_run_row(Database& database, const RunRecord& run, int64_t environmen
 
 void put_costs(Database& database, int64_t run, const std::map<std::string, Cost>& costs) {
   for (const auto& [phase, cost] : costs)
-    database.execute("INSERT INTO costs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run, phase,
-                     cost.wall_s, cost.cpu_s, cost.device_s, cost.peak_rss_bytes,
-                     cost.peak_device_bytes, cost.flops, cost.bytes_read, cost.bytes_written,
-                     cost.examples, cost.gradient_steps);
+    database.execute(
+        "INSERT INTO costs (run, phase, wall_s, cpu_s, device_s, peak_rss_bytes, "
+        "peak_device_bytes, own_peak_rss_bytes, own_peak_device_bytes, flops, bytes_read, "
+        "bytes_written, examples, gradient_steps) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        run, phase, cost.wall_s, cost.cpu_s, cost.device_s, cost.peak_rss_bytes,
+        cost.peak_device_bytes, cost.own_peak_rss_bytes, cost.own_peak_device_bytes, cost.flops,
+        cost.bytes_read, cost.bytes_written, cost.examples, cost.gradient_steps);
 }
 
 void put_scores(Database& database, const TaskIds& own, int64_t run,

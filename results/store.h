@@ -41,7 +41,8 @@ class Store {
   /// Creates the file and its schema when there is none; migrates an older schema. DataError when
   /// the file is no Assay store, is damaged, is of a newer schema, or cannot be written.
   static Store open(const std::filesystem::path& path);
-  /// DataError also when the file does not exist. The file may lie where nothing can be written.
+  /// DataError also when the file does not exist. The file system may be read-only; an older schema
+  /// is read as it is, without the newer columns.
   static Store open_read_only(const std::filesystem::path& path);
   Store(Store&&) noexcept;
   ~Store();

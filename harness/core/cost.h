@@ -13,8 +13,12 @@ struct Cost {
   std::optional<double> wall_s{};
   std::optional<double> cpu_s{};     ///< CPU time, all threads of the work
   std::optional<double> device_s{};  ///< time the accelerator was busy; absent on CPU
+  /// The peak memory of the whole process: resident and, absent on CPU, on the device.
   std::optional<int64_t> peak_rss_bytes{};
-  std::optional<int64_t> peak_device_bytes{};  ///< absent on CPU
+  std::optional<int64_t> peak_device_bytes{};
+  /// The same, less what the process held when the span began.
+  std::optional<int64_t> own_peak_rss_bytes{};
+  std::optional<int64_t> own_peak_device_bytes{};
   std::optional<int64_t> flops{};       ///< counted from the operators that ran; absent where a
                                         ///< count of one of them is not known
   std::optional<int64_t> bytes_read{};  ///< checkpoint bytes

@@ -51,6 +51,21 @@ CostValues mean_of_phases(const std::vector<const RunRecord*>& runs,
 
 }  // namespace
 
+std::vector<CostField> shown_costs() {
+  std::vector<CostField> shown;
+  for (const CostField& field : kCostFields)
+    if (std::none_of(kCostFields.begin(), kCostFields.end(),
+                     [&](const CostField& own) { return own.whole == field.key; }))
+      shown.push_back(field);
+  return shown;
+}
+
+std::optional<double> cost_value(const CostValues& values, std::string_view key) {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (kCostFields[i].key == key) return values[i];
+  return std::nullopt;
+}
+
 CostValues cost_values(const Cost& cost) {
   const Json json = cost;
   CostValues values;

@@ -26,11 +26,14 @@ std::string difference_text(const Estimate& estimate);
 /// none.
 std::string ci_text(const Estimate& estimate);
 std::string range_text(const Estimate& estimate);
-/// What stands for operations that nobody could count.
-inline constexpr std::string_view kUnknownFlops = "n/a";
+/// The text of FLOPs that could not be counted, and of an own peak where only the peak of the whole
+/// process is known.
+inline constexpr std::string_view kUnknown = "n/a";
 
 /// "3.42 s", "12.0 MiB", "1.25 G", "600".
 std::string cost_text(std::optional<double> value, CostUnit unit);
+/// One field of a cost.
+std::string cost_text(const CostValues& values, const CostField& field);
 
 /// One unit for all numbers of a column: a value is shown divided by `size`, without the name.
 struct Scale {

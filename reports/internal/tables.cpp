@@ -11,15 +11,19 @@
 namespace assay {
 namespace {
 
-TableCell cost_cell(const CostValues& values, std::string_view key) {
+TableCell cost_cell(const CostValues& values, const CostField& field) {
   // Where nothing was done nothing is unknown.
-  const bool any = std::any_of(values.begin(), values.end(), [](const auto& v) { return v; });
-  for (size_t i = 0; i < values.size() && any; ++i)
-    if (kCostFields[i].key == key)
-      return {
-          .text = cost_text(values[i], kCostFields[i].unit), .sort = values[i], .cost = values[i]};
-  return {.text = std::string(kNotAvailable)};
+  if (std::none_of(values.begin(), values.end(), [](const auto& v) { return v; }))
+    return {.text = std::string(kNotAvailable)};
+  const auto value = cost_value(values, field.key), whole = cost_value(values, field.whole);
+  return {
+      .text = cost_text(values, field),
+      .sort = value,
+      .note = whole ? fmt::format("the whole process: {}", cost_text(whole, CostUnit::kBytes)) : "",
+      .cost = value};
 }
+
+TableCell wall_cell(const CostValues& values) { return cost_cell(values, kCostFields.front()); }
 
 // The number of a cell, without its interval.
 std::string number_of(const TableCell& cell) { return cell.text.substr(0, cell.text.find(" ±")); }
@@ -134,8 +138,8 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
                                   plain_estimate_cell(s.held_out_normalised),
                                   {.text = fmt::format("{}/{}", row.sets_used, row.sets_total),
                                    .sort = static_cast<double>(row.sets_used)},
-                                  cost_cell(row.costs.merge, "wall_s"),
-                                  cost_cell(row.costs.tuning, "wall_s")};
+                                  wall_cell(row.costs.merge),
+                                  wall_cell(row.costs.tuning)};
   });
   use_common_units(table);
   const bool less = lower_is_better(metric);
@@ -151,15 +155,19 @@ Table cost_table(const Leaderboard& board) {
                   "Merging (statistics included, and at their full cost where "
                   "another run had computed them) and evaluating: mean over runs. "
                   "Tuning: all runs of the grid, their validation included, per "
-                  "set. Peak process memory is the most that the whole process "
-                  "held during the phase, mapped models and what other runs had "
-                  "left in memory included, which is not what the row alone "
-                  "needs; of several runs the maximum. n/a: operations that could "
-                  "not be counted; –: not measured or not applicable, never zero.",
+                  "set. Own peak memory is the most that the process held during "
+                  "the phase, less what it held when the phase began: models and "
+                  "buffers that were in memory before are not in it, even where "
+                  "they are used again; of several runs the maximum. The peak of "
+                  "the whole process is in the CSV and JSON forms. n/a: operations "
+                  "that could not be counted, or memory of which an earlier "
+                  "version stored the peak of the whole process alone; –: not "
+                  "measured or not applicable, never zero.",
               .columns = {{"Model", false, ""}, {"Phase", false, ""}},
               .groups = {},
               .names = 2};
-  for (const CostField& field : kCostFields)
+  const std::vector<CostField> shown = shown_costs();
+  for (const CostField& field : shown)
     table.columns.push_back({std::string(field.title), true, "", field.unit});
   for (const LeaderboardRow& row : board.rows) {
     if (row.is_single_expert()) continue;  // they cost what the base costs
@@ -167,7 +175,7 @@ Table cost_table(const Leaderboard& board) {
       table.groups.push_back({group_of(row), {}});
     const auto add = [&](const char* phase, const CostValues& values) {
       std::vector<TableCell> cells{name_cell(row), {.text = phase}};
-      for (const CostField& field : kCostFields) cells.push_back(cost_cell(values, field.key));
+      for (const CostField& field : shown) cells.push_back(cost_cell(values, field));
       table.groups.back().rows.push_back(std::move(cells));
     };
     if (row.is_merge()) {

@@ -35,15 +35,17 @@ void check_integrity(SQLite::Database& database, const std::filesystem::path& pa
 
 }  // namespace
 
-void migrate(SQLite::Database& database, int version, std::span<const Migration> steps) {
+void migrate(SQLite::Database& database, std::span<const Migration> steps) {
   const int newest = 1 + static_cast<int>(steps.size());
   SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+  // Read under the lock: another process may have been faster.
+  const int version = database.execAndGet("PRAGMA user_version").getInt();
   for (int from = version; from < newest; ++from) {
     const Migration& step = steps[static_cast<size_t>(from - 1)];
     log_info("results store: schema {} to {}: {}", from, from + 1, step.what);
     database.exec(std::string(step.sql));
   }
-  database.exec(fmt::format("PRAGMA user_version = {}", newest));
+  if (version < newest) database.exec(fmt::format("PRAGMA user_version = {}", newest));
   transaction.commit();
 }
 
@@ -81,13 +83,7 @@ void Database::check_schema(OpenMode mode) {
   if (version < 1)
     data_error("results store '{}' has schema version {}, which no Assay has written",
                path_.string(), version);
-  if (version == newest_version()) return;
-  if (mode == OpenMode::kReadOnly)
-    data_error(
-        "results store '{}' has schema version {}, this program reads {}: run a sweep into "
-        "it once, which brings it up to date",
-        path_.string(), version, newest_version());
-  migrate(*database_, version, migrations());
+  if (version < newest_version() && mode == OpenMode::kReadWrite) migrate(*database_, migrations());
 }
 
 // Also checks that the file is writable: SQLite opens a write-protected one without an error.

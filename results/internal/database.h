@@ -27,12 +27,13 @@ struct Migration {
 /// The steps from version 1 on: steps[0] leads from 1 to 2. The newest version is 1 + their number.
 std::span<const Migration> migrations();
 
-/// Applies the steps that a store of `version` lacks, in one transaction: all or nothing.
-void migrate(SQLite::Database& database, int version, std::span<const Migration> steps);
+/// Applies the missing steps to the store, atomically in one transaction.
+void migrate(SQLite::Database& database, std::span<const Migration> steps);
 
 enum class OpenMode { kReadWrite, kReadOnly };
 
-/// An open store whose schema is the newest. Statements are prepared once.
+/// An open store. Its schema is the newest, or an older one when opened for reading only.
+/// Statements are prepared once.
 class Database {
  public:
   /// DataError as described at Store::open.

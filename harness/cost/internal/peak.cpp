@@ -36,13 +36,15 @@ bool reset_resident_peak() {
 
 }  // namespace
 
-bool SharedPeak::begin(int64_t* peak) {
+std::optional<int64_t> SharedPeak::begin(int64_t* peak) {
   const std::lock_guard lock(mutex_);
   update_locked();
-  if (!reset_()) return false;
-  *peak = 0;
+  if (!reset_()) return std::nullopt;
+  const std::optional<int64_t> in_use = read_();  // the mark after a reset
+  if (!in_use) return std::nullopt;
+  *peak = *in_use;
   watched_.push_back(peak);
-  return true;
+  return in_use;
 }
 
 void SharedPeak::update() {

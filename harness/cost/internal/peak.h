@@ -18,9 +18,9 @@ class SharedPeak {
   SharedPeak(std::function<std::optional<int64_t>()> read, std::function<bool()> reset)
       : read_(std::move(read)), reset_(std::move(reset)) {}
 
-  /// Starts to watch: `peak` is kept up to date until end(). False when the mark cannot be reset;
-  /// `peak` is then not watched.
-  bool begin(int64_t* peak);
+  /// Starts to watch: `peak` is kept up to date until end(). Returns the bytes in use now, at which
+  /// `peak` starts; absent when the mark cannot be reset or read. `peak` is then not watched.
+  std::optional<int64_t> begin(int64_t* peak);
   /// Updates all watched spans with the current mark.
   void update();
   void end(int64_t* peak);
