@@ -36,7 +36,7 @@ TableCell experts_cell(const Json& needs) {
                                   : fmt::format("{} to {}", least, bound));
 }
 
-// How many of the method's parameters a grid of the sweep varied, at most.
+// The most of the method's parameters that one grid of the sweep varied.
 size_t tuned_count(const Leaderboard& board, const MethodRecord& method) {
   size_t most = 0;
   for (const LeaderboardRow& row : board.rows)
@@ -127,7 +127,7 @@ Table checkpoints_table(const SweepResults& results) {
               .title = "Checkpoints",
               .intro =
                   "Training costs are those recorded when the "
-                  "checkpoint was made; – means that it does not say.",
+                  "checkpoint was made; – means that none are recorded.",
               .columns = {{"Name"},
                           {"Role"},
                           {"Content hash"},
@@ -146,12 +146,11 @@ Table checkpoints_table(const SweepResults& results) {
       const auto it = origin.find(key);
       return it != origin.end() && it->is_string() ? it->get<std::string>() : std::string();
     };
-    // What a base was trained on is a property of the whole study and said in full; the experts
-    // inherit it.
+    // The base's pre-training data is printed in full; the experts inherit it.
     const auto list = [&](const char* key) {
       const Json names = origin.value(key, Json());
-      constexpr size_t kMostNamed = 3;
-      if (c.role == "base" || names.size() <= kMostNamed) return text_cell(list_text(names));
+      constexpr size_t kMaxNamed = 3;
+      if (c.role == "base" || names.size() <= kMaxNamed) return text_cell(list_text(names));
       return TableCell{.text = fmt::format("{} tasks", names.size()), .note = list_text(names)};
     };
     const Json cost = origin.value("cost", Json());
@@ -231,7 +230,7 @@ Table environments_table(const SweepResults& results) {
 Table requirements_table(const SweepResults& results, const Leaderboard& board) {
   Table table{.id = "requirements",
               .title = "Practical requirements",
-              .intro = "What each method asks for, as it declares it.",
+              .intro = "What each method requires, as it declares.",
               .columns = {{"Method"},
                           {"Experts"},
                           {"Base"},

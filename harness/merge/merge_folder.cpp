@@ -28,17 +28,19 @@ class FolderSink : public MergeSink {
     writer_ = std::make_unique<CheckpointWriter>(folder_, tensors, options_);
   }
   const Json* taken_up(const TensorInfo& tensor) const override {
-    const auto note = writer_->notes_taken_up().find(tensor.name);
-    return note == writer_->notes_taken_up().end() ? nullptr : &note->second;
+    const auto note = writer_->resumed_notes().find(tensor.name);
+    return note == writer_->resumed_notes().end() ? nullptr : &note->second;
   }
   at::Tensor room(const TensorInfo& tensor, int64_t first, int64_t count) override {
-    if (device_.is_cpu()) return writer_->room(tensor.name, first, count);
+    if (device_.is_cpu()) return writer_->buffer(tensor.name, first, count);
     return at::empty({count}, at::device(device_).dtype(tensor.dtype));
   }
   void put(const TensorInfo& tensor, int64_t first, const at::Tensor& room) override {
     writer_->write(tensor.name, first, room.cpu());
   }
-  void end(const TensorInfo& tensor, const Json& note) override { writer_->end(tensor.name, note); }
+  void end(const TensorInfo& tensor, const Json& note) override {
+    writer_->finish_tensor(tensor.name, note);
+  }
   void finish(const CheckpointExtras& extras) { writer_->finish(extras); }
 
  private:

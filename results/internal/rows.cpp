@@ -13,7 +13,7 @@ RunStatus status_from_name(const std::string& name) {
 }
 
 void read_costs(Database& database, int64_t id, RunRecord& run) {
-  // The columns that there are: a store of version 1 has no own peaks.
+  // Only existing columns: a store of version 1 has no own peaks.
   auto& row = database.query("SELECT * FROM costs WHERE run = ?", id);
   while (row.executeStep()) {
     Json fields;

@@ -225,7 +225,7 @@ TEST_CASE("a log of samples that cannot be written is refused before a model is 
     CHECK(result.exit_code == kUserError);
     CHECK_THAT(result.output, Contains(said) && !Contains("no-model"));
   };
-  refused("own/one", "link", "is a link to 'nowhere', which is not there");
+  refused("own/one", "link", "is a link to 'nowhere', which does not exist");
   refused("own/one", "there", "exists already");
   refused("own/one", "no/log.jsonl", "there is no folder");
   refused("digits/mnist-012", "log.jsonl", "is not about text");

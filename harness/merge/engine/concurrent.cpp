@@ -16,13 +16,13 @@ namespace {
 /// While this is there, the thread is one of several that work side by side.
 class Apart {
  public:
-  explicit Apart(int threads) { counters::threads_apart = threads; }
-  ~Apart() { counters::threads_apart = before_; }
+  explicit Apart(int threads) { counters::concurrent_threads = threads; }
+  ~Apart() { counters::concurrent_threads = before_; }
   Apart(const Apart&) = delete;
   Apart& operator=(const Apart&) = delete;
 
  private:
-  int before_ = counters::threads_apart;
+  int before_ = counters::concurrent_threads;
 };
 
 }  // namespace

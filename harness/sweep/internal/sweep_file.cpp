@@ -183,7 +183,7 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
 
 fs::path named_by(const fs::path& sweep_file, const std::string& name) {
   const fs::path found = fs::canonical(find_file(name, sweep_file.parent_path()));
-  if (const std::string note = other_of_this_name(name, found); !note.empty())
+  if (const std::string note = same_name_note(name, found); !note.empty())
     log_info("note: {}: {}", sweep_file.filename().string(), note);
   return found;
 }
