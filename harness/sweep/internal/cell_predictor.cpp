@@ -163,7 +163,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   check_devices(*computation.architecture, devices);
   Workplace& place = workplace(device);
   MergeInputs inputs = place.inputs(cell);
-  inputs.shared = &*place.shared;
+  inputs.cache = &*place.shared;
   inputs.seed = cell.seed;
   inputs.device = device;
 
