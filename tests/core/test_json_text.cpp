@@ -64,7 +64,10 @@ TEST_CASE("text in another encoding is refused with the place", "[core]") {
 
   CHECK_THROWS_WITH(parse_yaml("a: 1\n# mod\xe8le\n", "m.yaml"),
                     "m.yaml: line 2: the byte 0xe8 is not UTF-8");
-  CHECK(parse_yaml("\xef\xbb\xbfa: 1\n", "m.yaml").find("a"));
+  CHECK(parse_yaml("\xef\xbb\xbf"
+                   "a: 1\n",
+                   "m.yaml")
+            .find("a"));
 }
 
 TEST_CASE("what a file is instead is said", "[core]") {

@@ -101,7 +101,9 @@ TEST_CASE("hostile pickles are refused and not executed", "[data]") {
   const std::string names = std::string("\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93\x94", 18);
   CHECK_THROWS_WITH(read_small(names + "\x8c\x04true\x94\x85\x94R."), Contains("'os' 'system'"));
   // A block that claims 4 GiB, and a text longer than the file.
-  CHECK_THROWS_WITH(read_small("\x80\x04B\xff\xff\xff\xff"), Contains("truncated"));
+  CHECK_THROWS_WITH(read_small("\x80\x04"
+                               "B\xff\xff\xff\xff"),
+                    Contains("truncated"));
   CHECK_THROWS_WITH(read_small("\x80\x04\x8c\xffx"), Contains("truncated"));
   // A second block of data in place of the first.
   std::string twice = small_array();
