@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-# What the files of each module may include, besides their own.
+# What the files of each module may include, in addition to their own.
 ALLOWED = {
     "harness/core": "",
     "harness/checkpoint": "core",

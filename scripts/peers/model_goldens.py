@@ -3,7 +3,7 @@
 usage: ENV/bin/python scripts/peers/model_goldens.py [OUT]      (ENV holds transformers 5, peft and torch)
 
 Three of them also have LoRA adapters, in FAMILY-lora, with what the adapted model gives. Every folder holds config.json, model.safetensors and expected.json: prompts, the logits after each prompt's last token and
-the tokens of greedy generation, worked out in float32 without a cache.
+the tokens of greedy generation, computed in float32 without a cache.
 """
 
 import json
