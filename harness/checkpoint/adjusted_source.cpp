@@ -122,9 +122,9 @@ at::Tensor AdjustedSource::mean_row(const std::string& name) const {
   return known;
 }
 
-void AdjustedSource::will_need(const std::string& name, int64_t first, int64_t count) const {
+void AdjustedSource::prefetch(const std::string& name, int64_t first, int64_t count) const {
   const auto [source, of, end] = locate(name, first + count);
-  if (end > first) source.will_need(of, first, end - first);
+  if (end > first) source.prefetch(of, first, end - first);
 }
 
 void AdjustedSource::release(const std::string& name, int64_t first, int64_t count) const {

@@ -42,7 +42,7 @@ class AdjustedSource : public TensorSource {
   const std::vector<TensorInfo>& tensors() const override { return infos_; }
   at::Tensor read(const std::string& name) const override;
   at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const override;
-  void will_need(const std::string& name, int64_t first, int64_t count) const override;
+  void prefetch(const std::string& name, int64_t first, int64_t count) const override;
   void release(const std::string& name, int64_t first, int64_t count) const override;
   /// From the hashes of the models and what is adjusted: no tensor is read for it.
   std::string content_hash() const override;

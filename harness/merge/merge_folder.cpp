@@ -28,18 +28,18 @@ class FolderSink : public MergeSink {
     writer_ = std::make_unique<CheckpointWriter>(folder_, tensors, options_);
   }
   const Json* resumed(const TensorInfo& tensor) const override {
-    const auto record = writer_->notes_taken_up().find(tensor.name);
-    return record == writer_->notes_taken_up().end() ? nullptr : &record->second;
+    const auto record = writer_->resumed_notes().find(tensor.name);
+    return record == writer_->resumed_notes().end() ? nullptr : &record->second;
   }
   at::Tensor buffer(const TensorInfo& tensor, int64_t first, int64_t count) override {
-    if (device_.is_cpu()) return writer_->room(tensor.name, first, count);
+    if (device_.is_cpu()) return writer_->buffer(tensor.name, first, count);
     return at::empty({count}, at::device(device_).dtype(tensor.dtype));
   }
   void put(const TensorInfo& tensor, int64_t first, const at::Tensor& values) override {
     writer_->write(tensor.name, first, values.cpu());
   }
   void end(const TensorInfo& tensor, const Json& record) override {
-    writer_->end(tensor.name, record);
+    writer_->finish_tensor(tensor.name, record);
   }
   void finish(const CheckpointExtras& extras) { writer_->finish(extras); }
 

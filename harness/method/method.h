@@ -5,8 +5,9 @@
 ///     static constexpr Preset presets[] = {...};         // optional: published configurations
 ///     double density = 0.2;                              // initialisers are the defaults
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
-///     void prepare(const ModelJob& job);                 // optional: what it needs of all tensors
-///     Trims measure(const TensorParts& tensor) const;    // optional: what it needs of one tensor
+///     std::optional<std::string> conflict() const;       // optional: exclusive parameters
+///     void prepare(const ModelJob& job);                 // optional: statistics of all tensors
+///     Trims measure(const TensorParts& tensor) const;    // optional: statistics of one tensor
 ///     at::Tensor merge(const TensorJob& part, const Trims& trims) const;
 ///   };
 ///   ASSAY_METHOD(Ties)
@@ -28,6 +29,7 @@
 #include <concepts>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/parameters.h"
@@ -52,6 +54,8 @@ class Method {
   /// Bytes that it holds of a tensor at once, besides parts; in a scratch file where they do not
   /// fit in WorkingMemory. Granularity::kParts only.
   virtual int64_t working_bytes(const TensorInfo& tensor) const = 0;
+  /// Why its parameters, each of them allowed, cannot be used together; absent when they can.
+  virtual std::optional<std::string> conflict() const { return std::nullopt; }
   /// Called once, before the functions below.
   virtual void prepare(const ModelJob& job) = 0;
   /// Statistics of a tensor that merge() needs; empty where it needs none. Granularity::kParts
@@ -95,7 +99,8 @@ struct MethodRef {
 MethodRef parse_method_ref(const std::string& text);
 
 /// Makes the method named by `ref` ("NAME" or "NAME@PRESET"); `parameters` override the preset's.
-/// UserError on unknown names and on parameters that are unknown, of wrong type or out of range.
+/// UserError on unknown names and on parameters that are unknown, of wrong type, out of range or in
+/// conflict.
 std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& parameters);
 
 namespace detail {
@@ -119,6 +124,12 @@ class MethodAdaptor final : public Method {
       return method_.working_bytes(tensor);
     else
       return 0;
+  }
+  std::optional<std::string> conflict() const override {
+    if constexpr (requires { method_.conflict(); })
+      return method_.conflict();
+    else
+      return std::nullopt;
   }
   void prepare(const ModelJob& job) override {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);

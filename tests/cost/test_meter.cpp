@@ -8,6 +8,7 @@
 #include "harness/cost/internal/peak.h"
 #include "harness/cost/meter.h"
 #include "tests/catch.h"
+#include "tests/skip.h"
 
 using namespace assay;
 
@@ -62,11 +63,11 @@ TEST_CASE("a meter takes differences of the counters", "[cost]") {
   CHECK(cost.gradient_steps == 9);
 }
 
-TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
+TEST_CASE("a meter among concurrent threads measures its own thread only", "[cost]") {
   Cost cost;
   const auto start = std::chrono::steady_clock::now();
   std::thread([&] {
-    counters::threads_apart = 4;
+    counters::concurrent_threads = 4;
     Meter meter;
     counters::flops += 5;
     std::thread([] {
@@ -86,7 +87,7 @@ TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
   CHECK_FALSE(cost.own_peak_rss_bytes);
 }
 
-TEST_CASE("a meter on the CPU knows nothing of a device", "[cost]") {
+TEST_CASE("a meter on the CPU has no device values", "[cost]") {
   const Cost cost = Meter().stop();
 
   CHECK_FALSE(cost.device_s.has_value());
@@ -113,12 +114,11 @@ TEST_CASE("CPU time sums over threads", "[cost]") {
   CHECK(*meter.stop().cpu_s >= 0.2);
 }
 
-TEST_CASE("a later span does not inherit an earlier peak, and an outer span keeps it", "[cost]") {
+TEST_CASE("a later span does not inherit an earlier peak, and an outer span keeps it",
+          "[cost][optional]") {
   Meter outer;
-  if (!outer.stop().peak_rss_bytes) {
-    WARN("SKIPPED: this system does not let the peak of resident memory be reset");
-    return;
-  }
+  if (!outer.stop().peak_rss_bytes)
+    testing::skip("this system does not let the peak of resident memory be reset");
   touch_memory(200 * kMegabyte);
   Meter inner;
   touch_memory(50 * kMegabyte);

@@ -44,7 +44,7 @@ TEST_CASE("large pieces come one after the other, those between them concurrentl
     const size_t before = begun++;
     if (before / 10 != i / 10 || (!small(i) && before != i)) ++passed;  // a large one
     const int threads = small(i) ? std::min(at::get_num_threads(), 9) : 1;
-    if (counters::threads_apart != threads) ++threads_wrong;
+    if (counters::concurrent_threads != threads) ++threads_wrong;
     ++done[i];
   });
   for (const auto& count : done) CHECK(count == 1);

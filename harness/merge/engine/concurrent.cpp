@@ -16,13 +16,13 @@ namespace {
 /// Marks the thread, for its lifetime, as one of several that work concurrently (for meters).
 class ConcurrentScope {
  public:
-  explicit ConcurrentScope(int threads) { counters::threads_apart = threads; }
-  ~ConcurrentScope() { counters::threads_apart = before_; }
+  explicit ConcurrentScope(int threads) { counters::concurrent_threads = threads; }
+  ~ConcurrentScope() { counters::concurrent_threads = before_; }
   ConcurrentScope(const ConcurrentScope&) = delete;
   ConcurrentScope& operator=(const ConcurrentScope&) = delete;
 
  private:
-  int before_ = counters::threads_apart;
+  int before_ = counters::concurrent_threads;
 };
 
 }  // namespace

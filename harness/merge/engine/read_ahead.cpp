@@ -54,7 +54,7 @@ void ReadAhead::work() {
     }
     const Step& step = steps_[hinted_++];
     lock.unlock();
-    for (const auto& source : sources_) source->will_need(step.name, step.first, step.count);
+    for (const auto& source : sources_) source->prefetch(step.name, step.first, step.count);
     lock.lock();
   }
 }
