@@ -53,7 +53,7 @@ inline constexpr std::string_view kNormalizeHelp =
     "divide the sum of the task vectors by the sum of the weights";
 
 /// DARE, arXiv:2311.03099: each entry of a task vector is dropped with probability `drop`, and what
-/// is left is scaled up to make good for it.
+/// is left is scaled up to compensate.
 struct RandomDrop {
   enum class Rescale { kInvKeep, kL1Match, kNone };
 

@@ -1,5 +1,5 @@
 /// TIES' steps, arXiv:2306.01708: trim each task vector by magnitude, elect a sign per entry, merge
-/// the entries that agree. Variants that share the name in the wild are told apart by parameters.
+/// the entries that agree. Variants published under the same name differ by parameters.
 #pragma once
 
 #include <functional>
