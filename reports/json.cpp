@@ -134,11 +134,8 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
 }
 
 Json provenance_json(const SweepResults& results) {
-  Json json{{"checkpoints", Json::array()},
-            {"tasks", Json::array()},
-            {"methods", Json::array()},
-            {"environments", Json::array()},
-            {"sets", Json::array()}};
+  Json json{{"checkpoints", Json::array()},  {"tasks", Json::array()}, {"methods", Json::array()},
+            {"environments", Json::array()}, {"found", Json::array()}, {"sets", Json::array()}};
   for (const CheckpointRecord& c : results.checkpoints)
     json["checkpoints"].push_back({{"name", c.name},
                                    {"hash", c.hash},
@@ -167,6 +164,8 @@ Json provenance_json(const SweepResults& results) {
                                     {"host_os", e.host_os},
                                     {"command_line", e.command_line},
                                     {"threads", e.threads}});
+  for (const FoundName& found : results.sweep.found)
+    json["found"].push_back({{"what", found.what}, {"name", found.name}, {"path", found.path}});
   for (const ExpertSetRecord& set : results.sweep.sets) {
     Json tasks = Json::array();
     for (const SetTask& t : set.tasks)

@@ -89,6 +89,19 @@ Table sweep_table(const SweepResults& results) {
                    {{.text = "Sweep file"}, {.text = canonical(results.sweep.config)}}}}}};
 }
 
+Table found_table(const SweepResults& results) {
+  Table table{.id = "found",
+              .title = "Files found by name",
+              .intro = "What names stood for when the sweep was last run.",
+              .columns = {{"What"}, {"Name"}, {"Path"}},
+              .groups = {{"", {}}},
+              .empty_text = "The version of Assay that ran the sweep did not record this."};
+  for (const FoundName& found : results.sweep.found)
+    table.groups[0].rows.push_back(
+        {{.text = found.what}, {.text = found.name}, {.text = found.path}});
+  return table;
+}
+
 Table sets_table(const SweepResults& results) {
   std::map<std::string, std::string> names;
   for (const CheckpointRecord& c : results.checkpoints) names[c.hash] = c.name;
@@ -278,8 +291,8 @@ Table failures_table(const SweepResults& results) {
 }
 
 std::vector<Table> provenance_tables(const SweepResults& results) {
-  return {sweep_table(results), sets_table(results), checkpoints_table(results),
-          tasks_table(results), environments_table(results)};
+  return {sweep_table(results),       found_table(results), sets_table(results),
+          checkpoints_table(results), tasks_table(results), environments_table(results)};
 }
 
 }  // namespace assay

@@ -120,10 +120,8 @@ SweepResults read_sweep(Database& database, const std::string& name) {
   auto& row = database.query(
       "SELECT name, config, hash, started_at, finished_at FROM sweeps WHERE id = ?", id);
   row.executeStep();
-  results.sweep = {row.getColumn(0).getString(),
-                   Json::parse(row.getColumn(1).getString()),
-                   row.getColumn(2).getString(),
-                   {}};
+  results.sweep = {row.getColumn(0).getString(), {}, row.getColumn(2).getString(), {}};
+  read_config_column(Json::parse(row.getColumn(1).getString()), results.sweep);
   results.started_at = row.getColumn(3).getString();
   results.finished_at = row.getColumn(4).getString();
   row.reset();

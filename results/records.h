@@ -89,11 +89,19 @@ struct ExpertSetRecord {
   std::vector<SetTask> tasks;
 };
 
+/// A name that was looked up, and the file or folder that it stood for.
+struct FoundName {
+  std::string what;  ///< "sweep file", "recipe", "suite", "data set" or "data"
+  std::string name;  ///< as it was given
+  std::string path;  ///< absolute, links followed; UTF-8
+};
+
 struct SweepRecord {
   std::string name;
   Json config;       ///< the sweep file as read
   std::string hash;  ///< of name and config: equal sweeps are one record
   std::vector<ExpertSetRecord> sets;
+  std::vector<FoundName> found{};  ///< when it was last run; empty of earlier versions
 };
 
 /// The placement of a run in a sweep: its set and leaderboard row.

@@ -53,9 +53,9 @@ int64_t Store::put_sweep(const SweepRecord& sweep) {
         fmt::format("INSERT INTO sweeps (name, hash, config, execution, started_at) "
                     "VALUES (?, ?, ?, (SELECT 1 + coalesce(max(execution), 0) FROM "
                     "sweeps), {0}) ON CONFLICT (hash) DO UPDATE SET execution = "
-                    "excluded.execution RETURNING id",
+                    "excluded.execution, config = excluded.config RETURNING id",
                     kNow),
-        sweep.name, sweep.hash, json_text(sweep.config));
+        sweep.name, sweep.hash, json_text(config_column(sweep)));
     Json names = Json::array();
     for (size_t i = 0; i < sweep.sets.size(); ++i) {
       put_set(database, impl_->own_tasks, id, sweep.sets[i], static_cast<int64_t>(i));

@@ -8,8 +8,8 @@
 #include <mutex>
 
 #include "harness/checkpoint/internal/adapter.h"
-#include "harness/checkpoint/internal/safetensors.h"
 #include "harness/checkpoint/model_path.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
 

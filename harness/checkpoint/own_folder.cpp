@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/paths.h"

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "harness/checkpoint/internal/safetensors.h"
 #include "harness/checkpoint/own_folder.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/json_text.h"

@@ -40,7 +40,8 @@ Literals replace_literals(std::string_view text) {
     const std::string_view word = c == 'N' ? "NaN" : "Infinity";
     const size_t end = i + word.size();
     // Next to a digit the replacement would become part of another number.
-    if (text.substr(i, word.size()) != word || (i > 0 && !is_space_or_one_of(text[i - 1], "[,:-")) ||
+    if (text.substr(i, word.size()) != word ||
+        (i > 0 && !is_space_or_one_of(text[i - 1], "[,:-")) ||
         (end < text.size() && !is_space_or_one_of(text[end], "],}")))
       continue;
     literals.text.replace(i, word.size(), "0." + std::string(word.size() - 2, '0'));

@@ -7,9 +7,9 @@ namespace assay {
 namespace {
 
 constexpr std::string_view kMultibyteSpaces[] = {"\u0085", "\u00a0", "\u1680", "\u2000", "\u2001",
-                                            "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
-                                            "\u2007", "\u2008", "\u2009", "\u200a", "\u2028",
-                                            "\u2029", "\u202f", "\u205f", "\u3000"};
+                                                 "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+                                                 "\u2007", "\u2008", "\u2009", "\u200a", "\u2028",
+                                                 "\u2029", "\u202f", "\u205f", "\u3000"};
 
 bool is_ascii_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f');
@@ -17,7 +17,8 @@ bool is_ascii_space(char c) {
 
 template <typename Matches>
 size_t multibyte_space(Matches&& matches) {
-  const auto* found = std::find_if(std::begin(kMultibyteSpaces), std::end(kMultibyteSpaces), matches);
+  const auto* found =
+      std::find_if(std::begin(kMultibyteSpaces), std::end(kMultibyteSpaces), matches);
   return found == std::end(kMultibyteSpaces) ? 0 : found->size();
 }
 

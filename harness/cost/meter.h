@@ -25,13 +25,13 @@ class Meter {
 
   /// The cost so far. Waits for the device to finish its work first. Meters may nest and overlap:
   /// each sees its own span. Counters, CPU time and peaks are those of the whole process.
-  /// An own peak is the peak less what the process held at the construction: memory that was already
-  /// allocated and is reused is not in it. peak_rss_bytes and own_peak_rss_bytes are absent where
-  /// the system does not let the peak be reset. device_s is the time between two events on the
-  /// device's current stream; it and the peaks of the device are absent on CPU. Among concurrent
-  /// threads (counters::concurrent_threads) a meter belongs to one of them, which constructs and
-  /// stops it: counters and CPU time are that thread's, wall time is an equal share of the elapsed
-  /// time, and there is no peak.
+  /// An own peak is the peak less what the process held at the construction: memory that was
+  /// already allocated and is reused is not in it. peak_rss_bytes and own_peak_rss_bytes are absent
+  /// where the system does not let the peak be reset. device_s is the time between two events on
+  /// the device's current stream; it and the peaks of the device are absent on CPU. Among
+  /// concurrent threads (counters::concurrent_threads) a meter belongs to one of them, which
+  /// constructs and stops it: counters and CPU time are that thread's, wall time is an equal share
+  /// of the elapsed time, and there is no peak.
   Cost stop();
 
  private:

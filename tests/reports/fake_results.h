@@ -49,6 +49,7 @@ inline assay::SweepResults results() {
   assay::SweepResults r;
   r.sweep = {"tiny", {{"name", "tiny"}}, "sweephash", {}};
   r.sweep.sets = {{"s", {"h1", "h2"}, {{"a", true, "h1"}, {"b", true, "h2"}, {"c", false, ""}}}};
+  r.sweep.found = {{"sweep file", "tiny.json", "/sweeps/tiny.json"}};
   r.started_at = "2026-01-02T03:04:05.000Z";
   r.finished_at = "2026-01-02T03:05:06.000Z";
   r.checkpoints = {{"h0", "base", "/m/base", "base", nullptr},

@@ -26,6 +26,10 @@ TEST_CASE("A sweep is read back as it was stored", "[results]") {
 
   CHECK(got.sweep.name == "tiny");
   CHECK(got.sweep.config == put.sweep.config);
+  REQUIRE(got.sweep.found.size() == 1);
+  CHECK(got.sweep.found[0].what == "sweep file");
+  CHECK(got.sweep.found[0].name == "tiny.json");
+  CHECK(got.sweep.found[0].path == "/sweeps/tiny.json");
   REQUIRE(got.sweep.sets.size() == 1);
   CHECK(got.sweep.sets[0].experts == put.sweep.sets[0].experts);
   REQUIRE(got.sweep.sets[0].tasks.size() == 3);

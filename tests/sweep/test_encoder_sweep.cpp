@@ -1,7 +1,7 @@
 // Encoders merged and scored in a sweep.
 #include <cmath>
 
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/process.h"
@@ -9,6 +9,7 @@
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
 #include "tests/lm/encoder_models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -276,6 +277,7 @@ TEST_CASE("a sweep warns of experts that would compute otherwise alone", "[cli]"
 }
 
 TEST_CASE("an encoder is refused on several devices before it is read", "[gpu]") {
+  testing::skip_without_gpu();
   const EncoderSweep sweep;
   for (const std::vector<std::string>& more :
        {std::vector<std::string>{"eval", sweep.path("base").string(), "--tasks", "likeness/words"},

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "harness/checkpoint/internal/lora_config.h"
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/core/json.h"
 
 namespace assay {

@@ -117,9 +117,10 @@ std::vector<Json> MethodSpec::grid_points() const {
   return points;
 }
 
-SweepFile SweepFile::read(const std::filesystem::path& path) {
+SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& given_name) {
   SweepFile sweep;
   sweep.path = path;
+  sweep.given_name = given_name.empty() ? path.string() : given_name;
   sweep.json = parse_json(read_configuration(path), path.string());
   JsonReader root(sweep.json, path.filename().string());
   sweep.name = root.string("name");

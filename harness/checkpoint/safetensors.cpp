@@ -1,4 +1,4 @@
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 
 #include <ATen/ATen.h>
 #include <sys/mman.h>
@@ -72,15 +72,19 @@ std::pair<char*, size_t> SafetensorsFile::pages(size_t index, int64_t first, int
   return {const_cast<char*>(data()) + from, end - from};
 }
 
-void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {
-  const std::string header = safetensors_header(tensor_infos(tensors));
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(header.data(), static_cast<std::streamsize>(header.size()));
+std::string safetensors_bytes(const StateDict& tensors) {
+  std::string bytes = safetensors_header(tensor_infos(tensors));
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor data = tensor.cpu().contiguous();
-    out.write(static_cast<const char*>(data.data_ptr()),
-              static_cast<std::streamsize>(data.nbytes()));
+    bytes.append(static_cast<const char*>(data.data_ptr()), data.nbytes());
   }
+  return bytes;
+}
+
+void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {
+  const std::string bytes = safetensors_bytes(tensors);
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   out.close();
   if (!out) data_error("cannot write '{}': {}", path.string(), std::strerror(errno));
 }

@@ -48,6 +48,8 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   std::vector<size_t> offsets_;  // of the data in the file, one per entry of infos_
 };
 
+/// The content of one file.
+std::string safetensors_bytes(const StateDict& tensors);
 /// Writes one file directly, not atomically.
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors);
 
