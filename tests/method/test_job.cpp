@@ -70,8 +70,7 @@ TEST_CASE("a job's result is the engine's buffer where the dtype is the same", "
 }
 
 TEST_CASE("without a cache all values are computed, each time", "[method]") {
-  const TensorParts tensor(
-      TensorJob(), 1, 4, {}, [](const TensorParts::Body&) {}, nullptr);
+  const TensorParts tensor(TensorJob(), 1, 4, at::kFloat, {}, [](const TensorParts::Body&) {});
   std::vector<size_t> computed;
 
   for (int repeat = 0; repeat < 2; ++repeat) {
