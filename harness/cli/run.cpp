@@ -45,17 +45,22 @@ void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& 
   fmt::print("{}", estimate_text(estimate));
 }
 
-std::unique_ptr<Executor> make_executor(const Options& options, const Common& common) {
-  set_cache_memory(options.cache_memory / std::max(1, options.workers));
+/// `merges`: how many with a base are to be run.
+std::unique_ptr<Executor> make_executor(const Options& options, const Common& common,
+                                        int64_t merges) {
+  const int processes = std::max(1, options.workers);
+  set_cache_memory(options.cache_memory / processes);
+  set_keeps_task_vectors(merges > processes);  // else a process has no later merge to keep them for
   if (options.workers == 0) return in_process_executor();
-  return local_workers_executor(
-      options.workers,
-      {common.program, "--quiet", "worker", "--cache-memory", std::to_string(cache_memory())});
+  std::vector<std::string> worker{common.program, "--quiet", "worker", "--cache-memory",
+                                  std::to_string(cache_memory())};
+  if (!keeps_task_vectors()) worker.emplace_back("--no-task-vectors");
+  return local_workers_executor(options.workers, std::move(worker));
 }
 
 void run(const Options& options, const Common& common) {
   set_interrupt_note("finished checkpoints are kept; the same command goes on from there");
-  SweepFile file = SweepFile::read(find_file(options.sweep));
+  SweepFile file = SweepFile::read(find_file(options.sweep), options.sweep);
   if (!options.only.empty()) keep_only(file, options.only);
   const std::string device = device_text(parse_devices(options.device));
   const ResolvedSweep sweep =
@@ -67,7 +72,7 @@ void run(const Options& options, const Common& common) {
     fs::create_directories(folder);
   Store store = Store::open(options.db);
   set_interrupt_note(kept_in(options));
-  const auto executor = make_executor(options, common);
+  const auto executor = make_executor(options, common, merges_with_base(plan, store));
   const SweepSummary summary =
       run_sweep(sweep, plan, store, *executor, current_environment(device, common.command_line));
   const double total_s = summary.merge_s + summary.evaluate_s;

@@ -15,6 +15,8 @@ void add_worker(CLI::App& app, const Common&) {
   command->group("");
   auto cache_memory = std::make_shared<int64_t>(default_cache_memory());
   command->add_option("--cache-memory", *cache_memory, "bytes");
+  command->add_flag_callback(
+      "--no-task-vectors", [] { set_keeps_task_vectors(false); }, "keep none for later merges");
   command->callback([cache_memory] {
     // A worker ends with the process that started it, which hears the same Ctrl-C.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -1,4 +1,4 @@
-/// UTF-8: where characters begin and end, and bytes that were to be text and are something else.
+/// UTF-8: the bytes of characters, validation, and hints about files of an unexpected format.
 #pragma once
 
 #include <cstddef>
@@ -32,11 +32,11 @@ Utf8Part utf8_part(std::string_view text);
 /// Why the bytes are not UTF-8: "line 3: the byte 0xe8 is not UTF-8". Empty when they are.
 std::string encoding_problem(std::string_view bytes);
 
-/// Without the mark that some editors put before UTF-8.
+/// The text without the byte order mark that some editors put before UTF-8.
 std::string_view without_byte_order_mark(std::string_view text);
 
-/// What a file is that was to hold something else, and what to do: a pointer of git-lfs, an HTML
-/// page, a pickle, GGUF. Empty when that is not known.
-std::string what_it_is_instead(std::string_view bytes);
+/// A hint for a file of the wrong format: what it is (a git-lfs pointer, an HTML page, a pickle,
+/// GGUF) and what to do. Empty when the format is not recognised.
+std::string wrong_format_hint(std::string_view bytes);
 
 }  // namespace assay

@@ -13,6 +13,7 @@ namespace {
 constexpr int64_t kMost = (int64_t{4} << 30) + (int64_t{256} << 20);
 
 std::atomic<int64_t> chosen = -1;
+std::atomic<bool> task_vectors = true;
 
 // "max" and a missing file are no limit.
 int64_t control_group_limit() {
@@ -31,5 +32,9 @@ int64_t default_cache_memory() {
 void set_cache_memory(int64_t bytes) { chosen = bytes; }
 
 int64_t cache_memory() { return chosen >= 0 ? int64_t{chosen} : default_cache_memory(); }
+
+void set_keeps_task_vectors(bool keeps) { task_vectors = keeps; }
+
+bool keeps_task_vectors() { return task_vectors; }
 
 }  // namespace assay

@@ -13,4 +13,9 @@ int64_t default_cache_memory();
 void set_cache_memory(int64_t bytes);
 int64_t cache_memory();
 
+/// Whether task vectors are kept for later merges, where the memory is for that: on, unless a
+/// process is to make one merge only. To be set before the first cell.
+void set_keeps_task_vectors(bool keeps);
+bool keeps_task_vectors();
+
 }  // namespace assay

@@ -15,6 +15,7 @@
 #include "harness/model/placement.h"
 #include "harness/sweep/device.h"
 #include "harness/sweep/internal/expert_lists.h"
+#include "harness/sweep/internal/found_names.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -242,6 +243,7 @@ SweepRecord ResolvedSweep::record() const {
     }
     record.sets.push_back(std::move(set_record));
   }
+  record.found = found_names(*this);
   return record;
 }
 

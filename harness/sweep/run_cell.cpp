@@ -153,6 +153,7 @@ RunRecord run_cell(const Cell& cell, std::exception_ptr* error, const AnswerObse
     if (devices.size() > 1) {  // the meter sees the first device alone
       cost.device_s.reset();
       cost.peak_device_bytes.reset();
+      cost.own_peak_device_bytes.reset();
     }
     scored = true;
     raise(errors, cell.tasks.size());

@@ -1,6 +1,7 @@
 /// What a task author sees. A task scores a predictor on one split of some data.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -95,6 +96,9 @@ Registry<TaskKind>& task_kinds();
 std::vector<std::string> task_names();
 /// All their definitions, by name, in the order of task_names(). Looks at no data.
 std::vector<std::pair<std::string, Json>> task_definitions();
+/// The suites of these tasks with their files, in the order of task_names().
+std::vector<std::pair<std::string, std::filesystem::path>> suite_files(
+    const std::vector<std::string>& tasks);
 /// Loaded once per process. UserError with the nearest name when there is no such task; `where`
 /// says who asked.
 std::shared_ptr<const Task> load_task(const std::string& name,

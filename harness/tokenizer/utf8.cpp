@@ -102,7 +102,7 @@ bool is_other(char32_t c) {
 bool is_word(char32_t c) {
   if (c < 0x80)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-  // Letters in circles are symbols that count as alphabetic; the joiners are part of words.
+  // Circled letters are symbols, but alphabetic; the joiners are part of words.
   if ((c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
       (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C ||
       c == 0x200D)

@@ -57,11 +57,11 @@ TEST_CASE("GPT-2's vocabulary on reference texts", "[tokenizer][optional]") {
 TEST_CASE("BERT's vocabulary on reference texts", "[tokenizer][optional]") {
   const fs::path folder = testing::test_data("tokenizers");
   const fs::path file = folder / "ggml-vocab-bert-bge.gguf";
-  const std::string sign = "\u2581";  // GGUF marks the beginnings of words, not what follows them
+  const std::string symbol = "\u2581";  // GGUF marks the starts of words, not their continuations
   Texts tokens = GgufTexts(read_file(file)).at("tokenizer.ggml.tokens");
   for (std::string& token : tokens)
-    if (token.starts_with(sign))
-      token.erase(0, sign.size());
+    if (token.starts_with(symbol))
+      token.erase(0, symbol.size());
     else if (!token.starts_with('['))
       token.insert(0, 2, '#');
   const Json json{{"model",

@@ -28,12 +28,12 @@ class TokenMemory {
     }
     TokenIds ids = tokenizer.encode(text, special);
     const std::lock_guard lock(mutex_);
-    if (held_ + ids.size() <= kMostIds && ids_.emplace(key, ids).second) held_ += ids.size();
+    if (held_ + ids.size() <= kMaxIds && ids_.emplace(key, ids).second) held_ += ids.size();
     return ids;
   }
 
  private:
-  static constexpr size_t kMostIds = size_t{64} << 20;  // 256 MiB of them
+  static constexpr size_t kMaxIds = size_t{64} << 20;  // 256 MiB of them
   std::mutex mutex_;
   std::unordered_map<std::string, TokenIds> ids_;
   size_t held_ = 0;

@@ -69,7 +69,7 @@ struct Workplace {
   explicit Workplace(at::Device where) : device(where), merged(where) { forget(); }
   void forget() {
     reconciled.clear();
-    shared.emplace(values_bytes(), cache_memory() - values_bytes());
+    shared.emplace(values_bytes(), keeps_task_vectors() ? cache_memory() - values_bytes() : 0);
     if (!device.is_cpu()) held.emplace(device);
   }
   MergeInputs inputs(const Cell& cell) {
@@ -163,7 +163,7 @@ std::shared_ptr<const Predictor> merge_predictor(const Cell& cell, const Devices
   check_devices(*computation.architecture, devices);
   Workplace& place = workplace(device);
   MergeInputs inputs = place.inputs(cell);
-  inputs.shared = &*place.shared;
+  inputs.cache = &*place.shared;
   inputs.seed = cell.seed;
   inputs.device = device;
 
