@@ -169,7 +169,7 @@ TEST_CASE("a name stays locked until the folder is renamed", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m";
   OutputFolder first(target, false, {});
-  first.end();  // all is written, and it is not renamed yet
+  first.complete();  // all is written, and it is not renamed yet
   write_file(first.unfinished() / "a", "first");
 
   CHECK_THROWS_WITH(OutputFolder(target, false, {}), Contains("another process is writing"));
