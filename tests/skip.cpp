@@ -37,7 +37,7 @@ void skip_without_gpu() {
 
 std::filesystem::path test_data(const std::string& name) {
   const char* folder = std::getenv("ASSAY_TEST_DATA");
-  if (!folder) skip("ASSAY_TEST_DATA names no folder; '" + name + "' is needed of it");
+  if (!folder) skip("ASSAY_TEST_DATA, a folder with '" + name + "' in it, is not set");
   const std::filesystem::path path = std::filesystem::path(folder) / name;
   if (!std::filesystem::exists(path)) skip("'" + path.string() + "' is not there");
   return path;
