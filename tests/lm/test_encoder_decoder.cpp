@@ -30,7 +30,7 @@ class CountingEncoderDecoder : public SequenceToSequenceArchitecture {
     return inner_->encode(weights, ids, mask);
   }
   at::Tensor decode(const StateDict& weights, const at::Tensor& ids, const EncodedText& text,
-                    WritingCache* cache) const override {
+                    EncoderDecoderCache* cache) const override {
     ids_written += ids.numel();
     return inner_->decode(weights, ids, text, cache);
   }

@@ -66,7 +66,7 @@ class WritingScorer {
   /// A text read, and the cache after the token that everything written starts with.
   struct Start {
     EncodedText text;
-    WritingCache cache;
+    EncoderDecoderCache cache;
   };
 
   std::vector<TokenScore> score(const std::vector<ReadText>& texts) const {
@@ -133,7 +133,7 @@ class WritingScorer {
     const at::Tensor index = at::tensor(texts, at::kLong);
     EncodedText text{start.text.states.index_select(0, index.to(model_.device)), {}};
     if (start.text.mask.defined()) text.mask = start.text.mask.index_select(0, index);
-    WritingCache cache = start.cache.select(index);
+    EncoderDecoderCache cache = start.cache.select(index);
     const at::Tensor hidden = model_.architecture->decode(model_.weights, ids, text, &cache);
     for (TokenScore& score : scores_of(hidden, std::move(wanted))) found.push_back(score);
   }
