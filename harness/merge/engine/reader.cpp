@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <numeric>
 
 #include "harness/core/error.h"
@@ -96,9 +95,10 @@ std::vector<std::unique_ptr<Hasher>> Models::hashers() const {
 void Models::inspect(const std::string& name, const std::vector<at::Tensor>& parts,
                      std::vector<std::unique_ptr<Hasher>>& hashers) const {
   std::vector<int64_t> bad(read_.size());
-  std::atomic<size_t> next{0};
-  ThreadPool::shared().run(std::min<int>(at::get_num_threads(), read_.size()), [&] {
-    for (size_t i = next++; i < read_.size(); i = next++) {
+  const auto count = std::ssize(read_);
+  ThreadPool::shared().run(at::get_num_threads(), count, [&](IndexQueue& indices) {
+    while (const auto index = indices.next()) {
+      const auto i = static_cast<size_t>(*index);
       if (!hashers[i]) {
         bad[i] = count_nonfinite(parts[i]);
         continue;
