@@ -26,6 +26,9 @@ void log_warning(fmt::format_string<Args...> format, Args&&... args) {
   log_line(LogLevel::kQuiet, "warning: " + fmt::format(format, std::forward<Args>(args)...));
 }
 
+/// Writes a warning the first time that the process has this text for it.
+void log_warning_once(const std::string& text);
+
 /// Progress of `total` steps with an estimate of the time left: a line that redraws itself on a
 /// terminal, no wider than that, a plain line now and then elsewhere. Silent at LogLevel::kQuiet;
 /// at kDebug every note is a line that stays.

@@ -30,7 +30,7 @@ class EncoderModelPredictor::Reader {
   /// Index of the input's row.
   int64_t add(const std::string& first, const std::string* second, const std::string& where) {
     const auto encode = [&](const std::string& text) {
-      return encode_once(*model_.tokenizer, text, false);
+      return predictor_.tokens_->encode(*model_.tokenizer, text, false);
     };
     ArrangedTokens tokens =
         model_.tokenizer->arrangement(second != nullptr)
@@ -122,9 +122,11 @@ at::Tensor EncoderPredictor::logits(const at::Tensor&) const {
 }
 
 EncoderModelPredictor::EncoderModelPredictor(EncoderModel model,
-                                             std::optional<int64_t> batch_tokens)
+                                             std::optional<int64_t> batch_tokens,
+                                             std::shared_ptr<TokenCache> tokens)
     : model_(std::move(model)),
       batch_tokens_(batch_tokens.value_or(BatchLimits::of(model_.device).tokens)),
+      tokens_(std::move(tokens)),
       cache_(kept_answers(model_.weights_hash,
                           computation_hash(*model_.architecture, model_.tokenizer.get()),
                           model_.weights, model_.device)) {}

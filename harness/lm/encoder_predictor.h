@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/lm/internal/response_cache.h"
+#include "harness/lm/token_cache.h"
 #include "harness/model/encoder.h"
 #include "harness/model/predictor.h"
 
@@ -47,7 +48,9 @@ class EncoderPredictor : public Predictor {
 class EncoderModelPredictor : public EncoderPredictor {
  public:
   /// Without `batch_tokens`, what suits the device.
-  explicit EncoderModelPredictor(EncoderModel model, std::optional<int64_t> batch_tokens = {});
+  explicit EncoderModelPredictor(
+      EncoderModel model, std::optional<int64_t> batch_tokens = {},
+      std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
 
   int64_t classes() const override { return model_.architecture->classes(); }
   std::vector<std::string> class_names() const override;
@@ -80,6 +83,7 @@ class EncoderModelPredictor : public EncoderPredictor {
 
   EncoderModel model_;
   mutable int64_t batch_tokens_;
+  std::shared_ptr<TokenCache> tokens_;
   mutable Use use_;
   mutable ResponseCache cache_;
 };

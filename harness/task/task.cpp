@@ -36,14 +36,8 @@ void name_files_beside(const fs::path& folder, Json& definition) {
   }
 }
 
-TaskChanges& changes_of_process() {
-  static TaskChanges changes;
-  return changes;
-}
-
 // The definition as the command line wants it.
-Json changed(const TaskEntry& entry) {
-  const TaskChanges& changes = changes_of_process();
+Json changed(const TaskEntry& entry, const TaskChanges& changes) {
   Json definition = entry.definition;
   const bool text = definition.contains("dataset") && definition["dataset"].is_object();
   if ((changes.limit || changes.few_shot) && !text)
@@ -118,17 +112,18 @@ std::vector<std::string> names_of(const std::vector<TaskEntry>& entries) {
   return names;
 }
 
-std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
-  static std::mutex mutex;
+std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges& changes) {
   struct Made {
     Json definition;  // what the task reads from must stay
     std::shared_ptr<const Task> task;
   };
+  // Process-wide: a task is immutable once it is made, and its key holds all it is made from.
+  static std::mutex mutex;
   static std::map<std::string, Made> made;
   const std::lock_guard lock(mutex);
   // The place of the definition belongs to the key: another home may hold another task of this
   // name.
-  Json definition = changed(entry);
+  Json definition = changed(entry, changes);
   auto& [known, task] = made[entry.where + canonical(definition)];
   if (!task) {
     known = std::move(definition);
@@ -147,8 +142,6 @@ std::vector<MetricResult> Task::evaluate_answers(const TextResponses&, Split) co
 std::vector<AskedItem> Task::asked(Split) const {
   user_error("the task '{}' is not about text: there is no prompt to show", name());
 }
-
-void change_tasks(const TaskChanges& changes) { changes_of_process() = changes; }
 
 void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split) {
   std::vector<std::string> missing;
@@ -177,15 +170,17 @@ std::vector<std::pair<std::string, Json>> task_definitions() {
   return definitions;
 }
 
-std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where) {
+std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where,
+                                      const TaskChanges& changes) {
   const std::vector<TaskEntry> entries = read_suites();
   for (const TaskEntry& entry : entries)
-    if (entry.name == name) return make_task(entry);
+    if (entry.name == name) return make_task(entry, changes);
   throw UserError(unknown_name("task", name, where, names_of(entries)));
 }
 
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
-                                                    const std::string& where) {
+                                                    const std::string& where,
+                                                    const TaskChanges& changes) {
   const std::vector<TaskEntry> entries = read_suites();
   std::vector<bool> wanted(entries.size(), false);
   for (const std::string& pattern : patterns) {
@@ -196,7 +191,7 @@ std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::strin
   }
   std::vector<std::shared_ptr<const Task>> tasks;
   for (size_t i = 0; i < entries.size(); ++i)
-    if (wanted[i]) tasks.push_back(make_task(entries[i]));
+    if (wanted[i]) tasks.push_back(make_task(entries[i], changes));
   return tasks;
 }
 

@@ -1,6 +1,5 @@
 #include "harness/tokenizer/tokenizer.h"
 
-#include <mutex>
 #include <set>
 
 #include "harness/core/error.h"
@@ -31,11 +30,8 @@ void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) 
         "made of; if its tokens are bytes, say so in tokenizer_config.json: "
         R"({{"tokenizer_class": "ByteTokenizer"}})",
         name, *settings.vocabulary);
-  static std::mutex mutex;
-  static std::set<std::string> warned;  // a program opens the same folder more than once
-  const std::lock_guard lock(mutex);
-  if (warned.insert(name).second)
-    log_warning("{}: there is no tokenizer: every byte of a text is taken for a token", name);
+  log_warning_once(
+      fmt::format("{}: there is no tokenizer: every byte of a text is taken for a token", name));
 }
 
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {

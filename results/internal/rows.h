@@ -15,7 +15,6 @@ namespace assay {
 
 /// JSON text; bytes that are no UTF-8 become replacement characters.
 std::string json_text(const Json& json);
-std::string_view status_name(RunStatus status);
 /// Outcomes as a JSON list: whole numbers without a fraction, others with the fewest digits that
 /// give the same float again.
 std::string outcomes_text(const std::vector<float>& outcomes);
