@@ -105,7 +105,7 @@ void eval(const Options& options) {
   AnswerObserver observer;
   if (!log.empty())
     observer = [&](const Task& task, const TextResponses& answers) { samples.add(task, answers); };
-  ExecutionContext context(default_cache_memory(), options.changes);
+  ExecutionContext context({}, options.changes);
   const RunRecord record = run_cell(context, cell, &error, observer);
   warn_of_cuts(record.diagnostics);
   if (options.json)

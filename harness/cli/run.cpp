@@ -45,16 +45,23 @@ void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& 
   fmt::print("{}", estimate_text(estimate));
 }
 
-std::unique_ptr<Executor> make_executor(const Options& options, const Common& common) {
-  const int64_t cache_bytes = options.cache_memory / std::max(1, options.workers);
-  if (options.workers == 0) return in_process_executor(cache_bytes);
-  return local_workers_executor(options.workers, {common.program, "--quiet", "worker",
-                                                  "--cache-memory", std::to_string(cache_bytes)});
+/// `merges`: how many with a base are to be run.
+std::unique_ptr<Executor> make_executor(const Options& options, const Common& common,
+                                        int64_t merges) {
+  const int processes = std::max(1, options.workers);
+  // A process that has no later merge keeps no task vectors.
+  const CacheBudget budget{.bytes = options.cache_memory / processes,
+                           .task_vectors = merges > processes};
+  if (options.workers == 0) return in_process_executor(budget);
+  std::vector<std::string> worker{common.program, "--quiet", "worker", "--cache-memory",
+                                  std::to_string(budget.bytes)};
+  if (!budget.task_vectors) worker.emplace_back("--no-task-vectors");
+  return local_workers_executor(options.workers, std::move(worker));
 }
 
 void run(const Options& options, const Common& common) {
   set_interrupt_note("finished checkpoints are kept; the same command resumes from there");
-  SweepFile file = SweepFile::read(find_file(options.sweep));
+  SweepFile file = SweepFile::read(find_file(options.sweep), options.sweep);
   if (!options.only.empty()) keep_only(file, options.only);
   const Devices devices = parse_devices(options.device);
   const ResolvedSweep sweep =
@@ -66,7 +73,7 @@ void run(const Options& options, const Common& common) {
     fs::create_directories(folder);
   Store store = Store::open(options.db);
   set_interrupt_note(kept_in(options));
-  const auto executor = make_executor(options, common);
+  const auto executor = make_executor(options, common, merges_with_base(plan, store));
   const SweepSummary summary =
       run_sweep(sweep, plan, store, *executor,
                 current_environment(device_text(devices), common.command_line));

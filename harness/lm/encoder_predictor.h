@@ -44,7 +44,7 @@ class EncoderPredictor : public Predictor {
 /// One set of weights. Equal inputs go through the model once, and none whose answers are kept: see
 /// kept_answers(). Batches hold inputs of like length and at most `batch_tokens` tokens, fewer
 /// where the device runs out of memory; results do not depend on them but for rounding. What is
-/// longer than model or tokenizer allow is cut: see Arrangement::arrange().
+/// longer than model or tokenizer allow is cut: see InputTemplate::apply().
 class EncoderModelPredictor : public EncoderPredictor {
  public:
   /// Without `batch_tokens`, what suits the device.

@@ -2,6 +2,9 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <set>
+
 #include "harness/method/method.h"
 
 namespace assay {
@@ -91,6 +94,24 @@ SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const
   for (const Choice& choice : plan.choices)
     estimator.add({choice.placement.set, choice.placement.row, "grid"}, choice.candidates, "");
   return estimator.result();
+}
+
+int64_t merges_with_base(const Plan& plan, const Store& store) {
+  std::set<std::string> missing;
+  const auto is_missing = [&](const Cell& cell) {
+    if (cell.kind != CellKind::kMerge || cell.base.hash.empty()) return false;
+    const auto run = store.find_run(cell.key());
+    return !run || run->status != RunStatus::kOk;
+  };
+  for (const PlannedCell& planned : plan.fixed)
+    if (!planned.unmet && is_missing(planned.cell)) missing.insert(planned.cell.key());
+  int64_t chosen = 0;
+  for (const Choice& choice : plan.choices) {
+    for (const Cell& cell : choice.candidates)
+      if (is_missing(cell)) missing.insert(cell.key());
+    chosen += std::any_of(choice.test_cells.begin(), choice.test_cells.end(), is_missing) ? 1 : 0;
+  }
+  return static_cast<int64_t>(missing.size()) + chosen;
 }
 
 std::string estimate_text(const SweepEstimate& estimate) {

@@ -18,8 +18,8 @@ std::string stamp_now(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-ExecutionContext::ExecutionContext(int64_t cache_bytes, TaskChanges task_changes)
-    : cache_bytes_(cache_bytes), task_changes_(task_changes) {}
+ExecutionContext::ExecutionContext(CacheBudget budget, TaskChanges task_changes)
+    : budget_(budget), task_changes_(task_changes) {}
 
 ExecutionContext::~ExecutionContext() = default;
 
@@ -45,7 +45,7 @@ std::shared_ptr<const Checkpoint> ExecutionContext::open(const ModelRef& model) 
 
 DeviceCache& ExecutionContext::on(at::Device device) {
   auto& cache = devices_[device.str()];
-  if (!cache) cache = std::make_unique<DeviceCache>(device, cache_bytes_);
+  if (!cache) cache = std::make_unique<DeviceCache>(device, budget_);
   return *cache;
 }
 

@@ -22,11 +22,8 @@ class DeviceCache;
 /// cell at a time. It must end before the libraries of its devices do, so it is no static object.
 class ExecutionContext {
  public:
-  /// `cache_bytes`: the most memory that merges on one device may take for what they share; it is
-  /// allocated piece by piece, as merges first ask for it. `task_changes`: of all tasks that the
-  /// cells name.
-  explicit ExecutionContext(int64_t cache_bytes = default_cache_memory(),
-                            TaskChanges task_changes = {});
+  /// `task_changes`: of all tasks that the cells name.
+  explicit ExecutionContext(CacheBudget budget = {}, TaskChanges task_changes = {});
   ~ExecutionContext();
   ExecutionContext(const ExecutionContext&) = delete;
   ExecutionContext& operator=(const ExecutionContext&) = delete;
@@ -45,7 +42,7 @@ class ExecutionContext {
     std::string stamp;  ///< Checkpoint::stamp() as it was opened
   };
 
-  int64_t cache_bytes_;
+  CacheBudget budget_;
   TaskChanges task_changes_;
   std::shared_ptr<TokenCache> tokens_ = std::make_shared<TokenCache>();
   std::map<std::string, OpenCheckpoint> checkpoints_;            ///< by ModelPath::text()

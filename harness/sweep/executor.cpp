@@ -19,7 +19,7 @@ namespace {
 
 class InProcess : public Executor {
  public:
-  explicit InProcess(int64_t cache_bytes) : context_(cache_bytes) {}
+  explicit InProcess(CacheBudget budget) : context_(budget) {}
   int threads() const override { return at::get_num_threads(); }
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
@@ -116,8 +116,8 @@ class LocalWorkers : public Executor {
 
 }  // namespace
 
-std::unique_ptr<Executor> in_process_executor(int64_t cache_bytes) {
-  return std::make_unique<InProcess>(cache_bytes);
+std::unique_ptr<Executor> in_process_executor(CacheBudget budget) {
+  return std::make_unique<InProcess>(budget);
 }
 
 std::unique_ptr<Executor> local_workers_executor(int workers, std::vector<std::string> command) {

@@ -22,8 +22,8 @@ class Executor {
                    const std::function<void(size_t index, RunRecord record)>& done) = 0;
 };
 
-/// One after the other in this process, with all its threads, in a context of `cache_bytes`.
-std::unique_ptr<Executor> in_process_executor(int64_t cache_bytes = default_cache_memory());
+/// One after the other in this process, with all its threads and one ExecutionContext.
+std::unique_ptr<Executor> in_process_executor(CacheBudget budget = {});
 
 /// In `workers` child processes, `command` each ("assay worker"), which read cells and write
 /// results as lines of JSON and share this process's threads. A worker that dies fails its cell

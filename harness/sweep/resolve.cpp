@@ -14,6 +14,7 @@
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/internal/expert_lists.h"
+#include "harness/sweep/internal/found_names.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -241,6 +242,7 @@ SweepRecord ResolvedSweep::record() const {
     }
     record.sets.push_back(std::move(set_record));
   }
+  record.found = found_names(*this);
   return record;
 }
 

@@ -154,6 +154,7 @@ RunRecord run_cell(ExecutionContext& context, const Cell& cell, std::exception_p
     if (cell.devices.size() > 1) {  // the meter sees the first device alone
       cost.device_s.reset();
       cost.peak_device_bytes.reset();
+      cost.own_peak_device_bytes.reset();
     }
     scored = true;
     raise(errors, cell.tasks.size());

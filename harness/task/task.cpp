@@ -17,6 +17,7 @@ struct TaskEntry {
   std::string name, kind;
   Json definition;
   std::string where;
+  fs::path suite;  // its file
 };
 
 // A relative path means the file beside the suite, where there is one, else one in the data folder.
@@ -74,7 +75,7 @@ void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
   task_kinds().at(kind, path.string());
   const fs::path folder = fs::absolute(path).parent_path();
   for (JsonReader task : tasks.elements()) {
-    TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where()};
+    TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where(), path};
     if (shared) entry.definition = shared->json();
     entry.definition.update(task.json());
     entry.definition.erase("name");
@@ -168,6 +169,16 @@ std::vector<std::pair<std::string, Json>> task_definitions() {
   for (TaskEntry& entry : read_suites())
     definitions.emplace_back(std::move(entry.name), std::move(entry.definition));
   return definitions;
+}
+
+std::vector<std::pair<std::string, fs::path>> suite_files(const std::vector<std::string>& tasks) {
+  std::vector<std::pair<std::string, fs::path>> suites;
+  for (const TaskEntry& entry : read_suites()) {
+    if (std::find(tasks.begin(), tasks.end(), entry.name) == tasks.end()) continue;
+    const std::pair<std::string, fs::path> suite{entry.suite.stem().string(), entry.suite};
+    if (std::find(suites.begin(), suites.end(), suite) == suites.end()) suites.push_back(suite);
+  }
+  return suites;
 }
 
 std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where,

@@ -1,6 +1,7 @@
 /// What a task author sees. A task scores a predictor on one split of some data.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,6 +93,9 @@ Registry<TaskKind>& task_kinds();
 std::vector<std::string> task_names();
 /// All their definitions, by name, in the order of task_names(). Looks at no data.
 std::vector<std::pair<std::string, Json>> task_definitions();
+/// The suites of these tasks with their files, in the order of task_names().
+std::vector<std::pair<std::string, std::filesystem::path>> suite_files(
+    const std::vector<std::string>& tasks);
 
 /// What the command line changes of every task; their hashes, and so the keys of scores, change
 /// too.

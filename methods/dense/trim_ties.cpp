@@ -83,7 +83,7 @@ TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
     std::vector<std::string> keys;
     for (const size_t i : some)
       keys.push_back(fmt::format("introsort {} {}", share(i), delta_key(tensor, i, terms[i])));
-    const auto kept = tensor.shared<Kept>(keys, [&](const std::vector<size_t>& missing) {
+    const auto kept = tensor.cached<Kept>(keys, [&](const std::vector<size_t>& missing) {
       std::vector<size_t> experts;
       for (const size_t k : missing) experts.push_back(some[k]);
       return select_introsorted(tensor, terms, experts);

@@ -70,7 +70,7 @@ const ScoreRecord* TermSource::reference(const std::string& set, const SetTask& 
     run = it->second;
   }
   const ScoreRecord* score = run ? find_score(*run, task.task, metric) : nullptr;
-  return score && score->value >= kLeastDenominator ? score : nullptr;
+  return score && score->value >= kMinReferenceScore ? score : nullptr;
 }
 
 RowTerms TermSource::normalised(const UsableRuns& runs, const std::string& metric, bool held_in,

@@ -5,7 +5,10 @@
 namespace assay {
 namespace {
 
+constexpr const char* kFound = "found at";  // a sweep file refuses unknown keys, so it has no such
+
 void read_costs(Database& database, int64_t id, RunRecord& run) {
+  // Only existing columns: a store of version 1 has no own peaks.
   auto& row = database.query("SELECT * FROM costs WHERE run = ?", id);
   while (row.executeStep()) {
     Json fields;
@@ -35,6 +38,21 @@ void read_scores(Database& database, int64_t id, bool with_outcomes, RunRecord& 
 }
 
 }  // namespace
+
+Json config_column(const SweepRecord& sweep) {
+  Json column = sweep.config;
+  for (const FoundName& found : sweep.found)
+    column[kFound].push_back({{"what", found.what}, {"name", found.name}, {"path", found.path}});
+  return column;
+}
+
+void read_config_column(Json column, SweepRecord& sweep) {
+  for (const Json& found : column.value(kFound, Json::array()))
+    sweep.found.push_back({found.at("what").get<std::string>(), found.at("name").get<std::string>(),
+                           found.at("path").get<std::string>()});
+  column.erase(kFound);
+  sweep.config = std::move(column);
+}
 
 std::string json_text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

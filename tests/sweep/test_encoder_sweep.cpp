@@ -1,7 +1,7 @@
 // Encoders merged and scored in a sweep.
 #include <cmath>
 
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/process.h"

@@ -4,6 +4,7 @@
 
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/sweep/estimate.h"
 #include "harness/sweep/run_cell.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"
@@ -192,6 +193,37 @@ TEST_CASE("held-in is what the experts of the set were trained on", "[sweep][tra
   const auto& one = record.sets[1].tasks;
   CHECK((one[0].held_in && !one[1].held_in));
   CHECK(one[1].own_expert.empty());
+}
+
+TEST_CASE("the record says which files a sweep's names stood for", "[sweep][train]") {
+  const BlobSweep sweep;
+
+  const std::vector<FoundName> found = sweep.resolve().record().found;
+
+  REQUIRE(found.size() == 3);
+  CHECK(found[0].what == "sweep file");
+  CHECK(found[0].name == (sweep.folder() / "sweep.json").string());
+  CHECK(found[0].path == fs::canonical(sweep.folder() / "sweep.json"));
+  CHECK(found[1].what == "recipe");
+  CHECK(found[1].name == "recipe.json");
+  CHECK(found[1].path == fs::canonical(sweep.folder() / "recipe.json"));
+  CHECK(found[2].what == "suite");
+  CHECK(found[2].name == "blobs");
+  CHECK(fs::path(found[2].path).filename() == "blobs.json");
+}
+
+TEST_CASE("merges with a base that are still to be run are counted", "[sweep][train]") {
+  const BlobSweep sweep;
+  const ResolvedSweep resolved = sweep.resolve();
+  const Plan plan = plan_sweep(resolved);
+  const auto count = [&] { return merges_with_base(plan, Store::open(sweep.db())); };
+
+  // Per set: task arithmetic's default, its grid of 3 and what is chosen; two seeds of DARE's
+  // default, its grid of 2 and what is chosen. The average has no base.
+  CHECK(count() == 2 * (5 + 2 * 4));
+
+  sweep.run_only("dare");
+  CHECK(count() == 2 * 5 + 2 * 2);  // other points of DARE's grid might be chosen
 }
 
 TEST_CASE("grids are scored on validation of held-in tasks, and only the chosen on test",

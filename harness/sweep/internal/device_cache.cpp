@@ -12,15 +12,15 @@ int64_t values_bytes(int64_t cache_bytes) { return std::min(int64_t{256} << 20, 
 
 }  // namespace
 
-DeviceCache::DeviceCache(at::Device device, int64_t cache_bytes)
-    : device_(device), cache_bytes_(cache_bytes), merged_(device) {
+DeviceCache::DeviceCache(at::Device device, CacheBudget budget)
+    : device_(device), budget_(budget), merged_(device) {
   clear();
 }
 
 void DeviceCache::clear() {
   reconciled_.clear();
-  const int64_t values = values_bytes(cache_bytes_);
-  merges_.emplace(values, cache_bytes_ - values);
+  const int64_t values = values_bytes(budget_.bytes);
+  merges_.emplace(values, budget_.task_vectors ? budget_.bytes - values : 0);
   if (!device_.is_cpu()) held_.emplace(device_);
 }
 
@@ -33,7 +33,7 @@ MergeInputs DeviceCache::inputs(const std::shared_ptr<const Checkpoint>& base,
     known = reconciled_.emplace(models, reconciled_inputs(base, experts)).first;
   MergeInputs made = known->second;
   made.device = device_;
-  made.shared = &*merges_;
+  made.cache = &*merges_;
   if (!held_) return made;
   if (made.base) made.base = held_->hold(made.base);
   for (auto& expert : made.experts) expert = held_->hold(expert);

@@ -8,6 +8,7 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/merge/merge.h"
+#include "harness/sweep/cache_memory.h"
 #include "harness/sweep/internal/held_models.h"
 
 namespace assay {
@@ -15,8 +16,8 @@ namespace assay {
 /// For one merge at a time.
 class DeviceCache {
  public:
-  /// At most `cache_bytes` for the values and task vectors that merges share.
-  DeviceCache(at::Device device, int64_t cache_bytes);
+  /// `budget`: for the values and task vectors that merges share.
+  DeviceCache(at::Device device, CacheBudget budget);
 
   /// The models as a merge takes them, with merges(): reconciled, and on an accelerator copied
   /// there where they fit. `base` may be null.
@@ -29,7 +30,7 @@ class DeviceCache {
 
  private:
   at::Device device_;
-  int64_t cache_bytes_;
+  CacheBudget budget_;
   MemorySink merged_;
   std::optional<MergeCache> merges_;  ///< always there
   std::optional<HeldModels> held_;    ///< absent on the CPU, where checkpoints are mapped
