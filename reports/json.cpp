@@ -45,10 +45,10 @@ Json row_json(const LeaderboardRow& row) {
   Json json{{"label", row.label()},
             {"name", row.name},
             {"variant", row.variant},
-            {"kind", row.kind},
+            {"kind", run_kind_name(row.kind)},
             {"method", row.method},
             {"preset", row.preset},
-            {"lone_expert", row.is_lone_expert()},
+            {"lone_expert", row.is_single_expert()},
             {"sets_used", row.sets_used},
             {"sets_total", row.sets_total},
             {"runs_ok", row.runs_ok},
@@ -107,7 +107,8 @@ constexpr CostAxis kCostAxes[] = {
     {"evaluation_flops", "evaluation", "flops", "FLOPs of evaluation", &RowCosts::evaluation},
 };
 
-// Rows that no other row beats, per cost axis and quality; of rows that have both values.
+// The Pareto front (non-dominated rows) per cost axis and quality, among rows that have both
+// values.
 Json pareto_json(const Leaderboard& board, const std::string& metric) {
   Json fronts = Json::array();
   for (const CostAxis& axis : kCostAxes) {
@@ -120,7 +121,7 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
         const RowScores& s = row.scores.at(metric);
         const auto quality = held_in ? s.held_in.value : s.held_out.value;
         const auto cost = cost_value(row.costs.*axis.values, axis.field);
-        if (!quality || !cost || row.is_lone_expert()) continue;
+        if (!quality || !cost || row.is_single_expert()) continue;
         points.push_back({merit(metric, *quality), *cost});
         labels.push_back(row.label());
       }
@@ -133,11 +134,8 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
 }
 
 Json provenance_json(const SweepResults& results) {
-  Json json{{"checkpoints", Json::array()},
-            {"tasks", Json::array()},
-            {"methods", Json::array()},
-            {"environments", Json::array()},
-            {"sets", Json::array()}};
+  Json json{{"checkpoints", Json::array()},  {"tasks", Json::array()}, {"methods", Json::array()},
+            {"environments", Json::array()}, {"found", Json::array()}, {"sets", Json::array()}};
   for (const CheckpointRecord& c : results.checkpoints)
     json["checkpoints"].push_back({{"name", c.name},
                                    {"hash", c.hash},
@@ -166,6 +164,8 @@ Json provenance_json(const SweepResults& results) {
                                     {"host_os", e.host_os},
                                     {"command_line", e.command_line},
                                     {"threads", e.threads}});
+  for (const FoundName& found : results.sweep.found)
+    json["found"].push_back({{"what", found.what}, {"name", found.name}, {"path", found.path}});
   for (const ExpertSetRecord& set : results.sweep.sets) {
     Json tasks = Json::array();
     for (const SetTask& t : set.tasks)
@@ -202,15 +202,14 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
     json["pareto"][metric] = pareto_json(board, metric);
   for (const auto& placed : results.runs)
     if (placed.run.status != RunStatus::kOk)
-      json["failures"].push_back(
-          {{"set", placed.placement.set},
-           {"row", placed.placement.row},
-           {"variant", placed.placement.variant},
-           {"status", placed.run.status == RunStatus::kSkipped ? "skipped" : "failed"},
-           {"reason", placed.run.reason},
-           {"parameters", placed.run.parameters},
-           {"seed", placed.run.seed},
-           {"key", placed.run.key}});
+      json["failures"].push_back({{"set", placed.placement.set},
+                                  {"row", placed.placement.row},
+                                  {"variant", placed.placement.variant},
+                                  {"status", run_status_name(placed.run.status)},
+                                  {"reason", placed.run.reason},
+                                  {"parameters", placed.run.parameters},
+                                  {"seed", placed.run.seed},
+                                  {"key", placed.run.key}});
   return json;
 }
 

@@ -3,7 +3,7 @@
 namespace assay {
 
 // Version 1 is the first. A step, once released, never changes; schema.sql always shows the newest
-// version. A store that is only read is not changed: what reads it knows the older versions, too.
+// version. A store that is only read is not changed: the reading code supports older versions too.
 std::span<const Migration> migrations() {
   static constexpr Migration kSteps[] = {
       {"costs get the peaks of memory that are the phase's own",

@@ -46,8 +46,8 @@ Inputs tokenized(const Options& options, const std::filesystem::path& folder, in
   const int64_t most = std::min(max_tokens, tokenizer->max_length().value_or(max_tokens));
   Inputs inputs;
   for (size_t i = 0; i < options.texts.size(); ++i) {
-    ArrangedTokens tokens = options.pairs.empty()
-                                ? tokenizer->arrangement(false).arrange(
+    TokenizedInput tokens = options.pairs.empty()
+                                ? tokenizer->input_template(false).apply(
                                       tokenizer->encode(options.texts[i], false), {}, most)
                                 : tokenizer->encode_pair(options.texts[i], options.pairs[i], most);
     inputs.ids.push_back(std::move(tokens.ids));

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 
+#include "harness/checkpoint/safetensors.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/named_model.h"
+#include "harness/cli/output_file.h"
 #include "harness/cli/token_input.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -17,6 +19,8 @@
 
 namespace assay::cli {
 namespace {
+
+constexpr std::string_view kLogits = "logits.";  // before a prompt's number
 
 struct Options {
   std::string folder, device = "auto", dtype, adapter, logits, padding = "left";
@@ -45,7 +49,7 @@ StateDict prompt_logits(const OpenModel& model, const std::vector<TokenIds>& pro
       logits = model.architecture->logits(model.weights, padded_batch({prompts[i]}, padding).ids)
                    .squeeze(0);
     }
-    out[fmt::format("logits.{}", i)] = logits.to(at::kCPU, at::kFloat).contiguous();
+    out[fmt::format("{}{}", kLogits, i)] = logits.to(at::kCPU, at::kFloat).contiguous();
   }
   return out;
 }
@@ -60,7 +64,22 @@ std::vector<TokenIds> run(const OpenModel& model, const std::vector<TokenIds>& p
   user_error("{} writes no text", model.architecture->config().at("model_type").get<std::string>());
 }
 
+// Of a file that is no whole safetensors file, false.
+bool holds_logits(const fs::path& path) try {
+  const auto file = SafetensorsFile::open(path);
+  const auto& tensors = file->tensors();
+  return !tensors.empty() &&
+         std::all_of(tensors.begin(), tensors.end(), [](const TensorInfo& tensor) {
+           return tensor.name.starts_with(kLogits) && tensor.dtype == at::kFloat &&
+                  tensor.name.find_first_not_of("0123456789", kLogits.size()) == std::string::npos;
+         });
+} catch (const DataError&) {
+  return false;
+}
+
 void generate_text(const Options& options) {
+  const OutputKind logits{"file of logits", holds_logits};
+  if (!options.logits.empty()) check_output_file(options.logits, logits);
   if (options.ids.empty() == options.prompts.empty())
     user_error("give texts to continue with --prompt, or their token ids with --ids");
   OpenOptions open;
@@ -88,7 +107,8 @@ void generate_text(const Options& options) {
     for (TokenIds& ids : prompts)
       ids.resize(ids.size() - std::min(ids.size(), tokenizer->ends_after_text()));
   if (!options.logits.empty())
-    write_safetensors(options.logits, prompt_logits(model, prompts, how.padding));
+    write_output_file(options.logits, safetensors_bytes(prompt_logits(model, prompts, how.padding)),
+                      logits);
   Json out = Json::array();
   for (const TokenIds& ids : run(model, prompts, how)) {
     out.push_back({{"ids", ids}});
@@ -116,7 +136,8 @@ void add_generate(CLI::App& app, const Common&) {
       ->allow_extra_args(false);
   command->add_option("--tokens", options->tokens, "most new tokens")->capture_default_str();
   command->add_option("--logits", options->logits,
-                      "also write the prompts' logits to this safetensors file");
+                      "also write the prompts' logits to this safetensors file; of those that are "
+                      "there only files of logits are replaced");
   command->add_option("--adapter", options->adapter, kAdapterHelp);
   command->add_option("--dtype", options->dtype,
                       "float32, bfloat16 or float16 (default: float32 on the CPU)");

@@ -112,7 +112,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  assay::hold_standard_descriptors();
+  assay::reserve_standard_descriptors();
   assay::use_huge_pages();
   int exit_code = guarded([&] {
     const int code = run(argc, argv);

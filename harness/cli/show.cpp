@@ -9,6 +9,7 @@
 #include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
+#include "harness/core/paths.h"
 #include "harness/method/method.h"
 #include "harness/sweep/describe.h"
 
@@ -121,10 +122,12 @@ void show_item(const Task& task, const TaskOptions& options) {
 void show_task(const TaskOptions& options) {
   const auto task = load_task(options.name, "the command line");
   if (options.item > 0) return show_item(*task, options);
-  fmt::print("{}\n", Json{{"name", task->name()},
-                          {"primary_metric", task->primary_metric()},
-                          {"definition", task->definition()}}
-                         .dump(2));
+  fmt::print("{}\n",
+             Json{{"name", task->name()},
+                  {"suite_file", utf8_text(suite_files({task->name()}).front().second.string())},
+                  {"primary_metric", task->primary_metric()},
+                  {"definition", task->definition()}}
+                 .dump(2));
 }
 
 }  // namespace

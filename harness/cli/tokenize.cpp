@@ -29,7 +29,7 @@ void check_folder(const fs::path& folder) {
   constexpr const char* kAny[] = {"config.json", "tokenizer_config.json", "tokenizer.json",
                                   "tokenizer.model", "spiece.model"};
   if (std::none_of(std::begin(kAny), std::end(kAny),
-                   [&](const char* name) { return is_there(folder / name); }))
+                   [&](const char* name) { return file_exists(folder / name); }))
     data_error("'{}' is no model's folder: it has none of {}", folder.string(),
                fmt::join(kAny, ", "));
 }

@@ -17,7 +17,7 @@ void add_train(CLI::App& app, const Common&) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "make the checkpoints of a recipe");
   command->footer(R"(Checkpoints that are there and up to date are kept.
-Example: assay train recipes/digits.json --only base-weak mnist-012)");
+Example: assay train recipes/digits.json --only base-weak expert-mnist-012)");
   command->add_option("RECIPE", options->recipe, "recipe file (JSON)")->required();
   CLI::Option* output =
       command->add_option("-o,--output", options->output,

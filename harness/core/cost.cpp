@@ -15,7 +15,7 @@ void peak(std::optional<T>& a, const std::optional<T>& b) {
   if (b) a = a ? std::max(*a, *b) : *b;
 }
 
-// One list of the fields serves both directions of the JSON form.
+// One list of the fields, for both writing and reading JSON.
 template <typename CostRef, typename Visit>
 void visit_fields(CostRef& c, Visit&& visit) {
   visit("wall_s", c.wall_s);

@@ -22,7 +22,7 @@ double cpu_s(bool of_thread) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-counters::Tally counted(bool by_thread) {
+counters::ThreadCounts counted(bool by_thread) {
   if (by_thread) return counters::of_thread;
   return {counters::flops,    counters::bytes_read,     counters::bytes_written,
           counters::examples, counters::gradient_steps, counters::unknown_operators};
@@ -81,20 +81,20 @@ class DeviceSpan {
   SharedPeak& peak_;
   int64_t peak_bytes_ = 0;
   std::optional<int64_t> bytes_before_;
-  // An event of the default flags keeps the time.
+  // An event with default flags records the time.
   c10::Event start_{device_.type(), c10::EventFlag::BACKEND_DEFAULT};
 };
 
 }  // namespace
 
 struct Meter::State {
-  int threads = counters::threads_apart;
+  int threads = counters::concurrent_threads;
   bool apart = threads > 1;
   int64_t resident_bytes = 0;
   std::optional<int64_t> resident_before =
       apart ? std::nullopt : resident_peak().begin(&resident_bytes);
   std::optional<DeviceSpan> device;
-  counters::Tally counts;
+  counters::ThreadCounts counts;
   double cpu = 0;
   Clock::time_point start;
 
@@ -124,7 +124,7 @@ Cost Meter::stop() {
     cost.peak_rss_bytes = state_->resident_bytes;
     cost.own_peak_rss_bytes = state_->resident_bytes - *state_->resident_before;
   }
-  const counters::Tally now = counted(state_->apart), &then = state_->counts;
+  const counters::ThreadCounts now = counted(state_->apart), &then = state_->counts;
   if (now.unknown_operators == then.unknown_operators) cost.flops = now.flops - then.flops;
   cost.bytes_read = now.bytes_read - then.bytes_read;
   cost.bytes_written = now.bytes_written - then.bytes_written;

@@ -30,11 +30,11 @@ class EncoderModelPredictor::Reader {
   /// Index of the input's row.
   int64_t add(const std::string& first, const std::string* second, const std::string& where) {
     const auto encode = [&](const std::string& text) {
-      return encode_once(*model_.tokenizer, text, false);
+      return predictor_.tokens_->encode(*model_.tokenizer, text, false);
     };
-    ArrangedTokens tokens =
-        model_.tokenizer->arrangement(second != nullptr)
-            .arrange(encode(first), second ? encode(*second) : TokenIds(), predictor_.max_tokens());
+    TokenizedInput tokens =
+        model_.tokenizer->input_template(second != nullptr)
+            .apply(encode(first), second ? encode(*second) : TokenIds(), predictor_.max_tokens());
     if (tokens.ids.empty()) data_error("{}: the text has no tokens", where);
     check_vocabulary(tokens.ids, *model_.tokenizer, model_.architecture->vocabulary(), where);
     const auto [it, inserted] = rows_.emplace(std::pair(tokens.ids, tokens.types), inputs_.size());
@@ -94,13 +94,13 @@ class EncoderModelPredictor::Reader {
   }
 
  private:
-  const ArrangedTokens& input(int64_t index) const { return inputs_[static_cast<size_t>(index)]; }
+  const TokenizedInput& input(int64_t index) const { return inputs_[static_cast<size_t>(index)]; }
 
   EncoderBatch batch_of(const int64_t* order, int64_t count, int64_t width) const {
     at::Tensor ids = at::zeros({count, width}, at::kLong), types = at::zeros_like(ids);
     at::Tensor mask = at::zeros({count, width}, at::kBool);
     for (int64_t row = 0; row < count; ++row) {
-      const ArrangedTokens& tokens = input(order[row]);
+      const TokenizedInput& tokens = input(order[row]);
       std::copy(tokens.ids.begin(), tokens.ids.end(), ids.data_ptr<int64_t>() + row * width);
       std::copy(tokens.types.begin(), tokens.types.end(), types.data_ptr<int64_t>() + row * width);
       std::fill_n(mask.data_ptr<bool>() + row * width, tokens.ids.size(), true);
@@ -113,7 +113,7 @@ class EncoderModelPredictor::Reader {
   const EncoderModelPredictor& predictor_;
   const EncoderModel& model_;
   Outputs outputs_;
-  std::vector<ArrangedTokens> inputs_;
+  std::vector<TokenizedInput> inputs_;
   std::map<std::pair<TokenIds, std::vector<int32_t>>, size_t> rows_;
 };
 
@@ -122,9 +122,11 @@ at::Tensor EncoderPredictor::logits(const at::Tensor&) const {
 }
 
 EncoderModelPredictor::EncoderModelPredictor(EncoderModel model,
-                                             std::optional<int64_t> batch_tokens)
+                                             std::optional<int64_t> batch_tokens,
+                                             std::shared_ptr<TokenCache> tokens)
     : model_(std::move(model)),
       batch_tokens_(batch_tokens.value_or(BatchLimits::of(model_.device).tokens)),
+      tokens_(std::move(tokens)),
       cache_(kept_answers(model_.weights_hash,
                           computation_hash(*model_.architecture, model_.tokenizer.get()),
                           model_.weights, model_.device)) {}

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/lm/internal/response_cache.h"
+#include "harness/lm/token_cache.h"
 #include "harness/model/encoder.h"
 #include "harness/model/predictor.h"
 
@@ -43,11 +44,13 @@ class EncoderPredictor : public Predictor {
 /// One set of weights. Equal inputs go through the model once, and none whose answers are kept: see
 /// kept_answers(). Batches hold inputs of like length and at most `batch_tokens` tokens, fewer
 /// where the device runs out of memory; results do not depend on them but for rounding. What is
-/// longer than model or tokenizer allow is cut: see Arrangement::arrange().
+/// longer than model or tokenizer allow is cut: see InputTemplate::apply().
 class EncoderModelPredictor : public EncoderPredictor {
  public:
   /// Without `batch_tokens`, what suits the device.
-  explicit EncoderModelPredictor(EncoderModel model, std::optional<int64_t> batch_tokens = {});
+  explicit EncoderModelPredictor(
+      EncoderModel model, std::optional<int64_t> batch_tokens = {},
+      std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
 
   int64_t classes() const override { return model_.architecture->classes(); }
   std::vector<std::string> class_names() const override;
@@ -80,6 +83,7 @@ class EncoderModelPredictor : public EncoderPredictor {
 
   EncoderModel model_;
   mutable int64_t batch_tokens_;
+  std::shared_ptr<TokenCache> tokens_;
   mutable Use use_;
   mutable ResponseCache cache_;
 };

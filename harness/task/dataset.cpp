@@ -133,6 +133,7 @@ DatasetManifest read_manifest(const std::string& name, const std::string& where)
 }
 
 std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
+  // Process-wide: a data set is immutable once it is loaded.
   static std::mutex mutex;
   static std::map<std::pair<fs::path, std::string>, std::shared_ptr<const ImageDataset>> loaded;
   const std::lock_guard lock(mutex);

@@ -17,6 +17,7 @@ struct TaskEntry {
   std::string name, kind;
   Json definition;
   std::string where;
+  fs::path suite;  // its file
 };
 
 // A relative path means the file beside the suite, where there is one, else one in the data folder.
@@ -36,14 +37,8 @@ void name_files_beside(const fs::path& folder, Json& definition) {
   }
 }
 
-TaskChanges& changes_of_process() {
-  static TaskChanges changes;
-  return changes;
-}
-
 // The definition as the command line wants it.
-Json changed(const TaskEntry& entry) {
-  const TaskChanges& changes = changes_of_process();
+Json changed(const TaskEntry& entry, const TaskChanges& changes) {
   Json definition = entry.definition;
   const bool text = definition.contains("dataset") && definition["dataset"].is_object();
   if ((changes.limit || changes.few_shot) && !text)
@@ -80,7 +75,7 @@ void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
   task_kinds().at(kind, path.string());
   const fs::path folder = fs::absolute(path).parent_path();
   for (JsonReader task : tasks.elements()) {
-    TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where()};
+    TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where(), path};
     if (shared) entry.definition = shared->json();
     entry.definition.update(task.json());
     entry.definition.erase("name");
@@ -118,17 +113,18 @@ std::vector<std::string> names_of(const std::vector<TaskEntry>& entries) {
   return names;
 }
 
-std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
-  static std::mutex mutex;
+std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges& changes) {
   struct Made {
     Json definition;  // what the task reads from must stay
     std::shared_ptr<const Task> task;
   };
+  // Process-wide: a task is immutable once it is made, and its key holds all it is made from.
+  static std::mutex mutex;
   static std::map<std::string, Made> made;
   const std::lock_guard lock(mutex);
   // The place of the definition belongs to the key: another home may hold another task of this
   // name.
-  Json definition = changed(entry);
+  Json definition = changed(entry, changes);
   auto& [known, task] = made[entry.where + canonical(definition)];
   if (!task) {
     known = std::move(definition);
@@ -147,8 +143,6 @@ std::vector<MetricResult> Task::evaluate_answers(const TextResponses&, Split) co
 std::vector<AskedItem> Task::asked(Split) const {
   user_error("the task '{}' is not about text: there is no prompt to show", name());
 }
-
-void change_tasks(const TaskChanges& changes) { changes_of_process() = changes; }
 
 void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split) {
   std::vector<std::string> missing;
@@ -177,15 +171,27 @@ std::vector<std::pair<std::string, Json>> task_definitions() {
   return definitions;
 }
 
-std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where) {
+std::vector<std::pair<std::string, fs::path>> suite_files(const std::vector<std::string>& tasks) {
+  std::vector<std::pair<std::string, fs::path>> suites;
+  for (const TaskEntry& entry : read_suites()) {
+    if (std::find(tasks.begin(), tasks.end(), entry.name) == tasks.end()) continue;
+    const std::pair<std::string, fs::path> suite{entry.suite.stem().string(), entry.suite};
+    if (std::find(suites.begin(), suites.end(), suite) == suites.end()) suites.push_back(suite);
+  }
+  return suites;
+}
+
+std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where,
+                                      const TaskChanges& changes) {
   const std::vector<TaskEntry> entries = read_suites();
   for (const TaskEntry& entry : entries)
-    if (entry.name == name) return make_task(entry);
+    if (entry.name == name) return make_task(entry, changes);
   throw UserError(unknown_name("task", name, where, names_of(entries)));
 }
 
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
-                                                    const std::string& where) {
+                                                    const std::string& where,
+                                                    const TaskChanges& changes) {
   const std::vector<TaskEntry> entries = read_suites();
   std::vector<bool> wanted(entries.size(), false);
   for (const std::string& pattern : patterns) {
@@ -196,7 +202,7 @@ std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::strin
   }
   std::vector<std::shared_ptr<const Task>> tasks;
   for (size_t i = 0; i < entries.size(); ++i)
-    if (wanted[i]) tasks.push_back(make_task(entries[i]));
+    if (wanted[i]) tasks.push_back(make_task(entries[i], changes));
   return tasks;
 }
 

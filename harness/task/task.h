@@ -1,6 +1,7 @@
 /// What a task author sees. A task scores a predictor on one split of some data.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,12 +93,9 @@ Registry<TaskKind>& task_kinds();
 std::vector<std::string> task_names();
 /// All their definitions, by name, in the order of task_names(). Looks at no data.
 std::vector<std::pair<std::string, Json>> task_definitions();
-/// Loaded once per process. UserError with the nearest name when there is no such task; `where`
-/// says who asked.
-std::shared_ptr<const Task> load_task(const std::string& name,
-                                      const std::string& where = "the request");
-/// check_split() of all; one DataError names the missing files of all of them.
-void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split);
+/// The suites of these tasks with their files, in the order of task_names().
+std::vector<std::pair<std::string, std::filesystem::path>> suite_files(
+    const std::vector<std::string>& tasks);
 
 /// What the command line changes of every task; their hashes, and so the keys of scores, change
 /// too.
@@ -105,13 +103,19 @@ struct TaskChanges {
   std::optional<int64_t> limit{};     ///< score the first so many items only
   std::optional<int64_t> few_shot{};  ///< so many solved examples, from 0
 };
-/// Holds for all tasks that are loaded from now on in this process.
-void change_tasks(const TaskChanges& changes);
 
+/// Loaded once per process, and immutable then. UserError with the nearest name when there is no
+/// such task, and when it cannot be changed so; `where` says who asked.
+std::shared_ptr<const Task> load_task(const std::string& name,
+                                      const std::string& where = "the request",
+                                      const TaskChanges& changes = {});
 /// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when
 /// one matches nothing.
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
-                                                    const std::string& where = "the request");
+                                                    const std::string& where = "the request",
+                                                    const TaskChanges& changes = {});
+/// check_split() of all; one DataError names the missing files of all of them.
+void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split);
 
 }  // namespace assay
 

@@ -182,21 +182,27 @@ TextItems TextData::load(const Part& part) const {
   return chosen;
 }
 
+std::vector<std::pair<std::string, fs::path>> text_files(const Json& dataset) {
+  std::vector<std::pair<std::string, fs::path>> files;
+  const auto add = [&](const Json& name) {
+    if (name.is_string())
+      files.emplace_back(name.get<std::string>(), data_path(name.get<std::string>()));
+  };
+  if (!dataset.is_object() || !dataset.contains("files")) return files;
+  for (const Json& part : dataset["files"]) {
+    add(part);
+    if (!part.is_object()) continue;
+    add(part.value("path", Json()));
+    add(part.value("labels", Json()));
+  }
+  return files;
+}
+
 std::vector<fs::path> missing_text_files(const Json& dataset) {
   std::vector<fs::path> missing;
-  const auto look = [&](const Json& name) {
-    if (!name.is_string()) return;
-    const fs::path path = data_path(name.get<std::string>());
+  for (const auto& [unused, path] : text_files(dataset))
     if (!fs::exists(path) && std::find(missing.begin(), missing.end(), path) == missing.end())
       missing.push_back(path);
-  };
-  if (!dataset.is_object() || !dataset.contains("files")) return missing;
-  for (const Json& part : dataset["files"]) {
-    look(part);
-    if (!part.is_object()) continue;
-    look(part.value("path", Json()));
-    look(part.value("labels", Json()));
-  }
   return missing;
 }
 

@@ -54,8 +54,9 @@ class TextData {
   mutable std::map<Split, std::shared_ptr<const TextItems>> loaded_;
 };
 
-/// The files that a definition's "dataset" names and that are not there. Of broken definitions
-/// none.
+/// The files that a definition's "dataset" names, and where they lie. Of broken definitions none.
+std::vector<std::pair<std::string, fs::path>> text_files(const Json& dataset);
+/// Those of them that are not there.
 std::vector<fs::path> missing_text_files(const Json& dataset);
 
 }  // namespace assay

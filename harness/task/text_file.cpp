@@ -17,7 +17,7 @@ namespace assay {
 namespace {
 
 std::string read_checked(const fs::path& path) {
-  if (!is_there(path)) data_error("{}: there is no such file", path.string());
+  if (!file_exists(path)) data_error("{}: there is no such file", path.string());
   std::string content = read_file(path);
   if (is_gzip(content)) content = gunzip(content, path.string());
   if (const std::string problem = encoding_problem(content); !problem.empty())

@@ -11,7 +11,7 @@ struct Bounds {
   unsigned char low, high;
 };
 
-/// What the second byte of a character may be (Unicode, table 3-7).
+/// Valid second bytes of a character (Unicode, table 3-7).
 Bounds second_byte(unsigned char lead) {
   switch (lead) {
     case 0xE0:
@@ -27,7 +27,7 @@ Bounds second_byte(unsigned char lead) {
   }
 }
 
-/// Bytes that belong together at `position`: a whole character, or the longest beginning of one.
+/// The maximal subpart at `position`: a full character, or the longest valid prefix of one.
 struct Part {
   size_t size;
   bool whole;
@@ -143,7 +143,7 @@ bool is_other(char32_t c) {
 bool is_word(char32_t c) {
   if (c < 0x80)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-  // Letters in circles are symbols that count as alphabetic; the joiners are part of words.
+  // Circled letters are symbols, but alphabetic; the joiners are part of words.
   if ((c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
       (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C ||
       c == 0x200D)

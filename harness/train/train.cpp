@@ -176,7 +176,7 @@ FileLock lock_place(const std::filesystem::path& path) {
   const std::filesystem::path lock =
       place.parent_path() / fmt::format(".{}.training.lock", place.filename().string());
   for (bool told = false;; told = true) {
-    if (auto taken = FileLock::take(lock)) return std::move(*taken);
+    if (auto taken = FileLock::try_lock(lock)) return std::move(*taken);
     if (!told) log_info("'{}': another process is making it; waiting", place.string());
     std::this_thread::sleep_for(kPause);
   }

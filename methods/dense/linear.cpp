@@ -26,9 +26,11 @@ struct Linear {
     compute_parameter(compute, p);
   }
 
-  void prepare(const ModelJob& job) const {
-    normalize ? check_normalizable(weights, job) : check_weights(weights, job);
+  std::optional<std::string> conflict() const {
+    if (!normalize) return std::nullopt;
+    return zero_sum(weights, "another sum, or 'normalize' false");
   }
+  void prepare(const ModelJob& job) const { check_weights(weights, job); }
   at::Tensor merge(const TensorJob& job) const {
     const size_t n = job.experts.size();
     if (compute == Compute::kStorage) return sum_then_divide(job);

@@ -34,7 +34,7 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
                                const DeltaRule& rule) {
   at::Tensor merged = part.result();
   // add_delta_into() rounds once, at the end.
-  if (part.sharing && part.sharing->on() && rule.rounding == DType::kFloat32) {
+  if (part.caches() && rule.rounding == DType::kFloat32) {
     std::string key;
     const auto add = [&](const auto& value) {
       key.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -42,7 +42,7 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
     add(rule.reduce), add(rule.elect), add(rule.tie_sign), add(rule.divisor);
     for (size_t i = 0; i < terms.size(); ++i) {
       const DeltaTerm& term = terms[i];
-      key += part.sharing->delta_key(part.name, i);
+      key += part.delta_key(i);
       add(term.drop), add(term.key), add(term.rescale), add(term.threshold), add(term.tie_end);
       add(term.weight), add(term.kept_ties != nullptr);
       if (term.kept_ties) {
@@ -54,11 +54,10 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
         part.base.is_cpu() && leaves_gaps(terms) ? DeltaForm::kPacked : DeltaForm::kDense;
     int64_t nonfinite = -1;
     const at::Tensor delta =
-        part.sharing->part(part.name, part.offset, key, delta_room(part.base.numel()),
-                           part.base.device(), [&](at::Tensor& values) {
-                             nonfinite = delta_merge_into(part.base, part.experts, terms, rule,
-                                                          merged, part.offset, &values, form);
-                           });
+        part.cached_part(key, delta_room(part.base.numel()), [&](at::Tensor& values) {
+          nonfinite = delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset,
+                                       &values, form);
+        });
     if (delta.defined()) {
       if (nonfinite < 0)
         nonfinite = add_delta_into(part.base, delta, rule.scale, merged, form);
@@ -82,7 +81,7 @@ void RandomDrop::match_l1(const TensorParts& tensor, Compute compute,
   for (const size_t i : dropped)
     keys.push_back(fmt::format("l1 norms {} {} {} {}", tensor.delta_key(i),
                                static_cast<int>(compute), terms[i].drop, terms[i].key));
-  const auto norms = tensor.shared<Norms>(keys, [&](const std::vector<size_t>& missing) {
+  const auto norms = tensor.cached<Norms>(keys, [&](const std::vector<size_t>& missing) {
     std::vector<DeltaNorms> sums(missing.size());
     DType used = DType::kFloat32;
     tensor.for_each([&](const TensorJob& part) {

@@ -52,7 +52,7 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
         fmt::format("threshold {} {} {}", static_cast<int>(rule), share(i), hasher.hex()));
   }
   const auto found =
-      tensors.front().shared<Threshold>(keys, [&](const std::vector<size_t>& missing) {
+      tensors.front().cached<Threshold>(keys, [&](const std::vector<size_t>& missing) {
         std::vector<size_t> selected;
         for (const size_t k : missing) selected.push_back(trimmed[k]);
         return select_thresholds(tensors, visit, terms, selected);
@@ -119,7 +119,7 @@ std::vector<int64_t> TrimElect::tie_ends(const TensorParts& tensor,
                                delta_key(tensor, i, untrimmed[i])));
   }
   if (tied.empty()) return ends;
-  const auto found = tensor.shared<TieEnd>(keys, [&](const std::vector<size_t>& missing) {
+  const auto found = tensor.cached<TieEnd>(keys, [&](const std::vector<size_t>& missing) {
     std::vector<TieEnd> searched(missing.size(), {kNone, 0});
     tensor.for_each([&](const TensorJob& part) {
       const std::vector<DeltaTerm> rounded = rounded_terms(untrimmed, compute, part);
@@ -192,7 +192,7 @@ void TrimElect::prepare(const ModelJob& job) {
     });
     return std::vector<int64_t>{signs};
   };
-  const int64_t signs = tensors.front().shared<int64_t>({key}, count_signs).front();
+  const int64_t signs = tensors.front().cached<int64_t>({key}, count_signs).front();
   // The paper's code lets a majority of 0 pass as negative.
   majority_ = signs > 0 ? 1 : -1;
 }

@@ -2,7 +2,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "harness/core/thread_pool.h"
 #include "harness/kernels/mergekit/tie_order.h"
@@ -49,9 +48,10 @@ std::vector<TrimElect::Kept> TrimElect::select_introsorted(
     for (int64_t n = 0; n < kSamples; ++n)
       give(tensor.glance(elements / kSamples / 64 * 64 * n, kSampled), &TieOrder::glance);
   tensor.for_each([&](const TensorJob& part) { give(part, &TieOrder::feed); });
-  std::atomic<size_t> next{0};
-  ThreadPool::shared().run(std::min(at::get_num_threads(), static_cast<int>(experts.size())), [&] {
-    for (size_t k = next++; k < experts.size(); k = next++) {
+  const auto count = std::ssize(experts);
+  ThreadPool::shared().run(at::get_num_threads(), count, [&](IndexQueue& indices) {
+    while (const auto index = indices.next()) {
+      const auto k = static_cast<size_t>(*index);
       const TieOrder::Selection selected = orders[k].select();
       kept[k] = {selected.bits};
       kept[k].insert(kept[k].end(), selected.kept_ties.begin(), selected.kept_ties.end());
@@ -83,7 +83,7 @@ TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
     std::vector<std::string> keys;
     for (const size_t i : some)
       keys.push_back(fmt::format("introsort {} {}", share(i), delta_key(tensor, i, terms[i])));
-    const auto kept = tensor.shared<Kept>(keys, [&](const std::vector<size_t>& missing) {
+    const auto kept = tensor.cached<Kept>(keys, [&](const std::vector<size_t>& missing) {
       std::vector<size_t> experts;
       for (const size_t k : missing) experts.push_back(some[k]);
       return select_introsorted(tensor, terms, experts);

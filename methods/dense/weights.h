@@ -1,7 +1,11 @@
 /// A weight per expert, as many dense methods take.
 #pragma once
 
+#include <cmath>
+#include <limits>
 #include <numeric>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "harness/core/error.h"
@@ -42,11 +46,20 @@ inline void check_weights(const std::vector<double>& weights, const ModelJob& jo
   check_list("weights", weights, job);
 }
 
-/// Also UserError when the weights cannot be scaled to a sum of 1.
-inline void check_normalizable(const std::vector<double>& weights, const ModelJob& job) {
-  check_weights(weights, job);
-  if (!weights.empty() && std::accumulate(weights.begin(), weights.end(), 0.0) == 0.0)
-    user_error("parameter 'weights' sums to 0 and cannot be normalized");
+/// Why the weights cannot be scaled to a sum of 1, in words; absent when they can. A sum that is 0
+/// but for rounding counts as 0. `expected`: what is allowed instead.
+inline std::optional<std::string> zero_sum(const std::vector<double>& weights,
+                                           std::string_view expected) {
+  double sum = 0, magnitude = 0;
+  for (const double weight : weights) {
+    sum += weight;
+    magnitude += std::abs(weight);
+  }
+  const double rounding =
+      std::numeric_limits<double>::epsilon() * static_cast<double>(weights.size()) * magnitude;
+  if (weights.empty() || std::abs(sum) > rounding) return std::nullopt;
+  return fmt::format("parameter 'weights' sums to 0 and cannot be normalized: expected {}",
+                     expected);
 }
 
 /// One weight per expert: those given, or 1 each.

@@ -41,7 +41,7 @@ std::string number_text(const Estimate& estimate, bool with_sign) {
     return estimate.fraction ? fmt::format("{:.1f}", number) : plain_text(number);
   };
   std::string shown = text(value);
-  // A difference that is shown as zero has no sign.
+  // A difference that is printed as zero has no sign.
   if (with_sign && shown.find_first_of("123456789") == std::string::npos)
     shown = text(0);
   else if (with_sign && !std::signbit(value))

@@ -12,17 +12,18 @@
 #include "harness/core/process.h"
 #include "harness/model/architecture.h"
 #include "tests/catch.h"
+#include "tests/cli/data_examples.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/lm/encoder_models.h"
 
 using namespace assay;
+using test::DataExamples;
+using test::quoted;
 
 namespace {
 
 const fs::path kTests = ASSAY_TESTS_FOLDER;
 constexpr int kVocabulary = 20'000;  // the examples name ids up to 19556
-
-std::string quoted(const fs::path& path) { return fmt::format("'{}'", path.string()); }
 
 /// What the examples name: models, merge configurations, a sweep, tasks, a recipe.
 class ExampleFolder {
@@ -168,12 +169,9 @@ std::vector<std::string> readme_examples() {
   return calls_in(text, "build/assay");
 }
 
-/// Examples that take data sets or a second device, and what stands for them here.
+/// An example that names a second device, on what is there.
 std::string small_form(const std::string& example) {
   return std::regex_replace(example, std::regex("cuda:0,cuda:1"), "cpu");
-}
-bool takes_data_sets(const std::string& example) {
-  return std::regex_search(example, std::regex("^assay (data fetch|train) "));
 }
 
 }  // namespace
@@ -186,12 +184,12 @@ TEST_CASE("every example of the help texts and of the README runs", "[cli]") {
   CHECK(of_help >= 12);
   CHECK(examples.size() >= of_help + 12);
 
+  const DataExamples with_data;
   std::set<std::string> seen;
   for (const std::string& example : examples) {
     if (!seen.insert(example).second) continue;
-    if (takes_data_sets(example)) {
-      // These are what `make test` and the tests of recipes do; here it is their spelling.
-      CHECK(folder.run(example + " --help").exit_code == 0);
+    if (DataExamples::take(example)) {
+      with_data.check(example);
       continue;
     }
     // A second merge into the same folder is an example of its own.

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/core/process.h"
@@ -137,6 +138,38 @@ TEST_CASE("a report replaces a report and nothing else", "[cli]") {
   CHECK(sweep.report("", {"--format", "md"}).exit_code == kUserError);
 }
 
+TEST_CASE("logits replace a file of logits and nothing else", "[cli]") {
+  const TemporaryFolder folder;
+  const std::string model = std::string(ASSAY_TESTS_FOLDER) + "/golden/models/llama";
+  const fs::path output = folder.path() / "logits.safetensors";
+  const auto generate = [&](const std::string& ids) {
+    return assay_program(
+        {"generate", model, "--device", "cpu", "--tokens", "1", "--ids", ids, "--logits", output});
+  };
+  const auto rows = [&] { return SafetensorsFile::open(output)->tensors().at(0).shape.front(); };
+
+  CHECK(generate("3,1").exit_code == 0);
+  CHECK(rows() == 2);
+  CHECK(generate("3,1,4").exit_code == 0);
+  CHECK(rows() == 3);
+  write_file(output, "");
+  CHECK(generate("3,1").exit_code == 0);
+
+  const auto check_kept = [&] {
+    const std::string before = read_file(output);
+    const ProcessResult refused = generate("3,1");
+    CHECK(refused.exit_code == kUserError);
+    CHECK_THAT(refused.output, Contains(output.string()) && Contains("no file of logits"));
+    CHECK(read_file(output) == before);
+  };
+  write_file(output, "years of work\n");
+  check_kept();
+  write_safetensors(output, {{"model.embed_tokens.weight", at::zeros({2, 2})}});
+  check_kept();
+  write_safetensors(output, {{"logits.0", at::zeros({2, 2})}, {"logits.bias", at::zeros({2})}});
+  check_kept();
+}
+
 TEST_CASE("a report goes behind a link, which stays", "[cli]") {
   const Finished sweep;
   fs::create_symlink("real.md", sweep.path() / "link.md");
@@ -192,7 +225,7 @@ TEST_CASE("a log of samples that cannot be written is refused before a model is 
     CHECK(result.exit_code == kUserError);
     CHECK_THAT(result.output, Contains(said) && !Contains("no-model"));
   };
-  refused("own/one", "link", "is a link to 'nowhere', which is not there");
+  refused("own/one", "link", "is a link to 'nowhere', which does not exist");
   refused("own/one", "there", "exists already");
   refused("own/one", "no/log.jsonl", "there is no folder");
   refused("digits/mnist-012", "log.jsonl", "is not about text");

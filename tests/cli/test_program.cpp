@@ -143,6 +143,17 @@ TEST_CASE("wrong configurations are refused before a tensor is read", "[cli]") {
     merge.config()["parameters"] = {{"t", "half"}};
     merge.check_refused(kUserError, {".t", "number", "half"});
   }
+  SECTION("weights that cannot be normalized") {
+    merge.config()["method"] = GENERATE("linear", "linear@mergekit");
+    merge.config()["parameters"] = {{"weights", {1, -1}}};
+    merge.check_refused(kUserError, {"merge.json.parameters: ", "'weights' sums to 0",
+                                     "expected another sum, or 'normalize' false", "[1,-1]"});
+  }
+  SECTION("weights that are all 0") {
+    merge.config()["method"] = GENERATE("multi_slerp", "karcher");
+    merge.config()["parameters"] = {{"weights", {0, 0}}};
+    merge.check_refused(kUserError, {".parameters: ", "'weights' sums to 0", "a sum above 0"});
+  }
   SECTION("a need that is not met") {
     merge.config()["method"] = "task_arithmetic";
     merge.check_refused(kUserError, {"base"});

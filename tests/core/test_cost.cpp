@@ -3,7 +3,7 @@
 
 using namespace assay;
 
-TEST_CASE("costs add up, and peaks take the larger", "[core]") {
+TEST_CASE("costs are summed, and peaks take the maximum", "[core]") {
   Cost a{
       .wall_s = 1.5, .peak_rss_bytes = 100, .own_peak_rss_bytes = 10, .flops = 10, .examples = 4};
   a += Cost{
@@ -29,7 +29,7 @@ TEST_CASE("a sum with an unknown part is unknown, a peak is not", "[core]") {
   CHECK(a.own_peak_rss_bytes == 2);
 }
 
-TEST_CASE("costs survive their JSON form, absent values as null", "[core]") {
+TEST_CASE("costs survive a JSON round trip, absent values as null", "[core]") {
   const Cost cost{
       .wall_s = 0.25, .own_peak_rss_bytes = 0, .flops = int64_t{1} << 60, .gradient_steps = 0};
   const nlohmann::json json = cost;

@@ -62,11 +62,11 @@ TEST_CASE("a meter takes differences of the counters", "[cost]") {
   CHECK(cost.gradient_steps == 9);
 }
 
-TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
+TEST_CASE("a meter among concurrent threads measures its own thread only", "[cost]") {
   Cost cost;
   const auto start = std::chrono::steady_clock::now();
   std::thread([&] {
-    counters::threads_apart = 4;
+    counters::concurrent_threads = 4;
     Meter meter;
     counters::flops += 5;
     std::thread([] {
@@ -86,7 +86,7 @@ TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
   CHECK_FALSE(cost.own_peak_rss_bytes);
 }
 
-TEST_CASE("a meter on the CPU knows nothing of a device", "[cost]") {
+TEST_CASE("a meter on the CPU has no device values", "[cost]") {
   const Cost cost = Meter().stop();
 
   CHECK_FALSE(cost.device_s.has_value());

@@ -24,7 +24,9 @@ class CharacterTokenizer : public Tokenizer {
     if (special && adds_eos_) ids.push_back('$');
     return ids;
   }
-  const Arrangement& arrangement(bool) const override { throw UserError("it arranges nothing"); }
+  const InputTemplate& input_template(bool) const override {
+    throw UserError("it arranges nothing");
+  }
   std::string decode(const TokenIds& ids, bool skip_special) const override {
     std::string text;
     for (const TokenId id : ids)

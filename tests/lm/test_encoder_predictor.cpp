@@ -163,7 +163,7 @@ TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities", "
   std::vector<EncoderText> pairs;
   for (const Json& pair : expected.at("pairs")) {
     const std::string &first = texts[pair[0].get<size_t>()], &second = texts[pair[1].get<size_t>()];
-    const ArrangedTokens both = model.tokenizer->encode_pair(first, second, 40);
+    const TokenizedInput both = model.tokenizer->encode_pair(first, second, 40);
     CHECK(both.ids == pair[3].get<TokenIds>());
     CHECK(both.types == pair[4].get<std::vector<int32_t>>());
     pairs.push_back({first, second});

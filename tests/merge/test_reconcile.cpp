@@ -150,7 +150,7 @@ TEST_CASE("T5's embedding appears once", "[merge]") {
   CHECK(out.notes.size() == 6);
 }
 
-TEST_CASE("all that differs between models is told", "[merge]") {
+TEST_CASE("all that differs between models is reported", "[merge]") {
   const auto base =
       source("base", {{"a", at::ones({2})}, {"b", at::ones({3})}, {"c", at::ones({1})}});
   const auto other = source("other", {{"a", at::ones({4})},
@@ -169,7 +169,7 @@ TEST_CASE("all that differs between models is told", "[merge]") {
   CHECK_NOTHROW(refuse({}));
 }
 
-TEST_CASE("configs that compute differently are told", "[merge]") {
+TEST_CASE("configs that compute differently are reported", "[merge]") {
   const auto weights = source("a", {});
   const std::vector<std::string> found = config_differences(
       {{weights, {{"rope_theta", 10000.0}, {"hidden_size", 8}, {"torch_dtype", "float32"}}},
@@ -193,7 +193,8 @@ TEST_CASE("disk and memory are checked before anything is read", "[merge]") {
   CHECK(bytes_text(3 << 19) == "1.5 MiB");
 }
 
-TEST_CASE("ties follow the architecture's default, and copies that differ are told", "[merge]") {
+TEST_CASE("ties follow the architecture's default, and copies that differ are reported",
+          "[merge]") {
   const Json gemma = {{"model_type", "gemma2"}};
   const auto without_head = source("a", {{kEmbedding, at::ones({4, 2})}, {"layer", at::ones({1})}});
 
@@ -286,7 +287,7 @@ TEST_CASE("what not all models have is an error, copied or dropped", "[merge]") 
   CHECK_THROWS_WITH(extra_tensors_from_name("dorp", "test"), Contains("Did you mean 'drop'?"));
 }
 
-TEST_CASE("a prefix of all names is mapped and told in one note", "[merge]") {
+TEST_CASE("a prefix of all names is mapped and reported in one note", "[merge]") {
   const std::string bias = "h.0.attn.masked_bias";
   const auto plain =
       source("plain", {{"wte.weight", at::ones({2, 2})}, {"ln.weight", at::ones({2})}});
@@ -320,12 +321,12 @@ TEST_CASE("an adjusted model's content hash follows what is adjusted", "[merge]"
   const auto hash = [](const std::shared_ptr<const TensorSource>& model, Adjustments adjustments) {
     return AdjustedSource(model, std::move(adjustments)).content_hash();
   };
-  Adjustments drop, lend, lend_other;
+  Adjustments drop, borrow, borrow_other;
   drop.left_out.emplace("x", "dropped");
-  lend.lent.emplace("x", of(2));
-  lend_other.lent.emplace("x", of(3));
+  borrow.borrowed.emplace("x", of(2));
+  borrow_other.borrowed.emplace("x", of(3));
   CHECK(hash(of(1), drop) == hash(of(1), drop));
   CHECK(hash(of(1), drop) != hash(of(2), drop));
-  CHECK(hash(of(1), drop) != hash(of(1), lend));
-  CHECK(hash(of(1), lend) != hash(of(1), lend_other));
+  CHECK(hash(of(1), drop) != hash(of(1), borrow));
+  CHECK(hash(of(1), borrow) != hash(of(1), borrow_other));
 }

@@ -34,7 +34,7 @@ int pragma(const std::filesystem::path& path, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("A new store carries its application id and schema version, and logs ahead",
+TEST_CASE("A new store has its application id and schema version, and a write-ahead log",
           "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
@@ -50,7 +50,7 @@ TEST_CASE("A new store carries its application id and schema version, and logs a
             .getInt() == 0);
 }
 
-TEST_CASE("Files that are no Assay store are refused and left alone", "[results]") {
+TEST_CASE("Files that are not an Assay store are rejected and not changed", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "other";
   SECTION("some text") {
@@ -69,7 +69,7 @@ TEST_CASE("Files that are no Assay store are refused and left alone", "[results]
   CHECK(std::string{std::istreambuf_iterator<char>(after), {}} == content);
 }
 
-TEST_CASE("A store that cannot be made or is not there is a clear error", "[results]") {
+TEST_CASE("A store that cannot be created or does not exist is a clear error", "[results]") {
   TemporaryFolder folder;
   std::ofstream(folder.path() / "file") << "x";
 
@@ -79,7 +79,7 @@ TEST_CASE("A store that cannot be made or is not there is a clear error", "[resu
   CHECK_FALSE(std::filesystem::exists(folder.path() / "none.sqlite"));
 }
 
-TEST_CASE("A store of a newer schema is refused, of an impossible one too", "[results]") {
+TEST_CASE("A store of a newer or an invalid schema is rejected", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
   Store::open(path);
@@ -91,7 +91,7 @@ TEST_CASE("A store of a newer schema is refused, of an impossible one too", "[re
   CHECK_THROWS_WITH(Store::open(path), Contains("which no Assay has written"));
 }
 
-TEST_CASE("Migrations lead from any older version to the newest", "[results]") {
+TEST_CASE("Migrations convert any older version to the newest", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
   fill_store(path, fake::results());

@@ -40,7 +40,7 @@ class MixedTasks {
                        {"trained_on", {{"x", tasks}}},
                        {"methods", {method}}};
     write_file(file("sweep.json"), json.dump());
-    return resolve_sweep(SweepFile::read(file("sweep.json")), "cpu", Missing::kTrain);
+    return resolve_sweep(SweepFile::read(file("sweep.json")), {at::kCPU}, Missing::kTrain);
   }
 
   void write_models() const {

@@ -103,11 +103,8 @@ TEST_CASE("suites name files beside them; a limit and a number of examples chang
   CHECK(plain->size(Split::kTest) == 3);
   CHECK(prompts(*plain).front() == "b 2|c 3|a");
 
-  change_tasks({.limit = 2, .few_shot = 1});
-  const auto changed = load_task("own/near");
-  change_tasks({.few_shot = 0});
-  const auto bare = load_task("own/near");
-  change_tasks({});
+  const auto changed = load_task("own/near", "a test", {.limit = 2, .few_shot = 1});
+  const auto bare = load_task("own/near", "a test", {.few_shot = 0});
   CHECK(prompts(*changed) == std::vector<std::string>{"b 2|a", "a 1|b"});
   CHECK(prompts(*bare) == std::vector<std::string>{"a", "b", "c"});
   CHECK(changed->hash() != plain->hash());

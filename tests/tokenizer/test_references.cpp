@@ -12,7 +12,7 @@ using namespace assay;
 
 namespace {
 
-/// The folder, or nothing with a warning when it is not there.
+/// The folder, or nothing with a warning when it does not exist.
 std::optional<fs::path> references() {
   const char* data = std::getenv("ASSAY_TEST_DATA");
   if (data && fs::exists(fs::path(data) / "tokenizers")) return fs::path(data) / "tokenizers";
@@ -68,11 +68,11 @@ TEST_CASE("BERT's vocabulary on reference texts", "[tokenizer]") {
   const auto folder = references();
   if (!folder) return;
   const fs::path file = *folder / "ggml-vocab-bert-bge.gguf";
-  const std::string sign = "\u2581";  // GGUF marks the beginnings of words, not what follows them
+  const std::string symbol = "\u2581";  // GGUF marks the starts of words, not their continuations
   Texts tokens = GgufTexts(read_file(file)).at("tokenizer.ggml.tokens");
   for (std::string& token : tokens)
-    if (token.starts_with(sign))
-      token.erase(0, sign.size());
+    if (token.starts_with(symbol))
+      token.erase(0, symbol.size());
     else if (!token.starts_with('['))
       token.insert(0, 2, '#');
   const Json json{{"model",

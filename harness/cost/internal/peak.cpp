@@ -12,8 +12,8 @@ namespace assay {
 namespace {
 
 std::optional<int64_t> read_resident_peak() {
-  // getrusage() would be faster, but starts with the peak of the process that started this one.
-  // Files are kept open: small pieces of work are measured, too.
+  // getrusage() would be faster, but inherits the peak of the parent process. Files are kept open:
+  // short work is measured, too.
   static const int file = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
   std::array<char, 1 << 14> text{};
   const ssize_t size = file < 0 ? -1 : ::pread(file, text.data(), text.size(), 0);

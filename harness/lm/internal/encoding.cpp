@@ -1,43 +1,12 @@
 #include "harness/lm/internal/encoding.h"
 
 #include <algorithm>
-#include <mutex>
-#include <unordered_map>
 
 #include "harness/core/error.h"
-#include "harness/core/hash.h"
 #include "harness/core/whitespace.h"
 
 namespace assay {
 namespace {
-
-// The ids of every text of this process, by tokenizer and text.
-class TokenMemory {
- public:
-  static TokenMemory& instance() {
-    static TokenMemory memory;
-    return memory;
-  }
-
-  TokenIds encode(const Tokenizer& tokenizer, const std::string& tokenizer_hash,
-                  const std::string& text, bool special) {
-    const std::string key = Hasher().text(tokenizer_hash).text(text).number(special ? 1 : 0).hex();
-    {
-      const std::lock_guard lock(mutex_);
-      if (const auto known = ids_.find(key); known != ids_.end()) return known->second;
-    }
-    TokenIds ids = tokenizer.encode(text, special);
-    const std::lock_guard lock(mutex_);
-    if (held_ + ids.size() <= kMostIds && ids_.emplace(key, ids).second) held_ += ids.size();
-    return ids;
-  }
-
- private:
-  static constexpr size_t kMostIds = size_t{64} << 20;  // 256 MiB of them
-  std::mutex mutex_;
-  std::unordered_map<std::string, TokenIds> ids_;
-  size_t held_ = 0;
-};
 
 std::string without_trailing_space(std::string_view text) {
   while (const size_t space = trailing_space(text)) text.remove_suffix(space);
@@ -63,10 +32,6 @@ int64_t longest_text(const SequenceToSequenceModel& model) {
 
 }  // namespace
 
-TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special) {
-  return TokenMemory::instance().encode(tokenizer, tokenizer.hash(), text, special);
-}
-
 void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t vocabulary,
                       const std::string& where) {
   for (const TokenId id : ids)
@@ -75,20 +40,22 @@ void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t v
                  where, id, tokenizer.token(id), vocabulary);
 }
 
-TextEncoder::TextEncoder(const LanguageModel& model)
-    : TextEncoder(model.tokenizer, model.architecture->vocabulary(),
+TextEncoder::TextEncoder(const LanguageModel& model, std::shared_ptr<TokenCache> tokens)
+    : TextEncoder(std::move(tokens), model.tokenizer, model.architecture->vocabulary(),
                   model.architecture->max_positions(), false) {}
 
-TextEncoder::TextEncoder(const SequenceToSequenceModel& model)
-    : TextEncoder(model.tokenizer, model.architecture->vocabulary(), longest_text(model), true) {}
+TextEncoder::TextEncoder(const SequenceToSequenceModel& model, std::shared_ptr<TokenCache> tokens)
+    : TextEncoder(std::move(tokens), model.tokenizer, model.architecture->vocabulary(),
+                  longest_text(model), true) {}
 
-TextEncoder::TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, int64_t vocabulary,
+TextEncoder::TextEncoder(std::shared_ptr<TokenCache> tokens,
+                         std::shared_ptr<const Tokenizer> tokenizer, int64_t vocabulary,
                          int64_t max_length, bool is_encoder_decoder)
-    : tokenizer_(std::move(tokenizer)),
+    : tokens_(std::move(tokens)),
+      tokenizer_(std::move(tokenizer)),
       vocabulary_(vocabulary),
       max_length_(max_length),
-      is_encoder_decoder_(is_encoder_decoder),
-      tokenizer_hash_(tokenizer_->hash()) {
+      is_encoder_decoder_(is_encoder_decoder) {
   const auto begin = tokenizer_->bos() ? tokenizer_->bos() : tokenizer_->eos();
   if (begin) begin_text_ = tokenizer_->decode({*begin}, false);
 }
@@ -102,7 +69,7 @@ TokenId TextEncoder::begin_token(const std::string& where) const {
 
 TokenIds TextEncoder::encode(const std::string& text, bool special,
                              const std::string& where) const {
-  TokenIds ids = TokenMemory::instance().encode(*tokenizer_, tokenizer_hash_, text, special);
+  TokenIds ids = tokens_->encode(*tokenizer_, text, special);
   check_vocabulary(ids, *tokenizer_, vocabulary_, where);
   return ids;
 }

@@ -3,12 +3,10 @@
 #pragma once
 
 #include "harness/lm/requests.h"
+#include "harness/lm/token_cache.h"
 #include "harness/model/sequence_to_sequence.h"
 
 namespace assay {
-
-/// The ids of a text, which is tokenized once per process for all models with the same tokenizer.
-TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special);
 
 /// DataError naming `where` when an id is not of the model's vocabulary.
 void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t vocabulary,
@@ -22,13 +20,14 @@ struct ScoredSequence {
   int64_t dropped = 0;  ///< tokens left out at the beginning
 };
 
-/// Encodes for one model. Texts are tokenized once per process: all models with the same tokenizer
-/// share them.
+/// Encodes for one model. Texts that are in `tokens` are not tokenized again.
 class TextEncoder {
  public:
-  explicit TextEncoder(const LanguageModel& model);
+  explicit TextEncoder(const LanguageModel& model,
+                       std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
   /// For a model that reads the tokens before `first` and writes the others.
-  explicit TextEncoder(const SequenceToSequenceModel& model);
+  explicit TextEncoder(const SequenceToSequenceModel& model,
+                       std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
 
   /// Without the EOS that a tokenizer puts after a text, but where an encoder-decoder reads it.
   /// White space at the context's end goes to the continuation. The continuation's tokens are those
@@ -56,8 +55,8 @@ class TextEncoder {
   int64_t max_length() const { return max_length_; }
 
  private:
-  TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, int64_t vocabulary, int64_t max_length,
-              bool is_encoder_decoder);
+  TextEncoder(std::shared_ptr<TokenCache> tokens, std::shared_ptr<const Tokenizer> tokenizer,
+              int64_t vocabulary, int64_t max_length, bool is_encoder_decoder);
   /// BOS, else EOS.
   TokenId begin_token(const std::string& where) const;
   TokenIds encode(const std::string& text, bool special, const std::string& where) const;
@@ -66,10 +65,11 @@ class TextEncoder {
   TokenIds encode_text(const std::string& text, const std::string& where,
                        bool all_ends = false) const;
 
+  std::shared_ptr<TokenCache> tokens_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   int64_t vocabulary_, max_length_;
-  bool is_encoder_decoder_;  // an encoder-decoder
-  std::string tokenizer_hash_, begin_text_;
+  bool is_encoder_decoder_;
+  std::string begin_text_;
 };
 
 }  // namespace assay

@@ -68,8 +68,8 @@ ResponseCache cache_for(const AnyLanguageModel& any) {
       any);
 }
 
-TextEncoder encoder_for(const AnyLanguageModel& any) {
-  return std::visit([](const auto& model) { return TextEncoder(model); }, any);
+TextEncoder encoder_for(const AnyLanguageModel& any, const std::shared_ptr<TokenCache>& tokens) {
+  return std::visit([&](const auto& model) { return TextEncoder(model, tokens); }, any);
 }
 
 /// Progress with the speed since the beginning.
@@ -146,13 +146,15 @@ void collect(const std::vector<Request>& requests, const ResponseCache& cache,
 
 }  // namespace
 
-LanguageEvaluator::LanguageEvaluator(const AnyLanguageModel& model)
-    : LanguageEvaluator(model, BatchLimits::of(device_of(model))) {}
+LanguageEvaluator::LanguageEvaluator(const AnyLanguageModel& model,
+                                     std::shared_ptr<TokenCache> tokens)
+    : LanguageEvaluator(model, BatchLimits::of(device_of(model)), std::move(tokens)) {}
 
-LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model, BatchLimits limits)
+LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model, BatchLimits limits,
+                                     std::shared_ptr<TokenCache> tokens)
     : model_(std::move(model)),
       limits_(limits),
-      encoder_(encoder_for(model_)),
+      encoder_(encoder_for(model_, tokens)),
       cache_(cache_for(model_)) {}
 
 TextResponses LanguageEvaluator::answer(const TextRequests& requests) {

@@ -23,8 +23,10 @@ class LanguageEvaluator {
  public:
   /// Answers are kept under responses_folder() when that is set and the model's content hash is
   /// known.
-  explicit LanguageEvaluator(const AnyLanguageModel& model);
-  LanguageEvaluator(AnyLanguageModel model, BatchLimits limits);
+  explicit LanguageEvaluator(const AnyLanguageModel& model,
+                             std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
+  LanguageEvaluator(AnyLanguageModel model, BatchLimits limits,
+                    std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
 
   /// All of it is planned together; a request asked before, or twice, is worked out once. DataError
   /// naming a request's `where`: see TextEncoder; also when a score is not finite. UserError for

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <mutex>
 #include <set>
 
 #include "harness/core/error.h"
@@ -245,12 +244,8 @@ void ConfigFields::warn_of_rest() const {
   for (const auto& [key, unused] : json_.entries())
     if (!known.contains(key)) unknown.push_back(key);
   if (unknown.empty()) return;
-  static std::mutex mutex;
-  static std::set<std::string> told;  // a program opens the same file more than once
-  const std::string warning = fmt::format("{}: fields that Assay does not know are not used: {}",
-                                          json_.where(), fmt::join(unknown, ", "));
-  const std::lock_guard lock(mutex);
-  if (told.insert(warning).second) log_warning("{}", warning);
+  log_warning_once(fmt::format("{}: fields that Assay does not know are not used: {}",
+                               json_.where(), fmt::join(unknown, ", ")));
 }
 
 }  // namespace assay

@@ -1,10 +1,10 @@
-#include "harness/merge/engine/sink.h"
+#include "harness/merge/sink.h"
 
 #include <ATen/ATen.h>
 
 namespace assay {
 
-const Json* MergeSink::taken_up(const TensorInfo&) const { return nullptr; }
+const Json* MergeSink::resumed(const TensorInfo&) const { return nullptr; }
 
 void MergeSink::end(const TensorInfo&, const Json&) {}
 
@@ -22,7 +22,7 @@ void MemorySink::begin(const std::vector<TensorInfo>& tensors) {
   tensors_ = std::move(kept);
 }
 
-at::Tensor MemorySink::room(const TensorInfo& tensor, int64_t first, int64_t count) {
+at::Tensor MemorySink::buffer(const TensorInfo& tensor, int64_t first, int64_t count) {
   return elements(tensors_.at(tensor.name), first, count);
 }
 

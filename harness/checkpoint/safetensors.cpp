@@ -1,4 +1,4 @@
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 
 #include <ATen/ATen.h>
 #include <sys/mman.h>
@@ -36,7 +36,7 @@ at::Tensor SafetensorsFile::read_part(size_t index, int64_t first, int64_t count
   counters::bytes_read += count * element_bytes;
   const auto options = at::TensorOptions().dtype(info.dtype);
   if (count == 0) return at::empty({0}, options);
-  // Old writers do not align the data; LibTorch's operators need it to be.
+  // Old writers do not align the data; LibTorch's operators need alignment.
   if (reinterpret_cast<uintptr_t>(begin) % static_cast<uintptr_t>(element_bytes) != 0) {
     at::Tensor copy = at::empty({count}, options);
     std::memcpy(copy.data_ptr(), begin, copy.nbytes());
@@ -47,11 +47,11 @@ at::Tensor SafetensorsFile::read_part(size_t index, int64_t first, int64_t count
       const_cast<char*>(begin), {count}, [self = shared_from_this()](void*) {}, options);
 }
 
-void SafetensorsFile::will_need(size_t index, int64_t first, int64_t count) const {
+void SafetensorsFile::prefetch(size_t index, int64_t first, int64_t count) const {
   const auto [data, bytes] = pages(index, first, count);
   if (bytes == 0) return;
-  // Asking takes a look at every page, also of what is in memory. The first stands for all: pages
-  // that are missing nevertheless come when they are touched.
+  // MADV_WILLNEED visits every page, even resident ones. The first page is a sample for all:
+  // missing pages are still faulted in when touched.
   unsigned char resident = 0;
   if (::mincore(data, 1, &resident) == 0 && (resident & 1) != 0) return;
   ::madvise(data, bytes, MADV_WILLNEED);
@@ -62,7 +62,7 @@ void SafetensorsFile::release(size_t index, int64_t first, int64_t count) const 
   if (bytes > 0) ::madvise(data, bytes, MADV_DONTNEED);
 }
 
-// What is dropped of a neighbour is read again when asked for.
+// Pages shared with a neighbouring tensor are read again when needed.
 std::pair<char*, size_t> SafetensorsFile::pages(size_t index, int64_t first, int64_t count) const {
   static const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t element_bytes = c10::elementSize(infos_.at(index).dtype);
@@ -72,15 +72,19 @@ std::pair<char*, size_t> SafetensorsFile::pages(size_t index, int64_t first, int
   return {const_cast<char*>(data()) + from, end - from};
 }
 
-void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {
-  const std::string header = safetensors_header(tensor_infos(tensors));
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(header.data(), static_cast<std::streamsize>(header.size()));
+std::string safetensors_bytes(const StateDict& tensors) {
+  std::string bytes = safetensors_header(tensor_infos(tensors));
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor data = tensor.cpu().contiguous();
-    out.write(static_cast<const char*>(data.data_ptr()),
-              static_cast<std::streamsize>(data.nbytes()));
+    bytes.append(static_cast<const char*>(data.data_ptr()), data.nbytes());
   }
+  return bytes;
+}
+
+void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {
+  const std::string bytes = safetensors_bytes(tensors);
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   out.close();
   if (!out) data_error("cannot write '{}': {}", path.string(), std::strerror(errno));
 }

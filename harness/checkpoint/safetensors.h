@@ -14,16 +14,16 @@
 
 namespace assay {
 
-/// What a folder's weights are called: one file, or shards that an index lists.
+/// File names of a folder's weights: one file, or shards listed by an index.
 inline constexpr const char* kWeightsName = "model.safetensors";
 inline constexpr const char* kIndexName = "model.safetensors.index.json";
 
-/// One file, memory-mapped read-only for as long as it or any tensor read from it lives.
+/// One file, memory-mapped read-only while it or any tensor read from it exists.
 class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
  public:
-  /// DataError naming the file and the tensor on anything that is not a whole, consistent file:
-  /// short file, header that is no JSON object, unknown dtype, shape and size that disagree, data
-  /// outside the file, overlaps or gaps.
+  /// DataError naming the file and the tensor on anything that is not a complete, consistent file:
+  /// short file, header that is not a JSON object, unknown dtype, shape and size that disagree,
+  /// data outside the file, overlaps or gaps.
   static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
 
   /// In name order.
@@ -32,13 +32,13 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   at::Tensor read(size_t index) const;
   /// Elements [first, first + count) of the flattened tensor, likewise.
   at::Tensor read_part(size_t index, int64_t first, int64_t count) const;
-  /// madvise on those elements: they will be needed soon; they are not needed in memory any more.
-  void will_need(size_t index, int64_t first, int64_t count) const;
+  /// madvise on those elements: MADV_WILLNEED (prefetch) and MADV_DONTNEED (release).
+  void prefetch(size_t index, int64_t first, int64_t count) const;
   void release(size_t index, int64_t first, int64_t count) const;
 
  private:
   explicit SafetensorsFile(const std::filesystem::path& path) : file_(path) {}
-  /// The whole pages around some elements: where they begin, and bytes.
+  /// The pages that contain some elements: address and bytes.
   std::pair<char*, size_t> pages(size_t index, int64_t first, int64_t count) const;
 
   const char* data() const { return file_.bytes().data(); }
@@ -48,7 +48,9 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
   std::vector<size_t> offsets_;  // of the data in the file, one per entry of infos_
 };
 
-/// Writes one file, with no temporary name.
+/// The content of one file.
+std::string safetensors_bytes(const StateDict& tensors);
+/// Writes one file directly, not atomically.
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors);
 
 }  // namespace assay
