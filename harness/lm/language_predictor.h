@@ -1,4 +1,4 @@
-/// A language model as what tasks evaluate.
+/// The predictor of a language model.
 #pragma once
 
 #include "harness/lm/internal/evaluator.h"
@@ -16,14 +16,14 @@ class LanguagePredictor : public Predictor {
   at::Tensor logits(const at::Tensor& inputs) const override;
   at::Device device() const override { return device_of(evaluator_.model()); }
   std::string what() const override;
-  /// It remembers what was asked.
+  /// Its answers are memoized.
   LanguageEvaluator& evaluator() const { return evaluator_; }
 
  private:
   mutable LanguageEvaluator evaluator_;
 };
 
-/// The predictor as a language model; null when it is none.
+/// The predictor as a language model; null when it is not one.
 const LanguagePredictor* as_language_model(const Predictor& predictor);
 
 }  // namespace assay

@@ -19,7 +19,7 @@ class CountingTokenizer : public CharacterTokenizer {
 
 }  // namespace
 
-TEST_CASE("a text is tokenized once for all tokenizers that are alike", "[lm]") {
+TEST_CASE("a text is tokenized once for all equal tokenizers", "[lm]") {
   const CountingTokenizer one(true), alike(true), other(false);
   TokenCache cache, empty;
   const TokenIds ids = cache.encode(one, "ab", true);
@@ -35,7 +35,7 @@ TEST_CASE("a text is tokenized once for all tokenizers that are alike", "[lm]") 
   CHECK(alike.calls == 1);
 }
 
-TEST_CASE("models share the tokens of the cache they are given", "[lm]") {
+TEST_CASE("models share the tokens of a common cache", "[lm]") {
   const auto tokenizer = std::make_shared<CountingTokenizer>();
   LanguageModel model = fake_model();
   model.tokenizer = tokenizer;
