@@ -37,7 +37,7 @@ Json answers_of(const TextRequests& requests, const TextResponses& answers, Posi
 
 }  // namespace
 
-Json asked_to_json(const AskedItem& item) {
+Json requests_to_json(const ItemRequests& item) {
   Json json{{"where", item.where}};
   std::vector<std::string> prompts = item.texts, continuations;
   const auto add_prompt = [&](const std::string& prompt) {
@@ -75,9 +75,9 @@ std::string SampleLog::lines(const std::vector<std::shared_ptr<const Task>>& tas
     const auto answered = answers_.find(task->name());
     Position at;
     size_t number = 0;
-    for (const AskedItem& item : task->asked(split)) {
+    for (const ItemRequests& item : task->item_requests(split)) {
       Json line{{"task", task->name()}, {"split", split_name(split)}, {"item", number + 1}};
-      line.update(asked_to_json(item));
+      line.update(requests_to_json(item));
       if (answered != answers_.end())
         line["answers"] = answers_of(item.requests, answered->second, at);
       line["metrics"] = Json::object();

@@ -11,7 +11,7 @@
 namespace assay::cli {
 
 /// An item's prompt, continuations and right answer.
-Json asked_to_json(const AskedItem& item);
+Json requests_to_json(const ItemRequests& item);
 
 class SampleLog {
  public:

@@ -98,7 +98,7 @@ void print_block(const std::string& title, const Json& texts) {
 void show_item(const Task& task, const TaskOptions& options) {
   const Split split = split_from_name(options.split, "--split");
   task.check_split(split);
-  const std::vector<AskedItem> items = task.asked(split);
+  const std::vector<ItemRequests> items = task.item_requests(split);
   if (options.item > static_cast<int64_t>(items.size()))
     user_error("--item {}: the {} split of '{}' has the items 1 to {}", options.item, options.split,
                task.name(), items.size());

@@ -35,7 +35,7 @@ Example: assay train recipes/digits.json --only base-weak expert-mnist-012)");
     set_interrupt_note("finished checkpoints are kept; the same command goes on with the others");
     for (const std::string& name : names) {  // what is wrong is told before any training
       recipe.at(name);
-      if (!find_checkpoint(recipe, name, folder)) check_place(folder / name);
+      if (!find_checkpoint(recipe, name, folder)) check_destination(folder / name);
     }
     for (const std::string& name : names) {
       const auto checkpoint = ensure_checkpoint(recipe, name, folder);

@@ -141,7 +141,7 @@ TEST_CASE("one candidate is chosen without validation data", "[sweep]") {
   CHECK_FALSE(rows["best expert reference"]->unmet);
 }
 
-TEST_CASE("solved examples come from a split that has files", "[task]") {
+TEST_CASE("few-shot examples come from a split that has files", "[task]") {
   const MixedTasks mixed;
   const Json definition = {{"dataset", {{"files", {{"test", mixed.file("items.jsonl").string()}}}}},
                            {"prompt", "{{q}}"},

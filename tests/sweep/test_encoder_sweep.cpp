@@ -177,7 +177,7 @@ TEST_CASE("a task for language models leaves an encoder's cell failed", "[sweep]
   const RunRecord record = test::run_alone(base_cell(sweep, "text/words"));
 
   CHECK(record.status == RunStatus::kFailed);
-  CHECK_THAT(record.reason, Contains("asks for a language model") && Contains("bert, an encoder"));
+  CHECK_THAT(record.reason, Contains("needs a language model") && Contains("bert, an encoder"));
 }
 
 TEST_CASE("a sweep run again computes what another tokenizer would answer", "[sweep]") {

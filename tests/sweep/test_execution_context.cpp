@@ -81,6 +81,6 @@ TEST_CASE("changes of tasks hold in their context only", "[sweep]") {
   const Cell cell = merge_of({write_model(home, "m", 1)});
   ExecutionContext limited({}, {.limit = 1}), usual;
 
-  CHECK_THAT(run_cell(limited, cell).reason, Contains("a limit and solved examples"));
+  CHECK_THAT(run_cell(limited, cell).reason, Contains("a limit and few-shot examples"));
   CHECK(run_cell(usual, cell).status == RunStatus::kOk);
 }
