@@ -282,7 +282,7 @@ Table failures_table(const SweepResults& results) {
     table.groups[0].rows.push_back(
         {{.text = variant == "reference" ? row : fmt::format("{} ({})", row, variant)},
          {.text = set},
-         {.text = placed.run.status == RunStatus::kSkipped ? "skipped" : "failed"},
+         {.text = run_status_name(placed.run.status)},
          {.text = placed.run.reason},
          {.text = canonical(placed.run.parameters)},
          {.text = fmt::format("{}", placed.run.seed),

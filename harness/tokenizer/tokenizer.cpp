@@ -1,8 +1,5 @@
 #include "harness/tokenizer/tokenizer.h"
 
-#include <mutex>
-#include <set>
-
 #include "harness/core/error.h"
 #include "harness/core/log.h"
 #include "harness/core/regular_file.h"
@@ -30,11 +27,8 @@ void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) 
         "original model; if its tokens are bytes, say so in tokenizer_config.json: "
         R"({{"tokenizer_class": "ByteTokenizer"}})",
         name, *settings.vocabulary);
-  static std::mutex mutex;
-  static std::set<std::string> warned;  // a program opens the same folder more than once
-  const std::lock_guard lock(mutex);
-  if (warned.insert(name).second)
-    log_warning("{}: there is no tokenizer: every byte of a text is one token", name);
+  log_warning_once(
+      fmt::format("{}: there is no tokenizer: every byte of a text is one token", name));
 }
 
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {

@@ -14,7 +14,6 @@ namespace assay {
 
 /// JSON text; bytes that are not UTF-8 become replacement characters.
 std::string json_text(const Json& json);
-std::string_view status_name(RunStatus status);
 /// Outcomes as a JSON list: integers without a fraction, others as the shortest text that reads
 /// back as the same float.
 std::string outcomes_text(const std::vector<float>& outcomes);

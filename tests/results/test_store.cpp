@@ -114,7 +114,7 @@ TEST_CASE("A run is stored completely or not at all", "[results]") {
   SECTION("an unknown expert") { bad.experts[1] = "h9"; }
   SECTION("an unknown method") { bad.method = "nothing"; }
   SECTION("a failure without a reason") { bad.status = RunStatus::kFailed; }
-  SECTION("an unknown kind") { bad.kind = "soup"; }
+  SECTION("a kind that is not stored") { bad.kind = RunKind::kModel; }
 
   CHECK_THROWS_AS(store.put_run(bad, put.environments[0]), DataError);
 

@@ -51,7 +51,7 @@ TEST_CASE("items are read from JSON, JSON lines, tables and texts", "[task]") {
   CHECK(read_written("a.txt", "one\ntwo\n").at(0).fields["text"] == "one\ntwo\n");
 }
 
-TEST_CASE("compressed files are read as if they were not", "[task]") {
+TEST_CASE("compressed files give the items of uncompressed ones", "[task]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "a.jsonl.gz";
   gzFile file = ::gzopen(path.c_str(), "wb");
@@ -64,7 +64,7 @@ TEST_CASE("compressed files are read as if they were not", "[task]") {
   CHECK_THROWS_WITH(read_text_file(path), Contains("a.jsonl.gz") && Contains("gzip"));
 }
 
-TEST_CASE("broken files name the place", "[task]") {
+TEST_CASE("errors in files name the location", "[task]") {
   CHECK_THROWS_WITH(read_written("a.jsonl", "{\"q\":1}\n{\"q\":\n"),
                     Contains("a.jsonl line 2") && Contains("not valid JSON"));
   CHECK_THROWS_WITH(read_written("a.jsonl", "[1]\n"), Contains("expected an object"));
@@ -83,7 +83,7 @@ TEST_CASE("broken files name the place", "[task]") {
   CHECK_THROWS_AS(read_text_file("/nowhere/a.json"), DataError);
 }
 
-TEST_CASE("templates put fields into text", "[task]") {
+TEST_CASE("templates insert fields into text", "[task]") {
   const TextItem item{Json::parse(R"({"q": "Why?", "n": 3, "c": {"t": ["a", "b"]}, "x": null})"),
                       "file line 7"};
   CHECK(filled("Q: {{q}}\nA: {{ c.t.1 }} {{n}}", item) == "Q: Why?\nA: b 3");
@@ -112,10 +112,10 @@ TEST_CASE("templates print values as Jinja does", "[task]") {
   CHECK(filled("{{minus}}", item) == "-18446744073709551616");
   CHECK(item.fields["most"] == UINT64_MAX);
   CHECK(filled("{{text}}", item) == "say \"12345678901234567890123\" again");
-  CHECK(field_text(item, "t") == "true");  // labels are as the file has them
+  CHECK(field_text(item, "t") == "true");  // labels are as in the file
 }
 
-TEST_CASE("what only Jinja understands is refused with its place", "[task]") {
+TEST_CASE("other Jinja syntax is refused with its position", "[task]") {
   const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"}}, "file line 7"};
   for (const char* source :
        {"{% if q %}{{q}}{% endif %}", "{# note #}{{q}}", "{{q|upper}}", "{{q.strip()}}", "{{q[0]}}",
@@ -127,7 +127,7 @@ TEST_CASE("what only Jinja understands is refused with its place", "[task]") {
   CHECK_THROWS_AS(plain_text(JsonReader(description, "$")), UserError);
 }
 
-TEST_CASE("a key with dots counts before the way through objects", "[task]") {
+TEST_CASE("a key with dots takes precedence over a path through objects", "[task]") {
   const TextItem item{Json::parse(R"({"q.text": "one", "a.b": {"c.d": ["two"]}, "a": {"b": 3}})"),
                       "file line 7"};
   CHECK(filled("{{q.text}} {{a.b.c.d.0}}", item) == "one two");
@@ -136,7 +136,7 @@ TEST_CASE("a key with dots counts before the way through objects", "[task]") {
   CHECK_THROWS_WITH(filled("{{q.txt}}", item), Contains("Did you mean 'q.text'?"));
 }
 
-TEST_CASE("tables may lack a first line of names and have another separator", "[task]") {
+TEST_CASE("tables may have no header and another separator", "[task]") {
   const TemporaryFolder folder;
   write_file(folder.path() / "a.csv", "\"one; two\";3\nfour;5\n");
   const TableFormat format{';', {"q", "a"}};
