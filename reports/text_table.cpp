@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <sstream>
 
+#include "harness/core/text_encoding.h"
+
 namespace assay {
 namespace {
 
 constexpr size_t kGap = 2;
 
 // Width in terminal columns: every UTF-8 character counts as one.
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
-}
+size_t width_of(const std::string& text) { return count_characters(text); }
 
 std::string cell_text(const TableCell& cell) { return printable(full_text(cell)); }
 

@@ -4,12 +4,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "harness/core/mean.h"
+
 namespace assay {
 namespace {
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 MetricResult with_influences(std::string metric, double value,
                              const std::vector<double>& influences) {

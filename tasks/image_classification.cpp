@@ -73,12 +73,6 @@ int64_t best_of(const float* logits, const std::vector<int64_t>& candidates) {
   return best;
 }
 
-MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
-  double sum = 0;
-  for (const float outcome : outcomes) sum += outcome;
-  return {std::move(metric), sum / static_cast<double>(outcomes.size()), std::move(outcomes)};
-}
-
 std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predictor,
                                                         Split split) const {
   constexpr int64_t kBatch = 512;

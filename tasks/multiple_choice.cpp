@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "harness/core/error.h"
+#include "harness/core/text_encoding.h"
 #include "harness/task/text_task.h"
 
 namespace assay {
@@ -59,11 +60,6 @@ class MultipleChoice : public TextTask {
 // The first of the greatest.
 size_t best_of(const std::vector<double>& values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
-}
-
-int64_t characters(const std::string& text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
 std::vector<double> probabilities(const std::vector<double>& log_likelihoods) {
@@ -188,7 +184,7 @@ std::vector<MetricResult> MultipleChoice::score(const TextItems& items,
     for (const std::string& choice : question.choices) {
       const double value = responses.likelihoods.at(next++).log_likelihood;
       plain.push_back(value);
-      by_characters.push_back(value / static_cast<double>(characters(choice)));
+      by_characters.push_back(value / static_cast<double>(count_characters(choice)));
       by_bytes.push_back(value / static_cast<double>(choice.size()));
       if (mutual) information.push_back(value - responses.likelihoods.at(next++).log_likelihood);
     }

@@ -6,6 +6,7 @@
 #include "harness/cli/task_options.h"
 #include "harness/cli/terminal_width.h"
 #include "harness/core/json.h"
+#include "harness/core/text_encoding.h"
 #include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/describe.h"
@@ -74,7 +75,7 @@ std::string shortened(std::string text) {
   constexpr size_t kMost = 240;
   if (text.size() <= kMost) return text;
   size_t end = kMost;
-  while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  while (!starts_character(text[end])) --end;
   return text.substr(0, end) + " ...";
 }
 

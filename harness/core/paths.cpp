@@ -95,10 +95,10 @@ bool is_mount_point(const fs::path& folder) {
 std::string utf8_text(std::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {
-    const size_t length = character_length(bytes);
-    text += length > 0 ? std::string(bytes.substr(0, length))
+    const Utf8Part part = utf8_part(bytes);
+    text += part.whole ? std::string(bytes.substr(0, part.size))
                        : fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes.front()));
-    bytes.remove_prefix(std::max<size_t>(length, 1));
+    bytes.remove_prefix(part.whole ? part.size : 1);
   }
   return text;
 }

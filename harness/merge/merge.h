@@ -10,8 +10,8 @@
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/cost.h"
 #include "harness/core/json.h"
-#include "harness/merge/sink.h"
 #include "harness/merge/merge_cache.h"
+#include "harness/merge/sink.h"
 #include "harness/method/method.h"
 
 namespace assay {

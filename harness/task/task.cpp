@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "harness/core/error.h"
+#include "harness/core/mean.h"
 
 namespace assay {
 namespace {
@@ -135,6 +136,11 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges&
 }
 
 }  // namespace
+
+MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
+  const double value = mean(outcomes);
+  return {std::move(metric), value, std::move(outcomes)};
+}
 
 std::vector<MetricResult> Task::evaluate_answers(const TextResponses&, Split) const {
   ASSAY_CHECK(false, "the task {} asks nothing", name());

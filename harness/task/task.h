@@ -26,6 +26,9 @@ struct MetricResult {
   std::vector<float> outcomes;
 };
 
+/// A metric whose value is the mean of the outcomes.
+MetricResult mean_of(std::string metric, std::vector<float> outcomes);
+
 /// What a model is asked about one item.
 struct AskedItem {
   std::string where;                 ///< the item's place in its file

@@ -7,47 +7,6 @@
 namespace assay {
 namespace {
 
-struct Bounds {
-  unsigned char low, high;
-};
-
-/// Valid second bytes of a character (Unicode, table 3-7).
-Bounds second_byte(unsigned char lead) {
-  switch (lead) {
-    case 0xE0:
-      return {0xA0, 0xBF};
-    case 0xED:
-      return {0x80, 0x9F};
-    case 0xF0:
-      return {0x90, 0xBF};
-    case 0xF4:
-      return {0x80, 0x8F};
-    default:
-      return {0x80, 0xBF};
-  }
-}
-
-/// The maximal subpart at `position`: a full character, or the longest valid prefix of one.
-struct Part {
-  size_t size;
-  bool whole;
-};
-
-Part part_at(std::string_view bytes, size_t position) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[position + i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {1, true};
-  if (lead < 0xC2 || lead > 0xF4) return {1, false};
-  const size_t length = utf8_length(lead);
-  const Bounds second = second_byte(lead);
-  for (size_t i = 1; i < length; ++i) {
-    const Bounds bounds = i == 1 ? second : Bounds{0x80, 0xBF};
-    if (position + i >= bytes.size() || byte(i) < bounds.low || byte(i) > bounds.high)
-      return {i, false};
-  }
-  return {length, true};
-}
-
 bool in_category(char32_t c, utf8proc_category_t first, utf8proc_category_t last) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
   return category >= first && category <= last;
@@ -59,7 +18,7 @@ std::string valid_utf8(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
   for (size_t i = 0; i < bytes.size();) {
-    const Part part = part_at(bytes, i);
+    const Utf8Part part = utf8_part(bytes.substr(i));
     if (part.whole)
       out.append(bytes, i, part.size);
     else
@@ -106,7 +65,7 @@ bool is_ascii(std::string_view text) {
 
 size_t previous_char(std::string_view text, size_t end) {
   do --end;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80);
+  while (end > 0 && !starts_character(text[end]));
   return end;
 }
 

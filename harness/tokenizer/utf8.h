@@ -6,16 +6,13 @@
 #include <string>
 #include <string_view>
 
+#include "harness/core/text_encoding.h"
+
 namespace assay {
 
 /// A copy in which every invalid maximal subpart is replaced by U+FFFD: Unicode's recommendation
 /// ("substitution of maximal subparts"), as in Rust and Python.
 std::string valid_utf8(std::string_view bytes);
-
-/// Bytes of the character that starts with `lead`.
-inline size_t utf8_length(unsigned char lead) {
-  return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-}
 
 /// The character at `position`, which advances past it.
 char32_t next_char(std::string_view text, size_t& position);

@@ -4,7 +4,7 @@ usage: ENV/bin/python scripts/peers/encoders.py PROGRAM [--families bert ...] [-
 
 Every case is a random configuration with random weights, written as a checkpoint folder that both sides open. Texts of different lengths,
 the longest that the model takes among them, go through both as one batch padded at the right, and through Assay also padded at the left,
-beside what transformers gives each text alone. Compared are the means of the last states and the scores of the classes: the largest
+compared with what transformers gives each text alone. Compared are the means of the last states and the scores of the classes: the largest
 difference over the range of all texts' outputs. --stored and --computed: as in models.py. ENV holds transformers 5 and torch.
 """
 

@@ -8,6 +8,7 @@
 #include "harness/cost/internal/peak.h"
 #include "harness/cost/meter.h"
 #include "tests/catch.h"
+#include "tests/skip.h"
 
 using namespace assay;
 
@@ -113,12 +114,11 @@ TEST_CASE("CPU time sums over threads", "[cost]") {
   CHECK(*meter.stop().cpu_s >= 0.2);
 }
 
-TEST_CASE("a later span does not inherit an earlier peak, and an outer span keeps it", "[cost]") {
+TEST_CASE("a later span does not inherit an earlier peak, and an outer span keeps it",
+          "[cost][optional]") {
   Meter outer;
-  if (!outer.stop().peak_rss_bytes) {
-    WARN("SKIPPED: this system does not let the peak of resident memory be reset");
-    return;
-  }
+  if (!outer.stop().peak_rss_bytes)
+    testing::skip("this system does not let the peak of resident memory be reset");
   touch_memory(200 * kMegabyte);
   Meter inner;
   touch_memory(50 * kMegabyte);

@@ -4,6 +4,7 @@
 #include "harness/core/error.h"
 #include "tests/catch.h"
 #include "tests/lm/encoder_models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -140,12 +141,10 @@ TEST_CASE("an encoder says what it cannot do", "[lm]") {
                     Contains("line 8") && Contains("id 97 ('a')") && Contains("vocabulary has 32"));
 }
 
-TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities", "[lm][language]") {
+TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities",
+          "[lm][language][optional]") {
   const char* folder = std::getenv("ASSAY_TEST_MINILM");
-  if (!folder) {
-    WARN("SKIPPED: ASSAY_TEST_MINILM names no folder made by scripts/peers/minilm.py");
-    return;
-  }
+  if (!folder) testing::skip("ASSAY_TEST_MINILM names no folder made by scripts/peers/minilm.py");
   OpenModel opened = open_model(fs::path(folder), {});
   const EncoderModel model{
       std::dynamic_pointer_cast<const EncoderArchitecture>(opened.architecture),

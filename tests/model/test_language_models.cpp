@@ -1,12 +1,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "harness/core/error.h"
 #include "harness/model/internal/layers.h"
 #include "tests/model/language_models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -144,14 +144,10 @@ TEST_CASE("gradients and recorders reach every layer of a language model", "[mod
   }
 }
 
-TEST_CASE("a model trained on stories tells one", "[model][language]") {
-  const char* data = std::getenv("ASSAY_TEST_DATA");
-  if (!data || !fs::exists(fs::path(data) / "stories260K/stories260K.bin")) {
-    WARN("SKIPPED: ASSAY_TEST_DATA names no folder with stories260K");
-    return;
-  }
+TEST_CASE("a model trained on stories tells one", "[model][language][optional]") {
+  const fs::path folder = testing::test_data("stories260K");
   // llama2.c's file: 7 int32, then float32 weights kind by kind, each for all layers.
-  const std::string bytes = read_file(fs::path(data) / "stories260K/stories260K.bin");
+  const std::string bytes = read_file(folder / "stories260K.bin");
   int32_t header[7];
   std::memcpy(header, bytes.data(), sizeof header);
   const int64_t width = header[0], inner = header[1], layers = header[2], heads = header[3];
@@ -202,7 +198,7 @@ TEST_CASE("a model trained on stories tells one", "[model][language]") {
   const TokenIds story = generate(*llama, weights, {{1}}, options).front();
 
   // tok512.bin: int32 longest, then float32 score, int32 length and the bytes of every piece.
-  const std::string pieces = read_file(fs::path(data) / "stories260K/tok512.bin");
+  const std::string pieces = read_file(folder / "tok512.bin");
   std::vector<std::string> piece;
   for (size_t at = 4; at < pieces.size();) {
     int32_t length = 0;

@@ -6,6 +6,7 @@
 
 #include "harness/core/error.h"
 #include "tests/model/language_models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -141,6 +142,7 @@ TEST_CASE("encoders and encoder-decoders lie on one device", "[model]") {
 }
 
 TEST_CASE("a model split over devices gives the CPU's logits", "[model][gpu]") {
+  testing::skip_without_gpu();
   const at::Device second = at::detail::getCUDAHooks().deviceCount() > 1 ? kSecond : kHost;
   for (const std::string family : {"llama", "gemma2", "phi3"}) {
     INFO(family);

@@ -10,6 +10,7 @@
 #include "tests/core/environment_variable.h"
 #include "tests/lm/encoder_models.h"
 #include "tests/sweep/run_alone.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -273,6 +274,7 @@ TEST_CASE("a sweep warns of experts that would compute otherwise alone", "[cli]"
 }
 
 TEST_CASE("an encoder is refused on several devices before it is read", "[gpu]") {
+  testing::skip_without_gpu();
   const EncoderSweep sweep;
   for (const std::vector<std::string>& more :
        {std::vector<std::string>{"eval", sweep.path("base").string(), "--tasks", "likeness/words"},

@@ -1,9 +1,9 @@
 #include "tasks/agreement.h"
 
 #include <cmath>
-#include <numeric>
 
 #include "harness/core/files.h"
+#include "harness/core/mean.h"
 #include "harness/core/metrics.h"
 #include "harness/core/rng.h"
 #include "tests/catch.h"
@@ -11,10 +11,6 @@
 using namespace assay;
 
 namespace {
-
-double mean(const std::vector<float>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 /// Without item i, a value must change by what its outcome says, to first order.
 template <typename Value>

@@ -1,7 +1,7 @@
 #include <cmath>
 #include <numbers>
-#include <numeric>
 
+#include "harness/core/mean.h"
 #include "harness/core/metrics.h"
 #include "harness/core/whitespace.h"
 #include "tasks/answer_metrics.h"
@@ -10,14 +10,6 @@
 
 using namespace assay;
 using Catch::Matchers::Contains;
-
-namespace {
-
-double mean(const std::vector<float>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-}  // namespace
 
 TEST_CASE("perplexities are of all texts together", "[task]") {
   const TextFolder folder;

@@ -93,11 +93,4 @@ std::vector<MetricResult> TextDataTask::chosen(std::vector<MetricResult> all) co
   return results;
 }
 
-MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
-  double sum = 0;
-  for (const float outcome : outcomes) sum += static_cast<double>(outcome);
-  const double value = sum / static_cast<double>(outcomes.size());
-  return {std::move(metric), value, std::move(outcomes)};
-}
-
 }  // namespace assay

@@ -45,7 +45,4 @@ class TextDataTask : public Task {
   std::shared_ptr<const TextBasics> basics_;
 };
 
-/// The mean of the outcomes.
-MetricResult mean_of(std::string metric, std::vector<float> outcomes);
-
 }  // namespace assay
