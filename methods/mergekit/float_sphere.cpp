@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cmath>
 #include <vector>
@@ -115,9 +114,10 @@ float float_cosine(const TensorParts& tensor) {
   std::array<std::vector<float>, 2> of_parts;
   std::array<FloatBuffer, 3> buffers;
   tensor.for_each([&](const TensorJob& part) {
-    std::atomic<size_t> next{0};
-    ThreadPool::shared().run(static_cast<int>(of_parts.size()), [&] {
-      for (size_t i = next++; i < of_parts.size(); i = next++) {
+    const auto count = std::ssize(of_parts);
+    ThreadPool::shared().run(count, count, [&](IndexQueue& indices) {
+      while (const auto index = indices.next()) {
+        const auto i = static_cast<size_t>(*index);
         const at::Tensor& expert = part.experts[i];
         of_parts[i].push_back(norm(buffers[i].fill(expert), expert.numel()));
       }

@@ -4,7 +4,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <atomic>
 #include <span>
 
 #include "harness/core/error.h"
@@ -37,9 +36,9 @@ std::vector<Kept> select(const TensorParts& tensor, const std::vector<DeltaTerm>
     }
   });
   std::vector<Kept> kept(trims.size());
-  std::atomic<size_t> next{0};
-  ThreadPool::shared().run(std::min(at::get_num_threads(), static_cast<int>(trims.size())), [&] {
-    for (size_t k = next++; k < trims.size(); k = next++) {
+  ThreadPool::shared().run(at::get_num_threads(), std::ssize(trims), [&](IndexQueue& indices) {
+    while (const auto index = indices.next()) {
+      const auto k = static_cast<size_t>(*index);
       const TieOrder::Selection selected = orders[k].select();
       kept[k] = {selected.bits};
       kept[k].insert(kept[k].end(), selected.keep_mask.begin(), selected.keep_mask.end());

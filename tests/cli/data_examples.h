@@ -1,4 +1,4 @@
-/// Runs examples of the help texts that fetch data sets or train on them.
+/// Runs the examples of the help texts that fetch datasets or train on them.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,12 +12,13 @@
 #include "harness/core/process.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
+#include "tests/skip.h"
 
 namespace assay::test {
 
 inline std::string quoted(const fs::path& path) { return fmt::format("'{}'", path.string()); }
 
-/// Examples that take data sets run with this program's own, in a folder of their own.
+/// Such examples run with the source tree's datasets, in a separate folder.
 class DataExamples {
  public:
   DataExamples() {
@@ -29,13 +30,12 @@ class DataExamples {
   static bool take(const std::string& example) {
     return std::regex_search(example, std::regex("^assay (data fetch|train) "));
   }
+  /// Skips the test case when a data set is not there.
   void check(const std::string& example) const {
     const bool fetches = example.find("data fetch") != std::string::npos;
     const std::string missing = fetches ? copy_data_sets(example) : "";
-    if (!missing.empty()) {
-      WARN("SKIPPED: " << example << ": the data set " << missing << " was not fetched");
-      return;
-    }
+    if (!missing.empty())
+      testing::skip(fmt::format("{}: the data set {} was not fetched", example, missing));
     const ProcessResult result = run_process(
         {"/bin/sh", "-c",
          fmt::format(
@@ -46,13 +46,12 @@ class DataExamples {
     constexpr int kDataError = 3;
     if (!fetches && result.exit_code == kDataError &&
         result.output.find("assay data fetch") != std::string::npos)
-      WARN("SKIPPED: " << example << ": " << result.output);
-    else
-      CHECK(result.exit_code == 0);
+      testing::skip(fmt::format("{}: {}", example, result.output));
+    CHECK(result.exit_code == 0);
   }
 
  private:
-  /// The recipes with one step of training for every checkpoint.
+  /// The recipes, reduced to one training step per checkpoint.
   void cut_recipes() const {
     for (const auto& file : fs::directory_iterator(home_ / "recipes")) {
       if (file.path().extension() != ".json") continue;
@@ -63,7 +62,7 @@ class DataExamples {
       write_file(folder_.path() / "recipes" / file.path().filename(), recipe.dump());
     }
   }
-  /// Those that the example names. The name of one that was not fetched, else nothing.
+  /// Checks the datasets of the example. Returns the name of one that is not fetched, else nothing.
   std::string copy_data_sets(const std::string& example) const {
     std::istringstream words(example.substr(example.find("fetch") + 5));
     for (std::string name; words >> name;) {
