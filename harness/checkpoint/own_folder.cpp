@@ -116,7 +116,7 @@ void check_output_folder(const fs::path& target, bool replace, const std::vector
   if (is_within(fs::current_path(gone), target)) refuse("it contains the current folder");
   for (const fs::path& path : keep)
     if (const fs::path real = fs::canonical(path, gone); !gone && is_within(real, target))
-      refuse(fmt::format("it contains '{}', which is an input", path.string()));
+      refuse(fmt::format("it contains '{}', which is read here", path.string()));
   if (is_mount_point(target)) refuse("it is a mount point");
   try {
     if (const auto foreign = foreign_content(target)) refuse(*foreign);

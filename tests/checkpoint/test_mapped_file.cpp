@@ -120,7 +120,7 @@ TEST_CASE("weights in another format get a hint", "[checkpoint]") {
   CHECK_THAT(said("pytorch_model.bin", "PK"), Contains("pytorch_model.bin") && Contains("pickles"));
   CHECK_THAT(said("model.Q4_K_M.gguf", "GGUF"), Contains("model.Q4_K_M.gguf"));
   CHECK_THAT(said("model_index.json", "{}"), Contains("diffusers"));
-  CHECK_THAT(said("other.safetensors", ""), Contains("'other.safetensors' is there"));
+  CHECK_THAT(said("other.safetensors", ""), Contains("name the file 'other.safetensors'"));
 
   fs::create_symlink("../blobs/gone", folder.path() / "config.json");
   CHECK_THROWS_WITH(Checkpoint::open(folder.path()),

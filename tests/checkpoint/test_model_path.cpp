@@ -145,7 +145,7 @@ TEST_CASE("an adapter without a base is an error with a remedy", "[checkpoint]")
   home.model("base");
 
   for (const char* name : {"x", "x/adapter_model.safetensors"})
-    CHECK_THAT(home.error(name), Contains("is a LoRA adapter and no model") && Contains("'BASE+") &&
+    CHECK_THAT(home.error(name), Contains("is a LoRA adapter, not a model") && Contains("'BASE+") &&
                                      Contains("names 'org/base'"));
   CHECK_THAT(home.error("base+base"), Contains("is not a LoRA adapter"));
   CHECK_THAT(home.error("base+none"), Contains("'none'"));

@@ -97,7 +97,7 @@ TEST_CASE("a folder that may not be replaced is rejected before a file is create
   }
   SECTION("a file") {
     write_file(target, "mine");
-    why = "no folder";
+    why = "not a folder";
   }
   SECTION("a folder that contains an input, through a link too") {
     write(target, 1);
