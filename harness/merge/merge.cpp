@@ -9,7 +9,6 @@
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
 #include "harness/kernels/dtype/convert.h"
-#include "harness/kernels/dtype/nonfinite.h"
 #include "harness/merge/engine/method_errors.h"
 #include "harness/merge/engine/reader.h"
 #include "harness/merge/preflight.h"

@@ -11,7 +11,6 @@
 #include "harness/core/thread_pool.h"
 #include "harness/cost/meter.h"
 #include "harness/kernels/dtype/convert.h"
-#include "harness/kernels/dtype/nonfinite.h"
 #include "harness/kernels/task_vector/delta_merge.h"
 #include "harness/merge/engine/concurrent.h"
 #include "harness/merge/engine/method_errors.h"
@@ -147,8 +146,7 @@ void Models::begin_sharing(const std::vector<std::string>& names) {
   for (const std::string& name : names)
     for (int64_t first = 0, all = read_.front()->find(name)->numel(); first < all;
          first += kPartElements)
-      inputs_.shared->part(name, first, delta_room(std::min(kPartElements, all - first)),
-                           inputs_.device);
+      inputs_.shared->part(name, first, std::min(kPartElements, all - first), inputs_.device);
 }
 
 bool Models::stays_mapped(const std::string& name) const {
