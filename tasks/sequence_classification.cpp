@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "harness/core/ascii.h"
 #include "harness/core/error.h"
 #include "harness/task/encoder_task.h"
 #include "tasks/agreement.h"
@@ -21,12 +22,6 @@ struct LabelDefinition {
   std::vector<std::string> names;  // a label's place is its class; ids as text without names
   bool named = false;
 };
-
-std::string lower_case(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
 
 class SequenceClassification : public EncoderTask {
  public:
@@ -77,7 +72,7 @@ class SequenceClassification : public EncoderTask {
     // Names that are others altogether ("LABEL_0") say nothing about the order.
     std::vector<std::string> own = labels_.names, models = encoder.class_names();
     for (auto* names : {&own, &models})
-      std::transform(names->begin(), names->end(), names->begin(), lower_case);
+      for (std::string& name : *names) name = ascii_lower(std::move(name));
     if (labels_.named && own != models &&
         std::multiset(own.begin(), own.end()) == std::multiset(models.begin(), models.end()))
       user_error("the task '{}' has the labels {}, but the model's classes are {}, in this order",
