@@ -47,7 +47,8 @@ std::string header(bool per_set) {
 // The fields that identify a line's row, before the numbers.
 Line begin(const LeaderboardRow& row, const std::string& metric) {
   Line line;
-  for (const std::string& field : {row.name, row.variant, row.kind, row.method, row.preset, metric})
+  for (const std::string& field :
+       {row.name, row.variant, run_kind_name(row.kind), row.method, row.preset, metric})
     line.text(field);
   return line;
 }

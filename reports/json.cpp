@@ -45,7 +45,7 @@ Json row_json(const LeaderboardRow& row) {
   Json json{{"label", row.label()},
             {"name", row.name},
             {"variant", row.variant},
-            {"kind", row.kind},
+            {"kind", run_kind_name(row.kind)},
             {"method", row.method},
             {"preset", row.preset},
             {"lone_expert", row.is_single_expert()},
@@ -202,15 +202,14 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
     json["pareto"][metric] = pareto_json(board, metric);
   for (const auto& placed : results.runs)
     if (placed.run.status != RunStatus::kOk)
-      json["failures"].push_back(
-          {{"set", placed.placement.set},
-           {"row", placed.placement.row},
-           {"variant", placed.placement.variant},
-           {"status", placed.run.status == RunStatus::kSkipped ? "skipped" : "failed"},
-           {"reason", placed.run.reason},
-           {"parameters", placed.run.parameters},
-           {"seed", placed.run.seed},
-           {"key", placed.run.key}});
+      json["failures"].push_back({{"set", placed.placement.set},
+                                  {"row", placed.placement.row},
+                                  {"variant", placed.placement.variant},
+                                  {"status", run_status_name(placed.run.status)},
+                                  {"reason", placed.run.reason},
+                                  {"parameters", placed.run.parameters},
+                                  {"seed", placed.run.seed},
+                                  {"key", placed.run.key}});
   return json;
 }
 

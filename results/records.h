@@ -51,6 +51,24 @@ struct ScoreRecord {
 };
 
 enum class RunStatus { kOk, kSkipped, kFailed };
+/// "ok", "skipped" or "failed": as stored, sent and reported.
+std::string run_status_name(RunStatus status);
+/// DataError for another name.
+RunStatus run_status_from_name(const std::string& name);
+
+/// What a run's model is.
+enum class RunKind {
+  kMerge,
+  kBase,
+  kExpert,
+  kMultitask,
+  kEnsemble,
+  kModel  ///< any model, scored outside a sweep; not stored
+};
+/// "merge", "base", "expert", "multitask", "ensemble" or "model": as stored and reported.
+std::string run_kind_name(RunKind kind);
+/// DataError for another name.
+RunKind run_kind_from_name(const std::string& name);
 
 /// The phase of RunRecord::costs for cached values that another run computed: their cost there. A
 /// method's own cost includes it, time spent does not.
@@ -58,8 +76,8 @@ inline constexpr const char* kSharedPhase = "shared";
 
 /// One evaluated model: a merge with given parameters, or a reference model.
 struct RunRecord {
-  std::string key;     ///< hash of everything that determines the scores; unique in the store
-  std::string kind;    ///< "merge", "base", "expert", "multitask" or "ensemble"
+  std::string key;  ///< hash of everything that determines the scores; unique in the store
+  RunKind kind = RunKind::kMerge;
   std::string split;   ///< the split it is scored on: "validation" or "test"
   std::string method;  ///< for merges: registry name; else empty
   std::string preset;
@@ -89,7 +107,7 @@ struct ExpertSetRecord {
   std::vector<SetTask> tasks;
 };
 
-/// A name that was looked up, and the file or folder that it stood for.
+/// A name in a sweep, and the file or folder that it resolved to.
 struct FoundName {
   std::string what;  ///< "sweep file", "recipe", "suite", "data set" or "data"
   std::string name;  ///< as it was given

@@ -41,10 +41,10 @@ int64_t put_run_row(Database& database, const RunRecord& run, int64_t environmen
           "diagnostics = excluded.diagnostics, environment = excluded.environment, "
           "created_at = excluded.created_at RETURNING id",
           kNow),
-      run.key, run.kind, run.split, text_or_null(run.method),
+      run.key, run_kind_name(run.kind), run.split, text_or_null(run.method),
       is_merge ? std::optional(run.method_version) : std::nullopt, run.preset,
       json_text(run.parameters), std::bit_cast<int64_t>(run.seed), text_or_null(run.base),
-      std::string(status_name(run.status)), run.reason, json_text(run.diagnostics), environment);
+      run_status_name(run.status), run.reason, json_text(run.diagnostics), environment);
 }
 
 void put_costs(Database& database, int64_t run, const std::map<std::string, Cost>& costs) {

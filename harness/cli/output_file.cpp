@@ -16,7 +16,7 @@
 namespace assay::cli {
 namespace {
 
-// A pipe, a terminal, or what standard output goes to: written into, never replaced.
+// A pipe, a terminal, or the file that is standard output: written into, never replaced.
 bool is_stream(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
@@ -29,7 +29,7 @@ bool is_stream(const fs::path& path) {
 }
 
 void write_stream(const fs::path& path, const std::string& content) {
-  if (fs::is_regular_file(path)) {  // it may have been opened for appending
+  if (fs::is_regular_file(path)) {  // may be open for appending
     fmt::print("{}", content);
     return;
   }
@@ -40,14 +40,15 @@ void write_stream(const fs::path& path, const std::string& content) {
   if (!out) data_error("cannot write '{}': {}", path.string(), std::strerror(errno));
 }
 
-// Where a file of this name will lie: behind links, which stay.
-fs::path checked_place(const fs::path& name, const OutputKind& kind) {
+// The path with links resolved: the link's target is written, the link stays.
+fs::path checked_path(const fs::path& name, const OutputKind& kind) {
   fs::path path = resolve_output(name);
   const fs::file_status status = fs::status(path);
   if (!fs::exists(status)) return path;
-  if (!fs::is_regular_file(status)) user_error("'{}' is no file to write to", name.string());
+  if (!fs::is_regular_file(status))
+    user_error("'{}' is not a file that can be written", name.string());
   if (fs::file_size(path) > 0 && !kind.is_one(path))
-    user_error("'{}' is there and is no {}: it is kept; name another file", name.string(),
+    user_error("'{}' exists and is not a {}: it is kept; name another file", name.string(),
                kind.name);
   return path;
 }
@@ -55,12 +56,12 @@ fs::path checked_place(const fs::path& name, const OutputKind& kind) {
 }  // namespace
 
 void check_output_file(const fs::path& name, const OutputKind& kind) {
-  if (!is_stream(name)) checked_place(name, kind);
+  if (!is_stream(name)) checked_path(name, kind);
 }
 
 void write_output_file(const fs::path& name, const std::string& content, const OutputKind& kind) {
   if (is_stream(name)) return write_stream(name, content);
-  const fs::path path = checked_place(name, kind);
+  const fs::path path = checked_path(name, kind);
   if (fs::exists(path))
     write_file(path, content);
   else if (!write_new_file(path, content))

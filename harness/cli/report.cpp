@@ -68,10 +68,10 @@ Example: assay report out/quickstart.sqlite -o out/quickstart.html)");
   command->add_option("DB", options->db, "results database")->required();
   CLI::Option* output =
       command->add_option("-o,--output", options->output,
-                          "file to write (default: standard output); of those that are "
-                          "there only reports are replaced");
+                          "file to write (default: standard output); an existing file is "
+                          "replaced only if it is a report");
   command->add_option("--format", options->format,
-                      "html, md, csv or json (default: by the output's name)");
+                      "html, md, csv or json (default: by the output's extension)");
   command->add_option("--sweep", options->sweep, "name of the sweep (default: the latest)");
   command->add_option("--baseline", options->report.baseline,
                       "row that the others are compared with (default: the simple average)");

@@ -25,6 +25,9 @@ void log_warning(fmt::format_string<Args...> format, Args&&... args) {
   log_line(LogLevel::kQuiet, "warning: " + fmt::format(format, std::forward<Args>(args)...));
 }
 
+/// Writes a warning the first time that the process has this text for it.
+void log_warning_once(const std::string& text);
+
 /// Progress of `total` steps with an estimate of the time left. On a terminal, one line no wider
 /// than the terminal is redrawn; elsewhere a plain line is written every ten seconds. Silent at
 /// LogLevel::kQuiet; at kDebug every note is a line of its own.

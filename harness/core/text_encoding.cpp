@@ -11,7 +11,8 @@ namespace {
 
 bool starts_with_word(std::string_view bytes, std::string_view word) {
   return bytes.size() >= word.size() &&
-         std::equal(word.begin(), word.end(), bytes.begin(), [](char a, char b) { return a == ascii_lower(b); });
+         std::equal(word.begin(), word.end(), bytes.begin(),
+                    [](char a, char b) { return a == ascii_lower(b); });
 }
 
 struct Bounds {

@@ -11,7 +11,7 @@ namespace assay {
 namespace {
 
 std::string needs_of(const Cell& cell) {
-  if (cell.kind != "merge") return fmt::format("{} model(s)", cell.experts.size());
+  if (cell.kind != CellKind::kMerge) return fmt::format("{} model(s)", cell.experts.size());
   const Needs& needs = methods().at(parse_method_ref(cell.method).name, "a cell").info.needs;
   std::vector<std::string> parts;
   if (needs.base) parts.emplace_back("base");
@@ -63,10 +63,10 @@ class Estimator {
   // Sizes need the decoded data, which training would fetch; they are left at zero before that.
   int64_t items(const Cell& cell) {
     if (!estimate_.to_train.empty()) return 0;
-    const Split split = split_from_name(cell.split, "a cell");
     int64_t count = 0;
-    for (const TaskRef& task : cell.tasks) count += load_task(task.name)->size(split);
-    return cell.kind == "ensemble" ? count * static_cast<int64_t>(cell.experts.size()) : count;
+    for (const TaskRef& task : cell.tasks) count += load_task(task.name)->size(cell.split);
+    return cell.kind == CellKind::kEnsemble ? count * static_cast<int64_t>(cell.experts.size())
+                                            : count;
   }
 
   void note_stored(const Cell& cell, RowEstimate& row) {
@@ -99,7 +99,7 @@ SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const
 int64_t merges_with_base(const Plan& plan, const Store& store) {
   std::set<std::string> missing;
   const auto is_missing = [&](const Cell& cell) {
-    if (cell.kind != "merge" || cell.base.hash.empty()) return false;
+    if (cell.kind != CellKind::kMerge || cell.base.hash.empty()) return false;
     const auto run = store.find_run(cell.key());
     return !run || run->status != RunStatus::kOk;
   };

@@ -1,8 +1,5 @@
 #include "harness/tokenizer/tokenizer.h"
 
-#include <mutex>
-#include <set>
-
 #include "harness/core/error.h"
 #include "harness/core/log.h"
 #include "harness/core/regular_file.h"
@@ -30,11 +27,8 @@ void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) 
         "original model; if its tokens are bytes, say so in tokenizer_config.json: "
         R"({{"tokenizer_class": "ByteTokenizer"}})",
         name, *settings.vocabulary);
-  static std::mutex mutex;
-  static std::set<std::string> warned;  // a program opens the same folder more than once
-  const std::lock_guard lock(mutex);
-  if (warned.insert(name).second)
-    log_warning("{}: there is no tokenizer: every byte of a text is one token", name);
+  log_warning_once(
+      fmt::format("{}: there is no tokenizer: every byte of a text is one token", name));
 }
 
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
@@ -60,8 +54,8 @@ std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
   for (const char* name : kUnsupported)
     if (fs::exists(folder / name))
       data_error(
-          "{}: this kind of tokenizer is not supported; expected tokenizer.json, tokenizer.model or "
-          "spiece.model next to it (transformers' AutoTokenizer saves the first)",
+          "{}: this kind of tokenizer is not supported; expected tokenizer.json, tokenizer.model "
+          "or spiece.model next to it (transformers' AutoTokenizer saves the first)",
           (folder / name).string());
   check_for_bytes(folder, settings);
   return std::make_shared<ByteTokenizer>(settings, hasher);

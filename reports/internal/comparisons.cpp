@@ -44,7 +44,7 @@ const LeaderboardRow* chosen_baseline(const Leaderboard& board, const std::strin
 
 const LeaderboardRow* base_row(const Leaderboard& board) {
   for (const LeaderboardRow& row : board.rows)
-    if (row.kind == "base" && row.sets_used > 0) return &row;
+    if (row.kind == RunKind::kBase && row.sets_used > 0) return &row;
   return nullptr;
 }
 

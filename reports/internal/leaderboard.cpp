@@ -38,9 +38,9 @@ std::vector<std::string> metrics_in_order(const SweepResults& results) {
 
 int reference_rank(const LeaderboardRow& row) {
   if (row.is_merge()) return 0;
-  if (row.kind == "multitask") return 1;
-  if (row.kind == "ensemble") return 2;
-  if (row.kind == "base") return 4;
+  if (row.kind == RunKind::kMultitask) return 1;
+  if (row.kind == RunKind::kEnsemble) return 2;
+  if (row.kind == RunKind::kBase) return 4;
   return row.is_single_expert() ? 5 : 3;
 }
 
@@ -89,7 +89,9 @@ std::map<std::string, RowScores> scores_by_set(const TermSource& source, const U
 
 }  // namespace
 
-bool LeaderboardRow::is_single_expert() const { return kind == "expert" && name != kBestExpertRow; }
+bool LeaderboardRow::is_single_expert() const {
+  return kind == RunKind::kExpert && name != kBestExpertRow;
+}
 
 std::string LeaderboardRow::label() const {
   return variant == "reference" ? name : fmt::format("{} ({})", name, variant);

@@ -52,8 +52,8 @@ struct Comparison {
 struct LeaderboardRow {
   std::string name;     ///< "ties", "base", "expert-mnist-012"
   std::string variant;  ///< "reference", "default" or "tuned"
-  std::string kind;     ///< RunRecord::kind
-  std::string method;   ///< registry name; empty for references
+  RunKind kind = RunKind::kMerge;
+  std::string method;  ///< registry name; empty for references
   std::string preset;
 
   /// Sets with a successful run, of those the row belongs to. A single expert belongs to the sets
@@ -72,7 +72,7 @@ struct LeaderboardRow {
   std::vector<std::string> tuned_parameters;  ///< parameters that its grid varied
   int grid_points = 0;                        ///< configurations tried per set; tuned rows only
 
-  bool is_merge() const { return kind == "merge"; }
+  bool is_merge() const { return kind == RunKind::kMerge; }
   bool is_single_expert() const;
   /// "ties (tuned)"; for references the name alone.
   std::string label() const;

@@ -7,11 +7,6 @@ namespace {
 
 constexpr const char* kFound = "found at";  // a sweep file refuses unknown keys, so it has no such
 
-RunStatus status_from_name(const std::string& name) {
-  if (name == "ok") return RunStatus::kOk;
-  return name == "skipped" ? RunStatus::kSkipped : RunStatus::kFailed;
-}
-
 void read_costs(Database& database, int64_t id, RunRecord& run) {
   // Only existing columns: a store of version 1 has no own peaks.
   auto& row = database.query("SELECT * FROM costs WHERE run = ?", id);
@@ -63,18 +58,6 @@ std::string json_text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string_view status_name(RunStatus status) {
-  switch (status) {
-    case RunStatus::kOk:
-      return "ok";
-    case RunStatus::kSkipped:
-      return "skipped";
-    case RunStatus::kFailed:
-      break;
-  }
-  return "failed";
-}
-
 std::string outcomes_text(const std::vector<float>& outcomes) {
   std::string text = "[";
   for (const float outcome : outcomes) {
@@ -97,7 +80,7 @@ RunRecord read_run(Database& database, int64_t id, bool with_outcomes) {
   ASSAY_CHECK(row.executeStep(), "run {}", id);
   RunRecord run;
   run.key = row.getColumn(0).getString();
-  run.kind = row.getColumn(1).getString();
+  run.kind = run_kind_from_name(row.getColumn(1).getString());
   run.split = row.getColumn(2).getString();
   run.method = row.getColumn(3).getString();
   run.method_version = row.getColumn(4).getInt();
@@ -105,7 +88,7 @@ RunRecord read_run(Database& database, int64_t id, bool with_outcomes) {
   run.parameters = Json::parse(row.getColumn(6).getString());
   run.seed = static_cast<uint64_t>(row.getColumn(7).getInt64());
   run.base = row.getColumn(8).getString();
-  run.status = status_from_name(row.getColumn(9).getString());
+  run.status = run_status_from_name(row.getColumn(9).getString());
   run.reason = row.getColumn(10).getString();
   run.diagnostics = Json::parse(row.getColumn(11).getString());
   row.reset();

@@ -14,15 +14,14 @@ namespace assay {
 
 /// JSON text; bytes that are not UTF-8 become replacement characters.
 std::string json_text(const Json& json);
-std::string_view status_name(RunStatus status);
 /// Outcomes as a JSON list: integers without a fraction, others as the shortest text that reads
 /// back as the same float.
 std::string outcomes_text(const std::vector<float>& outcomes);
 /// An empty string is stored as NULL.
 std::optional<std::string> text_or_null(const std::string& text);
 
-/// The column `config` of a sweep: the sweep file, and under a key that no sweep file can have what
-/// its names stood for.
+/// The column `config` of a sweep: the sweep file and, under a key that sweep files cannot have,
+/// the files that its names resolved to.
 Json config_column(const SweepRecord& sweep);
 /// Sets the members `config` and `found` from that column.
 void read_config_column(Json column, SweepRecord& sweep);

@@ -1,4 +1,4 @@
-/// Runs examples of the help texts that fetch data sets or train on them.
+/// Runs the examples of the help texts that fetch datasets or train on them.
 #pragma once
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ namespace assay::test {
 
 inline std::string quoted(const fs::path& path) { return fmt::format("'{}'", path.string()); }
 
-/// Examples that take data sets run with this program's own, in a folder of their own.
+/// Such examples run with the source tree's datasets, in a separate folder.
 class DataExamples {
  public:
   DataExamples() {
@@ -51,7 +51,7 @@ class DataExamples {
   }
 
  private:
-  /// The recipes with one step of training for every checkpoint.
+  /// The recipes, reduced to one training step per checkpoint.
   void cut_recipes() const {
     for (const auto& file : fs::directory_iterator(home_ / "recipes")) {
       if (file.path().extension() != ".json") continue;
@@ -62,7 +62,7 @@ class DataExamples {
       write_file(folder_.path() / "recipes" / file.path().filename(), recipe.dump());
     }
   }
-  /// Those that the example names. The name of one that was not fetched, else nothing.
+  /// Checks the datasets of the example. Returns the name of one that is not fetched, else nothing.
   std::string copy_data_sets(const std::string& example) const {
     std::istringstream words(example.substr(example.find("fetch") + 5));
     for (std::string name; words >> name;) {

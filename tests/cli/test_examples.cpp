@@ -1,5 +1,5 @@
-/// Every example of the help texts and of README.md, run as a reader would type it, in a folder
-/// where small files have the names that the examples use.
+/// Runs every example of the help texts and of README.md, in a folder with small files of the names
+/// that the examples use.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -24,9 +24,9 @@ using test::quoted;
 namespace {
 
 const fs::path kTests = ASSAY_TESTS_FOLDER;
-constexpr int kVocabulary = 20'000;  // the examples name ids up to 19556
+constexpr int kVocabulary = 20'000;  // the examples use ids up to 19556
 
-/// What the examples name: models, merge configurations, a sweep, tasks, a recipe.
+/// The files that the examples use: models, merge configurations, a sweep, tasks, a recipe.
 class ExampleFolder {
  public:
   ExampleFolder() {
@@ -58,7 +58,7 @@ class ExampleFolder {
 
   fs::path path(const std::string& name) const { return folder_.path() / name; }
 
-  /// Runs a line of a shell.
+  /// Runs a shell command.
   ProcessResult run(const std::string& line) const {
     return run_process({"/bin/sh", "-c",
                         fmt::format("cd {0} && PATH={1}:$PATH && export ASSAY_HOME={0} && {2}",
@@ -134,7 +134,7 @@ class ExampleFolder {
   TemporaryFolder folder_;
 };
 
-/// The calls of `program` in some lines, without what says what they are for.
+/// The calls of `program` in `text`, without their descriptions.
 std::vector<std::string> calls_in(const std::string& text, const std::string& program) {
   const std::regex call("(echo '[^']*' \\| )?" + program + " [a-z].*");
   std::vector<std::string> calls;
@@ -144,7 +144,7 @@ std::vector<std::string> calls_in(const std::string& text, const std::string& pr
     if (!std::regex_search(line, found, call) || line.find("[OPTIONS]") != std::string::npos)
       continue;
     std::string command = found.str();
-    command = std::regex_replace(command, std::regex("  +[#a-z].*$"), "");  // what it is for
+    command = std::regex_replace(command, std::regex("  +[#a-z].*$"), "");  // the description
     calls.push_back(std::regex_replace(command, std::regex("build/assay"), "assay"));
   }
   return calls;
@@ -170,7 +170,7 @@ std::vector<std::string> readme_examples() {
   return calls_in(text, "build/assay");
 }
 
-/// An example that names a second device, on what is there.
+/// Replaces two GPUs in an example by the CPU.
 std::string small_form(const std::string& example) {
   return std::regex_replace(example, std::regex("cuda:0,cuda:1"), "cpu");
 }
@@ -205,7 +205,7 @@ TEST_CASE("every other example of the help texts and of the README runs", "[cli]
   const ExampleFolder folder;
   for (const std::string& example : all_examples(folder)) {
     if (DataExamples::take(example)) continue;
-    // A second merge into the same folder is an example of its own.
+    // Every example merges into a new folder.
     fs::remove_all(folder.path("merged"));
     const ProcessResult result = folder.run(small_form(example));
     INFO(example << "\n" << result.output);
@@ -213,7 +213,7 @@ TEST_CASE("every other example of the help texts and of the README runs", "[cli]
   }
 }
 
-TEST_CASE("a log of samples has the metrics that items have themselves", "[cli]") {
+TEST_CASE("a log of samples contains the metrics that are means of items", "[cli]") {
   const ExampleFolder folder;
   const Json task = {{"name", "next"},
                      {"dataset", {{"files", {{"test", folder.path("data/math.jsonl").string()}}}}},
@@ -237,8 +237,8 @@ TEST_CASE("a log of samples has the metrics that items have themselves", "[cli]"
   CHECK(count == 3);
 }
 
-TEST_CASE("a misspelt command or option is told with the nearest name", "[cli]") {
-  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& nearest) {
+TEST_CASE("a misspelled command or option is refused with the nearest name", "[cli]") {
+  const auto refused = [](const std::vector<std::string>& arguments, const std::string& nearest) {
     const ProcessResult result = assay_program(arguments);
     INFO(result.output);
     CHECK(result.exit_code == 2);

@@ -1,4 +1,4 @@
-/// Outputs that are links, pipes, files of others or badly named, as users meet them.
+/// Output paths that are links, pipes, unrelated files or invalid names.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -77,7 +77,7 @@ TEST_CASE("a merge is refused an output that is a model, its configuration's fol
   CHECK_THAT(unnamed.output, Contains("empty"));
 }
 
-TEST_CASE("models and output are found behind a link as the kernel finds them", "[cli]") {
+TEST_CASE("paths with links are resolved as by the kernel", "[cli]") {
   const Average merge;
   fs::create_directories(merge.path() / "elsewhere" / "dir");
   fs::create_directories(merge.path() / "deep");
@@ -96,7 +96,7 @@ TEST_CASE("models and output are found behind a link as the kernel finds them", 
   CHECK(fs::exists(merge.path() / "deep" / "out" / "thesis.tex"));
 }
 
-TEST_CASE("a model in a folder whose name is no UTF-8 is merged", "[cli]") {
+TEST_CASE("a model in a folder whose name is not UTF-8 is merged", "[cli]") {
   const Average merge("mod\xe8les");
   const ProcessResult result = merge.run(merge.path() / "out");
   INFO(result.output);
@@ -124,7 +124,7 @@ TEST_CASE("a report replaces a report and nothing else", "[cli]") {
     write_file(output, "years of work\n");
     const ProcessResult refused = sweep.report(output);
     CHECK(refused.exit_code == kUserError);
-    CHECK_THAT(refused.output, Contains(name) && Contains("no report of Assay"));
+    CHECK_THAT(refused.output, Contains(name) && Contains("not a report of Assay"));
     CHECK(read_file(output) == "years of work\n");
     write_file(output, "");
     CHECK(sweep.report(output).exit_code == 0);
@@ -166,10 +166,10 @@ TEST_CASE("logits replace a file of logits and nothing else", "[cli]") {
   check_kept();
 }
 
-TEST_CASE("a report goes behind a link, which stays", "[cli]") {
+TEST_CASE("a report is written to the target of a link, which stays", "[cli]") {
   const Finished sweep;
   fs::create_symlink("real.md", sweep.path() / "link.md");
-  CHECK(sweep.report(sweep.path() / "link.md").exit_code == kUserError);  // it leads nowhere
+  CHECK(sweep.report(sweep.path() / "link.md").exit_code == kUserError);  // a dangling link
 
   write_file(sweep.path() / "real.md", "");
   CHECK(sweep.report(sweep.path() / "link.md").exit_code == 0);

@@ -1,4 +1,4 @@
-/// `assay run` and `assay db` as their users meet them.
+/// End-to-end tests of `assay run` and `assay db`.
 #include <signal.h>
 #include <unistd.h>
 
@@ -72,7 +72,7 @@ class TextSweep {
 
 }  // namespace
 
-TEST_CASE("a sweep and an evaluation that lack results end with their own code", "[cli]") {
+TEST_CASE("a sweep or evaluation with failed work has its own exit code", "[cli]") {
   const bool scored = GENERATE(true, false);
   const TextSweep sweep(scored ? "the end of the world" : "");
 
@@ -85,7 +85,7 @@ TEST_CASE("a sweep and an evaluation that lack results end with their own code",
   if (!scored) CHECK_THAT(run.output, Contains("cell(s) failed"));
 }
 
-TEST_CASE("a sweep that is stopped says what is kept, and goes on from there", "[cli]") {
+TEST_CASE("an interrupted sweep reports what is stored, and continues from there", "[cli]") {
   TextSweep sweep;
   sweep.json()["methods"] = {{{"method", "dare"}}};
   for (int seed = 0; seed < 1500; ++seed) sweep.json()["seeds"].push_back(seed);

@@ -18,8 +18,9 @@ TEST_CASE("every piece of work is done once, its kernels on its own thread", "[m
   std::vector<std::atomic<int>> done(100);
   run_concurrently(done.size(), [&](size_t i) {
     const auto here = std::this_thread::get_id();
-    ThreadPool::shared().run(at::get_num_threads(),
-                             [&] { done[i] += std::this_thread::get_id() == here ? 1 : 100; });
+    ThreadPool::shared().run(at::get_num_threads(), at::get_num_threads(), [&](IndexQueue&) {
+      done[i] += std::this_thread::get_id() == here ? 1 : 100;
+    });
   });
   for (const auto& count : done) CHECK(count == 1);
   run_concurrently(0, [](size_t) { FAIL("there is nothing to do"); });

@@ -41,7 +41,8 @@ TEST_CASE("Merges come first, the best of them on top; then references, then exp
     score.value = 0;
     score.outcomes.assign(4, 0);
   }
-  fake::add_average(results, "k-all", {"s", "multitask", "reference"}).run.kind = "multitask";
+  fake::add_average(results, "k-all", {"s", "multitask", "reference"}).run.kind =
+      RunKind::kMultitask;
 
   std::vector<std::string> labels;
   for (const LeaderboardRow& r : make_leaderboard(results).rows) labels.push_back(r.label());

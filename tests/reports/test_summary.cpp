@@ -117,7 +117,7 @@ TEST_CASE("Many rows below the base are counted when no other was tested", "[rep
   for (const char* name : {"one", "two", "three"})
     fake::add_average(results, fmt::format("k-{}", name), {"s", name, "default"});
   for (auto& placed : results.runs) {
-    const float outcome = placed.run.kind == "base" ? 1 : 0;
+    const float outcome = placed.run.kind == RunKind::kBase ? 1 : 0;
     placed.run.scores[2].outcomes.assign(4, outcome);
     placed.run.scores[2].value = outcome;
   }

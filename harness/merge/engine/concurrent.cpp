@@ -3,9 +3,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
-#include <mutex>
 
 #include "harness/core/cost.h"
 #include "harness/core/thread_pool.h"
@@ -28,30 +25,11 @@ class ConcurrentScope {
 }  // namespace
 
 void run_concurrently(size_t count, const std::function<void(size_t i)>& work) {
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
-  std::mutex mutex;
-  std::exception_ptr failure;
-  size_t failed_at = count;
   const int threads = static_cast<int>(std::min<size_t>(at::get_num_threads(), count));
-  ThreadPool::shared().run(threads, [&] {
+  ThreadPool::shared().run(threads, static_cast<int64_t>(count), [&](IndexQueue& indices) {
     const ConcurrentScope scope(threads);
-    while (!failed) {
-      const size_t i = next++;  // once taken it is done: the failure of the smallest i counts
-      if (i >= count) return;
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        failed = true;
-        if (i < failed_at) {
-          failed_at = i;
-          failure = std::current_exception();
-        }
-      }
-    }
+    while (const auto i = indices.next()) work(static_cast<size_t>(*i));
   });
-  if (failure) std::rethrow_exception(failure);
 }
 
 void run_concurrently(size_t count, const std::function<bool(size_t i)>& small,

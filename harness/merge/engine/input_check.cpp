@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <utility>
 
 #include "harness/core/error.h"
@@ -45,9 +44,10 @@ InputCheck::Hashers InputCheck::begin() const {
 void InputCheck::inspect(const std::string& name, const std::vector<at::Tensor>& parts,
                          const Hashers& hashers) const {
   std::vector<int64_t> bad(models_.size());
-  std::atomic<size_t> next{0};
-  ThreadPool::shared().run(std::min<int>(at::get_num_threads(), models_.size()), [&] {
-    for (size_t i = next++; i < models_.size(); i = next++) {
+  const auto count = std::ssize(models_);
+  ThreadPool::shared().run(at::get_num_threads(), count, [&](IndexQueue& indices) {
+    while (const auto index = indices.next()) {
+      const auto i = static_cast<size_t>(*index);
       if (!hashers[i]) {
         bad[i] = count_nonfinite(parts[i]);
         continue;

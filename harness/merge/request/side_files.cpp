@@ -30,7 +30,8 @@ bool contains(const std::array<const char*, N>& list, const std::string& name) {
 }
 
 bool is_weights(const std::string& name) {
-  return name.ends_with(kIndex) || contains(kWeights, ascii_lower(fs::path(name).extension().string()));
+  return name.ends_with(kIndex) ||
+         contains(kWeights, ascii_lower(fs::path(name).extension().string()));
 }
 
 // What transformers' trainer keeps: "checkpoint-500".

@@ -29,7 +29,7 @@ MergeReport merge_alone(const Cell& cell, MergeInputs inputs, MergeSink& sink) {
 std::map<std::string, Cost> merge_costs(const Cell& cell, const MergeInputs& inputs,
                                         const MergeReport& first, MergeSink& sink) {
   MergeReport measured = first;
-  if (cell.split == "test" && seconds(first) < kShortMergeSeconds) {
+  if (cell.split == Split::kTest && seconds(first) < kShortMergeSeconds) {
     std::vector<MergeReport> repeated;
     for (int i = 0; i < kMergeRepetitions; ++i) repeated.push_back(merge_alone(cell, inputs, sink));
     std::sort(repeated.begin(), repeated.end(),
