@@ -28,12 +28,13 @@ TableCell need_cell(const Json& needs, const char* key) {
 }
 
 TableCell experts_cell(const Json& needs) {
-  const int64_t least = needs.value("min_experts", int64_t{1});
-  const auto most = needs.find("max_experts");
-  if (most == needs.end() || most->is_null()) return text_cell(fmt::format("{} or more", least));
-  const auto bound = most->get<int64_t>();
-  return text_cell(least == bound ? fmt::format("{}", least)
-                                  : fmt::format("{} to {}", least, bound));
+  const int64_t minimum = needs.value("min_experts", int64_t{1});
+  const auto maximum = needs.find("max_experts");
+  if (maximum == needs.end() || maximum->is_null())
+    return text_cell(fmt::format("{} or more", minimum));
+  const auto bound = maximum->get<int64_t>();
+  return text_cell(minimum == bound ? fmt::format("{}", minimum)
+                                    : fmt::format("{} to {}", minimum, bound));
 }
 
 // The most of the method's parameters that one grid of the sweep varied.
@@ -92,7 +93,7 @@ Table sweep_table(const SweepResults& results) {
 Table found_table(const SweepResults& results) {
   Table table{.id = "found",
               .title = "Files found by name",
-              .intro = "What names stood for when the sweep was last run.",
+              .intro = "The files and folders that names resolved to when the sweep was last run.",
               .columns = {{"What"}, {"Name"}, {"Path"}},
               .groups = {{"", {}}},
               .empty_text = "The version of Assay that ran the sweep did not record this."};

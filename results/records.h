@@ -107,7 +107,7 @@ struct ExpertSetRecord {
   std::vector<SetTask> tasks;
 };
 
-/// A name that was looked up, and the file or folder that it stood for.
+/// A name in a sweep, and the file or folder that it resolved to.
 struct FoundName {
   std::string what;  ///< "sweep file", "recipe", "suite", "data set" or "data"
   std::string name;  ///< as it was given

@@ -1,6 +1,7 @@
 #include "tests/skip.h"
 
 #include <ATen/Context.h>
+#include <fmt/format.h>
 
 #include <cstdlib>
 #include <string_view>
@@ -37,9 +38,9 @@ void skip_without_gpu() {
 
 std::filesystem::path test_data(const std::string& name) {
   const char* folder = std::getenv("ASSAY_TEST_DATA");
-  if (!folder) skip("ASSAY_TEST_DATA names no folder; '" + name + "' is needed of it");
+  if (!folder) skip(fmt::format("ASSAY_TEST_DATA, a folder with '{}' in it, is not set", name));
   const std::filesystem::path path = std::filesystem::path(folder) / name;
-  if (!std::filesystem::exists(path)) skip("'" + path.string() + "' is not there");
+  if (!std::filesystem::exists(path)) skip(fmt::format("'{}' is not there", path.string()));
   return path;
 }
 

@@ -15,7 +15,8 @@ void add_worker(CLI::App& app, const Common&) {
   auto budget = std::make_shared<CacheBudget>();
   command->add_option("--cache-memory", budget->bytes, "bytes");
   command->add_flag_callback(
-      "--no-task-vectors", [budget] { budget->task_vectors = false; }, "keep none for later merges");
+      "--no-task-vectors", [budget] { budget->task_vectors = false; },
+      "keep none for later merges");
   command->callback([budget] {
     // A worker ends with the process that started it, which gets the same Ctrl-C.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);

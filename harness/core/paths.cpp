@@ -53,7 +53,7 @@ bool path_exists(const fs::path& path) {
 }
 
 fs::path plain_path(const fs::path& path) {
-  const fs::path whole = fs::absolute(path);
+  fs::path whole = fs::absolute(path);
   std::error_code missing, elsewhere;
   const fs::path real = fs::canonical(whole, missing);
   if (missing) return whole;

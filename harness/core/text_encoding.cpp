@@ -81,13 +81,13 @@ std::string_view without_byte_order_mark(std::string_view text) {
 std::string wrong_format_hint(std::string_view bytes) {
   using namespace std::literals;
   if (bytes.starts_with("version https://git-lfs.github.com/"))
-    return "it is a git-lfs pointer, not the file itself;  "
+    return "it is a git-lfs pointer, not the file itself; "
            "fetch it with `git lfs pull` in its repository";
   if (bytes.starts_with("GGUF"))
     return "it is a GGUF file; use the safetensors that it was converted from";
   if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x80\x02") ||
       bytes.starts_with("\x80\x04"))
-    return "it is a PyTorch pickle (.bin, .pt, .pth);  save the model as safetensors, as "
+    return "it is a PyTorch pickle (.bin, .pt, .pth); save the model as safetensors, as "
            "save_pretrained() of transformers does";
   const size_t text = bytes.find_first_not_of(" \t\r\n");
   if (text == std::string_view::npos) return "";

@@ -30,6 +30,7 @@ counters::ThreadCounts counted(bool by_thread) {
 
 /// One per device, shared by all meters on it.
 SharedPeak& device_peak(at::Device device) {
+  // Process-wide, as the allocators are whose peaks these hold.
   static std::mutex mutex;
   static std::map<std::string, SharedPeak> peaks;
   const std::lock_guard lock(mutex);

@@ -53,14 +53,14 @@ at::Tensor TensorJob::cached_part(const std::string& key, int64_t count,
   return engine_->cached_part(offset, key, count, reference_of(*this).device(), compute);
 }
 
-TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements, WorkingMemory memory,
-                         std::function<void(const Body&)> visit, Glance glance)
+TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements, at::ScalarType dtype,
+                         WorkingMemory memory, std::function<void(const Body&)> visit)
     : head_(std::move(head)),
       num_experts_(num_experts),
       elements_(elements),
+      dtype_(dtype),
       memory_(std::move(memory)),
-      visit_(std::move(visit)),
-      glance_(std::move(glance)) {}
+      visit_(std::move(visit)) {}
 
 std::string TensorParts::pair_key(size_t one, size_t other) const {
   return head_.engine_->pair_key(one, other);

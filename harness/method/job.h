@@ -88,14 +88,15 @@ using ComputeMissing = std::function<std::vector<CachedValue>(const std::vector<
 class TensorParts {
  public:
   using Body = std::function<void(const TensorJob& part)>;
-  using Glance = std::function<TensorJob(int64_t offset, int64_t count)>;
   /// For engines. `head` is a job without tensors; `visit` calls its argument with every part.
-  TensorParts(TensorJob head, size_t num_experts, int64_t elements, WorkingMemory memory,
-              std::function<void(const Body&)> visit, Glance glance);
+  TensorParts(TensorJob head, size_t num_experts, int64_t elements, at::ScalarType dtype,
+              WorkingMemory memory, std::function<void(const Body&)> visit);
 
   const std::string& name() const { return head_.name; }
   size_t num_experts() const { return num_experts_; }
   int64_t elements() const { return elements_; }
+  /// Of the base, or else of the first expert; the other models' may differ.
+  at::ScalarType dtype() const { return dtype_; }
   const WorkingMemory& memory() const { return memory_; }
   uint64_t expert_key(size_t expert) const { return head_.expert_key(expert); }
   void report(const std::string& what, double value) const { head_.report(what, value); }
@@ -103,9 +104,6 @@ class TensorParts {
   /// One pass over the tensor: calls `body` with its parts in order. May be called any number of
   /// times; each reads the tensor again.
   void for_each(const Body& body) const { visit_(body); }
-  /// A few elements, [offset, offset + count), for a guess at what a pass will find: on the host,
-  /// and not yet seen to be finite.
-  TensorJob glance(int64_t offset, int64_t count) const { return glance_(offset, count); }
 
   /// The beginning of a key for cached(): this tensor in the base and in one expert, or in two
   /// experts in either order. Append what else the value depends on, as parameters.
@@ -149,9 +147,9 @@ class TensorParts {
   TensorJob head_;
   size_t num_experts_;
   int64_t elements_;
+  at::ScalarType dtype_;
   WorkingMemory memory_;
   std::function<void(const Body&)> visit_;
-  Glance glance_;
 };
 
 /// A whole merge, for methods that need more than one tensor at a time.

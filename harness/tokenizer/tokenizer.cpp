@@ -54,8 +54,8 @@ std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
   for (const char* name : kUnsupported)
     if (fs::exists(folder / name))
       data_error(
-          "{}: this kind of tokenizer is not supported; expected tokenizer.json, tokenizer.model or "
-          "spiece.model next to it (transformers' AutoTokenizer saves the first)",
+          "{}: this kind of tokenizer is not supported; expected tokenizer.json, tokenizer.model "
+          "or spiece.model next to it (transformers' AutoTokenizer saves the first)",
           (folder / name).string());
   check_for_bytes(folder, settings);
   return std::make_shared<ByteTokenizer>(settings, hasher);

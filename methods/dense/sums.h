@@ -24,12 +24,4 @@ inline at::Tensor sum_of_experts(const TensorJob& part, double weight) {
   return out;
 }
 
-/// sum_i weights[i] experts[i] / divisor, rounded to the experts' dtype whatever the result's is.
-inline at::Tensor stored_sum_of_experts(const TensorJob& part, const std::vector<double>& weights,
-                                        double divisor = 1.0) {
-  at::Tensor out = part.result(part.experts.front().scalar_type());
-  weighted_sum_into(part.experts, weights, out, DType::kFloat32, divisor);
-  return out;
-}
-
 }  // namespace assay

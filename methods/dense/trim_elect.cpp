@@ -7,10 +7,15 @@
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
-#include "harness/kernels/mergekit/tie_order.h"
 #include "harness/kernels/select/kth_magnitude.h"
+#include "harness/kernels/task_vector/delta_statistics.h"
 
 namespace assay {
+
+int64_t TrimElect::working_bytes(const TensorInfo& tensor) const {
+  const bool sorts = tie_order == Ties::kIntrosort && trims();
+  return sorts ? mergekit::introsort_bytes(tensor, compute) : 0;
+}
 
 std::vector<DeltaTerm> TrimElect::untrimmed(const TensorParts& tensor) const {
   std::vector<DeltaTerm> terms = weighted_terms(weights, tensor.num_experts());
@@ -149,11 +154,7 @@ void TrimElect::prepare(const ModelJob& job) {
     user_error(
         "trim.ties 'introsort' needs trim.scope 'tensor', trim.rule 'exact_count' and an "
         "elect.tie other than 'global_majority'");
-  if (tie_order == Ties::kIntrosort && trims())
-    for (const std::string& name : job.names())
-      if (const int64_t elements = job.parts(name).elements(); elements >= TieOrder::kMostElements)
-        user_error("trim.ties 'introsort' takes tensors of fewer than {} elements; '{}' has {}",
-                   TieOrder::kMostElements, name, elements);
+  if (tie_order == Ties::kIntrosort && trims()) mergekit::check_introsort(job);
   prepared_.clear();
   model_tie_ends_.clear();
   if (job.names().empty()) return;
@@ -221,6 +222,19 @@ TrimElect::Trimmed TrimElect::trimmed(const TensorParts& tensor) const {
   return result;
 }
 
+TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
+  Trimmed result{untrimmed(tensor), {}};
+  std::vector<mergekit::IntrosortTrim> trims;
+  for (size_t i = 0; i < result.terms.size(); ++i) {
+    const int64_t elements = tensor.elements(), rank = threshold_rank(i, elements);
+    if (share(i) < 1 && rank > 0)
+      trims.push_back({i, elements - rank + 1,
+                       fmt::format("{} {}", share(i), delta_key(tensor, i, result.terms[i]))});
+  }
+  result.keep_masks = mergekit::introsort_trim(tensor, trims, compute, result.terms);
+  return result;
+}
+
 TrimElect::Trimmed TrimElect::measure(const TensorParts& tensor) const {
   const auto known = prepared_.find(tensor.name());
   return known != prepared_.end() ? known->second : trimmed(tensor);
@@ -241,6 +255,7 @@ at::Tensor TrimElect::merge(const TensorJob& part, const Trimmed& trimmed, doubl
       break;
     case Agree::kWeightedMean:
       merge_rule.reduce = Reduce::kWeightedMeanAgree;
+      merge_rule.min_divisor = mergekit::kMinDivisor;
       break;
   }
   switch (tie) {

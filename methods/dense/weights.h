@@ -18,7 +18,7 @@ inline constexpr std::string_view kWeightsHelp =
     "a weight per expert, in the order of the merge; empty: all equal";
 
 /// The arithmetic of a method: in float32, rounded once at the end, or in the dtype of the tensors,
-/// rounded after every step, as in mergekit.
+/// rounded after every step. The latter is for presets that give other programs' bits.
 enum class Compute { kFloat32, kStorage };
 
 /// Declares the parameter.
@@ -29,9 +29,12 @@ inline void compute_parameter(Compute& compute, auto&& p) {
                       "tensors, rounded after every step (mergekit)"});
 }
 
-/// The dtype that steps on tensors like this one are rounded to.
+/// The dtype that steps on tensors of this one are rounded to.
+inline DType rounding(Compute compute, at::ScalarType dtype) {
+  return compute == Compute::kStorage ? dtype_of(dtype) : DType::kFloat32;
+}
 inline DType rounding(Compute compute, const at::Tensor& tensor) {
-  return compute == Compute::kStorage ? dtype_of(tensor.scalar_type()) : DType::kFloat32;
+  return rounding(compute, tensor.scalar_type());
 }
 
 /// UserError unless there is one entry per expert or none at all.

@@ -16,10 +16,9 @@ struct Interval {
 /// A mean with its uncertainty, where known. All values are absent when nothing was measured.
 struct Estimate {
   std::optional<double> value;
-  std::optional<Interval> ci;  ///< 95 %; absent when some per-item outcomes are not known
-  std::optional<Interval>
-      spread;            ///< least and greatest of the runs (sets and seeds) averaged over
-  bool fraction = true;  ///< shown in %; else as it is
+  std::optional<Interval> ci;      ///< 95 %; absent when some per-item outcomes are not known
+  std::optional<Interval> spread;  ///< minimum and maximum of the runs (sets and seeds)
+  bool fraction = true;            ///< shown in %; else as it is
 };
 
 /// One task's term in a run's mean: its value and its per-item outcomes. See ratio_term() for the
@@ -41,11 +40,11 @@ using RowTerms = std::map<std::string, std::vector<RunTerms>>;
 ///
 /// With S sets, R_s runs of set s and K_s tasks in it, the outcome y of an item of task t in run r
 /// of set s has the weight w = 1 / (S R_s K_s). All outcomes of one item, whatever set and seed
-/// they come from, are summed to z_ti = sum of w y, because they are not independent. Then standard
-/// error^2 = sum over t of var_i(z_ti) / n_t      (var: sample variance, n_t - 1) and the interval
-/// is value +- 1.96 standard errors. Tasks are strata: they, the expert sets and the seeds are
-/// taken as given, only the items as drawn at random. With one set and one seed this is the usual
-/// sqrt(sum of s_t^2 / n_t) / K. A task with one item gives no interval.
+/// they come from, are summed to z_ti = sum of w y, because they are not independent. Then
+///   standard error^2 = sum over t of var_i(z_ti) / n_t      (var: sample variance, n_t - 1)
+/// and the interval is value +- 1.96 standard errors. Tasks are strata: they, the expert sets and
+/// the seeds are taken as given, only the items as a random sample. With one set and one seed this
+/// is the usual sqrt(sum of s_t^2 / n_t) / K. A task with one item has no interval.
 Estimate estimate(const RowTerms& row);
 
 /// The paired difference a - b on the same items and common sets: the same formula with negative

@@ -107,7 +107,8 @@ void enable_write_ahead_log(SQLite::Database& database, const fs::path& path) {
       const std::string mode = database.execAndGet("PRAGMA journal_mode = WAL").getString();
       if (mode == "wal") return;
       data_error(
-          "results store '{}': this file system does not support a write-ahead log (SQLite offers '{}')",
+          "results store '{}': this file system does not support a write-ahead log "
+          "(SQLite offers '{}')",
           path.string(), mode);
     } catch (const SQLite::Exception& e) {
       if (e.getErrorCode() != SQLITE_BUSY || std::chrono::steady_clock::now() > until) throw;

@@ -20,8 +20,8 @@ std::string outcomes_text(const std::vector<float>& outcomes);
 /// An empty string is stored as NULL.
 std::optional<std::string> text_or_null(const std::string& text);
 
-/// The column `config` of a sweep: the sweep file, and under a key that no sweep file can have what
-/// its names stood for.
+/// The column `config` of a sweep: the sweep file and, under a key that sweep files cannot have,
+/// the files that its names resolved to.
 Json config_column(const SweepRecord& sweep);
 /// Sets the members `config` and `found` from that column.
 void read_config_column(Json column, SweepRecord& sweep);

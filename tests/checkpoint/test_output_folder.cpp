@@ -3,8 +3,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/own_folder.h"
 #include "harness/checkpoint/writer.h"
@@ -12,6 +10,7 @@
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/names_in.h"
 #include "tests/core/temporary_folder.h"
 
 using namespace assay;
@@ -32,14 +31,6 @@ void finish(CheckpointWriter& writer, float value) {
   writer.write("w", 0, at::full({1}, value));
   writer.finish_tensor("w");
   writer.finish({});
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 }  // namespace
@@ -178,7 +169,7 @@ TEST_CASE("a name stays locked until the folder is renamed", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m";
   OutputFolder first(target, false, {});
-  first.end();  // all is written, and it is not renamed yet
+  first.complete();  // all is written, and it is not renamed yet
   write_file(first.unfinished() / "a", "first");
 
   CHECK_THROWS_WITH(OutputFolder(target, false, {}), Contains("another process is writing"));

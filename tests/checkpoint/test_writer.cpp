@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/names_in.h"
 #include "tests/core/temporary_folder.h"
 
 using namespace assay;
@@ -30,14 +31,6 @@ void write_all(CheckpointWriter& writer, const std::vector<TensorInfo>& infos) {
     writer.write(info.name, 0, values(info));
     writer.finish_tensor(info.name, "note of " + info.name);
   }
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 /// Limits the size of files of this process (RLIMIT_FSIZE), for a scope.

@@ -12,6 +12,7 @@
 #include "harness/core/process.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
+#include "tests/skip.h"
 
 namespace assay::test {
 
@@ -29,13 +30,12 @@ class DataExamples {
   static bool take(const std::string& example) {
     return std::regex_search(example, std::regex("^assay (data fetch|train) "));
   }
+  /// Skips the test case when a data set is not there.
   void check(const std::string& example) const {
     const bool fetches = example.find("data fetch") != std::string::npos;
     const std::string missing = fetches ? copy_data_sets(example) : "";
-    if (!missing.empty()) {
-      WARN("SKIPPED: " << example << ": the data set " << missing << " was not fetched");
-      return;
-    }
+    if (!missing.empty())
+      testing::skip(fmt::format("{}: the data set {} was not fetched", example, missing));
     const ProcessResult result = run_process(
         {"/bin/sh", "-c",
          fmt::format(
@@ -46,9 +46,8 @@ class DataExamples {
     constexpr int kDataError = 3;
     if (!fetches && result.exit_code == kDataError &&
         result.output.find("assay data fetch") != std::string::npos)
-      WARN("SKIPPED: " << example << ": " << result.output);
-    else
-      CHECK(result.exit_code == 0);
+      testing::skip(fmt::format("{}: {}", example, result.output));
+    CHECK(result.exit_code == 0);
   }
 
  private:

@@ -83,11 +83,11 @@ TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") 
   const int64_t offset = 1 << 20;  // as a part of a larger tensor
   std::vector<uint64_t> bits(static_cast<size_t>((offset + cpu[0].numel() + 63) / 64));
   for (size_t word = 0; word < bits.size(); ++word) bits[word] = 0x5555aaaa12345678u * word;
-  terms[1].kept_ties = bits.data();
+  terms[1].keep_mask = bits.data();
   terms[1].threshold = magnitude_bits(0.25f);
   CHECK(at::equal(delta_merge(cuda[0], cuda_experts, terms, {}, offset).cpu(),
                   delta_merge(cpu[0], experts, terms, {}, offset)));
-  terms[1].kept_ties = nullptr;
+  terms[1].keep_mask = nullptr;
   CHECK(at::equal(delta_merge(cuda[0], cuda_experts, terms, {}, offset).cpu(),
                   delta_merge(cpu[0], experts, terms, {}, offset)));
   CHECK(elected_sign_sum(cuda[0], cuda_experts, terms, Elect::kMass, offset) ==

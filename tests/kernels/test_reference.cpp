@@ -61,16 +61,16 @@ int64_t differing(const at::Tensor& got, const std::vector<float>& want) {
   return wrong;
 }
 
-/// `kept_ties`: for some of the terms, unless null.
+/// `keep_mask`: for some of the terms, unless null.
 std::vector<DeltaTerm> varied_terms(int count, int64_t tie_end, DType rounding,
-                                    const uint64_t* kept_ties = nullptr) {
+                                    const uint64_t* keep_mask = nullptr) {
   std::vector<DeltaTerm> terms(static_cast<size_t>(count));
   for (size_t i = 0; i < terms.size(); ++i) {
     DeltaTerm& term = terms[i];
     if (i % 3 == 1) term.drop = 0.4f, term.key = i, term.rescale = 1 / 0.6f;
     if (i % 2 == 0) term.threshold = magnitude_bits(0.25f);
     if (i % 4 == 0) term.tie_end = tie_end;
-    if (i % 4 == 2) term.kept_ties = kept_ties;
+    if (i % 4 == 2) term.keep_mask = keep_mask;
     if (i % 5 == 2) term.weight = 0.7f;
     if (i == 4) term.weight = -0.7f;
     term.rounding = rounding;

@@ -50,7 +50,8 @@ TEST_CASE("a job without an engine allocates its result, drops reports and cache
   CHECK_NOTHROW(job.report_nonfinite(1));
   CHECK(job.expert_key(0) != job.expert_key(1));
   CHECK_FALSE(job.caches());
-  CHECK_FALSE(job.cached_part("key", 4, [](at::Tensor&) { FAIL("no buffer"); }).defined());
+  const auto compute = [](at::Tensor&) { FAIL("there is no buffer"); };
+  CHECK_FALSE(job.cached_part("key", 4, compute).defined());
 }
 
 TEST_CASE("a job's result is the engine's buffer where the dtype is the same", "[method]") {
@@ -69,8 +70,7 @@ TEST_CASE("a job's result is the engine's buffer where the dtype is the same", "
 }
 
 TEST_CASE("without a cache all values are computed, each time", "[method]") {
-  const TensorParts tensor(
-      TensorJob(), 1, 4, {}, [](const TensorParts::Body&) {}, nullptr);
+  const TensorParts tensor(TensorJob(), 1, 4, at::kFloat, {}, [](const TensorParts::Body&) {});
   std::vector<size_t> computed;
 
   for (int repeat = 0; repeat < 2; ++repeat) {

@@ -43,8 +43,11 @@ inline assay::Cost cost(double wall_s) {
 
 /// One set "s" of the experts e1 (trained on task a) and e2 (on task b); task c is held out. Four
 /// test items each. Fractions of correct items:
-///             a        b        c base      1/4      1/4      2/4 e1        4/4      0/4      2/4
-///             e2        0/4      4/4      2/4 average   2/4      3/4      3/4
+///             a        b        c
+///   base      1/4      1/4      2/4
+///   e1        4/4      0/4      2/4
+///   e2        0/4      4/4      2/4
+///   average   2/4      3/4      3/4
 inline assay::SweepResults results() {
   assay::SweepResults r;
   r.sweep = {"tiny", {{"name", "tiny"}}, "sweephash", {}};

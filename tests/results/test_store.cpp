@@ -1,11 +1,6 @@
 #include "results/store.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
-#include <fstream>
 #include <thread>
 
 #include "harness/core/error.h"
@@ -191,8 +186,7 @@ TEST_CASE("A sweep whose choices change while it runs is unfinished and keeps it
   CHECK(store.load_sweep("").finished_at.empty());
   CHECK(store.load_sweep("").runs.size() == 3);
   const std::string started = store.load_sweep("").started_at;
-  std::this_thread::sleep_for(
-      std::chrono::milliseconds(5));  // times have a resolution of milliseconds
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the resolution of stored times
   places.pop_back();
   store.narrow_sweep(id, places);
   CHECK(store.load_sweep("").runs.size() == 2);
@@ -209,8 +203,7 @@ TEST_CASE("A changed task keeps its old scores separate", "[results]") {
   changed.test_items = 9;
 
   store.put_task(changed);
-  CHECK(store.load_sweep("").tasks[0].hash ==
-        "task-hash-a");  // the version that the sweep was run with
+  CHECK(store.load_sweep("").tasks[0].hash == "task-hash-a");  // as the sweep was run
   store.put_sweep(put.sweep);
   CHECK(store.load_sweep("").tasks.size() == 3);
   CHECK(store.load_sweep("").tasks[0].hash == "new-hash");
@@ -238,42 +231,6 @@ TEST_CASE("Scores refer to the version of a task that their process stored", "[r
             .getString() == "task-hash-a");
 }
 
-TEST_CASE("Two processes that fill one new store both finish, and nothing is lost", "[results]") {
-  TemporaryFolder folder;
-  const SweepResults put = fake::results();
-  const auto path = folder.path() / "r.sqlite";
-  for (int round = 0; round < 5; ++round) {
-    std::filesystem::remove(path);
-    std::vector<pid_t> children;
-    for (int who = 0; who < 2; ++who) {
-      const pid_t child = ::fork();
-      if (child == 0) {
-        try {
-          fill_store(path, put);  // the shared records
-          Store store = Store::open(path);
-          for (int i = 0; i < 40; ++i) {
-            RunRecord run = put.runs[3].run;
-            run.key = fmt::format("{} of {}", i, i % 2 ? "both" : who ? "one" : "the other");
-            store.put_run(run, put.environments[0]);
-          }
-        } catch (...) {
-          ::_exit(1);
-        }
-        ::_exit(0);
-      }
-      children.push_back(child);
-    }
-    for (const pid_t child : children) {
-      int status = 1;
-      ::waitpid(child, &status, 0);
-      CHECK(status == 0);
-    }
-    SQLite::Database database(path.string());
-    CHECK(database.execAndGet("SELECT count(*) FROM runs").getInt() == 4 + 20 + 2 * 20);
-    CHECK(integrity(path) == "ok");
-  }
-}
-
 TEST_CASE("Unknown sweeps and empty stores are clear errors", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
@@ -281,58 +238,4 @@ TEST_CASE("Unknown sweeps and empty stores are clear errors", "[results]") {
   fill_store(path, fake::results());
   CHECK_THROWS_AS(Store::open(path).load_sweep("tinny"), UserError);
   CHECK_THROWS_WITH(Store::open(path).load_sweep("tinny"), Contains("Did you mean 'tiny'?"));
-}
-
-TEST_CASE("One process reads while another writes", "[results]") {
-  TemporaryFolder folder;
-  const SweepResults put = fake::results();
-  fill_store(folder.path() / "r.sqlite", put);
-  Store writer = Store::open(folder.path() / "r.sqlite");
-  const Store reader = Store::open_read_only(folder.path() / "r.sqlite");
-
-  for (int i = 0; i < 20; ++i) {
-    RunRecord run = put.runs[3].run;
-    run.key = fmt::format("k{}", i);
-    writer.put_run(run, put.environments[0]);
-    CHECK(reader.find_run(run.key));
-    CHECK(reader.load_sweep("").runs.size() == 4);
-  }
-}
-
-TEST_CASE("A writer killed at any moment leaves a consistent store", "[results]") {
-  TemporaryFolder folder;
-  const SweepResults put = fake::results();
-  const auto path = folder.path() / "r.sqlite";
-  fill_store(path, put);
-
-  for (int round = 0; round < 5; ++round) {
-    int ready[2];
-    REQUIRE(::pipe(ready) == 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      Store store = Store::open(path);
-      for (int i = 0;; ++i) {
-        RunRecord run = put.runs[3].run;
-        run.key = fmt::format("round {} run {}", round, i);
-        store.put_run(run, put.environments[0]);
-        if (i == 3 + round && ::write(ready[1], "x", 1) != 1) ::_exit(1);
-      }
-    }
-    char byte = 0;
-    REQUIRE(::read(ready[0], &byte, 1) == 1);
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-    ::close(ready[0]);
-    ::close(ready[1]);
-
-    Store store = Store::open(path);
-    CHECK(integrity(path) == "ok");
-    // Every run that was committed is complete, at least the first ones.
-    for (int i = 0; i <= 3 + round; ++i) {
-      const auto run = store.find_run(fmt::format("round {} run {}", round, i));
-      REQUIRE(run);
-      CHECK(run->scores.size() == 3);
-      CHECK(run->costs.size() == 3);
-    }
-  }
 }

@@ -103,7 +103,8 @@ TEST_CASE("templates print values as Jinja does", "[task]") {
       "a.jsonl",
       R"({"t": true, "f": false, "n": null, "i": -7, "h": 0.5, "e": 1e15, "g": 1e16, "s": 1e-5,)"
       R"( "long": 123456789012345678901234567890, "minus": -18446744073709551616,)"
-      R"( "most": 18446744073709551615, "text": "say \"12345678901234567890123\" again"})\n");
+      R"( "most": 18446744073709551615, "text": "say \"12345678901234567890123\" again"})"
+      "\n");
   const TextItem& item = items.at(0);
   CHECK(filled("{{t}} {{f}} {{n}} {{i}}", item) == "True False None -7");
   CHECK(filled("{{h}} {{e}} {{g}} {{s}}", item) == "0.5 1000000000000000.0 1e+16 1e-05");
@@ -115,20 +116,15 @@ TEST_CASE("templates print values as Jinja does", "[task]") {
 }
 
 TEST_CASE("other Jinja syntax is refused with its position", "[task]") {
-  const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"
-}
-}
-, "file line 7"
-}
-;
-for (const char* source :
-     {"{% if q %}{{q}}{% endif %}", "{# note #}{{q}}", "{{q|upper}}", "{{q.strip()}}", "{{q[0]}}",
-      "{{- q }}", "{{q -}}", "{{{q}}}", "{{'a' + q}}", "{{q"})
-  CHECK_THROWS_WITH(filled(source, item), Contains("$.prompt: character"));
-CHECK_THROWS_WITH(filled("ab {% set x %}", item), Contains("character 4"));
-CHECK(filled("{{ \"{%\" }}{{'}'}} {{Q (EN)}} {x^{2}}", item) == "{%} yes {x^{2}}");
-const Json description = "Of {{q}}:";
-CHECK_THROWS_AS(plain_text(JsonReader(description, "$")), UserError);
+  const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"}}, "file line 7"};
+  for (const char* source :
+       {"{% if q %}{{q}}{% endif %}", "{# note #}{{q}}", "{{q|upper}}", "{{q.strip()}}", "{{q[0]}}",
+        "{{- q }}", "{{q -}}", "{{{q}}}", "{{'a' + q}}", "{{q"})
+    CHECK_THROWS_WITH(filled(source, item), Contains("$.prompt: character"));
+  CHECK_THROWS_WITH(filled("ab {% set x %}", item), Contains("character 4"));
+  CHECK(filled("{{ \"{%\" }}{{'}'}} {{Q (EN)}} {x^{2}}", item) == "{%} yes {x^{2}}");
+  const Json description = "Of {{q}}:";
+  CHECK_THROWS_AS(plain_text(JsonReader(description, "$")), UserError);
 }
 
 TEST_CASE("a key with dots takes precedence over a path through objects", "[task]") {

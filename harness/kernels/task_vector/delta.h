@@ -17,14 +17,14 @@ struct DeltaTerm {
   uint64_t key = 0;        ///< Philox key of the draws; see drops()
   float rescale = 1.0f;    ///< multiplies what was not dropped
   uint32_t threshold = 0;  ///< magnitude_bits() below which an element is trimmed
-  /// Elements exactly at the threshold are kept when their index is below this,
+  /// Of the elements exactly at the threshold, those are kept whose index is below this,
   int64_t tie_end = std::numeric_limits<int64_t>::max();
-  /// or, where these are given, when their bit is set: bit index % 64 of word index / 64. Bits of
-  /// other elements are 0.
-  const uint64_t* kept_ties = nullptr;
+  /// or with a mask those whose bit is set: bit index % 64 of word index / 64. Bits of all other
+  /// elements are 0.
+  const uint64_t* keep_mask = nullptr;
   float weight = 1.0f;  ///< multiplies what is left
-  /// Every result of the steps is rounded to this dtype. Not float32: as in mergekit, which
-  /// computes in the tensors' dtype.
+  /// Every result of the steps is rounded to this dtype: float32, or that of the tensors for
+  /// arithmetic as LibTorch does it in their dtype.
   DType rounding = DType::kFloat32;
 };
 
@@ -42,6 +42,9 @@ struct DeltaRule {
   Elect elect = Elect::kMass;
   float tie_sign = 0;    ///< the sign elected where the vote is exactly 0; 0 keeps nothing there
   float divisor = 1.0f;  ///< of the sum, with kSumAll
+  /// With kWeightedMeanAgree: weights of both signs can cancel, and the sum of the values is not
+  /// divided by a sum of weights of this magnitude or a smaller one. In [0, 1).
+  float min_divisor = 0.0f;
   float scale = 1.0f;
   DType rounding = DType::kFloat32;  ///< as in DeltaTerm; the same as that of all terms
 };
@@ -92,7 +95,7 @@ ASSAY_HOST_DEVICE inline bool drops(uint64_t key, int64_t index, DropLevel at) {
 
 /// Whether an element exactly at the threshold is kept.
 ASSAY_HOST_DEVICE inline bool keeps_tie(const DeltaTerm& term, int64_t index) {
-  if (term.kept_ties) return (term.kept_ties[index / 64] >> (index % 64) & 1u) != 0;
+  if (term.keep_mask) return (term.keep_mask[index / 64] >> (index % 64) & 1u) != 0;
   return index < term.tie_end;
 }
 
@@ -154,12 +157,12 @@ ASSAY_ELEMENT Agreement agree(Agreement so_far, float value, float weight, float
 
 /// What the agreeing values come to. Sums are kept in float32 and rounded once at their end, as
 /// LibTorch does.
-ASSAY_ELEMENT float agreed_value(Agreement agreement, Reduce reduce, DType rounding) {
+ASSAY_ELEMENT float agreed_value(Agreement agreement, Reduce reduce, float min_divisor,
+                                 DType rounding) {
   const float sum = round_to(agreement.sum, rounding);
   if (reduce != Reduce::kMeanAgree && reduce != Reduce::kWeightedMeanAgree) return sum;
   const float share = round_to(agreement.share, rounding);
-  // Weights of both signs can cancel; then, as in mergekit, the sum stands as it is.
-  const bool divides = magnitude_bits(share) > 0x322bcc77u /* 1e-8 */;
+  const bool divides = magnitude_bits(share) > magnitude_bits(min_divisor);
   return round_to(sum / (divides ? share : 1.0f), rounding);
 }
 
@@ -196,7 +199,7 @@ ASSAY_HOST_DEVICE inline float reduce_element(int count, const Value& value, con
   for (int i = 0; i < count; ++i)
     agreement =
         agree(agreement, value(i), round_to(terms[i].weight, rule.rounding), sign, rule.reduce);
-  return agreed_value(agreement, rule.reduce, rule.rounding);
+  return agreed_value(agreement, rule.reduce, rule.min_divisor, rule.rounding);
 }
 
 /// The merged element.

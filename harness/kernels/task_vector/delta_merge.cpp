@@ -155,8 +155,8 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
       std::vector<DeltaTerm> there = terms;
       const int64_t first_word = offset / 64, words = (operands.count() + 63) / 64;
       for (DeltaTerm& term : there)
-        if (term.kept_ties)  // only this part's bits
-          term.kept_ties = launch.upload(term.kept_ties + first_word, words) - first_word;
+        if (term.keep_mask)  // only this part's bits
+          term.keep_mask = launch.upload(term.keep_mask + first_word, words) - first_word;
       cuda::delta_merge(launch.upload(operands), launch.upload(there), n, rule, offset,
                         operands.count(), result, storage, deltas, launch.stream());
       return count_nonfinite(out);

@@ -23,7 +23,7 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       const at::Tensor sum = at::zeros({}, at::device(operands.device()).dtype(at::kLong));
-      for (const DeltaTerm& term : terms) ASSAY_CHECK(!term.kept_ties, "bits are on the host");
+      for (const DeltaTerm& term : terms) ASSAY_CHECK(!term.keep_mask, "bits are on the host");
       CudaLaunch launch(operands.device());
       cuda::elected_sign_sum(launch.upload(operands), launch.upload(terms), n, elect, offset,
                              operands.count(), static_cast<long long*>(sum.mutable_data_ptr()),
@@ -73,7 +73,7 @@ DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, cons
       }
     });
   } else if constexpr (kCudaKernels) {
-    ASSAY_CHECK(!term.kept_ties, "bits are on the host");
+    ASSAY_CHECK(!term.keep_mask, "bits are on the host");
     at::Tensor device = at::empty({2, blocks}, at::device(operands.device()).dtype(at::kDouble));
     const CudaLaunch launch(operands.device());
     auto* sums = device.mutable_data_ptr<double>();

@@ -94,7 +94,7 @@ int64_t sum_signs(const float* votes, int64_t size) {
 ASSAY_VECTORISED
 void settle_sums(const float* __restrict sums, const float* __restrict shares,
                  const DeltaRule& rule, int64_t size, float* __restrict out) {
-  const float divisor = rule.divisor;
+  const float divisor = rule.divisor, min_divisor = rule.min_divisor;
   with_rounding(rule.rounding, [&](auto rounding) ASSAY_INLINED {
     if (rule.reduce == Reduce::kSumAll && divisor == 1.0f)
       for (int64_t j = 0; j < size; ++j) out[j] = divided_sum(sums[j], 1.0f, rounding());
@@ -102,7 +102,7 @@ void settle_sums(const float* __restrict sums, const float* __restrict shares,
       for (int64_t j = 0; j < size; ++j) out[j] = divided_sum(sums[j], divisor, rounding());
     with_reduction(rule.reduce, [&](auto tag) ASSAY_INLINED {
       for (int64_t j = 0; j < size; ++j)
-        out[j] = agreed_value({sums[j], shares[j]}, decltype(tag)::kValue, rounding());
+        out[j] = agreed_value({sums[j], shares[j]}, decltype(tag)::kValue, min_divisor, rounding());
     });
   });
 }
@@ -179,7 +179,7 @@ ASSAY_ELEMENT void with_terms(const TermLoop& loop, const Body& body) {
 
 ASSAY_VECTORISED
 void reduce_terms(const TermLoop& loop, const DeltaRule& rule, float* __restrict out) {
-  const float tie_sign = rule.tie_sign;
+  const float tie_sign = rule.tie_sign, min_divisor = rule.min_divisor;
   with_terms(loop, [&](auto dtypes, auto tag) ASSAY_INLINED {
     using Dtypes = decltype(dtypes);
     constexpr int kCount = decltype(tag)::kCount;
@@ -201,7 +201,7 @@ void reduce_terms(const TermLoop& loop, const DeltaRule& rule, float* __restrict
             Agreement agreement;
             for (int i = 0; i < kCount; ++i)
               agreement = agree(agreement, values[i], weights[i], sign, kReduce);
-            out[j] = agreed_value(agreement, kReduce, kRounding);
+            out[j] = agreed_value(agreement, kReduce, min_divisor, kRounding);
           });
     });
   });

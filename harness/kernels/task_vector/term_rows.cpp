@@ -20,7 +20,7 @@ void LeastRows::load(int64_t begin, int64_t size) {
   for (size_t i = 0; i < terms_.size(); ++i) {
     const DeltaTerm& term = terms_[i];
     const bool turns = term.tie_end > index && term.tie_end < index + kRun;
-    const bool uniform = term.drop == 0.0f && (term.threshold == 0 || (!term.kept_ties && !turns));
+    const bool uniform = term.drop == 0.0f && (term.threshold == 0 || (!term.keep_mask && !turns));
     if (uniform) {
       const uint32_t value = term.threshold == 0 ? 0 : least_magnitude(term, index);
       if (uniform_[i] == value) continue;

@@ -27,21 +27,20 @@ void GroupJob::for_each(const std::function<void(size_t index)>& body) const {
 
 TensorParts GroupJob::parts(const std::shared_ptr<TensorHandle>& handle) const {
   const TensorJob head(handle->name(), handle);
-  return {
-      head,
-      num_experts(),
-      reference_source(models_.inputs()).find(head.name)->numel(),
-      working_memory(models_.inputs()),
-      [this, head](const TensorParts::Body& body) {
-        models_.for_each_part(head, [&](const TensorJob& part) {
-          const auto where = [&] {
-            return fmt::format(" in tensor '{}', elements {} to {}", part.name, part.offset,
-                               part.offset + part.experts.front().numel() - 1);
-          };
-          in_method(info_.name, where, [&] { body(part); });
-        });
-      },
-      [this, head](int64_t offset, int64_t count) { return models_.glance(head, offset, count); }};
+  return {head,
+          num_experts(),
+          reference_source(models_.inputs()).find(head.name)->numel(),
+          models_.dtype(head.name),
+          working_memory(models_.inputs()),
+          [this, head](const TensorParts::Body& body) {
+            models_.for_each_part(head, [&](const TensorJob& part) {
+              const auto where = [&] {
+                return fmt::format(" in tensor '{}', elements {} to {}", part.name, part.offset,
+                                   part.offset + part.experts.front().numel() - 1);
+              };
+              in_method(info_.name, where, [&] { body(part); });
+            });
+          }};
 }
 
 TensorJob GroupJob::tensor(const std::string& name) const {

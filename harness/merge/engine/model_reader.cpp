@@ -153,19 +153,8 @@ void ModelReader::set(TensorJob& job, const std::vector<at::Tensor>& tensors) co
   job.experts.assign(tensors.begin() + with_base_, tensors.end());
 }
 
-TensorJob ModelReader::glance(TensorJob job, int64_t offset, int64_t count) const {
-  std::vector<at::Tensor> some;
-  for (const auto& source : read_) {
-    const at::Tensor read = source->read_part(job.name, offset, count).cpu();
-    some.push_back(inputs_.load_dtype ? convert(read, *inputs_.load_dtype) : read);
-    if (stays_mapped(job.name)) continue;
-    // A page fault may map 2 MiB of a file: samples all over a tensor would map all of it.
-    some.back() = some.back().clone();
-    source->release(job.name, 0, source->find(job.name)->numel());
-  }
-  job.offset = offset;
-  set(job, some);
-  return job;
+at::ScalarType ModelReader::dtype(const std::string& name) const {
+  return inputs_.load_dtype.value_or(read_.front()->find(name)->dtype);
 }
 
 TensorJob ModelReader::whole(TensorJob job) {

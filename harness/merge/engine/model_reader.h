@@ -47,8 +47,8 @@ class ModelReader {
   void for_each_part(const TensorJob& head, const TensorParts::Body& body);
   /// This thread needs no more of the tensor that it read last.
   void release();
-  /// See TensorParts::glance().
-  TensorJob glance(TensorJob head, int64_t offset, int64_t count) const;
+  /// See TensorParts::dtype().
+  at::ScalarType dtype(const std::string& name) const;
   /// Every model's whole tensor.
   TensorJob whole(TensorJob head);
   /// A tensor that is copied, of the model that gives it.

@@ -115,8 +115,9 @@ void TensorMaker::copy(const TensorInfo& info) {
 }
 
 void TensorMaker::merge(const TensorInfo& info, Diagnostics& diagnostics) {
-  const auto& [method, names] = group_of(info);
-  const GroupJob job(method.info(), names, models_, diagnostics);
+  const GroupRef& group = group_of(info);
+  const Method& method = group.method;
+  const GroupJob job(method.info(), group.names, models_, diagnostics);
   const std::string_view by = method.info().name;
   const auto where = [&] { return fmt::format(" in tensor '{}'", info.name); };
   if (method.granularity() == Granularity::kTensors) {

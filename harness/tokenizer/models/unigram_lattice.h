@@ -10,7 +10,8 @@
 
 namespace assay {
 
-/// The log probability of an unknown character, below that of the least likely token.
+/// The log probability of an unknown character is lower by this than that of the least likely
+/// token.
 inline constexpr double kUnknownPenalty = 10;
 
 /// A part of a text that is a token.

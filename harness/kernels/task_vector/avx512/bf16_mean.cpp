@@ -37,11 +37,11 @@ class TrimmedHalves {
       const DeltaTerm& term = loop.terms[i];
       experts_[i] = loop.operands[i + 1].data;
       // As in Terms512; magnitudes have no lower halves.
-      const bool keeps_ties = !term.kept_ties && term.tie_end > index;
+      const bool keeps_ties = !term.keep_mask && term.tie_end > index;
       const uint32_t below = term.threshold == 0 ? 0 : term.threshold - (keeps_ties ? 1 : 0);
       below_[i] = all_lanes(static_cast<uint16_t>(below >> 16));
-      const bool ties = term.kept_ties && below != 0 && (below & 0xffffU) == 0;
-      ties_[i] = reinterpret_cast<const char*>(ties ? term.kept_ties + index / 64 : kNoTies);
+      const bool ties = term.keep_mask && below != 0 && (below & 0xffffU) == 0;
+      ties_[i] = reinterpret_cast<const char*>(ties ? term.keep_mask + index / 64 : kNoTies);
     }
   }
   /// Values of elements from number `j` of the run on; returns which are kept, of each expert.

@@ -218,8 +218,8 @@ void least_run(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* out
   if (term.threshold == 0) {
     if (term.drop == 0.0f) std::fill_n(out, size, 0);
   } else {
-    if (term.kept_ties) {
-      least_of_ties(term.kept_ties + index / 64, term.threshold, size, out);
+    if (term.keep_mask) {
+      least_of_ties(term.keep_mask + index / 64, term.threshold, size, out);
     } else {  // it changes once, at tie_end
       const int64_t turn = std::clamp<int64_t>(term.tie_end - index, 0, size);
       std::fill_n(out, turn, term.threshold);

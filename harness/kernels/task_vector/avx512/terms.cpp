@@ -45,11 +45,11 @@ class Terms512 {
       if (kTrim == Trim::kRows) least_[i] = loop.least[i];
       if (kTrim == Trim::kDrops) masks_[i] = reinterpret_cast<const char*>(masks[i]);
       // Zeros count for nothing, kept or not.
-      const bool keeps_ties = !term.kept_ties && term.tie_end > index;
+      const bool keeps_ties = !term.keep_mask && term.tie_end > index;
       const uint32_t below = term.threshold == 0 ? 0 : term.threshold - (keeps_ties ? 1 : 0);
       below_[i] = _mm512_set1_epi32(static_cast<int>(below));
       ties_[i] = reinterpret_cast<const char*>(
-          kTrim == Trim::kBits && term.kept_ties ? term.kept_ties + index / 64 : kNoTies);
+          kTrim == Trim::kBits && term.keep_mask ? term.keep_mask + index / 64 : kNoTies);
       rescale_[i] = _mm512_set1_ps(term.rescale);
       weight_[i] = _mm512_set1_ps(round_to(term.weight, term.rounding));
     }
@@ -208,7 +208,7 @@ void with_kind(const TermLoop& loop, const Body& body) {
 template <typename Body>
 void with_trim_kind(const TermLoop& loop, const Body& body) {
   bool ties = false;
-  for (int i = 0; i < loop.count; ++i) ties |= loop.terms[i].kept_ties != nullptr;
+  for (int i = 0; i < loop.count; ++i) ties |= loop.terms[i].keep_mask != nullptr;
   if (ties) return with_kind<Trim::kBits, false>(loop, body);
   return with_kind<Trim::kUniform, false>(loop, body);
 }
@@ -227,7 +227,7 @@ bool whole_vectors(const TermLoop& loop) {
 bool trims_evenly(const TermLoop& loop, int64_t index) {
   for (int i = 0; i < loop.count; ++i) {
     const DeltaTerm& term = loop.terms[i];
-    if (!term.kept_ties && term.tie_end > index && term.tie_end < index + loop.size) return false;
+    if (!term.keep_mask && term.tie_end > index && term.tie_end < index + loop.size) return false;
   }
   return whole_vectors(loop);
 }

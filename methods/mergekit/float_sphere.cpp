@@ -1,4 +1,4 @@
-#include "methods/dense/float_sphere.h"
+#include "methods/mergekit/float_sphere.h"
 
 #include <ATen/ATen.h>
 
@@ -11,22 +11,22 @@
 #include "harness/core/thread_pool.h"
 #include "harness/kernels/dtype/convert.h"
 
-namespace assay {
+namespace assay::mergekit {
 namespace {
 
 constexpr int64_t kLanes = 8;
 
-/// Room for the values of a part, kept from part to part: fresh memory for each costs more than
-/// what is worked out in it.
-class FloatRoom {
+/// A buffer for the values of a part, kept from part to part: fresh memory for each costs more than
+/// what is computed in it.
+class FloatBuffer {
  public:
   float* of(int64_t count) {
     values_.resize(std::max(values_.size(), static_cast<size_t>(count)));
     return values_.data();
   }
   const float* fill(const at::Tensor& tensor) {
-    at::Tensor room = at::from_blob(of(tensor.numel()), tensor.sizes(), at::kFloat);
-    convert_into(tensor.cpu(), room);
+    at::Tensor values = at::from_blob(of(tensor.numel()), tensor.sizes(), at::kFloat);
+    convert_into(tensor.cpu(), values);
     return values_.data();
   }
 
@@ -109,18 +109,17 @@ float dot(const float* a, const float* b, int64_t count, const std::array<float,
   return cascade_sum(products, count);
 }
 
-}  // namespace
-
+/// The cosine between the flattened tensors of both experts, in [-1, 1].
 float float_cosine(const TensorParts& tensor) {
   std::array<std::vector<float>, 2> of_parts;
-  std::array<FloatRoom, 3> rooms;
+  std::array<FloatBuffer, 3> buffers;
   tensor.for_each([&](const TensorJob& part) {
     const auto count = std::ssize(of_parts);
     ThreadPool::shared().run(count, count, [&](IndexQueue& indices) {
       while (const auto index = indices.next()) {
         const auto i = static_cast<size_t>(*index);
         const at::Tensor& expert = part.experts[i];
-        of_parts[i].push_back(norm(rooms[i].fill(expert), expert.numel()));
+        of_parts[i].push_back(norm(buffers[i].fill(expert), expert.numel()));
       }
     });
   });
@@ -130,8 +129,8 @@ float float_cosine(const TensorParts& tensor) {
   std::vector<float> dots;
   tensor.for_each([&](const TensorJob& part) {
     const int64_t count = part.experts[0].numel();
-    const float* a = rooms[0].fill(part.experts[0]);
-    dots.push_back(dot(a, rooms[1].fill(part.experts[1]), count, norms, rooms[2].of(count)));
+    const float* a = buffers[0].fill(part.experts[0]);
+    dots.push_back(dot(a, buffers[1].fill(part.experts[1]), count, norms, buffers[2].of(count)));
   });
   const float cosine = dots.size() < kLanes
                            ? short_sum(dots)
@@ -139,4 +138,18 @@ float float_cosine(const TensorParts& tensor) {
   return std::clamp(cosine, -1.0F, 1.0F);
 }
 
-}  // namespace assay
+}  // namespace
+
+std::vector<double> slerp_coefficients(const TensorParts& tensor, double t) {
+  const float cosine = float_cosine(tensor), at = static_cast<float>(t);
+  const bool parallel = std::abs(cosine) > 0.9995F;
+  tensor.report("lerp_frac", parallel ? 1 : 0);
+  const float rest = 1 - at;
+  if (parallel) return {rest, at};
+  // LibTorch's own functions: the standard library's differ in the last bit now and then.
+  const auto sine = [](float angle) { return at::sin(at::full({1}, angle)).item<float>(); };
+  const float angle = at::acos(at::full({1}, cosine)).item<float>();
+  return {sine(rest * angle) / sine(angle), sine(at * angle) / sine(angle)};
+}
+
+}  // namespace assay::mergekit
