@@ -3,16 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
+
+#include "harness/core/ascii.h"
 
 namespace assay {
 namespace {
 
 bool starts_with_word(std::string_view bytes, std::string_view word) {
   return bytes.size() >= word.size() &&
-         std::equal(word.begin(), word.end(), bytes.begin(), [](char a, char b) {
-           return a == static_cast<char>(std::tolower(static_cast<unsigned char>(b)));
-         });
+         std::equal(word.begin(), word.end(), bytes.begin(),
+                    [](char a, char b) { return a == ascii_lower(b); });
 }
 
 struct Bounds {

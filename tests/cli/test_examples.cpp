@@ -13,6 +13,7 @@
 #include "harness/model/architecture.h"
 #include "tests/catch.h"
 #include "tests/cli/data_examples.h"
+#include "tests/cli/program.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/lm/encoder_models.h"
 
@@ -237,12 +238,8 @@ TEST_CASE("a log of samples contains the metrics that are means of items", "[cli
 }
 
 TEST_CASE("a misspelled command or option is refused with the nearest name", "[cli]") {
-  const auto run = [](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), ASSAY_PROGRAM);
-    return run_process(arguments);
-  };
-  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& nearest) {
-    const ProcessResult result = run(arguments);
+  const auto refused = [](const std::vector<std::string>& arguments, const std::string& nearest) {
+    const ProcessResult result = assay_program(arguments);
     INFO(result.output);
     CHECK(result.exit_code == 2);
     CHECK_THAT(result.output, Catch::Contains("'" + nearest + "'?"));
@@ -255,14 +252,13 @@ TEST_CASE("a misspelled command or option is refused with the nearest name", "[c
   refused({"merge", "--memroy=1GiB", "c.json"}, "--memory");
   refused({"run", "s.json", "--wokers", "2"}, "--workers");
   refused({"help", "mrege"}, "merge");
-  CHECK(run({"list", "methods", "more"}).exit_code == 2);
-  CHECK(run({"--no-such-option"}).exit_code == 2);
+  CHECK(assay_program({"list", "methods", "more"}).exit_code == 2);
+  CHECK(assay_program({"--no-such-option"}).exit_code == 2);
 }
 
 TEST_CASE("help and version are commands, too", "[cli]") {
-  const auto said = [](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), ASSAY_PROGRAM);
-    const ProcessResult result = run_process(arguments);
+  const auto said = [](const std::vector<std::string>& arguments) {
+    const ProcessResult result = assay_program(arguments);
     CHECK(result.exit_code == 0);
     return result.output;
   };

@@ -9,6 +9,7 @@
 #include "harness/core/files.h"
 #include "harness/core/process.h"
 #include "tests/catch.h"
+#include "tests/cli/program.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/reports/fake_results.h"
 #include "tests/results/store_helpers.h"
@@ -20,11 +21,6 @@ using Catch::Matchers::StartsWith;
 namespace {
 
 constexpr int kUserError = 2;
-
-ProcessResult assay_program(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), ASSAY_PROGRAM);
-  return run_process(arguments);
-}
 
 /// Two models of one number, 1 and 3, and a configuration that averages them.
 class Average {

@@ -4,18 +4,13 @@
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
-#include "harness/core/process.h"
 #include "tests/catch.h"
+#include "tests/cli/program.h"
 #include "tests/core/temporary_folder.h"
 
 using namespace assay;
 
 namespace {
-
-ProcessResult assay_program(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), ASSAY_PROGRAM);
-  return run_process(arguments);
-}
 
 /// A base and two experts of two small tensors, and a configuration that merges them.
 class SmallMerge {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "harness/core/ascii.h"
 #include "harness/core/error.h"
 #include "harness/core/yaml.h"
 
@@ -56,9 +57,7 @@ std::optional<double> as_number(const YamlNode& node) {
 // YAML 1.1's words, as mergekit's reader takes them, and the numbers 0 and 1.
 std::optional<double> as_flag(const YamlNode& node) {
   if (!node.is_scalar() || node.quoted) return std::nullopt;
-  std::string word = node.text;
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  const std::string word = ascii_lower(node.text);
   if (word == "true" || word == "yes" || word == "on") return 1;
   if (word == "false" || word == "no" || word == "off") return 0;
   const auto number = as_number(node);

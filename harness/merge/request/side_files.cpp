@@ -6,6 +6,7 @@
 #include <array>
 
 #include "harness/checkpoint/output_folder.h"
+#include "harness/core/ascii.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 
@@ -28,14 +29,9 @@ bool contains(const std::array<const char*, N>& list, const std::string& name) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 bool is_weights(const std::string& name) {
-  return name.ends_with(kIndex) || contains(kWeights, lower(fs::path(name).extension().string()));
+  return name.ends_with(kIndex) ||
+         contains(kWeights, ascii_lower(fs::path(name).extension().string()));
 }
 
 // What transformers' trainer keeps: "checkpoint-500".

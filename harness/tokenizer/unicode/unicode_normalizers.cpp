@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "harness/core/ascii.h"
 #include "harness/core/error.h"
 #include "harness/tokenizer/hf_json/normalizer.h"
 #include "harness/tokenizer/unicode/unicode_forms.h"
@@ -59,7 +60,7 @@ std::string lower_case(std::string_view text) {
   out.reserve(text.size());
   for (size_t i = 0; i < text.size();) {
     if (const char c = text[i]; static_cast<unsigned char>(c) < 0x80) {
-      out += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      out += ascii_lower(c);
       ++i;
       continue;
     }
