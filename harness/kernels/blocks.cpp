@@ -48,7 +48,7 @@ void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body) {
   ThreadPool::shared().run(at::get_num_threads(), num_blocks(count), [&](IndexQueue& indices) {
     BlockQueue queue(count, indices);
     body(queue);
-    end_past_caches();
+    end_non_temporal();
   });
 }
 
@@ -82,11 +82,11 @@ RunValues::RunValues(const Operands& operands, int count)
     : operands_(operands), rows_(static_cast<size_t>(count)) {
   int64_t converted = 0;
   for (int i = 0; i < count; ++i) converted += operands[i].storage == DType::kFloat32 ? 0 : 1;
-  room_.resize(static_cast<size_t>(converted * kRun));
+  buffer_.resize(static_cast<size_t>(converted * kRun));
 }
 
 void RunValues::load(int64_t begin, int64_t size) {
-  float* room = room_.data();
+  float* buffer = buffer_.data();
   const int64_t next = begin + size, next_size = std::min(kRun, operands_.count() - next);
   for (int i = 0; i < std::ssize(rows_); ++i) {
     prefetch_run(operands_[i], next, next_size);
@@ -95,9 +95,9 @@ void RunValues::load(int64_t begin, int64_t size) {
       row = static_cast<const float*>(operands_[i].data) + begin;
       continue;
     }
-    load_run(operands_[i], begin, size, room);
-    row = room;
-    room += kRun;
+    load_run(operands_[i], begin, size, buffer);
+    row = buffer;
+    buffer += kRun;
   }
 }
 

@@ -12,10 +12,11 @@
 
 #include <algorithm>
 #include <functional>
+#include <type_traits>
 #include <vector>
 
 #include "harness/core/thread_pool.h"
-#include "harness/kernels/loops.h"
+#include "harness/kernels/dtype/runs.h"
 
 namespace assay {
 
@@ -41,8 +42,8 @@ class BlockQueue {
 };
 
 /// Calls `body` on as many threads as at::get_num_threads() says, and no more than there are
-/// blocks; each takes blocks from the queue until there are none. What they wrote past the caches
-/// has then arrived. Rethrows the exception of the lowest block.
+/// blocks; each takes blocks from the queue until there are none. Their non-temporal stores have
+/// then arrived. Rethrows the exception of the lowest block.
 void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body);
 
 /// Calls `body(begin, size)` for the runs of a block.
@@ -50,6 +51,26 @@ template <typename Body>
 void for_runs(const Block& block, const Body& body) {
   for (int64_t begin = block.begin; begin < block.end; begin += kRun)
     body(begin, std::min(kRun, block.end - begin));
+}
+
+/// Calls `run(state, begin, size)` for the runs of `count` elements, on several threads, each with
+/// a state that `make()` gives it; returns the sum of what `run` returns, if it does.
+template <typename Make, typename Run>
+int64_t share_runs(int64_t count, const Make& make, const Run& run) {
+  std::atomic<int64_t> total{0};
+  share_blocks(count, [&](BlockQueue& queue) {
+    auto state = make();
+    int64_t sum = 0;
+    for (Block block; queue.next(block);)
+      for_runs(block, [&](int64_t begin, int64_t size) {
+        if constexpr (std::is_void_v<decltype(run(state, begin, size))>)
+          run(state, begin, size);
+        else
+          sum += run(state, begin, size);
+      });
+    total += sum;
+  });
+  return total;
 }
 
 /// Uninitialised float32 of the first tensor's shape and device.
@@ -83,7 +104,7 @@ class Operands {
 };
 
 /// Runs of the first `count` operands on the host in float32: the data itself where it is float32,
-/// else converted into room of its own. One per thread.
+/// else converted into a buffer of its own. One per thread.
 class RunValues {
  public:
   RunValues(const Operands& operands, int count);
@@ -96,7 +117,7 @@ class RunValues {
  private:
   const Operands& operands_;
   std::vector<const float*> rows_;
-  std::vector<float> room_;
+  std::vector<float> buffer_;
 };
 
 /// Adds `per_element` * `count` to counters::flops.

@@ -129,7 +129,7 @@ DeviceMap place_weights(const Architecture& architecture, at::ScalarType dtype,
 
 void check_devices(const Architecture& architecture, const std::vector<at::Device>& devices) {
   if (devices.size() > 1 && architecture.blocks().empty())
-    user_error("{} lies on one device: only decoder-only language models are split over several",
+    user_error("{} needs one device: only decoder-only language models can be split over several",
                architecture.config().at("model_type").get<std::string>());
 }
 

@@ -28,7 +28,7 @@ std::vector<size_t> plan_blocks(int64_t outer_bytes, const std::vector<int64_t>&
 DeviceMap place_weights(const Architecture& architecture, at::ScalarType dtype,
                         const std::vector<DeviceBudget>& budgets);
 
-/// UserError when there are several devices and the architecture must lie on one.
+/// UserError when there are several devices and the architecture cannot be split.
 void check_devices(const Architecture& architecture, const std::vector<at::Device>& devices);
 
 /// Memory that is free now, in bytes.

@@ -108,7 +108,7 @@ struct TaskChanges {
 };
 
 /// Loaded once per process, and immutable then. UserError with the nearest name when there is no
-/// such task, and when it cannot be changed so; `where` says who asked.
+/// such task, and when a change does not apply to it; `where`: the request, for the message.
 std::shared_ptr<const Task> load_task(const std::string& name,
                                       const std::string& where = "the request",
                                       const TaskChanges& changes = {});

@@ -13,7 +13,7 @@ namespace assay {
 
 /// The keys of a definition that these kinds share. See docs/adding-a-task.md.
 struct TextDefinition : TextDataDefinition {
-  /// Reads its keys and leaves the others to the kind; see TextBasics.
+  /// Reads its keys and leaves the others to the kind; see TextDataDefinition.
   TextDefinition(JsonReader& reader, const std::vector<std::string>& known,
                  const std::vector<std::string>& default_metrics);
 

@@ -6,22 +6,7 @@
 #include "harness/kernels/blocks.h"
 
 namespace assay {
-namespace {
-
-/// Whether much of what the terms come to is 0: a quarter is likely to be dropped, or all experts
-/// are trimmed, which mostly leaves little. Else packing costs a little and gives nothing.
-bool leaves_gaps(const std::vector<DeltaTerm>& terms) {
-  constexpr float kGaps = 0.25F;
-  float dropped = 1;
-  bool trimmed = true;
-  for (const DeltaTerm& term : terms) {
-    dropped *= term.drop;
-    trimmed &= term.threshold != 0;
-  }
-  return trimmed || dropped >= kGaps;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                                const DeltaRule& rule) {
@@ -43,17 +28,14 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
         key += Hasher().bytes(term.keep_mask + part.offset / 64, words * sizeof(uint64_t)).hex();
       }
     }
-    const DeltaForm form =
-        part.base.is_cpu() && leaves_gaps(terms) ? DeltaForm::kPacked : DeltaForm::kDense;
     int64_t nonfinite = -1;
-    const at::Tensor delta =
-        part.cached_part(key, delta_room(part.base.numel()), [&](at::Tensor& values) {
-          nonfinite = delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset,
-                                       &values, form);
-        });
+    const at::Tensor delta = part.cached_part(key, part.base.numel(), [&](at::Tensor& values) {
+      nonfinite =
+          delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset, &values);
+    });
     if (delta.defined()) {
       if (nonfinite < 0)
-        nonfinite = add_delta_into(part.base, delta, rule.scale, merged, form);
+        nonfinite = add_delta_into(part.base, delta, rule.scale, merged);
       else  // at this merge's cost, not that of the delta, which others are charged for
         count_flops(kChangeFlops, part.base.numel());
       part.report_nonfinite(nonfinite);

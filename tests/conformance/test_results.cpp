@@ -3,7 +3,7 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/writer.h"
-#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/dtype/convert.h"
 #include "harness/merge/request/roles.h"
 #include "tests/catch.h"
 #include "tests/conformance/models.h"

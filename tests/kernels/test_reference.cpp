@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/dtype/convert.h"
 #include "harness/kernels/select/kth_magnitude.h"
 #include "harness/kernels/sums/weighted_sum.h"
 #include "harness/kernels/task_vector/delta_merge.h"
 #include "harness/kernels/task_vector/delta_statistics.h"
-#include "harness/kernels/task_vector/loops_delta.h"
+#include "harness/kernels/task_vector/runs.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
@@ -170,7 +170,7 @@ TEST_CASE("merges of models of one dtype, too", "[kernels]") {
   }
 }
 
-TEST_CASE("upper halves of deltas in bfloat16 equal those of one element", "[kernels]") {
+TEST_CASE("the upper 16 bits of deltas in bfloat16 equal those of one element", "[kernels]") {
   constexpr int64_t kSize = kRun;
   std::vector<at::Tensor> all = difficult_tensors(kSize, 2);
   for (at::Tensor& tensor : all) tensor = tensor.to(at::kBFloat16);
@@ -183,7 +183,7 @@ TEST_CASE("upper halves of deltas in bfloat16 equal those of one element", "[ker
   const auto values = columns(all);
   for (const int64_t size : {kSize, kSize - 5}) {
     std::vector<uint16_t> got(static_cast<size_t>(size));
-    delta_halves(all[0].const_data_ptr(), all[1].const_data_ptr(), 0, size, got.data());
+    delta_upper16_run(all[0].const_data_ptr(), all[1].const_data_ptr(), 0, size, got.data());
     int64_t wrong = 0;
     for (size_t j = 0; j < got.size(); ++j) {
       const float delta = plain_delta(values[1][j], values[0][j], DType::kBFloat16);
@@ -191,35 +191,6 @@ TEST_CASE("upper halves of deltas in bfloat16 equal those of one element", "[ker
     }
     CHECK(wrong == 0);
   }
-}
-
-TEST_CASE("packed deltas are added as dense ones are", "[kernels]") {
-  constexpr int64_t kSize = 2 * kBlock + kRun + 37;
-  const at::Tensor base = noise({kSize}, 1).to(at::kBFloat16);
-  at::Tensor deltas = noise({kSize}, 2);
-  deltas.slice(0, 0, kSize, 3).zero_();
-  deltas.slice(0, kRun, 3 * kRun).zero_();
-  deltas.slice(0, kBlock - 7, kBlock + 7).fill_(-0.0f);  // not left out: -0 + -0 is not 0
-  deltas[5] = NAN;
-  // Of one term that keeps all, from 0, the reduced delta is what the expert is.
-  const at::Tensor zeros = at::zeros({kSize});
-  const int64_t room = delta_room(kSize);
-  at::Tensor packed = at::full({room}, 7.0f), unused = at::empty({kSize});
-  delta_merge_into(zeros, {deltas}, {{}}, {}, unused, 0, &packed, DeltaForm::kPacked);
-
-  for (const at::Tensor& start : {base, base.to(at::kFloat)})
-    for (const float scale : {1.0f, 0.3f}) {
-      at::Tensor one = at::empty_like(start), other = at::empty_like(start);
-      CHECK(add_delta_into(start, deltas, scale, one) == 1);
-      CHECK(add_delta_into(start, packed, scale, other, DeltaForm::kPacked) == 1);
-      const auto bytes = static_cast<size_t>(one.nbytes());
-      CHECK(memcmp(one.const_data_ptr(), other.const_data_ptr(), bytes) == 0);
-    }
-  const at::Tensor minus = at::full({kSize}, -0.0f);
-  at::Tensor one = at::empty_like(minus), other = at::empty_like(minus);
-  add_delta_into(minus, deltas, 1, one);
-  add_delta_into(minus, packed, 1, other, DeltaForm::kPacked);
-  CHECK(memcmp(one.const_data_ptr(), other.const_data_ptr(), one.nbytes()) == 0);
 }
 
 TEST_CASE("norms of models of one dtype, too", "[kernels]") {

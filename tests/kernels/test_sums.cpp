@@ -1,5 +1,5 @@
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/dtype/convert.h"
 #include "harness/kernels/sums/dot_products.h"
 #include "harness/kernels/sums/weighted_sum.h"
 #include "tests/catch.h"

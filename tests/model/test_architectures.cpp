@@ -130,7 +130,7 @@ TEST_CASE("kaiming_weights scales by fan-in and leaves vectors zero", "[model]")
   CHECK(std::abs(w.mean().item<double>()) < 0.003);
 }
 
-TEST_CASE("gradients reach every weight that asks for them", "[model]") {
+TEST_CASE("gradients reach every weight that requires them", "[model]") {
   const auto cnn = architecture(R"({"model_type": "small_cnn", "channels": 2, "hidden": 4})");
   StateDict weights = cnn->initial_weights(1);
   for (auto& [name, tensor] : weights) tensor.requires_grad_(true);
@@ -144,7 +144,7 @@ TEST_CASE("gradients reach every weight that asks for them", "[model]") {
   CHECK(at::equal(weights.at("head.bias").grad(), at::ones({10})));
 }
 
-TEST_CASE("an architecture refuses what it does not know", "[model]") {
+TEST_CASE("an architecture refuses unknown fields and wrong shapes", "[model]") {
   CHECK_THROWS_WITH(architecture(R"({"model_type": "smal_cnn"})"),
                     Contains("smal_cnn") && Contains("Did you mean 'small_cnn'?"));
   CHECK_THROWS_WITH(architecture(R"({"classes": 3})"), Contains("'model_type' is missing"));

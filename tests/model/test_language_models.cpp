@@ -82,7 +82,7 @@ TEST_CASE("several continuations of one prefix fit in one row", "[model][languag
   CHECK(at::allclose(packed.narrow(1, 3, 2), alone.narrow(1, 2, 2), 1e-5, 1e-5));
 }
 
-TEST_CASE("generation stops where it is told to", "[model][language]") {
+TEST_CASE("generation stops at stop ids and stop conditions", "[model][language]") {
   const LanguageModel model = small_llama();
   GenerateOptions options;
   options.max_new_tokens = 8;
@@ -100,9 +100,9 @@ TEST_CASE("generation stops where it is told to", "[model][language]") {
   stopping.stop = [](size_t row, const TokenIds& generated) {
     return row == 1 && generated.size() == 3;
   };
-  const auto asked = generate(*model.architecture, model.weights, prompts, stopping);
-  CHECK(asked[0] == all[0]);
-  CHECK(asked[1] == TokenIds(all[1].begin(), all[1].begin() + 3));
+  const auto stopped_by_condition = generate(*model.architecture, model.weights, prompts, stopping);
+  CHECK(stopped_by_condition[0] == all[0]);
+  CHECK(stopped_by_condition[1] == TokenIds(all[1].begin(), all[1].begin() + 3));
 }
 
 TEST_CASE("a common prefix of prompts is not computed again", "[model][language]") {

@@ -78,7 +78,7 @@ TEST_CASE("only stacks of blocks are split over devices", "[model]") {
   CHECK_NOTHROW(check_devices(*stack("llama"), {kFirst, kSecond}));
   CHECK_NOTHROW(check_devices(*bert, {kFirst}));
   CHECK_THROWS_AS(check_devices(*bert, {kFirst, kHost}), UserError);
-  CHECK_THROWS_WITH(check_devices(*bert, {kFirst, kHost}), Contains("bert lies on one device"));
+  CHECK_THROWS_WITH(check_devices(*bert, {kFirst, kHost}), Contains("bert needs one device"));
 }
 
 TEST_CASE("every tensor is on the device of its block, or on the first device", "[model]") {

@@ -285,6 +285,6 @@ TEST_CASE("an encoder is refused on several devices before it is read", "[gpu]")
     command.insert(command.end(), {"--device", "cuda:0,cpu"});
     const ProcessResult result = run_process(command);
     CHECK(result.exit_code == 2);
-    CHECK_THAT(result.output, Contains("bert lies on one device"));
+    CHECK_THAT(result.output, Contains("bert needs one device"));
   }
 }

@@ -109,10 +109,10 @@ TEST_CASE("suites name files in their folder; a limit and a number of examples c
   CHECK(prompts(*bare) == std::vector<std::string>{"a", "b", "c"});
   CHECK(changed->hash() != plain->hash());
   CHECK(load_task("own/near")->hash() == plain->hash());
-  const auto asked = changed->item_requests(Split::kTest);
-  REQUIRE(asked.size() == 2);
-  CHECK(asked[1].requests.likelihoods.at(0).context == "a 1|b");
-  CHECK(asked[1].target == "2");
+  const auto items = changed->item_requests(Split::kTest);
+  REQUIRE(items.size() == 2);
+  CHECK(items[1].requests.likelihoods.at(0).context == "a 1|b");
+  CHECK(items[1].target == "2");
 }
 
 TEST_CASE("all missing files are named in one message", "[task]") {

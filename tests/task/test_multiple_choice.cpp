@@ -136,9 +136,8 @@ TEST_CASE("items that cannot be scored are errors that name them", "[task]") {
   CHECK_THAT(message(question("q", {"a"}, 0)), Contains("expected at least 2"));
   CHECK_THAT(message(question("q", {"a", ""}, 0)), Contains("choice 2 is empty"));
   // Without the delimiter, the tokenizer has no token for "~".
-  CHECK_THAT(
-      message(question("q", {"~", "b"}, 0), {{"delimiter", ""}}),
-      Contains("suite/mine") && Contains("line 2 choice 1") && Contains("tokenizes to nothing"));
+  CHECK_THAT(message(question("q", {"~", "b"}, 0), {{"delimiter", ""}}),
+             Contains("suite/mine") && Contains("line 2 choice 1") && Contains("no tokens"));
 }
 
 TEST_CASE("definitions and data that are wrong are refused", "[task]") {

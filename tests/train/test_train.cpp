@@ -188,7 +188,7 @@ TEST_CASE("training replaces what a recipe made and no other folder", "[train]")
   const fs::path place = home.models() / "expert-a";
   SECTION("files of others") { write_file(place / "thesis.txt", "years of work"); }
   SECTION("a merge") { write_file(place / "assay.json", R"({"assay": 1, "role": "merge"})"); }
-  SECTION("a checkpoint with notes beside it") {
+  SECTION("a checkpoint with an additional file") {
     ensure_checkpoint(recipe, "expert-a", home.models());
     fs::remove_all(home.models() / "base");
     write_file(place / "notes.txt", "mine");

@@ -24,11 +24,20 @@ __device__ inline int64_t first_element() {
 }
 __device__ inline int64_t element_step() { return static_cast<int64_t>(gridDim.x) * kThreads; }
 
-inline void check_launch(const char* kernel) {
+/// Starts a kernel on a grid of blocks, and says by its name what CUDA refuses.
+template <typename... Parameters, typename... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, void* stream,
+            Arguments... arguments) {
+  kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(arguments...);
   const cudaError_t error = cudaGetLastError();
   if (error != cudaSuccess)
-    throw std::runtime_error(std::string("CUDA kernel ") + kernel + ": " +
-                             cudaGetErrorString(error));
+    throw std::runtime_error(std::string("CUDA kernel ") + name + ": " + cudaGetErrorString(error));
+}
+/// The same over elements; none, and it does nothing.
+template <typename... Parameters, typename... Arguments>
+void launch_elements(const char* name, void (*kernel)(Parameters...), int64_t elements,
+                     void* stream, Arguments... arguments) {
+  if (elements > 0) launch(name, kernel, grid_size(elements), stream, arguments...);
 }
 
 /// The sum of `value` over the thread block, valid in thread 0; the order of additions is fixed.
@@ -43,7 +52,7 @@ __device__ T block_sum(T value) {
     __syncthreads();
   }
   const T sum = shared[0];
-  __syncthreads();  // the next call writes to the same room
+  __syncthreads();  // the next call writes to the same memory
   return sum;
 }
 

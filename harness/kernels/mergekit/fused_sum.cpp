@@ -6,8 +6,8 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
+#include "harness/kernels/internal/isa.h"
 #include "harness/kernels/internal/launch.h"
-#include "harness/kernels/isa.h"
 
 namespace assay {
 namespace {

@@ -12,7 +12,7 @@
 #include "harness/kernels/mergekit/introsort.h"
 #include "harness/kernels/mergekit/near_keys.h"
 #include "harness/kernels/task_vector/delta_merge.h"
-#include "harness/kernels/task_vector/loops_delta.h"
+#include "harness/kernels/task_vector/runs.h"
 #include "harness/kernels/task_vector/term_rows.h"
 
 namespace assay {
@@ -73,9 +73,9 @@ class KeyRuns {
     if (rows_) rows_->load(begin, size);
     if constexpr (sizeof(Key) == sizeof(uint16_t)) {
       if (rows_)
-        high_halves((*rows_)[0], size, out);
+        upper16_run((*rows_)[0], size, out);
       else
-        delta_halves(operands_[0].data, operands_[1].data, begin, size, out);
+        delta_upper16_run(operands_[0].data, operands_[1].data, begin, size, out);
     } else {
       for (int64_t j = 0; j < size; ++j) out[j] = magnitude_bits((*rows_)[0][j]);
     }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
-#include <optional>
 
 #include "harness/core/error.h"
 #include "harness/core/thread_pool.h"
@@ -14,7 +13,6 @@
 #include "harness/kernels/internal/launch.h"
 #include "harness/kernels/select/sample_range.h"
 #include "harness/kernels/task_vector/delta_merge.h"
-#include "harness/kernels/task_vector/loops_delta.h"
 #include "harness/kernels/task_vector/term_rows.h"
 
 namespace assay {
@@ -25,7 +23,6 @@ constexpr int64_t kSampleRun = 128;    ///< elements
 constexpr int64_t kRunsOfThread = 4;   ///< fewer, and a thread more is not worth it
 constexpr int64_t kWorthSampling = 8;  ///< times the sample
 constexpr uint32_t kMostBins = 1 << 20;
-constexpr size_t kMostHits = 1 << 20;   ///< that wait to be counted
 constexpr uint32_t kOwnBins = 1 << 15;  ///< so many, and each thread counts for itself,
 constexpr int64_t kWorthBins = 8;       ///< if there are so many times as many elements
 
@@ -79,11 +76,7 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     return;
   }
   share_blocks(operands.count(), [&](BlockQueue& queue) {
-    const bool plain = std::all_of(used.begin(), used.end(), [](const DeltaTerm& term) {
-      return term.drop == 0 && term.rescale == 1 && term.rounding == DType::kFloat32;
-    });
-    std::optional<TermRows> rows;
-    if (!plain) rows.emplace(operands, used, offset);
+    TermRows rows(operands, used, offset);
     std::vector<std::vector<int64_t>> own(searched.size());
     std::vector<std::vector<uint32_t>> hits(searched.size());
     std::vector<RangeHits> run(searched.size());
@@ -95,13 +88,9 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
     }
     for (Block block; queue.next(block);)
       for_runs(block, [&](int64_t begin, int64_t size) {
-        if (rows) {
-          rows->load(begin, size);
-          for (size_t k = 0; k < run.size(); ++k) bins_in_range((*rows)[k], size, run[k]);
-        } else {
-          delta_bins_in_range(operands.data(), operands.size() - 1, begin, size, run.data());
-        }
+        rows.load(begin, size);
         for (size_t k = 0; k < run.size(); ++k) {
+          bins_in_range(rows[k], size, run[k]);
           const uint32_t* bins = run[k].bins;
           if (own[k].empty())  // mostly few
             hits[k].insert(hits[k].end(), bins, bins + run[k].found);
@@ -115,11 +104,8 @@ void KthMagnitude::feed(const at::Tensor& base, const std::vector<at::Tensor>& e
       Search& search = searches_[searched[k]];
       search.below += run[k].below;
       search.equal += run[k].equal;
-      count_uppers(run[k], search);
       for (size_t bin = 0; bin < own[k].size(); ++bin) search.histogram[bin] += own[k][bin];
-      if (!hits[k].empty()) search.hits.reserve(kMostHits);
-      search.hits.insert(search.hits.end(), hits[k].begin(), hits[k].end());
-      if (search.hits.size() >= kMostHits) count_hits(search);
+      for (const uint32_t bin : hits[k]) ++search.histogram[bin];
     }
   });
 }
@@ -158,14 +144,15 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
   const auto threads = std::min<int64_t>(at::get_num_threads(), runs / kRunsOfThread + 1);
   ThreadPool::shared().run(threads, runs, [&](IndexQueue& indices) {
     float start[kSampleRun], deltas[kSampleRun];
-    uint32_t least[kSampleRun];
+    uint32_t keep_threshold[kSampleRun];
     while (const auto run = indices.next()) {
       const int64_t first = *run * stride, size = std::min(kSampleRun, operands.count() - first);
       load_run(operands[0], first, size, start);
       for (size_t i = 0; i < searches_.size(); ++i) {
-        least_run(used[i], offset + first, size, least);
-        term_run(operands[static_cast<int>(i) + 1], first, start, used[i], least, size, deltas);
-        high_halves(deltas, size, samples[i].data() + *run * kSampleRun);
+        keep_threshold_run(used[i], offset + first, size, keep_threshold);
+        term_run(operands[static_cast<int>(i) + 1], first, start, used[i], keep_threshold, size,
+                 deltas);
+        upper16_run(deltas, size, samples[i].data() + *run * kSampleRun);
       }
     }
   });
@@ -180,28 +167,12 @@ void KthMagnitude::note_rounding(const std::vector<DeltaTerm>& terms) {
     searches_[i].rounded &= terms[i].rounding == DType::kBFloat16;
 }
 
-void KthMagnitude::count_uppers(const RangeHits& hits, Search& search) {
-  for (uint32_t i = 0; i < RangeHits::kUppers; ++i) {
-    const uint32_t bits = ((search.range.low >> 16) + i) << 16;
-    if (bits < search.range.low)
-      search.below += hits.uppers[i];
-    else if (search.range.holds(bits))
-      search.histogram[search.range.bin(bits)] += hits.uppers[i];
-  }
-}
-
-void KthMagnitude::count_hits(Search& search) {
-  for (const uint32_t bin : search.hits) ++search.histogram[bin];
-  search.hits.clear();
-}
-
 bool KthMagnitude::next() {
   const auto count = std::ssize(searches_);
   ThreadPool::shared().run(at::get_num_threads(), count, [&](IndexQueue& indices) {
     while (const auto i = indices.next()) {
       Search& search = searches_[static_cast<size_t>(*i)];
       if (search.done) continue;
-      count_hits(search);
       if (sampling_)
         guess(search);
       else
@@ -218,7 +189,7 @@ void KthMagnitude::guess(Search& search) const {
   search.sample.clear();
   if (sample.empty()) return;
   const SampleRange<uint16_t> guessed(sample, search.rank, count_);
-  const auto bits = [](uint32_t upper_half) { return upper_half << 16; };
+  const auto bits = [](uint32_t upper16) { return upper16 << 16; };
   const uint32_t low = bits(guessed.low);
   begin(search, low, bits(std::min<uint32_t>(guessed.high, 0x7fff) + 1) - low);
   search.likely = std::max(bits(guessed.likely), low);
@@ -228,7 +199,7 @@ void KthMagnitude::guess(Search& search) const {
   }
 }
 
-/// Goes on with the bin that holds the rank, or with what lies beside the range.
+/// Goes on with the bin that holds the rank, or with what lies outside the range.
 void KthMagnitude::narrow(Search& search) const {
   const MagnitudeRange range = search.range;
   int64_t below = search.below;

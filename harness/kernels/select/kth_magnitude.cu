@@ -22,10 +22,8 @@ __global__ void histogram_kernel(Operand base, Operand expert, DeltaTerm term, i
 void magnitude_histogram(Operand base, Operand expert, DeltaTerm term, int64_t offset,
                          int64_t elements, MagnitudeRange range, unsigned long long* histogram,
                          void* stream) {
-  if (elements == 0) return;
-  histogram_kernel<<<grid_size(elements), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      base, expert, term, offset, elements, range, histogram, histogram + range.bins());
-  check_launch("magnitude_histogram");
+  launch_elements("magnitude_histogram", histogram_kernel, elements, stream, base, expert, term,
+                  offset, elements, range, histogram, histogram + range.bins());
 }
 
 }  // namespace assay::cuda

@@ -1,6 +1,7 @@
-/// Exact selection by magnitude over the deltas of one tensor or of a whole model, without a copy
-/// of them: passes over tensors fed one by one count magnitudes in a range of bit patterns that
-/// becomes narrower, from all that there are or from one around where a sample expects it.
+/// Exact selection by magnitude, in place of a partial sort, over the deltas of one tensor or of a
+/// whole model, without a copy of them: passes over tensors fed one by one count magnitudes in a
+/// range of bit patterns that becomes narrower, from all that there are or from one around where a
+/// sample expects it.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,6 @@ class Tensor;
 }
 
 namespace assay {
-
-struct RangeHits;
 
 /// Usage: do feed() every tensor, whole or part by part, while (next()); then ask. Whole numbers
 /// are all that is added up, so neither the order of tensors nor threads matter, and a sample
@@ -51,8 +50,7 @@ class KthMagnitude {
     uint32_t likely = kNone;  ///< a magnitude in the range that is counted apart: many may have it
     int64_t below = 0, equal = 0;
     std::vector<int64_t> histogram{};
-    std::vector<uint32_t> hits{};    ///< bins that are to be counted
-    std::vector<uint16_t> sample{};  ///< upper halves
+    std::vector<uint16_t> sample{};  ///< upper16
     Found found{};
   };
   void note_rounding(const std::vector<DeltaTerm>& terms);
@@ -60,8 +58,6 @@ class KthMagnitude {
                    const std::vector<DeltaTerm>& terms, int64_t offset);
   void count_on_cuda(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                      int64_t offset, Search& search) const;
-  static void count_uppers(const RangeHits& hits, Search& search);
-  static void count_hits(Search& search);
   void begin(Search& search, uint32_t low, uint32_t span) const;
   void guess(Search& search) const;
   void narrow(Search& search) const;

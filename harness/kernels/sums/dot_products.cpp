@@ -4,6 +4,7 @@
 
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/internal/launch.h"
+#include "harness/kernels/sums/runs.h"
 
 namespace assay {
 

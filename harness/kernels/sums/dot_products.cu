@@ -5,8 +5,8 @@ namespace assay::cuda {
 namespace {
 
 /// Grid: x = block of elements, y = pair i <= j in row order.
-__global__ void gram_kernel(const Operand* operands, int count, int64_t elements, int64_t blocks,
-                            double* partials) {
+__global__ void dot_products_kernel(const Operand* operands, int count, int64_t elements,
+                                    int64_t blocks, double* partials) {
   int i = 0, pair = static_cast<int>(blockIdx.y);
   for (int row = count; pair >= row; --row, ++i) pair -= row;
   const Operand a = operands[i], b = operands[i + pair];
@@ -29,9 +29,8 @@ void dot_products(const Operand* operands, int count, int64_t elements, int64_t 
   if (elements == 0) return;
   const unsigned pairs = static_cast<unsigned>(count) * (static_cast<unsigned>(count) + 1) / 2;
   const dim3 grid(static_cast<unsigned>(blocks < 65535 ? blocks : 65535), pairs);
-  gram_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(operands, count, elements,
-                                                                        blocks, partials);
-  check_launch("dot_products");
+  launch("dot_products", dot_products_kernel, grid, stream, operands, count, elements, blocks,
+         partials);
 }
 
 }  // namespace assay::cuda

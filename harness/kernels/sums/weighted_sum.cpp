@@ -5,6 +5,7 @@
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/internal/launch.h"
+#include "harness/kernels/sums/runs.h"
 
 namespace assay {
 namespace {
@@ -27,15 +28,12 @@ void sum(const std::vector<at::Tensor>& tensors, const std::vector<double>& weig
                          rounding, operands.count(), result, storage, launch.stream());
       return;
     }
-  share_blocks(operands.count(), [&](BlockQueue& queue) {
-    RunValues values(operands);
+  const auto make = [&] { return RunValues(operands); };
+  share_runs(operands.count(), make, [&](RunValues& values, int64_t begin, int64_t size) {
     float sums[kRun];
-    for (Block block; queue.next(block);)
-      for_runs(block, [&](int64_t begin, int64_t size) {
-        values.load(begin, size);
-        weighted_sum_run(values.rows(), n, factors.data(), equal, divisor, rounding, size, sums);
-        store_run(sums, begin, size, result, storage);
-      });
+    values.load(begin, size);
+    weighted_sum_run(values.rows(), n, factors.data(), equal, divisor, rounding, size, sums);
+    store_run(sums, begin, size, result, storage);
   });
 }
 

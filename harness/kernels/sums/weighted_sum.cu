@@ -18,10 +18,8 @@ __global__ void weighted_sum_kernel(const Operand* operands, const float* weight
 void weighted_sum(const Operand* operands, const float* weights, int count, bool equal,
                   float divisor, DType rounding, int64_t elements, void* out, DType storage,
                   void* stream) {
-  if (elements == 0) return;
-  weighted_sum_kernel<<<grid_size(elements), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      operands, weights, count, equal, divisor, rounding, elements, out, storage);
-  check_launch("weighted_sum");
+  launch_elements("weighted_sum", weighted_sum_kernel, elements, stream, operands, weights, count,
+                  equal, divisor, rounding, elements, out, storage);
 }
 
 }  // namespace assay::cuda

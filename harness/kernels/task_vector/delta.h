@@ -57,10 +57,10 @@ ASSAY_ELEMENT float plain_delta(float expert, float base, DType rounding) {
 ASSAY_ELEMENT float rescaled_delta(float delta, float rescale, DType rounding) {
   return rescale == 1.0f ? delta : round_to(delta * rescale, rounding);
 }
-/// trimmed to magnitudes of at least `least`, which is kDropped where it is dropped,
+/// trimmed to magnitudes of at least `keep_threshold`, which is kDropped where it is dropped,
 inline constexpr uint32_t kDropped = ~0u;
-ASSAY_ELEMENT float trimmed_delta(float delta, uint32_t least) {
-  return magnitude_bits(delta) < least ? 0.0f : delta;
+ASSAY_ELEMENT float trimmed_delta(float delta, uint32_t keep_threshold) {
+  return magnitude_bits(delta) < keep_threshold ? 0.0f : delta;
 }
 /// and weighted.
 ASSAY_ELEMENT float weighted_delta(float delta, float weight, DType rounding) {
@@ -99,8 +99,8 @@ ASSAY_HOST_DEVICE inline bool keeps_tie(const DeltaTerm& term, int64_t index) {
   return index < term.tie_end;
 }
 
-/// The least magnitude that is kept at an index.
-ASSAY_HOST_DEVICE inline uint32_t least_magnitude(const DeltaTerm& term, int64_t index) {
+/// The magnitude from which an element is kept at an index.
+ASSAY_HOST_DEVICE inline uint32_t keep_threshold(const DeltaTerm& term, int64_t index) {
   if (term.drop > 0.0f && drops(term.key, index, drop_level(term.drop))) return kDropped;
   return keeps_tie(term, index) ? term.threshold : term.threshold + 1;
 }
@@ -110,7 +110,7 @@ ASSAY_HOST_DEVICE inline float delta_element(float expert, float base, const Del
                                              int64_t index) {
   float delta = plain_delta(expert, base, term.rounding);
   delta = rescaled_delta(delta, term.rescale, term.rounding);
-  return trimmed_delta(delta, least_magnitude(term, index));
+  return trimmed_delta(delta, keep_threshold(term, index));
 }
 
 /// The weighted delta.

@@ -2,14 +2,10 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <atomic>
-
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
-#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/dtype/convert.h"
 #include "harness/kernels/internal/launch.h"
-#include "harness/kernels/task_vector/loops_delta.h"
 #include "harness/kernels/task_vector/term_rows.h"
 
 namespace assay {
@@ -45,25 +41,29 @@ class ChangedBase {
         storage_(storage) {}
   /// Elements [begin, begin + size); returns how many results are NaN or infinite.
   int64_t write(int64_t begin, int64_t size, const float* reduced) {
-    uint32_t largest = 0;
-    if (storage_ == base_.storage) {
-      const int64_t width = dtype_bytes(storage_);
-      char* to = static_cast<char*>(out_) + begin * width;
-      if (!change_past_caches(base_, begin, reduced, scale_, rounding_, size, to, largest)) {
-        alignas(64) char merged[kRun * sizeof(double)];
-        largest = change_stored(base_, begin, reduced, scale_, rounding_, size, merged);
-        copy_past_caches(merged, size * width, to);
-      }
-    } else {
-      float merged[kRun];
-      start_.load(begin, size);
-      largest = change_run(start_[0], reduced, scale_, rounding_, size, merged);
-      store_run(merged, begin, size, out_, storage_);
-    }
+    char* to = static_cast<char*>(out_) + begin * dtype_bytes(storage_);
+    const uint32_t largest = change(begin, size, reduced, to);
     return largest > largest_finite(storage_) ? nonfinite_run({out_, storage_}, begin, size) : 0;
   }
 
  private:
+  uint32_t change(int64_t begin, int64_t size, const float* reduced, char* to) {
+    const auto loop = vector_loops().change;
+    const bool rounds = rounding_ == DType::kBFloat16;
+    if (loop && storage_ == DType::kBFloat16 && base_.storage == storage_ &&
+        (rounds || rounding_ == DType::kFloat32) && size % kVectorRun == 0 &&
+        reinterpret_cast<uintptr_t>(to) % kAlignment == 0)
+      return loop(base_.data, begin, reduced, scale_, rounds, size, to);
+    alignas(kAlignment) float merged[kRun];
+    alignas(kAlignment) char stored[kRun * sizeof(double)];
+    start_.load(begin, size);
+    const uint32_t largest = change_run(start_[0], reduced, scale_, rounding_, size, merged);
+    store_run(merged, 0, size, stored, storage_);
+    copy_non_temporal(stored, size * dtype_bytes(storage_), to);
+    return largest;
+  }
+
+  static constexpr size_t kAlignment = 64;
   Operand base_;
   RunValues start_;
   float scale_;
@@ -72,55 +72,13 @@ class ChangedBase {
   DType storage_;
 };
 
-/// Reduced deltas in memory, run by run in the order of a block. Those of a packed block take the
-/// beginning of the room that they would take otherwise; which are there stands behind all rooms.
-class KeptDelta {
- public:
-  KeptDelta(float* values, int64_t count, DeltaForm form) : values_(values), form_(form) {
-    if (form == DeltaForm::kPacked) present_ = reinterpret_cast<uint32_t*>(values + count);
-  }
-  /// Elements [begin, begin + size), a run.
-  void write(int64_t begin, int64_t size, const float* deltas) {
-    if (form_ == DeltaForm::kDense)
-      return copy_past_caches(deltas, size * static_cast<int64_t>(sizeof(float)), values_ + begin);
-    const int64_t count = pack_run(deltas, size, run_, present_ + begin / kMaskBits);
-    std::copy_n(run_, count, place(begin));
-    next_ += count;
-  }
-  /// The same; what it returns is good until the next call.
-  const float* read(int64_t begin, int64_t size) {
-    if (form_ == DeltaForm::kDense) return values_ + begin;
-    const int64_t count = unpack_run(place(begin), present_ + begin / kMaskBits, size, run_);
-    next_ += count;
-    return run_;
-  }
-
- private:
-  // Where the packed values of a run are.
-  float* place(int64_t begin) {
-    if (begin % kBlock == 0) next_ = values_ + begin;
-    return next_;
-  }
-
-  float* values_;
-  uint32_t* present_ = nullptr;
-  DeltaForm form_;
-  float* next_ = nullptr;
-  alignas(64) float run_[kRun];
-};
-
-/// Checks that a tensor takes or holds them.
-void check_deltas(const at::Tensor& deltas, const Operands& operands, DeltaForm form) {
-  const bool packed = form == DeltaForm::kPacked;
-  const int64_t room = packed ? delta_room(operands.count()) : operands.count();
+/// Checks that a tensor takes or holds reduced deltas.
+void check_deltas(const at::Tensor& deltas, const Operands& operands) {
   ASSAY_CHECK(deltas.scalar_type() == at::kFloat && deltas.is_contiguous() &&
-              deltas.device() == operands.device() && deltas.numel() >= room);
-  ASSAY_CHECK(!packed || !operands.on_cuda());
+              deltas.device() == operands.device() && deltas.numel() >= operands.count());
 }
 
 }  // namespace
-
-int64_t delta_room(int64_t count) { return count + (count + kMaskBits - 1) / kMaskBits; }
 
 int64_t delta_flops(const std::vector<DeltaTerm>& terms) {
   int64_t flops = 0;
@@ -138,7 +96,7 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
 
 int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                          const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
-                         at::Tensor& out, int64_t offset, at::Tensor* reduced, DeltaForm form) {
+                         at::Tensor& out, int64_t offset, at::Tensor* reduced) {
   ASSAY_CHECK(!terms.empty() && terms.size() == experts.size() && offset % 64 == 0);
   for (const DeltaTerm& term : terms) ASSAY_CHECK(term.rounding == rule.rounding);
   const Operands operands(base, experts);
@@ -147,7 +105,7 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
   count_flops(delta_flops(terms) + reduce_flops(n, rule) + (reduced ? 0 : kChangeFlops),
               operands.count());
   void* result = out.mutable_data_ptr();
-  if (reduced) check_deltas(*reduced, operands, form);
+  if (reduced) check_deltas(*reduced, operands);
   float* deltas = reduced ? reduced->mutable_data_ptr<float>() : nullptr;
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
@@ -161,32 +119,31 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
                         operands.count(), result, storage, deltas, launch.stream());
       return count_nonfinite(out);
     }
-  std::atomic<int64_t> nonfinite{0};
-  share_blocks(operands.count(), [&](BlockQueue& queue) {
-    ReducedTerms reduction(operands, terms, rule.elect, offset);
-    ChangedBase changed(operands, rule.scale, rule.rounding, result, storage);
-    KeptDelta kept(deltas, operands.count(), form);
-    alignas(64) float reduced_run[kRun];
-    int64_t bad = 0;
-    for (Block block; queue.next(block);)
-      for_runs(block, [&](int64_t begin, int64_t size) {
-        reduction.reduce(begin, size, rule, reduced_run);
-        if (deltas) kept.write(begin, size, reduced_run);
-        bad += changed.write(begin, size, reduced_run);
-      });
-    nonfinite += bad;
+  struct State {
+    ReducedTerms terms;
+    ChangedBase base;
+  };
+  const auto make = [&] {
+    return State{{operands, terms, rule, offset},
+                 {operands, rule.scale, rule.rounding, result, storage}};
+  };
+  return share_runs(operands.count(), make, [&](State& state, int64_t begin, int64_t size) {
+    float run[kRun];
+    state.terms.reduce(begin, size, run);
+    constexpr auto kBytes = static_cast<int64_t>(sizeof(float));
+    if (deltas) copy_non_temporal(run, size * kBytes, deltas + begin);
+    return state.base.write(begin, size, run);
   });
-  return nonfinite;
 }
 
 int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float scale,
-                       at::Tensor& out, DeltaForm form) {
+                       at::Tensor& out) {
   const Operands operands(base, {});
-  check_deltas(reduced, operands, form);
+  check_deltas(reduced, operands);
   const DType storage = operands.check_result(out);
   count_flops(kChangeFlops, operands.count());
   void* result = out.mutable_data_ptr();
-  auto* deltas = const_cast<float*>(reduced.const_data_ptr<float>());
+  const auto* deltas = reduced.const_data_ptr<float>();
   if constexpr (kCudaKernels)
     if (operands.on_cuda()) {
       const CudaLaunch launch(operands.device());
@@ -194,18 +151,10 @@ int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float 
                       launch.stream());
       return count_nonfinite(out);
     }
-  std::atomic<int64_t> nonfinite{0};
-  share_blocks(operands.count(), [&](BlockQueue& queue) {
-    ChangedBase changed(operands, scale, DType::kFloat32, result, storage);
-    KeptDelta kept(deltas, operands.count(), form);
-    int64_t bad = 0;
-    for (Block block; queue.next(block);)
-      for_runs(block, [&](int64_t begin, int64_t size) {
-        bad += changed.write(begin, size, kept.read(begin, size));
-      });
-    nonfinite += bad;
+  const auto make = [&] { return ChangedBase(operands, scale, DType::kFloat32, result, storage); };
+  return share_runs(operands.count(), make, [&](ChangedBase& changed, int64_t begin, int64_t size) {
+    return changed.write(begin, size, deltas + begin);
   });
-  return nonfinite;
 }
 
 }  // namespace assay

@@ -31,18 +31,14 @@ __global__ void add_delta_kernel(Operand base, const float* reduced, float scale
 void delta_merge(const Operand* operands, const DeltaTerm* terms, int count, DeltaRule rule,
                  int64_t offset, int64_t elements, void* out, DType storage, float* reduced,
                  void* stream) {
-  if (elements == 0) return;
-  delta_merge_kernel<<<grid_size(elements), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      operands, terms, count, rule, offset, elements, out, storage, reduced);
-  check_launch("delta_merge");
+  launch_elements("delta_merge", delta_merge_kernel, elements, stream, operands, terms, count, rule,
+                  offset, elements, out, storage, reduced);
 }
 
 void add_delta(Operand base, const float* reduced, float scale, int64_t elements, void* out,
                DType storage, void* stream) {
-  if (elements == 0) return;
-  add_delta_kernel<<<grid_size(elements), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      base, reduced, scale, elements, out, storage);
-  check_launch("add_delta");
+  launch_elements("add_delta", add_delta_kernel, elements, stream, base, reduced, scale, elements,
+                  out, storage);
 }
 
 }  // namespace assay::cuda

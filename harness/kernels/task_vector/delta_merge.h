@@ -11,14 +11,6 @@ class Tensor;
 
 namespace assay {
 
-/// How the reduced deltas of a tensor are kept, contiguous, in float32, on its device.
-enum class DeltaForm {
-  kDense,   ///< one for each element
-  kPacked,  ///< on the host, in delta_room() values: those that are not 0, and which these are
-};
-/// How many values take the deltas of `count` elements in either form.
-int64_t delta_room(int64_t count);
-
 /// base + scale * reduce(terms of all experts), float32. All tensors have one shape and device,
 /// each in any dtype of DType; one term per expert. `offset` is the index of the tensors' first
 /// element in the whole tensor that they are a part of: draws and ties go by whole tensors. It is a
@@ -27,19 +19,18 @@ at::Tensor delta_merge(const at::Tensor& base, const std::vector<at::Tensor>& ex
                        const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
                        int64_t offset = 0);
 /// The same into a contiguous tensor of that shape and device and any dtype of DType, rounded
-/// once at the end; `out` may be the base or an expert. `reduced` takes the reduced deltas in the
-/// given form and lies apart from all others; who asks for them counts the operations of the last
+/// once at the end; `out` may be the base or an expert. `reduced`, contiguous and apart from all
+/// others, takes the reduced deltas in float32; who asks for them counts the operations of the last
 /// step, kChangeFlops per element, as add_delta_into() does.
 /// Returns how many results are NaN or infinite.
 int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& experts,
                          const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
-                         at::Tensor& out, int64_t offset = 0, at::Tensor* reduced = nullptr,
-                         DeltaForm form = DeltaForm::kDense);
+                         at::Tensor& out, int64_t offset = 0, at::Tensor* reduced = nullptr);
 /// base + scale * reduced in float32, rounded once to the dtype of `out`: what delta_merge_into()
 /// gave with a rule of that scale and without rounding between steps. `out` may be the base.
 /// Returns how many results are NaN or infinite.
 int64_t add_delta_into(const at::Tensor& base, const at::Tensor& reduced, float scale,
-                       at::Tensor& out, DeltaForm form = DeltaForm::kDense);
+                       at::Tensor& out);
 
 /// Float operations per element of adding the scaled delta to the base,
 inline constexpr int64_t kChangeFlops = 2;

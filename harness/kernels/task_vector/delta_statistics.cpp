@@ -2,14 +2,13 @@
 
 #include <ATen/ATen.h>
 
-#include <atomic>
 #include <numeric>
 
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/internal/launch.h"
+#include "harness/kernels/sums/runs.h"
 #include "harness/kernels/task_vector/delta_merge.h"
-#include "harness/kernels/task_vector/loops_delta.h"
 #include "harness/kernels/task_vector/term_rows.h"
 
 namespace assay {
@@ -30,15 +29,21 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
                              launch.stream());
       return sum.item<int64_t>();
     }
-  std::atomic<int64_t> total{0};
-  share_blocks(operands.count(), [&](BlockQueue& queue) {
-    ReducedTerms reduced(operands, terms, elect, offset);
-    int64_t sum = 0;
-    for (Block block; queue.next(block);)
-      for_runs(block, [&](int64_t begin, int64_t size) { sum += reduced.sign_sum(begin, size); });
-    total += sum;
+  if (elect == Elect::kMass) {  // the sign of the sum
+    const DeltaRule sum{.rounding = terms[0].rounding};
+    const auto make = [&] { return ReducedTerms(operands, terms, sum, offset); };
+    return share_runs(operands.count(), make, [&](ReducedTerms& all, int64_t begin, int64_t size) {
+      float votes[kRun];
+      const float* row = votes;
+      all.reduce(begin, size, votes);
+      return sign_sum_run(&row, 1, elect, size);
+    });
+  }
+  const auto make = [&] { return TermRows(operands, terms, offset); };
+  return share_runs(operands.count(), make, [&](TermRows& rows, int64_t begin, int64_t size) {
+    rows.load(begin, size);
+    return sign_sum_run(rows.rows(), n, elect, size);
   });
-  return total;
 }
 
 DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
@@ -51,22 +56,15 @@ DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, cons
   const int64_t blocks = num_blocks(operands.count());
   std::vector<double> whole(static_cast<size_t>(blocks)), left(whole.size());
   if (!operands.on_cuda()) {
-    const bool one_dtype = fits_registers(operands.data(), terms, Elect::kMass);
     share_blocks(operands.count(), [&](BlockQueue& queue) {
-      TermRows rows(operands, plain, offset);
-      LeastRows least(terms, offset);
-      float kept[kRun];
+      TermRows all(operands, plain, offset), kept(operands, terms, offset);
       for (Block block; queue.next(block);) {
         double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
         for_runs(block, [&](int64_t begin, int64_t size) {
-          least.load(begin, size);
-          if (one_dtype && norms_in_vectors(operands.data(), terms[0], least.rows()[0], begin, size,
-                                            whole_lanes, left_lanes))
-            return;
-          rows.load(begin, size);
-          add_magnitudes(rows[0], size, whole_lanes);
-          keep_run(rows[0], term, least.rows()[0], size, kept);
-          add_magnitudes(kept, size, left_lanes);
+          all.load(begin, size);
+          add_magnitudes(all[0], size, whole_lanes);
+          kept.load(begin, size);
+          add_magnitudes(kept[0], size, left_lanes);
         });
         whole[static_cast<size_t>(block.index)] = lane_sum(whole_lanes);
         left[static_cast<size_t>(block.index)] = lane_sum(left_lanes);

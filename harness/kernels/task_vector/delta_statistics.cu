@@ -44,19 +44,16 @@ __global__ void l1_norms_kernel(Operand base, Operand expert, DeltaTerm term, in
 
 void elected_sign_sum(const Operand* operands, const DeltaTerm* terms, int count, Elect elect,
                       int64_t offset, int64_t elements, long long* sum, void* stream) {
-  if (elements == 0) return;
-  sign_sum_kernel<<<grid_size(elements), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      operands, terms, count, elect, offset, elements, sum);
-  check_launch("elected_sign_sum");
+  launch_elements("elected_sign_sum", sign_sum_kernel, elements, stream, operands, terms, count,
+                  elect, offset, elements, sum);
 }
 
 void delta_l1_norms(Operand base, Operand expert, DeltaTerm term, int64_t offset, int64_t elements,
                     int64_t blocks, double* whole, double* left, void* stream) {
   if (elements == 0) return;
   const unsigned grid = static_cast<unsigned>(blocks < 65535 ? blocks : 65535);
-  l1_norms_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-      base, expert, term, offset, elements, blocks, whole, left);
-  check_launch("delta_l1_norms");
+  launch("delta_l1_norms", l1_norms_kernel, grid, stream, base, expert, term, offset, elements,
+         blocks, whole, left);
 }
 
 }  // namespace assay::cuda

@@ -1,32 +1,13 @@
 /// Weighted deltas of all experts of a task-vector merge, run by run on the host.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/task_vector/delta.h"
+#include "harness/kernels/task_vector/vector_loops.h"
 
 namespace assay {
-
-/// least_magnitude() of every expert. One per thread.
-class LeastRows {
- public:
-  /// Of elements of a tensor from number `offset`, a multiple of 64, on. Keeps a reference to the
-  /// terms.
-  LeastRows(const std::vector<DeltaTerm>& terms, int64_t offset);
-  /// Makes it elements [begin, begin + size).
-  void load(int64_t begin, int64_t size);
-  const uint32_t* const* rows() const { return rows_.data(); }  ///< one per expert
-
- private:
-  const std::vector<DeltaTerm>& terms_;
-  int64_t offset_;
-  std::vector<uint32_t> room_;
-  std::vector<const uint32_t*> rows_;
-  /// The value that a whole row has, mostly that of the run before; kDropped: none.
-  std::vector<uint32_t> uniform_;
-};
 
 /// term_element() of every expert. One per thread.
 class TermRows {
@@ -44,31 +25,29 @@ class TermRows {
   const Operands& operands_;
   RunValues base_;
   const std::vector<DeltaTerm>& terms_;
-  LeastRows least_;
-  std::vector<float> room_, weights_;
+  int64_t offset_;
+  std::vector<float> buffer_, weights_;
   std::vector<const float*> rows_;
 };
 
-/// What the terms of all experts come to: in one loop where registers hold them, else row by row.
-/// One per thread.
+/// What the terms of all experts come to: in one loop of the table where there is one, else row by
+/// row. One per thread.
 class ReducedTerms {
  public:
   /// As for TermRows.
-  ReducedTerms(const Operands& operands, const std::vector<DeltaTerm>& terms, Elect elect,
+  ReducedTerms(const Operands& operands, const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
                int64_t offset);
   /// reduce_element() of elements [begin, begin + size).
-  void reduce(int64_t begin, int64_t size, const DeltaRule& rule, float* out);
-  /// The sum of their elected signs, ties left at 0.
-  int64_t sign_sum(int64_t begin, int64_t size);
+  void reduce(int64_t begin, int64_t size, float* out);
 
  private:
   const Operands& operands_;
   const std::vector<DeltaTerm>& terms_;
-  Elect elect_;
-  bool in_registers_, only_trims_, only_drops_;
+  const DeltaRule& rule_;
   int64_t offset_;
-  LeastRows least_;
-  std::optional<TermRows> rows_;  ///< where they are not in registers
+  VectorLoops::ReduceLoop loop_;
+  decltype(&keep_mask_run) mask_run_;
+  TermRows rows_;
 };
 
 }  // namespace assay

@@ -105,10 +105,10 @@ ScoredSequence TextEncoder::pair(const LikelihoodRequest& request) const {
                          ids.end());
   const int64_t scored = static_cast<int64_t>(sequence.tokens.size() - sequence.first);
   if (scored == 0)
-    data_error("{}: the text to be scored, '{}', tokenizes to nothing after its context", where,
+    data_error("{}: the text to be scored, '{}', has no tokens after its context", where,
                request.continuation);
   if (scored > max_length_)
-    data_error("{}: the text to be scored has {} tokens, but the model takes at most {}", where,
+    data_error("{}: the text to be scored has {} tokens, but the model accepts at most {}", where,
                scored, max_length_);
   truncate_left(sequence, max_length_ + (is_encoder_decoder_ ? scored : 1));
   return sequence;
@@ -128,7 +128,7 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
   TokenIds text{begin_token(where)};
   TokenIds ids = encode_text(request.text, where, request.repeat_bos);
   if (!request.repeat_bos && !ids.empty() && ids.front() == text.front()) ids.erase(ids.begin());
-  if (ids.empty()) data_error("{}: the text tokenizes to nothing", where);
+  if (ids.empty()) data_error("{}: the text has no tokens", where);
   text.insert(text.end(), ids.begin(), ids.end());
 
   std::vector<ScoredSequence> windows;
@@ -147,7 +147,7 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
 ScoredSequence TextEncoder::prompt(const GenerationRequest& request) const {
   const int64_t reserved = is_encoder_decoder_ ? 0 : request.max_tokens;
   if (request.max_tokens < 1 || reserved >= max_length_)
-    data_error("{}: {} tokens to generate, but the model takes at most {} with the prompt",
+    data_error("{}: {} tokens to generate, but the model accepts at most {} with the prompt",
                request.where, request.max_tokens, max_length_);
   ScoredSequence sequence{request.context.empty() ? TokenIds()
                                                   : encode_text(request.context, request.where)};

@@ -8,7 +8,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/thread_pool.h"
-#include "harness/kernels/dtype/nonfinite.h"
+#include "harness/kernels/dtype/convert.h"
 #include "harness/merge/request/roles.h"
 
 namespace assay {

@@ -7,7 +7,6 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/dtype/convert.h"
-#include "harness/kernels/dtype/nonfinite.h"
 #include "harness/merge/engine/method_errors.h"
 #include "harness/merge/request/roles.h"
 

@@ -50,7 +50,7 @@ class ConfigFields {
   /// generation). Refuses those that change what some family computes, unless their value is
   /// neutral. Warns about all others.
   void finish();
-  /// Warns of fields that nobody asked for, once in a process.
+  /// Warns about fields that were not requested, once in a process.
   void warn_of_rest() const;
 
   const std::string& where() const { return json_.where(); }

@@ -68,7 +68,7 @@ RotaryConfig read_rotary(ConfigFields& config, int64_t head_size, int64_t max_po
   rotary.scaling = scaling_from(type, fields.where() + ".rope_type");
   if (partial > 1 || (partial != 1 && !defaults.partial))
     user_error("{}: 'partial_rotary_factor' must {}, found {}", fields.where(),
-               defaults.partial ? "lie in (0, 1]" : "be 1", partial);
+               defaults.partial ? "be in (0, 1]" : "be 1", partial);
   rotary.size = static_cast<int64_t>(static_cast<double>(head_size) * partial);
   if (rotary.size < 2 || rotary.size % 2 != 0)
     user_error(

@@ -1,84 +1,73 @@
 #include <algorithm>
 
-#include "harness/kernels/task_vector/avx512/vectors.h"
-#include "harness/kernels/task_vector/loops_delta.h"
+#include "harness/kernels/internal/isa.h"
+#include "harness/kernels/task_vector/vector_loops.h"
+
+#ifdef ASSAY_VECTORS_512
 
 namespace assay {
 namespace {
 
-#ifdef ASSAY_VECTORS_512
+constexpr int64_t kVectorValues = 16;
 
-constexpr int64_t kValues = 2 * kVectorValues;  ///< of bfloat16 in a vector
-constexpr uintptr_t kVectorBytes = 64;
+/// round_to_bfloat16().
+ASSAY_TARGET_512 inline __m512 rounded_512(__m512 values) {
+  const __m512i bits = _mm512_castps_si512(values);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+  const __m512i upper16 = _mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xffff0000U)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
+  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(upper16, nan, _mm512_set1_epi32(0x7fc00000)));
+}
 
-/// changed_base() of bfloat16 in whole vectors, written past the caches to an aligned place with
-/// kStream; returns as change_stored() does. A scale of 1 changes nothing, and the rounding after
-/// it neither.
-template <bool kScaled, bool kBrief, bool kStream>
+/// changed_base() of 16 elements, rounded to bfloat16. A scale of 1 changes nothing, and the
+/// rounding after it neither.
+template <bool kScaled, bool kRounds>
+ASSAY_TARGET_512 inline __m512i changed_512(const void* base, int64_t at, const float* reduced,
+                                            __m512 scale) {
+  __m512 change = _mm512_loadu_ps(reduced);
+  if (kScaled) change = _mm512_mul_ps(change, scale);
+  if (kScaled && kRounds) change = rounded_512(change);
+  const __m256i stored =
+      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const uint16_t*>(base) + at));
+  const __m512 start = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(stored), 16));
+  const __m512 sum = _mm512_add_ps(start, change);
+  return _mm512_castps_si512(rounded_512(sum));
+}
+
+/// VectorLoops::change.
+template <bool kScaled, bool kRounds>
 ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const float* reduced,
-                                     float scale, int64_t size, uint16_t* out) {
+                                     float scale, int64_t size, void* out) {
   const __m512 factor = _mm512_set1_ps(scale);
-  const __m512i magnitude = _mm512_set1_epi16(0x7fff);
-  const __m512i upper_halves =
+  const __m512i upper16 =
       _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
                        25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
   __m512i largest = _mm512_setzero_si512();
-  for (int64_t j = 0; j < size; j += kValues) {
-    __m512i rounded[2];
-    for (int half = 0; half < 2; ++half) {
-      const int64_t at = j + half * kVectorValues;
-      __m512 change = _mm512_loadu_ps(reduced + at);
-      if (kScaled) change = _mm512_mul_ps(change, factor);
-      if (kScaled && kBrief) change = round_to_bfloat16_512(change);
-      const __m512 sum = _mm512_add_ps(load_512<DType::kBFloat16>(base, begin + at), change);
-      rounded[half] = _mm512_castps_si512(round_to_bfloat16_512(sum));
-    }
-    const __m512i narrow = _mm512_permutex2var_epi16(rounded[0], upper_halves, rounded[1]);
-    largest = _mm512_max_epu16(largest, _mm512_and_si512(narrow, magnitude));
-    if (kStream)
-      _mm512_stream_si512(reinterpret_cast<__m512i*>(out + j), narrow);
-    else
-      _mm512_storeu_si512(out + j, narrow);
+  for (int64_t j = 0; j < size; j += 2 * kVectorValues) {
+    const __m512i values = _mm512_permutex2var_epi16(
+        changed_512<kScaled, kRounds>(base, begin + j, reduced + j, factor), upper16,
+        changed_512<kScaled, kRounds>(base, begin + j + kVectorValues, reduced + j + kVectorValues,
+                                      factor));
+    largest = _mm512_max_epu16(largest, _mm512_and_si512(values, _mm512_set1_epi16(0x7fff)));
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(static_cast<uint16_t*>(out) + j), values);
   }
-  alignas(kVectorBytes) uint16_t lanes[kValues];
-  _mm512_store_si512(lanes, largest);
-  uint32_t found = 0;
-  for (const uint16_t lane : lanes) found = std::max<uint32_t>(found, lane);
-  return found << 16;
+  uint16_t lanes[2 * kVectorValues];
+  _mm512_storeu_si512(lanes, largest);
+  return static_cast<uint32_t>(*std::max_element(std::begin(lanes), std::end(lanes))) << 16;
 }
-template <bool kStream>
-uint32_t change_512(const void* base, int64_t begin, const float* reduced, float scale, bool brief,
-                    int64_t size, uint16_t* out) {
-  if (scale == 1.0F)
-    return change_512<false, false, kStream>(base, begin, reduced, scale, size, out);
-  if (brief) return change_512<true, true, kStream>(base, begin, reduced, scale, size, out);
-  return change_512<true, false, kStream>(base, begin, reduced, scale, size, out);
-}
-#endif
 
 }  // namespace
 
-bool change_past_caches([[maybe_unused]] const Operand& base, [[maybe_unused]] int64_t begin,
-                        [[maybe_unused]] const float* reduced, [[maybe_unused]] float scale,
-                        [[maybe_unused]] DType rounding, [[maybe_unused]] int64_t size,
-                        [[maybe_unused]] void* out, [[maybe_unused]] uint32_t& largest) {
-#ifdef ASSAY_VECTORS_512
-  const bool brief = rounding == DType::kBFloat16;
-  if (!has_vectors_512() || base.storage != DType::kBFloat16 || size % kValues != 0 ||
-      (!brief && rounding != DType::kFloat32))
-    return false;
-  if (reinterpret_cast<uintptr_t>(out) % kVectorBytes == 0) {
-    largest = change_512<true>(base.data, begin, reduced, scale, brief, size,
-                               static_cast<uint16_t*>(out));
-  } else {
-    alignas(kVectorBytes) uint16_t changed[kRun];
-    largest = change_512<false>(base.data, begin, reduced, scale, brief, size, changed);
-    copy_past_caches(changed, size * dtype_bytes(DType::kBFloat16), out);
-  }
-  return true;
-#else
-  return false;
-#endif
+void add_vector_change(VectorLoops& loops) {
+  loops.change = [](const void* base, int64_t begin, const float* reduced, float scale, bool rounds,
+                    int64_t size, void* out) {
+    const auto change = scale == 1.0F ? change_512<false, false>
+                        : rounds      ? change_512<true, true>
+                                      : change_512<true, false>;
+    return change(base, begin, reduced, scale, size, out);
+  };
 }
 
 }  // namespace assay
+#endif

@@ -1,21 +1,14 @@
-#include "harness/kernels/loops.h"
+#include "harness/kernels/dtype/runs.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "harness/kernels/isa.h"
-#include "harness/kernels/sums/dot_products.h"
-#include "harness/kernels/sums/weighted_sum.h"
+#include "harness/kernels/internal/isa.h"
 
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
 namespace assay {
-
-// Bodies handed to with_storage() and the like are compiled for the instruction set of the function
-// they stand in only when they are inlined.
-#define ASSAY_INLINED __attribute__((always_inline))
 
 ASSAY_VECTORISED
 void load_run(const Operand& from, int64_t begin, int64_t size, float* __restrict out) {
@@ -40,7 +33,7 @@ void store_run(const float* __restrict values, int64_t begin, int64_t size, void
   });
 }
 
-void copy_past_caches(const void* from, int64_t bytes, void* to) {
+void copy_non_temporal(const void* from, int64_t bytes, void* to) {
   const auto* source = static_cast<const char*>(from);
   auto* target = static_cast<char*>(to);
   int64_t at = 0;
@@ -55,65 +48,10 @@ void copy_past_caches(const void* from, int64_t bytes, void* to) {
   std::copy(source + at, source + bytes, target + at);
 }
 
-void end_past_caches() {
+void end_non_temporal() {
 #ifdef __SSE2__
   _mm_sfence();
 #endif
-}
-
-ASSAY_VECTORISED
-void round_run(float* values, int64_t size, DType storage) {
-  if (storage == DType::kFloat32) return;
-  with_storage(storage, [&](auto tag) ASSAY_INLINED {
-    for (int64_t j = 0; j < size; ++j) values[j] = round_to(values[j], decltype(tag)::kValue);
-  });
-}
-
-ASSAY_VECTORISED
-void weighted_sum_run(const float* const* rows, int count, const float* weights, bool equal,
-                      float divisor, DType rounding, int64_t size, float* __restrict out) {
-  with_storage(rounding, [&](auto tag) ASSAY_INLINED {
-    constexpr DType kRounding = decltype(tag)::kValue;
-    for (int i = 0; i < count; ++i) {
-      const float* __restrict row = rows[i];
-      const float weight = weights[equal ? 0 : i];
-      if (i == 0) {
-        for (int64_t j = 0; j < size; ++j)
-          out[j] = weighted_value(row[j], weight, equal, kRounding);
-      } else {
-        for (int64_t j = 0; j < size; ++j)
-          out[j] += weighted_value(row[j], weight, equal, kRounding);
-      }
-    }
-    if (!equal && divisor == 1.0f && kRounding == DType::kFloat32) return;
-    for (int64_t j = 0; j < size; ++j)
-      out[j] = weighted_result(out[j], weights[0], equal, divisor, kRounding);
-  });
-}
-
-ASSAY_VECTORISED
-void add_products(const float* __restrict a, const float* __restrict b, int64_t size,
-                  double* __restrict lanes) {
-  double sums[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) sums[lane] = lanes[lane];
-  int64_t j = 0;
-  for (; j + kLanes <= size; j += kLanes)
-    for (int lane = 0; lane < kLanes; ++lane)
-      sums[lane] += product_element(a[j + lane], b[j + lane]);
-  for (; j < size; ++j) sums[j % kLanes] += product_element(a[j], b[j]);
-  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = sums[lane];
-}
-
-ASSAY_VECTORISED
-void add_magnitudes(const float* __restrict values, int64_t size, double* __restrict lanes) {
-  double sums[kLanes];
-  for (int lane = 0; lane < kLanes; ++lane) sums[lane] = lanes[lane];
-  int64_t j = 0;
-  for (; j + kLanes <= size; j += kLanes)
-    for (int lane = 0; lane < kLanes; ++lane)
-      sums[lane] += std::fabs(static_cast<double>(values[j + lane]));
-  for (; j < size; ++j) sums[j % kLanes] += std::fabs(static_cast<double>(values[j]));
-  for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = sums[lane];
 }
 
 namespace {
@@ -138,14 +76,9 @@ ASSAY_ELEMENT bool all_finite(const Operand& from, int64_t begin, int64_t size) 
       return none_above<uint16_t>(0x7bff, from.data, begin, size);
     case DType::kBFloat16:
       return none_above<uint16_t>(0x7f7f, from.data, begin, size);
-    case DType::kFloat8E4M3:
-      return none_above<uint8_t>(0x7e, from.data, begin, size);
-    case DType::kFloat8E5M2:
-      return none_above<uint8_t>(0x7b, from.data, begin, size);
-    case DType::kFloat64:
+    default:
       return false;
   }
-  return false;
 }
 
 }  // namespace
