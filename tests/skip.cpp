@@ -39,7 +39,7 @@ void skip_without_gpu() {
 std::filesystem::path test_data(const std::string& name) {
   const char* folder = std::getenv("ASSAY_TEST_DATA");
   if (!folder) skip(fmt::format("ASSAY_TEST_DATA, a folder with '{}' in it, is not set", name));
-  const std::filesystem::path path = std::filesystem::path(folder) / name;
+  std::filesystem::path path = std::filesystem::path(folder) / name;
   if (!std::filesystem::exists(path)) skip(fmt::format("'{}' is not there", path.string()));
   return path;
 }
