@@ -39,8 +39,8 @@ ASSAY_HOST_DEVICE inline float weighted_sum_element(int count, const Value& valu
 
 /// Tensors of one shape and device, each in any dtype of DType; one weight per tensor. Returns
 /// float32 of that shape and device. The sum is divided by `divisor`. Weights, divisor and every
-/// result are rounded to `rounding`: not float32 as in mergekit, which computes in the tensors'
-/// dtype.
+/// result are rounded to `rounding`: float32, or the tensors' dtype for arithmetic as LibTorch does
+/// it in that.
 at::Tensor weighted_sum(const std::vector<at::Tensor>& tensors, const std::vector<double>& weights,
                         DType rounding = DType::kFloat32, double divisor = 1.0);
 /// The same into a contiguous tensor of that shape and device and any dtype of DType, rounded
