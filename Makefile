@@ -1,13 +1,13 @@
 # The way in. Everything here can be run by hand; each target is a few lines.
 #   make build    the program, at build/assay (installs what is missing first)
 #   make demo     a leaderboard on real data: out/quickstart.html
-#   make test     all tests
+#   make test     all tests; with ASSAY_REQUIRE_DATA=1 a test whose data are absent fails, else it is skipped
 #   make conformance METHOD=ties    what every method is held to, for one of them
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
 #   make fuzz     libFuzzer on the readers of checkpoints and merge configurations, RUNS inputs each
-#   make peers    results beside those of mergekit (docs/parity.md), transformers and lm-evaluation-harness
-#   make bench    merges timed beside mergekit, a bare copy and, in a sweep, memory: docs/performance.md
-#   make lint     clang-format, clang-tidy, the arrows between rooms, headers that stand alone
+#   make peers    results compared with those of mergekit (docs/parity.md), transformers and lm-evaluation-harness
+#   make bench    merges timed against mergekit, a bare copy and, in a sweep, memory: docs/performance.md
+#   make lint     clang-format, clang-tidy, the includes between modules, headers that compile by themselves
 #   make format   rewrites the sources' layout
 #   make clean    removes what was built; keeps .deps/, data/ and out/
 # Variables: ASSAY_PEERS_ENV (a Python environment with mergekit; made when it is not there), ASSAY_BENCH_DIR
@@ -16,7 +16,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 ASSAY_CUDA ?= auto
 CMAKE_ARGS ?=
-# A compiler takes up to 0.9 GB with LibTorch's headers, and the build shall stay below 6 GB.
+# A compiler takes up to 0.9 GB with LibTorch's headers, and the build is to stay below 6 GB.
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 6 ? n : 6)))
 
 # Of the configuration only what was chosen is shown, and what goes wrong.
@@ -83,6 +83,7 @@ bench: build
 
 lint:
 	@scripts/bootstrap.sh lint
+	python3 scripts/test_check_includes.py
 	python3 scripts/check_includes.py
 	$(sources) | xargs clang-format --dry-run -Werror
 	@$(call configure,lint)

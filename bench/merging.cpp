@@ -161,7 +161,7 @@ int run(int argc, char** argv) {
   inputs.base = make_model(shape, nullptr, "base");
   for (int i = 0; i < 3; ++i)
     inputs.experts.push_back(make_model(shape, inputs.base.get(), fmt::format("expert {}", i)));
-  if (!alone) inputs.shared = &shared;
+  if (!alone) inputs.cache = &shared;
   for (const auto& expert : inputs.experts) expert->content_hash();
   inputs.base->content_hash();
   int64_t bytes = 0;

@@ -1,5 +1,5 @@
 # CUDA: found, not required. ASSAY_CUDA = auto | on | off.
-#   auto  kernels (*.cu) are compiled when a recent nvcc is there; LibTorch's CUDA half is used when all that it
+#   auto  kernels (*.cu) are compiled when a recent nvcc is there; LibTorch's CUDA part is used when all that it
 #         needs is there and the machine has an NVIDIA driver.
 #   on    as auto, but anything missing is an error.      off   no CUDA at all.
 set(ASSAY_CUDA auto CACHE STRING "build for CUDA: auto, on or off")
@@ -37,7 +37,7 @@ if(NOT ASSAY_CUDA STREQUAL "off")
                     OUTPUT_VARIABLE torch_cuda_needs ERROR_QUIET)
     string(REGEX MATCHALL "[^ \t\n]+ => not found" torch_cuda_missing "${torch_cuda_needs}")
     if(torch_cuda_missing AND ASSAY_CUDA STREQUAL "on")
-      message(FATAL_ERROR "ASSAY_CUDA=on, but LibTorch's CUDA half lacks: ${torch_cuda_missing}")
+      message(FATAL_ERROR "ASSAY_CUDA=on, but LibTorch's CUDA part lacks: ${torch_cuda_missing}")
     endif()
     if(NOT torch_cuda_missing AND (EXISTS /dev/nvidiactl OR ASSAY_CUDA STREQUAL "on"))
       set(ASSAY_TORCH_CUDA ON)
@@ -53,7 +53,7 @@ if(ASSAY_CUDA_KERNELS)
 endif()
 if(ASSAY_TORCH_CUDA)
   target_compile_definitions(assay_torch INTERFACE ASSAY_TORCH_CUDA)
-  # Nothing names symbols of libtorch_cuda directly, so the linker must be told to keep it.
+  # Nothing names symbols of libtorch_cuda directly, so the linker needs an option to keep it.
   target_link_libraries(assay_torch INTERFACE
     -Wl,--no-as-needed "${ASSAY_TORCH_ROOT}/lib/libtorch_cuda.so" "${ASSAY_TORCH_ROOT}/lib/libc10_cuda.so" -Wl,--as-needed)
 endif()

@@ -1,5 +1,5 @@
-// Animal silhouettes in MNIST's format: two gzipped pickles of numpy arrays, which are read as data
-// and never executed. Its ten labels follow those of the digits: 10 (bear) to 19 (zebra).
+// Animal silhouettes in MNIST's format: two gzipped pickles of numpy arrays, which are parsed as
+// data and never executed. Its ten labels follow those of the digits: 10 (bear) to 19 (zebra).
 #include <ATen/ATen.h>
 
 #include <cstring>
@@ -32,7 +32,7 @@ ImageDataset load(const DatasetManifest& manifest) {
   const at::Tensor labels =
       read_array(manifest, "animal_label_version_3.gz", "<i8", {kItems}, at::kLong);
   if (labels.min().item<int64_t>() < 0 || labels.max().item<int64_t>() >= kClasses)
-    data_error("dataset '{}': a label lies outside 0..{}", manifest.name, kClasses - 1);
+    data_error("dataset '{}': a label is outside 0..{}", manifest.name, kClasses - 1);
 
   JsonReader options(manifest.options, fmt::format("dataset '{}': options", manifest.name));
   const JsonReader splits = options.at("splits");

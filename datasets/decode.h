@@ -1,4 +1,4 @@
-/// What dataset loaders share: tables, numpy arrays and fitting images into 28x28.
+/// Decoding for dataset loaders: tables, numpy arrays, and images of 28x28 pixels.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +22,7 @@ std::string numpy_pickle_bytes(const std::string& pickle, const std::string& dty
 /// so that the result does not depend on the processor.
 at::Tensor resize_bilinear(const at::Tensor& images, int64_t size);
 
-/// float32 [n, h, w], h and w at most 28, into the middle of [n, 1, 28, 28] zeros.
+/// float32 [n, h, w], h and w at most 28, centred in [n, 1, 28, 28] zeros.
 at::Tensor centre_in_28(const at::Tensor& images);
 
 }  // namespace assay

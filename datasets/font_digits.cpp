@@ -1,6 +1,6 @@
 // Printed digits: the outlines 0-9 of free fonts, rotated, scaled and shifted, rendered by
-// FreeType. Whole faces belong to one split. Each image is a function of seed, face, digit and its
-// number alone.
+// FreeType. A face belongs to one split. Each image depends only on seed, face, digit and its
+// number.
 #include <ATen/ATen.h>
 #include <ft2build.h>
 #include FT_FREETYPE_H
@@ -22,7 +22,7 @@ constexpr int64_t kSide = 28, kDigits = 10;
 
 struct Options {
   uint64_t seed;
-  double rotation_deg, shift_px, least_height_px, most_height_px;
+  double rotation_deg, shift_px, min_height_px, max_height_px;
   struct Part {
     std::vector<std::string> faces;  // file names
     int64_t images;                  // per face and digit
@@ -37,8 +37,8 @@ Options read_options(const DatasetManifest& manifest) {
   options.rotation_deg = reader.at("rotation_deg").as_number();
   options.shift_px = reader.at("shift_px").as_number();
   JsonReader heights = reader.at("height_px");
-  options.least_height_px = heights.at("least").as_number();
-  options.most_height_px = heights.at("most").as_number();
+  options.min_height_px = heights.at("least").as_number();
+  options.max_height_px = heights.at("most").as_number();
   heights.finish();
   JsonReader splits = reader.at("splits");
   std::set<std::string> used;
@@ -59,7 +59,7 @@ Options read_options(const DatasetManifest& manifest) {
 
 class FreeType {
  public:
-  FreeType() { ASSAY_CHECK(FT_Init_FreeType(&library_) == 0, "FreeType does not start"); }
+  FreeType() { ASSAY_CHECK(FT_Init_FreeType(&library_) == 0, "FreeType cannot be initialised"); }
   ~FreeType() { FT_Done_FreeType(library_); }
   FreeType(const FreeType&) = delete;
   FreeType& operator=(const FreeType&) = delete;
@@ -86,10 +86,10 @@ class Face {
   Face(const Face&) = delete;
   Face& operator=(const Face&) = delete;
 
-  /// Adds one digit's ink to `pixels`, 28x28 bytes of zero.
+  /// Draws one digit into `pixels`, 28x28 bytes of zero.
   void draw(int64_t digit, const Options& options, Rng& rng, uint8_t* pixels) const {
     const FT_UInt glyph = FT_Get_Char_Index(face_, static_cast<FT_ULong>('0' + digit));
-    // Unscaled outlines are the font's own integers: no hinting, nothing that depends on a size.
+    // Unscaled outlines are the font's own integers: no hinting, no dependence on a size.
     if (glyph == 0 || FT_Load_Glyph(face_, glyph, FT_LOAD_NO_SCALE) != 0 ||
         face_->glyph->format != FT_GLYPH_FORMAT_OUTLINE)
       data_error("'{}' has no outline for the digit {}", path_.string(), digit);
@@ -107,20 +107,20 @@ class Face {
   }
 
  private:
-  // Font units to 26.6 pixels: the box around the digit gets the drawn height (less when it would
-  // be wider than the greatest height), is turned about its centre and put near the image's.
+  // Font units to 26.6 pixels: scales the digit's bounding box to the drawn height (less when it
+  // would be wider than the maximum height), rotates it about its centre and shifts it near the
+  // image's centre.
   static void place(FT_Outline& outline, const Options& options, Rng& rng) {
     constexpr double kRadians = 3.14159265358979323846 / 180, kUnitsPerPixel = 64;
-    const double height = rng.uniform(options.least_height_px, options.most_height_px);
+    const double height = rng.uniform(options.min_height_px, options.max_height_px);
     const double angle = kRadians * rng.uniform(-options.rotation_deg, options.rotation_deg);
     const double centre_x = kSide / 2.0 + rng.uniform(-options.shift_px, options.shift_px);
     const double centre_y = kSide / 2.0 + rng.uniform(-options.shift_px, options.shift_px);
 
     FT_BBox box;
     FT_Outline_Get_BBox(&outline, &box);
-    const double scale =
-        std::min(height / static_cast<double>(box.yMax - box.yMin),
-                 options.most_height_px / static_cast<double>(box.xMax - box.xMin));
+    const double scale = std::min(height / static_cast<double>(box.yMax - box.yMin),
+                                  options.max_height_px / static_cast<double>(box.xMax - box.xMin));
     const double middle_x = static_cast<double>(box.xMin + box.xMax) / 2;
     const double middle_y = static_cast<double>(box.yMin + box.yMax) / 2;
     const double c = scale * std::cos(angle), s = scale * std::sin(angle);
@@ -135,7 +135,7 @@ class Face {
 
   const FreeType& freetype_;
   fs::path path_;
-  std::string bytes_;  ///< of the file; the face reads them as it needs them
+  std::string bytes_;  ///< of the file; they must outlive the face
   FT_Face face_ = nullptr;
 };
 
@@ -167,7 +167,8 @@ ImageDataset load(const DatasetManifest& manifest) {
   return shuffled(out, options.seed);
 }
 
-// Another FreeType may round a pixel's coverage in another way, so it is part of what the data is.
+// Another FreeType may round a pixel's coverage differently, so its version is part of the
+// loader's.
 ASSAY_DATASET_LOADER("font_digits", load, "1, FreeType " + FreeType().version())
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The multiple-choice sets of LLM-Adapters (Hu et al., arXiv:2304.01933; its folder dataset/): one
-// instruction that holds the question and its choices, and the name of the right one.
+// instruction with the question and its choices, and the name of the correct one.
 #include "harness/core/error.h"
 #include "harness/core/whitespace.h"
 #include "harness/task/text_file.h"
@@ -14,19 +14,19 @@ std::string text_of(const Json& record, const std::string& where, const char* fi
 // "Answer1: x Answer2: y" to x, y.
 std::vector<std::string> split_choices(std::string_view text, const std::string& word) {
   std::vector<std::string> choices;
-  std::string mark = word + "1:";
-  size_t begin = text.find(mark);
+  std::string marker = word + "1:";
+  size_t begin = text.find(marker);
   while (begin != std::string_view::npos) {
-    begin += mark.size();
-    mark = word + std::to_string(choices.size() + 2) + ":";
-    const size_t end = text.find(mark, begin);
+    begin += marker.size();
+    marker = word + std::to_string(choices.size() + 2) + ":";
+    const size_t end = text.find(marker, begin);
     choices.emplace_back(stripped(text.substr(begin, end - begin)));
     begin = end;
   }
   return choices;
 }
 
-// Fields: "question"; "choices"; "label", the index of the right one; for sentences with a blank
+// Fields: "question"; "choices"; "label", the index of the correct one; for sentences with a blank
 // "_" also "before" and "after".
 Json read_record(const Json& record, const std::string& where) {
   const std::string instruction = text_of(record, where, "instruction");
@@ -51,9 +51,9 @@ Json read_record(const Json& record, const std::string& where) {
                choices.size());
 
   std::string question = instruction.substr(0, begin);
-  for (const std::string introduction : {"question: ", "sentence: "})
-    if (const size_t at = question.find(introduction); at != std::string::npos) {
-      question.erase(0, at + introduction.size());
+  for (const std::string prefix : {"question: ", "sentence: "})
+    if (const size_t at = question.find(prefix); at != std::string::npos) {
+      question.erase(0, at + prefix.size());
       break;
     }
   question = std::string(stripped(question));

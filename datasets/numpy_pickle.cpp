@@ -1,6 +1,6 @@
 // A numpy array pickled with protocol 4 is always the same few opcodes around one block of bytes.
-// They are written down here as text and compared with the text of the plain array that is
-// expected; no stack is kept and nothing is looked up or called.
+// They are converted to text and compared with the text of the expected plain array; there is no
+// stack, and nothing is imported or called.
 #include <fmt/ranges.h>
 
 #include <cstring>
@@ -15,7 +15,7 @@ class PickleText {
  public:
   PickleText(const std::string& pickle, const std::string& where) : in_(pickle), where_(where) {}
 
-  /// One word per opcode. The array's data stands as "data" and is kept in `payload`.
+  /// One word per opcode. The array's data is written as "data" and stored in `payload`.
   std::string read(std::string& payload) {
     std::string text;
     for (;;) {
@@ -27,7 +27,7 @@ class PickleText {
           break;
         case 0x95:
           take(8);
-          break;  // frame: only says how much to read ahead
+          break;  // frame: only its length, for reading ahead
         case 0x94:
           break;  // memoize
         case 0x93:

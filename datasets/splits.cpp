@@ -12,10 +12,10 @@
 namespace assay {
 namespace {
 
-double share(JsonReader& splits, const std::string& key) {
+double read_fraction(JsonReader& splits, const std::string& key) {
   const JsonReader value = splits.at(key);
   const double number = value.as_number();
-  if (!(number > 0 && number < 1)) value.fail("a share must lie between 0 and 1");
+  if (!(number > 0 && number < 1)) value.fail("a fraction must be between 0 and 1");
   return number;
 }
 
@@ -60,12 +60,13 @@ ImageDataset split_by_label(const at::Tensor& images, const at::Tensor& labels, 
   const JsonReader seed_value = splits.at("seed");
   if (seed_value.as_integer() < 0) seed_value.fail("a seed must not be negative");
   const auto seed = static_cast<uint64_t>(seed_value.as_integer());
-  const double train = share(splits, "train"), validation = share(splits, "validation");
-  const double test = share(splits, "test");
+  const double train = read_fraction(splits, "train"),
+               validation = read_fraction(splits, "validation");
+  const double test = read_fraction(splits, "test");
   splits.finish();
   constexpr double kRounding = 1e-9;
   if (std::abs(train + validation + test - 1) > kRounding)
-    splits.fail("the shares of train, validation and test must sum to 1");
+    splits.fail("the fractions of train, validation and test must sum to 1");
 
   const at::Tensor kept = at::tensor(without_duplicates(images, labels), at::kLong);
   ImageDataset out{images.index_select(0, kept), labels.index_select(0, kept), {}, ""};

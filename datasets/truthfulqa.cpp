@@ -1,4 +1,4 @@
-// TruthfulQA.csv (Lin et al., arXiv:2109.07958). Answers stand in one field, separated by ";".
+// TruthfulQA.csv (Lin et al., arXiv:2109.07958). Answers are in one field, separated by ";".
 #include <algorithm>
 
 #include "harness/core/error.h"

@@ -44,10 +44,11 @@ std::string header(bool per_set) {
   return line.take();
 }
 
-// What a line says of its row before the numbers.
+// The fields that identify a line's row, before the numbers.
 Line begin(const LeaderboardRow& row, const std::string& metric) {
   Line line;
-  for (const std::string& field : {row.name, row.variant, row.kind, row.method, row.preset, metric})
+  for (const std::string& field :
+       {row.name, row.variant, run_kind_name(row.kind), row.method, row.preset, metric})
     line.text(field);
   return line;
 }
@@ -57,7 +58,7 @@ void add_scores(const RowScores& s, Line& line) {
     line.estimate(*e);
 }
 
-// A row's scores in one set; its costs and counts are in the line of the row.
+// A row's scores in one set. Its costs and counts are in the row's own line.
 std::string set_line(const LeaderboardRow& row, const std::string& metric, const std::string& set,
                      const RowScores& scores) {
   constexpr size_t kCounts = 4, kPhases = 4;

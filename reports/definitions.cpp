@@ -7,71 +7,67 @@ namespace assay {
 std::vector<std::pair<std::string, std::string>> definitions() {
   return {
       {"acc, acc_own",
-       "The share of test items predicted right. acc chooses among the labels of all tasks, "
-       "acc_own "
-       "only among the task's own labels. Shown in %, as all metrics are that are fractions."},
+       "The fraction of test items predicted correctly. acc chooses among the labels of all tasks, "
+       "acc_own only among the task's own labels. Shown in %, like all metrics that are fractions."},
       {"spearman, pearson, matthews",
-       "Correlations of predictions and truth, from -100 to 100 % (the value times 100). Their "
-       "intervals are to first order (the delta method), as they are no means of items."},
+       "Correlations of predictions and labels, from -100 to 100 % (the value times 100). Their "
+       "intervals are first-order approximations (the delta method), as they are not means of "
+       "items."},
       {"perplexity, bits_per_byte, brier",
-       "How unlikely a model finds a text, or how far its probabilities are from the truth. Shown "
-       "as "
-       "they are, and less is better: rows are ranked and tuned, Pareto fronts drawn and cells "
-       "shaded "
-       "accordingly, and a normalised value below 100 is better than the reference. Their "
-       "intervals "
-       "are to first order (the delta method), as they are no means of items."},
+       "How unlikely a text is under a model, or how far its probabilities are from the labels. "
+       "Shown unscaled; lower is better, also for ranking, tuning, Pareto fronts and the shades "
+       "of cells, and a normalised value below 100 is better than the reference. Their intervals "
+       "are first-order approximations (the delta method), as they are not means of items."},
       {"Held-in, held-out",
        "A task is held-in for an expert set when one of the set's experts was trained on it, and "
        "held-out otherwise. A value is the mean over the tasks of a kind, then over seeds, then "
-       "over expert sets; every task counts the same, whatever its number of items. A lone expert "
-       "is averaged over the sets it is a member of."},
+       "over expert sets; every task has the same weight, whatever its number of items. A single "
+       "expert is averaged over the sets that contain it."},
       {"± and intervals",
-       "95 % confidence intervals, 1.96 standard errors to each side. Tasks are strata: items are "
-       "taken as drawn at random within each task, while the tasks, expert sets and seeds are "
-       "taken "
-       "as given. The outcomes of one item under several sets or seeds are first added up with "
-       "their "
-       "weights z, and the squared standard error is the sum over tasks of var(z) / n. With one "
-       "set "
-       "and one seed that is the usual formula for a stratified mean. Where all items come out the "
-       "same the interval has no width, which says too much of small tests."},
+       "95 % confidence intervals, 1.96 standard errors to each side. Tasks are strata: items "
+       "are treated as a random sample within each task, while the tasks, expert sets and seeds "
+       "are taken as given. The outcomes of one item under several sets or seeds are first "
+       "summed with their weights to z, and the squared standard error is the sum over tasks of "
+       "var(z) / n. With one set and one seed that is the usual formula for a stratified mean. "
+       "Where all items of a task have the same outcome the interval has no width, which "
+       "overstates the precision of small tests."},
       {"Range",
-       "The least and the greatest mean of any one set and "
-       "seed: how much the choice of experts and chance matter."},
+       "The minimum and maximum over the means of single sets and seeds: the effect of the "
+       "choice of experts and of chance."},
       {"Held-in ÷ expert, held-out ÷ base",
        fmt::format(
            "Normalised scores: each held-in task's score divided by that of its own expert, "
            "each held-out task's by that of the base, then averaged. 100 means as good as "
            "the expert, or the base. The interval accounts for both models being scored on "
            "the same items. A reference below {} gives no normalised value for that task.",
-           kLeastDenominator)},
-      {"Comparisons in pairs",
-       "The difference of two rows on the same items, over the sets "
-       "that both have. What both get right or wrong cancels, so such "
-       "an interval is narrower than those of the two rows suggest."},
+           kMinReferenceScore)},
+      {"Paired comparisons",
+       "The difference of two rows on the same items, over their common sets. Common successes "
+       "and failures cancel, so its interval is narrower than those of the two rows suggest."},
       {"default, tuned",
-       "Default rows use the parameters the sweep file fixes and the "
-       "method's defaults for the rest. Tuned rows use the configuration "
-       "of the grid with the best mean primary score on the validation "
-       "splits of the set's held-in tasks; held-out tasks and test "
-       "splits play no part. The best expert is chosen in the same way. "
-       "Only what was chosen is scored on the test split."},
+       "Default rows use the parameters in the sweep file and the method's defaults for the "
+       "rest. Tuned rows use the configuration of the grid with the best mean primary score on "
+       "the validation splits of the set's held-in tasks; held-out tasks and test splits are not "
+       "used. The best expert is chosen in the same way. Only the chosen configuration is scored "
+       "on the test split."},
       {"Partial rows",
-       "A row some of whose runs failed, were skipped or are still missing is an average over the "
-       "others and is marked: it cannot be compared with complete rows as it stands."},
+       "A row with failed, skipped or missing runs is an average over its other runs and is "
+       "marked as partial: it is not directly comparable with complete rows."},
       {"Costs",
        "Measured while the run was made: wall and processor time (all threads), time the "
        "accelerator "
-       "was busy, peak memory of the whole process, floating-point operations counted from the "
-       "operators that ran (a "
+       "was busy, floating-point operations counted from the operators that ran (a "
        "multiply-add is two), checkpoint bytes, items that went through a model, gradient steps. "
+       "Own peak memory is the most that the process held during a phase, less what it held when "
+       "the phase began; the peak of the whole process, models and results of other rows included, "
+       "is peak_rss_bytes and peak_device_bytes in CSV and JSON. "
        "Tuning is everything the runs of the grid cost, their evaluation included. What could not "
        "be "
-       "measured is shown as –, operations that could not be counted as n/a."},
+       "measured is shown as –; operations that could not be counted, and own peaks that an "
+       "earlier version did not store, as n/a."},
       {"Pareto front",
-       "The rows that no other row beats: none is at least as "
-       "good in quality and cost, and better in one of them."},
+       "The rows that no other row dominates: none is at least as good in quality and cost, and "
+       "better in one of them."},
   };
 }
 

@@ -14,7 +14,7 @@ struct Shades {
   double of(double value) const { return high > low ? (value - low) / (high - low) : 0.5; }
 };
 
-// Length of the suite's name and slash when all tasks are of one suite.
+// The length of the common "SUITE/" prefix when all tasks are of one suite.
 size_t common_prefix(const std::vector<std::string>& tasks) {
   const size_t slash = tasks.empty() ? std::string::npos : tasks.front().find('/');
   if (slash == std::string::npos) return 0;
@@ -35,7 +35,7 @@ Shades shades(const Leaderboard& board, const std::string& metric) {
   return range;
 }
 
-// The mean over those of the row's scores that `wanted` picks; nothing when there is none.
+// The mean over the row's scores for which `wanted` holds; an empty cell when there is none.
 template <typename Wanted>
 TableCell heat_cell(const LeaderboardRow& row, const std::string& metric, const Shades& range,
                     Wanted&& wanted) {

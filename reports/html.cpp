@@ -14,7 +14,7 @@ extern const unsigned char page_html[], page_css[], page_js[], chart_js[];
 
 namespace {
 
-// Chart.js and ours contain no "</script", and the tests look after that.
+// Chart.js and page.js must not contain "</script"; a test checks it.
 std::string embedded_text(const unsigned char* bytes) {
   return reinterpret_cast<const char*>(bytes);
 }
@@ -27,8 +27,8 @@ std::string script_json(const Json& json) {
   return out;
 }
 
-// What a column's drawn marks span together: those of the first group, the methods, among which
-// differences are small. Marks of other rows that lie outside are not drawn.
+// The common scale of a column's interval marks: the range of the first group, the methods, whose
+// differences are small. Marks of other rows outside it are not drawn.
 Interval mark_scale(const Table& table, size_t column) {
   Interval scale{1e300, -1e300};
   for (const auto& row : table.groups.front().rows)
@@ -51,7 +51,7 @@ std::string mark_html(const Estimate& mark, const Interval& scale) {
       place(*mark.value), place(ci.low), place(ci.high) - place(ci.low));
 }
 
-// The number strong, its ± part faint; the best of a column bold.
+// The number in full colour, its ± part faint; the best of a column bold.
 std::string number_html(const TableCell& cell) {
   const size_t split = std::min(cell.text.find(" ±"), cell.text.size());
   std::string html = escape_html(cell.text.substr(0, split));
@@ -180,7 +180,7 @@ std::string definitions_html() {
   return html + "</dl>\n";
 }
 
-// Replaces each {{name}} of the template, in one pass: what is put in is not looked at again.
+// Replaces each {{name}} of the template, in one pass: inserted text is not expanded again.
 std::string fill(const std::string& page, const std::map<std::string, std::string>& parts) {
   std::string out;
   size_t at = 0;

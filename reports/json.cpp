@@ -29,7 +29,7 @@ Json costs_json(const CostValues& values) {
 Json cost_texts_json(const CostValues& values) {
   Json json = Json::object();
   for (size_t i = 0; i < values.size(); ++i)
-    json[std::string(kCostFields[i].key)] = cost_text(values[i], kCostFields[i].unit);
+    json[std::string(kCostFields[i].key)] = cost_text(values, kCostFields[i]);
   return json;
 }
 
@@ -45,10 +45,10 @@ Json row_json(const LeaderboardRow& row) {
   Json json{{"label", row.label()},
             {"name", row.name},
             {"variant", row.variant},
-            {"kind", row.kind},
+            {"kind", run_kind_name(row.kind)},
             {"method", row.method},
             {"preset", row.preset},
-            {"lone_expert", row.is_lone_expert()},
+            {"lone_expert", row.is_single_expert()},
             {"sets_used", row.sets_used},
             {"sets_total", row.sets_total},
             {"runs_ok", row.runs_ok},
@@ -98,6 +98,8 @@ constexpr CostAxis kCostAxes[] = {
     {"merge_wall", "merge", "wall_s", "Wall time of one merge (s)", &RowCosts::merge},
     {"total_flops", "total", "flops", "FLOPs of merging and tuning", &RowCosts::total},
     {"merge_flops", "merge", "flops", "FLOPs of one merge", &RowCosts::merge},
+    {"merge_own_memory", "merge", "own_peak_rss_bytes", "Own peak memory of the merge (bytes)",
+     &RowCosts::merge},
     {"merge_memory", "merge", "peak_rss_bytes", "Peak memory of the process in the merge (bytes)",
      &RowCosts::merge},
     {"evaluation_wall", "evaluation", "wall_s", "Wall time of evaluation (s)",
@@ -105,14 +107,8 @@ constexpr CostAxis kCostAxes[] = {
     {"evaluation_flops", "evaluation", "flops", "FLOPs of evaluation", &RowCosts::evaluation},
 };
 
-std::optional<double> axis_value(const LeaderboardRow& row, const CostAxis& axis) {
-  const CostValues& values = row.costs.*axis.values;
-  for (size_t i = 0; i < values.size(); ++i)
-    if (kCostFields[i].key == axis.field) return values[i];
-  return std::nullopt;
-}
-
-// Rows that no other row beats, per cost axis and quality; of rows that have both values.
+// The Pareto front (non-dominated rows) per cost axis and quality, among rows that have both
+// values.
 Json pareto_json(const Leaderboard& board, const std::string& metric) {
   Json fronts = Json::array();
   for (const CostAxis& axis : kCostAxes) {
@@ -124,8 +120,8 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
       for (const LeaderboardRow& row : board.rows) {
         const RowScores& s = row.scores.at(metric);
         const auto quality = held_in ? s.held_in.value : s.held_out.value;
-        const auto cost = axis_value(row, axis);
-        if (!quality || !cost || row.is_lone_expert()) continue;
+        const auto cost = cost_value(row.costs.*axis.values, axis.field);
+        if (!quality || !cost || row.is_single_expert()) continue;
         points.push_back({merit(metric, *quality), *cost});
         labels.push_back(row.label());
       }
@@ -138,11 +134,8 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
 }
 
 Json provenance_json(const SweepResults& results) {
-  Json json{{"checkpoints", Json::array()},
-            {"tasks", Json::array()},
-            {"methods", Json::array()},
-            {"environments", Json::array()},
-            {"sets", Json::array()}};
+  Json json{{"checkpoints", Json::array()},  {"tasks", Json::array()}, {"methods", Json::array()},
+            {"environments", Json::array()}, {"found", Json::array()}, {"sets", Json::array()}};
   for (const CheckpointRecord& c : results.checkpoints)
     json["checkpoints"].push_back({{"name", c.name},
                                    {"hash", c.hash},
@@ -171,6 +164,8 @@ Json provenance_json(const SweepResults& results) {
                                     {"host_os", e.host_os},
                                     {"command_line", e.command_line},
                                     {"threads", e.threads}});
+  for (const FoundName& found : results.sweep.found)
+    json["found"].push_back({{"what", found.what}, {"name", found.name}, {"path", found.path}});
   for (const ExpertSetRecord& set : results.sweep.sets) {
     Json tasks = Json::array();
     for (const SetTask& t : set.tasks)
@@ -207,15 +202,14 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
     json["pareto"][metric] = pareto_json(board, metric);
   for (const auto& placed : results.runs)
     if (placed.run.status != RunStatus::kOk)
-      json["failures"].push_back(
-          {{"set", placed.placement.set},
-           {"row", placed.placement.row},
-           {"variant", placed.placement.variant},
-           {"status", placed.run.status == RunStatus::kSkipped ? "skipped" : "failed"},
-           {"reason", placed.run.reason},
-           {"parameters", placed.run.parameters},
-           {"seed", placed.run.seed},
-           {"key", placed.run.key}});
+      json["failures"].push_back({{"set", placed.placement.set},
+                                  {"row", placed.placement.row},
+                                  {"variant", placed.placement.variant},
+                                  {"status", run_status_name(placed.run.status)},
+                                  {"reason", placed.run.reason},
+                                  {"parameters", placed.run.parameters},
+                                  {"seed", placed.run.seed},
+                                  {"key", placed.run.key}});
   return json;
 }
 

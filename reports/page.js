@@ -1,6 +1,6 @@
 'use strict';
-// Sorting, choosing what is shown, and the charts. All numbers come from the report's data or its
-// tables; their texts were made by Assay.
+// Sorting, filtering and charts. All numbers come from the report's data or its tables, formatted
+// by Assay.
 (() => {
   const data = JSON.parse(document.getElementById('report-data').textContent);
   const byId = (id) => document.getElementById(id);
@@ -41,14 +41,14 @@
     });
   });
 
-  // Columns that go on beyond the right edge fade out there.
+  // A faded right edge shows that columns continue beyond it.
   const boxes = [...document.querySelectorAll('.scroll')];
   const fade = (box) =>
       box.classList.toggle('more', box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
   boxes.forEach((box) => box.addEventListener('scroll', () => fade(box), {passive: true}));
   window.addEventListener('resize', () => boxes.forEach(fade));
 
-  // --- what is shown ---
+  // --- filters ---
   const metricSelect = byId('metric'), heatSelect = byId('heat-view');
   const axisSelect = byId('cost-axis'), qualitySelect = byId('cost-quality');
   const fitSelect = byId('scatter-fit'), expertsBox = byId('show-experts');
@@ -100,7 +100,7 @@
   const inside = (p, area) => p.x >= area.left - 1 && p.x <= area.right + 1 &&
       p.y >= area.top - 1 && p.y <= area.bottom + 1;
 
-  // Names beside the points, where they cover no other name; the tooltip has them all.
+  // Labels next to the points, where they overlap no other label; the tooltip has them all.
   const labels = {
     id: 'labels',
     afterDatasetsDraw(chart) {
@@ -179,11 +179,11 @@
       `${kind} ${metricSelect.value}` +
       (isFraction() ? ', %' : data.units[metricSelect.value].lower_is_better ? ' (less is better)' : '');
 
-  // An axis around scores, with some air; fractions stay within 0 and 1.
+  // The range of an axis around scores, with a margin; fractions stay within 0 and 1.
   function scoreRange(values) {
     const low = Math.min(...values), high = Math.max(...values);
-    const air = Math.max(0.1 * (high - low), 0.01);
-    return {min: Math.max(0, low - air), max: isFraction() ? Math.min(1, high + air) : high + air};
+    const margin = Math.max(0.1 * (high - low), 0.01);
+    return {min: Math.max(0, low - margin), max: isFraction() ? Math.min(1, high + margin) : high + margin};
   }
 
   function options(xTitle, yTitle, xRange, yRange, guide) {
@@ -219,7 +219,7 @@
   }
 
   const charts = {};
-  // Without a config there is nothing to draw, and no empty frame either.
+  // Without a config no chart is drawn, and no empty frame.
   function draw(id, config) {
     charts[id]?.destroy();
     charts[id] = null;

@@ -28,15 +28,16 @@ TableCell need_cell(const Json& needs, const char* key) {
 }
 
 TableCell experts_cell(const Json& needs) {
-  const int64_t least = needs.value("min_experts", int64_t{1});
-  const auto most = needs.find("max_experts");
-  if (most == needs.end() || most->is_null()) return text_cell(fmt::format("{} or more", least));
-  const auto bound = most->get<int64_t>();
-  return text_cell(least == bound ? fmt::format("{}", least)
-                                  : fmt::format("{} to {}", least, bound));
+  const int64_t minimum = needs.value("min_experts", int64_t{1});
+  const auto maximum = needs.find("max_experts");
+  if (maximum == needs.end() || maximum->is_null())
+    return text_cell(fmt::format("{} or more", minimum));
+  const auto bound = maximum->get<int64_t>();
+  return text_cell(minimum == bound ? fmt::format("{}", minimum)
+                                    : fmt::format("{} to {}", minimum, bound));
 }
 
-// How many of the method's parameters a grid of the sweep varied, at most.
+// The most of the method's parameters that one grid of the sweep varied.
 size_t tuned_count(const Leaderboard& board, const MethodRecord& method) {
   size_t most = 0;
   for (const LeaderboardRow& row : board.rows)
@@ -89,6 +90,19 @@ Table sweep_table(const SweepResults& results) {
                    {{.text = "Sweep file"}, {.text = canonical(results.sweep.config)}}}}}};
 }
 
+Table found_table(const SweepResults& results) {
+  Table table{.id = "found",
+              .title = "Files found by name",
+              .intro = "The files and folders that names resolved to when the sweep was last run.",
+              .columns = {{"What"}, {"Name"}, {"Path"}},
+              .groups = {{"", {}}},
+              .empty_text = "The version of Assay that ran the sweep did not record this."};
+  for (const FoundName& found : results.sweep.found)
+    table.groups[0].rows.push_back(
+        {{.text = found.what}, {.text = found.name}, {.text = found.path}});
+  return table;
+}
+
 Table sets_table(const SweepResults& results) {
   std::map<std::string, std::string> names;
   for (const CheckpointRecord& c : results.checkpoints) names[c.hash] = c.name;
@@ -114,7 +128,7 @@ Table checkpoints_table(const SweepResults& results) {
               .title = "Checkpoints",
               .intro =
                   "Training costs are those recorded when the "
-                  "checkpoint was made; – means that it does not say.",
+                  "checkpoint was made; – means that none are recorded.",
               .columns = {{"Name"},
                           {"Role"},
                           {"Content hash"},
@@ -133,12 +147,11 @@ Table checkpoints_table(const SweepResults& results) {
       const auto it = origin.find(key);
       return it != origin.end() && it->is_string() ? it->get<std::string>() : std::string();
     };
-    // What a base was trained on is a property of the whole study and said in full; the experts
-    // inherit it.
+    // The base's pre-training data is printed in full; the experts inherit it.
     const auto list = [&](const char* key) {
       const Json names = origin.value(key, Json());
-      constexpr size_t kMostNamed = 3;
-      if (c.role == "base" || names.size() <= kMostNamed) return text_cell(list_text(names));
+      constexpr size_t kMaxNamed = 3;
+      if (c.role == "base" || names.size() <= kMaxNamed) return text_cell(list_text(names));
       return TableCell{.text = fmt::format("{} tasks", names.size()), .note = list_text(names)};
     };
     const Json cost = origin.value("cost", Json());
@@ -218,7 +231,7 @@ Table environments_table(const SweepResults& results) {
 Table requirements_table(const SweepResults& results, const Leaderboard& board) {
   Table table{.id = "requirements",
               .title = "Practical requirements",
-              .intro = "What each method asks for, as it declares it.",
+              .intro = "What each method requires, as it declares.",
               .columns = {{"Method"},
                           {"Experts"},
                           {"Base"},
@@ -269,7 +282,7 @@ Table failures_table(const SweepResults& results) {
     table.groups[0].rows.push_back(
         {{.text = variant == "reference" ? row : fmt::format("{} ({})", row, variant)},
          {.text = set},
-         {.text = placed.run.status == RunStatus::kSkipped ? "skipped" : "failed"},
+         {.text = run_status_name(placed.run.status)},
          {.text = placed.run.reason},
          {.text = canonical(placed.run.parameters)},
          {.text = fmt::format("{}", placed.run.seed),
@@ -279,8 +292,8 @@ Table failures_table(const SweepResults& results) {
 }
 
 std::vector<Table> provenance_tables(const SweepResults& results) {
-  return {sweep_table(results), sets_table(results), checkpoints_table(results),
-          tasks_table(results), environments_table(results)};
+  return {sweep_table(results),       found_table(results), sets_table(results),
+          checkpoints_table(results), tasks_table(results), environments_table(results)};
 }
 
 }  // namespace assay

@@ -5,7 +5,7 @@
 namespace assay {
 namespace {
 
-// In this order.
+// Whether the text contains the parts in this order.
 bool holds(std::string_view text, std::initializer_list<std::string_view> parts) {
   size_t at = 0;
   for (const std::string_view part : parts) {

@@ -1,11 +1,11 @@
-/// How to tell a report of Assay, which may be replaced, from any other file.
+/// Recognises reports of Assay, which may be overwritten.
 #pragma once
 
 #include <string_view>
 
 namespace assay {
 
-/// True for what render_report() gives in any of its formats, and for what earlier versions gave.
+/// True for the output of render_report() in any of its formats, of this and earlier versions.
 bool is_report(std::string_view text);
 
 }  // namespace assay

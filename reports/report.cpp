@@ -49,8 +49,8 @@ std::string leaderboard_text(const SweepResults& results, const ReportOptions& o
     text += folded(fmt::format("- {}", printable(sentence)), width, 2);
   text += "\n";
   text += folded(fmt::format("{}{}, test split; ± is a 95 % confidence interval over test "
-                             "items, what stands under \"over sets\" the least and the "
-                             "greatest mean of any one set and seed",
+                             "items, \"over sets\" the minimum and maximum over the "
+                             "means of single sets and seeds",
                              board.primary(), is_fraction(board.primary()) ? " in %" : ""),
                  width);
   const auto add = [&](const Table& table) {

@@ -1,4 +1,4 @@
-/// The report of a sweep in the formats that are offered. All print the same numbers.
+/// The report of a sweep in several formats, which all print the same numbers.
 #pragma once
 
 #include <string>
@@ -14,8 +14,8 @@ enum class ReportFormat { kHtml, kMarkdown, kCsv, kJson };
 std::string render_report(const SweepResults& results, ReportFormat format,
                           const ReportOptions& options = {});
 
-/// The summary and the leaderboard as plain text, in lines of at most `width` columns where a word
-/// and a number fit.
+/// The summary and the leaderboard as plain text, in lines of at most `width` columns unless a
+/// single word or number is wider.
 std::string leaderboard_text(const SweepResults& results, const ReportOptions& options = {},
                              size_t width = 80);
 

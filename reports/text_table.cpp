@@ -3,21 +3,19 @@
 #include <algorithm>
 #include <sstream>
 
+#include "harness/core/text_encoding.h"
+
 namespace assay {
 namespace {
 
 constexpr size_t kGap = 2;
 
-// Columns on a terminal, where most characters are one byte or, as – and ±, one column in several.
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
-}
+// Width in terminal columns: every UTF-8 character counts as one.
+size_t width_of(const std::string& text) { return count_characters(text); }
 
 std::string cell_text(const TableCell& cell) { return printable(full_text(cell)); }
 
-// As wide as the text of the column and the words of its title need.
+// The width of each column: its longest cell or title word.
 std::vector<size_t> column_widths(const Table& table) {
   std::vector<size_t> widths;
   for (size_t i = 0; i < table.columns.size(); ++i) {
@@ -29,7 +27,7 @@ std::vector<size_t> column_widths(const Table& table) {
   return widths;
 }
 
-// The name columns and some of the others.
+// A block of the table: the name columns and some of the others.
 class Block {
  public:
   Block(const Table& table, const std::vector<size_t>& widths, std::vector<size_t> columns,

@@ -1,4 +1,4 @@
-/// Tables and sentences as text for a terminal.
+/// Formats tables and sentences as text for a terminal.
 #pragma once
 
 #include <string>
@@ -7,15 +7,15 @@
 
 namespace assay {
 
-/// Control characters as spaces: those of a name or a reason must not reach the terminal.
+/// Replaces control characters by spaces: names and reasons are untrusted.
 std::string printable(std::string text);
 
-/// The text in lines of at most `width` columns, broken between words; longer words stand alone.
-/// Lines after the first begin with `indent` spaces. Ends with a line break.
+/// Wraps the text into lines of at most `width` columns, between words; longer words get a line of
+/// their own. Lines after the first begin with `indent` spaces. Ends with a line break.
 std::string folded(const std::string& text, size_t width, size_t indent = 0);
 
-/// All of the table's columns, aligned with spaces. Those that do not fit into `width` stand below,
-/// again behind the names of the rows.
+/// All of the table's columns, aligned with spaces. Columns beyond `width` follow in further blocks
+/// below, with the row names repeated.
 std::string text_table(const Table& table, size_t width);
 
 }  // namespace assay

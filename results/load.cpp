@@ -14,7 +14,7 @@ int64_t find_sweep(Database& database, const std::string& name) {
   std::vector<std::string> names;
   auto& known = database.query("SELECT DISTINCT name FROM sweeps ORDER BY name");
   while (known.executeStep()) names.push_back(known.getColumn(0).getString());
-  if (names.empty()) data_error("the results store holds no sweep yet");
+  if (names.empty()) data_error("the results store has no sweep yet");
   throw UserError(unknown_name("sweep", name, "the results store", names));
 }
 
@@ -103,7 +103,7 @@ void read_runs(Database& database, int64_t sweep, SweepResults& results) {
       environments.push_back(placed.environment);
       results.environments.push_back(read_environment(database, placed.environment));
     }
-    // Outcomes serve comparisons in pairs, which the runs of a grid take no part in.
+    // Outcomes are for paired comparisons, which do not use the runs of a grid.
     const bool with_outcomes = placed.placement.variant != "grid";
     results.runs.push_back(
         {std::move(placed.placement), read_run(database, placed.run, with_outcomes), index});
@@ -113,17 +113,15 @@ void read_runs(Database& database, int64_t sweep, SweepResults& results) {
 }  // namespace
 
 SweepResults read_sweep(Database& database, const std::string& name) {
-  // One transaction: all that is read belongs to one moment, whatever is written meanwhile.
+  // One transaction: a consistent snapshot, whatever is written meanwhile.
   SQLite::Transaction moment(database.handle());
   SweepResults results;
   const int64_t id = find_sweep(database, name);
   auto& row = database.query(
       "SELECT name, config, hash, started_at, finished_at FROM sweeps WHERE id = ?", id);
   row.executeStep();
-  results.sweep = {row.getColumn(0).getString(),
-                   Json::parse(row.getColumn(1).getString()),
-                   row.getColumn(2).getString(),
-                   {}};
+  results.sweep = {row.getColumn(0).getString(), {}, row.getColumn(2).getString(), {}};
+  read_config_column(Json::parse(row.getColumn(1).getString()), results.sweep);
   results.started_at = row.getColumn(3).getString();
   results.finished_at = row.getColumn(4).getString();
   row.reset();

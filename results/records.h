@@ -1,4 +1,4 @@
-/// What the store holds, as plain values.
+/// The records of the store, as plain values.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace assay {
 
-/// Where and with what a run was made.
+/// The environment of a run: machine and software.
 struct Environment {
   std::string git_revision;  ///< "-dirty" appended when the tree had changes; empty when unknown
   std::string compiler, libtorch, device, cpu, host_os, command_line;
@@ -32,7 +32,7 @@ struct TaskRecord {
   int64_t validation_items = 0, test_items = 0;
 };
 
-/// A method as it described itself when its runs were made.
+/// A method's description when its runs were made.
 struct MethodRecord {
   std::string name;
   int version = 0;
@@ -51,15 +51,33 @@ struct ScoreRecord {
 };
 
 enum class RunStatus { kOk, kSkipped, kFailed };
+/// "ok", "skipped" or "failed": as stored, sent and reported.
+std::string run_status_name(RunStatus status);
+/// DataError for another name.
+RunStatus run_status_from_name(const std::string& name);
 
-/// The phase of RunRecord::costs that took place in another run: what values cost there that this
-/// run took over. A method's own cost includes it, time spent does not.
+/// What a run's model is.
+enum class RunKind {
+  kMerge,
+  kBase,
+  kExpert,
+  kMultitask,
+  kEnsemble,
+  kModel  ///< any model, scored outside a sweep; not stored
+};
+/// "merge", "base", "expert", "multitask", "ensemble" or "model": as stored and reported.
+std::string run_kind_name(RunKind kind);
+/// DataError for another name.
+RunKind run_kind_from_name(const std::string& name);
+
+/// The phase of RunRecord::costs for cached values that another run computed: their cost there. A
+/// method's own cost includes it, time spent does not.
 inline constexpr const char* kSharedPhase = "shared";
 
 /// One evaluated model: a merge with given parameters, or a reference model.
 struct RunRecord {
-  std::string key;     ///< hash of everything that determines the scores; unique in the store
-  std::string kind;    ///< "merge", "base", "expert", "multitask" or "ensemble"
+  std::string key;  ///< hash of everything that determines the scores; unique in the store
+  RunKind kind = RunKind::kMerge;
   std::string split;   ///< the split it is scored on: "validation" or "test"
   std::string method;  ///< for merges: registry name; else empty
   std::string preset;
@@ -69,14 +87,14 @@ struct RunRecord {
   std::string base;                  ///< checkpoint hash, or empty
   std::vector<std::string> experts;  ///< checkpoint hashes, in merge order
   RunStatus status = RunStatus::kOk;
-  std::string reason;  ///< of a skip or a failure; names the tasks that failed where others did not
+  std::string reason;  ///< of a skip or a failure; names the failed tasks when others succeeded
   Json diagnostics = Json::object();
   /// By phase: "statistics", "merge", "evaluation", as measured, and kSharedPhase.
   std::map<std::string, Cost> costs;
   std::vector<ScoreRecord> scores;  ///< of a failed run: those of the tasks that did not fail
 };
 
-/// What an expert set says of a task: held-in when an expert of the set was trained on it.
+/// A task in an expert set: held-in when an expert of the set was trained on it.
 struct SetTask {
   std::string task;
   bool held_in = false;
@@ -89,14 +107,22 @@ struct ExpertSetRecord {
   std::vector<SetTask> tasks;
 };
 
+/// A name in a sweep, and the file or folder that it resolved to.
+struct FoundName {
+  std::string what;  ///< "sweep file", "recipe", "suite", "data set" or "data"
+  std::string name;  ///< as it was given
+  std::string path;  ///< absolute, links followed; UTF-8
+};
+
 struct SweepRecord {
   std::string name;
   Json config;       ///< the sweep file as read
-  std::string hash;  ///< of name and config: the same sweep run again is the same record
+  std::string hash;  ///< of name and config: equal sweeps are one record
   std::vector<ExpertSetRecord> sets;
+  std::vector<FoundName> found{};  ///< when it was last run; empty of earlier versions
 };
 
-/// Why a run belongs to a sweep: its place in the leaderboard.
+/// The placement of a run in a sweep: its set and leaderboard row.
 struct Placement {
   std::string set;  ///< ExpertSetRecord::name
   std::string row;  ///< leaderboard row: "ties", "base", "expert-mnist-012", ...
@@ -104,7 +130,7 @@ struct Placement {
       variant;  ///< "reference", "default", "tuned", or "grid" (a validation run of the grid)
 };
 
-/// The run of this key in that place.
+/// A run, by its key, with a placement.
 struct PlacedKey {
   std::string key;
   Placement placement;

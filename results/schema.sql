@@ -1,4 +1,4 @@
--- The results store, schema version 1. Documented table by table in results/README.md.
+-- The results store, schema version 2. Documented table by table in results/README.md.
 -- Applied in one transaction to an empty file; later versions add a step in migrations.cpp and
 -- change this file to what the steps lead to. Hashes are hexadecimal text, times are UTC in ISO
 -- 8601, seeds are unsigned 64-bit numbers stored with the same bits.
@@ -95,20 +95,23 @@ CREATE TABLE scores (
 ) STRICT;
 CREATE UNIQUE INDEX scores_primary ON scores (run, task, split) WHERE is_primary = 1;
 
--- A value that could not be measured is NULL, never zero.
+-- A value that could not be measured is NULL, never zero. peak_: of the whole process; own_peak_:
+-- beyond what the process held when the phase began, NULL in rows of version 1.
 CREATE TABLE costs (
-  run                INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-  phase              TEXT NOT NULL CHECK (phase <> ''),
-  wall_s             REAL CHECK (wall_s >= 0),
-  cpu_s              REAL CHECK (cpu_s >= 0),
-  device_s           REAL CHECK (device_s >= 0),
-  peak_rss_bytes     INTEGER CHECK (peak_rss_bytes >= 0),
-  peak_device_bytes  INTEGER CHECK (peak_device_bytes >= 0),
-  flops              INTEGER CHECK (flops >= 0),
-  bytes_read         INTEGER CHECK (bytes_read >= 0),
-  bytes_written      INTEGER CHECK (bytes_written >= 0),
-  examples           INTEGER CHECK (examples >= 0),
-  gradient_steps     INTEGER CHECK (gradient_steps >= 0),
+  run                    INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+  phase                  TEXT NOT NULL CHECK (phase <> ''),
+  wall_s                 REAL CHECK (wall_s >= 0),
+  cpu_s                  REAL CHECK (cpu_s >= 0),
+  device_s               REAL CHECK (device_s >= 0),
+  peak_rss_bytes         INTEGER CHECK (peak_rss_bytes >= 0),
+  peak_device_bytes      INTEGER CHECK (peak_device_bytes >= 0),
+  flops                  INTEGER CHECK (flops >= 0),
+  bytes_read             INTEGER CHECK (bytes_read >= 0),
+  bytes_written          INTEGER CHECK (bytes_written >= 0),
+  examples               INTEGER CHECK (examples >= 0),
+  gradient_steps         INTEGER CHECK (gradient_steps >= 0),
+  own_peak_rss_bytes     INTEGER CHECK (own_peak_rss_bytes >= 0),
+  own_peak_device_bytes  INTEGER CHECK (own_peak_device_bytes >= 0),
   PRIMARY KEY (run, phase)
 ) STRICT;
 

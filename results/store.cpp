@@ -1,17 +1,13 @@
 #include "results/store.h"
 
-#include <array>
 #include <bit>
 #include <cmath>
-#include <map>
-#include <set>
 
 #include "results/internal/rows.h"
+#include "results/internal/store_impl.h"
 
 namespace assay {
 namespace {
-
-constexpr const char* kNow = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 int64_t put_environment(Database& database, const Environment& e) {
   database.execute(
@@ -26,18 +22,8 @@ int64_t put_environment(Database& database, const Environment& e) {
       e.threads);
 }
 
-/// The versions of tasks that this process put. Another process may put others meanwhile.
-using TaskIds = std::map<std::string, int64_t>;
-
-int64_t current_task(Database& database, const TaskIds& own, const std::string& name) {
-  if (const auto known = own.find(name); known != own.end()) return known->second;
-  const auto id = database.find_id("SELECT id FROM tasks WHERE name = ? AND current = 1", name);
-  if (!id) data_error("the task '{}' is not in the store", name);
-  return *id;
-}
-
-// The row of a run without its parts, which the caller writes next. A run that did not succeed is
-// overwritten in place, so that its placements stay.
+// The row of a run; the caller then writes its experts, costs and scores. A failed or skipped run
+// is updated in place, so that its placements are kept.
 int64_t put_run_row(Database& database, const RunRecord& run, int64_t environment) {
   if (const auto old = database.find_id("SELECT id FROM runs WHERE key = ?", run.key))
     for (const char* table : {"run_experts", "costs", "scores"})
@@ -55,18 +41,22 @@ int64_t put_run_row(Database& database, const RunRecord& run, int64_t environmen
           "diagnostics = excluded.diagnostics, environment = excluded.environment, "
           "created_at = excluded.created_at RETURNING id",
           kNow),
-      run.key, run.kind, run.split, text_or_null(run.method),
+      run.key, run_kind_name(run.kind), run.split, text_or_null(run.method),
       is_merge ? std::optional(run.method_version) : std::nullopt, run.preset,
       json_text(run.parameters), std::bit_cast<int64_t>(run.seed), text_or_null(run.base),
-      std::string(status_name(run.status)), run.reason, json_text(run.diagnostics), environment);
+      run_status_name(run.status), run.reason, json_text(run.diagnostics), environment);
 }
 
 void put_costs(Database& database, int64_t run, const std::map<std::string, Cost>& costs) {
   for (const auto& [phase, cost] : costs)
-    database.execute("INSERT INTO costs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", run, phase,
-                     cost.wall_s, cost.cpu_s, cost.device_s, cost.peak_rss_bytes,
-                     cost.peak_device_bytes, cost.flops, cost.bytes_read, cost.bytes_written,
-                     cost.examples, cost.gradient_steps);
+    database.execute(
+        "INSERT INTO costs (run, phase, wall_s, cpu_s, device_s, peak_rss_bytes, "
+        "peak_device_bytes, own_peak_rss_bytes, own_peak_device_bytes, flops, bytes_read, "
+        "bytes_written, examples, gradient_steps) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        run, phase, cost.wall_s, cost.cpu_s, cost.device_s, cost.peak_rss_bytes,
+        cost.peak_device_bytes, cost.own_peak_rss_bytes, cost.own_peak_device_bytes, cost.flops,
+        cost.bytes_read, cost.bytes_written, cost.examples, cost.gradient_steps);
 }
 
 void put_scores(Database& database, const TaskIds& own, int64_t run,
@@ -83,50 +73,14 @@ void put_scores(Database& database, const TaskIds& own, int64_t run,
   }
 }
 
-void put_set(Database& database, const TaskIds& own, int64_t sweep, const ExpertSetRecord& set,
-             int64_t position) {
-  const int64_t id = *database.find_id(
-      "INSERT INTO expert_sets (sweep, name, position) VALUES (?, ?, ?) "
-      "ON CONFLICT (sweep, name) DO UPDATE SET position = excluded.position RETURNING id",
-      sweep, set.name, position);
-  database.execute("DELETE FROM set_experts WHERE expert_set = ?", id);
-  database.execute("DELETE FROM set_tasks WHERE expert_set = ?", id);
-  for (size_t i = 0; i < set.experts.size(); ++i)
-    database.execute("INSERT INTO set_experts VALUES (?, ?, ?)", id, static_cast<int64_t>(i),
-                     set.experts[i]);
-  for (size_t i = 0; i < set.tasks.size(); ++i)
-    database.execute("INSERT INTO set_tasks VALUES (?, ?, ?, ?, ?)", id, static_cast<int64_t>(i),
-                     current_task(database, own, set.tasks[i].task), set.tasks[i].held_in ? 1 : 0,
-                     text_or_null(set.tasks[i].own_expert));
-}
-
-// Takes all other places away; true when there were some.
-bool keep_placements(Database& database, int64_t sweep, const std::vector<PlacedKey>& places) {
-  using Place = std::array<std::string, 4>;
-  std::set<Place> kept;
-  for (const auto& [key, placement] : places)
-    kept.insert({key, placement.set, placement.row, placement.variant});
-  std::vector<int64_t> others;
-  auto& row = database.query(
-      "SELECT p.id, r.key, s.name, p.row_name, p.variant FROM placements p JOIN runs r ON "
-      "r.id = p.run JOIN expert_sets s ON s.id = p.expert_set WHERE p.sweep = ?",
-      sweep);
-  while (row.executeStep()) {
-    const Place place{row.getColumn(1).getString(), row.getColumn(2).getString(),
-                      row.getColumn(3).getString(), row.getColumn(4).getString()};
-    if (!kept.contains(place)) others.push_back(row.getColumn(0).getInt64());
-  }
-  for (const int64_t id : others) database.execute("DELETE FROM placements WHERE id = ?", id);
-  return !others.empty();
-}
-
 }  // namespace
 
-struct Store::Impl {
-  Impl(const std::filesystem::path& path, OpenMode mode) : database(path, mode) {}
-  Database database;
-  TaskIds own_tasks;
-};
+int64_t current_task(Database& database, const TaskIds& own, const std::string& name) {
+  if (const auto known = own.find(name); known != own.end()) return known->second;
+  const auto id = database.find_id("SELECT id FROM tasks WHERE name = ? AND current = 1", name);
+  if (!id) data_error("the task '{}' is not in the store", name);
+  return *id;
+}
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::Store(Store&&) noexcept = default;
@@ -177,63 +131,6 @@ void Store::put_method(const MethodRecord& method) {
   });
 }
 
-int64_t Store::put_sweep(const SweepRecord& sweep) {
-  Database& database = impl_->database;
-  return database.transaction(fmt::format("writing sweep '{}'", sweep.name), [&] {
-    const int64_t id = *database.find_id(
-        fmt::format("INSERT INTO sweeps (name, hash, config, execution, started_at) "
-                    "VALUES (?, ?, ?, (SELECT 1 + coalesce(max(execution), 0) FROM "
-                    "sweeps), {0}) ON CONFLICT (hash) DO UPDATE SET execution = "
-                    "excluded.execution RETURNING id",
-                    kNow),
-        sweep.name, sweep.hash, json_text(sweep.config));
-    Json names = Json::array();
-    for (size_t i = 0; i < sweep.sets.size(); ++i) {
-      put_set(database, impl_->own_tasks, id, sweep.sets[i], static_cast<int64_t>(i));
-      names.push_back(sweep.sets[i].name);
-    }
-    database.execute(
-        "DELETE FROM expert_sets WHERE sweep = ? AND name NOT IN "
-        "(SELECT value FROM json_each(?))",
-        id, json_text(names));
-    return id;
-  });
-}
-
-void Store::start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) {
-  Database& database = impl_->database;
-  database.transaction("starting the sweep", [&] {
-    const bool lost = keep_placements(database, sweep, possible);
-    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at = "
-                                 "NULL WHERE id = ? AND (? OR finished_at IS NULL)",
-                                 kNow),
-                     sweep, lost ? 1 : 0);
-  });
-}
-
-void Store::narrow_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) {
-  Database& database = impl_->database;
-  database.transaction("narrowing the sweep", [&] {
-    if (!keep_placements(database, sweep, possible)) return;
-    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at "
-                                 "= NULL WHERE id = ? AND finished_at IS NOT NULL",
-                                 kNow),
-                     sweep);
-  });
-}
-
-void Store::finish_sweep(int64_t sweep, const std::vector<PlacedKey>& places, SweepEnd end) {
-  Database& database = impl_->database;
-  database.transaction("finishing the sweep", [&] {
-    keep_placements(database, sweep, places);
-    if (end == SweepEnd::kPart) return;
-    database.execute(
-        fmt::format(
-            "UPDATE sweeps SET finished_at = {} WHERE id = ? AND (? OR finished_at IS NULL)", kNow),
-        sweep, end == SweepEnd::kChanged ? 1 : 0);
-  });
-}
-
 std::optional<RunRecord> Store::find_run(const std::string& key) const {
   Database& database = impl_->database;
   return database.guarded("looking for a run", [&]() -> std::optional<RunRecord> {
@@ -256,39 +153,6 @@ bool Store::put_run(const RunRecord& run, const Environment& environment) {
     put_scores(database, impl_->own_tasks, id, run.scores);
     return true;
   });
-}
-
-void Store::place_runs(int64_t sweep, const std::vector<PlacedKey>& places) {
-  Database& database = impl_->database;
-  database.transaction("placing runs", [&] {
-    for (const auto& [key, placement] : places) {
-      const auto set = database.find_id("SELECT id FROM expert_sets WHERE sweep = ? AND name = ?",
-                                        sweep, placement.set);
-      const auto run = database.find_id("SELECT id FROM runs WHERE key = ?", key);
-      if (!set) data_error("the sweep has no expert set '{}'", placement.set);
-      if (!run) data_error("there is no run '{}'", key);
-      database.execute(
-          "INSERT INTO placements (sweep, expert_set, row_name, variant, run) "
-          "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-          sweep, *set, placement.row, placement.variant, *run);
-    }
-  });
-}
-
-std::vector<std::string> Store::sweep_names() const {
-  Database& database = impl_->database;
-  return database.guarded("listing sweeps", [&] {
-    std::vector<std::string> names;
-    auto& row =
-        database.query("SELECT name FROM sweeps GROUP BY name ORDER BY max(execution) DESC");
-    while (row.executeStep()) names.push_back(row.getColumn(0).getString());
-    return names;
-  });
-}
-
-SweepResults Store::load_sweep(const std::string& name) const {
-  Database& database = impl_->database;
-  return database.guarded("reading a sweep", [&] { return read_sweep(database, name); });
 }
 
 }  // namespace assay

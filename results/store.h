@@ -13,7 +13,7 @@
 
 namespace assay {
 
-/// All that a report needs of one sweep, in memory.
+/// The results of one sweep, as reports need them.
 struct SweepResults {
   SweepRecord sweep;
   std::string started_at, finished_at;  ///< UTC, ISO 8601; finished_at empty while incomplete
@@ -23,7 +23,7 @@ struct SweepResults {
   std::vector<Environment> environments;
   struct PlacedRun {
     Placement placement;
-    RunRecord run;           ///< the scores of variant "grid" come without outcomes
+    RunRecord run;           ///< scores of variant "grid" have no outcomes
     size_t environment = 0;  ///< index into environments
   };
   std::vector<PlacedRun> runs;
@@ -31,8 +31,8 @@ struct SweepResults {
 
 /// How an execution of a sweep ended.
 enum class SweepEnd {
-  kPart,       ///< only some of its rows were to be run
-  kUnchanged,  ///< all results were there before
+  kPart,       ///< only some of its rows were run
+  kUnchanged,  ///< all results existed before
   kChanged,
 };
 
@@ -41,36 +41,37 @@ class Store {
   /// Creates the file and its schema when there is none; migrates an older schema. DataError when
   /// the file is no Assay store, is damaged, is of a newer schema, or cannot be written.
   static Store open(const std::filesystem::path& path);
-  /// DataError also when the file does not exist. The file may lie where nothing can be written.
+  /// DataError also when the file does not exist. The file system may be read-only; an older schema
+  /// is read as it is, without the newer columns.
   static Store open_read_only(const std::filesystem::path& path);
   Store(Store&&) noexcept;
   ~Store();
 
-  /// All put_ functions insert, or update what is known under the same identity.
+  /// All put_ functions insert a record, or update the one with the same identity.
   void put_checkpoint(const CheckpointRecord& checkpoint);
   void put_task(const TaskRecord& task);
   void put_method(const MethodRecord& method);
-  /// Returns the sweep's id: the old one for a sweep of the same hash, whose times and placements
-  /// stay. Its checkpoints and tasks must be known.
+  /// Returns the sweep's id: the existing one for a sweep of the same hash, whose times and
+  /// placements are kept. Its checkpoints and tasks must be stored before.
   int64_t put_sweep(const SweepRecord& sweep);
-  /// Before a sweep is run: takes away all its places but these. A sweep that lost some is not
-  /// finished any more, and one that is not finished starts now.
+  /// Call before running a sweep: deletes all its placements except these. A sweep that loses some
+  /// is no longer finished, and an unfinished one starts now.
   void start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible);
-  /// While it runs, when fewer places have become possible: the same, but that a sweep that is not
-  /// finished started when it did.
+  /// Call while it runs, when fewer placements are possible: the same, but an unfinished sweep
+  /// keeps its start time.
   void narrow_sweep(int64_t sweep, const std::vector<PlacedKey>& possible);
-  /// After it was run: the same. A sweep that now has all its results is finished: now, or, when
-  /// nothing is new, when it was before.
+  /// Call after it was run: the same. A sweep with all its results is finished now or, when nothing
+  /// is new, keeps its earlier time.
   void finish_sweep(int64_t sweep, const std::vector<PlacedKey>& places, SweepEnd end);
 
-  /// The run with this key, outcomes left out; absent when there is none.
+  /// The run with this key, without outcomes; absent when there is none.
   std::optional<RunRecord> find_run(const std::string& key) const;
   /// In one transaction: the run, its scores and costs. A skipped or failed run of the same key is
-  /// replaced and keeps its placements. An `ok` one stays, and the answer is false: another process
-  /// was faster. The checkpoints, tasks and the method must be known; scores belong to the versions
-  /// of the tasks that this store object was given last.
+  /// replaced and keeps its placements. An `ok` one is kept, and false is returned: another process
+  /// was faster. The checkpoints, tasks and the method must be stored before; scores refer to the
+  /// versions of the tasks last put by this object.
   bool put_run(const RunRecord& run, const Environment& environment);
-  /// Gives runs, by key, their places in a sweep; again with the same place is no change.
+  /// Stores the placements of runs in a sweep. Idempotent.
   void place_runs(int64_t sweep, const std::vector<PlacedKey>& places);
 
   /// Sweep names, most recently started first.

@@ -7,9 +7,9 @@
 namespace assay {
 namespace {
 
-constexpr size_t kMostOfAKind = 20;
+constexpr size_t kMaxPerKind = 20;
 
-/// A query whose every row is a problem, told by its only column.
+/// A query whose rows are violations, each named by its only column.
 struct Rule {
   const char* what;
   const char* sql;
@@ -30,7 +30,7 @@ constexpr Rule kRules[] = {
     {"a task that is scored has one primary metric",
      "SELECT DISTINCT r.key FROM runs r JOIN scores s ON s.run = "
      "r.id GROUP BY s.run, s.task HAVING sum(s.is_primary) <> 1"},
-    {"a place belongs to a set of its own sweep",
+    {"a placement belongs to a set of its own sweep",
      "SELECT r.key FROM placements p JOIN runs r ON r.id = p.run JOIN expert_sets e ON "
      "e.id = p.expert_set WHERE e.sweep <> p.sweep"},
     {"a task has one current version",
@@ -47,7 +47,7 @@ class Verifier {
     attempt("reading its header", [&] { read_header(); });
     attempt("SQLite's check", [&] { add_all("damaged", "PRAGMA integrity_check(100)", "ok"); });
     attempt("foreign keys", [&] {
-      add_all("a reference leads nowhere",
+      add_all("dangling reference",
               "SELECT \"table\" || ' row ' || rowid || ' "
               "to ' || parent FROM pragma_foreign_key_check");
     });
@@ -57,7 +57,7 @@ class Verifier {
       check_.scores = number("SELECT count(*) FROM scores");
     });
     for (const Rule& rule : kRules)
-      attempt(rule.what, [&] { add_all(std::string("not so: ") + rule.what, rule.sql); });
+      attempt(rule.what, [&] { add_all(std::string("violated: ") + rule.what, rule.sql); });
     return std::move(check_);
   }
 
@@ -80,11 +80,10 @@ class Verifier {
     while (row.executeStep()) {
       const std::string text = row.getColumn(0).getString();
       if (!sound.empty() && text == sound) continue;
-      if (++found <= kMostOfAKind) check_.problems.push_back(fmt::format("{}: {}", what, text));
+      if (++found <= kMaxPerKind) check_.problems.push_back(fmt::format("{}: {}", what, text));
     }
-    if (found > kMostOfAKind)
-      check_.problems.push_back(
-          fmt::format("{}: {} more of this kind", what, found - kMostOfAKind));
+    if (found > kMaxPerKind)
+      check_.problems.push_back(fmt::format("{}: {} more of this kind", what, found - kMaxPerKind));
   }
 
   template <typename Work>

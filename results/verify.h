@@ -1,4 +1,4 @@
-/// Looks a store through for damage, without changing it.
+/// Checks a store for damage, without changing it.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,13 @@ namespace assay {
 struct StoreCheck {
   std::vector<std::string> problems;  ///< one sentence each; empty: the store is sound
   int schema_version = 0;
-  int64_t sweeps = 0, runs = 0, scores = 0;  ///< how many there are
+  int64_t sweeps = 0, runs = 0, scores = 0;  ///< row counts
 };
 
-/// SQLite's own check of every page, index and constraint; foreign keys; the schema's version; that
-/// every run has what its status promises, every score the split of its run, and every place a set
-/// of its own sweep. DataError when the file is not there or is no Assay store.
+/// Runs SQLite's integrity check of every page, index and constraint, and checks foreign keys, the
+/// schema's version, that every run has the scores that its status requires, every score the split
+/// of its run, and every placement a set of its own sweep. DataError when the file does not exist
+/// or is not an Assay store.
 StoreCheck verify_store(const std::filesystem::path& path);
 
 }  // namespace assay

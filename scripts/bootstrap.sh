@@ -34,7 +34,7 @@ install_packages() {
   local log=.deps/apt.log
   say "installing packages: $missing"
   "${root[@]}" apt-get -q update >"$log" 2>&1 ||
-    say "warning: 'apt-get update' failed ($log); going on with the package lists at hand"
+    say "warning: 'apt-get update' failed ($log); going on with the package lists of the last one"
   # shellcheck disable=SC2086
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get -q -y --no-install-recommends install $missing >>"$log" 2>&1 ||
@@ -62,11 +62,11 @@ fetch_libtorch() {
     lists+=(scripts/wheels-cuda.txt)
     kind=CUDA
   fi
-  # The stamp is written last and names what was unpacked: half a LibTorch never counts as one.
+  # The stamp is written last and names what was unpacked: a part of a LibTorch never counts as one.
   local want have
   want=$(cat "${lists[@]}" | sha256sum)
   have=$(cat .deps/torch/wheels.sha256 2>/dev/null || true)
-  # A fetched CUDA half is kept when it is not wanted this time.
+  # A fetched CUDA part is kept when it is not wanted this time.
   [ "$want" != "$have" ] || return 0
   [ "$(cat scripts/wheels.txt scripts/wheels-cuda.txt | sha256sum)" != "$have" ] || return 0
 

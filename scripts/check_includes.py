@@ -1,6 +1,10 @@
 """Checks that includes between modules only point where docs/architecture.md allows them to.
 
-What lies in a subfolder of a module is internal: only that module and its tests may include it.
+* ALLOWED lists what each module may include. What is not listed there (bench/, tests/) may include everything.
+* What lies in a subfolder of a module is internal: only that module, bench/ and tests/ may include it. In the
+  modules of OPEN only the subfolders named in INTERNAL are.
+
+scripts/test_check_includes.py holds this script to it.
 """
 
 import pathlib
@@ -8,7 +12,7 @@ import re
 import subprocess
 import sys
 
-# What the files of each module may include, besides their own.
+# What the files of each module may include, in addition to their own.
 ALLOWED = {
     "harness/core": "",
     "harness/checkpoint": "core",
@@ -30,13 +34,9 @@ ALLOWED = {
     "reports": "results core",
 }
 
-# Modules whose subfolders are not internal, except for those named internal or avx512.
+# Modules whose subfolders group what others may include, and the subfolders of them that are internal all the same.
 OPEN = {"harness/kernels"}
-
-
-def is_internal(path: str) -> bool:
-    folders = pathlib.PurePath(path).parent.relative_to(module_of(path)).parts
-    return bool(folders) and (module_of(path) not in OPEN or {"internal", "avx512"} & set(folders) != set())
+INTERNAL = {"internal", "avx512"}
 
 
 def module_of(path: str) -> str:
@@ -44,27 +44,44 @@ def module_of(path: str) -> str:
     return "/".join(parts[:2]) if parts[0] == "harness" else parts[0]
 
 
+def is_internal(path: str) -> bool:
+    module = module_of(path)
+    folders = pathlib.PurePath(path).parent.relative_to(module).parts
+    return not INTERNAL.isdisjoint(folders) if module in OPEN else bool(folders)
+
+
+def problem_of(own: str, included: str) -> str | None:
+    """Why a file of the module `own` may not include `included`; None when it may."""
+    module = module_of(included)
+    allowed = {own} | {name if name in ALLOWED else f"harness/{name}" for name in ALLOWED[own].split()}
+    if module not in allowed:
+        return f"{own} may not include {included}"
+    if module != own and is_internal(included):
+        return f"{included} is internal to {module}"
+    return None
+
+
+def problems(root: pathlib.Path, paths: list[str]) -> list[str]:
+    """A line for each include that is not allowed, in the files `paths` below `root`."""
+    found = []
+    for path in paths:
+        own = module_of(path)
+        if own not in ALLOWED or not (root / path).exists():
+            continue
+        for number, line in enumerate((root / path).read_text().splitlines(), 1):
+            include = re.match(r'\s*#\s*include\s*"([^"]+/[^"]+)"', line)
+            problem = problem_of(own, include.group(1)) if include else None
+            if problem:
+                found.append(f"{path}:{number}: {problem}")
+    return found
+
+
 def main() -> None:
     listed = ["git", "ls-files", "-co", "--exclude-standard", "*.cpp", "*.h", "*.cu", "*.cuh"]
-    wrong = 0
-    for path in subprocess.check_output(listed, text=True).split():
-        own = module_of(path)
-        allowed = ALLOWED.get(own)
-        if allowed is None or not pathlib.Path(path).exists():
-            continue
-        targets = {own} | {t if t in ALLOWED else f"harness/{t}" for t in allowed.split()}
-        for number, line in enumerate(pathlib.Path(path).read_text().splitlines(), 1):
-            include = re.match(r'#include "([^"]+/[^"]+)"', line)
-            if include is None or module_of(include.group(1)) == own:
-                continue
-            if module_of(include.group(1)) not in targets:
-                print(f"{path}:{number}: {own} may not include {include.group(1)}")
-                wrong += 1
-            elif is_internal(include.group(1)):
-                print(f"{path}:{number}: {include.group(1)} is internal to {module_of(include.group(1))}")
-                wrong += 1
-    if wrong:
-        sys.exit(f"{wrong} includes against the arrows of docs/architecture.md")
+    found = problems(pathlib.Path(), subprocess.check_output(listed, text=True).split())
+    if found:
+        sys.exit("\n".join([*found, f"{len(found)} includes against the arrows of docs/architecture.md"]))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -4,12 +4,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "harness/core/mean.h"
+
 namespace assay {
 namespace {
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 MetricResult with_influences(std::string metric, double value,
                              const std::vector<double>& influences) {
@@ -19,38 +17,40 @@ MetricResult with_influences(std::string metric, double value,
   return result;
 }
 
-/// Shares of the items by class.
-struct Shares {
-  explicit Shares(const Classified& items) {
-    const auto greatest = [](const std::vector<int64_t>& ids) {
+/// Fractions of the items per class: with this label, with this prediction, and with both.
+struct ClassFrequencies {
+  explicit ClassFrequencies(const Classified& items) {
+    const auto max_id = [](const std::vector<int64_t>& ids) {
       return *std::max_element(ids.begin(), ids.end());
     };
     const auto classes =
-        static_cast<size_t>(std::max(greatest(items.labels), greatest(items.predictions)) + 1);
-    labelled = predicted = right = std::vector<double>(classes, 0);
-    const double one = 1 / static_cast<double>(items.labels.size());
+        static_cast<size_t>(std::max(max_id(items.labels), max_id(items.predictions)) + 1);
+    label_rate = prediction_rate = correct = std::vector<double>(classes, 0);
+    const double weight = 1 / static_cast<double>(items.labels.size());
     for (size_t i = 0; i < items.labels.size(); ++i) {
       const auto label = static_cast<size_t>(items.labels[i]);
-      labelled[label] += one;
-      predicted[static_cast<size_t>(items.predictions[i])] += one;
-      if (items.labels[i] == items.predictions[i]) right[label] += one;
+      label_rate[label] += weight;
+      prediction_rate[static_cast<size_t>(items.predictions[i])] += weight;
+      if (items.labels[i] == items.predictions[i]) correct[label] += weight;
     }
   }
-  std::vector<double> labelled, predicted, right;
+  std::vector<double> label_rate, prediction_rate, correct;
 };
 
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-/// c / sqrt(a b) and, per item, its change by those of its parts.
+/// c / sqrt(a b) and, per item, its influence from the influences on c, a and b (delta method).
 MetricResult correlation(std::string metric, double c, double a, double b,
-                         const std::vector<double>& of_c, const std::vector<double>& of_a,
-                         const std::vector<double>& of_b) {
+                         const std::vector<double>& influence_c,
+                         const std::vector<double>& influence_a,
+                         const std::vector<double>& influence_b) {
   const double value = c / std::sqrt(a * b);
   std::vector<double> influences;
-  for (size_t i = 0; i < of_c.size(); ++i)
-    influences.push_back(of_c[i] / std::sqrt(a * b) - value / 2 * (of_a[i] / a + of_b[i] / b));
+  for (size_t i = 0; i < influence_c.size(); ++i)
+    influences.push_back(influence_c[i] / std::sqrt(a * b) -
+                         value / 2 * (influence_a[i] / a + influence_b[i] / b));
   return with_influences(std::move(metric), value, influences);
 }
 
@@ -62,8 +62,8 @@ std::vector<size_t> ascending(const std::vector<double>& values) {
   return order;
 }
 
-/// Per item: the sum of the weights of items whose value is below the item's, and half of those
-/// whose value is equal.
+/// Per item: the sum of the weights of items with a lower value, plus half of those with an equal
+/// value.
 std::vector<double> weight_below(const std::vector<double>& values,
                                  const std::vector<double>& weights) {
   const std::vector<size_t> order = ascending(values);
@@ -84,19 +84,19 @@ std::vector<double> weight_below(const std::vector<double>& values,
 }  // namespace
 
 MetricResult macro_f1(std::string metric, const Classified& items) {
-  const Shares shares(items);
+  const ClassFrequencies frequencies(items);
   double value = 0, classes = 0;
   std::vector<double> influences(items.labels.size(), 0);
-  for (size_t k = 0; k < shares.labelled.size(); ++k) {
-    const double marked = shares.labelled[k] + shares.predicted[k];
-    if (marked == 0) continue;
-    const double f1 = 2 * shares.right[k] / marked;
+  for (size_t k = 0; k < frequencies.label_rate.size(); ++k) {
+    const double denominator = frequencies.label_rate[k] + frequencies.prediction_rate[k];
+    if (denominator == 0) continue;
+    const double f1 = 2 * frequencies.correct[k] / denominator;
     value += f1;
     classes += 1;
     for (size_t i = 0; i < influences.size(); ++i) {
       const double label = items.labels[i] == static_cast<int64_t>(k) ? 1 : 0;
       const double prediction = items.predictions[i] == static_cast<int64_t>(k) ? 1 : 0;
-      influences[i] += (2 * label * prediction - f1 * (label + prediction)) / marked;
+      influences[i] += (2 * label * prediction - f1 * (label + prediction)) / denominator;
     }
   }
   for (double& influence : influences) influence /= classes;
@@ -104,27 +104,30 @@ MetricResult macro_f1(std::string metric, const Classified& items) {
 }
 
 MetricResult matthews(std::string metric, const Classified& items) {
-  const Shares shares(items);
+  const ClassFrequencies frequencies(items);
   const size_t n = items.labels.size();
-  const double right = std::accumulate(shares.right.begin(), shares.right.end(), 0.0);
-  const double by_chance = dot(shares.labelled, shares.predicted);
-  const double labels = 1 - dot(shares.labelled, shares.labelled);
-  const double predictions = 1 - dot(shares.predicted, shares.predicted);
-  // With one class alone these are nothing but rounding.
-  constexpr double kNothing = 1e-12;
-  if (labels < kNothing || predictions < kNothing)
+  const double correct =
+      std::accumulate(frequencies.correct.begin(), frequencies.correct.end(), 0.0);
+  const double expected = dot(frequencies.label_rate, frequencies.prediction_rate);
+  const double labels = 1 - dot(frequencies.label_rate, frequencies.label_rate);
+  const double predictions = 1 - dot(frequencies.prediction_rate, frequencies.prediction_rate);
+  // With a single class these are rounding errors.
+  constexpr double kEpsilon = 1e-12;
+  if (labels < kEpsilon || predictions < kEpsilon)
     return with_influences(std::move(metric), 0, std::vector<double>(n, 0));
-  std::vector<double> of_c, of_labels, of_predictions;
+  std::vector<double> influence_c, influence_labels, influence_predictions;
   for (size_t i = 0; i < n; ++i) {
     const auto label = static_cast<size_t>(items.labels[i]);
     const auto prediction = static_cast<size_t>(items.predictions[i]);
-    of_c.push_back((label == prediction ? 1 : 0) - right - shares.labelled[prediction] -
-                   shares.predicted[label] + 2 * by_chance);
-    of_labels.push_back(2 * (1 - labels - shares.labelled[label]));
-    of_predictions.push_back(2 * (1 - predictions - shares.predicted[prediction]));
+    influence_c.push_back((label == prediction ? 1 : 0) - correct -
+                          frequencies.label_rate[prediction] - frequencies.prediction_rate[label] +
+                          2 * expected);
+    influence_labels.push_back(2 * (1 - labels - frequencies.label_rate[label]));
+    influence_predictions.push_back(2 *
+                                    (1 - predictions - frequencies.prediction_rate[prediction]));
   }
-  return correlation(std::move(metric), right - by_chance, labels, predictions, of_c, of_labels,
-                     of_predictions);
+  return correlation(std::move(metric), correct - expected, labels, predictions, influence_c,
+                     influence_labels, influence_predictions);
 }
 
 MetricResult pearson(std::string metric, const std::vector<double>& x,
@@ -146,29 +149,30 @@ MetricResult pearson(std::string metric, const std::vector<double>& x,
 }
 
 std::vector<double> mid_ranks(const std::vector<double>& values) {
-  const double one = 1 / static_cast<double>(values.size());
-  return weight_below(values, std::vector<double>(values.size(), one));
+  const double weight = 1 / static_cast<double>(values.size());
+  return weight_below(values, std::vector<double>(values.size(), weight));
 }
 
-// An item changes the ranks of all others, too: with r and s the ranks less 1/2, it adds to the
-// covariance r s, what it does to the r of greater x, and what it does to the s of greater y.
+// An item changes the ranks of all others, too. With r and s the centred ranks (minus 1/2), its
+// influence on the covariance is r s, its effect on the r of greater x, and that on the s of
+// greater y.
 MetricResult spearman(std::string metric, const std::vector<double>& x,
                       const std::vector<double>& y) {
   const auto n = static_cast<double>(x.size());
   std::vector<double> r = mid_ranks(x), s = mid_ranks(y);
   for (double& rank : r) rank -= 0.5;
   for (double& rank : s) rank -= 0.5;
-  // Ranks less 1/2 add up to nothing: what lies above an item is what lies below, negative.
+  // Centred ranks sum to 0: the sum above an item is minus the sum below it.
   const std::vector<double> s_below_x = weight_below(x, s), r_below_y = weight_below(y, r);
   const std::vector<double> r_below_x = weight_below(x, r), s_below_y = weight_below(y, s);
   const double c = dot(r, s) / n, a = dot(r, r) / n, b = dot(s, s) / n;
-  std::vector<double> of_c, of_a, of_b;
+  std::vector<double> influence_c, influence_a, influence_b;
   for (size_t i = 0; i < x.size(); ++i) {
-    of_c.push_back(r[i] * s[i] - (s_below_x[i] + r_below_y[i]) / n - 3 * c);
-    of_a.push_back(r[i] * r[i] - 2 * r_below_x[i] / n - 3 * a);
-    of_b.push_back(s[i] * s[i] - 2 * s_below_y[i] / n - 3 * b);
+    influence_c.push_back(r[i] * s[i] - (s_below_x[i] + r_below_y[i]) / n - 3 * c);
+    influence_a.push_back(r[i] * r[i] - 2 * r_below_x[i] / n - 3 * a);
+    influence_b.push_back(s[i] * s[i] - 2 * s_below_y[i] / n - 3 * b);
   }
-  return correlation(std::move(metric), c, a, b, of_c, of_a, of_b);
+  return correlation(std::move(metric), c, a, b, influence_c, influence_a, influence_b);
 }
 
 }  // namespace assay

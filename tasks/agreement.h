@@ -1,5 +1,5 @@
-/// How far predictions agree with the truth over a whole split: no means of items, but with
-/// outcomes per item all the same, which are the value plus what the item adds to first order.
+/// Agreement of predictions with the truth over a whole split. The values are not means of items;
+/// the outcome of an item is the value plus its influence function (delta method).
 #pragma once
 
 #include <cstdint>
@@ -10,28 +10,28 @@
 
 namespace assay {
 
-/// Of classes 0, 1, ...: the label and the prediction of every item.
+/// The label and the prediction of every item, classes 0, 1, ...
 struct Classified {
   std::vector<int64_t> labels, predictions;
 };
 
-/// The mean over classes of 2 right / (predicted + labelled). Classes that are neither predicted
-/// nor a label of any item do not count (as in scikit-learn).
+/// Macro F1: the mean over classes of 2 correct / (predicted + labelled). Classes that occur
+/// neither as label nor as prediction do not count (as in scikit-learn).
 MetricResult macro_f1(std::string metric, const Classified& items);
 
-/// The correlation of labels and predictions: Matthews' for two classes, Gorodkin's R_K for more.
-/// 0 when all labels, or all predictions, are the same.
+/// The correlation coefficient of labels and predictions: Matthews' for two classes, Gorodkin's R_K
+/// for more. 0 when all labels, or all predictions, are equal.
 MetricResult matthews(std::string metric, const Classified& items);
 
-/// Pearson's r. Both lists must hold different values.
+/// Pearson's r. Neither list may be constant.
 MetricResult pearson(std::string metric, const std::vector<double>& x,
                      const std::vector<double>& y);
 
-/// Pearson's r of the ranks; equal values share the mean of theirs.
+/// Spearman's rho: Pearson's r of the ranks; ties get the mean of their ranks.
 MetricResult spearman(std::string metric, const std::vector<double>& x,
                       const std::vector<double>& y);
 
-/// The share of values below each, those equal to it counted half.
+/// Mid-ranks in [0, 1]: the share of lower values plus half of that of equal ones.
 std::vector<double> mid_ranks(const std::vector<double>& values);
 
 }  // namespace assay

@@ -77,10 +77,10 @@ double f1_of(double common, size_t answer, size_t reference) {
 }
 
 std::vector<std::string> rouge_words(const std::string& text) {
-  std::string plain = lower_case(text);
-  for (char& c : plain)
+  std::string normalized = lower_case(text);
+  for (char& c : normalized)
     if (!is_digit(c) && (c < 'a' || c > 'z')) c = ' ';
-  return words_of(plain);
+  return words_of(normalized);
 }
 
 size_t longest_common_subsequence(const std::vector<std::string>& a,
@@ -97,7 +97,7 @@ size_t longest_common_subsequence(const std::vector<std::string>& a,
   return row.back();
 }
 
-// As numbers are compared: see number_match.
+// Normalised as number_match compares.
 std::string plain_number(std::string text) {
   std::erase_if(text, [](char c) { return c == ',' || c == '$'; });
   if (const size_t marks = text.rfind("#### "); marks != std::string::npos)
@@ -110,35 +110,35 @@ std::string plain_number(std::string text) {
 
 double exact_match(const std::string& answer, const std::string& reference,
                    const ExactMatchOptions& options) {
-  const auto plain = [&](const std::string& text) {
+  const auto normalized = [&](const std::string& text) {
     std::string out(stripped(text));
     if (options.ignore_case) out = lower_case(out);
     return options.ignore_punctuation ? without_punctuation(std::move(out)) : out;
   };
-  return plain(answer) == plain(reference) ? 1 : 0;
+  return normalized(answer) == normalized(reference) ? 1 : 0;
 }
 
 std::string number_after_marks(const std::string& text) {
-  const auto belongs = [](char c) { return is_digit(c) || c == '.' || c == ','; };
+  const auto is_part = [](char c) { return is_digit(c) || c == '.' || c == ','; };
   constexpr std::string_view kMarks = "#### ";
   for (size_t at = text.find(kMarks); at != std::string::npos; at = text.find(kMarks, at + 1)) {
     const size_t begin = at + kMarks.size();
     size_t end = begin;
     if (end < text.size() && text[end] == '-') ++end;
     const size_t digits = end;
-    while (end < text.size() && belongs(text[end])) ++end;
+    while (end < text.size() && is_part(text[end])) ++end;
     if (end > digits) return text.substr(begin, end - begin);
   }
   return {};
 }
 
 std::string last_number(const std::string& text) {
-  const auto belongs = [](char c) { return is_digit(c) || c == '.' || c == ',' || c == '$'; };
+  const auto is_part = [](char c) { return is_digit(c) || c == '.' || c == ',' || c == '$'; };
   std::string last;
   for (size_t at = 0; at < text.size();) {
     const size_t begin = text[at] == '-' ? at + 1 : at;
     size_t end = begin;
-    while (end < text.size() && belongs(text[end])) ++end;
+    while (end < text.size() && is_part(text[end])) ++end;
     // A single character counts when it is a digit.
     if (end >= begin + 2 || (end == begin + 1 && is_digit(text[begin]))) {
       last = text.substr(at, end - at);
@@ -174,7 +174,7 @@ double rouge_l(const std::string& answer, const std::string& reference) {
 }
 
 double chrf(const std::string& answer, const std::string& reference) {
-  constexpr size_t kMostCharacters = 6;
+  constexpr size_t kMaxOrder = 6;
   constexpr double kBeta2 = 4;
   const auto characters = [](const std::string& text) {
     std::string joined;
@@ -185,7 +185,7 @@ double chrf(const std::string& answer, const std::string& reference) {
   const Points a = characters(answer), b = characters(reference);
   double precision = 0, recall = 0;
   int orders = 0;
-  for (size_t n = 1; n <= kMostCharacters && n <= a.size() && n <= b.size(); ++n, ++orders) {
+  for (size_t n = 1; n <= kMaxOrder && n <= a.size() && n <= b.size(); ++n, ++orders) {
     const auto gram = [&](const Points& points, size_t i) {
       return Points(points.begin() + static_cast<int64_t>(i),
                     points.begin() + static_cast<int64_t>(i + n));

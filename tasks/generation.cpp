@@ -1,5 +1,4 @@
-// What a model writes after a prompt, greedily, beside one or more reference answers; of several
-// the best counts.
+// Greedy generation, compared with one or more reference answers; the best score counts.
 #include <algorithm>
 #include <functional>
 
@@ -15,7 +14,7 @@ const std::vector<std::string> kMetrics{
 
 struct GenerationDefinition {
   TextTemplate target;
-  std::string targets;  // instead: a field with a list of them
+  std::string targets;  // alternative: a field with a list of targets
   std::vector<std::string> stop;
   int64_t max_tokens = 256;
   ExactMatchOptions exact{};
@@ -29,7 +28,8 @@ class GenerationTask : public TextTask {
         definition_(std::move(definition)) {}
 
  protected:
-  void ask(const TextItem& item, const Context& context, TextRequests& requests) const override {
+  void add_requests(const TextItem& item, const Context& context,
+                    TextRequests& requests) const override {
     references(item);
     requests.generations.push_back({context(0), definition_.stop, definition_.max_tokens,
                                     fmt::format("task '{}': {}", name(), item.where)});
@@ -46,7 +46,7 @@ class GenerationTask : public TextTask {
         const std::string& answer = responses.generations.at(i).text;
         double best = 0;
         for (const std::string& reference : references(items[i]))
-          best = std::max(best, worth(metric, answer, reference));
+          best = std::max(best, score_answer(metric, answer, reference));
         outcomes.push_back(static_cast<float>(best));
       }
       results.push_back(mean_of(metric, std::move(outcomes)));
@@ -72,8 +72,8 @@ class GenerationTask : public TextTask {
     return all;
   }
 
-  double worth(const std::string& metric, const std::string& answer,
-               const std::string& reference) const {
+  double score_answer(const std::string& metric, const std::string& answer,
+                      const std::string& reference) const {
     if (metric == "exact_match") return exact_match(answer, reference, definition_.exact);
     if (metric == "strict_match") return number_match(number_after_marks(answer), reference);
     if (metric == "flexible_match") return number_match(last_number(answer), reference);
@@ -98,11 +98,11 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
   if (const auto stop = reader.find("stop")) {
     definition.stop = stop->as_strings();
     for (const JsonReader& text : stop->elements())
-      if (text.as_string().empty()) text.fail("an empty text stands everywhere and stops nothing");
+      if (text.as_string().empty()) text.fail("an empty text occurs everywhere and stops nothing");
   }
-  if (const auto most = reader.find("max_tokens")) {
-    definition.max_tokens = most->as_integer();
-    if (definition.max_tokens < 1) most->fail("expected at least 1");
+  if (const auto max_tokens = reader.find("max_tokens")) {
+    definition.max_tokens = max_tokens->as_integer();
+    if (definition.max_tokens < 1) max_tokens->fail("expected at least 1");
   }
   definition.exact.ignore_case = reader.boolean("ignore_case", false);
   definition.exact.ignore_punctuation = reader.boolean("ignore_punctuation", false);

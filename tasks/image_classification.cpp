@@ -65,18 +65,12 @@ class ImageClassification : public Task {
   std::string dataset_hash_;
 };
 
-// The first of the greatest, so that ties do not depend on an implementation.
-int64_t best_of(const float* logits, const std::vector<int64_t>& candidates) {
+// Argmax; ties go to the first candidate, independent of an implementation.
+int64_t argmax(const float* logits, const std::vector<int64_t>& candidates) {
   int64_t best = candidates.front();
   for (const int64_t candidate : candidates)
     if (logits[candidate] > logits[best]) best = candidate;
   return best;
-}
-
-MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
-  double sum = 0;
-  for (const float outcome : outcomes) sum += outcome;
-  return {std::move(metric), sum / static_cast<double>(outcomes.size()), std::move(outcomes)};
 }
 
 std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predictor,
@@ -85,8 +79,8 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
   const c10::NoGradGuard no_gradients;
   const Examples items = examples(split);
   const int64_t n = items.targets.size(0);
-  std::vector<int64_t> every_label(static_cast<size_t>(definition_.classes));
-  std::iota(every_label.begin(), every_label.end(), int64_t{0});
+  std::vector<int64_t> all_labels(static_cast<size_t>(definition_.classes));
+  std::iota(all_labels.begin(), all_labels.end(), int64_t{0});
 
   const auto target = items.targets.accessor<int64_t, 1>();
   std::vector<float> joint, own;
@@ -95,8 +89,8 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
     const at::Tensor logits = checked_logits(predictor, items.inputs.narrow(0, start, count));
     const float* row = logits.const_data_ptr<float>();
     for (int64_t i = start; i < start + count; ++i, row += definition_.classes) {
-      joint.push_back(best_of(row, every_label) == target[i] ? 1.f : 0.f);
-      own.push_back(best_of(row, definition_.labels) == target[i] ? 1.f : 0.f);
+      joint.push_back(argmax(row, all_labels) == target[i] ? 1.f : 0.f);
+      own.push_back(argmax(row, definition_.labels) == target[i] ? 1.f : 0.f);
     }
   }
   return {mean_of("acc", std::move(joint)), mean_of("acc_own", std::move(own))};
@@ -121,12 +115,11 @@ at::Tensor ImageClassification::checked_logits(const Predictor& predictor,
 
 Examples ImageClassification::examples(Split split) const {
   const auto dataset = load_dataset(definition_.dataset);
-  // Keys of stored scores were made from the hash that was known when this task was made.
+  // Keys of stored scores contain the hash that was valid when this task was created.
   if (dataset->hash != dataset_hash_)
     data_error(
         "task '{}': dataset '{}' has changed since the task was read, because other package "
-        "versions "
-        "than the pinned ones were fetched; run the command again",
+        "versions than the pinned ones were fetched; run the command again",
         name(), definition_.dataset);
   const auto label = dataset->labels.accessor<int64_t, 1>();
   std::vector<int64_t> chosen;

@@ -1,4 +1,4 @@
-// A target after a prompt: whether the model would write it by itself, and how likely it finds it.
+// Log-likelihood of a target after a prompt, and whether it is the greedy continuation.
 #include "harness/core/error.h"
 #include "harness/task/text_task.h"
 #include "tasks/perplexity_metric.h"
@@ -17,7 +17,8 @@ class TargetLikelihood : public TextTask {
       : TextTask(name, json, std::move(shared), "log_likelihood 2"), target_(std::move(target)) {}
 
  protected:
-  void ask(const TextItem& item, const Context& context, TextRequests& requests) const override {
+  void add_requests(const TextItem& item, const Context& context,
+                    TextRequests& requests) const override {
     const std::string where = fmt::format("task '{}': {}", name(), item.where);
     const std::string target = target_.fill(item);
     if (target.empty()) data_error("{}: the target is empty", where);

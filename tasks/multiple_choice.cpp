@@ -1,5 +1,4 @@
-// Choices are scored by their log-likelihood after the prompt. Metrics as lm-evaluation-harness
-// defines them.
+// Multiple choice by log-likelihood after the prompt. Metrics as in lm-evaluation-harness.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <numeric>
 
 #include "harness/core/error.h"
+#include "harness/core/text_encoding.h"
 #include "harness/task/text_task.h"
 
 namespace assay {
@@ -15,20 +15,20 @@ namespace {
 
 const std::vector<std::string> kMetrics{"acc", "acc_norm", "acc_bytes", "acc_mutual_info",
                                         "mc2", "brier"};
-const std::vector<std::string> kUsualMetrics{"acc", "acc_norm"};
+const std::vector<std::string> kDefaultMetrics{"acc", "acc_norm"};
 
 struct ChoiceDefinition {
   std::vector<TextTemplate> choices;       // one, of a field that is a list, or one per choice
-  std::string label;                       // a field: an index, or one of `label_values`
-  std::vector<TextTemplate> label_values;  // as `choices`, or none
-  int64_t first_label = 0;                 // the index that the first choice has
+  std::string label;                       // name of a field: an index, or one of `label_values`
+  std::vector<TextTemplate> label_values;  // as `choices`; may be empty
+  int64_t first_label = 0;                 // the index of the first choice
 };
 
-/// An item's choices and which of them are right.
+/// An item's choices, and which of them are correct.
 struct Question {
   std::vector<std::string> choices;
-  std::vector<bool> right;
-  size_t answer;  // the first right one
+  std::vector<bool> correct;
+  size_t answer;  // the first correct one
 };
 
 class MultipleChoice : public TextTask {
@@ -39,7 +39,8 @@ class MultipleChoice : public TextTask {
         definition_(std::move(definition)) {}
 
  protected:
-  void ask(const TextItem& item, const Context& context, TextRequests& requests) const override;
+  void add_requests(const TextItem& item, const Context& context,
+                    TextRequests& requests) const override;
   Solution solution(const TextItem& item) const override {
     const Question question = read(item);
     return {question.choices[question.answer], question.answer};
@@ -51,32 +52,27 @@ class MultipleChoice : public TextTask {
   Question read(const TextItem& item) const;
   size_t index_of(const Json& label, const TextItem& item,
                   const std::vector<std::string>& choices) const;
-  size_t listed_label(const TextItem& item, size_t choices) const;
+  size_t index_in_label_values(const TextItem& item, size_t choices) const;
 
   ChoiceDefinition definition_;
 };
 
-// The first of the greatest.
-size_t best_of(const std::vector<double>& values) {
+// Ties go to the first.
+size_t argmax(const std::vector<double>& values) {
   return static_cast<size_t>(std::max_element(values.begin(), values.end()) - values.begin());
 }
 
-int64_t characters(const std::string& text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
-}
-
 std::vector<double> probabilities(const std::vector<double>& log_likelihoods) {
-  const double most = *std::max_element(log_likelihoods.begin(), log_likelihoods.end());
+  const double highest = *std::max_element(log_likelihoods.begin(), log_likelihoods.end());
   std::vector<double> out;
-  for (const double value : log_likelihoods) out.push_back(std::exp(value - most));
+  for (const double value : log_likelihoods) out.push_back(std::exp(value - highest));
   const double sum = std::accumulate(out.begin(), out.end(), 0.0);
   for (double& value : out) value /= sum;
   return out;
 }
 
-// The texts of templates, or those of the list that the only one of them names.
-std::vector<std::string> listed(const std::vector<TextTemplate>& templates, const TextItem& item) {
+// The texts of the templates, or the list in the field of a single template.
+std::vector<std::string> expand(const std::vector<TextTemplate>& templates, const TextItem& item) {
   std::vector<std::string> texts;
   const std::string list = templates.front().only_field();
   if (templates.size() == 1 && !list.empty()) {
@@ -94,43 +90,43 @@ std::vector<std::string> listed(const std::vector<TextTemplate>& templates, cons
 
 Question MultipleChoice::read(const TextItem& item) const {
   Question question;
-  question.choices = listed(definition_.choices, item);
+  question.choices = expand(definition_.choices, item);
   if (question.choices.size() < 2)
     data_error("{}: {} choice(s), expected at least 2", item.where, question.choices.size());
   if (text().prompt.size() > 1 && text().prompt.size() != question.choices.size())
     data_error("{}: {} choices, but the definition has {} prompts", item.where,
                question.choices.size(), text().prompt.size());
 
-  question.right.resize(question.choices.size());
+  question.correct.resize(question.choices.size());
   const Json& label = text_field(item, definition_.label);
   if (label.is_array()) {  // one 0 or 1 per choice
     if (label.size() != question.choices.size())
       data_error("{}: {} labels for {} choices", item.where, label.size(), question.choices.size());
     for (size_t i = 0; i < label.size(); ++i) {
-      question.right[i] = label[i] == 1 || label[i] == true;
-      if (!question.right[i] && label[i] != 0 && label[i] != false)
+      question.correct[i] = label[i] == 1 || label[i] == true;
+      if (!question.correct[i] && label[i] != 0 && label[i] != false)
         data_error("{}: '{}' is expected to hold 0 or 1 for every choice, found {}", item.where,
                    definition_.label, label.dump());
     }
   } else {
-    question.right[index_of(label, item, question.choices)] = true;
+    question.correct[index_of(label, item, question.choices)] = true;
   }
-  const auto first = std::find(question.right.begin(), question.right.end(), true);
-  if (first == question.right.end()) data_error("{}: no choice is right", item.where);
-  question.answer = static_cast<size_t>(first - question.right.begin());
+  const auto first = std::find(question.correct.begin(), question.correct.end(), true);
+  if (first == question.correct.end()) data_error("{}: no choice is correct", item.where);
+  question.answer = static_cast<size_t>(first - question.correct.begin());
   return question;
 }
 
-// Where a label stands in the list of label_values.
-size_t MultipleChoice::listed_label(const TextItem& item, size_t choices) const {
-  const std::vector<std::string> values = listed(definition_.label_values, item);
-  // A truth value is looked for as templates print it, then as JSON has it.
+// The index of the item's label among label_values.
+size_t MultipleChoice::index_in_label_values(const TextItem& item, size_t choices) const {
+  const std::vector<std::string> values = expand(definition_.label_values, item);
+  // A Boolean matches as templates print it, else as in JSON.
   for (const std::string& label :
        {printed_field(item, definition_.label), field_text(item, definition_.label)}) {
     const auto it = std::find(values.begin(), values.end(), label);
     if (it == values.end()) continue;
     if (std::find(it + 1, values.end(), label) != values.end())
-      data_error("{}: the label '{}' stands twice among {}", item.where, label,
+      data_error("{}: the label '{}' occurs twice among {}", item.where, label,
                  fmt::join(values, ", "));
     const auto index = static_cast<size_t>(it - values.begin());
     if (index < choices) return index;
@@ -141,11 +137,11 @@ size_t MultipleChoice::listed_label(const TextItem& item, size_t choices) const 
 
 size_t MultipleChoice::index_of(const Json& label, const TextItem& item,
                                 const std::vector<std::string>& choices) const {
-  if (!definition_.label_values.empty()) return listed_label(item, choices.size());
+  if (!definition_.label_values.empty()) return index_in_label_values(item, choices.size());
   const std::string text = field_text(item, definition_.label);
   if (label.is_number_integer() || (text.size() < 9 && !text.empty() &&
                                     text.find_first_not_of("0123456789") == std::string::npos)) {
-    // Neither wraps where a number is too large for the type.
+    // Saturates instead of wrapping around when a number is too large for the type.
     const bool fits = !label.is_number_unsigned() ||
                       label.get<uint64_t>() <= uint64_t{std::numeric_limits<int64_t>::max()};
     const int64_t value = !fits               ? std::numeric_limits<int64_t>::max()
@@ -156,17 +152,17 @@ size_t MultipleChoice::index_of(const Json& label, const TextItem& item,
       return static_cast<size_t>(value - first);
     data_error("{}: the label '{}', but there are {} choices", item.where, text, choices.size());
   }
-  // The text of the one choice that it names.
+  // The label is the text of exactly one choice.
   if (std::count(choices.begin(), choices.end(), text) == 1)
     return static_cast<size_t>(std::find(choices.begin(), choices.end(), text) - choices.begin());
   data_error(
-      "{}: the label '{}' is no index and not the text of one choice; "
+      "{}: the label '{}' is neither an index nor the text of exactly one choice; "
       "'label_values' in the task's definition lists other labels",
       item.where, text);
 }
 
-void MultipleChoice::ask(const TextItem& item, const Context& context,
-                         TextRequests& requests) const {
+void MultipleChoice::add_requests(const TextItem& item, const Context& context,
+                                  TextRequests& requests) const {
   const Question question = read(item);
   for (size_t i = 0; i < question.choices.size(); ++i) {
     if (question.choices[i].empty()) data_error("{}: choice {} is empty", item.where, i + 1);
@@ -184,38 +180,38 @@ std::vector<MetricResult> MultipleChoice::score(const TextItems& items,
   size_t next = 0;
   for (const TextItem& item : items) {
     const Question question = read(item);
-    std::vector<double> plain, by_characters, by_bytes, information;
+    std::vector<double> unnormalized, by_characters, by_bytes, information;
     for (const std::string& choice : question.choices) {
       const double value = responses.likelihoods.at(next++).log_likelihood;
-      plain.push_back(value);
-      by_characters.push_back(value / static_cast<double>(characters(choice)));
+      unnormalized.push_back(value);
+      by_characters.push_back(value / static_cast<double>(count_characters(choice)));
       by_bytes.push_back(value / static_cast<double>(choice.size()));
       if (mutual) information.push_back(value - responses.likelihoods.at(next++).log_likelihood);
     }
-    const auto right = [&](const std::vector<double>& values) {
-      return question.right[best_of(values)] ? 1.f : 0.f;
+    const auto correct = [&](const std::vector<double>& values) {
+      return question.correct[argmax(values)] ? 1.f : 0.f;
     };
-    outcomes["acc"].push_back(right(plain));
-    outcomes["acc_norm"].push_back(right(by_characters));
-    outcomes["acc_bytes"].push_back(right(by_bytes));
-    if (mutual) outcomes["acc_mutual_info"].push_back(right(information));
+    outcomes["acc"].push_back(correct(unnormalized));
+    outcomes["acc_norm"].push_back(correct(by_characters));
+    outcomes["acc_bytes"].push_back(correct(by_bytes));
+    if (mutual) outcomes["acc_mutual_info"].push_back(correct(information));
     double mass = 0, brier = 0;
-    const std::vector<double> probability = probabilities(plain);
+    const std::vector<double> probability = probabilities(unnormalized);
     for (size_t i = 0; i < probability.size(); ++i) {
-      const double truth = question.right[i] ? 1 : 0;
-      mass += truth * probability[i];
-      brier += (probability[i] - truth) * (probability[i] - truth);
+      const double target = question.correct[i] ? 1 : 0;
+      mass += target * probability[i];
+      brier += (probability[i] - target) * (probability[i] - target);
     }
     outcomes["mc2"].push_back(static_cast<float>(std::min(mass, 1.0)));
     outcomes["brier"].push_back(static_cast<float>(brier));
   }
   std::vector<MetricResult> results;
   for (auto& [metric, values] : outcomes) results.push_back(mean_of(metric, std::move(values)));
-  return chosen(std::move(results));
+  return select_metrics(std::move(results));
 }
 
 std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<TextDefinition>(reader, kMetrics, kUsualMetrics);
+  auto shared = std::make_shared<TextDefinition>(reader, kMetrics, kDefaultMetrics);
   if (shared->prompt.empty()) reader.at("prompt");
   ChoiceDefinition definition;
   const JsonReader choices = reader.at("choices");

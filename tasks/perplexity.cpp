@@ -1,5 +1,5 @@
-// How well a model predicts texts: their log-likelihood in windows as wide as the model takes, per
-// word, byte and token.
+// Perplexity of texts: rolling log-likelihood in windows of the model's maximum length, per word,
+// byte and token.
 #include <cmath>
 #include <numbers>
 
@@ -16,7 +16,7 @@ const std::vector<std::string> kMetrics{"word_perplexity", "byte_perplexity", "b
 
 struct PerplexityDefinition {
   TextTemplate document;  // what is scored
-  TextTemplate counted;   // whose words and bytes count
+  TextTemplate counted;   // the words and bytes of this text are counted
   int64_t window = 0;
   bool repeat_bos = false;
 };
@@ -29,7 +29,7 @@ class Perplexity : public TextTask {
         definition_(std::move(definition)) {}
 
  protected:
-  void ask(const TextItem& item, const Context&, TextRequests& requests) const override {
+  void add_requests(const TextItem& item, const Context&, TextRequests& requests) const override {
     RollingRequest request{definition_.document.fill(item), definition_.window,
                            fmt::format("task '{}': {}", name(), item.where),
                            definition_.repeat_bos};
@@ -39,7 +39,7 @@ class Perplexity : public TextTask {
   }
 
   Solution solution(const TextItem&) const override {
-    user_error("task '{}': texts have no solved examples", name());
+    user_error("task '{}': texts have no few-shot examples", name());
   }
 
   std::vector<MetricResult> score(const TextItems& items,
@@ -52,10 +52,10 @@ class Perplexity : public TextTask {
       bytes.push_back(static_cast<double>(counted.size()));
       tokens.push_back(static_cast<double>(responses.rolling.at(i).tokens));
     }
-    return chosen({perplexity_of("word_perplexity", log_likelihoods, words),
-                   perplexity_of("byte_perplexity", log_likelihoods, bytes),
-                   bits_of("bits_per_byte", log_likelihoods, bytes),
-                   perplexity_of("token_perplexity", log_likelihoods, tokens)});
+    return select_metrics({perplexity_of("word_perplexity", log_likelihoods, words),
+                           perplexity_of("byte_perplexity", log_likelihoods, bytes),
+                           bits_of("bits_per_byte", log_likelihoods, bytes),
+                           perplexity_of("token_perplexity", log_likelihoods, tokens)});
   }
 
  private:
@@ -65,7 +65,7 @@ class Perplexity : public TextTask {
 std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
   auto shared = std::make_shared<TextDefinition>(reader, kMetrics, kMetrics);
   if (!shared->prompt.empty()) reader.at("prompt").fail("texts are scored without a prompt");
-  if (shared->few_shot_split) reader.at("few_shot").fail("texts have no solved examples");
+  if (shared->few_shot_split) reader.at("few_shot").fail("texts have no few-shot examples");
   static const Json whole_text = "{{text}}";
   PerplexityDefinition definition;
   const auto document = reader.find("text");

@@ -7,11 +7,11 @@
 namespace assay {
 namespace {
 
-// The value of a function of m = -L / W, and per item value + slope n (-l_i - m w_i) / W: what the
-// item adds to first order. Their mean is the value, as the second term adds up to nothing.
+// The value of a function of m = -L / W. The outcome of an item is the value plus its influence
+// (delta method), slope n (-l_i - m w_i) / W. The influences sum to 0.
 template <typename Function>
-MetricResult of_ratio(std::string metric, const std::vector<double>& log_likelihoods,
-                      const std::vector<double>& sizes, Function&& value_and_slope) {
+MetricResult ratio_metric(std::string metric, const std::vector<double>& log_likelihoods,
+                          const std::vector<double>& sizes, Function&& value_and_slope) {
   const double total = std::accumulate(sizes.begin(), sizes.end(), 0.0);
   const double m = -std::accumulate(log_likelihoods.begin(), log_likelihoods.end(), 0.0) / total;
   const auto [value, slope] = value_and_slope(m);
@@ -27,14 +27,15 @@ MetricResult of_ratio(std::string metric, const std::vector<double>& log_likelih
 
 MetricResult perplexity_of(std::string metric, const std::vector<double>& log_likelihoods,
                            const std::vector<double>& sizes) {
-  return of_ratio(std::move(metric), log_likelihoods, sizes,
-                  [](double m) { return std::pair(std::exp(m), std::exp(m)); });
+  return ratio_metric(std::move(metric), log_likelihoods, sizes,
+                      [](double m) { return std::pair(std::exp(m), std::exp(m)); });
 }
 
 MetricResult bits_of(std::string metric, const std::vector<double>& log_likelihoods,
                      const std::vector<double>& sizes) {
-  return of_ratio(std::move(metric), log_likelihoods, sizes,
-                  [](double m) { return std::pair(m / std::numbers::ln2, 1 / std::numbers::ln2); });
+  return ratio_metric(std::move(metric), log_likelihoods, sizes, [](double m) {
+    return std::pair(m / std::numbers::ln2, 1 / std::numbers::ln2);
+  });
 }
 
 }  // namespace assay

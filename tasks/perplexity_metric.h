@@ -1,4 +1,4 @@
-/// Perplexities over a whole split: no means of items, but with outcomes per item all the same.
+/// Perplexities over a whole split: not means of items, but with outcomes per item (delta method).
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace assay {
 MetricResult perplexity_of(std::string metric, const std::vector<double>& log_likelihoods,
                            const std::vector<double>& sizes);
 
-/// m / ln 2.
+/// Bits: m / ln 2.
 MetricResult bits_of(std::string metric, const std::vector<double>& log_likelihoods,
                      const std::vector<double>& sizes);
 

@@ -1,4 +1,4 @@
-// How well the likeness of two texts' embeddings orders pairs as people do.
+// Correlation of the cosine similarity of two texts' embeddings with human judgements.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -14,14 +14,14 @@ namespace {
 
 const std::vector<std::string> kMetrics{"spearman", "pearson"};
 
-double spread(const std::vector<double>& values) {
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  return *most - *least;
+double range(const std::vector<double>& values) {
+  const auto [lowest, highest] = std::minmax_element(values.begin(), values.end());
+  return *highest - *lowest;
 }
 
-// Cosines of equal embeddings differ by no more, however texts are batched: they are worked out in
-// float32.
-constexpr double kRounding = 1e-6;
+// An upper bound of rounding differences between cosines of equal embeddings, computed in float32
+// in different batches.
+constexpr double kTolerance = 1e-6;
 
 class SentenceSimilarity : public EncoderTask {
  public:
@@ -37,20 +37,20 @@ class SentenceSimilarity : public EncoderTask {
                                   const std::vector<EncoderText>& texts) const override {
     std::vector<double> gold;
     for (const TextItem& item : items) gold.push_back(gold_score(item));
-    if (spread(gold) == 0)
-      data_error("task '{}': all gold scores are {}, so that nothing can correlate with them",
-                 name(), gold.front());
+    if (range(gold) == 0)
+      data_error("task '{}': all gold scores are {}, so the correlation is undefined", name(),
+                 gold.front());
     const at::Tensor cosines = encoder.similarities(texts);
     const double* begin = cosines.const_data_ptr<double>();
     const std::vector<double> found(begin, begin + cosines.numel());
     for (size_t i = 0; i < found.size(); ++i)
       if (!std::isfinite(found[i]))
         data_error("{}: the model's similarity is {}", texts[i].where, found[i]);
-    // No 0, which would be better than what a model that orders pairs wrongly gets.
-    if (spread(found) <= kRounding)
+    // An error instead of 0: 0 would exceed the score of a model with negative correlation.
+    if (range(found) <= kTolerance)
       data_error(
-          "task '{}': the model finds all pairs alike by "
-          "{:.6f}, so that the correlation is not defined",
+          "task '{}': the model gives all pairs the similarity "
+          "{:.6f}, so the correlation is undefined",
           name(), found.front());
     return {spearman("spearman", found, gold), pearson("pearson", found, gold)};
   }
@@ -62,7 +62,7 @@ class SentenceSimilarity : public EncoderTask {
     const char* end = text.data() + text.size();
     const auto read = std::from_chars(text.data(), end, value);
     if (read.ec != std::errc() || read.ptr != end || !std::isfinite(value))
-      data_error("{}: the score '{}' is no number", item.where, text);
+      data_error("{}: the score '{}' is not a number", item.where, text);
     return value;
   }
 

@@ -1,4 +1,4 @@
-// A text, or a pair of texts, and the class that an encoder's head gives it.
+// Classification of a text, or of a pair of texts, by an encoder's head.
 #include <ATen/ATen.h>
 #include <fmt/ranges.h>
 
@@ -14,11 +14,11 @@ namespace assay {
 namespace {
 
 const std::vector<std::string> kMetrics{"acc", "macro_f1", "matthews"};
-const std::vector<std::string> kUsualMetrics{"acc", "macro_f1"};
+const std::vector<std::string> kDefaultMetrics{"acc", "macro_f1"};
 
 struct LabelDefinition {
   std::string field;
-  std::vector<std::string> names;  // a label's place is its class; ids as text without names
+  std::vector<std::string> names;  // a label's index is its class; without names: the ids as text
   bool named = false;
 };
 
@@ -49,12 +49,12 @@ class SequenceClassification : public EncoderTask {
       const float* end = row + scores.size(1);
       if (!std::all_of(row, end, [](float value) { return std::isfinite(value); }))
         data_error("{}: a score of the model is not finite", texts[i].where);
-      classified.predictions.push_back(std::max_element(row, end) - row);  // the first of equals
+      classified.predictions.push_back(std::max_element(row, end) - row);  // ties go to the first
     }
-    std::vector<float> right;
+    std::vector<float> correct;
     for (size_t i = 0; i < texts.size(); ++i)
-      right.push_back(classified.labels[i] == classified.predictions[i] ? 1.f : 0.f);
-    return {mean_of("acc", std::move(right)), macro_f1("macro_f1", classified),
+      correct.push_back(classified.labels[i] == classified.predictions[i] ? 1.f : 0.f);
+    return {mean_of("acc", std::move(correct)), macro_f1("macro_f1", classified),
             matthews("matthews", classified)};
   }
 
@@ -64,22 +64,23 @@ class SequenceClassification : public EncoderTask {
     const auto it = std::find(labels_.names.begin(), labels_.names.end(), label);
     if (it != labels_.names.end()) return it - labels_.names.begin();
     if (labels_.named) throw DataError(unknown_name("label", label, item.where, labels_.names));
-    data_error("{}: the label '{}' is not of 0..{}", item.where, label, labels_.names.size() - 1);
+    data_error("{}: the label '{}' is not in 0..{}", item.where, label, labels_.names.size() - 1);
   }
 
   void check_head(const EncoderPredictor& encoder) const {
     if (encoder.classes() == 0)
-      user_error("the task '{}' asks for a head for classification; this model is {}, without one",
-                 name(), encoder.what());
+      user_error("the task '{}' needs a classification head; this model is {}, without one", name(),
+                 encoder.what());
     if (encoder.classes() != static_cast<int64_t>(labels_.names.size()))
-      user_error("the task '{}' has {} labels ({}), but this model tells {} classes apart", name(),
+      user_error("the task '{}' has {} labels ({}), but this model has {} classes", name(),
                  labels_.names.size(), fmt::join(labels_.names, ", "), encoder.classes());
-    // Names that are others altogether ("LABEL_0") say nothing about the order.
-    std::vector<std::string> own = labels_.names, models = encoder.class_names();
-    for (auto* names : {&own, &models})
+    // Entirely different names ("LABEL_0") tell nothing about the order.
+    std::vector<std::string> label_names = labels_.names, model_names = encoder.class_names();
+    for (auto* names : {&label_names, &model_names})
       std::transform(names->begin(), names->end(), names->begin(), lower_case);
-    if (labels_.named && own != models &&
-        std::multiset(own.begin(), own.end()) == std::multiset(models.begin(), models.end()))
+    if (labels_.named && label_names != model_names &&
+        std::multiset(label_names.begin(), label_names.end()) ==
+            std::multiset(model_names.begin(), model_names.end()))
       user_error("the task '{}' has the labels {}, but the model's classes are {}, in this order",
                  name(), fmt::join(labels_.names, ", "), fmt::join(encoder.class_names(), ", "));
   }
@@ -96,19 +97,19 @@ LabelDefinition read_labels(JsonReader& reader) {
     labels.named = true;
     labels.names = names->as_strings();
     if (std::set(labels.names.begin(), labels.names.end()).size() != labels.names.size())
-      names->fail("a label stands twice");
+      names->fail("a label occurs twice");
     if (labels.names.size() < 2) names->fail("expected at least 2 labels");
   } else {
     const int64_t count = classes->as_integer();
-    constexpr int64_t kMost = 1'000'000;
-    if (count < 2 || count > kMost) classes->fail("expected at least 2 classes");
+    constexpr int64_t kMaxClasses = 1'000'000;
+    if (count < 2 || count > kMaxClasses) classes->fail("expected at least 2 classes");
     for (int64_t id = 0; id < count; ++id) labels.names.push_back(std::to_string(id));
   }
   return labels;
 }
 
 std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<EncoderDefinition>(reader, kMetrics, kUsualMetrics);
+  auto shared = std::make_shared<EncoderDefinition>(reader, kMetrics, kDefaultMetrics);
   LabelDefinition labels = read_labels(reader);
   reader.finish();
   return std::make_shared<SequenceClassification>(name, reader.json(), std::move(shared),

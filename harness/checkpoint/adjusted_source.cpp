@@ -11,11 +11,11 @@ namespace assay {
 
 AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjustments adjustments)
     : source_(std::move(source)), adjustments_(std::move(adjustments)) {
-  std::set<std::string> given_up;  // for another name
-  for (const auto& [name, of] : adjustments_.renamed) given_up.insert(of);
+  std::set<std::string> renamed;  // names in the source that are not names here
+  for (const auto& [name, of] : adjustments_.renamed) renamed.insert(of);
   for (const TensorInfo& info : source_->tensors())
     if (!adjustments_.left_out.contains(info.name) && !adjustments_.views.contains(info.name) &&
-        !adjustments_.lent.contains(info.name) && !given_up.contains(info.name))
+        !adjustments_.borrowed.contains(info.name) && !renamed.contains(info.name))
       infos_.push_back(info);
   for (const auto& [name, view] : adjustments_.views) {
     TensorInfo info = *source_->find(view.of);
@@ -27,14 +27,15 @@ AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjus
     infos_.push_back(*source_->find(of));
     infos_.back().name = name;
   }
-  for (const auto& [name, lender] : adjustments_.lent) infos_.push_back(*lender->find(name));
+  for (const auto& [name, owner] : adjustments_.borrowed) infos_.push_back(*owner->find(name));
   std::sort(infos_.begin(), infos_.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
 }
 
 AdjustedSource::Location AdjustedSource::locate(const std::string& name, int64_t end) const {
-  if (const auto lent = adjustments_.lent.find(name); lent != adjustments_.lent.end())
-    return {*lent->second, name, end};
+  if (const auto borrowed = adjustments_.borrowed.find(name);
+      borrowed != adjustments_.borrowed.end())
+    return {*borrowed->second, name, end};
   if (const auto old = adjustments_.renamed.find(name); old != adjustments_.renamed.end())
     return {*source_, old->second, end};
   const auto view = adjustments_.views.find(name);
@@ -50,8 +51,8 @@ std::string AdjustedSource::content_hash() const {
     hasher.text("view").text(name).text(view.of).number(static_cast<uint64_t>(view.rows));
   for (const auto& [name, of] : adjustments_.renamed) hasher.text("renamed").text(name).text(of);
   for (const auto& [name, why] : adjustments_.left_out) hasher.text("left out").text(name);
-  for (const auto& [name, lender] : adjustments_.lent)
-    hasher.text("lent").text(name).text(lender->content_hash());
+  for (const auto& [name, owner] : adjustments_.borrowed)  // the text is part of stored hashes
+    hasher.text("lent").text(name).text(owner->content_hash());
   for (const std::string& name : adjustments_.copied) hasher.text("copied").text(name);
   return hasher.hex();
 }
@@ -87,8 +88,8 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
 std::string AdjustedSource::change(const std::string& name) const {
   const auto view = adjustments_.views.find(name);
   if (view == adjustments_.views.end()) {
-    const auto lent = adjustments_.lent.find(name);
-    return lent == adjustments_.lent.end() ? "" : "from " + lent->second->label();
+    const auto borrowed = adjustments_.borrowed.find(name);
+    return borrowed == adjustments_.borrowed.end() ? "" : "from " + borrowed->second->label();
   }
   const int64_t known = source_->find(view->second.of)->shape.front();
   std::string text;
@@ -121,9 +122,9 @@ at::Tensor AdjustedSource::mean_row(const std::string& name) const {
   return known;
 }
 
-void AdjustedSource::will_need(const std::string& name, int64_t first, int64_t count) const {
+void AdjustedSource::prefetch(const std::string& name, int64_t first, int64_t count) const {
   const auto [source, of, end] = locate(name, first + count);
-  if (end > first) source.will_need(of, first, end - first);
+  if (end > first) source.prefetch(of, first, end - first);
 }
 
 void AdjustedSource::release(const std::string& name, int64_t first, int64_t count) const {

@@ -1,5 +1,5 @@
-/// A model seen with some tensors renamed, left out, lent by another model, or with more or fewer
-/// rows. Nothing is copied: tensors are read from the models as they are needed.
+/// A view of a model with some tensors renamed, left out, borrowed from another model, or with more
+/// or fewer rows. Nothing is copied: tensors are read from the models when they are needed.
 #pragma once
 
 #include <map>
@@ -11,10 +11,10 @@
 
 namespace assay {
 
-/// What is changed about a model.
+/// The changes to a model.
 struct Adjustments {
-  /// A tensor that is made of another (or of itself). With fewer rows than that has, it is cut; the
-  /// rows it has more are the mean of all rows there.
+  /// A tensor that is made of another (or of itself). With fewer rows than that one it is cut;
+  /// additional rows are the mean of that one's rows.
   struct View {
     std::string of;
     int64_t rows = 0;  ///< the first dimension
@@ -23,11 +23,12 @@ struct Adjustments {
   std::map<std::string, std::string> renamed;   ///< the model's names, by those they get
   std::map<std::string, std::string> left_out;  ///< why, by name: "tied", "dropped"
   /// The model that gives a tensor of this name in place of this one's, if it has one.
-  std::map<std::string, std::shared_ptr<const TensorSource>> lent;
+  std::map<std::string, std::shared_ptr<const TensorSource>> borrowed;
   std::set<std::string> copied;  ///< floating tensors that are not merged
 
   bool empty() const {
-    return views.empty() && renamed.empty() && left_out.empty() && lent.empty() && copied.empty();
+    return views.empty() && renamed.empty() && left_out.empty() && borrowed.empty() &&
+           copied.empty();
   }
 };
 
@@ -41,16 +42,16 @@ class AdjustedSource : public TensorSource {
   const std::vector<TensorInfo>& tensors() const override { return infos_; }
   at::Tensor read(const std::string& name) const override;
   at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const override;
-  void will_need(const std::string& name, int64_t first, int64_t count) const override;
+  void prefetch(const std::string& name, int64_t first, int64_t count) const override;
   void release(const std::string& name, int64_t first, int64_t count) const override;
   /// From the hashes of the models and what is adjusted: no tensor is read for it.
   std::string content_hash() const override;
   std::string stamp() const override { return source_->stamp(); }
 
-  /// What is done to a tensor, in words; empty for nothing.
+  /// What is changed about a tensor, in words; empty for nothing.
   std::string change(const std::string& name) const;
   const std::map<std::string, std::string>& left_out() const { return adjustments_.left_out; }
-  /// The model that a tensor is read from: the one adjusted, or the one that lends it.
+  /// The model that a tensor is read from: the adjusted one, or the owner of a borrowed tensor.
   const TensorSource& holder(const std::string& name) const { return locate(name, 0).source; }
   bool is_copied(const std::string& name) const { return adjustments_.copied.contains(name); }
 

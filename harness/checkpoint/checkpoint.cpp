@@ -22,18 +22,19 @@ Json read_json_data(const fs::path& path) {
   }
 }
 
-/// What a folder without weights that are read holds instead, and what to do: "; ...", or nothing.
+/// A hint for a folder without readable weights: what it contains instead, and what to do (";
+/// ..."); may be empty.
 std::string weights_hint(const fs::path& folder) {
   std::map<std::string, std::string> found;  // by the end of the name
   for (const auto& entry : fs::directory_iterator(folder))
     found.emplace(entry.path().extension(), entry.path().filename());
   if (fs::exists(folder / "model_index.json"))
-    return "; it is a pipeline of diffusers: name the folder "
+    return "; it is a diffusers pipeline: name the folder "
            "of one model in it, such as 'transformer' or 'unet'";
   if (fs::exists(folder / "adapter_config.json"))
-    return "; it is an adapter, which changes a model";
+    return "; it is an adapter, which needs a base model";
   if (found.contains(".safetensors"))
-    return fmt::format("; '{}' is there, which can be named itself", found[".safetensors"]);
+    return fmt::format("; name the file '{}' itself", found[".safetensors"]);
   for (const char* pickle : {".bin", ".pt", ".pth", ".ckpt"})
     if (found.contains(pickle))
       return fmt::format(
@@ -56,26 +57,27 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
   const fs::path& path = model.path;
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path;
-  if (!is_there(path)) data_error("there is no checkpoint '{}'", path.string());
+  if (!file_exists(path)) data_error("there is no checkpoint '{}'", path.string());
 
   std::vector<fs::path> file_paths;
   std::map<std::string, std::string> shard_of;
   if (!fs::is_directory(path)) {
     file_paths = {path};
   } else {
-    if (is_there(path / "config.json")) checkpoint->config_ = read_json_data(path / "config.json");
-    if (is_there(path / "assay.json")) checkpoint->origin_ = read_json_data(path / "assay.json");
-    if (is_there(path / kIndexName)) {
+    if (file_exists(path / "config.json"))
+      checkpoint->config_ = read_json_data(path / "config.json");
+    if (file_exists(path / "assay.json")) checkpoint->origin_ = read_json_data(path / "assay.json");
+    if (file_exists(path / kIndexName)) {
       shard_of =
           parse_safetensors_index(read_file(path / kIndexName), (path / kIndexName).string());
       std::set<std::string> seen;
       for (const auto& [name, shard] : shard_of)
         if (seen.insert(shard).second) file_paths.push_back(path / shard);
-    } else if (is_there(path / kWeightsName)) {
+    } else if (file_exists(path / kWeightsName)) {
       file_paths = {path / kWeightsName};
     } else {
-      data_error("'{}' is no checkpoint: it has neither {} nor {}{}", path.string(), kWeightsName,
-                 kIndexName, weights_hint(path));
+      data_error("'{}' is not a checkpoint: it has neither {} nor {}{}", path.string(),
+                 kWeightsName, kIndexName, weights_hint(path));
     }
   }
 
@@ -127,9 +129,9 @@ at::Tensor Checkpoint::read_part(const std::string& name, int64_t first, int64_t
   return adapter_ ? adapter_->apply(file.tensors()[index], first, values) : values;
 }
 
-void Checkpoint::will_need(const std::string& name, int64_t first, int64_t count) const {
+void Checkpoint::prefetch(const std::string& name, int64_t first, int64_t count) const {
   const auto [file, index] = locate(name);
-  file.will_need(index, first, count);
+  file.prefetch(index, first, count);
 }
 
 void Checkpoint::release(const std::string& name, int64_t first, int64_t count) const {

@@ -1,6 +1,6 @@
 /// Checkpoints on disk: a Hugging Face-style folder (config.json and safetensors, single or sharded
-/// with an index) or a lone .safetensors file. Weights are memory-mapped and read when asked for. A
-/// LoRA adapter may be added to them: tensors that it changes are made as they are read.
+/// with an index) or a lone .safetensors file. Weights are memory-mapped and read on demand. A LoRA
+/// adapter may be applied to them: the tensors that it changes are computed when they are read.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,8 @@
 #include <mutex>
 
 #include "harness/checkpoint/internal/adapter.h"
-#include "harness/checkpoint/internal/safetensors.h"
 #include "harness/checkpoint/model_path.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
 
@@ -20,10 +20,10 @@ class Checkpoint : public TensorSource {
   /// Reads headers only. DataError, naming the file, when something is missing, truncated or
   /// inconsistent (an index that names a tensor its shard lacks, overlapping or short data, ...).
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
-  /// With the adapter that the path names added. Errors as Adapter's constructor, too.
+  /// With the path's adapter applied. Also throws what Adapter's constructor throws.
   static std::shared_ptr<const Checkpoint> open(const ModelPath& model);
 
-  /// Of the model's own folder: config.json and tokenizer are the base's where there is an adapter.
+  /// The model's own folder: where there is an adapter, config.json and tokenizer are the base's.
   const std::filesystem::path& path() const { return path_; }
   /// "PATH", or "PATH+ADAPTER".
   std::string label() const override { return model_path().text(); }
@@ -33,9 +33,9 @@ class Checkpoint : public TensorSource {
   const std::vector<TensorInfo>& tensors() const override { return infos_; }
   at::Tensor read(const std::string& name) const override;
   at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const override;
-  void will_need(const std::string& name, int64_t first, int64_t count) const override;
+  void prefetch(const std::string& name, int64_t first, int64_t count) const override;
   void release(const std::string& name, int64_t first, int64_t count) const override;
-  /// Computed once per process, then remembered.
+  /// Memoised: computed once per process.
   std::string content_hash() const override;
   std::string stamp() const override;
 
@@ -47,7 +47,7 @@ class Checkpoint : public TensorSource {
 
  private:
   Checkpoint() = default;
-  /// The file that holds the tensor, and its place in there. DataError when there is none.
+  /// The file that holds the tensor, and its index in the file. DataError when there is none.
   std::pair<const SafetensorsFile&, size_t> locate(const std::string& name) const;
 
   std::filesystem::path path_;

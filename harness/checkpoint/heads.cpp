@@ -14,7 +14,7 @@ constexpr std::string_view kHeads[] = {"lm_head.weight",   "lm_head.decoder.weig
 constexpr std::string_view kShared = "shared.weight";
 constexpr std::string_view kCopiesOfShared[] = {"encoder.embed_tokens.weight",
                                                 "decoder.embed_tokens.weight"};
-// What the embedding itself is called; the first that a model has counts.
+// Names of the embedding itself; the first that a model has is used.
 constexpr std::string_view kEmbeddings[] = {kShared, "embed_tokens.weight", "wte.weight",
                                             "embed_in.weight", "word_embeddings.weight"};
 

@@ -1,4 +1,4 @@
-/// Embeddings of tokens, and the heads and copies that a model may tie to them.
+/// Token embeddings, and the heads and copies that a model may tie to them.
 #pragma once
 
 #include <string>
@@ -7,14 +7,14 @@
 
 namespace assay {
 
-/// Whether a tensor of this name is the embedding once more where a model ties them: a language
+/// Whether a tensor of this name is a copy of the embedding in models that tie them: a language
 /// model's head, or the encoder's or decoder's name for a shared embedding.
 bool is_head(const std::string& name);
 
 /// Whether heads would be tied to a tensor of this name.
 bool is_embedding(const std::string& name);
 
-/// Embeddings that heads would be tied to; nullptr where there is none.
+/// The embeddings that heads would be tied to. of() is nullptr where there is none.
 struct Embeddings {
   explicit Embeddings(const TensorSource& source);
   const TensorInfo* of(const std::string& head) const;
@@ -23,7 +23,7 @@ struct Embeddings {
   const TensorInfo *any_ = nullptr, *shared_ = nullptr;
 };
 
-/// Whether a head's values are those of the embedding, of the same shape, in a few places.
+/// Whether a sample of the head's values equals the embedding's, which has the same shape.
 bool seem_equal(const TensorSource& source, const TensorInfo& head, const TensorInfo& embedding);
 
 }  // namespace assay

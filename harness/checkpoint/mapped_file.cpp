@@ -16,13 +16,14 @@
 
 namespace assay {
 
-/// One mapping. Ranges are never freed, only used again, as the signal handler may look at any.
+/// One mapping. Ranges are never freed, only reused, because the signal handler may read any of
+/// them.
 struct MappedRange {
   std::atomic<char*> begin = nullptr;
   std::atomic<size_t> size = 0;
-  std::atomic<bool> lost = false;  ///< bytes of it went away
+  std::atomic<bool> lost = false;  ///< some of its bytes became unreadable
   std::atomic<MappedRange*> next = nullptr;
-  // Not for the handler.
+  // Not read by the handler.
   bool used = false;
   uint64_t number = 0;  ///< greater than those of earlier mappings
   std::filesystem::path path;
@@ -35,10 +36,10 @@ std::atomic<MappedRange*> first_range = nullptr;
 std::atomic<uintptr_t> page_bytes = 0;
 struct sigaction previous_action {};
 std::mutex ranges_mutex;
-std::filesystem::path lost_file;  // of a mapping that is no more
+std::filesystem::path lost_file;  // of a mapping that was unmapped
 
-// Puts zeros from the page that is missing to the end of the mapping, so that a file that was cut
-// takes few mappings. What is read afterwards is thrown away.
+// SIGBUS handler: maps zeros from the missing page to the end of the mapping, so that a truncated
+// file needs few mappings. Values read afterwards are discarded.
 void on_bus_error(int signal, siginfo_t* info, void* context) {
   auto* const address = static_cast<char*>(info->si_addr);
   const int error = errno;
@@ -56,7 +57,7 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
   }
   if ((previous_action.sa_flags & SA_SIGINFO) != 0 && previous_action.sa_sigaction)
     return previous_action.sa_sigaction(signal, info, context);
-  ::sigaction(signal, &previous_action, nullptr);  // the access is tried again, and ends in it
+  ::sigaction(signal, &previous_action, nullptr);  // the access is retried and reaches that action
 }
 
 void install_handler() {
@@ -67,8 +68,8 @@ void install_handler() {
   ::sigaction(SIGBUS, &action, &previous_action);
 }
 
-/// A range that nobody uses. With ranges_mutex held.
-MappedRange* take_range() {
+/// An unused range, or a new one. With ranges_mutex held.
+MappedRange* acquire_range() {
   for (MappedRange* range = first_range; range; range = range->next)
     if (!range->used) return range;
   auto* range = new MappedRange;
@@ -104,7 +105,7 @@ void check_bytes(const Models& models) {
       lost_file.empty() || !is_of(lost_file, models) ? nullptr : &lost_file;
   for (const MappedRange* range = first_range; range; range = range->next)
     if (range->used && range->lost && is_of(range->path, models)) lost = &range->path;
-  if (lost) data_error("'{}' was cut short while it was read, or its disk failed", lost->string());
+  if (lost) data_error("'{}' was truncated while it was read, or its disk failed", lost->string());
 }
 
 }  // namespace
@@ -119,9 +120,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   }
   const std::lock_guard lock(ranges_mutex);
   [[maybe_unused]] static const bool installed = (install_handler(), true);
-  // Whoever held the lost mapping was told; this one is of the file as it is now.
+  // The loss was reported to the earlier mapping's owner; this one maps the file as it is now.
   if (lost_file == path) lost_file.clear();
-  range_ = take_range();
+  range_ = acquire_range();
   range_->used = true;
   static uint64_t mapped = 0;
   range_->number = ++mapped;
@@ -129,7 +130,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   range_->stamp = file.status();
   range_->lost = false;
   range_->size = size;
-  range_->begin = static_cast<char*>(data);  // last: the handler looks at ranges that begin
+  range_->begin = static_cast<char*>(data);  // last: the handler reads ranges whose `begin` is set
 }
 
 MappedFile::~MappedFile() {
@@ -154,7 +155,7 @@ void check_mapped_files(const Models& models) {
     if (!range->used || !is_of(range->path, models)) continue;
     struct stat now {};
     if (::stat(range->path.c_str(), &now) != 0)
-      data_error("'{}' went away while it was read: {}", range->path.string(),
+      data_error("'{}' was removed while it was read: {}", range->path.string(),
                  std::strerror(errno));
     if (!same(now, range->stamp) && (models.empty() || !has_newer(*range)))
       data_error("'{}' changed while it was read: {} bytes, {} before", range->path.string(),

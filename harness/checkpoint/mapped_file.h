@@ -1,4 +1,4 @@
-/// Files mapped for reading, which other programs may change or cut short meanwhile.
+/// Memory-mapped files, which other programs may change or truncate meanwhile.
 #pragma once
 
 #include <filesystem>
@@ -9,8 +9,8 @@ namespace assay {
 
 struct MappedRange;
 
-/// A regular file, mapped read-only. Where its bytes go away under a reader (the file was cut, the
-/// disk fails), zeros are read in place of a signal, and check_mapped_files() says so.
+/// A regular file, mapped read-only. Where its bytes become unreadable (the file was truncated, the
+/// disk fails), a reader gets zeros instead of SIGBUS, and check_mapped_files() throws.
 class MappedFile {
  public:
   /// DataError when it cannot be read.
@@ -25,13 +25,13 @@ class MappedFile {
   MappedRange* range_;
 };
 
-/// DataError naming a file whose bytes went away under a reader, at any time in this process until
-/// its path was mapped anew. What was made of it is to be thrown away.
+/// DataError naming a file whose bytes became unreadable while mapped, at any time in this process
+/// until its path was mapped again. Results computed from it must be discarded.
 void check_mapped_bytes();
 
-/// Likewise, and naming a file that is mapped now and has changed since (size, time, inode). Of the
-/// lone files and the files of the folders that are named, as they were mapped last: who names them
-/// has opened them since they changed. Of all when none is named.
+/// Likewise, and naming a file that is mapped now and has changed since (size, time, inode). Checks
+/// the named lone files and the files in the named folders, by their latest mapping; all files when
+/// none is named.
 void check_mapped_files(const std::vector<std::filesystem::path>& models = {});
 
 }  // namespace assay

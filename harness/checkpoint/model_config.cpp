@@ -6,13 +6,13 @@
 namespace assay {
 namespace {
 
-// Where composite configs keep that of their language model.
+// Keys under which composite configs nest their language model's config.
 constexpr const char* kTextParts[] = {"text_config", "llm_config", "language_config"};
 constexpr const char* kTie = "tie_word_embeddings";
 constexpr const char* kVocabSize = "vocab_size";
 
-// Model types whose head is the embedding when the config does not say: those with a head for text
-// of which the configuration class of transformers 5.24 has tie_word_embeddings true.
+// Model types whose head is tied to the embedding by default: those with a text head whose
+// configuration class in transformers 5.24 has tie_word_embeddings true.
 constexpr std::string_view kTiedByDefault[] = {"albert",
                                                "aya_vision",
                                                "bart",
@@ -129,7 +129,7 @@ constexpr std::string_view kTiedByDefault[] = {"albert",
                                                "zamba",
                                                "zamba2"};
 
-std::optional<bool> said(const Json& config) {
+std::optional<bool> stated_tie(const Json& config) {
   const auto it = config.is_object() ? config.find(kTie) : config.end();
   if (it == config.end() || !it->is_boolean()) return std::nullopt;
   return it->get<bool>();
@@ -154,8 +154,8 @@ const Json& text_config(const Json& config) {
 
 std::optional<bool> ties_embeddings(const Json& config) {
   const Json& text = text_config(config);
-  if (const auto top = said(config)) return top;
-  if (const auto nested = said(text)) return nested;
+  if (const auto top = stated_tie(config)) return top;
+  if (const auto nested = stated_tie(text)) return nested;
   if (tied_by_default(text) || tied_by_default(config)) return true;
   return std::nullopt;
 }

@@ -1,5 +1,5 @@
-/// What config.json says of embeddings and heads, at its top or, for models of text and images, in
-/// its text_config.
+/// Embeddings and heads in config.json: at its top level or, for models of text and images, in its
+/// text_config.
 #pragma once
 
 #include <cstdint>
@@ -10,16 +10,16 @@
 
 namespace assay {
 
-/// The part about the language model: the nested one where there is one. null for no config.
+/// The language model's config: the nested one where there is one. null for no config.
 const Json& text_config(const Json& config);
 
 /// Whether head and embedding are one tensor: "tie_word_embeddings", else the default of
-/// transformers 5 for the "model_type". Absent where neither says it.
+/// transformers 5 for the "model_type". Absent where neither is known.
 std::optional<bool> ties_embeddings(const Json& config);
 
-/// Numbers of rows that an embedding may have by it, of both parts.
+/// The vocabulary sizes that the config gives, at its top level and in its text_config.
 std::vector<int64_t> vocab_sizes(const Json& config);
-/// Sets them wherever the config says one.
+/// Sets the size wherever the config gives one.
 void set_vocab_size(Json& config, int64_t rows);
 
 }  // namespace assay

@@ -18,7 +18,7 @@
 namespace assay {
 namespace {
 
-// One of these is in every unfinished folder; earlier versions wrote "lock".
+// Every unfinished folder contains one of these; earlier versions wrote "lock".
 constexpr const char* kMarks[] = {OutputFolder::kMarker, "lock"};
 
 bool is_unfinished(const fs::path& folder) {
@@ -48,16 +48,16 @@ OutputFolder::OutputFolder(const fs::path& folder, bool replace, std::vector<fs:
       keep_(std::move(keep)) {
   check_output_folder(target_, replace_, keep_);
   fs::create_directories(target_.parent_path());
-  lock_ = FileLock::take(unfinished_.string() + ".lock");
+  lock_ = FileLock::try_lock(unfinished_.string() + ".lock");
   if (!lock_) user_error("another process is writing '{}'", target_.string());
-  check_output_folder(target_, replace_, keep_);  // the last holder may have made it meanwhile
+  check_output_folder(target_, replace_, keep_);  // the last holder may have created it meanwhile
   if (const fs::file_status left = fs::symlink_status(unfinished_);
       fs::exists(left) &&
       !(fs::is_directory(left) && (is_unfinished(unfinished_) || !foreign_content(unfinished_))))
-    user_error("'{}' is in the way and not what an earlier run left: move it elsewhere",
+    user_error("'{}' already exists and was not left by an earlier run: move it elsewhere",
                unfinished_.string());
-  if (fs::exists(target_) && !can_exchange(unfinished_))
-    user_error("the file system of '{}' cannot swap folders in one step; remove the folder first",
+  if (fs::exists(target_) && !can_exchange_names(unfinished_))
+    user_error("the file system of '{}' cannot swap folders atomically; remove the folder first",
                target_.string());
   fs::create_directory(unfinished_);
   mark(unfinished_);
@@ -70,29 +70,29 @@ void OutputFolder::clear(const std::function<bool(const std::string&)>& kept) {
   }
 }
 
-void OutputFolder::end() { fs::remove(unfinished_ / kMarker); }
+void OutputFolder::complete() { fs::remove(unfinished_ / kMarker); }
 
-void OutputFolder::put_in_place() {
+void OutputFolder::commit() {
   if (!replace_ || !fs::exists(fs::symlink_status(target_))) {
-    if (!move_to_new(unfinished_, target_)) keep_aside("it appeared meanwhile");
+    if (!rename_noreplace(unfinished_, target_)) keep_under_other_name("it appeared meanwhile");
   } else {
     try {
       check_output_folder(target_, replace_, keep_);
     } catch (const UserError& error) {
-      keep_aside(error.what());
+      keep_under_other_name(error.what());
     }
     swapped_ = true;
     try {
-      exchange(unfinished_, target_);
+      exchange_names(unfinished_, target_);
     } catch (const DataError& error) {
-      keep_aside(error.what());  // or the next run would clear it
+      keep_under_other_name(error.what());  // else the next run would remove it
     }
-    // Something may have come into it between the check and the exchange.
+    // A file may have been added to it between the check and the exchange.
     if (const auto foreign = foreign_content(unfinished_)) {
-      exchange(unfinished_, target_);
-      keep_aside(*foreign);
+      exchange_names(unfinished_, target_);
+      keep_under_other_name(*foreign);
     }
-    // A kill from here on leaves what the next run knows to be left over.
+    // The marker lets the next run recognise it as left over after a kill.
     mark(unfinished_);
     clear([](const std::string&) { return false; });
     fs::remove_all(unfinished_);
@@ -101,10 +101,10 @@ void OutputFolder::put_in_place() {
   lock_.reset();
 }
 
-void OutputFolder::keep_aside(const std::string& why) {
+void OutputFolder::keep_under_other_name(const std::string& why) {
   for (int number = 1;; ++number) {
     const fs::path other = fmt::format("{}.{}", target_.string(), number);
-    if (!move_to_new(unfinished_, other)) continue;
+    if (!rename_noreplace(unfinished_, other)) continue;
     lock_.reset();
     user_error("'{}' is kept: {}. The result is in '{}'", target_.string(), why, other.string());
   }

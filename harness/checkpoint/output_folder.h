@@ -1,4 +1,4 @@
-/// Where a folder is made before it has its name, and how it gets it.
+/// Atomic creation of a folder: written under a temporary name, then renamed.
 #pragma once
 
 #include <filesystem>
@@ -11,37 +11,37 @@
 
 namespace assay {
 
-/// The hidden sibling in which the folder `target` is made: what a killed process leaves.
+/// The hidden sibling in which the folder `target` is written. A killed process leaves it.
 std::filesystem::path unfinished_folder(const std::filesystem::path& target);
 
-/// One process at a time makes a folder. A lock beside the unfinished folder is held until that has
-/// its name, so that nobody can take it over between its end and its renaming.
+/// One process at a time writes a folder. A lock file next to the unfinished folder is held until
+/// that is renamed, so that no other process can use it between complete() and commit().
 class OutputFolder {
  public:
-  static constexpr const char* kMarker = ".assay-unfinished";  ///< a file, until end()
+  static constexpr const char* kMarker = ".assay-unfinished";  ///< a file, until complete()
 
-  /// Judges the name (resolve_output(), check_output_folder()), locks it and makes the unfinished
-  /// folder; what another left there stays until clear(). UserError also when another process is
-  /// making the folder, or what lies in the place of the unfinished one is not Assay's.
+  /// Checks the name (resolve_output(), check_output_folder()), locks it and creates the unfinished
+  /// folder; files of a killed process stay in it until clear(). UserError also when another
+  /// process is writing the folder, or when the unfinished folder is not Assay's.
   OutputFolder(const std::filesystem::path& folder, bool replace,
                std::vector<std::filesystem::path> keep);
 
   const std::filesystem::path& target() const { return target_; }
   const std::filesystem::path& unfinished() const { return unfinished_; }
 
-  /// Removes what another left, but for the files of these names.
+  /// Removes what a killed process left, except the files with these names.
   void clear(const std::function<bool(const std::string&)>& kept);
-  /// What may be there is the content of the finished folder only.
-  void end();
-  /// Gives the unfinished folder its name, after end(). What was there before is judged again: when
-  /// it may not be replaced (any more) or cannot be, it stays, the result gets another name, and
-  /// that is a UserError.
-  void put_in_place();
-  /// Removes the unfinished folder, unless something else has that name by now.
+  /// Removes the marker: from now on the folder has its final content.
+  void complete();
+  /// Renames the unfinished folder to its target, after complete(). An existing target is checked
+  /// again: when it may not (any more) or cannot be replaced, it stays, the result gets another
+  /// name, and a UserError says so.
+  void commit();
+  /// Removes the unfinished folder, unless another folder has that name by now.
   void remove() noexcept;
 
  private:
-  [[noreturn]] void keep_aside(const std::string& why);
+  [[noreturn]] void keep_under_other_name(const std::string& why);
 
   std::filesystem::path target_, unfinished_;
   bool replace_, swapped_ = false;

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
@@ -12,7 +12,7 @@
 namespace assay {
 namespace {
 
-// What versions wrote that did not list it, beside shards.
+// Files, next to shards, of versions that wrote no list.
 constexpr const char* kUnlisted[] = {"README.md",
                                      "added_tokens.json",
                                      "assay.json",
@@ -49,7 +49,7 @@ bool written_unlisted(const std::string& name) {
          is_shard_name(name);
 }
 
-// The content of assay.json when it is one of ours.
+// The content of assay.json when Assay wrote it.
 std::optional<Json> own_origin(const fs::path& folder) {
   const fs::path file = folder / "assay.json";
   if (!fs::is_regular_file(fs::symlink_status(file))) return std::nullopt;
@@ -94,7 +94,7 @@ std::optional<std::string> foreign_content(const fs::path& folder) {
                      : fs::is_regular_file(status)
                          ? files.contains(name) || (!listed && written_unlisted(name))
                          : false;
-    if (!own) return fmt::format("it holds '{}', which Assay did not write", name);
+    if (!own) return fmt::format("it contains '{}', which Assay did not write", name);
   }
   return std::nullopt;
 }
@@ -111,12 +111,12 @@ void check_output_folder(const fs::path& target, bool replace, const std::vector
   const auto refuse = [&](const std::string& why) {
     user_error("'{}' is not replaced: {}; name another folder", name, why);
   };
-  if (!fs::is_directory(status)) refuse("it is no folder");
+  if (!fs::is_directory(status)) refuse("it is not a folder");
   std::error_code gone;
-  if (is_within(fs::current_path(gone), target)) refuse("it holds the current folder");
+  if (is_within(fs::current_path(gone), target)) refuse("it contains the current folder");
   for (const fs::path& path : keep)
     if (const fs::path real = fs::canonical(path, gone); !gone && is_within(real, target))
-      refuse(fmt::format("'{}', which is read here, lies in it", path.string()));
+      refuse(fmt::format("it contains '{}', which is an input", path.string()));
   if (is_mount_point(target)) refuse("it is a mount point");
   try {
     if (const auto foreign = foreign_content(target)) refuse(*foreign);

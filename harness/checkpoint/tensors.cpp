@@ -70,7 +70,7 @@ at::Tensor TensorSource::read_part(const std::string& name, int64_t first, int64
   return elements(read(name), first, count);
 }
 
-void TensorSource::will_need(const std::string&, int64_t, int64_t) const {}
+void TensorSource::prefetch(const std::string&, int64_t, int64_t) const {}
 
 void TensorSource::release(const std::string&, int64_t, int64_t) const {}
 

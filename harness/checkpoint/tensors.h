@@ -1,4 +1,4 @@
-/// Named tensors: the one form in which model weights move through Assay.
+/// Named tensors: the one form of model weights in Assay.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,19 +21,19 @@ struct TensorInfo {
   int64_t bytes() const;
 };
 
-/// Of all tensors, in name order.
+/// The infos of all tensors, in name order.
 std::vector<TensorInfo> tensor_infos(const StateDict& tensors);
 
 /// Elements [first, first + count) of the flattened tensor, whose memory they share where it is
-/// contiguous; without gradients. On the host without LibTorch's operators, which take a few
-/// microseconds each: much in a sweep, where a merge takes some milliseconds.
+/// contiguous; without gradients. On the host it avoids LibTorch's operators, whose overhead of a
+/// few microseconds each matters in sweeps of small models.
 at::Tensor elements(const at::Tensor& tensor, int64_t first, int64_t count);
 
-/// Whatever tensors can be read from by name: a checkpoint on disk or weights in memory.
+/// A source of tensors by name: a checkpoint on disk or weights in memory.
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
-  /// Says which source this is in messages: a path or a given label.
+  /// Names the source in messages: a path or a given label.
   virtual std::string label() const = 0;
   /// In name order.
   virtual const std::vector<TensorInfo>& tensors() const = 0;
@@ -42,15 +42,15 @@ class TensorSource {
   virtual at::Tensor read(const std::string& name) const = 0;
   /// Elements [first, first + count) of the flattened tensor.
   virtual at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const;
-  /// Hints about elements [first, first + count): that they will soon be read, so that a disk can
-  /// start; that they need not stay in memory.
-  virtual void will_need(const std::string& name, int64_t first, int64_t count) const;
+  /// Hints about elements [first, first + count): prefetch starts reading from disk what will soon
+  /// be needed; release says that they need not stay in memory.
+  virtual void prefetch(const std::string& name, int64_t first, int64_t count) const;
   virtual void release(const std::string& name, int64_t first, int64_t count) const;
   /// XXH3-128 over all names, dtypes, shapes and the hashes of all bytes, in hexadecimal.
   /// Independent of how the tensors are laid out in files.
   virtual std::string content_hash() const = 0;
-  /// Changes when the source was written to since, without reading it: sizes and times of files.
-  /// Empty for sources that are no files.
+  /// Changes when the source's files change (sizes and times), without reading them. Empty for
+  /// sources without files.
   virtual std::string stamp() const { return {}; }
 
   /// nullptr when there is none of that name.
@@ -60,7 +60,7 @@ class TensorSource {
 /// Weights in memory as a source.
 class MemorySource : public TensorSource {
  public:
-  /// `content_hash`: where it is known already; else it is computed when first asked for.
+  /// `content_hash`: where it is already known; else it is computed on first use (memoised).
   MemorySource(std::string label, StateDict tensors, std::string content_hash = {});
   std::string label() const override { return label_; }
   const std::vector<TensorInfo>& tensors() const override { return infos_; }

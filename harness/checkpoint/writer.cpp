@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "harness/checkpoint/internal/safetensors.h"
 #include "harness/checkpoint/own_folder.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/json_text.h"
@@ -15,31 +15,31 @@ namespace {
 
 constexpr const char* kJournal = ".assay-journal.json";
 constexpr const char* kOldJournal = "journal.json";  // of earlier versions
-// Of shards that are written to and of those on their way to the disk: a process may have few open.
-constexpr size_t kMostOpen = 16, kMostSyncs = 16;
+// Limits of shards that are being written and being synced: a process may have few files open.
+constexpr size_t kMaxOpen = 16, kMaxSyncs = 16;
 
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
                                    const WriteOptions& options)
-    : options_(options), rooms_(std::make_shared<WriteRooms>()) {
+    : options_(options), buffers_(std::make_shared<WriteBuffers>()) {
   plan_shards(tensors);
-  bool left = options_.resume;  // what another left may be there yet: it is not to be removed
+  bool keep_files = options_.resume;  // those of a killed writer are not to be removed
   try {
     folder_.emplace(folder, options_.replace, options_.keep);
-    if (options_.resume) take_up();
-    left = !taken_up_.empty();
+    if (options_.resume) resume_shards();
+    keep_files = !resumed_.empty();
     folder_->clear([&](const std::string& name) {
-      return (name == kJournal && !taken_up_.empty()) ||
+      return (name == kJournal && !resumed_.empty()) ||
              std::any_of(shards_.begin(), shards_.end(),
                          [&](const Shard& shard) { return shard.finished && shard.file == name; });
     });
-    make_shards();
+    create_shards();
   } catch (const fs::filesystem_error& e) {
-    if (!left) discard();
+    if (!keep_files) discard();
     data_error("cannot write the checkpoint '{}': {}", folder.string(), e.code().message());
   } catch (const DataError&) {
-    if (!left) discard();
+    if (!keep_files) discard();
     throw;
   }
   thread_ = std::thread([this] { work(); });
@@ -51,7 +51,7 @@ CheckpointWriter::~CheckpointWriter() {
     queue_.clear();
   }
   join();
-  if (!named_) discard();
+  if (!committed_) discard();
 }
 
 void CheckpointWriter::plan_shards(const std::vector<TensorInfo>& tensors) {
@@ -71,19 +71,19 @@ void CheckpointWriter::plan_shards(const std::vector<TensorInfo>& tensors) {
     shard.header = safetensors_header(shard.tensors);
     auto offset = static_cast<int64_t>(shard.header.size());
     for (const TensorInfo& info : shard.tensors) {
-      places_[info.name] = {i, offset, info.dtype};
+      locations_[info.name] = {i, offset, info.dtype};
       offset += info.bytes();
     }
   }
 }
 
-void CheckpointWriter::take_up() {
+void CheckpointWriter::resume_shards() {
   const fs::path file = folder_->unfinished() / kJournal;
   if (!fs::exists(file)) {
     if (const fs::path old = folder_->unfinished() / kOldJournal; fs::exists(old))
       user_error(
           "--resume cannot use '{}', which an earlier "
-          "version of Assay left; do not resume to start anew",
+          "version of Assay left; run without --resume to start again",
           old.string());
     return;
   }
@@ -91,8 +91,8 @@ void CheckpointWriter::take_up() {
   JsonReader journal(content, file.string());
   if (journal.string("identity") != options_.identity)
     user_error(
-        "what is left of an unfinished '{}' was made from another "
-        "configuration or other inputs; do not resume to start anew",
+        "the unfinished '{}' was written from another "
+        "configuration or other inputs; run without --resume to start again",
         folder_->target().string());
   JsonReader finished = journal.at("shards");
   for (Shard& shard : shards_) {
@@ -101,12 +101,12 @@ void CheckpointWriter::take_up() {
     shard.finished = true;
     for (const auto& [name, note] : notes->entries()) {
       shard.notes[name] = note.json();
-      taken_up_[name] = note.json();
+      resumed_[name] = note.json();
     }
   }
 }
 
-void CheckpointWriter::make_shards() {
+void CheckpointWriter::create_shards() {
   for (Shard& shard : shards_) {
     if (shard.finished) continue;
     const auto header_bytes = static_cast<int64_t>(shard.header.size());
@@ -116,18 +116,18 @@ void CheckpointWriter::make_shards() {
   }
 }
 
-at::Tensor CheckpointWriter::room(const std::string& name, int64_t first, int64_t count) {
-  const Place& place = places_.at(name);
-  return rooms_->take(place.dtype, count, place.offset_of(first));
+at::Tensor CheckpointWriter::buffer(const std::string& name, int64_t first, int64_t count) {
+  const Location& location = locations_.at(name);
+  return buffers_->acquire(location.dtype, count, location.offset_of(first));
 }
 
 void CheckpointWriter::write(const std::string& name, int64_t first, const at::Tensor& values) {
-  const Place& place = places_.at(name);
-  push({place.shard, place.offset_of(first), values});
+  const Location& location = locations_.at(name);
+  push({location.shard, location.offset_of(first), values});
 }
 
-void CheckpointWriter::end(const std::string& name, const Json& note) {
-  const size_t index = places_.at(name).shard;
+void CheckpointWriter::finish_tensor(const std::string& name, const Json& note) {
+  const size_t index = locations_.at(name).shard;
   Shard& shard = shards_[index];
   bool complete = false;
   {
@@ -138,15 +138,16 @@ void CheckpointWriter::end(const std::string& name, const Json& note) {
   if (complete) push({index, 0, {}});
 }
 
-void CheckpointWriter::push(Piece piece) {
-  const int64_t bytes = piece.values.defined() ? static_cast<int64_t>(piece.values.nbytes()) : 0;
+void CheckpointWriter::push(WriteRequest request) {
+  const int64_t bytes =
+      request.values.defined() ? static_cast<int64_t>(request.values.nbytes()) : 0;
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] {
     return failure_ || queue_.empty() || queued_bytes_ + bytes <= options_.queue_bytes;
   });
   if (failure_) std::rethrow_exception(failure_);
   queued_bytes_ += bytes;
-  queue_.push_back(std::move(piece));
+  queue_.push_back(std::move(request));
   changed_.notify_all();
 }
 
@@ -155,40 +156,41 @@ void CheckpointWriter::work() {
   for (;;) {
     changed_.wait(lock, [&] { return ended_ || !queue_.empty(); });
     if (queue_.empty() || failure_) return;
-    const Piece piece = std::move(queue_.front());
+    const WriteRequest request = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
     std::exception_ptr failure;
     try {
-      do_piece(piece);
+      perform(request);
     } catch (...) {
       failure = std::current_exception();
     }
     lock.lock();
-    if (piece.values.defined()) queued_bytes_ -= static_cast<int64_t>(piece.values.nbytes());
+    if (request.values.defined()) queued_bytes_ -= static_cast<int64_t>(request.values.nbytes());
     if (failure) failure_ = failure;
     changed_.notify_all();
   }
 }
 
-void CheckpointWriter::do_piece(const Piece& piece) {
-  if (piece.values.defined()) {
-    count_open(piece.shard);
-    shards_[piece.shard].data.write(static_cast<const char*>(piece.values.const_data_ptr()),
-                                    static_cast<int64_t>(piece.values.nbytes()), piece.offset);
+void CheckpointWriter::perform(const WriteRequest& request) {
+  if (request.values.defined()) {
+    count_open(request.shard);
+    shards_[request.shard].data.write(static_cast<const char*>(request.values.const_data_ptr()),
+                                      static_cast<int64_t>(request.values.nbytes()),
+                                      request.offset);
     return;
   }
-  std::erase(open_, piece.shard);  // from here on it is the other thread's
-  if (syncs_.size() == kMostSyncs) {
+  std::erase(open_, request.shard);  // from here on only the sync thread uses it
+  if (syncs_.size() == kMaxSyncs) {
     syncs_.front().join();
     syncs_.pop_front();
   }
-  syncs_.emplace_back([this, index = piece.shard] { finish_shard(index); });
+  syncs_.emplace_back([this, index = request.shard] { finish_shard(index); });
 }
 
 void CheckpointWriter::count_open(size_t index) {
   if (!open_.empty() && open_.back() == index) return;
-  if (std::erase(open_, index) == 0 && open_.size() == kMostOpen) {
+  if (std::erase(open_, index) == 0 && open_.size() == kMaxOpen) {
     shards_[open_.front()].data.close();
     open_.pop_front();
   }
@@ -229,14 +231,14 @@ void CheckpointWriter::finish(const CheckpointExtras& extras) {
   join();
   if (failure_) std::rethrow_exception(failure_);
   for (const Shard& shard : shards_)
-    ASSAY_CHECK(shard.finished || shard.tensors.empty(), "{} is not whole", shard.file);
+    ASSAY_CHECK(shard.finished || shard.tensors.empty(), "{} is not complete", shard.file);
   try {
     write_extras(extras);
     fs::remove(folder_->unfinished() / kJournal);
-    folder_->end();
+    folder_->complete();
     sync_path(folder_->unfinished());
-    folder_->put_in_place();
-    named_ = true;
+    folder_->commit();
+    committed_ = true;
   } catch (const fs::filesystem_error& e) {
     data_error("cannot write the checkpoint '{}': {}", folder_->target().string(),
                e.code().message());
@@ -269,7 +271,8 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
 }
 
 void CheckpointWriter::discard() noexcept {
-  for (Shard& shard : shards_) shard.data = ShardFile();  // closed: some disks keep open files
+  // Closed first: some file systems keep open files.
+  for (Shard& shard : shards_) shard.data = ShardFile();
   if (folder_) folder_->remove();
 }
 
@@ -278,7 +281,7 @@ void write_checkpoint(const fs::path& folder, const StateDict& tensors,
   CheckpointWriter writer(folder, tensor_infos(tensors), {.replace = replace, .identity = ""});
   for (const auto& [name, tensor] : tensors) {
     writer.write(name, 0, tensor.cpu().contiguous().flatten());
-    writer.end(name);
+    writer.finish_tensor(name);
   }
   writer.finish(extras);
 }

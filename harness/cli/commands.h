@@ -6,14 +6,14 @@
 
 namespace assay::cli {
 
-/// Options that all subcommands understand.
+/// What all subcommands share.
 struct Common {
-  std::string command_line;  ///< as typed, for the record
-  std::string program;       ///< this program's own file, for worker processes
+  std::string command_line;  ///< as typed, for the stored run
+  std::string program;       ///< path of this executable, for worker processes
   bool quiet = false;
 };
 
-/// Of --device where a model may be split.
+/// Help of --device for commands that can split a model.
 inline constexpr const char* kDevicesHelp =
     "auto, cpu, cuda[:INDEX], or several to split a language model over: cuda:0,cuda:1";
 
@@ -29,7 +29,7 @@ void add_db(CLI::App& app, const Common& common);
 void add_tokenize(CLI::App& app, const Common& common);
 void add_list(CLI::App& app, const Common& common);
 void add_show(CLI::App& app, const Common& common);
-/// Hidden: what `assay run` starts its workers as.
+/// Hidden: `assay run` starts its worker processes with it.
 void add_worker(CLI::App& app, const Common& common);
 
 }  // namespace assay::cli

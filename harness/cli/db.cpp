@@ -20,10 +20,10 @@ void verify(const std::string& path) {
 }  // namespace
 
 void add_db(CLI::App& app, const Common&) {
-  CLI::App* command = app.add_subcommand("db", "look after a results database");
+  CLI::App* command = app.add_subcommand("db", "maintain a results database");
   command->require_subcommand(1);
-  CLI::App* check = command->add_subcommand("verify", "look a results database through for damage");
-  check->footer(R"(Prints what is damaged, a line each, and ends with exit code 3; changes nothing.
+  CLI::App* check = command->add_subcommand("verify", "check a results database for damage");
+  check->footer(R"(Prints one line per problem and ends with exit code 3; changes nothing.
 Example: assay db verify out/quickstart.sqlite)");
   auto path = std::make_shared<std::string>();
   check->add_option("DB", *path, "results database")->required();

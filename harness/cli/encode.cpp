@@ -43,13 +43,13 @@ Inputs tokenized(const Options& options, const std::filesystem::path& folder, in
   if (!options.pairs.empty() && options.pairs.size() != options.texts.size())
     user_error("{} --pair for {} --text", options.pairs.size(), options.texts.size());
   const auto tokenizer = Tokenizer::open(folder);
-  const int64_t most = std::min(max_tokens, tokenizer->max_length().value_or(max_tokens));
+  const int64_t limit = std::min(max_tokens, tokenizer->max_length().value_or(max_tokens));
   Inputs inputs;
   for (size_t i = 0; i < options.texts.size(); ++i) {
-    ArrangedTokens tokens = options.pairs.empty()
-                                ? tokenizer->arrangement(false).arrange(
-                                      tokenizer->encode(options.texts[i], false), {}, most)
-                                : tokenizer->encode_pair(options.texts[i], options.pairs[i], most);
+    TokenizedInput tokens = options.pairs.empty()
+                                ? tokenizer->input_template(false).apply(
+                                      tokenizer->encode(options.texts[i], false), {}, limit)
+                                : tokenizer->encode_pair(options.texts[i], options.pairs[i], limit);
     inputs.ids.push_back(std::move(tokens.ids));
     inputs.types.emplace_back(tokens.types.begin(), tokens.types.end());
   }
@@ -67,9 +67,10 @@ void encode(const Options& options) {
     user_error("give texts to read with --text, or their token ids with --ids");
   if (!options.pairs.empty() && options.texts.empty())
     user_error(
-        "--pair goes with --text: ids of two texts come together in --ids, told apart by --types");
+        "--pair goes with --text: --ids contains both texts of a pair, and --types distinguishes "
+        "them");
   if (!options.types.empty() && options.ids.empty())
-    user_error("--types goes with --ids: a tokenizer gives the types of a --text itself");
+    user_error("--types goes with --ids: the tokenizer sets the types of a --text");
   OpenOptions open;
   open.devices = {parse_device(options.device)};
   if (!options.dtype.empty()) open.dtype = dtype_from_name(options.dtype, "--dtype");
@@ -77,15 +78,15 @@ void encode(const Options& options) {
   const OpenModel model = open_model(path, open);
   const auto* encoder = dynamic_cast<const EncoderArchitecture*>(model.architecture.get());
   if (!encoder)
-    user_error("{} is no encoder",
+    user_error("{} is not an encoder",
                model.architecture->config().at("model_type").get<std::string>());
   const Inputs inputs = options.ids.empty() ? tokenized(options, path.path, encoder->max_tokens())
                                             : given_ids(options);
 
   const c10::NoGradGuard no_gradients;
   const Padding padding = parse_padding(options.padding);
-  for (const TokenIds& each : inputs.ids)
-    if (each.empty()) user_error("nothing to read: an input has no tokens");
+  for (const TokenIds& input_ids : inputs.ids)
+    if (input_ids.empty()) user_error("nothing to read: an input has no tokens");
   const TokenBatch padded = padded_batch(inputs.ids, padding);
   EncoderBatch batch{padded.ids, padded_batch(inputs.types, padding).ids};
   if (padded.mask.defined()) batch.mask = padded.mask.select(1, 0);
@@ -108,8 +109,8 @@ void add_encode(CLI::App& app, const Common&) {
   CLI::App* command =
       app.add_subcommand("encode", "embeddings and class scores of texts from an encoder");
   command->footer(
-      R"(Reads all texts as one batch and prints a line of JSON for each: the mean of its
-states, and the scores of its classes where the model has a head for them.
+      R"(Encodes all texts as one batch and prints a line of JSON for each: the mean of its
+hidden states, and class scores where the model has a classification head.
 Example: assay encode models/all-MiniLM-L6-v2 --text 'A cat sat.' --text 'A dog ran.')");
   command->add_option("FOLDER", options->folder, kModelHelp)->required();
   command->add_option("--text", options->texts, "text to read; may be repeated")

@@ -16,8 +16,7 @@
 #include "harness/core/paths.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
-#include "harness/sweep/cell.h"
-#include "harness/sweep/device.h"
+#include "harness/sweep/run_cell.h"
 #include "harness/task/task.h"
 #include "reports/text_table.h"
 
@@ -57,7 +56,7 @@ void print_json(const RunRecord& record) {
 }
 
 /// Says how many inputs were too long for the model.
-void tell_cuts(const Json& diagnostics) {
+void warn_of_cuts(const Json& diagnostics) {
   for (const auto& [reader, what] :
        {std::pair("language", "request"), std::pair("encoder", "input")}) {
     const auto found = diagnostics.find(reader);
@@ -70,7 +69,7 @@ void tell_cuts(const Json& diagnostics) {
   }
 }
 
-/// Where the log will lie. What cannot be written is said before the work.
+/// Path of the log. Reports what cannot be written before any work is done.
 fs::path log_place(const fs::path& path, const std::vector<std::shared_ptr<const Task>>& tasks) {
   for (const auto& task : tasks)
     if (!task->is_about_text())
@@ -86,31 +85,29 @@ fs::path log_place(const fs::path& path, const std::vector<std::shared_ptr<const
 
 void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
-  change_tasks(options.changes);
-  const auto tasks = load_tasks(options.tasks, "--tasks");
+  const auto tasks = load_tasks(options.tasks, "--tasks", options.changes);
   fs::path log;
   if (!options.log_samples.empty()) log = log_place(options.log_samples, tasks);
   check_splits(tasks, split);
   const auto checkpoint = Checkpoint::open(named_model(options.checkpoint, options.adapter));
   Cell cell;
-  cell.kind = "model";
-  cell.record_kind = "model";
-  const auto devices = parse_devices(options.device);
-  check_devices(*architecture_of(*checkpoint), devices);
+  cell.kind = CellKind::kModel;
+  cell.record_kind = RunKind::kModel;
+  cell.devices = parse_devices(options.device);
+  check_devices(*architecture_of(*checkpoint), cell.devices);
   cell.experts = {model_ref(*checkpoint)};
   for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
-  cell.split = split_name(split);
-  cell.device = device_text(devices);
-  if (!options.dtype.empty()) dtype_from_name(options.dtype, "--dtype");
-  cell.dtype = options.dtype;
+  cell.split = split;
+  if (!options.dtype.empty()) cell.dtype = dtype_from_name(options.dtype, "--dtype");
 
   std::exception_ptr error;
   SampleLog samples;
   AnswerObserver observer;
   if (!log.empty())
     observer = [&](const Task& task, const TextResponses& answers) { samples.add(task, answers); };
-  const RunRecord record = run_cell(cell, &error, observer);
-  tell_cuts(record.diagnostics);
+  ExecutionContext context({}, options.changes);
+  const RunRecord record = run_cell(context, cell, &error, observer);
+  warn_of_cuts(record.diagnostics);
   if (options.json)
     print_json(record);
   else if (!record.scores.empty())

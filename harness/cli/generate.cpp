@@ -5,8 +5,10 @@
 
 #include <algorithm>
 
+#include "harness/checkpoint/safetensors.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/named_model.h"
+#include "harness/cli/output_file.h"
 #include "harness/cli/token_input.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -18,6 +20,8 @@
 namespace assay::cli {
 namespace {
 
+constexpr std::string_view kLogits = "logits.";  // prefix of the prompt's index
+
 struct Options {
   std::string folder, device = "auto", dtype, adapter, logits, padding = "left";
   std::vector<std::string> ids, prompts;
@@ -25,14 +29,14 @@ struct Options {
   bool no_cache = false, json = false;
 };
 
-/// The logits of every prompt's tokens, [tokens, vocabulary], or, for an encoder-decoder, of the
-/// first token written, [vocabulary]; in float32, under the prompt's number.
+/// The logits of every prompt's tokens, [tokens, vocabulary], or of an encoder-decoder's first
+/// decoder token, [vocabulary]; float32, named by the prompt's index.
 StateDict prompt_logits(const OpenModel& model, const std::vector<TokenIds>& prompts,
                         Padding padding) {
   const c10::NoGradGuard no_gradients;
   StateDict out;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    // Together with the others, as generation runs them.
+    // In one batch with the other prompts, as in generation.
     const TokenBatch batch = padded_batch(prompts, padding);
     const auto row = static_cast<int64_t>(i);
     const auto length = static_cast<int64_t>(prompts[i].size());
@@ -45,31 +49,47 @@ StateDict prompt_logits(const OpenModel& model, const std::vector<TokenIds>& pro
       logits = model.architecture->logits(model.weights, padded_batch({prompts[i]}, padding).ids)
                    .squeeze(0);
     }
-    out[fmt::format("logits.{}", i)] = logits.to(at::kCPU, at::kFloat).contiguous();
+    out[fmt::format("{}{}", kLogits, i)] = logits.to(at::kCPU, at::kFloat).contiguous();
   }
   return out;
 }
 
 std::vector<TokenIds> run(const OpenModel& model, const std::vector<TokenIds>& prompts,
-                          const GenerateOptions& how) {
+                          const GenerateOptions& generation) {
   if (const auto* decoder = dynamic_cast<const LanguageArchitecture*>(model.architecture.get()))
-    return generate(*decoder, model.weights, prompts, how);
-  if (const auto* both =
+    return generate(*decoder, model.weights, prompts, generation);
+  if (const auto* encoder_decoder =
           dynamic_cast<const SequenceToSequenceArchitecture*>(model.architecture.get()))
-    return generate(*both, model.weights, prompts, how);
-  user_error("{} writes no text", model.architecture->config().at("model_type").get<std::string>());
+    return generate(*encoder_decoder, model.weights, prompts, generation);
+  user_error("{} generates no text",
+             model.architecture->config().at("model_type").get<std::string>());
+}
+
+// False when it is not a valid safetensors file.
+bool contains_logits(const fs::path& path) try {
+  const auto file = SafetensorsFile::open(path);
+  const auto& tensors = file->tensors();
+  return !tensors.empty() &&
+         std::all_of(tensors.begin(), tensors.end(), [](const TensorInfo& tensor) {
+           return tensor.name.starts_with(kLogits) && tensor.dtype == at::kFloat &&
+                  tensor.name.find_first_not_of("0123456789", kLogits.size()) == std::string::npos;
+         });
+} catch (const DataError&) {
+  return false;
 }
 
 void generate_text(const Options& options) {
+  const OutputKind logits{"file of logits", contains_logits};
+  if (!options.logits.empty()) check_output_file(options.logits, logits);
   if (options.ids.empty() == options.prompts.empty())
     user_error("give texts to continue with --prompt, or their token ids with --ids");
   OpenOptions open;
   open.devices = parse_devices(options.device);
   if (!options.dtype.empty()) open.dtype = dtype_from_name(options.dtype, "--dtype");
-  GenerateOptions how;
-  how.max_new_tokens = options.tokens;
-  how.use_cache = !options.no_cache;
-  how.padding = parse_padding(options.padding);
+  GenerateOptions generation;
+  generation.max_new_tokens = options.tokens;
+  generation.use_cache = !options.no_cache;
+  generation.padding = parse_padding(options.padding);
 
   std::vector<TokenIds> prompts;
   for (const std::string& text : options.ids) prompts.push_back(parse_ids("--ids", text));
@@ -77,20 +97,21 @@ void generate_text(const Options& options) {
   const ModelPath path = named_model(options.folder, options.adapter);
   if (!options.prompts.empty()) {
     tokenizer = Tokenizer::open(path.path);
-    how.stop_ids = tokenizer->end_ids();
+    generation.stop_ids = tokenizer->end_ids();
     for (const std::string& text : options.prompts)
       prompts.push_back(tokenizer->encode(text, true));
   }
   const OpenModel model = open_model(path, open);
-  const bool reads_ends =
+  const bool keeps_eos =
       dynamic_cast<const SequenceToSequenceArchitecture*>(model.architecture.get()) != nullptr;
-  if (tokenizer && !reads_ends)
+  if (tokenizer && !keeps_eos)
     for (TokenIds& ids : prompts)
       ids.resize(ids.size() - std::min(ids.size(), tokenizer->ends_after_text()));
   if (!options.logits.empty())
-    write_safetensors(options.logits, prompt_logits(model, prompts, how.padding));
+    write_output_file(options.logits,
+                      safetensors_bytes(prompt_logits(model, prompts, generation.padding)), logits);
   Json out = Json::array();
-  for (const TokenIds& ids : run(model, prompts, how)) {
+  for (const TokenIds& ids : run(model, prompts, generation)) {
     out.push_back({{"ids", ids}});
     if (tokenizer) out.back()["text"] = tokenizer->decode(ids, true);
     if (options.json) continue;
@@ -107,23 +128,25 @@ void generate_text(const Options& options) {
 void add_generate(CLI::App& app, const Common&) {
   auto options = std::make_shared<Options>();
   CLI::App* command =
-      app.add_subcommand("generate", "continue texts with a language model, greedily");
+      app.add_subcommand("generate", "continue texts with a language model (greedy decoding)");
   command->footer(R"(Example: assay generate models/SmolLM2-135M --prompt 'Once upon a time')");
   command->add_option("FOLDER", options->folder, kModelHelp)->required();
   command->add_option("--prompt", options->prompts, "text to continue; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--ids", options->ids, "token ids to continue, as in 1,15,7; may be repeated")
       ->allow_extra_args(false);
-  command->add_option("--tokens", options->tokens, "most new tokens")->capture_default_str();
+  command->add_option("--tokens", options->tokens, "maximum number of new tokens")
+      ->capture_default_str();
   command->add_option("--logits", options->logits,
-                      "also write the prompts' logits to this safetensors file");
+                      "also write the prompts' logits to this safetensors file; an existing file "
+                      "is replaced only if it is a file of logits");
   command->add_option("--adapter", options->adapter, kAdapterHelp);
   command->add_option("--dtype", options->dtype,
                       "float32, bfloat16 or float16 (default: float32 on the CPU)");
   command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
   command->add_option("--padding", options->padding, "left or right, of shorter prompts")
       ->capture_default_str();
-  command->add_flag("--no-cache", options->no_cache, "work out every token from the whole text");
+  command->add_flag("--no-cache", options->no_cache, "recompute the whole text for every token");
   command->add_flag("--json", options->json, "print JSON");
   command->callback([options] { generate_text(*options); });
 }

@@ -6,6 +6,7 @@
 #include "harness/cli/task_options.h"
 #include "harness/cli/terminal_width.h"
 #include "harness/core/json.h"
+#include "harness/core/text_encoding.h"
 #include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/describe.h"
@@ -18,11 +19,11 @@ namespace {
 
 struct Line {
   std::string name, text;
-  std::string data{};   ///< of tasks: "there", or how many files are missing
-  std::string shown{};  ///< what people read in place of `text`, if not that
+  std::string data{};     ///< of tasks: "there", or the number of missing files
+  std::string display{};  ///< shown instead of `text`; may be empty
 };
 
-// Files are only looked for: 'assay data verify' reads them.
+// Checks only that the files exist; 'assay data verify' verifies them.
 std::string data_of(const Json& definition) {
   size_t missing = 0;
   const Json dataset = definition.value("dataset", Json());
@@ -69,24 +70,25 @@ std::vector<Line> architecture_lines() {
   return lines;
 }
 
-// Definitions of tasks can hold long prompts. Cuts between characters.
-std::string shortened(std::string text) {
-  constexpr size_t kMost = 240;
-  if (text.size() <= kMost) return text;
-  size_t end = kMost;
-  while ((static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+// Definitions of tasks can contain long prompts. Truncates between characters.
+std::string truncated(std::string text) {
+  constexpr size_t kMaxBytes = 240;
+  if (text.size() <= kMaxBytes) return text;
+  size_t end = kMaxBytes;
+  while (!starts_character(text[end])) --end;
   return text.substr(0, end) + " ...";
 }
 
-// Behind the name where both fit into a line, else below it.
+// The text follows the name if both fit in a line, else it is below.
 void print_line(const Line& line, size_t name_width, size_t width) {
   const std::string data = line.data.empty() ? "" : fmt::format("[data {}] ", line.data);
-  const std::string text = printable(data + shortened(line.shown.empty() ? line.text : line.shown));
+  const std::string text =
+      printable(data + truncated(line.display.empty() ? line.text : line.display));
   const size_t indent = name_width + 2;
-  const std::string beside =
+  const std::string on_one_line =
       folded(fmt::format("{:{}}  {}", line.name, name_width, text), width, indent);
   constexpr size_t kBreak = 1;
-  if (std::count(beside.begin(), beside.end(), '\n') == kBreak)
+  if (std::count(on_one_line.begin(), on_one_line.end(), '\n') == kBreak)
     fmt::print("{:{}}  {}\n", line.name, name_width, text);
   else
     fmt::print("{}\n{}", line.name, folded("    " + text, width, 4));
@@ -119,7 +121,7 @@ void add_list(CLI::App& app, const Common&) {
     command->add_subcommand(name, help)->callback([lines, json] { print(lines(), *json); });
   };
   add("methods", "merging methods and their presets", method_lines);
-  add("tasks", "tasks, whether their data are there, and their definitions", task_lines);
+  add("tasks", "tasks, whether their data exist, and their definitions", task_lines);
   add("datasets", "datasets, with their licences", dataset_lines);
   add("architectures", "network architectures", architecture_lines);
 }

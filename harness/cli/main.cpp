@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kUnexpected = 1;
 
-/// Runs it, says what it threw, and gives the exit code.
+/// Runs `work`, prints the message of an exception, and returns the exit code.
 int guarded(const std::function<int()>& work) {
   const auto say = [](const std::string& text, int exit_code) {
     assay::write_standard_error("assay: " + text + "\n");
@@ -42,7 +42,7 @@ int guarded(const std::function<int()>& work) {
     return say(e.what(), assay::UserError::kExitCode);
   } catch (const assay::DataError& e) {
     return say(e.what(), assay::DataError::kExitCode);
-  } catch (const std::filesystem::filesystem_error& e) {  // a path that cannot be looked at
+  } catch (const std::filesystem::filesystem_error& e) {  // a path that cannot be accessed
     return say(fmt::format("'{}': {}", e.path1().string(), e.code().message()),
                assay::DataError::kExitCode);
   } catch (const assay::Json::exception& e) {  // a value of another type than was expected
@@ -51,7 +51,7 @@ int guarded(const std::function<int()>& work) {
   } catch (const std::bad_alloc&) {
     return say("not enough memory", assay::DataError::kExitCode);
   } catch (const std::exception& e) {
-    if (std::ferror(stdout) != 0) return assay::DataError::kExitCode;  // said below
+    if (std::ferror(stdout) != 0) return assay::DataError::kExitCode;  // reported below
     return say(fmt::format("unexpected: {}", e.what()), kUnexpected);
   }
 }
@@ -59,11 +59,12 @@ int guarded(const std::function<int()>& work) {
 constexpr const char* kExamples = R"(Examples:
   assay run sweeps/quickstart.json --db out/quickstart.sqlite      compare methods
   assay report out/quickstart.sqlite -o out/quickstart.html        write the report
-  assay list methods                                               what there is
-  assay show method ties                                           what one does, needs and takes
+  assay list methods                                               list the methods
+  assay show method ties                                           one method: needs, parameters
   assay merge merge.json -o merged/                                one merge to a folder
-Exit codes: 0 all well, 1 unexpected, 2 wrong input or options, 3 missing or damaged data, a full disk,
-4 the command ended and some of its work failed, 130 or 143 stopped by Ctrl-C or SIGTERM.)";
+Exit codes: 0 success, 1 unexpected, 2 wrong input or options, 3 missing or damaged data or a full
+disk, 4 the command finished but some of its work failed, 130 or 143 stopped by Ctrl-C or
+SIGTERM.)";
 
 int run(int argc, char** argv) {
   using namespace assay;
@@ -81,7 +82,7 @@ int run(int argc, char** argv) {
       "-q,--quiet", [] { set_log_level(LogLevel::kQuiet); }, "only warnings and results");
   app.add_flag_callback(
       "-v,--verbose", [] { set_log_level(LogLevel::kDebug); },
-      "every step as a line of its own, and what is left out otherwise");
+      "one line per step, and more details");
   int threads = 0;
   app.add_option("--threads", threads, "threads of this process (default: all cores)")
       ->check(CLI::Range(1, 4096));
@@ -103,7 +104,7 @@ int run(int argc, char** argv) {
   cli::add_show(app, common);
   cli::add_worker(app, common);
   cli::add_help(app);
-  app.add_subcommand("version", "what --version prints")->callback([version] {
+  app.add_subcommand("version", "the same as --version")->callback([version] {
     fmt::print("{}\n", version);
   });
   return cli::parse(app, argc, argv);
@@ -112,7 +113,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  assay::hold_standard_descriptors();
+  assay::reserve_standard_descriptors();
   assay::use_huge_pages();
   int exit_code = guarded([&] {
     const int code = run(argc, argv);

@@ -40,30 +40,29 @@ Examples: assay merge merge.json -o merged/
           assay merge --explain mergekit.yaml)");
   command->add_option("CONFIG", options->config, "merge configuration (YAML or JSON)")->required();
   CLI::Option* output =
-      command->add_option("-o,--output", options->output, "folder to write, when not --explain");
+      command->add_option("-o,--output", options->output, "folder to write, unless --explain");
   command->add_flag("--explain", options->explain,
-                    "print what would happen to every tensor, from headers alone");
-  command->add_option("--seed", options->seed, "of what is drawn at random");
+                    "print the planned operation for every tensor; reads headers only");
+  command->add_option("--seed", options->seed, "seed of random methods");
   command->add_option("--vocab-policy", options->vocab_policy,
                       "for vocabularies of different sizes: error, "
                       "truncate_to_base, common_submatrix or mean_fill");
   command->add_option("--extra-tensors", options->extra_tensors,
-                      "for tensors that not all models have, buffers aside: error, copy or drop");
+                      "for tensors that not all models have, except buffers: error, copy or drop");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
       ->capture_default_str();
   command->add_flag("--replace", options->replace,
                     "replace the folder if Assay wrote it, and only then");
   command
       ->add_option("--memory", options->memory,
-                   "about how much memory to take, as in 512MiB: "
-                   "the size of the models does not matter")
+                   "approximate limit of memory, as in 512MiB, "
+                   "whatever the size of the models")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("1GiB");
-  command->add_option("--shard-size", options->shard_size, "most data in one file of weights")
+  command->add_option("--shard-size", options->shard_size, "maximum size of one weights file")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("5GiB");
-  command->add_flag("--resume", options->resume,
-                    "take up the finished files of the same merge that was killed");
+  command->add_flag("--resume", options->resume, "resume a killed merge: reuse its finished files");
   command->add_flag("--json", options->json, "print the costs, or the explanation, as JSON");
   command->callback([options, output] {
     const at::Device device = parse_device(options->device);
@@ -73,7 +72,8 @@ Examples: assay merge merge.json -o merged/
     if (!options->extra_tensors.empty())
       choices.extra_tensors = extra_tensors_from_name(options->extra_tensors, "--extra-tensors");
     const fs::path config = find_file(options->config);
-    if (!output->empty()) resolve_output(options->output);  // a wrong name is told at once
+    if (!output->empty())
+      resolve_output(options->output);  // reports a wrong name before the configuration is read
     MergeRequest request = MergeRequest::read(config, choices);
     if (options->explain)
       return print_explanation(std::move(request),
@@ -87,13 +87,13 @@ Examples: assay merge merge.json -o merged/
                                        .replace = options->replace,
                                        .resume = options->resume,
                                        .keep = {config}};
-    check_merge_folder(request, folder_options, options->output);  // before values are read
+    check_merge_folder(request, folder_options, options->output);  // before any tensor is read
     for (std::string& note : value_notes(request.inputs, needs_same_initialization(request.groups)))
       request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
     set_interrupt_note(
-        fmt::format("nothing was put in place at '{}'; the same command begins "
-                    "anew, with --resume it goes on from the finished files",
+        fmt::format("nothing was written to '{}'; the same command starts "
+                    "again, with --resume it reuses the finished files",
                     options->output));
     const MergeReport report = merge_to_folder(request, folder_options, options->output);
     if (options->json)

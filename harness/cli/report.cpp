@@ -1,20 +1,13 @@
 #include "reports/report.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <system_error>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/output_file.h"
 #include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
-#include "harness/core/paths.h"
 #include "reports/recognise.h"
 #include "results/store.h"
 
@@ -43,54 +36,12 @@ ReportFormat format_of(const Options& options) {
   throw UserError(unknown_name("report format", name, "the command line", names));
 }
 
-// A pipe, a terminal, or what standard output goes to: written into, never replaced.
-bool is_stream(const fs::path& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (fs::is_fifo(status) || fs::is_character_file(status)) return true;
-  struct stat named {
-  }, standard{};
-  return fs::is_regular_file(status) && ::stat(path.c_str(), &named) == 0 &&
-         ::fstat(STDOUT_FILENO, &standard) == 0 && named.st_dev == standard.st_dev &&
-         named.st_ino == standard.st_ino;
-}
-
-void write_stream(const fs::path& path, const std::string& text) {
-  if (fs::is_regular_file(path)) {  // it may have been opened for appending
-    fmt::print("{}", text);
-    return;
-  }
-  errno = 0;
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out) data_error("cannot write '{}': {}", path.string(), std::strerror(errno));
-}
-
-// Where a report of this name will lie: behind links, which stay. UserError when something is there
-// that is no report.
-fs::path check_output(const fs::path& name) {
-  fs::path path = resolve_output(name);
-  const fs::file_status status = fs::status(path);
-  if (!fs::exists(status)) return path;
-  if (!fs::is_regular_file(status)) user_error("'{}' is no file to write to", name.string());
-  if (fs::file_size(path) > 0 && !is_report(read_file(path)))
-    user_error("'{}' is there and is no report of Assay: it is kept; name another file",
-               name.string());
-  return path;
-}
-
-void write_report(const fs::path& name, const std::string& text) {
-  if (is_stream(name)) return write_stream(name, text);
-  const fs::path path = check_output(name);
-  if (fs::exists(path))
-    write_file(path, text);
-  else if (!write_new_file(path, text))
-    user_error("'{}' appeared meanwhile: it is kept; name another file", name.string());
+OutputKind reports() {
+  return {"report of Assay", [](const fs::path& path) { return is_report(read_file(path)); }};
 }
 
 void report(const Options& options, bool to_file) {
-  if (to_file && !is_stream(options.output)) check_output(options.output);
+  if (to_file) check_output_file(options.output, reports());
   const bool as_text = !to_file && options.format.empty();
   const ReportFormat format = as_text ? ReportFormat::kHtml : format_of(options);
   const SweepResults results = Store::open_read_only(options.db).load_sweep(options.sweep);
@@ -103,7 +54,7 @@ void report(const Options& options, bool to_file) {
     fmt::print("{}", text);
     return;
   }
-  write_report(options.output, text);
+  write_output_file(options.output, text, reports());
   log_info("report: {}", options.output);
 }
 
@@ -117,10 +68,10 @@ Example: assay report out/quickstart.sqlite -o out/quickstart.html)");
   command->add_option("DB", options->db, "results database")->required();
   CLI::Option* output =
       command->add_option("-o,--output", options->output,
-                          "file to write (default: standard output); of those that are "
-                          "there only reports are replaced");
+                          "file to write (default: standard output); an existing file is "
+                          "replaced only if it is a report");
   command->add_option("--format", options->format,
-                      "html, md, csv or json (default: by the output's name)");
+                      "html, md, csv or json (default: by the output's extension)");
   command->add_option("--sweep", options->sweep, "name of the sweep (default: the latest)");
   command->add_option("--baseline", options->report.baseline,
                       "row that the others are compared with (default: the simple average)");

@@ -30,7 +30,7 @@ struct Options {
 std::string kept_in(const Options& options) {
   return fmt::format(
       "the results so far are in '{}', running cells were "
-      "abandoned; the same command goes on from there",
+      "abandoned; the same command resumes from there",
       options.db);
 }
 
@@ -45,21 +45,27 @@ void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& 
   fmt::print("{}", estimate_text(estimate));
 }
 
-std::unique_ptr<Executor> make_executor(const Options& options, const Common& common) {
-  set_cache_memory(options.cache_memory / std::max(1, options.workers));
-  if (options.workers == 0) return in_process_executor();
-  return local_workers_executor(
-      options.workers,
-      {common.program, "--quiet", "worker", "--cache-memory", std::to_string(cache_memory())});
+/// `merges`: how many with a base are to be run.
+std::unique_ptr<Executor> make_executor(const Options& options, const Common& common,
+                                        int64_t merges) {
+  const int processes = std::max(1, options.workers);
+  // A process that has no later merge keeps no task vectors.
+  const CacheBudget budget{.bytes = options.cache_memory / processes,
+                           .task_vectors = merges > processes};
+  if (options.workers == 0) return in_process_executor(budget);
+  std::vector<std::string> worker{common.program, "--quiet", "worker", "--cache-memory",
+                                  std::to_string(budget.bytes)};
+  if (!budget.task_vectors) worker.emplace_back("--no-task-vectors");
+  return local_workers_executor(options.workers, std::move(worker));
 }
 
 void run(const Options& options, const Common& common) {
-  set_interrupt_note("finished checkpoints are kept; the same command goes on from there");
-  SweepFile file = SweepFile::read(find_file(options.sweep));
+  set_interrupt_note("finished checkpoints are kept; the same command resumes from there");
+  SweepFile file = SweepFile::read(find_file(options.sweep), options.sweep);
   if (!options.only.empty()) keep_only(file, options.only);
-  const std::string device = device_text(parse_devices(options.device));
+  const Devices devices = parse_devices(options.device);
   const ResolvedSweep sweep =
-      resolve_sweep(std::move(file), device, options.dry_run ? Missing::kLeave : Missing::kTrain);
+      resolve_sweep(std::move(file), devices, options.dry_run ? Missing::kLeave : Missing::kTrain);
   const Plan plan = plan_sweep(sweep);
   if (options.dry_run) return print_dry_run(sweep, plan, options);
 
@@ -67,9 +73,10 @@ void run(const Options& options, const Common& common) {
     fs::create_directories(folder);
   Store store = Store::open(options.db);
   set_interrupt_note(kept_in(options));
-  const auto executor = make_executor(options, common);
+  const auto executor = make_executor(options, common, merges_with_base(plan, store));
   const SweepSummary summary =
-      run_sweep(sweep, plan, store, *executor, current_environment(device, common.command_line));
+      run_sweep(sweep, plan, store, *executor,
+                current_environment(device_text(devices), common.command_line));
   const double total_s = summary.merge_s + summary.evaluate_s;
   const auto percent = [&](double part_s) { return total_s > 0 ? 100 * part_s / total_s : 0.0; };
   log_info(

@@ -8,7 +8,7 @@
 namespace assay::cli {
 namespace {
 
-/// How many requests of a task's answers earlier items have had.
+/// Numbers of answers that belong to earlier items of the task.
 struct Position {
   size_t likelihoods = 0, rolling = 0, generations = 0;
 };
@@ -37,17 +37,18 @@ Json answers_of(const TextRequests& requests, const TextResponses& answers, Posi
 
 }  // namespace
 
-Json asked_to_json(const AskedItem& item) {
+Json requests_to_json(const ItemRequests& item) {
   Json json{{"where", item.where}};
   std::vector<std::string> prompts = item.texts, continuations;
   const auto add_prompt = [&](const std::string& prompt) {
     if (prompts.empty() || prompts.back() != prompt) prompts.push_back(prompt);
   };
-  const auto& asked = item.requests.likelihoods;
-  const bool has_prompt = std::any_of(asked.begin(), asked.end(),
+  const auto& likelihoods = item.requests.likelihoods;
+  const bool has_prompt = std::any_of(likelihoods.begin(), likelihoods.end(),
                                       [](const auto& request) { return !request.context.empty(); });
-  for (const LikelihoodRequest& request : asked) {
-    if (request.context.empty() && has_prompt) continue;  // the choice without its prompt
+  for (const LikelihoodRequest& request : likelihoods) {
+    if (request.context.empty() && has_prompt)
+      continue;  // a request of acc_mutual_info, without prompt
     add_prompt(request.context);
     continuations.push_back(request.continuation);
   }
@@ -68,20 +69,20 @@ std::string SampleLog::lines(const std::vector<std::shared_ptr<const Task>>& tas
                              const std::vector<ScoreRecord>& scores) const {
   std::string text;
   for (const auto& task : tasks) {
-    std::vector<const ScoreRecord*> of_task;
+    std::vector<const ScoreRecord*> task_scores;
     for (const ScoreRecord& score : scores)
-      if (score.task == task->name()) of_task.push_back(&score);
-    if (of_task.empty()) continue;
-    const auto answered = answers_.find(task->name());
+      if (score.task == task->name()) task_scores.push_back(&score);
+    if (task_scores.empty()) continue;
+    const auto answers = answers_.find(task->name());
     Position at;
     size_t number = 0;
-    for (const AskedItem& item : task->asked(split)) {
+    for (const ItemRequests& item : task->item_requests(split)) {
       Json line{{"task", task->name()}, {"split", split_name(split)}, {"item", number + 1}};
-      line.update(asked_to_json(item));
-      if (answered != answers_.end())
-        line["answers"] = answers_of(item.requests, answered->second, at);
+      line.update(requests_to_json(item));
+      if (answers != answers_.end())
+        line["answers"] = answers_of(item.requests, answers->second, at);
       line["metrics"] = Json::object();
-      for (const ScoreRecord* score : of_task)
+      for (const ScoreRecord* score : task_scores)
         if (is_mean_of_items(score->metric))
           line["metrics"][score->metric] = static_cast<double>(score->outcomes.at(number));
       text += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

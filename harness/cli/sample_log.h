@@ -1,4 +1,4 @@
-/// What a model was asked and what it answered, item by item.
+/// Log of requests and answers per item.
 #pragma once
 
 #include <map>
@@ -10,16 +10,15 @@
 
 namespace assay::cli {
 
-/// An item's prompt, continuations and right answer.
-Json asked_to_json(const AskedItem& item);
+/// An item's prompt, continuations and correct answer.
+Json requests_to_json(const ItemRequests& item);
 
 class SampleLog {
  public:
   void add(const Task& task, const TextResponses& answers) { answers_[task.name()] = answers; }
 
-  /// JSON lines, one per item of every task that has a score. Encoders' answers are no texts: of
-  /// them only the texts read and the metrics are there. Metrics that are no means of items are
-  /// not.
+  /// JSON Lines, one per item of every task that has a score. For encoders only input texts and
+  /// metrics, as their answers are not text. Metrics that are not means of items are omitted.
   std::string lines(const std::vector<std::shared_ptr<const Task>>& tasks, Split split,
                     const std::vector<ScoreRecord>& scores) const;
 

@@ -9,6 +9,7 @@
 #include "harness/cli/terminal_width.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
+#include "harness/core/paths.h"
 #include "harness/method/method.h"
 #include "harness/sweep/describe.h"
 
@@ -93,15 +94,15 @@ void print_block(const std::string& title, const Json& texts) {
     fmt::print("--- {}\n{}\n", title, text.get<std::string>());
 }
 
-// What the model is asked, to the character.
+// The exact requests to the model.
 void show_item(const Task& task, const TaskOptions& options) {
   const Split split = split_from_name(options.split, "--split");
   task.check_split(split);
-  const std::vector<AskedItem> items = task.asked(split);
+  const std::vector<ItemRequests> items = task.item_requests(split);
   if (options.item > static_cast<int64_t>(items.size()))
     user_error("--item {}: the {} split of '{}' has the items 1 to {}", options.item, options.split,
                task.name(), items.size());
-  const Json item = asked_to_json(items[static_cast<size_t>(options.item - 1)]);
+  const Json item = requests_to_json(items[static_cast<size_t>(options.item - 1)]);
   if (options.json) {
     fmt::print("{}\n", item.dump(2));
     return;
@@ -110,9 +111,9 @@ void show_item(const Task& task, const TaskOptions& options) {
              item["where"].get<std::string>());
   print_block("prompt", item["prompt"]);
   print_block("continuation", item.value("continuations", Json::array()));
-  if (item.contains("target")) print_block("right answer", item["target"]);
+  if (item.contains("target")) print_block("correct answer", item["target"]);
   if (item.contains("right_choice"))
-    fmt::print("--- the right choice is number {}\n", item["right_choice"].get<size_t>() + 1);
+    fmt::print("--- the correct choice is number {}\n", item["right_choice"].get<size_t>() + 1);
   if (item.contains("stop"))
     fmt::print("--- stops at {} or after {} tokens\n", item["stop"].dump(),
                item["max_tokens"].dump());
@@ -121,10 +122,12 @@ void show_item(const Task& task, const TaskOptions& options) {
 void show_task(const TaskOptions& options) {
   const auto task = load_task(options.name, "the command line");
   if (options.item > 0) return show_item(*task, options);
-  fmt::print("{}\n", Json{{"name", task->name()},
-                          {"primary_metric", task->primary_metric()},
-                          {"definition", task->definition()}}
-                         .dump(2));
+  fmt::print("{}\n",
+             Json{{"name", task->name()},
+                  {"suite_file", utf8_text(suite_files({task->name()}).front().second.string())},
+                  {"primary_metric", task->primary_metric()},
+                  {"definition", task->definition()}}
+                 .dump(2));
 }
 
 }  // namespace
@@ -132,8 +135,8 @@ void show_task(const TaskOptions& options) {
 void add_show(CLI::App& app, const Common&) {
   CLI::App* command = app.add_subcommand("show", "describe one method or task");
   command->require_subcommand(1);
-  CLI::App* method = command->add_subcommand(
-      "method", "what it does, its paper, its needs, its parameters and presets");
+  CLI::App* method =
+      command->add_subcommand("method", "summary, paper, needs, parameters and presets");
   auto name = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
   method->add_option("NAME", *name, "method, for example ties")->required();
@@ -141,7 +144,7 @@ void add_show(CLI::App& app, const Common&) {
   method->callback([name, json] { show_method(*name, *json); });
 
   CLI::App* task =
-      command->add_subcommand("task", "its definition, or what a model is asked about one item");
+      command->add_subcommand("task", "its definition, or the requests about one item");
   task->footer("Example: assay show task knowledge/arc-easy --item 3");
   auto options = std::make_shared<TaskOptions>();
   task->add_option("NAME", options->name, "task, for example math/gsm8k")->required();

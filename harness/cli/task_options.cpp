@@ -11,7 +11,7 @@ void add_tasks_dir(CLI::App& command) {
   command.add_option_function<std::string>(
       "--tasks-dir",
       [](const std::string& text) {
-        if (!fs::is_directory(text)) user_error("--tasks-dir: '{}' is no folder", text);
+        if (!fs::is_directory(text)) user_error("--tasks-dir: '{}' is not a folder", text);
         ::setenv("ASSAY_TASKS_DIR", fs::absolute(text).c_str(), 1);
       },
       "folder with more suites (default: ASSAY_TASKS_DIR)");

@@ -5,8 +5,7 @@
 
 namespace assay::cli {
 
-/// --tasks-dir DIR: more suites, in place of the folder that ASSAY_TASKS_DIR names. Workers have
-/// them too.
+/// --tasks-dir DIR: more suites; sets ASSAY_TASKS_DIR, also for worker processes.
 void add_tasks_dir(CLI::App& command);
 
 }  // namespace assay::cli

@@ -21,16 +21,16 @@ void print_folded(const std::string& line) {
 
 std::string spaced(const Json& value) {
   std::string text;
-  bool begins = false;  // a line of the indented form
+  bool at_line_start = false;  // of the indented form
   for (const char c : value.dump(1)) {
     if (c == '\n') {
       if (text.back() != '[' && text.back() != '{') text += ' ';
-      begins = true;
+      at_line_start = true;
       continue;
     }
-    if (begins && c == ' ') continue;
-    if (begins && (c == ']' || c == '}') && text.back() == ' ') text.pop_back();
-    begins = false;
+    if (at_line_start && c == ' ') continue;
+    if (at_line_start && (c == ']' || c == '}') && text.back() == ' ') text.pop_back();
+    at_line_start = false;
     text += c;
   }
   return text;

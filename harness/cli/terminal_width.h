@@ -1,4 +1,4 @@
-/// Lines for people, no wider than the terminal.
+/// Output wrapped to the width of the terminal.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +8,14 @@
 
 namespace assay::cli {
 
-/// The terminal's width in columns; 80 where standard output is no terminal or does not say.
+/// The terminal's width in columns; 80 when standard output is not a terminal or its width is
+/// unknown.
 size_t terminal_width();
 
-/// Prints one line; what does not fit goes on below, as far in as the line begins.
+/// Prints one line, wrapped with the line's own indentation.
 void print_folded(const std::string& line);
 
-/// JSON on one line with spaces, where it can be folded.
+/// JSON on one line with spaces, at which it can be wrapped.
 std::string spaced(const Json& value);
 
 }  // namespace assay::cli

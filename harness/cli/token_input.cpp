@@ -19,7 +19,7 @@ TokenIds parse_ids(const std::string& option, const std::string& text) {
     TokenId id = -1;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     if (error == std::errc::result_out_of_range)
-      user_error("{}: '{}' is no token's id: ids go up to {}", option, word,
+      user_error("{}: '{}' is not a token id: ids go up to {}", option, word,
                  std::numeric_limits<TokenId>::max());
     if (error != std::errc() || end != word.data() + word.size() || id < 0)
       user_error("{}: expected numbers such as 1,15,7, found '{}'", option, text);

@@ -1,4 +1,4 @@
-/// Token ids and padding as options give them.
+/// Parsing of the options for token ids and padding.
 #pragma once
 
 #include <string>

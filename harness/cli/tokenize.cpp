@@ -24,24 +24,24 @@ struct Options {
   bool decode = false, special = false, json = false;
 };
 
-/// Any folder would do for a tokenizer of bytes, and most are named by mistake.
+/// A byte tokenizer needs no files, so that any folder named by mistake would be accepted.
 void check_folder(const fs::path& folder) {
-  constexpr const char* kAny[] = {"config.json", "tokenizer_config.json", "tokenizer.json",
-                                  "tokenizer.model", "spiece.model"};
-  if (std::none_of(std::begin(kAny), std::end(kAny),
-                   [&](const char* name) { return is_there(folder / name); }))
-    data_error("'{}' is no model's folder: it has none of {}", folder.string(),
-               fmt::join(kAny, ", "));
+  constexpr const char* kModelFiles[] = {"config.json", "tokenizer_config.json", "tokenizer.json",
+                                         "tokenizer.model", "spiece.model"};
+  if (std::none_of(std::begin(kModelFiles), std::end(kModelFiles),
+                   [&](const char* name) { return file_exists(folder / name); }))
+    data_error("'{}' is not a model folder: it has none of {}", folder.string(),
+               fmt::join(kModelFiles, ", "));
 }
 
 void tokenize(const Options& options) {
   check_folder(options.folder);
   using Clock = std::chrono::steady_clock;
-  // Any folder will do: an adapter's may hold a tokenizer of its own.
+  // Not only a model's folder: an adapter's folder may contain its own tokenizer.
   const auto tokenizer = Tokenizer::open(std::filesystem::is_directory(options.folder)
                                              ? std::filesystem::path(options.folder)
                                              : named_model(options.folder).path);
-  Clock::duration busy{};
+  Clock::duration elapsed{};
   int64_t lines = 0;
   size_t tokens = 0;
   for (std::string line; std::getline(std::cin, line);) {
@@ -57,7 +57,7 @@ void tokenize(const Options& options) {
       text = tokenizer->decode(ids, !options.special);
     else
       ids = tokenizer->encode(text, options.special);
-    busy += Clock::now() - begin;
+    elapsed += Clock::now() - begin;
     tokens += ids.size();
     if (!options.decode)
       fmt::print("{}\n", fmt::join(ids, " "));
@@ -68,7 +68,7 @@ void tokenize(const Options& options) {
   }
   check_standard_input();
   log_info("{} lines, {} tokens, {:.6f} s", lines, tokens,
-           std::chrono::duration<double>(busy).count());
+           std::chrono::duration<double>(elapsed).count());
 }
 
 }  // namespace
@@ -82,9 +82,9 @@ Examples: echo 'Hello world' | assay tokenize models/smollm2
   command->add_option("FOLDER", options->folder, kModelHelp)->required();
   command->add_flag("--decode", options->decode, "lines are ids, separated by spaces");
   command->add_flag("--special", options->special,
-                    "with the tokens that the model puts around a text; decoding: show them");
+                    "with special tokens around a text; decoding: show them");
   command->add_flag("--json", options->json,
-                    "texts are JSON strings, which can hold the end of a line");
+                    "texts are JSON strings, which can contain line breaks");
   command->callback([options] { tokenize(*options); });
 }
 

@@ -15,15 +15,15 @@ void add_train(CLI::App& app, const Common&) {
     std::vector<std::string> only;
   };
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("train", "make the checkpoints of a recipe");
-  command->footer(R"(Checkpoints that are there and up to date are kept.
-Example: assay train recipes/digits.json --only base-weak mnist-012)");
+  CLI::App* command = app.add_subcommand("train", "train the checkpoints of a recipe");
+  command->footer(R"(Up-to-date checkpoints are kept.
+Example: assay train recipes/digits.json --only base-weak expert-mnist-012)");
   command->add_option("RECIPE", options->recipe, "recipe file (JSON)")->required();
   CLI::Option* output =
       command->add_option("-o,--output", options->output,
-                          "folder for the checkpoints (default: out/models/RECIPE); of the folders "
-                          "in it only those that a recipe made are replaced");
-  command->add_option("--only", options->only, "names of the checkpoints to make (default: all)");
+                          "folder for the checkpoints (default: out/models/RECIPE); an existing "
+                          "checkpoint is replaced only if a recipe made it");
+  command->add_option("--only", options->only, "names of the checkpoints to train (default: all)");
   command->callback([options, output] {
     const Recipe recipe = Recipe::read(find_file(options->recipe));
     const fs::path folder =
@@ -32,10 +32,10 @@ Example: assay train recipes/digits.json --only base-weak mnist-012)");
     if (names.empty())
       for (const CheckpointRecipe& checkpoint : recipe.checkpoints())
         names.push_back(checkpoint.name);
-    set_interrupt_note("finished checkpoints are kept; the same command goes on with the others");
-    for (const std::string& name : names) {  // what is wrong is told before any training
+    set_interrupt_note("finished checkpoints are kept; the same command continues with the others");
+    for (const std::string& name : names) {  // reports errors before any training
       recipe.at(name);
-      if (!find_checkpoint(recipe, name, folder)) check_place(folder / name);
+      if (!find_checkpoint(recipe, name, folder)) check_destination(folder / name);
     }
     for (const std::string& name : names) {
       const auto checkpoint = ensure_checkpoint(recipe, name, folder);

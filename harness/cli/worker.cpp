@@ -5,7 +5,6 @@
 
 #include "harness/cli/commands.h"
 #include "harness/core/standard_streams.h"
-#include "harness/sweep/cache_memory.h"
 #include "harness/sweep/executor.h"
 
 namespace assay::cli {
@@ -13,15 +12,18 @@ namespace assay::cli {
 void add_worker(CLI::App& app, const Common&) {
   CLI::App* command = app.add_subcommand("worker", "answer cells from standard input");
   command->group("");
-  auto cache_memory = std::make_shared<int64_t>(default_cache_memory());
-  command->add_option("--cache-memory", *cache_memory, "bytes");
-  command->callback([cache_memory] {
-    // A worker ends with the process that started it, which hears the same Ctrl-C.
+  auto budget = std::make_shared<CacheBudget>();
+  command->add_option("--cache-memory", budget->bytes, "bytes");
+  command->add_flag_callback(
+      "--no-task-vectors", [budget] { budget->task_vectors = false; },
+      "keep none for later merges");
+  command->callback([budget] {
+    // A worker ends with the process that started it, which gets the same Ctrl-C.
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::signal(SIGINT, SIG_IGN);
     std::signal(SIGTERM, SIG_IGN);
-    set_cache_memory(*cache_memory);
-    serve_cells(std::cin, std::cout);
+    ExecutionContext context(*budget);
+    serve_cells(context, std::cin, std::cout);
     check_standard_input();
   });
 }

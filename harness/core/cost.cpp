@@ -15,7 +15,7 @@ void peak(std::optional<T>& a, const std::optional<T>& b) {
   if (b) a = a ? std::max(*a, *b) : *b;
 }
 
-// One list of the fields serves both directions of the JSON form.
+// One list of the fields, for both writing and reading JSON.
 template <typename CostRef, typename Visit>
 void visit_fields(CostRef& c, Visit&& visit) {
   visit("wall_s", c.wall_s);
@@ -23,6 +23,8 @@ void visit_fields(CostRef& c, Visit&& visit) {
   visit("device_s", c.device_s);
   visit("peak_rss_bytes", c.peak_rss_bytes);
   visit("peak_device_bytes", c.peak_device_bytes);
+  visit("own_peak_rss_bytes", c.own_peak_rss_bytes);
+  visit("own_peak_device_bytes", c.own_peak_device_bytes);
   visit("flops", c.flops);
   visit("bytes_read", c.bytes_read);
   visit("bytes_written", c.bytes_written);
@@ -38,6 +40,8 @@ Cost& Cost::operator+=(const Cost& o) {
   add(device_s, o.device_s);
   peak(peak_rss_bytes, o.peak_rss_bytes);
   peak(peak_device_bytes, o.peak_device_bytes);
+  peak(own_peak_rss_bytes, o.own_peak_rss_bytes);
+  peak(own_peak_device_bytes, o.own_peak_device_bytes);
   add(flops, o.flops);
   add(bytes_read, o.bytes_read);
   add(bytes_written, o.bytes_written);

@@ -38,8 +38,8 @@ std::string suggestion(const std::string& name, const std::vector<std::string>& 
   std::string text;
   if (edit_distance(name, *nearest) <= std::max<size_t>(2, name.size() / 2))
     text += fmt::format(" Did you mean '{}'?", *nearest);
-  constexpr size_t kMostListed = 40;
-  const size_t listed = std::min(candidates.size(), kMostListed);
+  constexpr size_t kMaxListed = 40;
+  const size_t listed = std::min(candidates.size(), kMaxListed);
   text +=
       fmt::format(" Known: {}{}.", fmt::join(candidates.begin(), candidates.begin() + listed, ", "),
                   listed < candidates.size() ? ", ..." : "");

@@ -10,7 +10,7 @@
 
 namespace assay {
 
-/// The user asked for something that cannot be: a bad option, an unknown name, a wrong value.
+/// The user asked for something impossible: a bad option, an unknown name, a wrong value.
 struct UserError : std::runtime_error {
   static constexpr int kExitCode = 2;
   using std::runtime_error::runtime_error;

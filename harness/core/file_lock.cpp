@@ -13,7 +13,7 @@
 
 namespace assay {
 
-std::optional<FileLock> FileLock::take(std::filesystem::path path) {
+std::optional<FileLock> FileLock::try_lock(std::filesystem::path path) {
   constexpr mode_t kMode = 0644;
   for (;;) {
     const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, kMode);
@@ -30,14 +30,14 @@ std::optional<FileLock> FileLock::take(std::filesystem::path path) {
     if (::fstat(file, &held) == 0 && ::stat(path.c_str(), &named) == 0 &&
         held.st_ino == named.st_ino && held.st_dev == named.st_dev)
       return FileLock(std::move(path), file);
-    // Its holder removed it between the opening and the lock: this one guards nothing.
+    // Its holder removed the file between open() and flock(): the lock on it is void.
     ::close(file);
   }
 }
 
 FileLock::~FileLock() {
   if (file_ < 0) return;
-  ::unlink(path_.c_str());  // while it is held: nobody else can hold what has this name
+  ::unlink(path_.c_str());  // while it is held: no other process can hold this name
   ::close(file_);
 }
 

@@ -1,4 +1,4 @@
-/// A lock among processes that leaves no file.
+/// An advisory lock (flock) between processes. Its file is removed with it.
 #pragma once
 
 #include <filesystem>
@@ -6,13 +6,13 @@
 
 namespace assay {
 
-/// Held from take() until it goes away, or its process. The file is there as long; one that a
-/// killed process left is taken over by the next.
+/// Held from try_lock() until it is destroyed or its process ends. The lock file exists as long.
+/// The next process reuses a lock file that a killed one left.
 class FileLock {
  public:
-  /// Nothing when another process (or another lock of this one) holds it. DataError when the file
-  /// cannot be made or locked.
-  static std::optional<FileLock> take(std::filesystem::path path);
+  /// Absent when another process (or another lock of this one) holds it. DataError when the file
+  /// cannot be created or locked.
+  static std::optional<FileLock> try_lock(std::filesystem::path path);
   ~FileLock();
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;

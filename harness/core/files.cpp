@@ -31,8 +31,8 @@ bool is_temporary_of(const std::string& name, const std::string& file) {
          name.find_first_not_of("0123456789", dash + 1) == std::string::npos;
 }
 
-/// Removes what killed processes left of writing `path`: what nobody has locked.
-void remove_left_over(const fs::path& path) {
+/// Removes the temporary files of `path` that killed processes left: those that nobody has locked.
+void remove_leftovers(const fs::path& path) {
   std::error_code unreadable;
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   for (fs::directory_iterator entry(folder, unreadable), end; !unreadable && entry != end;
@@ -49,7 +49,7 @@ void remove_left_over(const fs::path& path) {
   }
 }
 
-/// The new content of a file before it has its name.
+/// The new content of a file before it is renamed.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const fs::path& path) : path_(path) {
@@ -58,7 +58,7 @@ class TemporaryFile {
       fs::create_directories(path.parent_path(), error);
       if (error) data_error("cannot create '{}': {}", path.parent_path().string(), error.message());
     }
-    remove_left_over(path);
+    remove_leftovers(path);
     static std::atomic<int> counter = 0;
     struct stat status {};
     do {  // another process may see the file before it is locked, and remove it
@@ -67,11 +67,11 @@ class TemporaryFile {
       constexpr mode_t kMode = 0644;
       file_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kMode);
       if (file_ < 0 && errno != EEXIST) fail("create");
-      if (file_ >= 0) ::flock(file_, LOCK_EX);  // not all file systems can: nothing is cleared then
+      if (file_ >= 0) ::flock(file_, LOCK_EX);  // where flock() fails, leftovers are kept
     } while (file_ < 0 || (::fstat(file_, &status) == 0 && status.st_nlink == 0));
   }
   ~TemporaryFile() {
-    ::unlink(name_.c_str());  // while it is locked; fails when it has its name
+    ::unlink(name_.c_str());  // while it is locked; fails once it was renamed
     if (file_ >= 0) ::close(file_);
   }
   TemporaryFile(const TemporaryFile&) = delete;
@@ -79,7 +79,7 @@ class TemporaryFile {
 
   const std::string& name() const { return name_; }
 
-  /// Adds all of it.
+  /// Appends all of it.
   void write(std::string_view content) const {
     while (!content.empty()) {
       const ssize_t written = ::write(file_, content.data(), content.size());
@@ -88,7 +88,7 @@ class TemporaryFile {
       content.remove_prefix(static_cast<size_t>(written));
     }
   }
-  /// Puts it on the disk.
+  /// fsync.
   void sync() const {
     if (::fsync(file_) != 0) fail("sync");
   }
@@ -123,10 +123,10 @@ fs::path find_file(const fs::path& path, const fs::path& base) {
              home_folder().string());
 }
 
-std::string other_of_this_name(const fs::path& path, const fs::path& found) {
+std::string same_name_note(const fs::path& path, const fs::path& found) {
   std::error_code error;
   if (!fs::exists(path, error) || fs::equivalent(path, found, error)) return "";
-  return fmt::format("'{}' is {}; the one of the current folder is another", path.string(),
+  return fmt::format("'{}' is {}; the current folder has another file of this name", path.string(),
                      found.string());
 }
 
@@ -141,16 +141,16 @@ bool write_new_file(const fs::path& path, std::string_view content) {
   const TemporaryFile temporary(path);
   temporary.write(content);
   temporary.sync();
-  return move_to_new(temporary.name(), path);
+  return rename_noreplace(temporary.name(), path);
 }
 
 void copy_regular_file(const fs::path& from, const fs::path& path) {
-  constexpr size_t kAtOnce = size_t{1} << 18;
+  constexpr size_t kBlockBytes = size_t{1} << 18;
   const RegularFile source(from);
   const TemporaryFile temporary(path);
-  std::string piece(kAtOnce, 0);
-  while (const size_t count = source.read(piece.data(), piece.size()))
-    temporary.write(std::string_view(piece).substr(0, count));
+  std::string block(kBlockBytes, 0);
+  while (const size_t count = source.read(block.data(), block.size()))
+    temporary.write(std::string_view(block).substr(0, count));
   temporary.sync();
   if (::rename(temporary.name().c_str(), path.c_str()) != 0) temporary.fail("rename");
 }

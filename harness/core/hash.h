@@ -1,5 +1,4 @@
-/// Hashes: XXH3-128 names content inside Assay (fast, not cryptographic); SHA-256 pins what is
-/// fetched from outside.
+/// Hashes: XXH3-128 names content inside Assay (fast, not cryptographic); SHA-256 pins downloads.
 #pragma once
 
 #include <cstdint>

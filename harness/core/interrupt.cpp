@@ -26,12 +26,12 @@ void on_signal(int signal) {
   if (!(first && deferred > 0)) {
     const char* note = current_note;
     if (note && ::write(STDERR_FILENO, note, std::strlen(note)) < 0) {
-      // Nobody hears it; the process ends all the same.
+      // A failed write is ignored: the process ends anyway.
     }
     ::_exit(128 + signal);
   }
   if (::write(wake_write, "x", 1) < 0) {
-    // The pipe holds a byte already.
+    // A failed write means that the pipe already holds a byte.
   }
   errno = kept_errno;
 }
@@ -39,7 +39,7 @@ void on_signal(int signal) {
 void install() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-    data_error("cannot make a pipe: {}", std::strerror(errno));
+    data_error("cannot create a pipe: {}", std::strerror(errno));
   wake_read = ends[0];
   wake_write = ends[1];
   for (const int signal : {SIGINT, SIGTERM}) {

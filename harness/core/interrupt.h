@@ -1,4 +1,4 @@
-/// Ctrl-C and SIGTERM: the program says what is kept and how to go on, and ends.
+/// Ctrl-C and SIGTERM: the program prints what is kept and how to resume, and ends.
 #pragma once
 
 #include <stdexcept>
@@ -14,12 +14,12 @@ struct Interrupted : std::runtime_error {
 };
 
 /// From now on, SIGINT or SIGTERM prints "assay: stopped; NOTE" on standard error and ends the
-/// process with 128 + signal, at once: what is being written then must bear it, as it bears a kill.
-/// A signal that this process was told to ignore stays ignored.
+/// process with 128 + signal, at once. Files being written must survive that, as they survive a
+/// kill. A signal that this process inherited as ignored (nohup) stays ignored.
 void set_interrupt_note(const std::string& note);
 
 /// While one exists, the first signal only makes interrupt_descriptor() readable and
-/// interrupt_signal() tell it; the second one ends the process as above.
+/// interrupt_signal() return it; the second one ends the process as above.
 class DeferInterrupts {
  public:
   DeferInterrupts();

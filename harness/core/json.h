@@ -1,4 +1,4 @@
-/// Strict reading of JSON input: every key is asked for by name, every leftover key is an error.
+/// Strict reading of JSON input: every key is asked for by name, every unknown key is an error.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@ namespace assay {
 using Json = nlohmann::json;
 
 /// Parses text; `where` names it in messages. UserError with line and column when it is not JSON,
-/// and when a key stands twice in an object or values are nested more than 100 levels deep.
+/// when a key appears twice in an object, and when values are nested more than 100 levels deep.
 Json parse_json(std::string_view text, const std::string& where);
 
 /// Parses a file, likewise. DataError when it cannot be read.
 Json read_json(const std::filesystem::path& path);
 
-/// A value of a JSON document that knows where it stands ("sweep.json: $.methods[2].grid"), so that
-/// every complaint names the place. Objects are read key by key; call finish() when all known keys
-/// were asked for: it refuses the others with the nearest known name.
+/// A value of a JSON document that knows its location ("sweep.json: $.methods[2].grid"), so that
+/// every error names it. Objects are read key by key; call finish() when all known keys were read:
+/// it rejects the others with the nearest known name.
 class JsonReader {
  public:
   JsonReader(const Json& value, std::string where) : value_(&value), where_(std::move(where)) {}
@@ -53,7 +53,7 @@ class JsonReader {
   int64_t integer(const std::string& key, int64_t fallback);
   bool boolean(const std::string& key, bool fallback);
 
-  /// UserError when the object holds a key that was never asked for.
+  /// UserError when the object has a key that was never read.
   void finish() const;
 
   /// UserError "WHERE: message, found VALUE".

@@ -12,23 +12,23 @@
 namespace assay {
 namespace {
 
-// What reads or prints a value calls itself for every level.
-constexpr size_t kMostJsonLevels = 100;
+// Limits the recursion of what reads or prints a value: one call for each level.
+constexpr size_t kMaxJsonLevels = 100;
 
-/// The words that Python writes for numbers, each replaced by a number of its length, so that the
-/// parser reads on; and what stands where such a word ended.
-struct Words {
+/// Python's NaN and Infinity, each replaced by a number of the same length, so that the parser
+/// accepts it; and the value of each literal, by the position of its end.
+struct Literals {
   std::string text;
   std::map<size_t, double> at;
 };
 
-bool is_beside(char c, std::string_view marks) {
+bool is_space_or_one_of(char c, std::string_view marks) {
   return std::string_view(" \t\r\n").find(c) != std::string_view::npos ||
          marks.find(c) != std::string_view::npos;
 }
 
-Words replace_words(std::string_view text) {
-  Words words{std::string(text), {}};
+Literals replace_literals(std::string_view text) {
+  Literals literals{std::string(text), {}};
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -39,20 +39,21 @@ Words replace_words(std::string_view text) {
     if (in_string || (c != 'N' && c != 'I')) continue;
     const std::string_view word = c == 'N' ? "NaN" : "Infinity";
     const size_t end = i + word.size();
-    // Beside a digit the number put in would be another.
-    if (text.substr(i, word.size()) != word || (i > 0 && !is_beside(text[i - 1], "[,:-")) ||
-        (end < text.size() && !is_beside(text[end], "],}")))
+    // Next to a digit the replacement would become part of another number.
+    if (text.substr(i, word.size()) != word ||
+        (i > 0 && !is_space_or_one_of(text[i - 1], "[,:-")) ||
+        (end < text.size() && !is_space_or_one_of(text[end], "],}")))
       continue;
-    words.text.replace(i, word.size(), "0." + std::string(word.size() - 2, '0'));
-    words.at[end] = c == 'N' ? std::numeric_limits<double>::quiet_NaN()
-                             : std::numeric_limits<double>::infinity();
+    literals.text.replace(i, word.size(), "0." + std::string(word.size() - 2, '0'));
+    literals.at[end] = c == 'N' ? std::numeric_limits<double>::quiet_NaN()
+                                : std::numeric_limits<double>::infinity();
     i = end - 1;
   }
-  return words;
+  return literals;
 }
 
-/// Characters that say how far they were read.
-class Reading {
+/// A character iterator that records the furthest position read.
+class PositionIterator {
  public:
   using iterator_category = std::input_iterator_tag;
   using value_type = char;
@@ -60,41 +61,41 @@ class Reading {
   using pointer = const char*;
   using reference = const char&;
 
-  Reading(const char* at, const char*& furthest) : at_(at), furthest_(&furthest) {}
+  PositionIterator(const char* at, const char*& furthest) : at_(at), furthest_(&furthest) {}
   reference operator*() const { return *at_; }
-  Reading& operator++() {
+  PositionIterator& operator++() {
     *furthest_ = ++at_;
     return *this;
   }
-  Reading operator++(int) {
-    const Reading before = *this;
+  PositionIterator operator++(int) {
+    const PositionIterator before = *this;
     ++*this;
     return before;
   }
-  bool operator==(const Reading& other) const { return at_ == other.at_; }
-  bool operator!=(const Reading& other) const { return at_ != other.at_; }
+  bool operator==(const PositionIterator& other) const { return at_ == other.at_; }
+  bool operator!=(const PositionIterator& other) const { return at_ != other.at_; }
 
  private:
   const char* at_;
   const char** furthest_;
 };
 
-/// Makes the value from the parser's events. Unlike nlohmann's own, refuses equal keys, of which
-/// the last would win in silence, and takes a time that grows with the text only.
+/// Builds the value from the parser's events (SAX). Unlike nlohmann's own builder, it rejects
+/// duplicate keys, and its time is linear in the text's length.
 class Builder : public nlohmann::json_sax<Json> {
  public:
   Builder(std::string_view text, const std::string& where)
       : where_(where),
-        words_(text.find("NaN") != std::string_view::npos ||
-                       text.find("Infinity") != std::string_view::npos
-                   ? replace_words(text)
-                   : Words{}),
-        text_(words_.at.empty() ? text : words_.text) {}
+        literals_(text.find("NaN") != std::string_view::npos ||
+                          text.find("Infinity") != std::string_view::npos
+                      ? replace_literals(text)
+                      : Literals{}),
+        text_(literals_.at.empty() ? text : literals_.text) {}
 
   Json parse() {
     furthest_ = text_.data();
-    const Reading end(text_.data() + text_.size(), furthest_);
-    Json::sax_parse(Reading(text_.data(), furthest_), end, this);
+    const PositionIterator end(text_.data() + text_.size(), furthest_);
+    Json::sax_parse(PositionIterator(text_.data(), furthest_), end, this);
     return std::move(root_);
   }
 
@@ -102,7 +103,9 @@ class Builder : public nlohmann::json_sax<Json> {
   bool boolean(bool value) override { return place(value); }
   bool number_integer(int64_t value) override { return place(value); }
   bool number_unsigned(uint64_t value) override { return place(value); }
-  bool number_float(double value, const std::string&) override { return place(word(value)); }
+  bool number_float(double value, const std::string&) override {
+    return place(number_or_literal(value));
+  }
   bool string(std::string& value) override { return place(std::move(value)); }
   bool binary(Json::binary_t&) override { return false; }
   bool start_object(size_t) override { return open(Json::object()); }
@@ -112,7 +115,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool key(std::string& name) override {
     const auto [entry, added] =
         open_.back()->get_ref<Json::object_t&>().emplace(std::move(name), nullptr);
-    if (!added) user_error("{}: the key '{}' stands twice in one object", where_, entry->first);
+    if (!added) user_error("{}: the key '{}' appears twice in one object", where_, entry->first);
     slot_ = &entry->second;
     return true;
   }
@@ -131,8 +134,8 @@ class Builder : public nlohmann::json_sax<Json> {
     return &open_.back()->get_ref<Json::array_t&>().emplace_back(std::move(value));
   }
   bool open(Json empty) {
-    if (open_.size() >= kMostJsonLevels)
-      user_error("{}: nested more than {} levels deep", where_, kMostJsonLevels);
+    if (open_.size() >= kMaxJsonLevels)
+      user_error("{}: nested more than {} levels deep", where_, kMaxJsonLevels);
     open_.push_back(put(std::move(empty)));
     return true;
   }
@@ -140,19 +143,19 @@ class Builder : public nlohmann::json_sax<Json> {
     open_.pop_back();
     return true;
   }
-  /// The number read last, or what stood in its place. The parser has read one character more than
-  /// the number, except at the end of the text.
-  double word(double value) const {
-    if (words_.at.empty()) return value;
+  /// The number read last, or the literal that it replaced. The parser has read one character more
+  /// than the number, except at the end of the text.
+  double number_or_literal(double value) const {
+    if (literals_.at.empty()) return value;
     const auto read = static_cast<size_t>(furthest_ - text_.data());
-    auto found = words_.at.find(read - 1);
-    if (found == words_.at.end() && read == text_.size()) found = words_.at.find(read);
-    if (found == words_.at.end()) return value;
+    auto found = literals_.at.find(read - 1);
+    if (found == literals_.at.end() && read == text_.size()) found = literals_.at.find(read);
+    if (found == literals_.at.end()) return value;
     return std::signbit(value) ? -found->second : found->second;
   }
 
   const std::string& where_;
-  const Words words_;
+  const Literals literals_;
   const std::string_view text_;
   const char* furthest_ = nullptr;
   Json root_;
@@ -199,7 +202,7 @@ Json parse_json(std::string_view text, const std::string& where) {
   try {
     return Builder(text, where).parse();
   } catch (const UserError&) {
-    if (const std::string hint = what_it_is_instead(text); !hint.empty())
+    if (const std::string hint = wrong_format_hint(text); !hint.empty())
       user_error("{}: not JSON: {}", where, hint);
     if (const std::string problem = encoding_problem(text); !problem.empty())
       user_error("{}: not JSON: {}", where, problem);

@@ -1,6 +1,6 @@
-/// JSON as Python's json module writes it, with the words NaN, Infinity and -Infinity, which
-/// configurations of models hold. parse_json() reads them as numbers; JsonReader refuses them
-/// where it is asked for one.
+/// JSON as Python's json module writes it, with the literals NaN, Infinity and -Infinity, which
+/// model configurations contain. parse_json() reads them as numbers; JsonReader rejects them where
+/// it expects a number.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace assay {
 
-/// The value's text: as Json::dump(), whose numbers that are not finite would be null. No white
-/// space when `indent` is negative.
+/// Serializes the value as Json::dump() does, which would write null for numbers that are not
+/// finite. No white space when `indent` is negative.
 std::string json_text(const Json& value, int indent = -1);
 
 }  // namespace assay

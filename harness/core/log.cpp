@@ -6,9 +6,9 @@
 #include <chrono>
 #include <cmath>
 #include <mutex>
+#include <set>
 
 #include "harness/core/one_line.h"
-
 #include "harness/core/standard_streams.h"
 
 namespace assay {
@@ -55,6 +55,14 @@ void log_line(LogLevel level, const std::string& text) {
   const std::lock_guard lock(output_mutex);
   clear_progress_line();
   write_standard_error(text + "\n");
+}
+
+void log_warning_once(const std::string& text) {
+  // Process-wide, as the log is: a program opens the same files more than once.
+  static std::mutex mutex;
+  static std::set<std::string> written;
+  const std::lock_guard lock(mutex);
+  if (written.insert(text).second) log_warning("{}", text);
 }
 
 Progress::Progress(std::string title, int64_t total)

@@ -12,8 +12,7 @@ enum class LogLevel { kQuiet, kInfo, kDebug };
 
 void set_log_level(LogLevel level);
 
-/// One line each. Thread-safe; a line is written whole. A progress line in the way is cleared
-/// first.
+/// Writes one line. Thread-safe: lines never mix. A progress line is cleared first.
 void log_line(LogLevel level, const std::string& text);
 
 template <typename... Args>
@@ -26,9 +25,12 @@ void log_warning(fmt::format_string<Args...> format, Args&&... args) {
   log_line(LogLevel::kQuiet, "warning: " + fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// Progress of `total` steps with an estimate of the time left: a line that redraws itself on a
-/// terminal, no wider than that, a plain line now and then elsewhere. Silent at LogLevel::kQuiet;
-/// at kDebug every note is a line that stays.
+/// Writes a warning the first time that the process has this text for it.
+void log_warning_once(const std::string& text);
+
+/// Progress of `total` steps with an estimate of the time left. On a terminal, one line no wider
+/// than the terminal is redrawn; elsewhere a plain line is written every ten seconds. Silent at
+/// LogLevel::kQuiet; at kDebug every note is a line of its own.
 class Progress {
  public:
   Progress(std::string title, int64_t total);

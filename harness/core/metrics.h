@@ -1,5 +1,5 @@
-/// What is known of a metric by its name: which way is better, and its unit. Task kinds, tuning and
-/// reports go by it.
+/// Properties of a metric, by its name: its direction (higher or lower is better) and its unit.
+/// Task kinds, tuning and reports use them.
 #pragma once
 
 #include <optional>
@@ -12,19 +12,19 @@ namespace assay {
 /// Perplexities, bits per byte and Brier scores are shown as they are.
 bool is_fraction(std::string_view metric);
 
-/// Of everything that is no fraction, less is better.
+/// Lower is better for every metric that is not a fraction.
 bool lower_is_better(std::string_view metric);
 
 /// Whether the value is the mean of the items' own values. The outcomes of others (perplexities,
-/// correlations, macro_f1) say what an item adds to the value, and are no values of items.
+/// correlations, macro_f1) are an item's contribution to the value.
 bool is_mean_of_items(std::string_view metric);
 
-/// The standard error of a metric that is the mean of its items' outcomes, as
-/// lm-evaluation-harness gives it: the sample's standard deviation (n - 1) by the root of n. Absent
-/// for others and of fewer than two items.
+/// The standard error of a metric that is the mean of its items' outcomes, as lm-evaluation-harness
+/// gives it: the sample's standard deviation (n - 1) divided by the root of n. Absent for other
+/// metrics and for fewer than two items.
 std::optional<double> standard_error(std::string_view metric, const std::vector<float>& outcomes);
 
-/// The value with its sign turned where less is better, so that more is better.
+/// The value, negated where lower is better, so that higher is always better.
 inline double merit(std::string_view metric, double value) {
   return lower_is_better(metric) ? -value : value;
 }

@@ -30,7 +30,7 @@ struct ParamSpec {
   std::string_view help{};
 };
 
-/// A parameter as documentation and for planning.
+/// A parameter's description, for documentation and for planning.
 struct ParamDoc {
   std::string name;
   std::string type;  ///< "number", "integer", "boolean", "list of numbers", "choice"
@@ -89,7 +89,7 @@ void parameter_from_json(T& field, const JsonReader& value, const ParamSpec& spe
 
 }  // namespace detail
 
-/// All parameters with the defaults of a default-made `Declarer`.
+/// All parameters with the defaults of a default-constructed `Declarer`.
 template <typename Declarer>
 std::vector<ParamDoc> describe_parameters() {
   std::vector<ParamDoc> docs;

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What temporary names add to a name: '.', ".unfinished.lock" or ".tmpPID-NUMBER".
+// The most that a temporary name adds to a name: '.', ".unfinished.lock" or ".tmpPID-NUMBER".
 constexpr long kTemporaryBytes = 32;
 constexpr long kUsualLimit = 255;
 
@@ -32,14 +32,14 @@ fs::path resolve(const fs::path& path, const fs::path& asked) {
     return found;
   }
   if (fs::is_symlink(fs::symlink_status(path, error)))
-    user_error("cannot write '{}': '{}' is a link to '{}', which is not there", asked.string(),
+    user_error("cannot write '{}': '{}' is a link to '{}', which does not exist", asked.string(),
                path.string(), fs::read_symlink(path, error).string());
   const fs::path name = path.filename();
   if (name.empty() || name == "." || name == "..")
     user_error("cannot write '{}': there is no folder '{}'", asked.string(), parent.string());
   const fs::path folder = resolve(parent, asked);
   if (path_exists(folder) && !fs::is_directory(folder, error))
-    data_error("cannot write '{}': '{}' is no folder", asked.string(), folder.string());
+    data_error("cannot write '{}': '{}' is not a folder", asked.string(), folder.string());
   return folder / name;
 }
 
@@ -53,7 +53,7 @@ bool path_exists(const fs::path& path) {
 }
 
 fs::path plain_path(const fs::path& path) {
-  const fs::path whole = fs::absolute(path);
+  fs::path whole = fs::absolute(path);
   std::error_code missing, elsewhere;
   const fs::path real = fs::canonical(whole, missing);
   if (missing) return whole;
@@ -95,10 +95,10 @@ bool is_mount_point(const fs::path& folder) {
 std::string utf8_text(std::string_view bytes) {
   std::string text;
   while (!bytes.empty()) {
-    const size_t length = character_length(bytes);
-    text += length > 0 ? std::string(bytes.substr(0, length))
+    const Utf8Part part = utf8_part(bytes);
+    text += part.whole ? std::string(bytes.substr(0, part.size))
                        : fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes.front()));
-    bytes.remove_prefix(std::max<size_t>(length, 1));
+    bytes.remove_prefix(part.whole ? part.size : 1);
   }
   return text;
 }

@@ -1,6 +1,6 @@
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
 /// counter-based generator. The same function runs on CPU and CUDA, so a draw depends on its key
-/// and counter alone: not on threads, device or visiting order.
+/// and counter alone: not on threads, device or the order of the elements.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,7 @@ struct Pipe {
   int read = -1, write = -1;
   Pipe() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) data_error("cannot make a pipe: {}", std::strerror(errno));
+    if (::pipe2(ends, O_CLOEXEC) != 0) data_error("cannot create a pipe: {}", std::strerror(errno));
     read = ends[0];
     write = ends[1];
   }
@@ -49,7 +49,7 @@ pid_t spawn(const std::vector<std::string>& command, const std::vector<std::stri
   for (const auto& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   for (const auto& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
-  // Of two entries with one name some programs heed the first and some the last.
+  // Of two entries with one name some programs use the first and some the last.
   for (char** entry = environ; *entry; ++entry) {
     const std::string_view inherited = *entry;
     const std::string_view name = inherited.substr(0, inherited.find('=') + 1);
@@ -80,7 +80,7 @@ std::string find_program(const std::string& name) {
   const char* path = std::getenv("PATH");
   std::istringstream folders(path ? path : "/usr/local/bin:/usr/bin:/bin");
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string program = folder + "/" + name;
+    std::string program = fmt::format("{}/{}", folder, name);
     if (folder.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
   }
   return "";
@@ -106,7 +106,7 @@ ProcessResult run_process(const std::vector<std::string>& command) {
   ::close(output.read);
   if (count < 0) {
     wait_for(pid);
-    data_error("cannot read what '{}' says: {}", command[0], std::strerror(read_error));
+    data_error("cannot read the output of '{}': {}", command[0], std::strerror(read_error));
   }
   result.exit_code = wait_for(pid);
   return result;

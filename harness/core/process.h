@@ -1,4 +1,4 @@
-/// Child processes: run one and read what it says, or keep one and talk to it line by line.
+/// Child processes: run one and read its output, or keep one and exchange lines with it.
 #pragma once
 
 #include <sys/types.h>
@@ -14,8 +14,8 @@ struct ProcessResult {
   std::string output;  ///< standard output and standard error together
 };
 
-/// The file of a program: of a name without a folder, the first in the folders of PATH that are
-/// absolute, as nothing of the current folder is to be run. Empty when there is none.
+/// The file of a program. A name without a folder is looked up in the absolute folders of PATH, so
+/// that nothing in the current folder is run. Empty when there is none.
 std::string find_program(const std::string& name);
 
 /// Runs a program, found by find_program(), to its end. No shell is involved. DataError when its
@@ -35,12 +35,12 @@ class ChildProcess {
 
   /// False when the child no longer reads.
   bool write_line(const std::string& line);
-  /// The next line without its end; absent when the child closed its output.
+  /// The next line without its line end; absent when the child closed its output.
   std::optional<std::string> read_line();
-  /// For poll(2): readable when a line may be there.
+  /// For poll(2): readable when a line may have arrived.
   int output_descriptor() const { return output_; }
   bool has_buffered_line() const { return buffer_.find('\n') != std::string::npos; }
-  /// Closes the child's input and waits for its end. Returns as ProcessResult::exit_code.
+  /// Closes the child's input and waits until it ends. Returns as ProcessResult::exit_code.
   int wait();
   pid_t pid() const { return pid_; }
 

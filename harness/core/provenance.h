@@ -1,4 +1,4 @@
-/// What this program and machine are, for the record of every run.
+/// Provenance of a run: this program's revision and compiler, this machine, the time.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@ namespace assay {
 std::string git_revision();
 /// "GCC 12.2.0".
 std::string compiler_name();
-/// The processor's model name and the operating system, as they call themselves; empty when
-/// unknown.
+/// The processor's model name and the operating system's name, as the system reports them; empty
+/// when unknown.
 std::string cpu_name();
 std::string os_name();
 /// Now, in UTC: "2026-11-22T08:30:00Z".

@@ -1,6 +1,6 @@
 /// Named things that register themselves from their own source file: methods, architectures, task
 /// kinds, dataset loaders. One registry of each kind exists, in the core library, for built-in and
-/// loaded parts alike.
+/// loaded entries alike.
 #pragma once
 
 #include <map>
@@ -26,7 +26,8 @@ class Registry {
     return true;
   }
 
-  /// UserError with the nearest known name when there is none of that name; `where` says who asked.
+  /// UserError with the nearest known name when there is no such entry; `where` names the place
+  /// that asked for it.
   const Entry& at(const std::string& name, const std::string& where) const {
     const auto it = entries_.find(name);
     if (it == entries_.end()) throw UserError(unknown_name(kind_, name, where, names()));

@@ -34,7 +34,7 @@ RegularFile::RegularFile(const fs::path& path) : path_(path) {
     data_error(
         "cannot read '{}': {}", path.string(),
         S_ISDIR(status_.st_mode) ? "it is a folder, not a regular file" : "not a regular file");
-  // Should it have become a FIFO meanwhile, it is opened without waiting for a writer.
+  // O_NONBLOCK: should it have become a FIFO meanwhile, open() does not wait for a writer.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (descriptor_ < 0) refuse(path, errno);
   if (::fstat(descriptor_, &status_) == 0 && S_ISREG(status_.st_mode)) return;
@@ -59,7 +59,7 @@ std::string read_file(const fs::path& path) {
                file.status().st_size);
   };
   try {
-    // Some files say that they are empty and are not (/proc), some grow.
+    // Some files report a size of 0 and are not empty (/proc), some grow.
     text.resize(static_cast<size_t>(file.status().st_size) + 1);
     size_t filled = 0;
     for (size_t count = 0;
@@ -76,14 +76,14 @@ std::string read_file(const fs::path& path) {
   return text;
 }
 
-bool is_there(const fs::path& path) {
+bool file_exists(const fs::path& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) return true;
   const int reason = errno;
   if (reason != ENOENT && reason != ENOTDIR)
-    data_error("cannot look at '{}': {}", path.string(), std::strerror(reason));
+    data_error("cannot stat '{}': {}", path.string(), std::strerror(reason));
   if (::lstat(path.c_str(), &status) != 0) return false;
-  data_error("'{}' is a link that leads nowhere (was a cache pruned?)", path.string());
+  data_error("'{}' is a link to a missing file (was a cache pruned?)", path.string());
 }
 
 std::string read_configuration(const fs::path& path) {

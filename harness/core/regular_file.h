@@ -1,4 +1,4 @@
-/// Files that are looked at before they are opened, and whose reads are checked.
+/// Regular files: checked before they are opened, and every read is checked.
 #pragma once
 
 #include <sys/stat.h>
@@ -8,11 +8,11 @@
 
 namespace assay {
 
-/// A file open for reading. What is no regular file is refused without being opened: a FIFO may
-/// wait for ever, a device may never end.
+/// A file open for reading. Any other kind is rejected without being opened: a FIFO may block for
+/// ever, a device may never end.
 class RegularFile {
  public:
-  /// DataError naming the path when there is none, it cannot be opened or is no regular file.
+  /// DataError naming the path when there is none, it cannot be opened or it is not a regular file.
   explicit RegularFile(const std::filesystem::path& path);
   ~RegularFile();
   RegularFile(const RegularFile&) = delete;
@@ -20,7 +20,7 @@ class RegularFile {
 
   int descriptor() const { return descriptor_; }
   const struct stat& status() const { return status_; }
-  /// Reads up to `size` bytes; 0 at the end of the file only. DataError when the read fails.
+  /// Reads up to `size` bytes; 0 only at the end of the file. DataError when the read fails.
   size_t read(char* data, size_t size) const;
 
  private:
@@ -29,12 +29,12 @@ class RegularFile {
   struct stat status_ {};
 };
 
-/// Whether there is something at the path. DataError when that cannot be found out, and for a link
-/// that leads nowhere, as a pruned cache holds: it is never the same as no file.
-bool is_there(const std::filesystem::path& path);
+/// Whether a file or folder exists. DataError when that cannot be determined, and for a dangling
+/// link (a pruned cache leaves those), which is not the same as a missing file.
+bool file_exists(const std::filesystem::path& path);
 
-/// A file that the user wrote: as read_file(), and also what a shell passes as /dev/stdin or
-/// /dev/fd/N. DataError as there.
+/// Reads a file that the user wrote, as read_file() does, but also accepts a pipe from the shell
+/// (/dev/stdin, /dev/fd/N). DataError as there.
 std::string read_configuration(const std::filesystem::path& path);
 
 }  // namespace assay

@@ -20,8 +20,9 @@ int rename2(const fs::path& from, const fs::path& to, unsigned flags) {
   return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0 ? 0 : errno;
 }
 
-// For file systems without RENAME_NOREPLACE: what is replaced was made here and is empty.
-int move_onto_placeholder(const fs::path& from, const fs::path& to) {
+// For file systems without RENAME_NOREPLACE: it replaces only an empty folder that it created
+// itself.
+int rename_onto_placeholder(const fs::path& from, const fs::path& to) {
   constexpr mode_t kMode = 0755;
   if (!fs::is_directory(fs::symlink_status(from))) {
     if (::link(from.c_str(), to.c_str()) != 0) return errno;
@@ -30,7 +31,7 @@ int move_onto_placeholder(const fs::path& from, const fs::path& to) {
   if (::mkdir(to.c_str(), kMode) != 0) return errno;
   if (::rename(from.c_str(), to.c_str()) == 0) return 0;
   const int reason = errno;
-  ::rmdir(to.c_str());  // fails when another has put something in
+  ::rmdir(to.c_str());  // fails when another process has put something in it
   return reason;
 }
 
@@ -40,21 +41,21 @@ bool unknown_flag(int reason) {
 
 }  // namespace
 
-bool move_to_new(const fs::path& from, const fs::path& to) {
+bool rename_noreplace(const fs::path& from, const fs::path& to) {
   int reason = rename2(from, to, RENAME_NOREPLACE);
-  if (unknown_flag(reason)) reason = move_onto_placeholder(from, to);
+  if (unknown_flag(reason)) reason = rename_onto_placeholder(from, to);
   if (reason == EEXIST || reason == ENOTEMPTY) return false;
   if (reason != 0)
     data_error("cannot rename '{}' to '{}': {}", from.string(), to.string(), std::strerror(reason));
   return true;
 }
 
-void exchange(const fs::path& a, const fs::path& b) {
+void exchange_names(const fs::path& a, const fs::path& b) {
   if (const int reason = rename2(a, b, RENAME_EXCHANGE); reason != 0)
     data_error("cannot swap '{}' and '{}': {}", a.string(), b.string(), std::strerror(reason));
 }
 
-bool can_exchange(const fs::path& path) {
+bool can_exchange_names(const fs::path& path) {
   const fs::path a = path.string() + ".a", b = path.string() + ".b";
   std::error_code ignored;
   fs::create_directory(a, ignored);

@@ -14,7 +14,7 @@
 
 namespace assay {
 
-/// The key of a stream: a hash of the seed and of what the numbers are for.
+/// The key of a stream: a hash of the seed and of the purpose of the numbers.
 inline uint64_t stream_key(uint64_t seed, std::string_view purpose) {
   return Hasher().number(seed).text(purpose).low64();
 }
@@ -31,7 +31,7 @@ class Rng {
     return static_cast<double>(((high << 32) | low) >> 11) * 0x1.0p-53;
   }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
-  /// Uniform in {0, .., n-1}; the bias is below 2^-50 for any n that fits memory.
+  /// Uniform in {0, .., n-1}; the bias is below 2^-50 for any n that fits into memory.
   int64_t below(int64_t n) { return static_cast<int64_t>(uniform() * static_cast<double>(n)); }
   /// Standard normal, Box-Muller.
   double normal() {

@@ -15,7 +15,7 @@
 namespace assay {
 namespace {
 
-/// O_TMPFILE, or where the file system does not know that, a file whose name goes at once.
+/// O_TMPFILE, or where the file system does not support it, a file that is unlinked at once.
 int open_unnamed(const std::filesystem::path& folder) {
   const int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
@@ -30,8 +30,8 @@ int open_unnamed(const std::filesystem::path& folder) {
 ScratchMemory::ScratchMemory(const std::filesystem::path& folder, size_t bytes) : bytes_(bytes) {
   const int file = open_unnamed(folder);
   if (file < 0)
-    data_error("cannot make a scratch file in '{}': {}", folder.string(), std::strerror(errno));
-  // All of its disk now: a page that finds none later ends the process.
+    data_error("cannot create a scratch file in '{}': {}", folder.string(), std::strerror(errno));
+  // Allocates all disk space now: a page without space later would end the process (SIGBUS).
   int reason = ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
   void* mapped = MAP_FAILED;
   if (reason == 0) {
@@ -40,7 +40,7 @@ ScratchMemory::ScratchMemory(const std::filesystem::path& folder, size_t bytes) 
   }
   ::close(file);
   if (reason != 0)
-    data_error("cannot take {} bytes for a scratch file in '{}': {}", bytes, folder.string(),
+    data_error("cannot allocate {} bytes for a scratch file in '{}': {}", bytes, folder.string(),
                std::strerror(reason));
   data_ = static_cast<std::byte*>(mapped);
 }

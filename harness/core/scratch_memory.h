@@ -1,4 +1,4 @@
-/// Working memory that may be larger than what a process is allowed to hold.
+/// Scratch memory on disk, which may exceed the memory that the process may use.
 #pragma once
 
 #include <cstddef>
@@ -6,12 +6,13 @@
 
 namespace assay {
 
-/// A temporary file without a name, mapped: the system removes it with the process, however that
-/// ends. Its pages leave the process when they are released, and keep their contents.
+/// A memory-mapped, unnamed temporary file: the system removes it when the process ends, however it
+/// ends. Released pages leave the process's memory and keep their contents.
 class ScratchMemory {
  public:
   ScratchMemory() = default;
-  /// `folder` exists; the file takes `bytes` of its disk at once. DataError when it has no room.
+  /// `folder` exists; `bytes` of its disk are allocated at once. DataError when the disk has less
+  /// space.
   ScratchMemory(const std::filesystem::path& folder, size_t bytes);
   ~ScratchMemory();
   ScratchMemory(ScratchMemory&& other) noexcept;
@@ -19,7 +20,7 @@ class ScratchMemory {
 
   std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
-  /// Bytes [begin, end) are not needed soon: the whole pages among them leave the process.
+  /// Bytes [begin, end) are not needed soon: the full pages within them leave the process's memory.
   void release(size_t begin, size_t end) const;
 
  private:

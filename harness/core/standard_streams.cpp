@@ -11,8 +11,8 @@
 
 namespace assay {
 
-void hold_standard_descriptors() {
-  // open() gives the lowest free number, so this ends with the first above 2.
+void reserve_standard_descriptors() {
+  // open() returns the lowest free number, so the loop ends with the first above 2.
   for (;;) {
     const int descriptor = ::open("/dev/null", O_RDONLY);
     if (descriptor <= STDERR_FILENO && descriptor >= 0) continue;
@@ -39,7 +39,7 @@ std::string finish_standard_output() {
   const bool failed_before = std::ferror(stdout) != 0;
   const bool flushed = std::fflush(stdout) == 0;
   if (flushed && !failed_before) {
-    // Some file systems tell only at the closing that the disk is full.
+    // Some file systems report only at close() that the disk is full.
     const int copy = ::dup(STDOUT_FILENO);
     if (copy < 0 || ::close(copy) == 0) return "";
   }

@@ -7,17 +7,16 @@
 namespace assay {
 
 /// Opens those of the descriptors 0 to 2 that are closed, so that no file of this process gets
-/// their numbers. Writing to them still fails. To be called before anything is opened.
-void hold_standard_descriptors();
+/// their numbers. Writing to them still fails. Call it before anything is opened.
+void reserve_standard_descriptors();
 
-/// Never throws: what cannot be written to standard error is lost.
+/// Never throws: text that cannot be written to standard error is lost.
 void write_standard_error(std::string_view text) noexcept;
 
-/// After the end of standard input: DataError when it was an error and no end.
+/// Call it at the end of standard input: DataError when reading stopped at an error.
 void check_standard_input();
 
-/// Writes out what waits for standard output. Why not all that was printed has arrived; empty when
-/// it has.
+/// Flushes and closes standard output. Returns why not all output was written; empty when it was.
 std::string finish_standard_output();
 
 }  // namespace assay

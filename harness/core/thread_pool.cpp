@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <utility>
 
 namespace assay {
 namespace {
 
-thread_local bool at_work = false;  ///< this thread is inside run()
+thread_local bool at_work = false;  ///< this thread is inside a call of run()
 
-/// Waits a little for what mostly comes soon: a thread that sleeps takes longer to wake than many a
-/// kernel runs.
+/// Spins for a short time on what mostly comes soon: a thread that sleeps takes longer to wake than
+/// many a kernel runs.
 template <typename Condition>
-void watch(const Condition& condition) {
+void spin_for(const Condition& condition) {
   constexpr std::chrono::microseconds kPatience{300};
   const auto end = std::chrono::steady_clock::now() + kPatience;
   while (!condition() && std::chrono::steady_clock::now() < end)
@@ -39,18 +38,33 @@ ThreadPool::~ThreadPool() {
   for (std::thread& helper : helpers_) helper.join();
 }
 
-void ThreadPool::call(const std::function<void()>& work) {
-  at_work = true;
-  try {
-    work();
-  } catch (...) {
-    const std::lock_guard lock(mutex_);
-    if (!error_) error_ = std::current_exception();
-  }
-  at_work = false;
+std::optional<int64_t> IndexQueue::next() {
+  if (shared_.failed.load(std::memory_order_relaxed)) return std::nullopt;
+  // An index that is taken is worked on, failure or not: so no lower failure is missed.
+  const int64_t index = shared_.next.fetch_add(1, std::memory_order_relaxed);
+  if (index >= shared_.count) return std::nullopt;
+  return current_ = index;
 }
 
-void ThreadPool::run(int threads, const std::function<void()>& work) {
+void ThreadPool::run(int64_t threads, int64_t count,
+                     const std::function<void(IndexQueue& indices)>& work) {
+  IndexQueue::Shared shared{.count = count};
+  call(std::min(threads, count), [&] {
+    IndexQueue indices(shared);
+    try {
+      work(indices);
+    } catch (...) {
+      const std::lock_guard lock(shared.mutex);
+      shared.failed = true;
+      if (shared.failure && shared.failed_at <= indices.current_) return;
+      shared.failed_at = indices.current_;
+      shared.failure = std::current_exception();
+    }
+  });
+  if (shared.failure) std::rethrow_exception(shared.failure);
+}
+
+void ThreadPool::call(int64_t threads, const std::function<void()>& work) {
   std::unique_lock<std::mutex> caller(caller_, std::defer_lock);
   if (threads <= 1 || at_work || !caller.try_lock()) {
     work();
@@ -61,26 +75,24 @@ void ThreadPool::run(int threads, const std::function<void()>& work) {
     while (std::ssize(helpers_) < threads - 1) helpers_.emplace_back([this] { loop(); });
     work_ = &work;
     wanted_ = threads - 1;
-    for (int i = std::min(threads - 1, sleeping_); i > 0; --i) wake_.notify_one();
+    for (int64_t i = std::min(threads - 1, sleeping_); i > 0; --i) wake_.notify_one();
   }
-  call(work);
+  at_work = true;
+  work();
+  at_work = false;
   {
     const std::lock_guard lock(mutex_);
     wanted_ = 0;
   }
-  watch([this] { return active_ == 0; });
+  spin_for([this] { return active_ == 0; });
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return active_ == 0; });
-  if (const std::exception_ptr error = std::exchange(error_, nullptr)) {
-    lock.unlock();
-    std::rethrow_exception(error);
-  }
 }
 
 void ThreadPool::loop() {
   while (true) {
     const auto called = [this] { return ending_ || wanted_ > 0; };
-    watch(called);
+    spin_for(called);
     std::unique_lock lock(mutex_);
     ++sleeping_;
     wake_.wait(lock, called);
@@ -90,7 +102,9 @@ void ThreadPool::loop() {
     ++active_;
     const std::function<void()>& work = *work_;
     lock.unlock();
-    call(work);
+    at_work = true;
+    work();
+    at_work = false;
     lock.lock();
     if (--active_ == 0) done_.notify_one();
   }

@@ -6,33 +6,34 @@
 namespace assay {
 namespace {
 
-constexpr std::string_view kWideSpaces[] = {"\u0085", "\u00a0", "\u1680", "\u2000", "\u2001",
-                                            "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
-                                            "\u2007", "\u2008", "\u2009", "\u200a", "\u2028",
-                                            "\u2029", "\u202f", "\u205f", "\u3000"};
+constexpr std::string_view kMultibyteSpaces[] = {"\u0085", "\u00a0", "\u1680", "\u2000", "\u2001",
+                                                 "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+                                                 "\u2007", "\u2008", "\u2009", "\u200a", "\u2028",
+                                                 "\u2029", "\u202f", "\u205f", "\u3000"};
 
-bool is_narrow_space(char c) {
+bool is_ascii_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f');
 }
 
 template <typename Matches>
-size_t wide_space(Matches&& matches) {
-  const auto* found = std::find_if(std::begin(kWideSpaces), std::end(kWideSpaces), matches);
-  return found == std::end(kWideSpaces) ? 0 : found->size();
+size_t multibyte_space(Matches&& matches) {
+  const auto* found =
+      std::find_if(std::begin(kMultibyteSpaces), std::end(kMultibyteSpaces), matches);
+  return found == std::end(kMultibyteSpaces) ? 0 : found->size();
 }
 
 }  // namespace
 
 size_t leading_space(std::string_view text) {
   if (text.empty()) return 0;
-  if (is_narrow_space(text.front())) return 1;
-  return wide_space([&](std::string_view space) { return text.starts_with(space); });
+  if (is_ascii_space(text.front())) return 1;
+  return multibyte_space([&](std::string_view space) { return text.starts_with(space); });
 }
 
 size_t trailing_space(std::string_view text) {
   if (text.empty()) return 0;
-  if (is_narrow_space(text.back())) return 1;
-  return wide_space([&](std::string_view space) { return text.ends_with(space); });
+  if (is_ascii_space(text.back())) return 1;
+  return multibyte_space([&](std::string_view space) { return text.ends_with(space); });
 }
 
 size_t count_words(std::string_view text) {

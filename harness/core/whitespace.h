@@ -1,11 +1,13 @@
-/// White space as Python's str knows it, in UTF-8: what scoring rules of others are written in.
+/// White space as Python's str defines it, in UTF-8: the scoring rules of other programs depend on
+/// it.
 #pragma once
 
 #include <string_view>
 
 namespace assay {
 
-/// Bytes of the one white space character that the text begins or ends with; 0 when it does not.
+/// The length in bytes of one white space character at the text's start or end; 0 when there is
+/// none.
 size_t leading_space(std::string_view text);
 size_t trailing_space(std::string_view text);
 
@@ -13,7 +15,7 @@ size_t trailing_space(std::string_view text);
 /// white space: len(re.split(r"\s+", text)).
 size_t count_words(std::string_view text);
 
-/// Without white space at both ends.
+/// The text without white space at both ends, as Python's strip().
 std::string_view stripped(std::string_view text);
 
 }  // namespace assay

@@ -14,9 +14,9 @@
 namespace assay {
 namespace {
 
-constexpr size_t kMostBytes = size_t{1} << 20;
-constexpr size_t kMostLevels = 32;
-constexpr size_t kMostNodes = 20'000;
+constexpr size_t kMaxBytes = size_t{1} << 20;
+constexpr size_t kMaxLevels = 32;
+constexpr size_t kMaxNodes = 20'000;
 
 size_t count_nodes(const YamlNode& node) {
   size_t count = 1;
@@ -32,7 +32,7 @@ size_t levels(const YamlNode& node) {
   return deepest + 1;
 }
 
-/// Makes the tree from the parser's events, within the limits.
+/// Builds the tree from the parser's events, within the limits.
 class Builder : public YAML::EventHandler {
  public:
   explicit Builder(const std::string& where) : where_(where) {}
@@ -57,9 +57,9 @@ class Builder : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     see(mark);
     const auto known = anchors_.find(anchor);
-    if (known == anchors_.end()) fail("an alias stands inside what it stands for");
+    if (known == anchors_.end()) fail("an alias refers to a node that contains it");
     count(count_nodes(known->second));
-    if (open_.size() + levels(known->second) > kMostLevels) too_deep();
+    if (open_.size() + levels(known->second) > kMaxLevels) too_deep();
     place(known->second);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
@@ -84,7 +84,7 @@ class Builder : public YAML::EventHandler {
     user_error("{}:{}: {}", where_, line_, message);
   }
   [[noreturn]] void too_deep() const {
-    fail(fmt::format("more than {} levels of nesting", kMostLevels));
+    fail(fmt::format("more than {} levels of nesting", kMaxLevels));
   }
   void see(const YAML::Mark& mark) { line_ = mark.line + 1; }
   YamlNode node(YamlNode::Kind kind) const {
@@ -95,14 +95,13 @@ class Builder : public YAML::EventHandler {
   }
   void count(size_t nodes) {
     nodes_ += nodes;
-    if (nodes_ > kMostNodes)
-      fail(
-          fmt::format("more than {} nodes, aliases counted as often as they are used", kMostNodes));
+    if (nodes_ > kMaxNodes)
+      fail(fmt::format("more than {} nodes, aliases counted as often as they are used", kMaxNodes));
   }
   void start(const YAML::Mark& mark, YamlNode::Kind kind, YAML::anchor_t anchor) {
     see(mark);
     count(1);
-    if (open_.size() >= kMostLevels) too_deep();
+    if (open_.size() >= kMaxLevels) too_deep();
     open_.push_back({node(kind), anchor});
   }
   void end() {
@@ -134,7 +133,7 @@ class Builder : public YAML::EventHandler {
       if (!made.is_scalar()) fail("a key must be text, found " + yaml_found(made));
       if (made.text == "<<" && !made.quoted) fail("merge keys ('<<') are not supported");
       if (parent.node.find(made.text))
-        fail(fmt::format("the key '{}' stands twice in one map", made.text));
+        fail(fmt::format("the key '{}' appears twice in one map", made.text));
       entries.push_back({made.text, made.line, {}});
       entries.back().value.line = made.line;
       parent.has_key = true;
@@ -158,8 +157,8 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 }
 
 YamlNode parse_yaml(std::string_view text, const std::string& where) {
-  if (text.size() > kMostBytes)
-    user_error("{}: {} bytes of YAML, at most {} are read", where, text.size(), kMostBytes);
+  if (text.size() > kMaxBytes)
+    user_error("{}: {} bytes of YAML, at most {} are read", where, text.size(), kMaxBytes);
   if (const std::string problem = encoding_problem(text); !problem.empty())
     user_error("{}: {}", where, problem);
   Builder builder(where);
@@ -188,9 +187,9 @@ std::string yaml_found(const YamlNode& node) {
     case YamlNode::Kind::kScalar:
       break;
   }
-  constexpr size_t kMostShown = 80;
-  return node.text.size() <= kMostShown ? fmt::format("'{}'", node.text)
-                                        : fmt::format("'{}...'", node.text.substr(0, kMostShown));
+  constexpr size_t kMaxShown = 80;
+  return node.text.size() <= kMaxShown ? fmt::format("'{}'", node.text)
+                                       : fmt::format("'{}...'", node.text.substr(0, kMaxShown));
 }
 
 }  // namespace assay

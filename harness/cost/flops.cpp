@@ -18,7 +18,7 @@ const FlopsRules& rules() {
   return table;
 }
 
-// An operator that has a rule stands for all that it calls in turn.
+// An operator with a rule includes all operators that it calls.
 thread_local int inside_counted = 0;
 
 struct Counted : at::ObserverContext {
@@ -26,8 +26,8 @@ struct Counted : at::ObserverContext {
   ~Counted() override { --inside_counted; }
 };
 
-/// An operator without a rule. When it calls others that do arithmetic it is made of them; else
-/// what it computes is unknown.
+/// An operator without a rule. It is composite when it calls others that do arithmetic; else its
+/// FLOPs are unknown.
 class Unruled : public at::ObserverContext {
  public:
   explicit Unruled(bool floating) : floating_(floating), outer_(innermost) { innermost = this; }
@@ -40,7 +40,8 @@ class Unruled : public at::ObserverContext {
   Unruled(const Unruled&) = delete;
   Unruled& operator=(const Unruled&) = delete;
 
-  /// An operator that does arithmetic ran within those that are open on this thread.
+  /// Marks the open operators of this thread as composite: one that does arithmetic ran within
+  /// them.
   static void note_arithmetic() {
     for (Unruled* open = innermost; open && !open->made_of_others_; open = open->outer_)
       open->made_of_others_ = true;
@@ -74,7 +75,7 @@ std::unique_ptr<at::ObserverContext> on_start(const at::RecordFunction& operatio
     counters::flops += rule->second.count(inputs, rule->second.factor);
     return std::make_unique<Counted>();
   }
-  if (moves_only(name)) return nullptr;
+  if (has_no_arithmetic(name)) return nullptr;
   return std::make_unique<Unruled>(std::any_of(inputs.begin(), inputs.end(), takes_floating));
 }
 

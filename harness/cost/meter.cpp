@@ -22,7 +22,7 @@ double cpu_s(bool of_thread) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-counters::Tally counted(bool by_thread) {
+counters::ThreadCounts counted(bool by_thread) {
   if (by_thread) return counters::of_thread;
   return {counters::flops,    counters::bytes_read,     counters::bytes_written,
           counters::examples, counters::gradient_steps, counters::unknown_operators};
@@ -30,6 +30,7 @@ counters::Tally counted(bool by_thread) {
 
 /// One per device, shared by all meters on it.
 SharedPeak& device_peak(at::Device device) {
+  // Process-wide, as the allocators are whose peaks these hold.
   static std::mutex mutex;
   static std::map<std::string, SharedPeak> peaks;
   const std::lock_guard lock(mutex);
@@ -52,7 +53,7 @@ class DeviceSpan {
   explicit DeviceSpan(at::Device device)
       : guard_(device.type()), device_(with_index(device)), peak_(device_peak(device_)) {
     guard_.synchronizeDevice(device_.index());
-    peak_.begin(&peak_bytes_);
+    bytes_before_ = peak_.begin(&peak_bytes_);
     start_.record(guard_.getStream(device_));
   }
   ~DeviceSpan() { peak_.end(&peak_bytes_); }
@@ -64,8 +65,10 @@ class DeviceSpan {
     stop.record(guard_.getStream(device_));
     guard_.synchronizeDevice(device_.index());
     cost.device_s = start_.elapsedTime(stop) * 1e-3;
+    if (!bytes_before_) return;
     peak_.update();
     cost.peak_device_bytes = peak_bytes_;
+    cost.own_peak_device_bytes = peak_bytes_ - *bytes_before_;
   }
 
  private:
@@ -78,19 +81,21 @@ class DeviceSpan {
   at::Device device_;
   SharedPeak& peak_;
   int64_t peak_bytes_ = 0;
-  // An event of the default flags keeps the time.
+  std::optional<int64_t> bytes_before_;
+  // An event with default flags records the time.
   c10::Event start_{device_.type(), c10::EventFlag::BACKEND_DEFAULT};
 };
 
 }  // namespace
 
 struct Meter::State {
-  int threads = counters::threads_apart;
+  int threads = counters::concurrent_threads;
   bool apart = threads > 1;
   int64_t resident_bytes = 0;
-  bool resident_known = !apart && resident_peak().begin(&resident_bytes);
+  std::optional<int64_t> resident_before =
+      apart ? std::nullopt : resident_peak().begin(&resident_bytes);
   std::optional<DeviceSpan> device;
-  counters::Tally counts;
+  counters::ThreadCounts counts;
   double cpu = 0;
   Clock::time_point start;
 
@@ -115,11 +120,12 @@ Cost Meter::stop() {
   cost.wall_s = std::chrono::duration<double>(Clock::now() - state_->start).count() /
                 static_cast<double>(state_->threads);
   cost.cpu_s = cpu_s(state_->apart) - state_->cpu;
-  if (state_->resident_known) {
+  if (state_->resident_before) {
     resident_peak().update();
     cost.peak_rss_bytes = state_->resident_bytes;
+    cost.own_peak_rss_bytes = state_->resident_bytes - *state_->resident_before;
   }
-  const counters::Tally now = counted(state_->apart), &then = state_->counts;
+  const counters::ThreadCounts now = counted(state_->apart), &then = state_->counts;
   if (now.unknown_operators == then.unknown_operators) cost.flops = now.flops - then.flops;
   cost.bytes_read = now.bytes_read - then.bytes_read;
   cost.bytes_written = now.bytes_written - then.bytes_written;

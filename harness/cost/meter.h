@@ -1,4 +1,4 @@
-/// Measures what a piece of work costs, from its construction to stop().
+/// Measures the cost of a span of work, from the meter's construction to stop().
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,12 +9,11 @@
 
 namespace assay {
 
-/// Counts the floating-point operations of LibTorch operators into counters::flops for as long as
-/// the process runs, by the shapes of their inputs; the tables are in flops_rules.h. One
-/// multiply-add is two, a comparison or an elementary function one. Moving, sorting and integer
-/// work is none. An operator with arithmetic that no table knows counts in
-/// counters::unknown_operators, and the FLOPs of a span that holds one are absent. Assay's own
-/// kernels add theirs. Idempotent; a Meter calls it.
+/// Counts the FLOPs of LibTorch operators in counters::flops while the process runs, from the
+/// shapes of their inputs; flops_rules.h has the tables. A multiply-add is two FLOPs, a comparison
+/// or an elementary function one; copying, sorting and integer operations are none. An operator
+/// with arithmetic that is in no table is counted in counters::unknown_operators, and the FLOPs of
+/// its span are absent. Assay's own kernels add theirs. Idempotent; a Meter calls it.
 void count_operator_flops();
 
 class Meter {
@@ -26,11 +25,13 @@ class Meter {
 
   /// The cost so far. Waits for the device to finish its work first. Meters may nest and overlap:
   /// each sees its own span. Counters, CPU time and peaks are those of the whole process.
-  /// peak_rss_bytes is absent where the system does not let the peak be reset. device_s is the time
-  /// between two events on the device's current stream; it and peak_device_bytes are absent on CPU.
-  /// Among threads that work side by side (counters::threads_apart) a meter belongs to one of them,
-  /// which begins and stops it: counters and CPU time are that thread's, the time its equal share
-  /// of what passed, and there is no peak.
+  /// An own peak is the peak less what the process held at the construction: memory that was
+  /// already allocated and is reused is not in it. peak_rss_bytes and own_peak_rss_bytes are absent
+  /// where the system does not let the peak be reset. device_s is the time between two events on
+  /// the device's current stream; it and the peaks of the device are absent on CPU. Among
+  /// concurrent threads (counters::concurrent_threads) a meter belongs to one of them, which
+  /// constructs and stops it: counters and CPU time are that thread's, wall time is an equal share
+  /// of the elapsed time, and there is no peak.
   Cost stop();
 
  private:

@@ -5,7 +5,6 @@
 
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
-#include "harness/core/thread_pool.h"
 #include "harness/kernels/internal/launch.h"
 
 namespace assay {
@@ -39,16 +38,15 @@ std::vector<at::Tensor> with_base(const at::Tensor& base, const std::vector<at::
 }  // namespace
 
 bool BlockQueue::next(Block& block) {
-  const int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
-  if (index >= num_blocks(count_)) return false;
-  block = {index, index * kBlock, std::min(count_, (index + 1) * kBlock)};
+  const auto index = indices_.next();
+  if (!index) return false;
+  block = {*index, *index * kBlock, std::min(count_, (*index + 1) * kBlock)};
   return true;
 }
 
 void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body) {
-  BlockQueue queue(count);
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), num_blocks(count));
-  ThreadPool::shared().run(static_cast<int>(threads), [&] {
+  ThreadPool::shared().run(at::get_num_threads(), num_blocks(count), [&](IndexQueue& indices) {
+    BlockQueue queue(count, indices);
     body(queue);
     end_non_temporal();
   });

@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "harness/core/thread_pool.h"
 #include "harness/kernels/dtype/runs.h"
 
 namespace assay {
@@ -29,21 +30,21 @@ struct Block {
   int64_t index = 0, begin = 0, end = 0;
 };
 
-/// Blocks of `count` elements, handed out to whatever thread asks next.
+/// Blocks of `count` elements, handed out to whatever thread asks next. One per thread.
 class BlockQueue {
  public:
-  explicit BlockQueue(int64_t count) : count_(count) {}
+  BlockQueue(int64_t count, IndexQueue& indices) : count_(count), indices_(indices) {}
   /// False when there are none left.
   bool next(Block& block);
 
  private:
   int64_t count_;
-  std::atomic<int64_t> next_{0};
+  IndexQueue& indices_;
 };
 
 /// Calls `body` on as many threads as at::get_num_threads() says, and no more than there are
 /// blocks; each takes blocks from the queue until there are none. Their non-temporal stores have
-/// then arrived.
+/// then arrived. Rethrows the exception of the lowest block.
 void share_blocks(int64_t count, const std::function<void(BlockQueue&)>& body);
 
 /// Calls `body(begin, size)` for the runs of a block.

@@ -28,9 +28,9 @@ EncoderEnsemble::EncoderEnsemble(Members members) : members_(std::move(members))
   ASSAY_CHECK(!members_.empty(), "an ensemble without members");
   for (const auto& member : members_) {
     if (member->classes() != classes())
-      data_error("the experts of an ensemble tell {} and {} classes apart", classes(),
-                 member->classes());
-    // Their scores would be added up crosswise. Other names say nothing of an order.
+      data_error("the experts of an ensemble have {} and {} classes", classes(), member->classes());
+    // Permuted names: scores of different classes would be averaged. Other names tell nothing about
+    // the order.
     if (member->class_names() != class_names() &&
         sorted(member->class_names()) == sorted(class_names()))
       data_error("the experts of an ensemble have the same classes in different orders");

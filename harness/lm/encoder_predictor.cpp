@@ -19,35 +19,35 @@
 
 namespace assay {
 
-/// Reads texts and works out one row of numbers for each that is wanted.
-class EncoderModelPredictor::Reader {
+/// Distinct inputs, which the model computes in batches: one row of values per input.
+class EncoderModelPredictor::BatchedInputs {
  public:
-  using Outputs = std::function<at::Tensor(const EncoderBatch& batch)>;  // [rows, numbers]
+  using Outputs = std::function<at::Tensor(const EncoderBatch& batch)>;  // [rows, values]
 
-  Reader(const EncoderModelPredictor& predictor, Outputs outputs)
+  BatchedInputs(const EncoderModelPredictor& predictor, Outputs outputs)
       : predictor_(predictor), model_(predictor.model_), outputs_(std::move(outputs)) {}
 
   /// Index of the input's row.
   int64_t add(const std::string& first, const std::string* second, const std::string& where) {
     const auto encode = [&](const std::string& text) {
-      return encode_once(*model_.tokenizer, text, false);
+      return predictor_.tokens_->encode(*model_.tokenizer, text, false);
     };
-    ArrangedTokens tokens =
-        model_.tokenizer->arrangement(second != nullptr)
-            .arrange(encode(first), second ? encode(*second) : TokenIds(), predictor_.max_tokens());
+    TokenizedInput tokens =
+        model_.tokenizer->input_template(second != nullptr)
+            .apply(encode(first), second ? encode(*second) : TokenIds(), predictor_.max_tokens());
     if (tokens.ids.empty()) data_error("{}: the text has no tokens", where);
     check_vocabulary(tokens.ids, *model_.tokenizer, model_.architecture->vocabulary(), where);
     const auto [it, inserted] = rows_.emplace(std::pair(tokens.ids, tokens.types), inputs_.size());
     if (inserted) {
-      Use& use = predictor_.use_;
-      use.shortened += tokens.dropped > 0 ? 1 : 0;
-      use.dropped_tokens += tokens.dropped;
+      Usage& usage = predictor_.usage_;
+      usage.truncated += tokens.dropped > 0 ? 1 : 0;
+      usage.dropped_tokens += tokens.dropped;
       inputs_.push_back(std::move(tokens));
     }
     return static_cast<int64_t>(it->second);
   }
 
-  /// Of an answer of one kind about inputs.
+  /// The response cache's key of an answer of this kind to these inputs.
   std::string key(const std::string& kind, const std::vector<int64_t>& inputs) const {
     Hasher hasher;
     hasher.text(kind);
@@ -60,14 +60,14 @@ class EncoderModelPredictor::Reader {
     return hasher.hex();
   }
 
-  /// Float32 [inputs, numbers] on the CPU, worked out for the inputs that are `wanted`.
+  /// Float32 [inputs, values] on the CPU, computed for the inputs that are `wanted`.
   at::Tensor rows(const std::set<int64_t>& wanted) const {
     const c10::NoGradGuard no_gradients;
     std::vector<int64_t> order(wanted.begin(), wanted.end());
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
       return input(a).ids.size() > input(b).ids.size();
     });
-    Progress progress("reading texts", static_cast<int64_t>(order.size()));
+    Progress progress("encoding texts", static_cast<int64_t>(order.size()));
     std::vector<at::Tensor> parts;
     for (size_t begin = 0; begin < order.size();) {
       const auto width = static_cast<int64_t>(input(order[begin]).ids.size());
@@ -79,12 +79,12 @@ class EncoderModelPredictor::Reader {
       } catch (const c10::OutOfMemoryError&) {
         if (count == 1) throw;
         budget = count / 2 * width;
-        log_info("the device's memory is full: going on with {} tokens at once", budget);
+        log_info("out of device memory: continuing with batches of {} tokens", budget);
         continue;
       }
       for (size_t end = begin + static_cast<size_t>(count); begin < end; ++begin)
-        predictor_.use_.tokens += static_cast<int64_t>(input(order[begin]).ids.size());
-      predictor_.use_.inputs += count;
+        predictor_.usage_.tokens += static_cast<int64_t>(input(order[begin]).ids.size());
+      predictor_.usage_.inputs += count;
       counters::examples += count;
       progress.advance(count);
     }
@@ -94,13 +94,13 @@ class EncoderModelPredictor::Reader {
   }
 
  private:
-  const ArrangedTokens& input(int64_t index) const { return inputs_[static_cast<size_t>(index)]; }
+  const TokenizedInput& input(int64_t index) const { return inputs_[static_cast<size_t>(index)]; }
 
   EncoderBatch batch_of(const int64_t* order, int64_t count, int64_t width) const {
     at::Tensor ids = at::zeros({count, width}, at::kLong), types = at::zeros_like(ids);
     at::Tensor mask = at::zeros({count, width}, at::kBool);
     for (int64_t row = 0; row < count; ++row) {
-      const ArrangedTokens& tokens = input(order[row]);
+      const TokenizedInput& tokens = input(order[row]);
       std::copy(tokens.ids.begin(), tokens.ids.end(), ids.data_ptr<int64_t>() + row * width);
       std::copy(tokens.types.begin(), tokens.types.end(), types.data_ptr<int64_t>() + row * width);
       std::fill_n(mask.data_ptr<bool>() + row * width, tokens.ids.size(), true);
@@ -113,31 +113,33 @@ class EncoderModelPredictor::Reader {
   const EncoderModelPredictor& predictor_;
   const EncoderModel& model_;
   Outputs outputs_;
-  std::vector<ArrangedTokens> inputs_;
+  std::vector<TokenizedInput> inputs_;
   std::map<std::pair<TokenIds, std::vector<int32_t>>, size_t> rows_;
 };
 
 at::Tensor EncoderPredictor::logits(const at::Tensor&) const {
-  user_error("an encoder cannot be scored on a task that classifies other inputs than texts");
+  user_error("an encoder cannot be scored on a task whose inputs are not texts");
 }
 
 EncoderModelPredictor::EncoderModelPredictor(EncoderModel model,
-                                             std::optional<int64_t> batch_tokens)
+                                             std::optional<int64_t> batch_tokens,
+                                             std::shared_ptr<TokenCache> tokens)
     : model_(std::move(model)),
       batch_tokens_(batch_tokens.value_or(BatchLimits::of(model_.device).tokens)),
-      cache_(kept_answers(model_.weights_hash,
-                          computation_hash(*model_.architecture, model_.tokenizer.get()),
-                          model_.weights, model_.device)) {}
+      tokens_(std::move(tokens)),
+      cache_(response_cache_for(model_.weights_hash,
+                                computation_hash(*model_.architecture, model_.tokenizer.get()),
+                                model_.weights, model_.device)) {}
 
-at::Tensor EncoderModelPredictor::inputs_of(const std::vector<Question>& questions, size_t which) {
+at::Tensor EncoderModelPredictor::inputs_of(const std::vector<Query>& queries, size_t which) {
   std::vector<int64_t> inputs;
-  for (const Question& question : questions) inputs.push_back(question.inputs.at(which));
+  for (const Query& query : queries) inputs.push_back(query.inputs.at(which));
   return at::tensor(inputs, at::kLong);
 }
 
 int64_t EncoderModelPredictor::max_tokens() const {
-  const int64_t most = model_.architecture->max_tokens();
-  return std::min(most, model_.tokenizer->max_length().value_or(most));
+  const int64_t model_limit = model_.architecture->max_tokens();
+  return std::min(model_limit, model_.tokenizer->max_length().value_or(model_limit));
 }
 
 std::vector<std::string> EncoderModelPredictor::class_names() const {
@@ -152,34 +154,34 @@ std::vector<std::string> EncoderModelPredictor::class_names() const {
   return names;
 }
 
-at::Tensor EncoderModelPredictor::answers(const Reader& reader, const std::string& kind,
-                                          const std::vector<Question>& questions,
-                                          const Work& work) const {
+at::Tensor EncoderModelPredictor::answers(const BatchedInputs& batched, const std::string& kind,
+                                          const std::vector<Query>& queries,
+                                          const OutputFunction& output) const {
   std::vector<std::string> keys;
   std::map<std::string, std::vector<double>> found;
-  std::vector<Question> open;  // each once
-  std::vector<std::string> open_keys;
+  std::vector<Query> pending;  // without duplicates
+  std::vector<std::string> pending_keys;
   std::set<int64_t> inputs;
-  for (const Question& question : questions) {
-    keys.push_back(reader.key(kind, question.inputs));
+  for (const Query& query : queries) {
+    keys.push_back(batched.key(kind, query.inputs));
     if (!found.try_emplace(keys.back()).second) continue;
-    if (const Json* kept = cache_.find(keys.back())) {
-      found[keys.back()] = kept->get<std::vector<double>>();
-      ++use_.known;
+    if (const Json* cached = cache_.find(keys.back())) {
+      found[keys.back()] = cached->get<std::vector<double>>();
+      ++usage_.cached;
       continue;
     }
-    open.push_back(question);
-    open_keys.push_back(keys.back());
-    inputs.insert(question.inputs.begin(), question.inputs.end());
+    pending.push_back(query);
+    pending_keys.push_back(keys.back());
+    inputs.insert(query.inputs.begin(), query.inputs.end());
   }
-  if (!open.empty()) {
-    const at::Tensor worked_out = work(reader.rows(inputs), open).to(at::kDouble).contiguous();
-    const double* begin = worked_out.const_data_ptr<double>();
-    for (size_t i = 0; i < open.size(); ++i, begin += worked_out.size(1)) {
-      const double* end = begin + worked_out.size(1);
-      found[open_keys[i]].assign(begin, end);
+  if (!pending.empty()) {
+    const at::Tensor computed = output(batched.rows(inputs), pending).to(at::kDouble).contiguous();
+    const double* begin = computed.const_data_ptr<double>();
+    for (size_t i = 0; i < pending.size(); ++i, begin += computed.size(1)) {
+      const double* end = begin + computed.size(1);
+      found[pending_keys[i]].assign(begin, end);
       if (std::all_of(begin, end, [](double value) { return std::isfinite(value); }))
-        cache_.put(open_keys[i], found[open_keys[i]], *open[i].where);
+        cache_.put(pending_keys[i], found[pending_keys[i]], *pending[i].where);
     }
     cache_.save();
   }
@@ -189,49 +191,49 @@ at::Tensor EncoderModelPredictor::answers(const Reader& reader, const std::strin
 }
 
 at::Tensor EncoderModelPredictor::classify(const std::vector<EncoderText>& texts) const {
-  Reader reader(*this, [this](const EncoderBatch& batch) {
+  BatchedInputs batched(*this, [this](const EncoderBatch& batch) {
     return model_.architecture->classify(model_.weights, batch);
   });
-  std::vector<Question> questions;
+  std::vector<Query> queries;
   for (const EncoderText& text : texts) {
     const std::string* second = text.second ? &*text.second : nullptr;
-    questions.push_back({{reader.add(text.first, second, text.where)}, &text.where});
+    queries.push_back({{batched.add(text.first, second, text.where)}, &text.where});
   }
-  const Work scores = [](const at::Tensor& rows, const std::vector<Question>& open) {
-    return rows.index_select(0, inputs_of(open, 0));
+  const OutputFunction scores = [](const at::Tensor& rows, const std::vector<Query>& pending) {
+    return rows.index_select(0, inputs_of(pending, 0));
   };
-  return answers(reader, "classes", questions, scores).to(at::kFloat);
+  return answers(batched, "classes", queries, scores).to(at::kFloat);
 }
 
 at::Tensor EncoderModelPredictor::similarities(const std::vector<EncoderText>& pairs) const {
-  Reader reader(*this, [this](const EncoderBatch& batch) {
+  BatchedInputs batched(*this, [this](const EncoderBatch& batch) {
     return model_.architecture->embed(model_.weights, batch);
   });
-  std::vector<Question> questions;
+  std::vector<Query> queries;
   for (const EncoderText& pair : pairs) {
     ASSAY_CHECK(pair.second.has_value(), "{}: no second text", pair.where);
-    const int64_t first = reader.add(pair.first, nullptr, pair.where);
-    questions.push_back({{first, reader.add(*pair.second, nullptr, pair.where)}, &pair.where});
+    const int64_t first = batched.add(pair.first, nullptr, pair.where);
+    queries.push_back({{first, batched.add(*pair.second, nullptr, pair.where)}, &pair.where});
   }
-  const Work cosines = [](const at::Tensor& rows, const std::vector<Question>& open) {
+  const OutputFunction cosines = [](const at::Tensor& rows, const std::vector<Query>& pending) {
     at::Tensor embeddings = rows.to(at::kDouble);
     embeddings /= embeddings.norm(2, 1, true);
-    const at::Tensor first = embeddings.index_select(0, inputs_of(open, 0));
-    const at::Tensor second = embeddings.index_select(0, inputs_of(open, 1));
-    // What is left of rounding in float64 would give equal texts different ranks.
+    const at::Tensor first = embeddings.index_select(0, inputs_of(pending, 0));
+    const at::Tensor second = embeddings.index_select(0, inputs_of(pending, 1));
+    // Rounded to float32, as float64 rounding errors would give equal similarities different ranks.
     return (first * second).sum(1, true).to(at::kFloat);
   };
-  return answers(reader, "similarity", questions, cosines).squeeze(1);
+  return answers(batched, "similarity", queries, cosines).squeeze(1);
 }
 
 Json EncoderModelPredictor::report() const {
-  return {{"inputs", use_.inputs},
-          {"tokens", use_.tokens},
-          {"known_answers", use_.known},
+  return {{"inputs", usage_.inputs},
+          {"tokens", usage_.tokens},
+          {"known_answers", usage_.cached},
           {"max_length", max_tokens()},
           {"too_long", "cut at the end, of two texts the longer one first"},
-          {"shortened_inputs", use_.shortened},
-          {"dropped_tokens", use_.dropped_tokens}};
+          {"shortened_inputs", usage_.truncated},
+          {"dropped_tokens", usage_.dropped_tokens}};
 }
 
 std::string EncoderModelPredictor::what() const {

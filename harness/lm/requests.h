@@ -1,4 +1,4 @@
-/// What is asked of a language model about text, and its answers.
+/// Requests to a language model, and its answers.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,20 @@
 namespace assay {
 
 /// The log-probability of `continuation` after `context`. White space between the two belongs to
-/// the continuation. An empty context stands for the token that begins a text.
+/// the continuation. An empty context means the BOS token.
 struct LikelihoodRequest {
   std::string context, continuation;
-  std::string where{};  ///< the item it belongs to, for messages
+  std::string where{};  ///< the item, for messages
 };
 
-/// The log-probability of a whole text, each token given as much of what stands before it as the
-/// model can take.
+/// The log-probability of a whole text (rolling log-likelihood): each token is conditioned on as
+/// many earlier tokens as the model accepts.
 struct RollingRequest {
   std::string text;
-  int64_t window = 0;  ///< tokens the model sees at most; 0: as many as it can take
+  int64_t window = 0;  ///< maximum number of tokens per window; 0: the model's maximum
   std::string where{};
-  /// As lm-evaluation-harness 0.4.13 does: BOS stands before all that the tokenizer makes of a
-  /// text, its own BOS and EOS included, and these are scored.
+  /// As lm-evaluation-harness 0.4.13: BOS precedes the tokenizer's output, including its own BOS
+  /// and EOS, which are scored.
   bool repeat_bos = false;
 };
 
@@ -35,16 +35,16 @@ struct GenerationRequest {
 
 struct Likelihood {
   double log_likelihood = 0;  ///< natural logarithm, summed over the tokens
-  bool greedy = false;        ///< every token is the model's first choice
-  int64_t tokens = 0;         ///< that were scored
-  int64_t dropped = 0;        ///< tokens left out at the context's beginning, as it was too long
+  bool greedy = false;        ///< every token is the model's most probable one
+  int64_t tokens = 0;         ///< number of scored tokens
+  int64_t dropped = 0;        ///< tokens truncated at the beginning of a too long context
 };
 
 struct Generation {
   std::string text;  ///< without the stop string
   int64_t tokens = 0;
-  bool stopped = false;  ///< by a stop string or the end of the text
-  int64_t dropped = 0;   ///< as above
+  bool stopped = false;  ///< ended by a stop string or an end token
+  int64_t dropped = 0;   ///< as in Likelihood
 };
 
 struct TextRequests {

@@ -56,11 +56,11 @@ std::vector<const TensorSource*> all_models(const MergeInputs& inputs) {
 /// What is done to the models' tensors of this name before the merge, each thing once.
 std::string changes(const std::vector<const TensorSource*>& models, const std::string& name) {
   std::string text;
-  std::set<std::string> told;
+  std::set<std::string> seen;
   for (const TensorSource* model : models)
     if (const auto* adjusted = dynamic_cast<const AdjustedSource*>(model))
       if (const std::string change = adjusted->change(name);
-          !change.empty() && told.insert(change).second)
+          !change.empty() && seen.insert(change).second)
         text += ", " + change;
   return text;
 }

@@ -1,4 +1,4 @@
-/// What a merge will do, tensor by tensor, from headers alone.
+/// What a merge will do, tensor by tensor, from the checkpoints' headers alone (`--explain`).
 #pragma once
 
 #include <filesystem>
@@ -28,7 +28,8 @@ struct Explanation {
   int64_t values = 0;  ///< in the result
   int64_t bytes_read = 0;
   int64_t bytes_written = 0;
-  int64_t memory_bytes = 0;  ///< about; the budget, unless a method needs more. Besides the program
+  int64_t memory_bytes =
+      0;  ///< about: the limit, unless a method needs more; without the program itself
   int64_t scratch_bytes = 0;  ///< of disk, while it runs, for what does not fit in the memory
   int64_t disk_free_bytes = 0;
   std::vector<std::string> notes;

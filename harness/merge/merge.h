@@ -1,5 +1,5 @@
-/// Runs methods over checkpoints: checks first, then streams part by part, tensor by tensor, or
-/// hands over the whole model, as each method asks for.
+/// Runs methods over checkpoints: checks first, then streams part by part or tensor by tensor, or
+/// passes the whole models, as each method's granularity says.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,8 @@
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/cost.h"
 #include "harness/core/json.h"
-#include "harness/merge/engine/sink.h"
+#include "harness/merge/merge_cache.h"
+#include "harness/merge/sink.h"
 #include "harness/method/method.h"
 
 namespace assay {
@@ -40,17 +41,17 @@ struct MergeInputs {
   /// limited.
   std::string scratch{};
   bool hash = false;  ///< whether the report gives content hashes of the models that were read
-  /// What merges of the same models have computed already, and where this one leaves what it
-  /// computes; null: nothing is shared. Asks the models for their content hashes. That their values
-  /// are finite is then checked once for all merges, at no merge's cost.
-  MergeCache* shared = nullptr;
+  /// Intermediate results of earlier merges, to which this one adds its own; owned by the caller.
+  /// Null: nothing is cached. Needs content hashes of the models. That their values are finite is
+  /// then checked once for all merges, at no merge's cost.
+  MergeCache* cache = nullptr;
 };
 
 struct MergeReport {
   Cost statistics;  ///< prepare()
   Cost merge;
-  /// What the values that were taken over cost when they were computed: what this merge alone would
-  /// have cost in addition. Absent when none was.
+  /// What cached values cost when they were computed: what this merge would have cost in addition
+  /// without a cache. Absent when none was used.
   std::optional<Cost> shared;
   Json diagnostics = Json::object();
   /// Of the base and the experts, with MergeInputs::hash; absent where not all tensors were read.

@@ -15,9 +15,9 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kLeastMemory = int64_t{64} << 20;
-constexpr uint64_t kNotesForm = 2;   // raise it when what merge.cpp notes of a tensor changes
-constexpr int64_t kQueueShare = 32;  // of the memory: results that wait for the disk
+constexpr int64_t kMinMemory = int64_t{64} << 20;
+constexpr uint64_t kRecordFormat = 2;  // raise it when the records of TensorMaker change
+constexpr int64_t kQueueShare = 32;    // of the memory: results that wait for the disk
 
 class FolderSink : public MergeSink {
  public:
@@ -27,18 +27,20 @@ class FolderSink : public MergeSink {
   void begin(const std::vector<TensorInfo>& tensors) override {
     writer_ = std::make_unique<CheckpointWriter>(folder_, tensors, options_);
   }
-  const Json* taken_up(const TensorInfo& tensor) const override {
-    const auto note = writer_->notes_taken_up().find(tensor.name);
-    return note == writer_->notes_taken_up().end() ? nullptr : &note->second;
+  const Json* resumed(const TensorInfo& tensor) const override {
+    const auto record = writer_->resumed_notes().find(tensor.name);
+    return record == writer_->resumed_notes().end() ? nullptr : &record->second;
   }
-  at::Tensor room(const TensorInfo& tensor, int64_t first, int64_t count) override {
-    if (device_.is_cpu()) return writer_->room(tensor.name, first, count);
+  at::Tensor buffer(const TensorInfo& tensor, int64_t first, int64_t count) override {
+    if (device_.is_cpu()) return writer_->buffer(tensor.name, first, count);
     return at::empty({count}, at::device(device_).dtype(tensor.dtype));
   }
-  void put(const TensorInfo& tensor, int64_t first, const at::Tensor& room) override {
-    writer_->write(tensor.name, first, room.cpu());
+  void put(const TensorInfo& tensor, int64_t first, const at::Tensor& values) override {
+    writer_->write(tensor.name, first, values.cpu());
   }
-  void end(const TensorInfo& tensor, const Json& note) override { writer_->end(tensor.name, note); }
+  void end(const TensorInfo& tensor, const Json& record) override {
+    writer_->finish_tensor(tensor.name, record);
+  }
   void finish(const CheckpointExtras& extras) { writer_->finish(extras); }
 
  private:
@@ -50,7 +52,7 @@ class FolderSink : public MergeSink {
 
 std::string merge_identity(const MergeRequest& request, int64_t shard_bytes) {
   Hasher hasher;
-  hasher.number(kNotesForm);
+  hasher.number(kRecordFormat);
   hasher.text(request.configuration.dump()).number(static_cast<uint64_t>(shard_bytes));
   const auto add = [&](const TensorSource& model) {
     hasher.text(model.label()).text(model.stamp());
@@ -137,8 +139,8 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
   const fs::path target = resolve_output(folder);
   const std::vector<fs::path> keep = read_paths(request, options.keep);
   check_output_folder(target, options.replace, keep);
-  if (options.memory_bytes < kLeastMemory)
-    user_error("--memory: a merge takes at least {} MiB, found {} MiB", kLeastMemory >> 20,
+  if (options.memory_bytes < kMinMemory)
+    user_error("--memory: a merge takes at least {} MiB, found {} MiB", kMinMemory >> 20,
                options.memory_bytes >> 20);
   if (options.shard_bytes <= 0) user_error("--shard-size: a shard must have a size");
   request.inputs.device = options.device;

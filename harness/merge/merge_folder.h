@@ -13,20 +13,21 @@ struct FolderOptions {
   int64_t memory_bytes = int64_t{1} << 30;  ///< see MergeInputs; at least 64 MiB
   int64_t shard_bytes = int64_t{5} << 30;   ///< data bytes of a file of weights
   bool replace = false;                     ///< the folder, if Assay wrote it
-  bool resume = false;                      ///< take up what a killed merge of the same left
-  /// Beside the models: what must not lie in a folder that is replaced, as the configuration.
+  bool resume = false;                      ///< resume a killed merge of the same request
+  /// In addition to the models: what must not lie in a folder that is replaced, for instance the
+  /// configuration.
   std::vector<std::filesystem::path> keep{};
 };
 
 /// UserError when the result cannot be put at `folder` (check_output_folder()): it may not be
-/// replaced, or holds something that the merge reads. merge_to_folder() asks it too.
+/// replaced, or holds something that the merge reads. merge_to_folder() calls it too.
 void check_merge_folder(const MergeRequest& request, const FolderOptions& options,
                         const std::filesystem::path& folder);
 
 /// Merges and writes `folder`: weights in shards with an index, config.json and the side files of
 /// the base (or the first expert), assay.json and README.md with the exact configuration
-/// and the inputs' hashes. The folder appears whole or not at all. UserError, before anything is
-/// read, when it cannot be put there (check_merge_folder()).
+/// and the inputs' hashes. The folder appears complete or not at all (by a rename). UserError,
+/// before anything is read, when it cannot be put there (check_merge_folder()).
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                             const std::filesystem::path& folder);
 

@@ -24,7 +24,7 @@ constexpr const char* kTokenizerFiles[] = {
     "spm.model",      "source.spm",      "target.spm",   "added_tokens.json"};
 
 constexpr const char* kSettings = "tokenizer_config.json";
-// What it holds besides, which says nothing about ids.
+// Its keys that say nothing about ids.
 constexpr const char* kNoSettings[] = {"chat_template", "name_or_path"};
 
 std::string settings_hash(const fs::path& file) {
@@ -65,19 +65,19 @@ const TensorSource& holder(const TensorSource& source, const std::string& name) 
 }
 
 std::optional<std::string> copied_note(const TensorSource& reference, const TensorSource& model) {
-  constexpr size_t kMostTold = 8;
+  constexpr size_t kMaxShown = 8;
   std::string names;
   size_t differing = 0;
   for (const TensorInfo& info : reference.tensors()) {
     if (tensor_role(reference, info) != TensorRole::kCopied) continue;
     if (&holder(reference, info.name) == &holder(model, info.name)) continue;
     const int64_t count = count_differences(reference, model, info);
-    if (count == 0 || ++differing > kMostTold) continue;
+    if (count == 0 || ++differing > kMaxShown) continue;
     names += fmt::format("{}'{}' ({} of {} values)", names.empty() ? "" : ", ", info.name, count,
                          info.numel());
   }
   if (differing == 0) return std::nullopt;
-  if (differing > kMostTold) names += fmt::format(" and {} more", differing - kMostTold);
+  if (differing > kMaxShown) names += fmt::format(" and {} more", differing - kMaxShown);
   return fmt::format(
       "integers and buffers are not merged, the result has those of {}; in {} others: {}",
       reference.label(), model.label(), names);
@@ -104,10 +104,10 @@ Products sampled_products(const TensorSource& one, const TensorSource& other) {
     const auto values = [&](const TensorSource& source) {
       const at::Tensor read = source.read_part(info.name, (info.numel() - count) / 2, count);
       at::Tensor copied = read.to(at::kCPU, at::kDouble, /*non_blocking=*/false, /*copy=*/true);
-      source.release(info.name, 0, info.numel());  // a touch may map 2 MiB of a file
+      source.release(info.name, 0, info.numel());  // a page fault may map 2 MiB of a file
       return copied;
     };
-    // Around their mean: what weights have in common by their kind says nothing.
+    // Centred: a mean that all weights of a kind have in common says nothing.
     const at::Tensor a = values(one), b = values(other);
     const at::Tensor x = a - a.mean(), y = b - b.mean();
     sums.own += x.dot(x).item<double>();
@@ -119,14 +119,14 @@ Products sampled_products(const TensorSource& one, const TensorSource& other) {
 }
 
 std::optional<std::string> initialisation_note(const TensorSource& one, const TensorSource& other) {
-  constexpr int64_t kLeastValues = 4096;
+  constexpr int64_t kMinValues = 4096;
   constexpr double kUnrelated = 0.1;  // fine-tunes of one model are above 0.9
   const Products sums = sampled_products(one, other);
   const double scale = std::sqrt(sums.own * sums.other);
-  if (sums.values < kLeastValues || !(scale > 0) || sums.both / scale > kUnrelated) return {};
+  if (sums.values < kMinValues || !(scale > 0) || sums.both / scale > kUnrelated) return {};
   return fmt::format(
       "{} and {} seem not to come from one initialisation: the cosine of their weights is {:.2f}; "
-      "merges of such models are seldom of use",
+      "merges of such models are rarely useful",
       one.label(), other.label(), sums.both / scale);
 }
 

@@ -1,5 +1,5 @@
-/// What models are asked beyond names and shapes: their tokenizers, and values that say whether
-/// they belong together.
+/// Checks of models beyond names and shapes: tokenizers, and values that show whether the models
+/// belong together.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@ namespace assay {
 
 /// Needs::tokenizer: why these models do not share a tokenizer, in words, by the bytes of their
 /// tokenizer's files and what tokenizer_config.json says but for chat templates. Absent when they
-/// do, or when the method does not need it. Null models are not there yet and are not asked.
+/// do, or when the method does not need it. Null models do not exist yet and are not checked.
 std::optional<std::string> unmet_tokenizer_need(
     const MethodInfo& info, const std::vector<std::shared_ptr<const Checkpoint>>& models);
 
@@ -36,7 +36,8 @@ std::optional<std::string> tying_conflict(
 
 /// Reads the copied tensors, and a few values of the others: notes, a line each, where integers or
 /// buffers differ between the models, so that the result has those of one, and where models seem
-/// not to come from one initialisation (Needs::same_initialization). Of models that fit together.
+/// not to come from one initialisation (Needs::same_initialization). For models that
+/// check_compatible() accepts.
 std::vector<std::string> value_notes(const MergeInputs& inputs, bool same_initialization);
 
 /// Whether any of the methods needs models of one initialisation.

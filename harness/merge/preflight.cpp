@@ -54,30 +54,30 @@ int64_t bytes_on_disk(const fs::path& folder) {
 std::vector<std::string> model_mismatches(const TensorSource& reference,
                                           const TensorSource& model) {
   std::vector<std::string> problems;
-  const auto tell = [&](const TensorInfo& info, const std::string& what) {
+  const auto add = [&](const TensorInfo& info, const std::string& what) {
     problems.push_back(fmt::format("{}: tensor '{}' {}", model.label(), info.name, what));
   };
   for (const TensorInfo& wanted : reference.tensors()) {
     const TensorInfo* found = model.find(wanted.name);
     if (!found) {
-      tell(wanted, fmt::format("is missing; {} has it", reference.label()));
+      add(wanted, fmt::format("is missing; {} has it", reference.label()));
       continue;
     }
     if (found->shape != wanted.shape)
-      tell(wanted, fmt::format("has shape {}, but {} in {}", shape_text(found->shape),
-                               shape_text(wanted.shape), reference.label()));
+      add(wanted, fmt::format("has shape {}, but {} in {}", shape_text(found->shape),
+                              shape_text(wanted.shape), reference.label()));
     const auto role = role_of(model, *found, problems);
     if (&model == &reference || !role) continue;
-    std::vector<std::string> told_already;
-    const auto wanted_role = role_of(reference, wanted, told_already);
+    std::vector<std::string> reported_already;
+    const auto wanted_role = role_of(reference, wanted, reported_already);
     if (wanted_role &&
         (role != wanted_role || (role == TensorRole::kCopied && found->dtype != wanted.dtype)))
-      tell(wanted, fmt::format("has dtype {}, but {} in {}", dtype_name(found->dtype),
-                               dtype_name(wanted.dtype), reference.label()));
+      add(wanted, fmt::format("has dtype {}, but {} in {}", dtype_name(found->dtype),
+                              dtype_name(wanted.dtype), reference.label()));
   }
   for (const TensorInfo& info : model.tensors())
     if (!reference.find(info.name))
-      tell(info, fmt::format("is in no other model; {} does not have it", reference.label()));
+      add(info, fmt::format("is in no other model; {} does not have it", reference.label()));
   return problems;
 }
 
@@ -113,8 +113,8 @@ std::vector<TensorInfo> result_layout(const MergeInputs& inputs) {
 int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs) {
   int64_t most = 0;
   for (const MethodGroup& group : groups) {
-    const Granularity reach = group.method->granularity();
-    if (reach == Granularity::kParts) continue;
+    const Granularity granularity = group.method->granularity();
+    if (granularity == Granularity::kParts) continue;
     const bool base = inputs.base && group.method->info().needs.base;
     int64_t all = 0, largest = 0;
     for (const std::string& name : group.tensors) {
@@ -126,7 +126,7 @@ int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& i
       all += bytes;
       largest = std::max(largest, bytes);
     }
-    most = std::max(most, reach == Granularity::kModel ? all : largest);
+    most = std::max(most, granularity == Granularity::kModel ? all : largest);
   }
   return most;
 }
@@ -189,11 +189,12 @@ std::vector<std::string> resource_problems(
 void refuse(const std::vector<std::string>& problems) {
   if (problems.empty()) return;
   if (problems.size() == 1) data_error("{}", problems.front());
-  constexpr size_t kMostTold = 40;
-  const size_t told = std::min(problems.size(), kMostTold);
-  data_error("{} problems, found before any tensor was read:\n  {}{}", problems.size(),
-             fmt::join(problems.begin(), problems.begin() + static_cast<int64_t>(told), "\n  "),
-             told < problems.size() ? fmt::format("\n  and {} more", problems.size() - told) : "");
+  constexpr size_t kMaxShown = 40;
+  const size_t shown = std::min(problems.size(), kMaxShown);
+  data_error(
+      "{} problems, found before any tensor was read:\n  {}{}", problems.size(),
+      fmt::join(problems.begin(), problems.begin() + static_cast<int64_t>(shown), "\n  "),
+      shown < problems.size() ? fmt::format("\n  and {} more", problems.size() - shown) : "");
 }
 
 std::string bytes_text(int64_t bytes) {

@@ -1,5 +1,5 @@
-/// What can be known to be wrong with a merge before a tensor is read. Each check tells all it
-/// finds, a line each, so that they can be reported together.
+/// Checks of a merge that read no tensor. Each returns all problems that it finds, a line each, so
+/// that they can be reported together.
 #pragma once
 
 #include <filesystem>
@@ -17,25 +17,25 @@ namespace assay {
 std::vector<std::string> model_mismatches(const TensorSource& reference, const TensorSource& model);
 
 /// Where the configs say that the models do not compute the same function of their weights (rope,
-/// heads, activation, ...). Such models can be merged, but hardly should.
+/// heads, activation, ...). Such models can be merged, but rarely should be.
 std::vector<std::string> config_differences(const std::vector<MergeModel>& models);
 
 /// The tensors of the result and their dtypes, as far as the method keeps the architecture.
 std::vector<TensorInfo> result_layout(const MergeInputs& inputs);
 
-/// About how much memory the merge takes beside its budget-bound parts: for methods that take whole
-/// tensors or whole models, what these are in memory.
+/// About how much memory the merge takes in addition to parts, which keep to the limit: for methods
+/// that take whole tensors or whole models, what these are in memory.
 int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
 
-/// The largest scratch file that a method makes, of what it holds of a tensor at once and may not
-/// in inputs.memory_bytes; 0: none.
+/// The largest scratch file that a method makes, of what it holds of a tensor at once and cannot
+/// hold within inputs.memory_bytes; 0: none.
 int64_t scratch_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
 
 /// The nearest folder above an output, as resolve_output() gives it, that exists.
 std::filesystem::path existing_parent(const std::filesystem::path& target);
 
 /// Free bytes of the file system in which an output of this name will lie; what an unfinished one
-/// takes there counts as free. DataError when that cannot be told.
+/// takes there counts as free. DataError when that cannot be determined.
 int64_t free_disk(const std::filesystem::path& folder);
 
 /// Not enough memory or disk, and side files (by the names they get) that cannot be read, in words.

@@ -1,15 +1,15 @@
-/// What a method says of itself: data, so that it can be checked before a tensor is read, stored
-/// with every result and printed as the practical-requirements table.
+/// What a method declares about itself: plain data, checked before a tensor is read, stored with
+/// every result and printed as the practical-requirements table.
 #pragma once
 
 #include <string_view>
 
 namespace assay {
 
-/// The kind of model a merge gives.
+/// The kind of model that a merge returns.
 enum class Output { kSameArchitecture, kWider, kMixtureOfExperts, kEnsemble };
 
-/// What a method asks for.
+/// What a method requires. A cell of a sweep that does not meet it is skipped, with the reason.
 struct Needs {
   static constexpr int kAnyNumber = 1 << 20;
 
@@ -25,6 +25,7 @@ struct Needs {
   Output output = Output::kSameArchitecture;
 };
 
+/// A method's identity and properties. `name`, `paper` and `summary` are mandatory.
 struct MethodInfo {
   std::string_view name;     ///< [a-z0-9_]+, unique
   int version = 1;           ///< raise it when results change: old scores are then not reused
@@ -34,10 +35,10 @@ struct MethodInfo {
   bool randomized = false;   ///< the result depends on the seed
   bool elementwise = false;  ///< an element depends on the same element of the models alone
   /// JSON parameters under which merging identical experts returns that expert, up to rounding; the
-  /// conformance tests hold every method to it. Empty: there are none (say why beside it).
+  /// conformance tests hold every method to it. Empty: there are none (say why in a comment).
   std::string_view identity = "{}";
   /// The result has the same bytes on any number of threads, in any order of tensors, with and
-  /// without work shared by merges. False: the same up to rounding.
+  /// without cached values. False: the same up to rounding.
   bool same_bytes = true;
 };
 

@@ -2,69 +2,73 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "harness/core/hash.h"
+#include "harness/method/engine_handle.h"
 
 namespace assay {
+namespace {
 
-void Diagnostics::report(const std::string& name, double value) {
-  const std::lock_guard lock(mutex_);
-  auto& [sum, count] = sums_[name];
-  sum += value;
-  ++count;
+/// The tensor whose shape and device the job's result has.
+const at::Tensor& reference_of(const TensorJob& job) {
+  return job.base.defined() ? job.base : job.experts.front();
 }
 
-Json Diagnostics::note() const {
-  const std::lock_guard lock(mutex_);
-  return sums_;
+}  // namespace
+
+TensorJob::TensorJob() : engine_(std::make_shared<EngineHandle>()) {}
+
+TensorJob::TensorJob(std::string tensor, std::shared_ptr<EngineHandle> engine)
+    : name(std::move(tensor)), engine_(std::move(engine)) {}
+
+at::Tensor TensorJob::result() const {
+  const at::Tensor buffer = engine_->result_buffer();
+  return buffer.defined() ? buffer : result(at::kFloat);
 }
 
-void Diagnostics::recall(const Json& note) {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [name, entry] : note.get<Sums>()) {
-    sums_[name].first += entry.first;
-    sums_[name].second += entry.second;
-  }
+at::Tensor TensorJob::result(at::ScalarType dtype) const {
+  const at::Tensor buffer = engine_->result_buffer();
+  if (buffer.defined() && buffer.scalar_type() == dtype) return buffer;
+  const at::Tensor& like = reference_of(*this);
+  return at::empty(like.sizes(), like.options().dtype(dtype));
 }
 
-std::map<std::string, double> Diagnostics::means() const {
-  const std::lock_guard lock(mutex_);
-  std::map<std::string, double> out;
-  for (const auto& [name, entry] : sums_)
-    out[name] = entry.first / static_cast<double>(entry.second);
-  return out;
+void TensorJob::report_nonfinite(int64_t count) const { engine_->report_nonfinite(count); }
+
+void TensorJob::report(const std::string& what, double value) const {
+  engine_->report(what, value);
 }
 
 uint64_t TensorJob::expert_key(size_t expert) const {
-  return Hasher().number(seed_key).number(expert).low64();
+  return Hasher().number(engine_->seed_key()).number(expert).low64();
 }
 
-at::Tensor TensorJob::result() const {
-  if (room.defined()) return room;
-  const at::Tensor& like = base.defined() ? base : experts.front();
-  return at::empty(like.sizes(), like.options().dtype(at::kFloat));
+bool TensorJob::caches() const { return engine_->caches(); }
+
+std::string TensorJob::delta_key(size_t expert) const { return engine_->delta_key(expert); }
+
+at::Tensor TensorJob::cached_part(const std::string& key, int64_t count,
+                                  const std::function<void(at::Tensor& values)>& compute) const {
+  return engine_->cached_part(offset, key, count, reference_of(*this).device(), compute);
 }
 
-TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements, WorkingMemory memory,
-                         std::function<void(const Body&)> visit, Glance glance, Sharing& sharing)
+TensorParts::TensorParts(TensorJob head, size_t num_experts, int64_t elements, at::ScalarType dtype,
+                         WorkingMemory memory, std::function<void(const Body&)> visit)
     : head_(std::move(head)),
       num_experts_(num_experts),
       elements_(elements),
+      dtype_(dtype),
       memory_(std::move(memory)),
-      visit_(std::move(visit)),
-      glance_(std::move(glance)),
-      sharing_(&sharing) {}
-
-std::string TensorParts::delta_key(size_t expert) const {
-  return sharing_->delta_key(name(), expert);
-}
+      visit_(std::move(visit)) {}
 
 std::string TensorParts::pair_key(size_t one, size_t other) const {
-  if (!sharing_->on()) return {};
-  const auto [first, second] = std::minmax(sharing_->expert(one), sharing_->expert(other));
-  return Hasher().text(name()).text(first).text(second).hex();
+  return head_.engine_->pair_key(one, other);
+}
+
+std::vector<std::any> TensorParts::cached_values(const std::vector<std::string>& keys,
+                                                 const ComputeMissing& compute) const {
+  return head_.engine_->cached(keys, compute);
 }
 
 }  // namespace assay

@@ -1,76 +1,73 @@
-/// What a method is given to work on.
+/// What a method is given to work on: a TensorJob (one tensor of all models, or a part of it), a
+/// TensorParts (a tensor to be read part by part) or a ModelJob (a whole merge).
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <any>
 #include <cstdint>
 #include <functional>
-#include <map>
-#include <mutex>
-#include <optional>
+#include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
-
-#include "harness/core/json.h"
-#include "harness/method/merge_cache.h"
 
 namespace assay {
 
-/// Tensors are worked on in parts of this many elements, whatever the device and the memory at
-/// hand: a sum over parts is then added up in the same order everywhere.
+class EngineHandle;
+
+/// Tensors are merged in parts of this many elements, on any device and with any memory limit: sums
+/// over parts are then added up in the same order everywhere.
 inline constexpr int64_t kPartElements = 1 << 20;
 
-/// Numbers a method reports about its own work, averaged over tensors and stored with the run: for
-/// instance the share of tensors that SLERP interpolated linearly.
-class Diagnostics {
- public:
-  void report(const std::string& name, double value);
-  std::map<std::string, double> means() const;
-  /// What was reported; recall() adds it to another's.
-  Json note() const;
-  void recall(const Json& note);
-
- private:
-  using Sums = std::map<std::string, std::pair<double, int64_t>>;
-  mutable std::mutex mutex_;
-  Sums sums_;
-};
-
-/// One tensor of every model, or a part of it: same name, same shape, same device; each in its
-/// storage dtype. Floating dtypes only: integer tensors are copied and never reach a method.
+/// One tensor of every model, or a part of it: same name, same shape, same device, each model's in
+/// its storage dtype. Floating dtypes only: the engine copies integer tensors.
 struct TensorJob {
   std::string name;
   at::Tensor base;                  ///< undefined unless the method needs a base
   std::vector<at::Tensor> experts;  ///< in the order of the merge
-  /// Where these elements begin in the flattened tensor, a multiple of 64. Parts are flat; a whole
-  /// tensor has its shape.
+  /// Index of the first element in the flattened tensor, a multiple of 64. Parts are flat; a whole
+  /// tensor has its shape and offset 0.
   int64_t offset = 0;
-  uint64_t seed_key = 0;  ///< a hash of seed, method, version and tensor name
-  Diagnostics* diagnostics = nullptr;
-  /// Where the result goes, in the output dtype; undefined where the engine has no place yet.
-  at::Tensor room;
-  /// Where the engine hears how many values of the result are NaN or infinite; null: nowhere.
-  std::optional<int64_t>* nonfinite = nullptr;
-  Sharing* sharing = nullptr;  ///< null: none
 
-  /// A place for the merged values that saves a copy: kernels that round to any dtype write into
-  /// it, and merge() returns it. Float32 like the base or the first expert where there is no room.
+  /// Without an engine: nothing is cached, reports are dropped. Enough to test a method.
+  TensorJob();
+  TensorJob(std::string name, std::shared_ptr<EngineHandle> engine);
+
+  /// A buffer for the merged values, uninitialised, like the base or else the first expert. The
+  /// engine's own, in the output dtype, where it has one, else float32. To write into it and return
+  /// it saves a copy.
   at::Tensor result() const;
-  /// For what merge() returns as it is: kernels that count while they write save another look at
-  /// it. Without this the engine counts itself.
-  void report_nonfinite(int64_t count) const {
-    if (nonfinite) *nonfinite = count;
-  }
-  /// The Philox key of this tensor for one expert: with a counter that comes from the
-  /// element's index in the whole tensor, draws depend on (seed, method, version, tensor, expert,
-  /// element) and on nothing else.
+  /// The same, in this dtype.
+  at::Tensor result(at::ScalarType dtype) const;
+  /// How many values of result() are NaN or infinite, from a kernel that counts as it writes. Saves
+  /// the engine's own count.
+  void report_nonfinite(int64_t count) const;
+  /// A number about the method's work, averaged over tensors and stored with the run: for instance
+  /// the share of tensors that SLERP interpolated linearly.
+  void report(const std::string& what, double value) const;
+  /// The Philox key of this tensor for one expert. With the element's index in the whole tensor as
+  /// counter, draws depend on (seed, method, version, tensor, expert, element) and nothing else.
   uint64_t expert_key(size_t expert) const;
-  void report(const std::string& what, double value) const {
-    if (diagnostics) diagnostics->report(what, value);
-  }
+
+  /// Whether cached_part() may return values.
+  bool caches() const;
+  /// See TensorParts::delta_key().
+  std::string delta_key(size_t expert) const;
+  /// Memoises `count` float32 values of this part (often a merged task vector, which differs
+  /// between merges by a factor alone): those that `compute` writes now, or wrote for this key in
+  /// an earlier merge. Undefined where there is no memory for them. For each part the cache keeps
+  /// the latest key alone and reuses its memory.
+  at::Tensor cached_part(const std::string& key, int64_t count,
+                         const std::function<void(at::Tensor& values)>& compute) const;
+
+ private:
+  friend class TensorParts;
+  std::shared_ptr<EngineHandle> engine_;
 };
 
-/// What a method may hold besides the parts that it is given.
+/// How much memory a method may hold besides the parts that it is given.
 struct WorkingMemory {
   int64_t bytes = 0;      ///< of the whole merge; 0: no limit
   std::string scratch{};  ///< an existing folder, for files of what takes more
@@ -79,18 +76,27 @@ struct WorkingMemory {
   bool fits(int64_t wanted) const { return bytes == 0 || wanted <= bytes / 2; }
 };
 
+/// A memoised value and its size.
+struct CachedValue {
+  std::any value;
+  int64_t bytes;
+};
+/// Computes the values of the keys at these places, in this order.
+using ComputeMissing = std::function<std::vector<CachedValue>(const std::vector<size_t>& missing)>;
+
 /// One tensor of every model, to be read part by part.
 class TensorParts {
  public:
   using Body = std::function<void(const TensorJob& part)>;
-  using Glance = std::function<TensorJob(int64_t offset, int64_t count)>;
-  /// `head` is a job without tensors; `visit` calls its argument with every part.
-  TensorParts(TensorJob head, size_t num_experts, int64_t elements, WorkingMemory memory,
-              std::function<void(const Body&)> visit, Glance glance, Sharing& sharing);
+  /// For engines. `head` is a job without tensors; `visit` calls its argument with every part.
+  TensorParts(TensorJob head, size_t num_experts, int64_t elements, at::ScalarType dtype,
+              WorkingMemory memory, std::function<void(const Body&)> visit);
 
   const std::string& name() const { return head_.name; }
   size_t num_experts() const { return num_experts_; }
   int64_t elements() const { return elements_; }
+  /// Of the base, or else of the first expert; the other models' may differ.
+  at::ScalarType dtype() const { return dtype_; }
   const WorkingMemory& memory() const { return memory_; }
   uint64_t expert_key(size_t expert) const { return head_.expert_key(expert); }
   void report(const std::string& what, double value) const { head_.report(what, value); }
@@ -98,31 +104,52 @@ class TensorParts {
   /// One pass over the tensor: calls `body` with its parts in order. May be called any number of
   /// times; each reads the tensor again.
   void for_each(const Body& body) const { visit_(body); }
-  /// A few elements, [offset, offset + count), for a guess at what a pass will find: on the host,
-  /// and not yet seen to be finite.
-  TensorJob glance(int64_t offset, int64_t count) const { return glance_(offset, count); }
 
-  /// The beginning of a key for shared(): this tensor in the base and in one expert, or in two
-  /// experts in whatever order. What else the value depends on (parameters) comes after it.
-  std::string delta_key(size_t expert) const;
+  /// The beginning of a key for cached(): this tensor in the base and in one expert, or in two
+  /// experts in either order. Append what else the value depends on, as parameters.
+  std::string delta_key(size_t expert) const { return head_.delta_key(expert); }
   std::string pair_key(size_t one, size_t other) const;
-  /// Values that later merges of a sweep may take over: see Sharing::get(). Without a sweep it just
-  /// computes them.
+  /// Memoises values across the merges of a sweep, one per key: cached ones, and for the others
+  /// what `compute` returns, given their places in `keys`, in that order. Without a sweep all are
+  /// computed. T is trivially copyable, or a vector of such. `compute` must not call cached(): its
+  /// cost would be charged twice.
   template <typename T>
-  std::vector<T> shared(
+  std::vector<T> cached(
       const std::vector<std::string>& keys,
       const std::function<std::vector<T>(const std::vector<size_t>& missing)>& compute) const {
-    return sharing_->get<T>(keys, compute);
+    std::vector<std::any> found = cached_values(keys, [&](const std::vector<size_t>& missing) {
+      std::vector<CachedValue> made;
+      for (T& value : compute(missing)) {
+        const int64_t bytes = bytes_of(value);
+        made.push_back({std::move(value), bytes});
+      }
+      return made;
+    });
+    std::vector<T> values;
+    values.reserve(found.size());
+    for (std::any& value : found) values.push_back(std::any_cast<T>(std::move(value)));
+    return values;
   }
 
  private:
+  template <typename T>
+  static int64_t bytes_of(const T& value) {
+    if constexpr (std::is_trivially_copyable_v<T>) {
+      return sizeof value;
+    } else {
+      static_assert(std::is_trivially_copyable_v<typename T::value_type>);
+      return static_cast<int64_t>(sizeof value + value.size() * sizeof(typename T::value_type));
+    }
+  }
+  std::vector<std::any> cached_values(const std::vector<std::string>& keys,
+                                      const ComputeMissing& compute) const;
+
   TensorJob head_;
   size_t num_experts_;
   int64_t elements_;
+  at::ScalarType dtype_;
   WorkingMemory memory_;
   std::function<void(const Body&)> visit_;
-  Glance glance_;
-  Sharing* sharing_;
 };
 
 /// A whole merge, for methods that need more than one tensor at a time.
@@ -132,12 +159,12 @@ class ModelJob {
   virtual size_t num_experts() const = 0;
   /// The tensors that are merged, in name order.
   virtual const std::vector<std::string>& names() const = 0;
-  /// One tensor of every model, part by part. To be used before the job goes away.
+  /// One tensor of every model, part by part. Must not outlive the job.
   virtual TensorParts parts(const std::string& name) const = 0;
-  /// Calls `body` with the place in names() of every tensor, for passes over whole models: with
-  /// those of several small ones at once, each on a thread, where kernels then stay. `body` must
-  /// not report(): means would depend on the order of threads.
-  virtual void for_each(const std::function<void(size_t place)>& body) const = 0;
+  /// Calls `body` with the index in names() of every tensor, for passes over whole models. Small
+  /// tensors are processed concurrently, a thread each; kernels then stay on that thread. `body`
+  /// must not report(): means would depend on the order of threads.
+  virtual void for_each(const std::function<void(size_t index)>& body) const = 0;
   /// Loads one tensor of every model whole. May be called any number of times, in any order.
   virtual TensorJob tensor(const std::string& name) const = 0;
 };

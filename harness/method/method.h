@@ -1,32 +1,35 @@
-/// The one header a method author includes. A method is a plain struct:
+/// The one header that an author of a method includes. A method is a plain struct:
 ///
 ///   struct Ties {
-///     static constexpr MethodInfo info{.name = "ties", ...};
-///     double density = 0.2;  // the initialisers are the defaults
+///     static constexpr MethodInfo info{.name = "ties", ...};           // info.h
+///     static constexpr Preset presets[] = {...};         // optional: published configurations
+///     double density = 0.2;                              // initialisers are the defaults
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
-///     void prepare(const ModelJob& job);                 // optional: what it needs of all tensors
-///     Trims measure(const TensorParts& tensor) const;    // optional: what it needs of one tensor
+///     std::optional<std::string> conflict() const;       // optional: exclusive parameters
+///     void prepare(const ModelJob& job);                 // optional: statistics of all tensors
+///     Trims measure(const TensorParts& tensor) const;    // optional: statistics of one tensor
 ///     at::Tensor merge(const TensorJob& part, const Trims& trims) const;
 ///   };
 ///   ASSAY_METHOD(Ties)
 ///
-/// A method runs in one of three ways:
-///   by parts     merge(part, measure(tensor)), or merge(part) with MethodInfo::elementwise: any
-///                model in little memory. Preferred.
-///   by tensors   merge(tensor), called with whole tensors in their shape.
-///   whole        StateDict merge_model(const ModelJob&) const.
-/// A method whose measure() holds much of a tensor says so in `int64_t working_bytes(const
-/// TensorInfo&) const`, and keeps to TensorParts::memory().
-/// `merge` and `measure` are pure and may be called in any order of tensors, for several tensors at
-/// once, on any device. `merge` returns as many values as it got, in float32 (or the storage
-/// dtype); the engine rounds them to the output dtype. Optional: `static constexpr Preset
-/// presets[]`.
+/// The functions that it defines decide its granularity:
+///   kParts     merge(part, measure(tensor)), or merge(part) with MethodInfo::elementwise: parts of
+///              kPartElements, so that models of any size fit in memory. Preferred.
+///   kTensors   merge(tensor) without elementwise: whole tensors in their shape, one at a time.
+///   kModel     StateDict merge_model(const ModelJob&) const: the whole models.
+///
+/// `merge` returns as many values as it got, in float32 or the storage dtype (or part.result(),
+/// filled); the engine rounds to the output dtype. `merge` and `measure` are pure: they are called
+/// on any device, in any order of tensors and for several tensors concurrently. A method whose
+/// measure() holds much of a tensor says so in `int64_t working_bytes(const TensorInfo&) const`,
+/// and keeps to TensorParts::memory(). See docs/adding-a-method.md.
 #pragma once
 
 #include <any>
 #include <concepts>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/parameters.h"
@@ -36,10 +39,11 @@
 
 namespace assay {
 
-/// How a method goes through the models.
+/// How much of the models a method is given at a time.
 enum class Granularity { kParts, kTensors, kModel };
 
-/// A method with its parameters set.
+/// A method with its parameters set, as the engine calls it. ASSAY_METHOD makes one of an author's
+/// struct.
 class Method {
  public:
   virtual ~Method() = default;
@@ -47,15 +51,18 @@ class Method {
   /// Every parameter, defaults included.
   virtual Json parameters() const = 0;
   virtual Granularity granularity() const = 0;
-  /// What it has to hold of a tensor at once, besides parts; in a scratch file where that does not
+  /// Bytes that it holds of a tensor at once, besides parts; in a scratch file where they do not
   /// fit in WorkingMemory. Granularity::kParts only.
   virtual int64_t working_bytes(const TensorInfo& tensor) const = 0;
-  /// Before any of the others.
+  /// Why its parameters, each of them allowed, cannot be used together; absent when they can.
+  virtual std::optional<std::string> conflict() const { return std::nullopt; }
+  /// Called once, before the functions below.
   virtual void prepare(const ModelJob& job) = 0;
-  /// What merge() needs to know of a tensor; empty where that is nothing. Granularity::kParts only.
+  /// Statistics of a tensor that merge() needs; empty where it needs none. Granularity::kParts
+  /// only.
   virtual std::any measure(const TensorParts& tensor) const = 0;
-  /// Of a part (Granularity::kParts) or a whole tensor (Granularity::kTensors, where `measured` is
-  /// empty).
+  /// Merges a part (Granularity::kParts), or a whole tensor (Granularity::kTensors; `measured` is
+  /// then empty).
   virtual at::Tensor merge(const TensorJob& job, const std::any& measured) const = 0;
   /// Granularity::kModel only.
   virtual StateDict merge_model(const ModelJob& job) const = 0;
@@ -74,7 +81,7 @@ concept WholeModelMethod = requires(const T t, const ModelJob& job) {
   { t.merge_model(job) } -> std::same_as<StateDict>;
 };
 
-/// What the registry holds of a method.
+/// A registered method.
 struct MethodEntry {
   MethodInfo info;
   std::vector<ParamDoc> parameters;
@@ -92,7 +99,8 @@ struct MethodRef {
 MethodRef parse_method_ref(const std::string& text);
 
 /// Makes the method named by `ref` ("NAME" or "NAME@PRESET"); `parameters` override the preset's.
-/// UserError on unknown names and on parameters that are unknown, of wrong type or out of range.
+/// UserError on unknown names and on parameters that are unknown, of wrong type, out of range or in
+/// conflict.
 std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& parameters);
 
 namespace detail {
@@ -116,6 +124,12 @@ class MethodAdaptor final : public Method {
       return method_.working_bytes(tensor);
     else
       return 0;
+  }
+  std::optional<std::string> conflict() const override {
+    if constexpr (requires { method_.conflict(); })
+      return method_.conflict();
+    else
+      return std::nullopt;
   }
   void prepare(const ModelJob& job) override {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);
@@ -160,5 +174,6 @@ bool register_method() {
 }  // namespace detail
 }  // namespace assay
 
+/// Registers a method. At namespace scope, once per method.
 #define ASSAY_METHOD(Type) \
   [[maybe_unused]] static const bool assay_registered = ::assay::detail::register_method<Type>();

@@ -1,6 +1,16 @@
 #include "harness/method/method.h"
 
 namespace assay {
+namespace {
+
+// `parameters`: what the user wrote.
+std::unique_ptr<Method> without_conflict(std::unique_ptr<Method> method,
+                                         const JsonReader& parameters) {
+  if (const auto conflict = method->conflict()) parameters.fail(*conflict);
+  return method;
+}
+
+}  // namespace
 
 Registry<MethodEntry>& methods() {
   static Registry<MethodEntry> registry("method");
@@ -17,7 +27,7 @@ MethodRef parse_method_ref(const std::string& text) {
 std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& parameters) {
   const MethodRef parsed = parse_method_ref(ref);
   const MethodEntry& entry = methods().at(parsed.name, parameters.where());
-  if (parsed.preset.empty()) return entry.make(parameters);
+  if (parsed.preset.empty()) return without_conflict(entry.make(parameters), parameters);
 
   std::vector<std::string> known;
   for (const Preset& preset : entry.presets) {
@@ -27,7 +37,7 @@ std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& pa
     // The user's own parameters are read strictly first, so that a message shows what they wrote.
     entry.make(parameters);
     merged.update(parameters.json());
-    return entry.make(JsonReader(merged, parameters.where()));
+    return without_conflict(entry.make(JsonReader(merged, parameters.where())), parameters);
   }
   throw UserError(unknown_name(fmt::format("preset of {}", parsed.name), parsed.preset,
                                parameters.where(), known));

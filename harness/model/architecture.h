@@ -1,6 +1,6 @@
 /// Network architectures. One file each: a struct with its configuration fields, the names and
-/// shapes of its tensors, and a forward pass written over a StateDict, so that a merged set of
-/// weights is a model at once, and gradients flow when the weights ask for them.
+/// shapes of its tensors, and a forward pass as a function of a StateDict. Merged weights are
+/// therefore a model without conversion. Gradients flow to weights that require them.
 #pragma once
 
 #include <functional>
@@ -18,26 +18,26 @@ namespace assay {
 
 /// How checkpoints of an architecture may differ from its tensors() and still hold the same model.
 struct CheckpointNames {
-  /// (start, instead): names of a checkpoint that start with the one are read as if they started
-  /// with the other. The first that fits counts.
+  /// (prefix, replacement): renames a checkpoint's tensors that start with the prefix. The first
+  /// match applies.
   std::vector<std::pair<std::string, std::string>> renamed;
-  /// (end, instead): likewise the ends of names.
+  /// (suffix, replacement): likewise for suffixes.
   std::vector<std::pair<std::string, std::string>> renamed_ends;
-  /// Starts or ends of names of what the architecture does not use: buffers, other heads.
+  /// Prefixes or suffixes of tensors that the architecture does not use: buffers, other heads.
   std::vector<std::string> ignored;
-  /// (name, original): stored or not, the tensor is the original's.
+  /// (name, original): the tensor equals the original, whether it is stored or not.
   std::vector<std::pair<std::string, std::string>> tied;
-  /// (name, original): where the tensor is not stored, it is the original.
+  /// (name, original): the original replaces the tensor where that is not stored.
   std::vector<std::pair<std::string, std::string>> substituted;
 };
 
-/// `stored` as the architecture calls it.
+/// The architecture's own name of the stored tensor `stored`.
 std::string canonical_name(const CheckpointNames& names, const std::string& stored);
 
 class Architecture {
  public:
   virtual ~Architecture() = default;
-  /// What config.json holds: "model_type" and every field.
+  /// The content of config.json: "model_type" and every field.
   virtual Json config() const = 0;
   /// Every tensor's name, dtype and shape, in name order. Makes no weights.
   virtual std::vector<TensorInfo> tensors() const = 0;
@@ -47,9 +47,9 @@ class Architecture {
   /// DataError when the inputs do not have the shape that the architecture takes.
   virtual at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const = 0;
   virtual CheckpointNames checkpoint_names() const { return {}; }
-  /// The names of every block's tensors, for a stack of blocks that may lie on different devices:
-  /// states are moved to where a block's weights are. All other tensors must lie together. Empty:
-  /// the model lies on one device.
+  /// The names of every block's tensors, for models whose blocks may be on different devices:
+  /// hidden states are moved to the device of a block's weights. All other tensors must be on one
+  /// device. Empty: the whole model must be on one device.
   virtual std::vector<std::vector<std::string>> blocks() const { return {}; }
 };
 
@@ -58,7 +58,7 @@ struct ArchitectureEntry {
   std::string paper;
   std::vector<ParamDoc> fields;
   std::function<std::unique_ptr<Architecture>(const JsonReader& config)> make;
-  std::string example = "{}";  ///< config.json of a small one, less "model_type"
+  std::string example = "{}";  ///< config.json of a small model, without "model_type"
 };
 
 Registry<ArchitectureEntry>& architectures();
@@ -67,29 +67,29 @@ Registry<ArchitectureEntry>& architectures();
 /// fields. UserError on unknown names and fields.
 std::unique_ptr<Architecture> make_architecture(JsonReader config);
 
-/// Checks that `source` holds exactly the tensors of the architecture (give or take its
+/// Checks that `source` holds exactly the tensors of the architecture (up to its
 /// checkpoint_names()) with the right shapes, and reads them to the device and dtype, under the
-/// names of tensors(). DataError naming the first that is missing, extra or misshapen, and a tied
-/// tensor that is not equal to its original. Without `dtype` they stay as they are stored. Tensors
-/// that need neither conversion nor another device share the source's memory.
+/// names of tensors(). DataError names the first tensor that is missing, unexpected or of the wrong
+/// shape, or a tied tensor that differs from its original. Without `dtype` the stored dtype stays.
+/// Tensors that need neither conversion nor another device share the source's memory.
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,
                        at::Device device, std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// A device for every tensor of an architecture, by name.
 using DeviceMap = std::map<std::string, at::Device>;
 
-/// The same with a device of its own for every tensor.
+/// The same with one device per tensor.
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,
                        const DeviceMap& devices,
                        std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// He et al., arXiv:1502.01852: weights of two or more dimensions [out, ...] are normal with
-/// variance 2 / fan_in, vectors are zero. Every tensor draws from a stream of its own, keyed by
-/// seed and name.
+/// variance 2 / fan_in, vectors are zero. Every tensor has its own random stream, keyed by seed
+/// and name.
 StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed);
 
-/// Weights of two or more dimensions are normal with the given deviation, names that end in ".bias"
-/// are zero, other vectors (scales of norms) are `vector`. Streams as above.
+/// Weights of two or more dimensions are normal with the given standard deviation, names that end
+/// in ".bias" are zero, other vectors (scales of norms) are `vector`. Streams as above.
 StateDict normal_weights(const std::vector<TensorInfo>& tensors, double deviation, double vector,
                          uint64_t seed);
 

@@ -1,4 +1,4 @@
-/// Encoders: models that read a text as a whole, to classify or compare it.
+/// Encoders: models with bidirectional attention, which classify or compare texts.
 #pragma once
 
 #include <memory>
@@ -8,39 +8,40 @@
 
 namespace assay {
 
-/// Texts for one forward pass; padding may stand anywhere, with any valid id.
+/// Texts for one forward pass; padding may be anywhere, with any valid id.
 struct EncoderBatch {
-  at::Tensor ids;      ///< int64 [rows, tokens]
-  at::Tensor types{};  ///< int64 [rows, tokens]: 1 in the second of two texts; undefined: all 0
-  at::Tensor mask{};   ///< bool [rows, tokens], false at padding; undefined: there is none
+  at::Tensor ids;  ///< int64 [rows, tokens]
+  at::Tensor
+      types{};  ///< int64 [rows, tokens], token types: 1 in the second of two texts; undefined: 0
+  at::Tensor mask{};  ///< bool [rows, tokens], false at padding; undefined: no padding
 };
 
 class EncoderArchitecture : public Architecture {
  public:
   virtual int64_t vocabulary() const = 0;
-  /// Most tokens of a text.
+  /// The maximum number of tokens of a text.
   virtual int64_t max_tokens() const = 0;
   /// 0 without a head for classification.
   virtual int64_t classes() const = 0;
-  /// States after the last norm, [rows, tokens, width]. UserError when an id is outside the
+  /// Hidden states after the last norm, [rows, tokens, width]. UserError when an id is outside the
   /// vocabulary or a text is too long.
   virtual at::Tensor hidden(const StateDict& weights, const EncoderBatch& batch) const = 0;
   /// [rows, classes]. UserError without a head.
   virtual at::Tensor classify(const StateDict& weights, const EncoderBatch& batch) const = 0;
   /// classify() of ids [rows, tokens] without padding.
   at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
-  /// The mean of each text's states, float32 [rows, width]: what sentence-transformers calls mean
-  /// pooling.
+  /// Mean pooling (sentence-transformers): the mean of each text's hidden states, float32 [rows,
+  /// width].
   at::Tensor embed(const StateDict& weights, const EncoderBatch& batch) const;
 };
 
-/// What texts are classified or compared with.
+/// An encoder with its weights and tokenizer.
 struct EncoderModel {
   std::shared_ptr<const EncoderArchitecture> architecture;
   StateDict weights;
   at::Device device;
   std::shared_ptr<const Tokenizer> tokenizer;
-  std::string weights_hash{};  ///< content hash; empty where it is not known
+  std::string weights_hash{};  ///< content hash; empty when unknown
 };
 
 }  // namespace assay

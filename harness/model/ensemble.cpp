@@ -11,22 +11,23 @@
 namespace assay {
 namespace {
 
-/// How much of what stands side by side is a member's.
-struct MemberShare {
-  int64_t width;         ///< of the states
-  size_t layers;         ///< of a cache
-  at::ScalarType dtype;  ///< what it computes in
-  int64_t encoded = 0;   ///< width of the encoder's states
+/// A member's sizes within the concatenated states and layers.
+struct MemberSizes {
+  int64_t width;         ///< of the hidden states
+  size_t layers;         ///< of a KV cache
+  at::ScalarType dtype;  ///< of its computation
+  int64_t encoded = 0;   ///< width of the encoder's hidden states
 };
 
-/// A member's own part of states that stand side by side: there all are of the widest dtype, which
-/// holds each member's values exactly.
-at::Tensor own_part(const at::Tensor& states, int64_t first, int64_t width, at::ScalarType dtype) {
+/// A member's slice of the concatenated states. Concatenation promotes to the widest dtype, which
+/// represents each member's values exactly.
+at::Tensor member_states(const at::Tensor& states, int64_t first, int64_t width,
+                         at::ScalarType dtype) {
   return states.narrow(-1, first, width).to(dtype);
 }
 
-std::vector<KvCache::Layer> part_of(const std::vector<KvCache::Layer>& layers, size_t first,
-                                    size_t count) {
+std::vector<KvCache::Layer> layer_range(const std::vector<KvCache::Layer>& layers, size_t first,
+                                        size_t count) {
   if (layers.empty()) return {};
   const auto begin = layers.begin() + static_cast<std::ptrdiff_t>(first);
   return {begin, begin + static_cast<std::ptrdiff_t>(count)};
@@ -36,7 +37,7 @@ void append(std::vector<KvCache::Layer>& all, const std::vector<KvCache::Layer>&
   all.insert(all.end(), part.begin(), part.end());
 }
 
-MemberShare share_of(const LanguageModel& member) {
+MemberSizes sizes_of(const LanguageModel& member) {
   const c10::NoGradGuard no_gradients;
   KvCache cache;
   const at::Tensor hidden =
@@ -44,21 +45,22 @@ MemberShare share_of(const LanguageModel& member) {
   return {hidden.size(-1), cache.layers.size(), hidden.scalar_type()};
 }
 
-MemberShare share_of(const SequenceToSequenceModel& member) {
+MemberSizes sizes_of(const SequenceToSequenceModel& member) {
   const c10::NoGradGuard no_gradients;
-  WritingCache cache;
+  EncoderDecoderCache cache;
   const at::Tensor id = at::zeros({1, 1}, at::kLong);
   const EncodedText text = member.architecture->encode(member.weights, id, {});
   const at::Tensor hidden = member.architecture->decode(member.weights, id, text, &cache);
-  return {hidden.size(-1), cache.written.layers.size(), hidden.scalar_type(), text.states.size(-1)};
+  return {hidden.size(-1), cache.self_attention.layers.size(), hidden.scalar_type(),
+          text.states.size(-1)};
 }
 
-/// What ensembles of both kinds have in common.
+/// Common to ensembles of decoders and of encoder-decoders.
 template <typename Kind>
 class Ensemble : public Kind {
  public:
   explicit Ensemble(std::vector<TextModel<Kind>> members) : members_(std::move(members)) {
-    for (const TextModel<Kind>& member : members_) shares_.push_back(share_of(member));
+    for (const TextModel<Kind>& member : members_) sizes_.push_back(sizes_of(member));
   }
 
   Json config() const override {
@@ -77,22 +79,22 @@ class Ensemble : public Kind {
   int64_t members() const override { return static_cast<int64_t>(members_.size()); }
 
   at::Tensor vocabulary_logits(const StateDict&, const at::Tensor& hidden) const override {
-    at::Tensor sum;  // of the members' probabilities, as its logarithm
+    at::Tensor sum;  // log of the sum of the members' probabilities
     int64_t first = 0;
     for (size_t i = 0; i < members_.size(); ++i) {
       const TextModel<Kind>& member = members_[i];
       const at::Tensor logits = member.architecture->vocabulary_logits(
-          member.weights, own_part(hidden, first, shares_[i].width, shares_[i].dtype));
+          member.weights, member_states(hidden, first, sizes_[i].width, sizes_[i].dtype));
       const at::Tensor own = at::log_softmax(logits, -1, at::kFloat);
       sum = sum.defined() ? at::logaddexp(sum, own) : own;
-      first += shares_[i].width;
+      first += sizes_[i].width;
     }
     return sum - std::log(static_cast<double>(members_.size()));
   }
 
  protected:
   std::vector<TextModel<Kind>> members_;
-  std::vector<MemberShare> shares_;
+  std::vector<MemberSizes> sizes_;
 };
 
 class DecoderEnsemble final : public Ensemble<LanguageArchitecture> {
@@ -100,10 +102,10 @@ class DecoderEnsemble final : public Ensemble<LanguageArchitecture> {
   using Ensemble::Ensemble;
 
   int64_t max_positions() const override {
-    int64_t least = members_.front().architecture->max_positions();
+    int64_t shortest = members_.front().architecture->max_positions();
     for (const LanguageModel& member : members_)
-      least = std::min(least, member.architecture->max_positions());
-    return least;
+      shortest = std::min(shortest, member.architecture->max_positions());
+    return shortest;
   }
   bool can_extend(int64_t from, int64_t to) const override {
     return std::all_of(members_.begin(), members_.end(), [&](const LanguageModel& member) {
@@ -112,16 +114,16 @@ class DecoderEnsemble final : public Ensemble<LanguageArchitecture> {
   }
   at::Tensor hidden(const StateDict&, const TokenBatch& batch, KvCache* cache) const override {
     std::vector<at::Tensor> states;
-    KvCache grown;  // the caller's stays as it is when a member fails
+    KvCache grown;  // the caller's cache stays unchanged when a member fails
     size_t first = 0;
     for (size_t i = 0; i < members_.size(); ++i) {
       KvCache own;
-      if (cache) own = {part_of(cache->layers, first, shares_[i].layers), cache->positions};
+      if (cache) own = {layer_range(cache->layers, first, sizes_[i].layers), cache->positions};
       states.push_back(
           members_[i].architecture->hidden(members_[i].weights, batch, cache ? &own : nullptr));
       append(grown.layers, own.layers);
       grown.positions = own.positions;
-      first += shares_[i].layers;
+      first += sizes_[i].layers;
     }
     if (cache) *cache = std::move(grown);
     return at::cat(states, -1);
@@ -134,11 +136,11 @@ class EncoderDecoderEnsemble final : public Ensemble<SequenceToSequenceArchitect
 
   TokenId start_id() const override { return members_.front().architecture->start_id(); }
   std::optional<int64_t> max_positions() const override {
-    std::optional<int64_t> least;
+    std::optional<int64_t> shortest;
     for (const SequenceToSequenceModel& member : members_)
       if (const auto own = member.architecture->max_positions())
-        least = std::min(*own, least.value_or(*own));
-    return least;
+        shortest = std::min(*own, shortest.value_or(*own));
+    return shortest;
   }
   EncodedText encode(const StateDict&, const at::Tensor& ids,
                      const at::Tensor& mask) const override {
@@ -148,43 +150,45 @@ class EncoderDecoderEnsemble final : public Ensemble<SequenceToSequenceArchitect
     return {at::cat(states, -1), mask};
   }
   at::Tensor decode(const StateDict&, const at::Tensor& ids, const EncodedText& text,
-                    WritingCache* cache) const override {
+                    EncoderDecoderCache* cache) const override {
     std::vector<at::Tensor> states;
-    WritingCache grown;
+    EncoderDecoderCache grown;
     size_t layer = 0;
     int64_t encoded = 0;
     for (size_t i = 0; i < members_.size(); ++i) {
-      const MemberShare& share = shares_[i];
-      WritingCache own;
+      const MemberSizes& sizes = sizes_[i];
+      EncoderDecoderCache own;
       if (cache)
-        own = {{part_of(cache->written.layers, layer, share.layers), cache->written.positions},
-               part_of(cache->text, layer, share.layers)};
+        own = {{layer_range(cache->written.layers, layer, sizes.layers), cache->written.positions},
+               layer_range(cache->cross_attention, layer, sizes.layers)};
       states.push_back(members_[i].architecture->decode(
           members_[i].weights, ids,
-          {own_part(text.states, encoded, share.encoded, share.dtype), text.mask},
+          {member_states(text.states, encoded, sizes.encoded, sizes.dtype), text.mask},
           cache ? &own : nullptr));
-      append(grown.written.layers, own.written.layers);
-      append(grown.text, own.text);
-      grown.written.positions = own.written.positions;
-      layer += share.layers;
-      encoded += share.encoded;
+      append(grown.self_attention.layers, own.self_attention.layers);
+      append(grown.cross_attention, own.cross_attention);
+      grown.self_attention.positions = own.self_attention.positions;
+      layer += sizes.layers;
+      encoded += sizes.encoded;
     }
     if (cache) *cache = std::move(grown);
     return at::cat(states, -1);
   }
 };
 
-// Why the two cannot vote on tokens together; empty when they can.
+// Why the two cannot form an ensemble; empty when they can.
 template <typename Kind>
 std::string conflict(const TextModel<Kind>& first, const TextModel<Kind>& other) {
   if (first.tokenizer->hash() != other.tokenizer->hash())
     return "its members have different tokenizers";
-  const int64_t words = first.architecture->vocabulary(), more = other.architecture->vocabulary();
-  if (words != more)
-    return fmt::format("its members' vocabularies have {} and {} tokens", words, more);
+  const int64_t vocabulary = first.architecture->vocabulary(),
+                other_vocabulary = other.architecture->vocabulary();
+  if (vocabulary != other_vocabulary)
+    return fmt::format("its members' vocabularies have {} and {} tokens", vocabulary,
+                       other_vocabulary);
   if constexpr (std::is_same_v<Kind, SequenceToSequenceArchitecture>)
     if (first.architecture->start_id() != other.architecture->start_id())
-      return "its members begin to write with different tokens";
+      return "its members' decoders start with different tokens";
   return {};
 }
 

@@ -1,5 +1,5 @@
-/// The output ensemble of language models: a token's probability is the mean of the probabilities
-/// that the members give it after the same text.
+/// The output ensemble of language models: a token's probability is the mean of the members'
+/// probabilities after the same text.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@
 
 namespace assay {
 
-/// One model whose logits are log((1/n) sum over members of softmax(logits of the member)), worked
-/// out in float32. A text's probability is the product of these means, and generation follows them:
-/// all members read what the ensemble has written. Each member computes in the dtype of its own
-/// weights. States of the members stand side by side, as do the layers of their caches. All must be
-/// on one device. SkipCell, saying why, when the members
-/// are not of one kind or their tokens do not mean the same.
+/// One model whose logits are log((1/n) sum over members of softmax(logits of the member)),
+/// computed in float32. A text's probability is the product of these means. Generation follows
+/// them: all members read the tokens that the ensemble generated. Each member computes in the dtype
+/// of its own weights. The members' hidden states are concatenated, as are the layers of their KV
+/// caches. All must be on one device. SkipCell with the reason when the members differ in kind,
+/// tokenizer or vocabulary.
 AnyLanguageModel ensemble_of(const std::vector<AnyLanguageModel>& members,
                              std::string weights_hash);
 

@@ -11,12 +11,12 @@
 namespace assay {
 namespace {
 
-/// The ids of the most probable token after the last one of every row; `last` is its index.
-std::vector<int64_t> choose(const LanguageArchitecture& model, const StateDict& weights,
-                            const at::Tensor& hidden, const std::vector<int64_t>& last) {
+/// The most probable next token of every row; `last` is the index of the row's last token.
+std::vector<int64_t> next_tokens(const LanguageArchitecture& model, const StateDict& weights,
+                                 const at::Tensor& hidden, const std::vector<int64_t>& last) {
   const at::Tensor rows = at::arange(hidden.size(0), hidden.options().dtype(at::kLong));
-  const at::Tensor ends = hidden.index({rows, int64_tensor(last).to(hidden.device())});
-  return most_probable(model.vocabulary_logits(weights, ends));
+  const at::Tensor last_states = hidden.index({rows, int64_tensor(last).to(hidden.device())});
+  return most_probable(model.vocabulary_logits(weights, last_states));
 }
 
 /// Index of the last token of every text in a padded batch.
@@ -29,17 +29,17 @@ std::vector<int64_t> last_tokens(const std::vector<TokenIds>& texts, const Token
   return last;
 }
 
-/// Whether what a cache holds serves every row: its first `held` tokens, 0 for all but the last.
-bool can_extend(const LanguageArchitecture& model, const GreedyRows& rows, int64_t held) {
+/// Whether a cache of the first `cached` tokens is valid for every row; 0: of all but the last.
+bool can_extend(const LanguageArchitecture& model, const GreedyRows& rows, int64_t cached) {
   const std::vector<int64_t> lengths = rows.lengths();
   return std::all_of(lengths.begin(), lengths.end(), [&](int64_t length) {
-    return model.can_extend(held > 0 ? held : length - 1, length);
+    return model.can_extend(cached > 0 ? cached : length - 1, length);
   });
 }
 
-/// A cache of the prefix for every row; empty when there is none or it is of no use.
-KvCache start_of(const LanguageArchitecture& model, const GreedyRows& rows,
-                 const GenerateOptions& options) {
+/// The prefix cache repeated for every row; empty when there is none or it is not valid.
+KvCache prefix_rows(const LanguageArchitecture& model, const GreedyRows& rows,
+                    const GenerateOptions& options) {
   const KvCache* prefix = options.use_cache ? options.prefix : nullptr;
   if (!prefix || prefix->tokens() == 0 || !can_extend(model, rows, prefix->tokens())) return {};
   return prefix->select(at::zeros({static_cast<int64_t>(rows.running().size())}, at::kLong));
@@ -56,11 +56,11 @@ TokenBatch padded_batch(const std::vector<TokenIds>& texts, Padding padding, int
   if (texts.empty() || shortest == 0) user_error("a model cannot read a text without tokens");
   const auto rows = static_cast<int64_t>(texts.size()), tokens = static_cast<int64_t>(longest);
   TokenBatch batch{at::zeros({rows, tokens}, at::kLong)};
-  at::Tensor seen;
+  at::Tensor key_mask;
   if (shortest < longest) {
     batch.positions = at::zeros({rows, tokens}, at::kLong);
-    seen = at::zeros({rows, cached + tokens}, at::kBool);
-    seen.narrow(1, 0, cached).fill_(true);
+    key_mask = at::zeros({rows, cached + tokens}, at::kBool);
+    key_mask.narrow(1, 0, cached).fill_(true);
   }
   for (int64_t row = 0; row < rows; ++row) {
     const TokenIds& text = texts[static_cast<size_t>(row)];
@@ -68,11 +68,12 @@ TokenBatch padded_batch(const std::vector<TokenIds>& texts, Padding padding, int
     const int64_t first = padding == Padding::kLeft ? tokens - length : 0;
     const std::vector<int64_t> ids(text.begin(), text.end());
     batch.ids[row].narrow(0, first, length).copy_(int64_tensor(ids));
-    if (!seen.defined()) continue;
+    if (!key_mask.defined()) continue;
     batch.positions[row].narrow(0, first, length).copy_(at::arange(cached, cached + length));
-    seen[row].narrow(0, cached + first, length).fill_(true);
+    key_mask[row].narrow(0, cached + first, length).fill_(true);
   }
-  if (seen.defined()) batch.mask = seen.unsqueeze(1).expand({rows, tokens, cached + tokens});
+  if (key_mask.defined())
+    batch.mask = key_mask.unsqueeze(1).expand({rows, tokens, cached + tokens});
   return batch;
 }
 
@@ -82,36 +83,36 @@ std::vector<TokenIds> generate(const LanguageArchitecture& model, const StateDic
   const c10::NoGradGuard no_gradients;
   GreedyRows rows(prompts, options);
   if (prompts.empty() || options.max_new_tokens < 1) return std::move(rows).generated();
-  KvCache cache = start_of(model, rows, options);
+  KvCache cache = prefix_rows(model, rows, options);
   TokenBatch batch;
-  at::Tensor seen;      // bool [rows, cached]: the tokens that are no padding
-  bool reading = true;  // texts, not just the tokens written last
+  at::Tensor key_mask;  // bool [rows, cached], false at padding
+  bool prefill = true;  // whole texts, not just the last token of each
   while (!rows.running().empty()) {
-    if (!reading && !(options.use_cache && can_extend(model, rows, 0))) {
+    if (!prefill && !(options.use_cache && can_extend(model, rows, 0))) {
       cache = {};
-      reading = true;
+      prefill = true;
     }
     std::vector<int64_t> last;
-    if (reading) {
+    if (prefill) {
       const std::vector<TokenIds> texts = rows.texts(cache.tokens());
       batch = padded_batch(texts, options.padding, cache.tokens());
       last = last_tokens(texts, batch, options.padding);
-      seen = batch.mask.defined() ? batch.mask.select(1, 0) : at::Tensor();
-      reading = false;
+      key_mask = batch.mask.defined() ? batch.mask.select(1, 0) : at::Tensor();
+      prefill = false;
     } else {
       batch = {rows.last_ids(), rows.last_positions()};
-      if (seen.defined()) {
-        seen = at::cat({seen, at::ones({seen.size(0), 1}, at::kBool)}, 1);
-        batch.mask = seen.unsqueeze(1);
+      if (key_mask.defined()) {
+        key_mask = at::cat({key_mask, at::ones({key_mask.size(0), 1}, at::kBool)}, 1);
+        batch.mask = key_mask.unsqueeze(1);
       }
       last.assign(rows.running().size(), 0);
     }
     const at::Tensor hidden = model.hidden(weights, batch, options.use_cache ? &cache : nullptr);
     const size_t before = rows.running().size();
-    const at::Tensor still = int64_tensor(rows.add(choose(model, weights, hidden, last)));
+    const at::Tensor remaining = int64_tensor(rows.add(next_tokens(model, weights, hidden, last)));
     if (rows.running().size() == before || rows.running().empty()) continue;
-    if (options.use_cache) cache = cache.select(still);
-    if (seen.defined()) seen = seen.index_select(0, still);
+    if (options.use_cache) cache = cache.select(remaining);
+    if (key_mask.defined()) key_mask = key_mask.index_select(0, remaining);
   }
   return std::move(rows).generated();
 }

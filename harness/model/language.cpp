@@ -25,7 +25,7 @@ void KvCache::truncate(int64_t tokens) {
   if (tokens >= this->tokens()) return;
   positions = positions.narrow(1, 0, tokens);
   for (Layer& layer : layers) {
-    // A pass that failed half way has grown some layers only.
+    // A forward pass that failed has extended only some of the layers.
     if (!layer.keys.defined()) continue;
     layer.keys = layer.keys.narrow(2, 0, tokens);
     layer.values = layer.values.narrow(2, 0, tokens);

@@ -14,8 +14,8 @@ bool ignored(const CheckpointNames& names, const std::string& name) {
 
 const std::string* original_of(const std::vector<std::pair<std::string, std::string>>& pairs,
                                const std::string& name) {
-  for (const auto& [copy, original] : pairs)
-    if (copy == name) return &original;
+  for (const auto& [alias, original] : pairs)
+    if (alias == name) return &original;
   return nullptr;
 }
 
@@ -23,14 +23,14 @@ const std::string* original_of(const std::vector<std::pair<std::string, std::str
 
 std::string canonical_name(const CheckpointNames& names, const std::string& stored) {
   std::string name = stored;
-  for (const auto& [start, instead] : names.renamed)
+  for (const auto& [start, replacement] : names.renamed)
     if (name.starts_with(start)) {
-      name.replace(0, start.size(), instead);
+      name.replace(0, start.size(), replacement);
       break;
     }
-  for (const auto& [end, instead] : names.renamed_ends)
+  for (const auto& [end, replacement] : names.renamed_ends)
     if (name.ends_with(end)) {
-      name.replace(name.size() - end.size(), end.size(), instead);
+      name.replace(name.size() - end.size(), end.size(), replacement);
       break;
     }
   return name;
@@ -47,11 +47,11 @@ StateDict load_weights(const Architecture& architecture, const TensorSource& sou
                        const DeviceMap& devices, std::optional<at::ScalarType> dtype) {
   const std::string model = architecture.config().at("model_type");
   const CheckpointNames names = architecture.checkpoint_names();
-  std::map<std::string, const TensorInfo*> stored;  // by the architecture's names
+  std::map<std::string, const TensorInfo*> stored;  // keyed by the architecture's names
   for (const TensorInfo& info : source.tensors()) {
     const auto [it, inserted] = stored.emplace(canonical_name(names, info.name), &info);
     if (!inserted)
-      data_error("{}: tensors '{}' and '{}' are the same one of {}", source.label(),
+      data_error("{}: tensors '{}' and '{}' are the same tensor of {}", source.label(),
                  it->second->name, info.name, model);
   }
   StateDict weights;

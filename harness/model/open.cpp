@@ -13,7 +13,7 @@
 namespace assay {
 namespace {
 
-/// What most of the weights are stored in.
+/// The stored dtype of the largest tensor.
 at::ScalarType stored_dtype(const TensorSource& weights) {
   const auto& all = weights.tensors();
   if (all.empty()) data_error("{} holds no tensors", weights.label());
@@ -23,8 +23,8 @@ at::ScalarType stored_dtype(const TensorSource& weights) {
       ->dtype;
 }
 
-/// Every layer has a tensor of its own at least. Asked before an architecture is made, which takes
-/// time and memory for each.
+/// Every layer has at least one tensor of its own. The check precedes the construction of the
+/// architecture, which takes time and memory for each layer.
 void check_layers(const Checkpoint& checkpoint, const std::string& where) {
   const Json& config = checkpoint.config();
   const auto tensors = static_cast<int64_t>(checkpoint.tensors().size());

@@ -1,5 +1,5 @@
-/// What a task evaluates: anything that turns inputs into class scores. Language models answer
-/// questions about text besides: harness/lm/language_predictor.h.
+/// What a task evaluates: anything that maps inputs to class scores. Language models also score and
+/// generate text: harness/lm/language_predictor.h.
 #pragma once
 
 #include <memory>
@@ -16,11 +16,11 @@ class Predictor {
   /// [n, classes], float32, on device(). Adds n to counters::examples, once per member model.
   virtual at::Tensor logits(const at::Tensor& inputs) const = 0;
   virtual at::Device device() const = 0;
-  /// What it is, for messages: "llama, a decoder-only language model".
-  virtual std::string what() const { return "one that gives inputs class scores"; }
+  /// A description for messages: "llama, a decoder-only language model".
+  virtual std::string what() const { return "a classifier of inputs"; }
 };
 
-/// One set of weights.
+/// An architecture with one set of weights.
 class ModelPredictor : public Predictor {
  public:
   ModelPredictor(std::shared_ptr<const Architecture> architecture, StateDict weights,

@@ -8,12 +8,13 @@
 
 namespace assay {
 
-WritingCache WritingCache::select(const at::Tensor& index) const {
-  WritingCache chosen;
-  chosen.written = written.select(index);
-  for (const KvCache::Layer& layer : text) {
+EncoderDecoderCache EncoderDecoderCache::select(const at::Tensor& index) const {
+  EncoderDecoderCache chosen;
+  chosen.self_attention = self_attention.select(index);
+  for (const KvCache::Layer& layer : cross_attention) {
     const at::Tensor rows = index.to(layer.keys.device());
-    chosen.text.push_back({layer.keys.index_select(0, rows), layer.values.index_select(0, rows)});
+    chosen.cross_attention.push_back(
+        {layer.keys.index_select(0, rows), layer.values.index_select(0, rows)});
   }
   return chosen;
 }
@@ -42,19 +43,19 @@ std::vector<TokenIds> generate(const SequenceToSequenceArchitecture& model,
   const TokenBatch batch = padded_batch(texts, options.padding);
   EncodedText text = model.encode(weights, batch.ids,
                                   batch.mask.defined() ? batch.mask.select(1, 0) : at::Tensor());
-  WritingCache cache;
+  EncoderDecoderCache cache;
   while (!rows.running().empty()) {
-    const bool whole = !options.use_cache || cache.written.tokens() == 0;
+    const bool whole = !options.use_cache || cache.self_attention.tokens() == 0;
     const at::Tensor ids = whole ? padded_batch(rows.texts(), Padding::kLeft).ids : rows.last_ids();
     const at::Tensor hidden =
         model.decode(weights, ids, text, options.use_cache ? &cache : nullptr).select(1, -1);
     const size_t before = rows.running().size();
-    const at::Tensor still =
+    const at::Tensor remaining =
         int64_tensor(rows.add(most_probable(model.vocabulary_logits(weights, hidden))));
     if (rows.running().size() == before || rows.running().empty()) continue;
-    text.states = text.states.index_select(0, still.to(text.states.device()));
-    if (text.mask.defined()) text.mask = text.mask.index_select(0, still);
-    if (options.use_cache) cache = cache.select(still);
+    text.states = text.states.index_select(0, remaining.to(text.states.device()));
+    if (text.mask.defined()) text.mask = text.mask.index_select(0, remaining);
+    if (options.use_cache) cache = cache.select(remaining);
   }
   return std::move(rows).generated();
 }

@@ -1,4 +1,4 @@
-/// Encoder-decoder models: a text is read as a whole, another is written token by token.
+/// Encoder-decoder models: the encoder reads a whole text, the decoder generates another one.
 #pragma once
 
 #include <optional>
@@ -10,48 +10,50 @@
 
 namespace assay {
 
-/// What a text looks like to the decoder.
+/// The encoder's output, which the decoder attends to.
 struct EncodedText {
-  at::Tensor states;  ///< [rows, tokens, width]
-  at::Tensor mask;    ///< bool [rows, tokens], false at padding; undefined: there is none
+  at::Tensor states;  ///< hidden states [rows, tokens, width]
+  at::Tensor mask;    ///< bool [rows, tokens], false at padding; undefined: no padding
 };
 
-/// Keys and values of the tokens written so far and, once known, of the encoded text.
-struct WritingCache {
-  KvCache written;
-  std::vector<KvCache::Layer> text;
-  WritingCache select(const at::Tensor& index) const;
+/// KV cache of the decoder: keys and values of its own tokens (self-attention) and of the encoded
+/// text (cross-attention, filled by the first call of decode()).
+struct EncoderDecoderCache {
+  KvCache self_attention;
+  std::vector<KvCache::Layer> cross_attention;
+  EncoderDecoderCache select(const at::Tensor& index) const;
 };
 
 class SequenceToSequenceArchitecture : public Architecture {
  public:
   virtual int64_t vocabulary() const = 0;
-  /// The id that the decoder's text starts with.
+  /// The id of the decoder's first token (decoder_start_token_id).
   virtual TokenId start_id() const = 0;
-  /// The longest text that config.json states; relative positions themselves set no bound.
+  /// The longest text that config.json states; relative positions set no limit of their own.
   virtual std::optional<int64_t> max_positions() const = 0;
   /// As LanguageArchitecture::members.
   virtual int64_t members() const { return 1; }
   /// ids: int64 [rows, tokens]; mask as in EncodedText.
   virtual EncodedText encode(const StateDict& weights, const at::Tensor& ids,
                              const at::Tensor& mask) const = 0;
-  /// The decoder's states after the last norm, [rows, tokens, width], for ids [rows, tokens] that
-  /// follow what the cache holds and are added to it. All rows hold the same number of tokens.
+  /// The decoder's hidden states after the last norm, [rows, tokens, width], for ids [rows, tokens]
+  /// that follow the cache's tokens and are appended to it. All rows hold the same number of
+  /// tokens.
   virtual at::Tensor decode(const StateDict& weights, const at::Tensor& ids,
-                            const EncodedText& text, WritingCache* cache) const = 0;
+                            const EncodedText& text, EncoderDecoderCache* cache) const = 0;
   virtual at::Tensor vocabulary_logits(const StateDict& weights,
                                        const at::Tensor& hidden) const = 0;
-  /// [rows, vocabulary]: of the first token written about ids [rows, tokens].
+  /// [rows, vocabulary]: of the decoder's first token given the text ids [rows, tokens].
   at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
 };
 
 using SequenceToSequenceModel = TextModel<SequenceToSequenceArchitecture>;
 
-/// Any that writes text.
+/// A model that generates text.
 using AnyLanguageModel = std::variant<LanguageModel, SequenceToSequenceModel>;
 at::Device device_of(const AnyLanguageModel& model);
 
-/// Greedily, like generate() in generate.h; `texts` are what the encoder reads.
+/// Greedy decoding, as generate() in generate.h; the encoder reads `texts`.
 std::vector<TokenIds> generate(const SequenceToSequenceArchitecture& model,
                                const StateDict& weights, const std::vector<TokenIds>& texts,
                                const GenerateOptions& options);

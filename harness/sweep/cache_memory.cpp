@@ -3,16 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <fstream>
 #include <limits>
 
 namespace assay {
 namespace {
 
-constexpr int64_t kMost = (int64_t{4} << 30) + (int64_t{256} << 20);
-
-std::atomic<int64_t> chosen = -1;
+constexpr int64_t kLargest = (int64_t{4} << 30) + (int64_t{256} << 20);
 
 // "max" and a missing file are no limit.
 int64_t control_group_limit() {
@@ -25,11 +22,7 @@ int64_t control_group_limit() {
 
 int64_t default_cache_memory() {
   const int64_t machine = int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
-  return std::min(std::min(machine, control_group_limit()) / 8, kMost);
+  return std::min(std::min(machine, control_group_limit()) / 8, kLargest);
 }
-
-void set_cache_memory(int64_t bytes) { chosen = bytes; }
-
-int64_t cache_memory() { return chosen >= 0 ? int64_t{chosen} : default_cache_memory(); }
 
 }  // namespace assay

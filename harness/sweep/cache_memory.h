@@ -5,12 +5,16 @@
 
 namespace assay {
 
-/// An eighth of the machine's memory (of the control group's, where that is less), at most 4.25
-/// GiB.
+/// In bytes: an eighth of the machine's memory (of the control group's, where that is less), at
+/// most 4.25 GiB.
 int64_t default_cache_memory();
-/// What this process may keep from cell to cell, on each device. To be set before the first cell;
-/// it is taken piece by piece, as merges first ask for it.
-void set_cache_memory(int64_t bytes);
-int64_t cache_memory();
+
+/// What one process may keep from merge to merge, on each device.
+struct CacheBudget {
+  int64_t bytes = default_cache_memory();  ///< allocated piece by piece, as merges ask for it
+  /// Whether task vectors are kept for later merges, where they fit: of no use to a process that
+  /// makes one merge only.
+  bool task_vectors = true;
+};
 
 }  // namespace assay

@@ -1,13 +1,13 @@
 #include "harness/sweep/cell.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "harness/core/error.h"
-#include "harness/core/hash.h"
 #include "harness/merge/model_checks.h"
 #include "harness/method/method.h"
 #include "harness/model/open.h"
-#include "harness/sweep/device.h"
 
 namespace assay {
 namespace {
@@ -15,16 +15,25 @@ namespace {
 // Raise it when the way cells are scored changes: old scores are then not reused.
 constexpr uint64_t kScoringVersion = 1;
 
-const char* status_name(RunStatus status) {
-  return status == RunStatus::kOk ? "ok" : status == RunStatus::kSkipped ? "skipped" : "failed";
-}
-
-RunStatus status_from_name(const std::string& name) {
-  if (name == "ok") return RunStatus::kOk;
-  return name == "skipped" ? RunStatus::kSkipped : RunStatus::kFailed;
-}
+constexpr std::array<std::pair<CellKind, const char*>, 3> kKinds{
+    {{CellKind::kMerge, "merge"}, {CellKind::kModel, "model"}, {CellKind::kEnsemble, "ensemble"}}};
 
 }  // namespace
+
+std::string cell_kind_name(CellKind kind) {
+  for (const auto& [candidate, name] : kKinds)
+    if (candidate == kind) return name;
+  ASSAY_CHECK(false, "a kind of cell without a name");
+}
+
+CellKind cell_kind_from_name(const std::string& name) {
+  std::vector<std::string> known;
+  for (const auto& [kind, candidate] : kKinds) {
+    if (candidate == name) return kind;
+    known.emplace_back(candidate);
+  }
+  throw UserError(unknown_name("kind", name, "a cell", known));
+}
 
 ModelRef model_ref(const Checkpoint& checkpoint) {
   std::string computation;
@@ -57,36 +66,44 @@ void from_json(const Json& json, TaskRef& task) {
 }
 
 void to_json(Json& json, const Cell& cell) {
-  json = {{"kind", cell.kind},       {"record_kind", cell.record_kind},
-          {"method", cell.method},   {"parameters", cell.parameters},
-          {"seed", cell.seed},       {"base", cell.base},
-          {"experts", cell.experts}, {"tasks", cell.tasks},
-          {"split", cell.split},     {"device", cell.device},
-          {"dtype", cell.dtype}};
+  json = {{"kind", cell_kind_name(cell.kind)},
+          {"record_kind", run_kind_name(cell.record_kind)},
+          {"method", cell.method},
+          {"parameters", cell.parameters},
+          {"seed", cell.seed},
+          {"base", cell.base},
+          {"experts", cell.experts},
+          {"tasks", cell.tasks},
+          {"split", split_name(cell.split)},
+          {"device", device_text(cell.devices)},
+          {"dtype", cell.dtype ? dtype_name(*cell.dtype) : ""}};
 }
 
 void from_json(const Json& json, Cell& cell) {
-  json.at("kind").get_to(cell.kind);
-  json.at("record_kind").get_to(cell.record_kind);
+  const auto text = [&](const char* key) { return json.at(key).get<std::string>(); };
+  cell.kind = cell_kind_from_name(text("kind"));
+  cell.record_kind = run_kind_from_name(text("record_kind"));
   json.at("method").get_to(cell.method);
   cell.parameters = json.at("parameters");
   json.at("seed").get_to(cell.seed);
   json.at("base").get_to(cell.base);
   json.at("experts").get_to(cell.experts);
   json.at("tasks").get_to(cell.tasks);
-  json.at("split").get_to(cell.split);
-  json.at("device").get_to(cell.device);
-  json.at("dtype").get_to(cell.dtype);
+  cell.split = split_from_name(text("split"), "a cell");
+  cell.devices = devices_from_text(text("device"));
+  const std::string dtype = text("dtype");
+  cell.dtype.reset();
+  if (!dtype.empty()) cell.dtype = dtype_from_name(dtype, "a cell");
 }
 
 void Cell::hash_model(Hasher& hasher) const {
-  if (kind == "merge") {
+  if (kind == CellKind::kMerge) {
     const MethodInfo& info = methods().at(parse_method_ref(method).name, "a cell").info;
     hasher.text(info.name).number(static_cast<uint64_t>(info.version));
     // A preset is its parameters: they are all here.
     hasher.text(canonical(parameters)).number(seed).text(base.hash);
-    // Models that lie on several devices are merged in the host's memory.
-    if (device.find(',') != std::string::npos) hasher.text("merged on the cpu");
+    // Models that several devices hold are merged in the host's memory.
+    if (devices.size() > 1) hasher.text("merged on the cpu");
     // What spans the model saw these tensors once: scores of that time are not reused. Models
     // without them keep their keys.
     if (base.settled || std::any_of(experts.begin(), experts.end(),
@@ -97,46 +114,47 @@ void Cell::hash_model(Hasher& hasher) const {
   for (const ModelRef& expert : experts) hasher.text(expert.hash);
   // A merge computes as its first expert does, every other model as it does itself.
   for (const ModelRef& expert : experts)
-    if (kind != "merge" || &expert == &experts.front()) hasher.text(expert.computation);
+    if (kind != CellKind::kMerge || &expert == &experts.front()) hasher.text(expert.computation);
 }
 
 std::string Cell::key() const {
   Hasher hasher;
-  hasher.number(kScoringVersion).text(ASSAY_LIBTORCH_VERSION).text(kind).text(split);
-  hasher.text(device_kinds(device));
+  hasher.number(kScoringVersion).text(ASSAY_LIBTORCH_VERSION).text(cell_kind_name(kind));
+  hasher.text(split_name(split)).text(device_kinds(devices));
   hash_model(hasher);
   for (const TaskRef& task : tasks) hasher.text(task.name).text(task.hash);
-  if (!dtype.empty()) hasher.text(dtype);
+  if (dtype) hasher.text(dtype_name(*dtype));
   return hasher.hex();
 }
 
 std::string Cell::model_key() const {
   Hasher hasher;
-  hasher.text(ASSAY_LIBTORCH_VERSION).text(kind).text(device_kinds(device));
+  hasher.text(ASSAY_LIBTORCH_VERSION).text(cell_kind_name(kind)).text(device_kinds(devices));
   hash_model(hasher);
   return hasher.hex();
 }
 
 std::string Cell::describe() const {
-  if (kind != "merge") return fmt::format("{} on {}", record_kind, split);
+  const std::string on = fmt::format(" on {}", split_name(split));
+  if (kind != CellKind::kMerge) return fmt::format("{}{}", run_kind_name(record_kind), on);
   const Json usual = make_method(method, JsonReader(Json::object(), "a cell"))->parameters();
   std::string unusual;
   for (const auto& [parameter, value] : parameters.items())
     if (usual.value(parameter, Json()) != value)
       unusual += fmt::format(" {}={}", parameter, canonical(value));
-  return fmt::format("{}{} on {}", method, unusual, split);
+  return fmt::format("{}{}{}", method, unusual, on);
 }
 
 RunRecord empty_record(const Cell& cell) {
   RunRecord record;
   record.key = cell.key();
   record.kind = cell.record_kind;
-  record.split = cell.split;
+  record.split = split_name(cell.split);
   record.parameters = cell.parameters;
   record.seed = cell.seed;
   record.base = cell.base.hash;
   for (const ModelRef& expert : cell.experts) record.experts.push_back(expert.hash);
-  if (cell.kind == "merge") {
+  if (cell.kind == CellKind::kMerge) {
     const MethodRef ref = parse_method_ref(cell.method);
     record.method = ref.name;
     record.preset = ref.preset;
@@ -154,7 +172,7 @@ Json result_to_json(const RunRecord& record) {
                       {"primary", score.primary},
                       {"value", score.value},
                       {"outcomes", score.outcomes}});
-  return {{"status", status_name(record.status)},
+  return {{"status", run_status_name(record.status)},
           {"reason", record.reason},
           {"diagnostics", record.diagnostics},
           {"costs", record.costs},
@@ -163,7 +181,7 @@ Json result_to_json(const RunRecord& record) {
 
 RunRecord result_from_json(const Cell& cell, const Json& json) {
   RunRecord record = empty_record(cell);
-  record.status = status_from_name(json.at("status").get<std::string>());
+  record.status = run_status_from_name(json.at("status").get<std::string>());
   json.at("reason").get_to(record.reason);
   record.diagnostics = json.at("diagnostics");
   json.at("costs").get_to(record.costs);

@@ -2,20 +2,18 @@
 /// or machine, and its key is a hash of everything that determines its scores.
 #pragma once
 
-#include <exception>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/hash.h"
 #include "harness/core/json.h"
+#include "harness/sweep/device.h"
+#include "harness/task/dataset.h"
 #include "results/records.h"
 
 namespace assay {
-
-class Task;
-struct TextResponses;
 
 /// A checkpoint as a cell names it.
 struct ModelRef {
@@ -35,22 +33,30 @@ struct TaskRef {
   std::string hash;
 };
 
+/// How a cell's model is made of its experts.
+enum class CellKind {
+  kMerge,
+  kModel,    ///< the one expert alone: a base, an expert, a multitask model
+  kEnsemble  ///< the mean of their logits, or of language models as in harness/model/ensemble.h
+};
+/// "merge", "model" or "ensemble": part of a cell's key and JSON form.
+std::string cell_kind_name(CellKind kind);
+/// UserError, naming the three, for another name.
+CellKind cell_kind_from_name(const std::string& name);
+
 struct Cell {
-  /// "merge"; "model": the one expert alone (a base, an expert, a multitask model); "ensemble": the
-  /// mean of the experts' logits, or of language models as in harness/model/ensemble.h.
-  std::string kind;
-  std::string record_kind;  ///< RunRecord::kind: "merge", "base", "expert", "multitask", "ensemble"
-  std::string method;       ///< "NAME" or "NAME@PRESET", for merges
-  Json parameters = Json::object();  ///< all of them, defaults included
-  uint64_t seed = 0;                 ///< 0 unless the method is randomised
-  ModelRef base;                     ///< empty path: none
+  CellKind kind = CellKind::kModel;
+  RunKind record_kind = RunKind::kModel;  ///< of its record
+  std::string method;                     ///< "NAME" or "NAME@PRESET", for merges
+  Json parameters = Json::object();       ///< all of them, defaults included
+  uint64_t seed = 0;                      ///< 0 unless the method is randomised
+  ModelRef base;                          ///< empty path: none
   std::vector<ModelRef> experts;
   std::vector<TaskRef> tasks;
-  std::string split;   ///< "validation" or "test"
-  std::string device;  ///< "cpu", "cuda:0", "cuda:0,cuda:1": see parse_devices()
-  /// What language models compute in: "float32", ... or empty, which is float32 on the CPU and as
-  /// stored on accelerators.
-  std::string dtype{};
+  Split split = Split::kTest;
+  Devices devices{at::kCPU};  ///< at least one
+  /// What language models compute in; absent: float32 on the CPU, as stored on accelerators.
+  std::optional<at::ScalarType> dtype{};
 
   std::string key() const;
   /// Of everything that determines the model that is scored.
@@ -62,17 +68,10 @@ struct Cell {
   void hash_model(Hasher& hasher) const;
 };
 
+/// With names and texts for kinds, split, devices and dtype: "" for no dtype.
 void to_json(Json& json, const Cell& cell);
+/// Throws for what is no such form. Devices need not be available here.
 void from_json(const Json& json, Cell& cell);
-
-/// Makes the model and scores it. Never throws for a cell's own troubles: the record's status and
-/// reason say what happened. A task that cannot be scored makes the cell a
-/// failed one whose record keeps the scores of the other tasks. `error`, where given, becomes the
-/// exception behind a status that is not ok.
-/// `observer`, where given, sees what a language model answered each task.
-using AnswerObserver = std::function<void(const Task& task, const TextResponses& answers)>;
-RunRecord run_cell(const Cell& cell, std::exception_ptr* error = nullptr,
-                   const AnswerObserver& observer = {});
 
 /// The part of a record that a worker sends back: status, reason, diagnostics, costs, scores.
 Json result_to_json(const RunRecord& record);

@@ -23,44 +23,63 @@ std::vector<std::string> split_list(const std::string& text) {
   return parts;
 }
 
-}  // namespace
-
-at::Device parse_device(const std::string& name) {
+// "cuda" is the first of them.
+at::Device named_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  const int64_t available = cuda_devices();
-  if (name == "auto") return available > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   int64_t index = -1;
   if (name == "cuda") index = 0;
   if (name.starts_with("cuda:") && name.size() > 5 &&
       name.find_first_not_of("0123456789", 5) == std::string::npos && name.size() < 9)
     index = std::stoll(name.substr(5));
   if (index < 0) user_error("unknown device '{}'; allowed: auto, cpu, cuda, cuda:INDEX", name);
-  if (index >= available)
-    user_error("device '{}' is not there: this program sees {} CUDA device(s){}", name, available,
-               at::hasCUDA() ? "" : " (it was built without LibTorch's CUDA half)");
-  return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
-std::vector<at::Device> parse_devices(const std::string& names) {
-  std::vector<at::Device> devices;
+void check_available(at::Device device, const std::string& name) {
+  if (device.is_cpu()) return;
+  const int64_t available = cuda_devices();
+  if (device.index() >= available)
+    user_error("device '{}' is not there: this program sees {} CUDA device(s){}", name, available,
+               at::hasCUDA() ? "" : " (it was built without LibTorch's CUDA half)");
+}
+
+Devices parse_list(const std::string& names, at::Device (*parse)(const std::string& name)) {
+  Devices devices;
   for (const std::string& name : split_list(names)) {
-    devices.push_back(parse_device(name));
+    devices.push_back(parse(name));
     if (std::count(devices.begin(), devices.end(), devices.back()) > 1)
-      user_error("the device '{}' stands twice in '{}'", device_text({devices.back()}), names);
+      user_error("the device '{}' is named twice in '{}'", device_text({devices.back()}), names);
   }
   return devices;
 }
 
-std::string device_text(const std::vector<at::Device>& devices) {
+}  // namespace
+
+at::Device parse_device(const std::string& name) {
+  if (name == "auto") return cuda_devices() > 0 ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
+  const at::Device device = named_device(name);
+  check_available(device, name);
+  return device;
+}
+
+Devices parse_devices(const std::string& names) { return parse_list(names, parse_device); }
+
+Devices devices_from_text(const std::string& text) { return parse_list(text, named_device); }
+
+std::string device_text(const Devices& devices) {
   std::vector<std::string> names;
   for (const at::Device device : devices) names.push_back(device.str());
   return fmt::format("{}", fmt::join(names, ","));
 }
 
-std::string device_kinds(const std::string& devices) {
+void check_available(const Devices& devices) {
+  for (const at::Device device : devices) check_available(device, device.str());
+}
+
+std::string device_kinds(const Devices& devices) {
   std::vector<std::string> kinds;
-  for (const std::string& name : split_list(devices)) {
-    std::string kind = name.substr(0, name.find(':'));
+  for (const at::Device device : devices) {
+    std::string kind = at::Device(device.type()).str();
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
       kinds.push_back(std::move(kind));
   }

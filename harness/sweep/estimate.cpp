@@ -2,13 +2,16 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <set>
+
 #include "harness/method/method.h"
 
 namespace assay {
 namespace {
 
 std::string needs_of(const Cell& cell) {
-  if (cell.kind != "merge") return fmt::format("{} model(s)", cell.experts.size());
+  if (cell.kind != CellKind::kMerge) return fmt::format("{} model(s)", cell.experts.size());
   const Needs& needs = methods().at(parse_method_ref(cell.method).name, "a cell").info.needs;
   std::vector<std::string> parts;
   if (needs.base) parts.emplace_back("base");
@@ -60,10 +63,10 @@ class Estimator {
   // Sizes need the decoded data, which training would fetch; they are left at zero before that.
   int64_t items(const Cell& cell) {
     if (!estimate_.to_train.empty()) return 0;
-    const Split split = split_from_name(cell.split, "a cell");
     int64_t count = 0;
-    for (const TaskRef& task : cell.tasks) count += load_task(task.name)->size(split);
-    return cell.kind == "ensemble" ? count * static_cast<int64_t>(cell.experts.size()) : count;
+    for (const TaskRef& task : cell.tasks) count += load_task(task.name)->size(cell.split);
+    return cell.kind == CellKind::kEnsemble ? count * static_cast<int64_t>(cell.experts.size())
+                                            : count;
   }
 
   void note_stored(const Cell& cell, RowEstimate& row) {
@@ -91,6 +94,24 @@ SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const
   for (const Choice& choice : plan.choices)
     estimator.add({choice.placement.set, choice.placement.row, "grid"}, choice.candidates, "");
   return estimator.result();
+}
+
+int64_t merges_with_base(const Plan& plan, const Store& store) {
+  std::set<std::string> missing;
+  const auto is_missing = [&](const Cell& cell) {
+    if (cell.kind != CellKind::kMerge || cell.base.hash.empty()) return false;
+    const auto run = store.find_run(cell.key());
+    return !run || run->status != RunStatus::kOk;
+  };
+  for (const PlannedCell& planned : plan.fixed)
+    if (!planned.unmet && is_missing(planned.cell)) missing.insert(planned.cell.key());
+  int64_t chosen = 0;
+  for (const Choice& choice : plan.choices) {
+    for (const Cell& cell : choice.candidates)
+      if (is_missing(cell)) missing.insert(cell.key());
+    chosen += std::any_of(choice.test_cells.begin(), choice.test_cells.end(), is_missing) ? 1 : 0;
+  }
+  return static_cast<int64_t>(missing.size()) + chosen;
 }
 
 std::string estimate_text(const SweepEstimate& estimate) {

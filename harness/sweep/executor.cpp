@@ -11,17 +11,23 @@
 #include "harness/core/error.h"
 #include "harness/core/interrupt.h"
 #include "harness/core/process.h"
+#include "harness/sweep/internal/cell_protocol.h"
+#include "harness/sweep/run_cell.h"
 
 namespace assay {
 namespace {
 
 class InProcess : public Executor {
  public:
+  explicit InProcess(CacheBudget budget) : context_(budget) {}
   int threads() const override { return at::get_num_threads(); }
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
-    for (size_t i = 0; i < cells.size(); ++i) done(i, run_cell(cells[i]));
+    for (size_t i = 0; i < cells.size(); ++i) done(i, run_cell(context_, cells[i]));
   }
+
+ private:
+  ExecutionContext context_;
 };
 
 class LocalWorkers : public Executor {
@@ -45,8 +51,8 @@ class LocalWorkers : public Executor {
         Slot& slot = slots[i];
         const auto line = slot.child->read_line();
         const size_t finished = slot.cell;
-        RunRecord record = line ? result_from_json(cells[finished], Json::parse(*line))
-                                : crashed(cells[finished], slot);
+        RunRecord record =
+            line ? result_from_line(cells[finished], *line) : crashed(cells[finished], slot);
         assign(slot, cells, next);
         done(finished, std::move(record));
       }
@@ -70,7 +76,7 @@ class LocalWorkers : public Executor {
     if (!slot.child) slot.child = std::make_unique<ChildProcess>(command_, environment_);
     slot.cell = next++;
     // A failed write shows as the end of the child's output, which read_line() reports.
-    slot.child->write_line(Json(cells[slot.cell]).dump());
+    slot.child->write_line(cell_to_line(cells[slot.cell]));
   }
 
   static RunRecord crashed(const Cell& cell, Slot& slot) {
@@ -94,7 +100,7 @@ class LocalWorkers : public Executor {
     polls.push_back({interrupt_descriptor(), POLLIN, 0});
     while (::poll(polls.data(), polls.size(), out.empty() ? -1 : 0) < 0 && errno == EINTR) {
     }
-    // Looked at before the answers: a signal to all processes ends workers, too.
+    // Checked before the answers: a signal to all processes ends workers, too.
     if (polls.back().revents != 0)
       throw Interrupted(interrupt_signal(), exit_text(128 + interrupt_signal()));
     if (!out.empty()) return out;
@@ -110,16 +116,26 @@ class LocalWorkers : public Executor {
 
 }  // namespace
 
-std::unique_ptr<Executor> in_process_executor() { return std::make_unique<InProcess>(); }
+std::unique_ptr<Executor> in_process_executor(CacheBudget budget) {
+  return std::make_unique<InProcess>(budget);
+}
 
 std::unique_ptr<Executor> local_workers_executor(int workers, std::vector<std::string> command) {
   ASSAY_CHECK(workers >= 1);
   return std::make_unique<LocalWorkers>(workers, std::move(command));
 }
 
-void serve_cells(std::istream& in, std::ostream& out) {
-  for (std::string line; std::getline(in, line);)
-    out << result_to_json(run_cell(Json::parse(line).get<Cell>())).dump() << std::endl;
+void serve_cells(ExecutionContext& context, std::istream& in, std::ostream& out) {
+  for (std::string line; std::getline(in, line);) {
+    Cell cell;
+    try {
+      cell = cell_from_line(line);
+    } catch (const DataError&) {
+      out << refusal_line() << std::endl;
+      throw;
+    }
+    out << result_to_line(run_cell(context, cell)) << std::endl;
+  }
 }
 
 }  // namespace assay

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/sweep/cell.h"
+#include "harness/sweep/execution_context.h"
 
 namespace assay {
 
@@ -22,16 +22,18 @@ class Executor {
                    const std::function<void(size_t index, RunRecord record)>& done) = 0;
 };
 
-/// One after the other in this process, with all its threads.
-std::unique_ptr<Executor> in_process_executor();
+/// One after the other in this process, with all its threads and one ExecutionContext.
+std::unique_ptr<Executor> in_process_executor(CacheBudget budget = {});
 
 /// In `workers` child processes, `command` each ("assay worker"), which read cells and write
 /// results as lines of JSON and share this process's threads. A worker that dies fails its cell
-/// only and is replaced.
+/// only and is replaced. run() throws DataError when a worker speaks another version of the
+/// protocol: the program was replaced while the sweep ran.
 std::unique_ptr<Executor> local_workers_executor(int workers, std::vector<std::string> command);
 
 /// What a worker process does: answers each cell read from `in` with a line on `out`, to the end of
-/// input.
-void serve_cells(std::istream& in, std::ostream& out);
+/// input. DataError for a line of another version of the protocol, after an answer that says this
+/// one's version.
+void serve_cells(ExecutionContext& context, std::istream& in, std::ostream& out);
 
 }  // namespace assay

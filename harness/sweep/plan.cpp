@@ -24,20 +24,19 @@ std::vector<TaskRef> scored_tasks(const ResolvedSweep& sweep, const ExpertSet& s
   return out;
 }
 
-Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, const std::string& kind,
-                const std::string& record_kind, const std::vector<std::string>& models,
-                Split split) {
+Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, CellKind kind,
+                RunKind record_kind, const std::vector<std::string>& models, Split split) {
   Cell cell;
   cell.kind = kind;
   cell.record_kind = record_kind;
   for (const std::string& model : models) cell.experts.push_back(sweep.models.at(model).ref);
   cell.tasks = scored_tasks(sweep, set, split);
-  cell.split = split_name(split);
-  cell.device = sweep.device;
+  cell.split = split;
+  cell.devices = sweep.devices;
   return cell;
 }
 
-// What has one candidate is chosen without a look at validation scores.
+// What has one candidate is chosen without validation scores.
 void add_choice(Choice choice, Plan& plan) {
   if (choice.candidates.size() == 1)
     plan.fixed.push_back({choice.test_cells.front(), choice.placement, {}});
@@ -46,18 +45,18 @@ void add_choice(Choice choice, Plan& plan) {
 }
 
 void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& plan) {
-  const auto add = [&](const std::string& row, const std::string& kind,
-                       const std::string& record_kind, const std::vector<std::string>& models) {
+  const auto add = [&](const std::string& row, CellKind kind, RunKind record_kind,
+                       const std::vector<std::string>& models) {
     plan.fixed.push_back({model_cell(sweep, set, kind, record_kind, models, Split::kTest),
                           {set.name, row, "reference"},
                           {}});
   };
-  if (set.base) add("base", "model", "base", {*set.base});
+  if (set.base) add("base", CellKind::kModel, RunKind::kBase, {*set.base});
   Choice best{{set.name, "best expert", "reference"}, {}, {}};
   for (const std::string& expert : set.experts) {
-    add(expert, "model", "expert", {expert});
+    add(expert, CellKind::kModel, RunKind::kExpert, {expert});
     best.candidates.push_back(
-        model_cell(sweep, set, "model", "expert", {expert}, Split::kValidation));
+        model_cell(sweep, set, CellKind::kModel, RunKind::kExpert, {expert}, Split::kValidation));
     best.test_cells.push_back(plan.fixed.back().cell);
   }
   const auto obstacle = obstacle_to_choosing(sweep, set);
@@ -65,13 +64,13 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
     plan.fixed.push_back({best.candidates.front(), best.placement, obstacle});
   else
     add_choice(std::move(best), plan);
-  if (set.multitask) add("multitask", "model", "multitask", {*set.multitask});
-  add("ensemble", "ensemble", "ensemble", set.experts);
+  if (set.multitask) add("multitask", CellKind::kModel, RunKind::kMultitask, {*set.multitask});
+  add("ensemble", CellKind::kEnsemble, RunKind::kEnsemble, set.experts);
 }
 
 Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
                 const Json& parameters, uint64_t seed, Split split) {
-  Cell cell = model_cell(sweep, set, "merge", "merge", set.experts, split);
+  Cell cell = model_cell(sweep, set, CellKind::kMerge, RunKind::kMerge, set.experts, split);
   const auto made = make_method(method.method, JsonReader(parameters, method.where));
   cell.method = method.method;
   cell.parameters = made->parameters();

@@ -28,9 +28,9 @@ struct SweepModel {
 struct ResolvedSweep {
   SweepFile file;
   std::map<std::string, SweepModel> models;
-  std::map<std::string, ModelPath> paths;  ///< what their names stand for, but for a recipe's
+  std::map<std::string, ModelPath> paths;  ///< of the models, but for a recipe's
   std::vector<std::shared_ptr<const Task>> tasks;
-  std::string device;
+  Devices devices;
   SweepRecord record() const;
   /// Tasks that an expert of the set was trained on, in task order; the other tasks are held out.
   std::vector<std::string> held_in(const ExpertSet& set) const;
@@ -48,7 +48,7 @@ enum class Missing { kTrain, kLeave };
 /// Checks that every task has a test split, that every set has held-in tasks and that what is to be
 /// tuned can be (obstacle_to_choosing()); then trains what is missing (or leaves it, for a dry run)
 /// and checks that the models fit together. Warns where their configs differ in what they compute.
-ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing missing);
+ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing missing);
 
 /// Why the validation scores of a set's held-in tasks cannot choose anything, in words: a task has
 /// no validation data, or the primary metrics are of different kinds, so that their mean says
@@ -64,12 +64,12 @@ struct PlannedCell {
 };
 
 /// Something that validation scores decide: the best expert of a set, or a method's parameters. The
-/// candidate with the highest mean primary score wins, the first of equals, and only the test cell
-/// that stands beside it is run.
+/// candidate with the highest mean primary score wins, the first of equals, and only its test cell
+/// is run.
 struct Choice {
   Placement placement;           ///< of the winner's test cell
   std::vector<Cell> candidates;  ///< on the validation split of the held-in tasks
-  std::vector<Cell> test_cells;  ///< one per candidate
+  std::vector<Cell> test_cells;  ///< one per candidate, in their order
 };
 
 struct Plan {

@@ -13,8 +13,8 @@
 #include "harness/method/method.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
-#include "harness/sweep/device.h"
 #include "harness/sweep/internal/expert_lists.h"
+#include "harness/sweep/internal/found_names.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -117,8 +117,8 @@ void check_tuning(const ResolvedSweep& sweep) {
 
 // Experts and base of a set are merged whatever their configs say: a merge computes as its first
 // expert does.
-void tell_differences(const ResolvedSweep& sweep) {
-  std::set<std::string> told;
+void warn_of_differences(const ResolvedSweep& sweep) {
+  std::set<std::string> reported;
   for (const ExpertSet& set : sweep.file.sets) {
     std::vector<MergeModel> models;
     const auto add = [&](const std::string& name) {
@@ -129,13 +129,13 @@ void tell_differences(const ResolvedSweep& sweep) {
     if (set.base) add(*set.base);
     if (models.empty()) continue;
     for (const std::string& difference : config_differences(models))
-      if (told.insert(difference).second)
+      if (reported.insert(difference).second)
         log_warning("{}; merges are scored as the latter computes", difference);
   }
 }
 
 void check_models(const ResolvedSweep& sweep) {
-  const auto devices = parse_devices(sweep.device);
+  const Devices& devices = sweep.devices;
   for (const auto& [name, model] : sweep.models)
     if (devices.size() > 1 && model.checkpoint && !model.checkpoint->config().is_null())
       check_devices(*architecture_of(*model.checkpoint), devices);
@@ -173,10 +173,10 @@ std::filesystem::path models_folder(const std::string& recipe_name) {
   return (root && *root ? fs::path(root) : fs::path("out") / "models") / recipe_name;
 }
 
-ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing missing) {
+ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing missing) {
   ResolvedSweep sweep;
   sweep.file = std::move(file);
-  sweep.device = device;
+  sweep.devices = devices;
   sweep.tasks = load_tasks(sweep.file.tasks, sweep.file.path.string() + ": tasks");
   check_splits(sweep.tasks, Split::kTest);
   ModelOpener opener(sweep);
@@ -191,7 +191,7 @@ ResolvedSweep resolve_sweep(SweepFile file, const std::string& device, Missing m
   check_lists(sweep.file);
   if (missing == Missing::kTrain) opener.train_missing();
   check_models(sweep);
-  tell_differences(sweep);
+  warn_of_differences(sweep);
   for (auto& [name, model] : sweep.models)
     model.ref = model.checkpoint ? model_ref(*model.checkpoint) : ModelRef{name, ""};
   return sweep;
@@ -242,6 +242,7 @@ SweepRecord ResolvedSweep::record() const {
     }
     record.sets.push_back(std::move(set_record));
   }
+  record.found = found_names(*this);
   return record;
 }
 

@@ -1,3 +1,5 @@
+#include "harness/sweep/run_cell.h"
+
 #include <cmath>
 #include <map>
 #include <optional>
@@ -8,10 +10,7 @@
 #include "harness/cost/meter.h"
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
-#include "harness/sweep/cell.h"
-#include "harness/sweep/device.h"
 #include "harness/sweep/internal/cell_predictor.h"
-#include "harness/task/task.h"
 #include "harness/tokenizer/utf8.h"
 
 namespace assay {
@@ -25,7 +24,7 @@ struct TaskError {
   std::string text;
 };
 
-/// Does the work of one task, whose errors are no affair of the others.
+/// Does the work of one task. Its errors do not affect the others.
 template <typename Work>
 std::optional<TaskError> task_error(Work&& work) {
   try {
@@ -38,8 +37,8 @@ std::optional<TaskError> task_error(Work&& work) {
   }
 }
 
-std::shared_ptr<const Task> load_checked(const TaskRef& ref) {
-  std::shared_ptr<const Task> task = load_task(ref.name);
+std::shared_ptr<const Task> load_checked(const TaskRef& ref, const TaskChanges& changes) {
+  std::shared_ptr<const Task> task = load_task(ref.name, "a cell", changes);
   if (task->hash() != ref.hash)
     data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
   return task;
@@ -88,16 +87,17 @@ std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
 }
 
 /// The cell's tasks one after the other, each with its scores in the record or an error here.
-std::map<std::string, TaskError> score_tasks(const Cell& cell, const Predictor& predictor,
-                                             RunRecord& record, const AnswerObserver& observer) {
-  const Split split = split_from_name(cell.split, "a cell");
+std::map<std::string, TaskError> score_tasks(const Cell& cell, const TaskChanges& changes,
+                                             const Predictor& predictor, RunRecord& record,
+                                             const AnswerObserver& observer) {
+  const Split split = cell.split;
   std::map<std::string, TaskError> errors;
   const auto attempt = [&](const std::string& task, const auto& work) {
     if (auto error = task_error(work)) errors.emplace(task, std::move(*error));
   };
   Tasks tasks;
   for (const TaskRef& ref : cell.tasks)
-    attempt(ref.name, [&] { tasks.push_back(load_checked(ref)); });
+    attempt(ref.name, [&] { tasks.push_back(load_checked(ref, changes)); });
   const LanguagePredictor* language = as_language_model(predictor);
   const Answers answers =
       language ? ask_together(language->evaluator(), tasks, split, observer != nullptr) : Answers();
@@ -135,24 +135,26 @@ std::vector<fs::path> model_paths(const Cell& cell) {
 
 }  // namespace
 
-RunRecord run_cell(const Cell& cell, std::exception_ptr* error, const AnswerObserver& observer) {
+RunRecord run_cell(ExecutionContext& context, const Cell& cell, std::exception_ptr* error,
+                   const AnswerObserver& observer) {
   count_operator_flops();
   RunRecord record = empty_record(cell);
   bool scored = false;
   try {
-    const Devices devices = parse_devices(cell.device);
-    if (cell.kind == "model" && !cell.experts.front().adapter.empty())
+    check_available(cell.devices);
+    if (cell.kind == CellKind::kModel && !cell.experts.front().adapter.empty())
       record.diagnostics["adapter"] = utf8_text(cell.experts.front().adapter);
-    const auto predictor = make_predictor(cell, devices, record);
-    Meter meter(devices.front());
-    const auto errors = score_tasks(cell, *predictor, record, observer);
+    const auto predictor = make_predictor(context, cell, record);
+    Meter meter(cell.devices.front());
+    const auto errors = score_tasks(cell, context.task_changes(), *predictor, record, observer);
     const Cost spent = meter.stop();
-    // Before the cost is there: with it, the tasks would be what failed.
+    // Before the cost is recorded: a failed cell with this cost is one whose tasks failed.
     check_mapped_files(model_paths(cell));
     Cost& cost = record.costs["evaluation"] = spent;
-    if (devices.size() > 1) {  // the meter sees the first device alone
+    if (cell.devices.size() > 1) {  // the meter sees the first device alone
       cost.device_s.reset();
       cost.peak_device_bytes.reset();
+      cost.own_peak_device_bytes.reset();
     }
     scored = true;
     raise(errors, cell.tasks.size());

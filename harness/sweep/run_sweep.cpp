@@ -81,7 +81,7 @@ class SweepRun {
     environment_.threads = executor.threads();
   }
 
-  // Runs the cells that have no result yet. Every result is placed as soon as it is there.
+  // Runs the cells that have no result yet. Every result is placed as soon as its cell finishes.
   void run(const std::vector<PlannedCell>& planned, const std::string& title) {
     std::vector<Cell> missing;
     std::map<std::string, std::vector<PlacedKey>> places;  // by key

@@ -16,7 +16,7 @@ struct SweepSummary {
   int64_t failed = 0;
   int64_t partly = 0;  ///< of the failed ones, those that keep the scores of some tasks
   double merge_s = 0, evaluate_s = 0;  ///< of the cells run now, summed over workers
-  double shared_s = 0;  ///< what merging would have taken besides if no work were shared
+  double shared_s = 0;  ///< what merging would have taken in addition without caching
 };
 
 /// Runs the cells whose results are not in the store and places every result in the sweep. Failed

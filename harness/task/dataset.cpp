@@ -23,8 +23,8 @@ std::vector<DataFile> read_files(const JsonReader& list, const DataSource& sourc
     file.member = entry.string("member");
     const bool keeps_folders = std::holds_alternative<HttpsSource>(source);
     file.name = keeps_folders ? file.member : fs::path(file.member).filename().string();
-    const fs::path place(file.name);
-    if (place.is_absolute() || std::find(place.begin(), place.end(), "..") != place.end())
+    const fs::path member(file.name);
+    if (member.is_absolute() || std::find(member.begin(), member.end(), "..") != member.end())
       entry.fail("'member' must stay within the dataset's folder");
     if (const auto* debian = std::get_if<DebianSource>(&source)) {
       file.package = entry.string("package");
@@ -42,7 +42,7 @@ std::vector<DataFile> read_files(const JsonReader& list, const DataSource& sourc
   return files;
 }
 
-// Puts what was fetched in place of what is pinned: see fetch_dataset.
+// Replaces pinned versions and checksums by those of the fetched files: see fetch_dataset.
 void apply_fetched(DatasetManifest& manifest) {
   const fs::path path = manifest.folder() / "fetched.json";
   if (!fs::exists(path)) return;
@@ -97,7 +97,7 @@ Registry<DatasetLoader>& dataset_loaders() {
 
 std::vector<std::string> dataset_names() {
   std::vector<std::string> names;
-  std::error_code ignored;  // a home without datasets has none
+  std::error_code ignored;  // the home folder may have no datasets
   for (const auto& entry : fs::directory_iterator(manifest_folder(), ignored))
     if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
   std::sort(names.begin(), names.end());
@@ -133,6 +133,7 @@ DatasetManifest read_manifest(const std::string& name, const std::string& where)
 }
 
 std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
+  // Memoized per process: a loaded dataset is immutable.
   static std::mutex mutex;
   static std::map<std::pair<fs::path, std::string>, std::shared_ptr<const ImageDataset>> loaded;
   const std::lock_guard lock(mutex);
@@ -140,7 +141,7 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
   DatasetManifest manifest = read_manifest(name);
   const auto known = loaded.find({manifest.folder(), manifest.hash});
   if (known != loaded.end()) return known->second;
-  if (manifest.loader.empty()) user_error("the dataset '{}' holds text, no images", name);
+  if (manifest.loader.empty()) user_error("the dataset '{}' holds text, not images", name);
   if (fetch_dataset(manifest)) manifest = read_manifest(name);
   ImageDataset dataset = dataset_loaders().at(manifest.loader, name).load(manifest);
   check_dataset(dataset, name);

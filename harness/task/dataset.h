@@ -1,5 +1,5 @@
 /// Datasets: described by a manifest (datasets/NAME.json: source, members, licence, sha256,
-/// splits), fetched into data_folder(), checked, and decoded by a loader registered in datasets/.
+/// splits), fetched into data_folder(), verified, and decoded by a loader registered in datasets/.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,13 +21,13 @@ std::string split_name(Split split);
 /// UserError listing train, validation, test.
 Split split_from_name(const std::string& name, const std::string& where);
 
-/// Labelled 28x28 grey images. Every item belongs to exactly one split, no image occurs twice, and
-/// the order is a fixed shuffle, so that any first so many items are a fair sample.
+/// Labelled 28x28 greyscale images. Every item belongs to exactly one split, no image occurs twice,
+/// and the order is a fixed shuffle, so that the first n items are a random sample.
 struct ImageDataset {
-  at::Tensor images;          ///< float32 [n, 1, 28, 28] in [0, 1], ink bright on dark
+  at::Tensor images;          ///< float32 [n, 1, 28, 28] in [0, 1], bright strokes on dark
   at::Tensor labels;          ///< int64 [n], the suite's joint label space
   std::vector<Split> splits;  ///< n entries
-  std::string hash;           ///< of the manifest it was made from; filled in by load_dataset
+  std::string hash;           ///< of the manifest; set by load_dataset
 };
 
 /// A file of a dataset as fetched.
@@ -40,7 +40,7 @@ struct DataFile {
 
 struct DatasetManifest {
   std::string name, title, licence;
-  std::string loader;  ///< empty of text, whose tasks name the files themselves
+  std::string loader;  ///< empty for text, whose tasks name the files themselves
   Json source;         ///< where the files come from: see datasets/README.md
   Json options;        ///< the loader's own settings (splits, seeds, sizes)
   std::vector<DataFile> files;
@@ -53,27 +53,27 @@ struct DatasetManifest {
 
 /// All manifests under home_folder()/datasets, by name.
 std::vector<std::string> dataset_names();
-/// UserError when there is no such manifest (`where` says who asked) or when it breaks the format.
-/// Where other package versions than the pinned ones were fetched, their versions and checksums are
-/// those of the files that are there (fetched.json), and so is the hash.
+/// UserError when there is no such manifest (`where`: the request, for the message) or when its
+/// format is wrong. Where other package versions than the pinned ones were fetched, versions,
+/// checksums and hash are those of the fetched files (fetched.json).
 DatasetManifest read_manifest(const std::string& name, const std::string& where = "the request");
 
-/// Fetches what is missing or damaged and checks it. DataError naming the file when the network or
-/// a tool is missing or a checksum is wrong after fetching. True when anything was fetched.
+/// Fetches missing or damaged files and verifies them. DataError naming the file when the network
+/// or a tool is missing or a checksum is wrong after fetching. True when anything was fetched.
 bool fetch_dataset(const DatasetManifest& manifest);
-/// One message per file that is missing or damaged; empty when all are right.
+/// One message per missing or damaged file; empty when all are valid.
 std::vector<std::string> verify_dataset(const DatasetManifest& manifest);
 
-/// Decodes the files of a verified dataset. DataError naming the file when they are not as
+/// Decodes the files of a verified dataset. DataError naming the file when its content is not as
 /// expected, UserError on unknown or wrong options. `version` is part of the dataset's hash: change
-/// it whenever the loader gives other data for the same files.
+/// it whenever the loader decodes the same files to other data.
 struct DatasetLoader {
   std::function<ImageDataset(const DatasetManifest&)> load;
   std::string version;
 };
 Registry<DatasetLoader>& dataset_loaders();
 
-/// Verified and decoded, once per process; fetched first when missing.
+/// The verified and decoded dataset, memoized per process; fetched first when missing.
 std::shared_ptr<const ImageDataset> load_dataset(const std::string& name);
 
 }  // namespace assay

@@ -5,8 +5,8 @@
 namespace assay {
 
 EncoderDefinition::EncoderDefinition(JsonReader& reader, const std::vector<std::string>& known,
-                                     const std::vector<std::string>& usual)
-    : TextBasics(reader, known, usual), first(reader.at("text")) {
+                                     const std::vector<std::string>& default_metrics)
+    : TextDataDefinition(reader, known, default_metrics), first(reader.at("text")) {
   if (const auto text = reader.find("text_pair")) second.emplace(*text);
 }
 
@@ -15,14 +15,14 @@ EncoderTask::EncoderTask(std::string name, const Json& json,
                          const std::string& rule)
     : TextDataTask(std::move(name), json, definition, rule), definition_(std::move(definition)) {}
 
-std::vector<AskedItem> EncoderTask::asked(Split split) const {
-  std::vector<AskedItem> all;
+std::vector<ItemRequests> EncoderTask::item_requests(Split split) const {
+  std::vector<ItemRequests> all;
   const std::shared_ptr<const TextItems> scored = items(split);
   for (const TextItem& item : *scored) {
-    AskedItem asked{.where = item.where, .texts = {definition_->first.fill(item)}};
-    if (definition_->second) asked.texts.push_back(definition_->second->fill(item));
-    asked.target = gold(item);
-    all.push_back(std::move(asked));
+    ItemRequests entry{.where = item.where, .texts = {definition_->first.fill(item)}};
+    if (definition_->second) entry.texts.push_back(definition_->second->fill(item));
+    entry.target = gold(item);
+    all.push_back(std::move(entry));
   }
   return all;
 }
@@ -30,7 +30,7 @@ std::vector<AskedItem> EncoderTask::asked(Split split) const {
 std::vector<MetricResult> EncoderTask::evaluate(const Predictor& predictor, Split split) const {
   const EncoderPredictor* encoder = as_encoder(predictor);
   if (!encoder)
-    user_error("the task '{}' asks for an encoder, as BERT is one; this model is {}", name(),
+    user_error("the task '{}' needs an encoder, such as BERT; this model is {}", name(),
                predictor.what());
   const std::shared_ptr<const TextItems> all = items(split);
   std::vector<EncoderText> texts;
@@ -40,7 +40,7 @@ std::vector<MetricResult> EncoderTask::evaluate(const Predictor& predictor, Spli
     if (definition_->second) text.second = definition_->second->fill(item);
     texts.push_back(std::move(text));
   }
-  return chosen(score(*encoder, *all, texts));
+  return select_metrics(score(*encoder, *all, texts));
 }
 
 }  // namespace assay

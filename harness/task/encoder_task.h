@@ -1,4 +1,4 @@
-/// What the kinds of task about texts that an encoder reads have in common.
+/// Base of the task kinds that evaluate encoders on texts.
 #pragma once
 
 #include <optional>
@@ -9,11 +9,11 @@
 
 namespace assay {
 
-/// The keys of a definition that all of these kinds take. See docs/adding-a-task.md.
-struct EncoderDefinition : TextBasics {
-  /// Takes its keys from the reader and leaves the others to the kind; see TextBasics.
+/// The keys of a definition that these kinds share. See docs/adding-a-task.md.
+struct EncoderDefinition : TextDataDefinition {
+  /// Reads its keys and leaves the others to the kind; see TextBasics.
   EncoderDefinition(JsonReader& reader, const std::vector<std::string>& known,
-                    const std::vector<std::string>& usual);
+                    const std::vector<std::string>& default_metrics);
 
   TextTemplate first;
   std::optional<TextTemplate> second;
@@ -21,18 +21,18 @@ struct EncoderDefinition : TextBasics {
 
 class EncoderTask : public TextDataTask {
  public:
-  /// UserError when the predictor is no encoder.
+  /// UserError when the predictor is not an encoder.
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const final;
-  std::vector<AskedItem> asked(Split split) const final;
+  std::vector<ItemRequests> item_requests(Split split) const final;
 
  protected:
   /// `rule`: the kind's name and the version of its rule, "sequence_classification 2".
   EncoderTask(std::string name, const Json& json,
               std::shared_ptr<const EncoderDefinition> definition, const std::string& rule);
 
-  /// An item's label or gold score, as its data have it.
+  /// An item's label or gold score, as in its data.
   virtual std::string gold(const TextItem& item) const = 0;
-  /// All metrics that the definition may ask for. `texts` are those of the items, in order.
+  /// All metrics of the kind. `texts` are those of the items, in order.
   virtual std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
                                           const std::vector<EncoderText>& texts) const = 0;
 

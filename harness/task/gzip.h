@@ -1,4 +1,4 @@
-/// Files compressed by gzip.
+/// Decompression of gzip files.
 #pragma once
 
 #include <string>
@@ -6,11 +6,11 @@
 
 namespace assay {
 
-/// Whether the content is compressed, by its first bytes.
+/// Whether the content starts with the magic bytes of gzip.
 bool is_gzip(std::string_view content);
 
-/// The content unpacked, all members one after the other. DataError naming `where` when it is
-/// damaged, ends too early or goes on with something else.
+/// The decompressed content, all members concatenated. DataError naming `where` when it is damaged,
+/// ends too early or has trailing bytes.
 std::string gunzip(std::string_view compressed, const std::string& where);
 
 }  // namespace assay

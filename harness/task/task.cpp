@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "harness/core/error.h"
+#include "harness/core/mean.h"
 
 namespace assay {
 namespace {
@@ -17,11 +18,12 @@ struct TaskEntry {
   std::string name, kind;
   Json definition;
   std::string where;
+  fs::path suite;  // path of the suite's file
 };
 
-// A relative path means the file beside the suite, where there is one, else one in the data folder.
-void name_files_beside(const fs::path& folder, Json& definition) {
-  const auto place = [&](Json& name) {
+// A relative path is relative to the suite's folder if that file exists, else to the data folder.
+void resolve_suite_files(const fs::path& folder, Json& definition) {
+  const auto resolve = [&](Json& name) {
     if (!name.is_string()) return;
     const fs::path path = folder / name.get<std::string>();
     if (fs::is_regular_file(path)) name = path.string();
@@ -29,25 +31,19 @@ void name_files_beside(const fs::path& folder, Json& definition) {
   const auto dataset = definition.find("dataset");
   if (dataset == definition.end() || !dataset->is_object() || !dataset->contains("files")) return;
   for (Json& part : dataset->at("files")) {
-    place(part);
+    resolve(part);
     if (!part.is_object()) continue;
     for (const char* key : {"path", "labels"})
-      if (part.contains(key)) place(part[key]);
+      if (part.contains(key)) resolve(part[key]);
   }
 }
 
-TaskChanges& changes_of_process() {
-  static TaskChanges changes;
-  return changes;
-}
-
-// The definition as the command line wants it.
-Json changed(const TaskEntry& entry) {
-  const TaskChanges& changes = changes_of_process();
+// The definition with the command line's overrides.
+Json with_changes(const TaskEntry& entry, const TaskChanges& changes) {
   Json definition = entry.definition;
   const bool text = definition.contains("dataset") && definition["dataset"].is_object();
   if ((changes.limit || changes.few_shot) && !text)
-    user_error("the task '{}' is not about text: a limit and solved examples do not apply to it",
+    user_error("the task '{}' is not about text: a limit and few-shot examples do not apply to it",
                entry.name);
   if (changes.limit) definition["limit"] = *changes.limit;
   if (!changes.few_shot) return definition;
@@ -56,7 +52,7 @@ Json changed(const TaskEntry& entry) {
     return definition;
   }
   if (!definition.contains("prompt"))
-    user_error("the task '{}' has no prompt, so it takes no solved examples", entry.name);
+    user_error("the task '{}' has no prompt, so it takes no few-shot examples", entry.name);
   if (!definition.contains("few_shot")) {
     if (!definition["dataset"].value("files", Json::object()).contains("train"))
       user_error("the task '{}' has neither 'few_shot' nor a train split to take examples from",
@@ -80,11 +76,11 @@ void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
   task_kinds().at(kind, path.string());
   const fs::path folder = fs::absolute(path).parent_path();
   for (JsonReader task : tasks.elements()) {
-    TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where()};
+    TaskEntry entry{suite + "/" + task.string("name"), kind, Json::object(), task.where(), path};
     if (shared) entry.definition = shared->json();
     entry.definition.update(task.json());
     entry.definition.erase("name");
-    name_files_beside(folder, entry.definition);
+    resolve_suite_files(folder, entry.definition);
     for (const TaskEntry& other : entries)
       if (other.name == entry.name) task.fail("two tasks have the same name");
     entries.push_back(std::move(entry));
@@ -93,7 +89,7 @@ void read_suite(const fs::path& path, std::vector<TaskEntry>& entries) {
 
 std::vector<fs::path> suites_in(const fs::path& folder) {
   std::vector<fs::path> paths;
-  std::error_code ignored;  // a home without tasks has none
+  std::error_code ignored;  // the home folder may have no tasks
   for (const auto& entry : fs::directory_iterator(folder, ignored))
     if (entry.path().extension() == ".json") paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
@@ -103,10 +99,10 @@ std::vector<fs::path> suites_in(const fs::path& folder) {
 // Suites in alphabetical order, tasks in the order of their file.
 std::vector<TaskEntry> read_suites() {
   std::vector<fs::path> paths = suites_in(home_folder() / "tasks");
-  const char* own = std::getenv("ASSAY_TASKS_DIR");
-  std::error_code ignored;  // of a folder that is not there
-  if (own && *own && !fs::equivalent(own, home_folder() / "tasks", ignored))
-    for (fs::path& path : suites_in(own)) paths.push_back(std::move(path));
+  const char* user_folder = std::getenv("ASSAY_TASKS_DIR");
+  std::error_code ignored;  // the folder may be missing
+  if (user_folder && *user_folder && !fs::equivalent(user_folder, home_folder() / "tasks", ignored))
+    for (fs::path& path : suites_in(user_folder)) paths.push_back(std::move(path));
   std::vector<TaskEntry> entries;
   for (const fs::path& path : paths) read_suite(path, entries);
   return entries;
@@ -118,17 +114,18 @@ std::vector<std::string> names_of(const std::vector<TaskEntry>& entries) {
   return names;
 }
 
-std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
-  static std::mutex mutex;
+std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges& changes) {
   struct Made {
-    Json definition;  // what the task reads from must stay
+    Json definition;  // must outlive the task, which refers to it
     std::shared_ptr<const Task> task;
   };
+  // Memoized per process: a task is immutable, and its key contains all that determines it.
+  static std::mutex mutex;
   static std::map<std::string, Made> made;
   const std::lock_guard lock(mutex);
-  // The place of the definition belongs to the key: another home may hold another task of this
+  // The key contains the definition's location: another home folder may define another task of this
   // name.
-  Json definition = changed(entry);
+  Json definition = with_changes(entry, changes);
   auto& [known, task] = made[entry.where + canonical(definition)];
   if (!task) {
     known = std::move(definition);
@@ -140,15 +137,18 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry) {
 
 }  // namespace
 
-std::vector<MetricResult> Task::evaluate_answers(const TextResponses&, Split) const {
-  ASSAY_CHECK(false, "the task {} asks nothing", name());
+MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
+  const double value = mean(outcomes);
+  return {std::move(metric), value, std::move(outcomes)};
 }
 
-std::vector<AskedItem> Task::asked(Split) const {
+std::vector<MetricResult> Task::evaluate_answers(const TextResponses&, Split) const {
+  ASSAY_CHECK(false, "the task {} has no requests", name());
+}
+
+std::vector<ItemRequests> Task::item_requests(Split) const {
   user_error("the task '{}' is not about text: there is no prompt to show", name());
 }
-
-void change_tasks(const TaskChanges& changes) { changes_of_process() = changes; }
 
 void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split) {
   std::vector<std::string> missing;
@@ -177,15 +177,27 @@ std::vector<std::pair<std::string, Json>> task_definitions() {
   return definitions;
 }
 
-std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where) {
+std::vector<std::pair<std::string, fs::path>> suite_files(const std::vector<std::string>& tasks) {
+  std::vector<std::pair<std::string, fs::path>> suites;
+  for (const TaskEntry& entry : read_suites()) {
+    if (std::find(tasks.begin(), tasks.end(), entry.name) == tasks.end()) continue;
+    const std::pair<std::string, fs::path> suite{entry.suite.stem().string(), entry.suite};
+    if (std::find(suites.begin(), suites.end(), suite) == suites.end()) suites.push_back(suite);
+  }
+  return suites;
+}
+
+std::shared_ptr<const Task> load_task(const std::string& name, const std::string& where,
+                                      const TaskChanges& changes) {
   const std::vector<TaskEntry> entries = read_suites();
   for (const TaskEntry& entry : entries)
-    if (entry.name == name) return make_task(entry);
+    if (entry.name == name) return make_task(entry, changes);
   throw UserError(unknown_name("task", name, where, names_of(entries)));
 }
 
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
-                                                    const std::string& where) {
+                                                    const std::string& where,
+                                                    const TaskChanges& changes) {
   const std::vector<TaskEntry> entries = read_suites();
   std::vector<bool> wanted(entries.size(), false);
   for (const std::string& pattern : patterns) {
@@ -196,7 +208,7 @@ std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::strin
   }
   std::vector<std::shared_ptr<const Task>> tasks;
   for (size_t i = 0; i < entries.size(); ++i)
-    if (wanted[i]) tasks.push_back(make_task(entries[i]));
+    if (wanted[i]) tasks.push_back(make_task(entries[i], changes));
   return tasks;
 }
 

@@ -1,6 +1,7 @@
-/// What a task author sees. A task scores a predictor on one split of some data.
+/// The interface of tasks. A task scores a predictor on one split of its data.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,24 +15,27 @@
 
 namespace assay {
 
-/// One metric over one split, with the outcome of every item in the dataset's fixed order, so that
-/// two models can be compared in pairs on the same items.
+/// One metric over one split, with the outcome of every item in the dataset's fixed order, for
+/// paired comparisons of models on the same items.
 struct MetricResult {
-  std::string metric;  ///< says its unit and which way is better: harness/core/metrics.h
-  /// The mean of the outcomes, a fraction in [0, 1]; or what is no mean of items (a perplexity).
+  std::string metric;  ///< unit and direction: harness/core/metrics.h
+  /// The mean of the outcomes, a fraction in [0, 1]; or a metric that is not a mean (perplexity).
   double value;
-  /// Per item. Where the value is no mean of items, what the item adds to it to first order, so
-  /// that their mean is the value and their spread its uncertainty (the delta method).
+  /// Per item. Where the value is not a mean of items: the value plus the item's influence function
+  /// (delta method), so that their mean is the value and their spread its uncertainty.
   std::vector<float> outcomes;
 };
 
-/// What a model is asked about one item.
-struct AskedItem {
-  std::string where;                 ///< the item's place in its file
-  TextRequests requests{};           ///< of a language model; all items' together are requests()
-  std::vector<std::string> texts{};  ///< that an encoder reads, one or two
-  std::string target{};              ///< the right answer; of a choice its text
-  std::optional<size_t> choice{};    ///< the right one of several, from 0
+/// A metric whose value is the mean of the outcomes.
+MetricResult mean_of(std::string metric, std::vector<float> outcomes);
+
+/// The requests to a model about one item.
+struct ItemRequests {
+  std::string where;                 ///< the item's location in its file
+  TextRequests requests{};           ///< to a language model; requests() concatenates all items'
+  std::vector<std::string> texts{};  ///< for an encoder, one or two
+  std::string target{};              ///< the correct answer; for choices its text
+  std::optional<size_t> choice{};    ///< index of the correct choice
 };
 
 /// Inputs and integer targets for training.
@@ -44,31 +48,31 @@ class Task {
  public:
   virtual ~Task() = default;
   const std::string& name() const { return name_; }
-  /// Of the definition and of the data's manifest: part of every cell's key.
+  /// Hash of the definition and of the data's manifest: part of every cell's key.
   const std::string& hash() const { return hash_; }
-  /// The task file's own entry, for the store.
+  /// The task's entry in its suite file, for the store.
   const Json& definition() const { return definition_; }
-  /// The definition's "family", by which models can say what they were trained on; may be empty.
+  /// The definition's "family", to which models refer in what they were trained on; may be empty.
   std::string family() const { return definition_.value("family", ""); }
 
   /// The first entry is the primary metric. DataError when the split is empty or a score is not
   /// finite.
   virtual std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const = 0;
-  /// The name of that first entry, known before anything is scored.
+  /// The name of that first entry, without scoring.
   virtual std::string primary_metric() const = 0;
-  /// UserError, naming the splits there are, when the definition has no data for the split;
-  /// DataError when its files are not there. Reads none of it.
+  /// UserError, naming the existing splits, when the definition has no data for the split;
+  /// DataError when its files are missing. Reads no data.
   virtual void check_split(Split) const {}
   /// On CPU. DataError when the split is empty.
   virtual Examples examples(Split split) const = 0;
   virtual int64_t size(Split split) const = 0;
-  /// Whether its items are texts: whether asked() can tell what a model is asked.
+  /// Whether its items are texts, so that item_requests() is available.
   virtual bool is_about_text() const { return false; }
-  /// What evaluate() asks a language model, so that the requests of several tasks can be planned
-  /// together.
+  /// The requests of evaluate() to a language model, so that those of several tasks can be
+  /// scheduled together.
   virtual TextRequests requests(Split) const { return {}; }
-  /// The same by item, with what is right. UserError when the task is not about text.
-  virtual std::vector<AskedItem> asked(Split split) const;
+  /// The same per item, with the correct answer. UserError when the task is not about text.
+  virtual std::vector<ItemRequests> item_requests(Split split) const;
   /// evaluate() from a model's answers to requests(), in their order.
   virtual std::vector<MetricResult> evaluate_answers(const TextResponses& answers,
                                                      Split split) const;
@@ -82,7 +86,7 @@ class Task {
   Json definition_;
 };
 
-/// Makes tasks of one kind. `definition` has the suite's shared keys merged with the task's own.
+/// Makes tasks of one kind. `definition`: the suite's shared keys, overridden by the task's own.
 using TaskKind =
     std::function<std::shared_ptr<const Task>(const std::string& name, JsonReader definition)>;
 Registry<TaskKind>& task_kinds();
@@ -90,28 +94,31 @@ Registry<TaskKind>& task_kinds();
 /// "digits/mnist-012" for every task of every suite file under home_folder()/tasks and under the
 /// folder that the environment variable ASSAY_TASKS_DIR names.
 std::vector<std::string> task_names();
-/// All their definitions, by name, in the order of task_names(). Looks at no data.
+/// All their definitions, by name, in the order of task_names(). Reads no data.
 std::vector<std::pair<std::string, Json>> task_definitions();
-/// Loaded once per process. UserError with the nearest name when there is no such task; `where`
-/// says who asked.
-std::shared_ptr<const Task> load_task(const std::string& name,
-                                      const std::string& where = "the request");
-/// check_split() of all; one DataError names the missing files of all of them.
-void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split);
+/// The suites of these tasks with their files, in the order of task_names().
+std::vector<std::pair<std::string, std::filesystem::path>> suite_files(
+    const std::vector<std::string>& tasks);
 
 /// What the command line changes of every task; their hashes, and so the keys of scores, change
 /// too.
 struct TaskChanges {
-  std::optional<int64_t> limit{};     ///< score the first so many items only
-  std::optional<int64_t> few_shot{};  ///< so many solved examples, from 0
+  std::optional<int64_t> limit{};     ///< score only the first n items
+  std::optional<int64_t> few_shot{};  ///< number of few-shot examples, from 0
 };
-/// Holds for all tasks that are loaded from now on in this process.
-void change_tasks(const TaskChanges& changes);
 
+/// Loaded once per process, and immutable then. UserError with the nearest name when there is no
+/// such task, and when it cannot be changed so; `where` says who asked.
+std::shared_ptr<const Task> load_task(const std::string& name,
+                                      const std::string& where = "the request",
+                                      const TaskChanges& changes = {});
 /// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when
 /// one matches nothing.
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
-                                                    const std::string& where = "the request");
+                                                    const std::string& where = "the request",
+                                                    const TaskChanges& changes = {});
+/// check_split() of all; one DataError names the missing files of all of them.
+void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split split);
 
 }  // namespace assay
 

@@ -21,8 +21,8 @@ std::string content_of(const fs::path& path) {
   return fs::is_regular_file(path) ? hash_text(read_file(path)) : "missing";
 }
 
-// What a file's items come of: its bytes, and the end of its name, which chooses the parser.
-std::string items_of(const fs::path& path) {
+// What determines a file's items: its bytes, and the extension, which selects the parser.
+std::string identity_of_file(const fs::path& path) {
   return fmt::format("{} {}", content_of(path), text_file_kind(path));
 }
 
@@ -40,11 +40,11 @@ TextData::TextData(JsonReader dataset) : where_(dataset.where()) {
   read_table_format(dataset);
   dataset.finish();
   identity_ = dataset.json();
-  moves_ = std::any_of(parts_.begin(), parts_.end(), [](const auto& entry) {
+  has_absolute_path_ = std::any_of(parts_.begin(), parts_.end(), [](const auto& entry) {
     return fs::path(entry.second.name).is_absolute() ||
            fs::path(entry.second.label_name).is_absolute();
   });
-  if (moves_) identity_ = named_by_content(std::move(identity_));
+  if (has_absolute_path_) identity_ = identified_by_content(std::move(identity_));
   hash_ = content_hash();
 }
 
@@ -63,9 +63,9 @@ TextData::Part TextData::read_part(JsonReader reader) {
   }
   part.skip = reader.integer("skip", 0);
   if (part.skip < 0) reader.at("skip").fail("expected 0 or more");
-  if (const auto most = reader.find("items")) {
-    part.most = most->as_integer();
-    if (part.most < 1) most->fail("expected at least 1");
+  if (const auto max_items = reader.find("items")) {
+    part.max_items = max_items->as_integer();
+    if (part.max_items < 1) max_items->fail("expected at least 1");
   }
   reader.finish();
   return part;
@@ -82,17 +82,17 @@ void TextData::read_table_format(JsonReader& dataset) {
     format_.columns = columns->as_strings();
     if (format_.columns.empty()) columns->fail("expected the names of the fields");
     const std::set<std::string> seen(format_.columns.begin(), format_.columns.end());
-    if (seen.size() != format_.columns.size()) columns->fail("a field's name stands twice");
+    if (seen.size() != format_.columns.size()) columns->fail("a field's name occurs twice");
   }
 }
 
-Json TextData::named_by_content(Json dataset) const {
+Json TextData::identified_by_content(Json dataset) const {
   for (const auto& [split, part] : parts_) {
     Json& files = dataset["files"][split_name(split)];
     if (files.is_string()) {
-      files = items_of(part.path);
+      files = identity_of_file(part.path);
     } else {
-      files["path"] = items_of(part.path);
+      files["path"] = identity_of_file(part.path);
       if (!part.labels.empty()) files["labels"] = content_of(part.labels);
     }
   }
@@ -100,11 +100,11 @@ Json TextData::named_by_content(Json dataset) const {
 }
 
 std::string TextData::content_hash() const {
-  std::map<fs::path, fs::path> files;  // in an order that does not depend on the place
+  std::map<fs::path, fs::path> files;  // in an order independent of the folder
   for (const auto& [unused, part] : parts_)
     for (const auto& [name, path] :
          {std::pair(part.name, part.path), std::pair(part.label_name, part.labels)})
-      if (!path.empty()) files.emplace(moves_ ? content_of(path) : name, path);
+      if (!path.empty()) files.emplace(has_absolute_path_ ? content_of(path) : name, path);
   Hasher hasher;
   for (const auto& [unused, path] : files) hasher.text(content_of(path));
   if (!reader_.empty()) hasher.text(text_readers().at(reader_, where_).version);
@@ -121,7 +121,7 @@ void TextData::check_files(Split split) const {
   const auto part = parts_.find(split);
   if (part == parts_.end()) data_error("{}: there is no {} split", where_, split_name(split));
   std::vector<std::string> missing;
-  std::string known;  // a dataset of that name can be fetched
+  std::string known;  // name of a dataset that can be fetched
   for (const auto& [name, path] : {std::pair(part->second.name, part->second.path),
                                    std::pair(part->second.label_name, part->second.labels)}) {
     if (path.empty() || fs::exists(path)) continue;
@@ -132,7 +132,7 @@ void TextData::check_files(Split split) const {
   }
   if (missing.empty()) return;
   data_error(
-      "{}: there is no such file. {}: files are looked for beside the suite and under {} "
+      "{}: there is no such file. {}: files are searched in the suite's folder and under {} "
       "(ASSAY_DATA_DIR changes it){}{}{}",
       fmt::join(missing, ", "), where_, data_folder().string(),
       origin_.empty() ? "" : "; this one comes from ", origin_,
@@ -173,7 +173,7 @@ TextItems TextData::load(const Part& part) const {
   }
   const auto size = static_cast<int64_t>(items.size());
   const int64_t begin = std::min(part.skip, size);
-  const int64_t end = part.most < 0 ? size : std::min(size, begin + part.most);
+  const int64_t end = part.max_items < 0 ? size : std::min(size, begin + part.max_items);
   TextItems chosen(std::make_move_iterator(items.begin() + begin),
                    std::make_move_iterator(items.begin() + end));
   if (!reader_.empty())
@@ -182,21 +182,27 @@ TextItems TextData::load(const Part& part) const {
   return chosen;
 }
 
+std::vector<std::pair<std::string, fs::path>> text_files(const Json& dataset) {
+  std::vector<std::pair<std::string, fs::path>> files;
+  const auto add = [&](const Json& name) {
+    if (name.is_string())
+      files.emplace_back(name.get<std::string>(), data_path(name.get<std::string>()));
+  };
+  if (!dataset.is_object() || !dataset.contains("files")) return files;
+  for (const Json& part : dataset["files"]) {
+    add(part);
+    if (!part.is_object()) continue;
+    add(part.value("path", Json()));
+    add(part.value("labels", Json()));
+  }
+  return files;
+}
+
 std::vector<fs::path> missing_text_files(const Json& dataset) {
   std::vector<fs::path> missing;
-  const auto look = [&](const Json& name) {
-    if (!name.is_string()) return;
-    const fs::path path = data_path(name.get<std::string>());
+  for (const auto& [unused, path] : text_files(dataset))
     if (!fs::exists(path) && std::find(missing.begin(), missing.end(), path) == missing.end())
       missing.push_back(path);
-  };
-  if (!dataset.is_object() || !dataset.contains("files")) return missing;
-  for (const Json& part : dataset["files"]) {
-    look(part);
-    if (!part.is_object()) continue;
-    look(part.value("path", Json()));
-    look(part.value("labels", Json()));
-  }
   return missing;
 }
 

@@ -17,7 +17,7 @@ namespace assay {
 namespace {
 
 std::string read_checked(const fs::path& path) {
-  if (!is_there(path)) data_error("{}: there is no such file", path.string());
+  if (!file_exists(path)) data_error("{}: there is no such file", path.string());
   std::string content = read_file(path);
   if (is_gzip(content)) content = gunzip(content, path.string());
   if (const std::string problem = encoding_problem(content); !problem.empty())
@@ -32,19 +32,19 @@ bool fits_64_bits(const char* begin, const char* end) {
          std::from_chars(begin, end, without).ec == std::errc();
 }
 
-// Puts integers that no 64 bits hold between quotation marks, else they would become rounded.
+// Quotes integers outside 64 bits, which the JSON parser would round.
 std::string quote_long_integers(std::string_view text) {
-  constexpr size_t kMostDigits = 18;  // so many always fit
-  constexpr std::string_view kOfNumbers = "0123456789+-.eE";
+  constexpr size_t kSafeDigits = 18;  // always fit in 64 bits
+  constexpr std::string_view kNumberCharacters = "0123456789+-.eE";
   std::string out;
   bool in_string = false;
   for (size_t i = 0; i < text.size();) {
     const char c = text[i];
     if (!in_string && (c == '-' || (c >= '0' && c <= '9'))) {
-      const size_t end = std::min(text.find_first_not_of(kOfNumbers, i), text.size());
+      const size_t end = std::min(text.find_first_not_of(kNumberCharacters, i), text.size());
       const std::string_view number = text.substr(i, end - i);
       const bool quoted =
-          number.size() > kMostDigits &&
+          number.size() > kSafeDigits &&
           number.find_first_not_of("0123456789", c == '-' ? 1 : 0) == std::string_view::npos &&
           !fits_64_bits(number.data(), number.data() + number.size());
       if (quoted) out += '"';
@@ -53,7 +53,7 @@ std::string quote_long_integers(std::string_view text) {
       i = end;
       continue;
     }
-    if (in_string && c == '\\') out += text[i++];  // what follows ends no string
+    if (in_string && c == '\\') out += text[i++];  // an escaped quotation mark ends no string
     if (c == '"') in_string = !in_string;
     if (i < text.size()) out += text[i++];
   }
@@ -74,7 +74,7 @@ Json parse_data(std::string_view text, const std::string& where) {
   try {
     if (has_long_number(text)) return parse_json(quote_long_integers(text), where);
     return parse_json(text, where);
-  } catch (const UserError& e) {  // a request's own JSON would be the user's affair
+  } catch (const UserError& e) {  // the data's JSON is not the user's
     throw DataError(e.what());
   }
 }
@@ -116,14 +116,14 @@ std::vector<TextItem> read_json_lines(const std::string& content, const std::str
   return items;
 }
 
-/// Reads rows of a table one by one. Fields of .csv files may be quoted and then hold line breaks
-/// (RFC 4180). Those of .tsv files have no quotes, as in the files of GLUE: a quotation mark is
-/// text.
+/// Reads the rows of a table one by one. Quoted fields of .csv files may contain line breaks (RFC
+/// 4180). Fields of .tsv files are not quoted, as in GLUE: a quotation mark is text.
 class TableReader {
  public:
-  /// `usual`: the separator that such files usually have.
-  TableReader(const std::string& content, char usual, char separator, const std::string& file)
-      : content_(content), quotes_(usual == ','), separator_(separator), file_(file) {}
+  /// `default_separator`: that of the file's extension.
+  TableReader(const std::string& content, char default_separator, char separator,
+              const std::string& file)
+      : content_(content), quotes_(default_separator == ','), separator_(separator), file_(file) {}
 
   bool done() const { return at_ >= content_.size(); }
   size_t line() const { return line_; }
@@ -173,7 +173,7 @@ std::vector<TextItem> read_table(const std::string& content, char separator,
   const std::vector<std::string> names = named ? format.columns : reader.row();
   if (std::set<std::string> seen; !std::all_of(
           names.begin(), names.end(), [&](const auto& name) { return seen.insert(name).second; }))
-    data_error("{} line 1: a field's name stands twice among {}", file, fmt::join(names, ", "));
+    data_error("{} line 1: a field's name occurs twice among {}", file, fmt::join(names, ", "));
   std::vector<TextItem> items;
   while (!reader.done()) {
     std::string where = fmt::format("{} line {}", file, reader.line());
@@ -220,8 +220,8 @@ std::vector<std::string> read_lines(const fs::path& path) {
 
 namespace {
 
-// Where the step of the path that begins at `begin` ends: the longest key of the object, which may
-// hold dots, else at the next dot.
+// The end of the path step that begins at `begin`: after the longest key of the object, which may
+// contain dots, else at the next dot.
 size_t step_end(const Json& value, const std::string& path, size_t begin) {
   for (size_t end = path.size(); value.is_object(); end = path.rfind('.', end - 1)) {
     if (end == std::string::npos || end < begin) break;

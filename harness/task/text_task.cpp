@@ -19,8 +19,8 @@ std::vector<TextTemplate> read_prompt(const JsonReader& prompt) {
 }  // namespace
 
 TextDefinition::TextDefinition(JsonReader& reader, const std::vector<std::string>& known,
-                               const std::vector<std::string>& usual)
-    : TextBasics(reader, known, usual) {
+                               const std::vector<std::string>& default_metrics)
+    : TextDataDefinition(reader, known, default_metrics) {
   if (const auto text = reader.find("description")) description = plain_text(*text);
   if (const auto template_text = reader.find("prompt")) prompt = read_prompt(*template_text);
   if (const auto text = reader.find("delimiter")) delimiter = plain_text(*text);
@@ -66,8 +66,8 @@ std::string TextTask::example(const TextItem& item) const {
   return prompt_of(solved.choice).fill(item) + text_->delimiter + solved.text;
 }
 
-// An item is no example for itself, in whatever split or line it stands again.
-std::string TextTask::solved_examples(const TextItem& item) const {
+// An item is never its own few-shot example, even if it occurs again in another split or line.
+std::string TextTask::few_shot_examples(const TextItem& item) const {
   if (!text_->few_shot_split) return {};
   const auto pool = text_->data.items(*text_->few_shot_split);
   const std::string own = example(item);
@@ -81,37 +81,37 @@ std::string TextTask::solved_examples(const TextItem& item) const {
     ++count;
   }
   if (count < text_->few_shot_count)
-    data_error("task '{}': {} solved examples are asked for, but the {} split has {} beside {}",
-               name(), text_->few_shot_count, split_name(*text_->few_shot_split), count,
-               item.where);
+    data_error(
+        "task '{}': {} few-shot examples are requested, but the {} split has {} other than {}",
+        name(), text_->few_shot_count, split_name(*text_->few_shot_split), count, item.where);
   return text;
 }
 
 TextRequests TextTask::requests(Split split) const {
   TextRequests requests;
   const auto scored = items(split);
-  for (const TextItem& item : *scored) ask_item(item, requests);
+  for (const TextItem& item : *scored) add_item_requests(item, requests);
   return requests;
 }
 
-void TextTask::ask_item(const TextItem& item, TextRequests& requests) const {
-  const std::string before = text_->description + solved_examples(item);
-  ask(
+void TextTask::add_item_requests(const TextItem& item, TextRequests& requests) const {
+  const std::string before = text_->description + few_shot_examples(item);
+  add_requests(
       item, [&](size_t choice) { return before + prompt_of(choice).fill(item); }, requests);
 }
 
-std::vector<AskedItem> TextTask::asked(Split split) const {
-  std::vector<AskedItem> all;
+std::vector<ItemRequests> TextTask::item_requests(Split split) const {
+  std::vector<ItemRequests> all;
   const auto scored = items(split);
   for (const TextItem& item : *scored) {
-    AskedItem asked{.where = item.where};
-    ask_item(item, asked.requests);
+    ItemRequests entry{.where = item.where};
+    add_item_requests(item, entry.requests);
     if (!text_->prompt.empty()) {
       const Solution solved = solution(item);
-      asked.target = solved.text;
-      if (asked.requests.likelihoods.size() > 1) asked.choice = solved.choice;
+      entry.target = solved.text;
+      if (entry.requests.likelihoods.size() > 1) entry.choice = solved.choice;
     }
-    all.push_back(std::move(asked));
+    all.push_back(std::move(entry));
   }
   return all;
 }
@@ -119,8 +119,7 @@ std::vector<AskedItem> TextTask::asked(Split split) const {
 std::vector<MetricResult> TextTask::evaluate(const Predictor& predictor, Split split) const {
   const LanguagePredictor* model = as_language_model(predictor);
   if (!model)
-    user_error("the task '{}' asks for a language model; this model is {}", name(),
-               predictor.what());
+    user_error("the task '{}' needs a language model; this model is {}", name(), predictor.what());
   return evaluate_answers(model->evaluator().answer(requests(split)), split);
 }
 

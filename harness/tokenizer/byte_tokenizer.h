@@ -1,4 +1,4 @@
-/// The tokenizer of models that come without one: every byte is a token, its value the id.
+/// The tokenizer of models without tokenizer files: every byte is a token, and its value is the id.
 #pragma once
 
 #include "harness/tokenizer/hf_json/tokenizer_settings.h"

@@ -4,18 +4,18 @@
 
 namespace assay {
 
-void check_made(size_t bytes, size_t most) {
-  if (bytes > most)
+void check_output_bytes(size_t bytes, size_t max_bytes) {
+  if (bytes > max_bytes)
     data_error(
-        "the tokenizer's stages make more than {} bytes of one "
-        "text: its file is damaged, or made to fill the memory",
-        most);
+        "the tokenizer's stages produce more than {} bytes from one "
+        "text: its file is damaged or malicious",
+        max_bytes);
 }
 
-void StepLimit::refuse() {
+void StepLimit::reject() {
   data_error(
-      "the tokenizer takes too many steps to find its tokens in one text: its file holds very long "
-      "tokens that the text nearly spells");
+      "the tokenizer needs too many steps to find its tokens in one text: its file has very long "
+      "tokens that the text almost contains");
 }
 
 }  // namespace assay

@@ -1,8 +1,5 @@
 #include "harness/tokenizer/tokenizer.h"
 
-#include <mutex>
-#include <set>
-
 #include "harness/core/error.h"
 #include "harness/core/log.h"
 #include "harness/core/regular_file.h"
@@ -13,11 +10,12 @@
 namespace assay {
 namespace {
 
-// Of tokenizers that no other file describes: without them the folder would seem to have none.
+// Files of unsupported tokenizers: without this list the folder would seem to have no tokenizer.
 constexpr const char* kUnsupported[] = {"vocab.json", "vocab.txt", "merges.txt",
                                         "sentencepiece.bpe.model", "tekken.json"};
 
-/// A model of words whose tokenizer was lost would answer bytes with nonsense.
+/// The byte tokenizer suits only byte models: a word model whose tokenizer is missing would score
+/// nonsense.
 void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) {
   constexpr int64_t kBytes = 256;
   if (settings.tokenizer_class == "ByteTokenizer") return;
@@ -25,44 +23,39 @@ void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) 
   if (settings.vocabulary.value_or(0) > kBytes)
     data_error(
         "{}: there is no tokenizer (tokenizer.json, tokenizer.model or spiece.model), and "
-        "config.json "
-        "has {} tokens, more than there are bytes. Copy the tokenizer's files from the model it "
-        "was "
-        "made of; if its tokens are bytes, say so in tokenizer_config.json: "
+        "config.json has {} tokens, more than there are bytes. Copy the tokenizer's files from the "
+        "original model; if its tokens are bytes, say so in tokenizer_config.json: "
         R"({{"tokenizer_class": "ByteTokenizer"}})",
         name, *settings.vocabulary);
-  static std::mutex mutex;
-  static std::set<std::string> warned;  // a program opens the same folder more than once
-  const std::lock_guard lock(mutex);
-  if (warned.insert(name).second)
-    log_warning("{}: there is no tokenizer: every byte of a text is taken for a token", name);
+  log_warning_once(
+      fmt::format("{}: there is no tokenizer: every byte of a text is one token", name));
 }
 
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
   Hasher hasher;
   const TokenizerSettings settings = TokenizerSettings::read(folder, hasher);
-  if (const fs::path path = folder / "tokenizer.json"; is_there(path)) {
+  if (const fs::path path = folder / "tokenizer.json"; file_exists(path)) {
     const std::string text = read_file(path);
     hasher.text("tokenizer.json").text(text);
     Json json = parse_json(text, path.string());
-    const TokenizerClass& made_by = tokenizer_class(settings, is_byte_level(json));
-    put_stages_of_class(made_by, settings, json);
+    const TokenizerClass& hf_class = tokenizer_class(settings, is_byte_level(json));
+    override_stages(hf_class, settings, json);
     return std::make_shared<JsonTokenizer>(JsonReader(json, path.string() + ": $"), settings,
-                                           made_by, hasher);
+                                           hf_class, hasher);
   }
-  if (const fs::path path = folder / "tokenizer.model"; is_there(path))
+  if (const fs::path path = folder / "tokenizer.model"; file_exists(path))
     return std::make_shared<SentencePieceTokenizer>(
-        path, SentencePieceTokenizer::Surroundings{.bos = true, .eos = false}, settings,
+        path, SentencePieceTokenizer::SpecialTokens{.bos = true, .eos = false}, settings,
         tokenizer_class(settings, false), hasher);
-  if (const fs::path path = folder / "spiece.model"; is_there(path))
+  if (const fs::path path = folder / "spiece.model"; file_exists(path))
     return std::make_shared<SentencePieceTokenizer>(
-        path, SentencePieceTokenizer::Surroundings{.bos = false, .eos = true}, settings,
+        path, SentencePieceTokenizer::SpecialTokens{.bos = false, .eos = true}, settings,
         tokenizer_class(settings, false), hasher);
   for (const char* name : kUnsupported)
     if (fs::exists(folder / name))
       data_error(
-          "{}: a tokenizer of this kind is not read; expected tokenizer.json, tokenizer.model or "
-          "spiece.model beside it (transformers' AutoTokenizer saves the first)",
+          "{}: this kind of tokenizer is not supported; expected tokenizer.json, tokenizer.model "
+          "or spiece.model next to it (transformers' AutoTokenizer saves the first)",
           (folder / name).string());
   check_for_bytes(folder, settings);
   return std::make_shared<ByteTokenizer>(settings, hasher);
@@ -70,15 +63,15 @@ std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
 
 }  // namespace
 
-ArrangedTokens Tokenizer::encode_pair(std::string_view first, std::string_view second,
+TokenizedInput Tokenizer::encode_pair(std::string_view first, std::string_view second,
                                       int64_t max_tokens) const {
-  return arrangement(true).arrange(encode(first, false), encode(second, false), max_tokens);
+  return input_template(true).apply(encode(first, false), encode(second, false), max_tokens);
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& folder) {
   try {
     return open_folder(folder);
-  } catch (const UserError& e) {  // the readers' complaints are about the folder's files here
+  } catch (const UserError& e) {  // here UserErrors are about the folder's files, hence data
     throw DataError(e.what());
   }
 }

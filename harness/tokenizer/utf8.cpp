@@ -7,47 +7,6 @@
 namespace assay {
 namespace {
 
-struct Bounds {
-  unsigned char low, high;
-};
-
-/// What the second byte of a character may be (Unicode, table 3-7).
-Bounds second_byte(unsigned char lead) {
-  switch (lead) {
-    case 0xE0:
-      return {0xA0, 0xBF};
-    case 0xED:
-      return {0x80, 0x9F};
-    case 0xF0:
-      return {0x90, 0xBF};
-    case 0xF4:
-      return {0x80, 0x8F};
-    default:
-      return {0x80, 0xBF};
-  }
-}
-
-/// Bytes that belong together at `position`: a whole character, or the longest beginning of one.
-struct Part {
-  size_t size;
-  bool whole;
-};
-
-Part part_at(std::string_view bytes, size_t position) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[position + i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return {1, true};
-  if (lead < 0xC2 || lead > 0xF4) return {1, false};
-  const size_t length = utf8_length(lead);
-  const Bounds second = second_byte(lead);
-  for (size_t i = 1; i < length; ++i) {
-    const Bounds bounds = i == 1 ? second : Bounds{0x80, 0xBF};
-    if (position + i >= bytes.size() || byte(i) < bounds.low || byte(i) > bounds.high)
-      return {i, false};
-  }
-  return {length, true};
-}
-
 bool in_category(char32_t c, utf8proc_category_t first, utf8proc_category_t last) {
   const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
   return category >= first && category <= last;
@@ -59,7 +18,7 @@ std::string valid_utf8(std::string_view bytes) {
   std::string out;
   out.reserve(bytes.size());
   for (size_t i = 0; i < bytes.size();) {
-    const Part part = part_at(bytes, i);
+    const Utf8Part part = utf8_part(bytes.substr(i));
     if (part.whole)
       out.append(bytes, i, part.size);
     else
@@ -106,7 +65,7 @@ bool is_ascii(std::string_view text) {
 
 size_t previous_char(std::string_view text, size_t end) {
   do --end;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80);
+  while (end > 0 && !starts_character(text[end]));
   return end;
 }
 
@@ -143,7 +102,7 @@ bool is_other(char32_t c) {
 bool is_word(char32_t c) {
   if (c < 0x80)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-  // Letters in circles are symbols that count as alphabetic; the joiners are part of words.
+  // Circled letters are symbols, but alphabetic; the joiners are part of words.
   if ((c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
       (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189) || c == 0x200C ||
       c == 0x200D)

@@ -1,23 +1,20 @@
-/// UTF-8 and the properties of characters that tokenizers ask for. Unless said otherwise, text is
-/// valid UTF-8: make it so first with valid_utf8().
+/// UTF-8 and the character properties that tokenizers need. Unless stated otherwise, text must be
+/// valid UTF-8: call valid_utf8() first.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "harness/core/text_encoding.h"
+
 namespace assay {
 
-/// A copy in which every longest part that could begin a character, but does not go on as one, is
-/// U+FFFD: Unicode's recommendation ("substitution of maximal subparts"), as in Rust and Python.
+/// A copy in which every invalid maximal subpart is replaced by U+FFFD: Unicode's recommendation
+/// ("substitution of maximal subparts"), as in Rust and Python.
 std::string valid_utf8(std::string_view bytes);
 
-/// Bytes of the character that starts with `lead`.
-inline size_t utf8_length(unsigned char lead) {
-  return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-}
-
-/// The character at `position`, which moves past it.
+/// The character at `position`, which advances past it.
 char32_t next_char(std::string_view text, size_t& position);
 void append_utf8(std::string& text, char32_t c);
 bool is_ascii(std::string_view text);
@@ -32,6 +29,6 @@ bool is_mark(char32_t c);         ///< category M
 bool is_nonspacing(char32_t c);   ///< category Mn
 bool is_other(char32_t c);        ///< Cc, Cf, Co (unassigned ones are not counted)
 bool is_word(char32_t c);         ///< \w of regular expressions: alphabetic, mark, digit, connector
-bool is_cjk(char32_t c);          ///< the blocks of ideographs that BERT sets apart
+bool is_cjk(char32_t c);          ///< the blocks of ideographs that BERT splits
 
 }  // namespace assay

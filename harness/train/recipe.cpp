@@ -10,12 +10,12 @@
 namespace assay {
 namespace {
 
-// Raise it when training itself changes: checkpoints made before are then made anew.
+// Increment it when training itself changes: older checkpoints are then trained again.
 constexpr uint64_t kTrainingVersion = 1;
 
-// Each is trained after the one before it, and what looks at a chain calls itself for each.
-constexpr size_t kMostInits = 100;
-constexpr size_t kMostShown = 200;  // letters of a chain in a message
+// Limits the recursion over a chain of inits.
+constexpr size_t kMaxInits = 100;
+constexpr size_t kMaxShown = 200;  // characters of a chain in a message
 
 const std::vector<std::string> kRoles = {"base", "expert", "multitask"};
 const std::vector<std::string> kSchedules = {"constant", "cosine"};
@@ -56,14 +56,15 @@ std::vector<MixturePart> read_mixture(const JsonReader& list,
     }
     if (std::find(known_tasks.begin(), known_tasks.end(), part.task) == known_tasks.end())
       throw UserError(unknown_name("task", part.task, element.where(), known_tasks));
-    if (!seen.insert(part.task).second) element.fail("the task stands in the mixture twice");
+    if (!seen.insert(part.task).second) element.fail("the task occurs twice in the mixture");
     mixture.push_back(std::move(part));
   }
   if (mixture.empty()) list.fail("expected at least one task");
   return mixture;
 }
 
-/// Sets what `settings` gives; used for the defaults of a role first, then for the entry itself.
+/// Sets the fields that `settings` states: first those of the role's defaults, then the entry's
+/// own.
 void read_settings(JsonReader& settings, const std::vector<std::string>& known_tasks,
                    CheckpointRecipe& recipe) {
   if (const auto v = settings.find("init")) recipe.init = v->as_string();
@@ -97,30 +98,30 @@ void check_complete(const CheckpointRecipe& recipe, const JsonReader& entry) {
   require(recipe.learning_rate > 0, "learning_rate");
 }
 
-// Names are those of folders, which must be one folder each below the output.
-constexpr size_t kLongestName = 200;
+// A name is that of one folder below the output.
+constexpr size_t kMaxNameLength = 200;
 
 void check_recipe_name(const std::string& name, const JsonReader& entry) {
-  if (name.empty() || name.size() > kLongestName || name.front() == '.' ||
+  if (name.empty() || name.size() > kMaxNameLength || name.front() == '.' ||
       std::any_of(name.begin(), name.end(), [](char c) {
         return c == '/' || static_cast<unsigned char>(c) < ' ' || c == '\x7f';
       }))
     entry.fail(
         fmt::format("'{}' cannot be a recipe's name: up to {} bytes, no '/', no control "
                     "characters, no '.' at the beginning",
-                    name.substr(0, kLongestName), kLongestName));
+                    name.substr(0, kMaxNameLength), kMaxNameLength));
 }
 
 void check_name(const std::string& name, const JsonReader& entry) {
   const bool plain =
       name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
       std::string::npos;
-  if (name.empty() || name.front() == '.' || !plain || name.size() > kLongestName ||
+  if (name.empty() || name.front() == '.' || !plain || name.size() > kMaxNameLength ||
       name == "random")
     entry.fail(
         fmt::format("'{}' cannot be a checkpoint's name: letters, digits, '-', '_' and '.' can, up "
                     "to {} of them, 'random' is taken",
-                    name.substr(0, kLongestName), kLongestName));
+                    name.substr(0, kMaxNameLength), kMaxNameLength));
 }
 
 }  // namespace
@@ -143,7 +144,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
       settings.finish();
     }
 
-  std::map<std::string, JsonReader> places;
+  std::map<std::string, JsonReader> readers;
   for (auto& [name, entry] : root.at("checkpoints").entries()) {
     check_name(name, entry);
     const std::string role = one_of("role", kRoles, entry.at("role"));
@@ -153,12 +154,12 @@ Recipe Recipe::read(const std::filesystem::path& path) {
     read_settings(entry, known_tasks, checkpoint);
     entry.finish();
     check_complete(checkpoint, entry);
-    places.emplace(name, entry);
+    readers.emplace(name, entry);
     recipe.checkpoints_.push_back(std::move(checkpoint));
   }
   root.finish();
 
-  recipe.check_inits([&](const std::string& name) { return places.at(name).where() + ".init"; });
+  recipe.check_inits([&](const std::string& name) { return readers.at(name).where() + ".init"; });
   return recipe;
 }
 
@@ -172,17 +173,17 @@ void Recipe::check_inits(const std::function<std::string(const std::string&)>& w
   for (const auto& checkpoint : checkpoints_) {
     std::string chain = checkpoint.name;
     const CheckpointRecipe* current = &checkpoint;
-    std::set<const CheckpointRecipe*> passed{current};
+    std::set<const CheckpointRecipe*> visited{current};
     for (size_t length = 1; current->init != "random"; ++length) {
       const auto next = known.find(current->init);
       if (next == known.end())
         throw UserError(unknown_name("checkpoint", current->init, where(checkpoint.name), names));
       chain += " <- " + current->init;
-      if (!passed.insert(next->second).second)
-        user_error("{}: the chain of inits is a circle: {}", where(checkpoint.name), chain);
-      if (length > kMostInits)
+      if (!visited.insert(next->second).second)
+        user_error("{}: the chain of inits is cyclic: {}", where(checkpoint.name), chain);
+      if (length > kMaxInits)
         user_error("{}: the chain of inits has more than {} checkpoints: {} ...",
-                   where(checkpoint.name), kMostInits, chain.substr(0, kMostShown));
+                   where(checkpoint.name), kMaxInits, chain.substr(0, kMaxShown));
       current = next->second;
     }
   }

@@ -24,7 +24,7 @@
 namespace assay {
 namespace {
 
-/// More threads would sum in another order.
+/// A fixed order of summation: more threads would sum in another order.
 class SingleThread {
  public:
   SingleThread() { at::set_num_threads(1); }
@@ -49,7 +49,7 @@ Mixture read_mixture(const CheckpointRecipe& recipe, const std::string& where) {
     const int64_t available = all.inputs.size(0);
     const int64_t wanted = part.examples.value_or(available);
     if (wanted > available)
-      data_error("{}: {} examples of '{}' are asked for, its train split has {}", where, wanted,
+      data_error("{}: {} examples of '{}' are requested, its train split has {}", where, wanted,
                  part.task, available);
     auto drawn = Rng(recipe.seed, "examples of " + part.task).permutation(available);
     drawn.resize(static_cast<size_t>(wanted));
@@ -62,22 +62,22 @@ Mixture read_mixture(const CheckpointRecipe& recipe, const std::string& where) {
   return mixture;
 }
 
-/// Endless minibatches; a new permutation for every pass over the examples. A batch may span two.
+/// Minibatches without end; a new permutation for every epoch. A batch may span two epochs.
 class Minibatches {
  public:
   Minibatches(const Examples& examples, int64_t batch, uint64_t key)
       : examples_(examples), batch_(batch), rng_(key) {}
 
   Examples next() {
-    std::vector<int64_t> picked;
-    while (static_cast<int64_t>(picked.size()) < batch_) {
+    std::vector<int64_t> indices;
+    while (static_cast<int64_t>(indices.size()) < batch_) {
       if (position_ == order_.size()) {
         order_ = rng_.permutation(examples_.inputs.size(0));
         position_ = 0;
       }
-      picked.push_back(order_[position_++]);
+      indices.push_back(order_[position_++]);
     }
-    const at::Tensor index = at::tensor(picked, at::kLong);
+    const at::Tensor index = at::tensor(indices, at::kLong);
     return {examples_.inputs.index_select(0, index), examples_.targets.index_select(0, index)};
   }
 
@@ -91,8 +91,8 @@ class Minibatches {
 
 double learning_rate_at(const CheckpointRecipe& recipe, int64_t step) {
   if (recipe.schedule == "constant") return recipe.learning_rate;
-  const double done = static_cast<double>(step) / static_cast<double>(recipe.steps);
-  return recipe.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * done));
+  const double fraction = static_cast<double>(step) / static_cast<double>(recipe.steps);
+  return recipe.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * fraction));
 }
 
 /// Trains `weights` in place; returns the mean loss over the last tenth of the steps.
@@ -150,9 +150,10 @@ Json describe(const Recipe& file, const CheckpointRecipe& recipe,
           {"seed", recipe.seed}};
 }
 
-/// Null where it is not there. `tell`: what is there instead is logged.
-std::shared_ptr<const Checkpoint> look_for(const Recipe& recipe, const std::string& name,
-                                           const std::filesystem::path& folder, bool tell) {
+/// Null when the folder has no checkpoint of this recipe. `log_mismatch`: logs the reason.
+std::shared_ptr<const Checkpoint> open_matching(const Recipe& recipe, const std::string& name,
+                                                const std::filesystem::path& folder,
+                                                bool log_mismatch) {
   const std::filesystem::path path = folder / name;
   const std::string hash = recipe.hash(name);
   if (!path_exists(path)) return nullptr;
@@ -160,51 +161,52 @@ std::shared_ptr<const Checkpoint> look_for(const Recipe& recipe, const std::stri
     auto checkpoint = Checkpoint::open(plain_path(path));
     const Json& origin = checkpoint->origin();
     if (origin.is_object() && origin.value("recipe_hash", "") == hash) return checkpoint;
-    if (tell) log_info("{}: made by another recipe", path.string());
+    if (log_mismatch) log_info("{}: made by another recipe", path.string());
   } catch (const DataError& error) {
-    if (tell) log_warning("{}", error.what());
+    if (log_mismatch) log_warning("{}", error.what());
   }
   return nullptr;
 }
 
-/// Waits while another process makes the checkpoint. Ctrl-C ends the process here as it does
-/// anywhere in training.
-FileLock lock_place(const std::filesystem::path& path) {
+/// Waits while another process makes the checkpoint. Ctrl-C ends the process as elsewhere in
+/// training.
+FileLock lock_destination(const std::filesystem::path& path) {
   constexpr std::chrono::milliseconds kPause{100};
-  const std::filesystem::path place = resolve_output(path);
-  std::filesystem::create_directories(place.parent_path());
+  const std::filesystem::path destination = resolve_output(path);
+  std::filesystem::create_directories(destination.parent_path());
   const std::filesystem::path lock =
-      place.parent_path() / fmt::format(".{}.training.lock", place.filename().string());
-  for (bool told = false;; told = true) {
-    if (auto taken = FileLock::take(lock)) return std::move(*taken);
-    if (!told) log_info("'{}': another process is making it; waiting", place.string());
+      destination.parent_path() / fmt::format(".{}.training.lock", destination.filename().string());
+  for (bool logged = false;; logged = true) {
+    if (auto acquired = FileLock::try_lock(lock)) return std::move(*acquired);
+    if (!logged) log_info("'{}': another process is making it; waiting", destination.string());
     std::this_thread::sleep_for(kPause);
   }
 }
 
 }  // namespace
 
-void check_place(const std::filesystem::path& path) {
-  const std::filesystem::path place = resolve_output(path);
-  check_output_folder(place, /*replace=*/true, {});
-  if (!std::filesystem::exists(place / "assay.json")) return;
-  const Json origin = read_json(place / "assay.json");
+void check_destination(const std::filesystem::path& path) {
+  const std::filesystem::path destination = resolve_output(path);
+  check_output_folder(destination, /*replace=*/true, {});
+  if (!std::filesystem::exists(destination / "assay.json")) return;
+  const Json origin = read_json(destination / "assay.json");
   if (!origin.contains("recipe_hash"))
-    user_error("'{}' is not replaced: no recipe made it; name another folder", place.string());
+    user_error("'{}' is not replaced: no recipe made it; name another folder",
+               destination.string());
 }
 
 std::shared_ptr<const Checkpoint> find_checkpoint(const Recipe& recipe, const std::string& name,
                                                   const std::filesystem::path& folder) {
-  return look_for(recipe, name, folder, true);
+  return open_matching(recipe, name, folder, true);
 }
 
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
                                                     const std::filesystem::path& folder) {
   const CheckpointRecipe& entry = recipe.at(name);
   if (auto checkpoint = find_checkpoint(recipe, name, folder)) return checkpoint;
-  check_place(folder / name);
-  const FileLock lock = lock_place(folder / name);
-  if (auto made = look_for(recipe, name, folder, false)) return made;
+  check_destination(folder / name);
+  const FileLock lock = lock_destination(folder / name);
+  if (auto made = open_matching(recipe, name, folder, false)) return made;
   std::shared_ptr<const Checkpoint> init;
   if (entry.init != "random") init = ensure_checkpoint(recipe, entry.init, folder);
 
@@ -215,7 +217,8 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
   Meter meter;
   StateDict weights = init ? load_weights(*architecture, *init, at::kCPU)
                            : architecture->initial_weights(entry.seed);
-  for (auto& [unused, tensor] : weights) tensor = tensor.clone();  // not the mapped file
+  for (auto& [unused, tensor] : weights)
+    tensor = tensor.clone();  // a copy of the memory-mapped file
   const double final_loss = train(*architecture, entry, mixture.examples, where, weights);
 
   Json origin = describe(recipe, entry, mixture.sizes);
@@ -227,7 +230,7 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
                           {"cpu", cpu_name()},
                           {"os", os_name()},
                           {"made", utc_now()}};
-  check_place(folder / name);
+  check_destination(folder / name);
   write_checkpoint(folder / name, weights, {recipe.architecture(), origin, "", {}}, true);
   return Checkpoint::open(plain_path(folder / name));
 }

@@ -28,7 +28,8 @@ struct Karcher {
                   .help = "length of the mean tangent vector below which the iteration ends"});
   }
 
-  void prepare(const ModelJob& job) const { check_normalizable(weights, job); }
+  std::optional<std::string> conflict() const { return zero_sum(weights, "a sum above 0"); }
+  void prepare(const ModelJob& job) const { check_weights(weights, job); }
   /// The coefficients of the experts.
   std::vector<double> measure(const TensorParts& tensor) const;
   at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {

@@ -1,8 +1,8 @@
 #include <ATen/core/Tensor.h>
 
-#include "harness/kernels/mergekit/fused_sum.h"
 #include "methods/dense/sums.h"
 #include "methods/dense/weights.h"
+#include "methods/mergekit/stored_sum.h"
 
 namespace assay {
 namespace {
@@ -26,9 +26,11 @@ struct Linear {
     compute_parameter(compute, p);
   }
 
-  void prepare(const ModelJob& job) const {
-    normalize ? check_normalizable(weights, job) : check_weights(weights, job);
+  std::optional<std::string> conflict() const {
+    if (!normalize) return std::nullopt;
+    return zero_sum(weights, "another sum, or 'normalize' false");
   }
+  void prepare(const ModelJob& job) const { check_weights(weights, job); }
   at::Tensor merge(const TensorJob& job) const {
     const size_t n = job.experts.size();
     if (compute == Compute::kStorage) return sum_then_divide(job);
@@ -38,8 +40,6 @@ struct Linear {
   }
 
  private:
-  /// The sum itself goes in float32, in mergekit too, with fused multiply-adds: they show only
-  /// where the result is float32.
   at::Tensor sum_then_divide(const TensorJob& job) const {
     const std::vector<double> factors = expert_weights(weights, job.experts.size());
     float divisor = 1;
@@ -47,9 +47,7 @@ struct Linear {
       divisor = 0;
       for (const double factor : factors) divisor += static_cast<float>(factor);
     }
-    if (job.experts.front().scalar_type() == at::kFloat)
-      return fused_sum(job.experts, factors, divisor);
-    return stored_sum_of_experts(job, factors, divisor);
+    return mergekit::divided_sum(job, factors, divisor);
   }
 };
 

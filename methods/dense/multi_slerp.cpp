@@ -19,7 +19,8 @@ struct MultiSlerp {
     p(weights, {.name = "weights", .range = {0, 10}, .help = kWeightsHelp});
   }
 
-  void prepare(const ModelJob& job) const { check_normalizable(weights, job); }
+  std::optional<std::string> conflict() const { return zero_sum(weights, "a sum above 0"); }
+  void prepare(const ModelJob& job) const { check_weights(weights, job); }
   /// The coefficients of the experts.
   std::vector<double> measure(const TensorParts& tensor) const {
     std::vector<double> shares = normalized_weights(weights, tensor.num_experts());

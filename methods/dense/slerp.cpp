@@ -1,11 +1,10 @@
-#include <ATen/ATen.h>
-
 #include <cmath>
 
-#include "methods/dense/float_sphere.h"
 #include "methods/dense/sphere.h"
 #include "methods/dense/sums.h"
 #include "methods/dense/weights.h"
+#include "methods/mergekit/float_sphere.h"
+#include "methods/mergekit/stored_sum.h"
 
 namespace assay {
 namespace {
@@ -34,7 +33,7 @@ struct Slerp {
 
   /// The coefficients of both experts.
   std::vector<double> measure(const TensorParts& tensor) const {
-    if (compute == Compute::kStorage) return float_coefficients(tensor);
+    if (compute == Compute::kStorage) return mergekit::slerp_coefficients(tensor, t);
     const DotProducts products = gram_of_experts(tensor);
     const auto unit_norm = [&](int i) {
       const double norm = std::sqrt(products(i, i));
@@ -48,22 +47,8 @@ struct Slerp {
     return {std::sin((1 - t) * angle) / sine, std::sin(t * angle) / sine};
   }
   at::Tensor merge(const TensorJob& part, const std::vector<double>& coefficients) const {
-    return compute == Compute::kStorage ? stored_sum_of_experts(part, coefficients)
+    return compute == Compute::kStorage ? mergekit::stored_sum(part, coefficients)
                                         : sum_of_experts(part, coefficients);
-  }
-
- private:
-  /// Every step is rounded to float32.
-  std::vector<double> float_coefficients(const TensorParts& tensor) const {
-    const float cosine = float_cosine(tensor), at = static_cast<float>(t);
-    const bool parallel = std::abs(cosine) > 0.9995F;
-    tensor.report("lerp_frac", parallel ? 1 : 0);
-    const float rest = 1 - at;
-    if (parallel) return {rest, at};
-    // LibTorch's own functions: the standard library's differ in the last bit now and then.
-    const auto sine = [](float angle) { return at::sin(at::full({1}, angle)).item<float>(); };
-    const float angle = at::acos(at::full({1}, cosine)).item<float>();
-    return {sine(rest * angle) / sine(angle), sine(at * angle) / sine(angle)};
   }
 };
 

@@ -15,7 +15,7 @@ DotProducts gram_of_experts(const TensorParts& tensor) {
       pairs.emplace_back(i, j);
       keys.push_back("product " + tensor.pair_key(static_cast<size_t>(i), static_cast<size_t>(j)));
     }
-  const auto products = tensor.shared<double>(keys, [&](const std::vector<size_t>& missing) {
+  const auto products = tensor.cached<double>(keys, [&](const std::vector<size_t>& missing) {
     std::vector<int> needed;  // the experts of the missing pairs
     for (const size_t k : missing)
       for (const int i : {pairs[k].first, pairs[k].second})

@@ -1,4 +1,4 @@
-/// Geometry of the span of a few tensors, worked out on their DotProducts matrix in float64: a
+/// Geometry of the span of a few tensors, computed on their DotProducts matrix in float64: a
 /// direction is a vector of coefficients, so no tensor is touched before the last weighted sum.
 #pragma once
 

@@ -24,14 +24,4 @@ inline at::Tensor sum_of_experts(const TensorJob& part, double weight) {
   return out;
 }
 
-/// sum_i weights[i] experts[i] / divisor, rounded to the experts' dtype whatever the result's is.
-inline at::Tensor stored_sum_of_experts(const TensorJob& part, const std::vector<double>& weights,
-                                        double divisor = 1.0) {
-  const at::Tensor& like = part.experts.front();
-  const bool fits = part.room.defined() && part.room.scalar_type() == like.scalar_type();
-  at::Tensor out = fits ? part.room : at::empty(like.sizes(), like.options());
-  weighted_sum_into(part.experts, weights, out, DType::kFloat32, divisor);
-  return out;
-}
-
 }  // namespace assay

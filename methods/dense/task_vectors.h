@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "harness/kernels/task_vector/delta_merge.h"
-#include "harness/kernels/task_vector/delta_statistics.h"
 #include "methods/dense/weights.h"
+#include "methods/mergekit/l1_match.h"
 #include "methods/mergekit/rules.h"
 
 namespace assay {
@@ -24,9 +24,8 @@ inline std::vector<DeltaTerm> rounded_terms(std::vector<DeltaTerm> terms, Comput
                                             const TensorJob& part) {
   for (DeltaTerm& term : terms) {
     term.rounding = rounding(compute, part.base);
-    // mergekit draws with the share that is kept in the tensors' dtype.
     if (term.drop > 0 && term.rounding != DType::kFloat32)
-      term.drop = 1 - round_to(1 - term.drop, term.rounding);
+      term.drop = mergekit::rounded_drop(term.drop, term.rounding);
   }
   return terms;
 }
@@ -54,7 +53,7 @@ inline constexpr std::string_view kNormalizeHelp =
     "divide the sum of the task vectors by the sum of the weights";
 
 /// DARE, arXiv:2311.03099: each entry of a task vector is dropped with probability `drop`, and what
-/// is left is scaled up to make good for it.
+/// is left is scaled up to compensate.
 struct RandomDrop {
   enum class Rescale { kInvKeep, kL1Match, kNone };
 
@@ -91,11 +90,8 @@ struct RandomDrop {
       if (rescale == Rescale::kInvKeep && share < 1)
         terms[i].rescale = static_cast<float>(1 / (1 - share));
     }
-    if (any && rescale == Rescale::kL1Match) match_l1(tensor, compute, terms);
+    if (any && rescale == Rescale::kL1Match) mergekit::match_l1(tensor, compute, terms);
   }
-
- private:
-  static void match_l1(const TensorParts& tensor, Compute compute, std::vector<DeltaTerm>& terms);
 };
 
 }  // namespace assay

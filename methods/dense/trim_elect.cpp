@@ -7,10 +7,15 @@
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
-#include "harness/kernels/mergekit/tie_order.h"
 #include "harness/kernels/select/kth_magnitude.h"
+#include "harness/kernels/task_vector/delta_statistics.h"
 
 namespace assay {
+
+int64_t TrimElect::working_bytes(const TensorInfo& tensor) const {
+  const bool sorts = tie_order == Ties::kIntrosort && trims();
+  return sorts ? mergekit::introsort_bytes(tensor, compute) : 0;
+}
 
 std::vector<DeltaTerm> TrimElect::untrimmed(const TensorParts& tensor) const {
   std::vector<DeltaTerm> terms = weighted_terms(weights, tensor.num_experts());
@@ -52,7 +57,7 @@ std::vector<TrimElect::Threshold> TrimElect::find_thresholds(
         fmt::format("threshold {} {} {}", static_cast<int>(rule), share(i), hasher.hex()));
   }
   const auto found =
-      tensors.front().shared<Threshold>(keys, [&](const std::vector<size_t>& missing) {
+      tensors.front().cached<Threshold>(keys, [&](const std::vector<size_t>& missing) {
         std::vector<size_t> selected;
         for (const size_t k : missing) selected.push_back(trimmed[k]);
         return select_thresholds(tensors, visit, terms, selected);
@@ -119,7 +124,7 @@ std::vector<int64_t> TrimElect::tie_ends(const TensorParts& tensor,
                                delta_key(tensor, i, untrimmed[i])));
   }
   if (tied.empty()) return ends;
-  const auto found = tensor.shared<TieEnd>(keys, [&](const std::vector<size_t>& missing) {
+  const auto found = tensor.cached<TieEnd>(keys, [&](const std::vector<size_t>& missing) {
     std::vector<TieEnd> searched(missing.size(), {kNone, 0});
     tensor.for_each([&](const TensorJob& part) {
       const std::vector<DeltaTerm> rounded = rounded_terms(untrimmed, compute, part);
@@ -149,11 +154,7 @@ void TrimElect::prepare(const ModelJob& job) {
     user_error(
         "trim.ties 'introsort' needs trim.scope 'tensor', trim.rule 'exact_count' and an "
         "elect.tie other than 'global_majority'");
-  if (tie_order == Ties::kIntrosort && trims())
-    for (const std::string& name : job.names())
-      if (const int64_t elements = job.parts(name).elements(); elements >= TieOrder::kMostElements)
-        user_error("trim.ties 'introsort' takes tensors of fewer than {} elements; '{}' has {}",
-                   TieOrder::kMostElements, name, elements);
+  if (tie_order == Ties::kIntrosort && trims()) mergekit::check_introsort(job);
   prepared_.clear();
   model_tie_ends_.clear();
   if (job.names().empty()) return;
@@ -192,7 +193,7 @@ void TrimElect::prepare(const ModelJob& job) {
     });
     return std::vector<int64_t>{signs};
   };
-  const int64_t signs = tensors.front().shared<int64_t>({key}, count_signs).front();
+  const int64_t signs = tensors.front().cached<int64_t>({key}, count_signs).front();
   // The paper's code lets a majority of 0 pass as negative.
   majority_ = signs > 0 ? 1 : -1;
 }
@@ -218,6 +219,19 @@ TrimElect::Trimmed TrimElect::trimmed(const TensorParts& tensor) const {
     terms[i].threshold = thresholds[i].bits;
     terms[i].tie_end = ends[i];
   }
+  return result;
+}
+
+TrimElect::Trimmed TrimElect::introsorted(const TensorParts& tensor) const {
+  Trimmed result{untrimmed(tensor), {}};
+  std::vector<mergekit::IntrosortTrim> trims;
+  for (size_t i = 0; i < result.terms.size(); ++i) {
+    const int64_t elements = tensor.elements(), rank = threshold_rank(i, elements);
+    if (share(i) < 1 && rank > 0)
+      trims.push_back({i, elements - rank + 1,
+                       fmt::format("{} {}", share(i), delta_key(tensor, i, result.terms[i]))});
+  }
+  result.keep_masks = mergekit::introsort_trim(tensor, trims, compute, result.terms);
   return result;
 }
 

@@ -1,5 +1,5 @@
 /// TIES' steps, arXiv:2306.01708: trim each task vector by magnitude, elect a sign per entry, merge
-/// the entries that agree. Variants that share the name in the wild are told apart by parameters.
+/// the entries that agree. Variants published under the same name differ by parameters.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "methods/dense/task_vectors.h"
+#include "methods/mergekit/introsort_trim.h"
 
 namespace assay {
 
@@ -74,8 +75,7 @@ struct TrimElect {
   /// What each expert's part in the merge of a tensor is: what is dropped, trimmed, weighed.
   struct Trimmed {
     std::vector<DeltaTerm> terms;
-    /// What the terms' kept_ties point to.
-    std::vector<std::shared_ptr<const std::vector<uint64_t>>> kept_ties;
+    std::vector<mergekit::KeepMask> keep_masks;  ///< what the terms' keep_mask point to
   };
   Trimmed measure(const TensorParts& tensor) const;
   at::Tensor merge(const TensorJob& part, const Trimmed& trimmed, double scale) const;
@@ -107,15 +107,10 @@ struct TrimElect {
   std::vector<int64_t> tie_ends(const TensorParts& tensor, const std::vector<DeltaTerm>& untrimmed,
                                 const std::vector<Threshold>& thresholds,
                                 std::vector<int64_t>& left) const;
-  /// trimmed() with ties as introsort leaves them, in one pass over the tensor.
+  /// trimmed() with ties as introsort leaves them.
   Trimmed introsorted(const TensorParts& tensor) const;
-  /// What it keeps of these experts, not shared.
-  using Kept = std::vector<uint64_t>;  ///< the threshold's bits, then kept_ties or nothing
-  std::vector<Kept> select_introsorted(const TensorParts& tensor,
-                                       const std::vector<DeltaTerm>& terms,
-                                       const std::vector<size_t>& experts) const;
-  /// The rank, from the smallest, of the least magnitude that an expert keeps among `count`; 0: it
-  /// keeps all.
+  /// The rank, from the smallest, of the smallest magnitude that an expert keeps among `count`; 0:
+  /// it keeps all.
   int64_t threshold_rank(size_t expert, int64_t count) const;
 
   std::vector<Threshold> model_thresholds_;

@@ -5,7 +5,7 @@
 namespace assay {
 namespace {
 
-// The sum over the phases that there are; absent when there is none of them.
+// The sum over the phases that the run has; absent when it has none of them.
 std::optional<Cost> sum_phases(const RunRecord& run, const std::vector<std::string>& phases) {
   std::optional<Cost> sum;
   for (const auto& [phase, cost] : run.costs)
@@ -30,7 +30,7 @@ std::optional<Cost> sum_runs(const std::vector<const RunRecord*>& runs) {
   return sum;
 }
 
-// A field that one of the costs lacks has no mean; of peaks the greatest known counts.
+// A field that one of the costs lacks has no mean; the mean of peaks is the known maximum.
 CostValues mean(const std::vector<Cost>& costs) {
   if (costs.empty()) return {};
   Cost sum = costs.front();
@@ -50,6 +50,21 @@ CostValues mean_of_phases(const std::vector<const RunRecord*>& runs,
 }
 
 }  // namespace
+
+std::vector<CostField> shown_costs() {
+  std::vector<CostField> shown;
+  for (const CostField& field : kCostFields)
+    if (std::none_of(kCostFields.begin(), kCostFields.end(),
+                     [&](const CostField& own) { return own.whole == field.key; }))
+      shown.push_back(field);
+  return shown;
+}
+
+std::optional<double> cost_value(const CostValues& values, std::string_view key) {
+  for (size_t i = 0; i < values.size(); ++i)
+    if (kCostFields[i].key == key) return values[i];
+  return std::nullopt;
+}
 
 CostValues cost_values(const Cost& cost) {
   const Json json = cost;
@@ -77,7 +92,7 @@ RowCosts row_costs(const std::vector<const RunRecord*>& runs,
   for (size_t i = 0; i < kCostFields.size(); ++i) {
     const auto &m = costs.merge[i], &t = costs.tuning[i];
     if (kCostFields[i].is_peak)
-      costs.total[i] = std::max(m, t);  // the known one, when one of them is absent
+      costs.total[i] = std::max(m, t);  // when one is absent, the known one
     else
       costs.total[i] = m && t ? std::optional(*m + *t) : std::nullopt;
   }

@@ -1,4 +1,4 @@
-/// What rows cost, and the one list of what is counted.
+/// Costs of leaderboard rows, and the list of cost fields.
 #pragma once
 
 #include <array>
@@ -19,14 +19,19 @@ struct CostField {
   std::string_view title;
   CostUnit unit;
   bool is_peak;  ///< averages take the maximum
+  /// For an own peak: the key of the peak of the whole process.
+  std::string_view whole = {};
 };
 
-inline constexpr std::array<CostField, 10> kCostFields{{
+inline constexpr std::array<CostField, 12> kCostFields{{
     {"wall_s", "Wall time", CostUnit::kSeconds, false},
     {"cpu_s", "CPU time", CostUnit::kSeconds, false},
     {"device_s", "Device time", CostUnit::kSeconds, false},
+    {"own_peak_rss_bytes", "Own peak memory", CostUnit::kBytes, true, "peak_rss_bytes"},
+    {"own_peak_device_bytes", "Own peak device memory", CostUnit::kBytes, true,
+     "peak_device_bytes"},
     {"peak_rss_bytes", "Peak process memory", CostUnit::kBytes, true},
-    {"peak_device_bytes", "Peak device memory", CostUnit::kBytes, true},
+    {"peak_device_bytes", "Peak device memory of the process", CostUnit::kBytes, true},
     {"flops", "FLOPs", CostUnit::kFlops, false},
     {"bytes_read", "Bytes read", CostUnit::kBytes, false},
     {"bytes_written", "Bytes written", CostUnit::kBytes, false},
@@ -34,12 +39,16 @@ inline constexpr std::array<CostField, 10> kCostFields{{
     {"gradient_steps", "Gradient steps", CostUnit::kCount, false},
 }};
 
+/// The fields that have a column in tables. The peak of the whole process is a note of the own
+/// peak.
+std::vector<CostField> shown_costs();
+
 /// One value per entry of kCostFields; absent when it could not be measured.
 using CostValues = std::array<std::optional<double>, kCostFields.size()>;
 
-/// All absent when nothing of the kind was done or measured.
+/// All values are absent when no such work was done or measured.
 struct RowCosts {
-  /// What a method gathers before it merges, whether in its own run or shared: mean over runs.
+  /// Statistics that a method collects before it merges, in its own run or shared: mean over runs.
   CostValues statistics{};
   CostValues merge{};       ///< merging, statistics included: mean over runs
   CostValues tuning{};      ///< all phases of all runs of the grid: sum per set, mean over sets
@@ -48,10 +57,13 @@ struct RowCosts {
   bool tuned = false;
 };
 
-/// `runs`: the row's successful test runs. `grid_by_set`: the runs that chose its parameters; empty
-/// for rows that are not tuned. Of peaks the maximum is taken throughout.
+/// `runs`: the row's successful test runs. `grid_by_set`: the validation runs that chose its
+/// parameters; empty for rows that are not tuned. Peaks are always combined by their maximum.
 RowCosts row_costs(const std::vector<const RunRecord*>& runs,
                    const std::vector<std::vector<const RunRecord*>>& grid_by_set);
+
+/// The value of the field with that key.
+std::optional<double> cost_value(const CostValues& values, std::string_view key);
 
 /// The fields of one cost.
 CostValues cost_values(const Cost& cost);

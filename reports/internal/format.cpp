@@ -41,7 +41,7 @@ std::string number_text(const Estimate& estimate, bool with_sign) {
     return estimate.fraction ? fmt::format("{:.1f}", number) : plain_text(number);
   };
   std::string shown = text(value);
-  // A difference that is shown as zero has no sign.
+  // A difference that is printed as zero has no sign.
   if (with_sign && shown.find_first_of("123456789") == std::string::npos)
     shown = text(0);
   else if (with_sign && !std::signbit(value))
@@ -79,7 +79,7 @@ std::string range_text(const Estimate& estimate) {
 }
 
 std::string cost_text(std::optional<double> value, CostUnit unit) {
-  if (!value) return std::string(unit == CostUnit::kFlops ? kUnknownFlops : kNotAvailable);
+  if (!value) return std::string(unit == CostUnit::kFlops ? kUnknown : kNotAvailable);
   switch (unit) {
     case CostUnit::kSeconds:
       return seconds_text(*value);
@@ -91,6 +91,12 @@ std::string cost_text(std::optional<double> value, CostUnit unit) {
       break;
   }
   return fmt::format("{:.0f}", *value);
+}
+
+std::string cost_text(const CostValues& values, const CostField& field) {
+  const auto value = cost_value(values, field.key);
+  const bool whole_alone = !value && cost_value(values, field.whole);
+  return whole_alone ? std::string(kUnknown) : cost_text(value, field.unit);
 }
 
 Scale common_scale(std::vector<double> values, CostUnit unit) {

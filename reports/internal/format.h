@@ -1,4 +1,4 @@
-/// How numbers and text are printed: the only place that decides.
+/// Formatting of numbers and text, for all output formats.
 #pragma once
 
 #include <optional>
@@ -11,14 +11,14 @@
 
 namespace assay {
 
-/// What stands where nothing was measured.
+/// The text of a value that was not measured.
 inline constexpr std::string_view kNotAvailable = "–";
 
 /// 0.8342 as "83.4".
 std::string percent_text(std::optional<double> fraction);
 /// A score of that metric: in % when it is a fraction, else with four significant digits.
 std::string score_text(std::string_view metric, double value);
-/// "83.4 ±1.2", "83.4" without an interval; "12.31 ±0.42" for what is no fraction.
+/// "83.4 ±1.2", "83.4" without an interval; "12.31 ±0.42" for a metric that is not a fraction.
 std::string estimate_text(const Estimate& estimate);
 /// With its sign: "+1.3 ±0.8".
 std::string difference_text(const Estimate& estimate);
@@ -26,11 +26,14 @@ std::string difference_text(const Estimate& estimate);
 /// none.
 std::string ci_text(const Estimate& estimate);
 std::string range_text(const Estimate& estimate);
-/// What stands for operations that nobody could count.
-inline constexpr std::string_view kUnknownFlops = "n/a";
+/// The text of FLOPs that could not be counted, and of an own peak where only the peak of the whole
+/// process is known.
+inline constexpr std::string_view kUnknown = "n/a";
 
 /// "3.42 s", "12.0 MiB", "1.25 G", "600".
 std::string cost_text(std::optional<double> value, CostUnit unit);
+/// One field of a cost.
+std::string cost_text(const CostValues& values, const CostField& field);
 
 /// One unit for all numbers of a column: a value is shown divided by `size`, without the name.
 struct Scale {
@@ -43,15 +46,15 @@ Scale common_scale(std::vector<double> values, CostUnit unit);
 std::string scaled_text(std::optional<double> value, const Scale& scale, CostUnit unit);
 /// "2026-01-02T03:04:05.678Z" as "2026-01-02 03:04 UTC".
 std::string time_text(const std::string& iso);
-/// The first digits of a hash, enough to tell it from others.
+/// The first digits of a hash, enough to identify it.
 std::string short_hash(const std::string& hash);
 /// "density=0.2, trim=model"; "defaults" for none.
 std::string parameters_text(const Json& parameters);
 
 std::string escape_html(std::string_view text);
-/// One table cell: no line breaks, nothing that Markdown or HTML would take as markup.
+/// One table cell: without line breaks, and with Markdown and HTML markup escaped.
 std::string escape_markdown(std::string_view text);
-/// Quoted when it must be (RFC 4180).
+/// Quoted where necessary (RFC 4180).
 std::string escape_csv(std::string_view text);
 
 }  // namespace assay

@@ -1,29 +1,28 @@
 #include "reports/internal/leaderboard.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
 
-#include "harness/core/error.h"
 #include "harness/core/metrics.h"
+#include "reports/internal/comparisons.h"
+#include "reports/internal/configurations.h"
 #include "reports/internal/row_terms.h"
 
 namespace assay {
 namespace {
 
 constexpr const char* kBestExpertRow = "best expert";
-constexpr const char* kAverageMethod = "average";
 
 using Placed = SweepResults::PlacedRun;
 
 std::vector<std::string> metrics_in_order(const SweepResults& results) {
   std::vector<std::string> primary, others;
-  // Whole runs first: one whose first tasks failed shall not decide which metric leads.
-  for (const bool whole : {true, false})
+  // Complete runs first: a run whose first tasks failed must not decide the primary metric.
+  for (const bool complete : {true, false})
     for (const Placed& placed : results.runs) {
-      if ((placed.run.status == RunStatus::kOk) != whole) continue;
+      if ((placed.run.status == RunStatus::kOk) != complete) continue;
       for (const ScoreRecord& score : placed.run.scores) {
         auto& list = score.primary ? primary : others;
         if (std::find(list.begin(), list.end(), score.metric) == list.end())
@@ -33,16 +32,16 @@ std::vector<std::string> metrics_in_order(const SweepResults& results) {
   for (const std::string& metric : others)
     if (std::find(primary.begin(), primary.end(), metric) == primary.end())
       primary.push_back(metric);
-  if (primary.empty()) primary.emplace_back("score");  // nothing succeeded: tables without numbers
+  if (primary.empty()) primary.emplace_back("score");  // no run succeeded: tables without numbers
   return primary;
 }
 
 int reference_rank(const LeaderboardRow& row) {
   if (row.is_merge()) return 0;
-  if (row.kind == "multitask") return 1;
-  if (row.kind == "ensemble") return 2;
-  if (row.kind == "base") return 4;
-  return row.is_lone_expert() ? 5 : 3;
+  if (row.kind == RunKind::kMultitask) return 1;
+  if (row.kind == RunKind::kEnsemble) return 2;
+  if (row.kind == RunKind::kBase) return 4;
+  return row.is_single_expert() ? 5 : 3;
 }
 
 void count_runs(const SweepResults& results, const std::vector<const Placed*>& placed,
@@ -55,87 +54,8 @@ void count_runs(const SweepResults& results, const std::vector<const Placed*>& p
   for (const ExpertSetRecord& set : results.sweep.sets) {
     const auto& experts = placed.front()->run.experts;
     row.sets_total +=
-        !row.is_lone_expert() || experts.empty() ||
+        !row.is_single_expert() || experts.empty() ||
         std::find(set.experts.begin(), set.experts.end(), experts.front()) != set.experts.end();
-  }
-}
-
-// Values of a parameter over the runs of a grid.
-std::vector<std::string> tuned_parameters(const std::vector<const Placed*>& grid) {
-  std::map<std::string, std::set<std::string>> values;
-  for (const Placed* placed : grid)
-    for (const auto& [name, value] : placed->run.parameters.items())
-      values[name].insert(canonical(value));
-  std::vector<std::string> tuned;
-  for (const auto& [name, seen] : values)
-    if (seen.size() > 1) tuned.push_back(name);
-  return tuned;
-}
-
-Json default_values(const SweepResults& results, const RunRecord& run) {
-  Json defaults = Json::object();
-  for (const MethodRecord& method : results.methods)
-    if (method.name == run.method && method.version == run.method_version)
-      for (const Json& parameter : method.parameters)
-        defaults[parameter.value("name", "")] = parameter.value("default", Json());
-  return defaults;
-}
-
-// The values that a method allows for a number; null at an end without a bound.
-Json allowed_range(const SweepResults& results, const RunRecord& run, const std::string& name) {
-  for (const MethodRecord& method : results.methods)
-    if (method.name == run.method && method.version == run.method_version)
-      for (const Json& parameter : method.parameters)
-        if (parameter.value("name", "") == name) return parameter.value("range", Json());
-  return {};
-}
-
-std::vector<std::string> choices_on_edge(const SweepResults& results, const RunRecord& chosen,
-                                         const std::vector<const Placed*>& grid,
-                                         const std::vector<std::string>& tuned) {
-  std::vector<std::string> on_edge;
-  for (const std::string& name : tuned) {
-    const Json value = chosen.parameters.value(name, Json());
-    if (!value.is_number()) continue;
-    const auto choice = value.get<double>();
-    double low = choice, high = choice;
-    for (const Placed* placed : grid)
-      if (const Json tried = placed->run.parameters.value(name, Json()); tried.is_number()) {
-        low = std::min(low, tried.get<double>());
-        high = std::max(high, tried.get<double>());
-      }
-    const Json range = allowed_range(results, chosen, name);
-    const auto is_bound = [&](size_t end) {
-      return range.is_array() && range.size() == 2 && range[end].is_number() &&
-             range[end].get<double>() == choice;
-    };
-    if ((choice == low && !is_bound(0)) || (choice == high && !is_bound(1)))
-      on_edge.push_back(name);
-  }
-  return on_edge;
-}
-
-void add_configurations(const SweepResults& results, const std::vector<const Placed*>& placed,
-                        const std::vector<const Placed*>& grid, LeaderboardRow& row) {
-  const auto& tuned = row.tuned_parameters;
-  for (const Placed* p : placed) {
-    const auto known =
-        std::find_if(row.configurations.begin(), row.configurations.end(),
-                     [&](const Configuration& c) { return c.parameters == p->run.parameters; });
-    if (known != row.configurations.end()) {
-      if (known->sets.back() != p->placement.set) known->sets.push_back(p->placement.set);
-      continue;
-    }
-    Configuration configuration{{p->placement.set},
-                                p->run.parameters,
-                                Json::object(),
-                                choices_on_edge(results, p->run, grid, tuned)};
-    const Json defaults = default_values(results, p->run);
-    for (const auto& [name, value] : p->run.parameters.items())
-      if (std::find(tuned.begin(), tuned.end(), name) != tuned.end() || !defaults.contains(name) ||
-          defaults[name] != value)
-        configuration.notable[name] = value;
-    row.configurations.push_back(std::move(configuration));
   }
 }
 
@@ -158,69 +78,6 @@ void add_costs(const std::vector<const Placed*>& usable, const std::vector<const
   row.costs = row_costs(runs, grid_by_set);
 }
 
-// The merge that later comparisons take as the best: complete rows first, then by held-in mean.
-const LeaderboardRow* best_merge(const Leaderboard& board) {
-  const LeaderboardRow* best = nullptr;
-  for (const LeaderboardRow& row : board.rows)
-    if (row.is_merge() && row.sets_used > 0 && (!best || (best->partial() && !row.partial())))
-      best = &row;
-  return best;
-}
-
-const LeaderboardRow* average_row(const Leaderboard& board) {
-  for (const LeaderboardRow& row : board.rows)
-    if (row.method == kAverageMethod && row.variant == "default" && row.sets_used > 0) return &row;
-  return nullptr;
-}
-
-// The row of that label, or the only one of that name.
-const LeaderboardRow* chosen_baseline(const Leaderboard& board, const std::string& baseline) {
-  std::vector<const LeaderboardRow*> named;
-  std::vector<std::string> labels, labels_of_named;
-  for (const LeaderboardRow& row : board.rows) {
-    if (row.label() == baseline) return &row;
-    labels.push_back(row.label());
-    if (row.name != baseline) continue;
-    named.push_back(&row);
-    labels_of_named.push_back(row.label());
-  }
-  if (named.size() == 1) return named.front();
-  if (named.empty()) throw UserError(unknown_name("row", baseline, "--baseline", labels));
-  user_error("--baseline: several rows are named '{}': {}", baseline,
-             fmt::join(labels_of_named, ", "));
-}
-
-const LeaderboardRow* base_row(const Leaderboard& board) {
-  for (const LeaderboardRow& row : board.rows)
-    if (row.kind == "base" && row.sets_used > 0) return &row;
-  return nullptr;
-}
-
-void add_comparisons(const TermSource& source, const std::map<std::string, UsableRuns>& runs,
-                     const std::string& chosen, Leaderboard& board) {
-  const LeaderboardRow* best = best_merge(board);
-  const LeaderboardRow* baseline =
-      chosen.empty() ? average_row(board) : chosen_baseline(board, chosen);
-  const LeaderboardRow* base = base_row(board);
-  if (best) board.best = best->label();
-  const auto compare = [&](const LeaderboardRow& row, const LeaderboardRow& against) {
-    const auto gain = [&](bool held_in) {
-      Estimate estimate =
-          difference(source.scores(runs.at(row.label()), board.primary(), held_in),
-                     source.scores(runs.at(against.label()), board.primary(), held_in));
-      estimate.fraction = is_fraction(board.primary());
-      return estimate;
-    };
-    return Comparison{against.label(), gain(true), gain(false)};
-  };
-  for (LeaderboardRow& row : board.rows) {
-    if (!row.is_merge() || row.sets_used == 0) continue;
-    for (const LeaderboardRow* against : {best, baseline == best ? nullptr : baseline})
-      if (against && &row != against) row.comparisons.push_back(compare(row, *against));
-    if (base) row.with_base = compare(row, *base);
-  }
-}
-
 std::map<std::string, RowScores> scores_by_set(const TermSource& source, const UsableRuns& usable,
                                                const std::string& metric) {
   std::map<std::string, UsableRuns> of_set;
@@ -232,7 +89,9 @@ std::map<std::string, RowScores> scores_by_set(const TermSource& source, const U
 
 }  // namespace
 
-bool LeaderboardRow::is_lone_expert() const { return kind == "expert" && name != kBestExpertRow; }
+bool LeaderboardRow::is_single_expert() const {
+  return kind == RunKind::kExpert && name != kBestExpertRow;
+}
 
 std::string LeaderboardRow::label() const {
   return variant == "reference" ? name : fmt::format("{} ({})", name, variant);

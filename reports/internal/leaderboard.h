@@ -1,5 +1,5 @@
-/// A sweep's results as a leaderboard: plain values that every output format prints. Definitions of
-/// the numbers: reports/README.md and statistics.h.
+/// A sweep's results as a leaderboard: plain values that every output format prints.
+/// reports/README.md and statistics.h define the numbers.
 #pragma once
 
 #include <map>
@@ -13,20 +13,20 @@
 
 namespace assay {
 
-/// A score is divided by its reference only when the reference is at least this.
-inline constexpr double kLeastDenominator = 0.01;
+/// The smallest reference by which a score is normalised.
+inline constexpr double kMinReferenceScore = 0.01;
 
 /// One metric of one row, averaged over tasks, seeds and sets.
 struct RowScores {
   Estimate held_in, held_out;
   Estimate held_in_normalised;   ///< each task's score / own expert's score on it, then the mean
   Estimate held_out_normalised;  ///< each task's score / base's score on it, then the mean
-  /// "SET: TASK" whose reference is missing or below kLeastDenominator; left out of the means
+  /// "SET: TASK" whose reference is missing or below kMinReferenceScore; left out of the means
   /// above.
   std::vector<std::string> not_normalised;
 };
 
-/// One task in one expert set, averaged over seeds; also of runs that failed on other tasks.
+/// One task in one expert set, averaged over seeds. Includes runs that failed on other tasks.
 struct TaskScore {
   std::string set, task;
   bool held_in = false;
@@ -39,11 +39,11 @@ struct Configuration {
   std::vector<std::string> sets;
   Json parameters;  ///< all of them
   Json notable;     ///< those that differ from the method's default or were tuned
-  /// Tuned numbers at the least or greatest value that was tried, where the method allows more.
+  /// Tuned numbers at the minimum or maximum of their grid, unless the method's range ends there.
   std::vector<std::string> on_edge;
 };
 
-/// A row minus another on the same items, by the primary metric.
+/// A paired comparison: a row minus another on the same items, by the primary metric.
 struct Comparison {
   std::string against;  ///< LeaderboardRow::label()
   Estimate held_in, held_out;
@@ -52,12 +52,12 @@ struct Comparison {
 struct LeaderboardRow {
   std::string name;     ///< "ties", "base", "expert-mnist-012"
   std::string variant;  ///< "reference", "default" or "tuned"
-  std::string kind;     ///< RunRecord::kind
-  std::string method;   ///< registry name; empty for references
+  RunKind kind = RunKind::kMerge;
+  std::string method;  ///< registry name; empty for references
   std::string preset;
 
-  /// Sets of which a run succeeded, of those the row belongs to. A lone expert belongs to the sets
-  /// it is a member of, every other row to all.
+  /// Sets with a successful run, of those the row belongs to. A single expert belongs to the sets
+  /// that contain it, every other row to all.
   int sets_used = 0, sets_total = 0;
   int runs_ok = 0, runs_total = 0;
   bool partial() const { return sets_used < sets_total || runs_ok < runs_total; }
@@ -69,12 +69,12 @@ struct LeaderboardRow {
   std::map<std::string, std::map<std::string, RowScores>> by_set;  ///< metric, set; on demand
   RowCosts costs;
   std::vector<Configuration> configurations;  ///< of merges
-  std::vector<std::string> tuned_parameters;  ///< that its grid varied
+  std::vector<std::string> tuned_parameters;  ///< parameters that its grid varied
   int grid_points = 0;                        ///< configurations tried per set; tuned rows only
 
-  bool is_merge() const { return kind == "merge"; }
-  bool is_lone_expert() const;
-  /// "ties (tuned)"; references are just named.
+  bool is_merge() const { return kind == RunKind::kMerge; }
+  bool is_single_expert() const;
+  /// "ties (tuned)"; for references the name alone.
   std::string label() const;
 };
 
@@ -82,23 +82,23 @@ struct Leaderboard {
   std::vector<std::string> metrics;  ///< the primary one first
   std::vector<std::string> sets;     ///< expert sets, in the sweep's order
   std::vector<std::string> tasks;    ///< in the sweep's order
-  /// Merges by falling held-in mean of the primary metric, then references: multitask, ensemble,
+  /// Merges by descending held-in mean of the primary metric, then references: multitask, ensemble,
   /// best expert, base, then the experts.
   std::vector<LeaderboardRow> rows;
-  std::string best;  ///< label of the merge that is compared with as the best; empty without one
+  std::string best;  ///< label of the best merge, for comparisons; empty without one
   const std::string& primary() const { return metrics.front(); }
 };
 
-/// What a reader may ask a report for.
+/// Options of a report.
 struct ReportOptions {
   std::string baseline;  ///< label or name of the row to compare with; empty: the simple average
   bool per_set = false;  ///< also the scores in each expert set
 };
 
-/// One place of each run, however many it has: the first.
+/// The first placement of each run: a run may have several.
 std::vector<const SweepResults::PlacedRun*> distinct_runs(const SweepResults& results);
 
-/// UserError when no row, or more than one, is the baseline that is asked for.
+/// UserError when no row, or more than one, matches the requested baseline.
 Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options = {});
 
 }  // namespace assay

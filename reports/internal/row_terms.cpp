@@ -27,8 +27,8 @@ TermSource::TermSource(const SweepResults& results) {
   for (const Placed& placed : results.runs) {
     const RunRecord& run = placed.run;
     if (run.split != "test") continue;
-    if (run.kind == "base") base_of_set_.emplace(placed.placement.set, &run);
-    if (run.kind == "expert" && !run.experts.empty())
+    if (run.kind == RunKind::kBase) base_of_set_.emplace(placed.placement.set, &run);
+    if (run.kind == RunKind::kExpert && !run.experts.empty())
       run_of_expert_.emplace(std::pair(placed.placement.set, run.experts.front()), &run);
   }
 }
@@ -70,7 +70,7 @@ const ScoreRecord* TermSource::reference(const std::string& set, const SetTask& 
     run = it->second;
   }
   const ScoreRecord* score = run ? find_score(*run, task.task, metric) : nullptr;
-  return score && score->value >= kLeastDenominator ? score : nullptr;
+  return score && score->value >= kMinReferenceScore ? score : nullptr;
 }
 
 RowTerms TermSource::normalised(const UsableRuns& runs, const std::string& metric, bool held_in,

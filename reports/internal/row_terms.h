@@ -1,4 +1,4 @@
-/// From stored scores to the terms that statistics.h averages.
+/// Converts stored scores to the terms that statistics.h averages.
 #pragma once
 
 #include <map>
@@ -14,7 +14,7 @@ namespace assay {
 /// Successful runs of one row with a test score for every task of their set.
 using UsableRuns = std::vector<const SweepResults::PlacedRun*>;
 
-/// Looks up test scores and, for normalising them, those of own experts and bases.
+/// Looks up test scores and their references for normalising: own experts and bases.
 class TermSource {
  public:
   explicit TermSource(const SweepResults& results);
@@ -23,7 +23,7 @@ class TermSource {
   /// Raw scores on the held-in or on the held-out tasks of each run's set.
   RowTerms scores(const UsableRuns& runs, const std::string& metric, bool held_in) const;
   RowScores row_scores(const UsableRuns& runs, const std::string& metric) const;
-  /// Of all runs with a score for the task, also those that failed on another task.
+  /// Averages all runs with a score for the task, including those that failed on another task.
   std::vector<TaskScore> task_scores(const std::vector<const SweepResults::PlacedRun*>& placed,
                                      const std::string& metric) const;
 

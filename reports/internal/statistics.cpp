@@ -21,14 +21,14 @@ double set_mean(const std::vector<RunTerms>& runs) {
   return sum / static_cast<double>(runs.size());
 }
 
-// A single run has no spread.
+// A single run has no range.
 std::optional<Interval> spread_of(const std::vector<double>& means) {
   if (means.size() < 2) return std::nullopt;
   const auto [least, greatest] = std::minmax_element(means.begin(), means.end());
   return Interval{*least, *greatest};
 }
 
-// The sums z_ti of the header, by task.
+// The sums z_ti of the header comment, by task.
 class ItemSums {
  public:
   void add(const RowTerms& row, double sign) {

@@ -17,7 +17,7 @@ using Names = std::vector<std::string>;
 
 std::string list(const Names& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
-// 1 when the difference is clearly for the better, -1 for the worse, 0 when its interval holds 0.
+// 1 when the difference is significantly better, -1 when worse, 0 when its interval contains 0.
 int verdict(const std::string& metric, const Interval& difference) {
   const int sign = lower_is_better(metric) ? -1 : 1;
   if (difference.low > 0) return sign;
@@ -41,7 +41,7 @@ std::string best_sentence(const Leaderboard& board, const LeaderboardRow& best) 
   return text + ".";
 }
 
-// What the tests in pairs against the best say of the others.
+// The paired tests of the other rows against the best.
 void add_ties(const Leaderboard& board, Names& sentences) {
   Names tied, above, untested;
   size_t below = 0;
@@ -59,21 +59,19 @@ void add_ties(const Leaderboard& board, Names& sentences) {
     }
   if (!tied.empty())
     sentences.push_back(fmt::format(
-        "Tied with it, as a 95 % test in pairs on the same items cannot tell them apart: {}.",
-        list(tied)));
+        "Tied with it: a 95 % paired test on the same items finds no difference: {}.", list(tied)));
   if (below > 0)
-    sentences.push_back(fmt::format("Clearly below it by that test: {} other row{}.", below,
+    sentences.push_back(fmt::format("Significantly below it by that test: {} other row{}.", below,
                                     below == 1 ? "" : "s"));
   if (!above.empty())
-    sentences.push_back(
-        fmt::format("Above it on the sets that both have, but partial: {}.", list(above)));
+    sentences.push_back(fmt::format("Above it on the common sets, but partial: {}.", list(above)));
   if (!untested.empty())
     sentences.push_back(
-        fmt::format("Without a test, as outcomes or common sets are missing: {}.", list(untested)));
+        fmt::format("Not tested, as outcomes or common sets are missing: {}.", list(untested)));
 }
 
 void add_below_base(const Leaderboard& board, Names& sentences) {
-  constexpr size_t kMostNamed = 3;  // when all are below
+  constexpr size_t kMaxNamed = 3;  // when all are below
   bool any_base = false;
   for (const bool held_in : {true, false}) {
     Names below;
@@ -87,24 +85,24 @@ void add_below_base(const Leaderboard& board, Names& sentences) {
     }
     any_base |= tested > 0;
     const char* kind = held_in ? "held-in" : "held-out";
-    if (below.size() > kMostNamed && below.size() == tested)
+    if (below.size() > kMaxNamed && below.size() == tested)
       sentences.push_back(
           fmt::format("Below the base on {} tasks: all {} merging rows tested.", kind, tested));
     else if (!below.empty())
       sentences.push_back(fmt::format("Below the base on {} tasks: {}.", kind, list(below)));
     else if (tested > 0)
       sentences.push_back(
-          fmt::format("No merging row is clearly below the base on {} tasks.", kind));
+          fmt::format("No merging row is significantly below the base on {} tasks.", kind));
   }
   if (!any_base) sentences.push_back("No merging row could be tested against the base.");
 }
 
 struct TuningTime {
   double seconds = 0;   // mean over sets
-  bool shared = false;  // some runs were in the grid of a row counted before
+  bool shared = false;  // some runs were already counted for another row
 };
 
-// What the row's grid adds to `counted`, the runs of other rows' grids by set.
+// The tuning time of the row's runs that are not yet in `counted` (by set).
 TuningTime added_tuning(const SweepResults& results, const LeaderboardRow& row,
                         std::set<std::pair<std::string, std::string>>& counted) {
   TuningTime time;
@@ -140,18 +138,18 @@ void add_tuning(const SweepResults& results, const Leaderboard& board, Names& se
   }
   if (rows == 0) return;
   if (!dearest) {
-    sentences.push_back(fmt::format("What tuning the {} tuned rows cost is unknown.", rows));
+    sentences.push_back(fmt::format("The cost of tuning the {} tuned rows is unknown.", rows));
     return;
   }
   std::string text =
-      fmt::format("Tuning {} row{} took {} per expert set, the most {} ({})", known,
+      fmt::format("Tuning {} row{} took {} per expert set, longest for {} ({})", known,
                   known == 1 ? "" : "s", cost_text(sum, CostUnit::kSeconds), dearest->label(),
                   cost_text(dearest->costs.tuning[0], CostUnit::kSeconds));
   if (known == 1)
     text = fmt::format("Tuning {} took {} per expert set", dearest->label(),
                        cost_text(sum, CostUnit::kSeconds));
-  if (shared) text += "; runs that several rows share are counted once";
-  if (known < rows) text += fmt::format("; of {} more the cost is unknown", rows - known);
+  if (shared) text += "; runs shared by several rows are counted once";
+  if (known < rows) text += fmt::format("; the cost of {} more is unknown", rows - known);
   sentences.push_back(text + ".");
 }
 
@@ -165,7 +163,7 @@ void add_edges(const Leaderboard& board, Names& sentences) {
   }
   if (!choices.empty())
     sentences.push_back(
-        fmt::format("Tuned to the edge of the grid, beyond which better values may lie: {}.",
+        fmt::format("Tuned to the edge of the grid, better values may be outside it: {}.",
                     fmt::join(choices, "; ")));
 }
 
@@ -190,7 +188,8 @@ void add_without_result(const SweepResults& results, const Leaderboard& board, N
     if (row.partial()) partial.push_back(row.label());
   if (!partial.empty())
     sentences.push_back(fmt::format(
-        "Not all runs of these rows have a result, so compare them with care: {}.", list(partial)));
+        "Partial rows, whose means are over fewer runs and not directly comparable: {}.",
+        list(partial)));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-/// What a sweep's results say, in sentences that its numbers support.
+/// The summary of a sweep's results, in sentences.
 #pragma once
 
 #include <string>
@@ -8,9 +8,9 @@
 
 namespace assay {
 
-/// Whether the sweep is unfinished, the best merging row and those that a test in pairs cannot tell
-/// from it, rows below the base, what tuning cost, choices on the edge of their grid, runs without
-/// a result.
+/// Covers: whether the sweep is unfinished, the best merging row and those tied with it by a paired
+/// test, rows below the base, the cost of tuning, choices on the edge of their grid, runs without a
+/// result.
 std::vector<std::string> summary(const SweepResults& results, const Leaderboard& board);
 
 }  // namespace assay

@@ -1,5 +1,4 @@
-/// The report's tables as plain values; HTML, Markdown and the terminal only differ in how they
-/// draw them.
+/// The report's tables as plain values, which HTML, Markdown and the terminal only render.
 #pragma once
 
 #include <optional>
@@ -12,14 +11,14 @@ namespace assay {
 
 struct TableCell {
   std::string text;
-  std::string tag = {};             ///< "default" or "tuned" behind a row's name
-  std::optional<double> sort = {};  ///< what a numeric column is sorted by; absent values come last
-  std::string note = {};            ///< said beside the text: "2 of 3 sets", a full hash
+  std::string tag = {};             ///< "default" or "tuned" after a row's name
+  std::optional<double> sort = {};  ///< sort key of a numeric column; absent values come last
+  std::string note = {};            ///< shown next to the text: "2 of 3 sets", a full hash
   std::optional<Estimate> mark =
       {};  ///< drawn as a point with its interval, where drawing is possible
   std::optional<double> heat = {};  ///< in [0, 1]: shade of a heat map
   bool outlined = false;            ///< a held-in cell of a heat map
-  bool warning = false;             ///< something to take care with
+  bool warning = false;             ///< highlighted as a caveat
   bool best = false;                ///< the best of its column, shown bold
   std::optional<double> cost = {};  ///< shown in the column's common unit by use_common_units()
 };
@@ -30,7 +29,7 @@ std::string full_text(const TableCell& cell);
 struct Column {
   std::string title;
   bool numeric = false;
-  std::string hint = {};              ///< what the numbers are
+  std::string hint = {};              ///< explains the numbers
   std::optional<CostUnit> unit = {};  ///< of a column of costs
 };
 
@@ -51,15 +50,15 @@ struct Table {
 
 /// A heat map of one metric: one expert set, or all of them.
 struct HeatMap {
-  std::string metric, view;  ///< view: what the selector calls it
+  std::string metric, view;  ///< view: its name in the selector
   Table table;
 };
 
-/// Writes each column of costs in one unit, which its title then names.
+/// Formats each column of costs in one unit, which is added to its title.
 void use_common_units(Table& table);
 
 Table leaderboard_table(const Leaderboard& board, const std::string& metric);
-/// Scores in each expert set; empty when they were not asked for.
+/// Scores in each expert set; empty unless requested.
 Table per_set_table(const Leaderboard& board, const std::string& metric);
 Table comparison_table(const Leaderboard& board);
 Table cost_table(const Leaderboard& board);

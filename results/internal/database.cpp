@@ -14,13 +14,13 @@ namespace {
 
 int newest_version() { return 1 + static_cast<int>(migrations().size()); }
 
-// Damage is found before anything is written on top of it.
-void check_whole(SQLite::Database& database, const std::filesystem::path& path) {
+// Detects damage before anything is written to the file.
+void check_integrity(SQLite::Database& database, const std::filesystem::path& path) {
   std::string found;
   try {
     found = database.execAndGet("PRAGMA quick_check(1)").getString();
   } catch (const SQLite::Exception& e) {
-    // A lock, a lack of memory or a disk that fails says nothing about the store.
+    // A lock, lack of memory or a failing disk does not mean that the store is damaged.
     constexpr int kPrimary = 0xff;
     const int code = e.getErrorCode() & kPrimary;
     if (code != SQLITE_CORRUPT && code != SQLITE_NOTADB) throw;
@@ -35,15 +35,17 @@ void check_whole(SQLite::Database& database, const std::filesystem::path& path) 
 
 }  // namespace
 
-void migrate(SQLite::Database& database, int version, std::span<const Migration> steps) {
+void migrate(SQLite::Database& database, std::span<const Migration> steps) {
   const int newest = 1 + static_cast<int>(steps.size());
   SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+  // Read under the lock: another process may have been faster.
+  const int version = database.execAndGet("PRAGMA user_version").getInt();
   for (int from = version; from < newest; ++from) {
     const Migration& step = steps[static_cast<size_t>(from - 1)];
     log_info("results store: schema {} to {}: {}", from, from + 1, step.what);
     database.exec(std::string(step.sql));
   }
-  database.exec(fmt::format("PRAGMA user_version = {}", newest));
+  if (version < newest) database.exec(fmt::format("PRAGMA user_version = {}", newest));
   transaction.commit();
 }
 
@@ -65,9 +67,10 @@ void Database::check_schema(OpenMode mode) {
     data_error("'{}' is not an Assay results store", path_.string());
 
   if (mode == OpenMode::kReadWrite) {
-    check_whole(*database_, path_);
-    log_ahead(*database_, path_);
-    // In WAL mode a killed process loses nothing; only a power cut can cost the last transactions.
+    check_integrity(*database_, path_);
+    enable_write_ahead_log(*database_, path_);
+    // In WAL mode a killed process loses nothing; only a power failure can lose the last
+    // transactions.
     database_->exec("PRAGMA synchronous = NORMAL");
     create_schema();
   }
@@ -80,19 +83,13 @@ void Database::check_schema(OpenMode mode) {
   if (version < 1)
     data_error("results store '{}' has schema version {}, which no Assay has written",
                path_.string(), version);
-  if (version == newest_version()) return;
-  if (mode == OpenMode::kReadOnly)
-    data_error(
-        "results store '{}' has schema version {}, this program reads {}: run a sweep into "
-        "it once, which brings it up to date",
-        path_.string(), version, newest_version());
-  migrate(*database_, version, migrations());
+  if (version < newest_version() && mode == OpenMode::kReadWrite) migrate(*database_, migrations());
 }
 
-// Also shows that the file can be written: SQLite opens a write-protected one without a word.
+// Also checks that the file is writable: SQLite opens a write-protected one without an error.
 void Database::create_schema() {
   SQLite::Transaction transaction(*database_, SQLite::TransactionBehavior::IMMEDIATE);
-  // Looked at again under the lock: another process may have been faster.
+  // Checked again under the lock: another process may have been faster.
   if (database_->execAndGet("SELECT count(*) FROM sqlite_master").getInt() != 0) return;
   database_->exec(reinterpret_cast<const char*>(embedded::schema_sql));
   database_->exec(fmt::format("PRAGMA application_id = {}", kApplicationId));
@@ -104,7 +101,7 @@ SQLite::Statement& Database::prepare(const std::string& sql) {
   auto it = statements_.find(sql);
   if (it == statements_.end())
     it = statements_.emplace(sql, SQLite::Statement(*database_, sql)).first;
-  it->second.tryReset();  // reset() would throw the last execution's error again
+  it->second.tryReset();  // reset() would rethrow the last execution's error
   it->second.clearBindings();
   return it->second;
 }

@@ -27,18 +27,20 @@ struct Migration {
 /// The steps from version 1 on: steps[0] leads from 1 to 2. The newest version is 1 + their number.
 std::span<const Migration> migrations();
 
-/// Applies the steps that a store of `version` lacks, in one transaction: all or nothing.
-void migrate(SQLite::Database& database, int version, std::span<const Migration> steps);
+/// Applies the missing steps to the store, atomically in one transaction.
+void migrate(SQLite::Database& database, std::span<const Migration> steps);
 
 enum class OpenMode { kReadWrite, kReadOnly };
 
-/// An open store whose schema is the newest. Statements are prepared once.
+/// An open store. Its schema is the newest, or an older one when opened for reading only.
+/// Statements are prepared once.
 class Database {
  public:
   /// DataError as described at Store::open.
   Database(std::filesystem::path path, OpenMode mode);
 
-  /// The prepared statement of this text, reset and without bindings; valid until asked for again.
+  /// The prepared statement of this text, reset and without bindings. Valid until the next call
+  /// with the same text.
   SQLite::Statement& prepare(const std::string& sql);
   /// prepare() with the values bound in order; an absent optional is NULL.
   template <typename... Values>
@@ -48,13 +50,14 @@ class Database {
     (bind_value(statement, ++index, values), ...);
     return statement;
   }
-  /// query() run to its end, for statements that give no rows.
+  /// Executes query(), for statements without result rows.
   template <typename... Values>
   void execute(const std::string& sql, const Values&... values) {
     query(sql, values...).exec();
   }
   SQLite::Database& handle() { return *database_; }
-  /// Runs `work` and turns SQLite's complaints into a DataError that names the file and the action.
+  /// Runs `work` and converts SQLite's exceptions to a DataError that names the file and the
+  /// action.
   template <typename Work>
   auto guarded(const std::string& action, Work&& work) -> decltype(work()) {
     try {
@@ -84,7 +87,7 @@ class Database {
     SQLite::Statement& row = query(sql, values...);
     std::optional<int64_t> id;
     if (row.executeStep()) id = row.getColumn(0).getInt64();
-    row.reset();  // an open cursor would hold back the log's checkpoints
+    row.reset();  // an open cursor would delay the log's checkpoints
     return id;
   }
 

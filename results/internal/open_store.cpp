@@ -14,11 +14,11 @@ namespace assay {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path log_of(const fs::path& path) { return path.string() + "-wal"; }
+fs::path wal_path(const fs::path& path) { return path.string() + "-wal"; }
 
-bool has_log(const fs::path& path) {
+bool has_wal(const fs::path& path) {
   std::error_code error;
-  const auto size = fs::file_size(log_of(path), error);
+  const auto size = fs::file_size(wal_path(path), error);
   return !error && size > 0;
 }
 
@@ -30,12 +30,12 @@ std::string immutable_uri(const fs::path& path) {
   return uri + "?immutable=1";
 }
 
-/// A folder of its own, gone with its content at the end.
+/// A temporary folder, removed with its content at the end.
 class ScratchFolder {
  public:
   ScratchFolder() {
     std::string name = (fs::temp_directory_path() / "assay-store-XXXXXX").string();
-    if (!::mkdtemp(name.data())) data_error("cannot make a temporary folder '{}'", name);
+    if (!::mkdtemp(name.data())) data_error("cannot create a temporary folder '{}'", name);
     path_ = name;
   }
   ~ScratchFolder() {
@@ -50,17 +50,17 @@ class ScratchFolder {
   fs::path path_;
 };
 
-// An open file can be read after its name is gone.
+// An open file can still be read after it is unlinked.
 std::unique_ptr<SQLite::Database> open_copy(const fs::path& path) {
   const ScratchFolder scratch;
   const fs::path copy = scratch.path() / "store.sqlite";
   fs::copy_file(path, copy);
-  fs::copy_file(log_of(path), log_of(copy));
+  fs::copy_file(wal_path(path), wal_path(copy));
   fs::permissions(copy, fs::perms::owner_write, fs::perm_options::add);
-  fs::permissions(log_of(copy), fs::perms::owner_write, fs::perm_options::add);
+  fs::permissions(wal_path(copy), fs::perms::owner_write, fs::perm_options::add);
   auto database = std::make_unique<SQLite::Database>(copy.string(), SQLite::OPEN_READWRITE);
-  database->exec("PRAGMA locking_mode = EXCLUSIVE");  // no file beside it is asked for later
-  database->exec("PRAGMA journal_mode = DELETE");     // brings the log in
+  database->exec("PRAGMA locking_mode = EXCLUSIVE");  // needs no further files next to it
+  database->exec("PRAGMA journal_mode = DELETE");     // checkpoints the log
   database->exec("PRAGMA query_only = ON");
   database->execAndGet("SELECT count(*) FROM sqlite_master");
   return database;
@@ -78,12 +78,12 @@ std::unique_ptr<SQLite::Database> open_for_reading(const fs::path& path) {
   try {
     auto database =
         std::make_unique<SQLite::Database>(path.string(), SQLite::OPEN_READONLY, kBusyTimeoutMs);
-    database->execAndGet("SELECT count(*) FROM sqlite_master");  // opens the log, too
+    database->execAndGet("SELECT count(*) FROM sqlite_master");  // also opens the log
     return database;
   } catch (const SQLite::Exception& e) {
     if (!cannot_be_written(e) || ::access(path.c_str(), R_OK) != 0) throw;
   }
-  if (has_log(path)) return open_copy(path);
+  if (has_wal(path)) return open_copy(path);
   return std::make_unique<SQLite::Database>(immutable_uri(path),
                                             SQLite::OPEN_READONLY | SQLite::OPEN_URI);
 }
@@ -100,14 +100,15 @@ std::unique_ptr<SQLite::Database> open_for_writing(const fs::path& path) {
       path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, kBusyTimeoutMs);
 }
 
-void log_ahead(SQLite::Database& database, const fs::path& path) {
-  // SQLite does not wait for its turn here when two processes would wait for each other.
+void enable_write_ahead_log(SQLite::Database& database, const fs::path& path) {
+  // SQLite's busy timeout does not apply here where two processes could deadlock.
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(kBusyTimeoutMs);
   for (;;) try {
       const std::string mode = database.execAndGet("PRAGMA journal_mode = WAL").getString();
       if (mode == "wal") return;
       data_error(
-          "results store '{}': this file system cannot keep a write-ahead log (SQLite offers '{}')",
+          "results store '{}': this file system does not support a write-ahead log "
+          "(SQLite offers '{}')",
           path.string(), mode);
     } catch (const SQLite::Exception& e) {
       if (e.getErrorCode() != SQLITE_BUSY || std::chrono::steady_clock::now() > until) throw;

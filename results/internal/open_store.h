@@ -1,4 +1,4 @@
-/// Opening the file of a store, wherever it lies. Only results/ includes this.
+/// Opening the file of a store, also on read-only file systems. Only results/ includes this.
 #pragma once
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -10,17 +10,17 @@ namespace assay {
 
 inline constexpr int kBusyTimeoutMs = 30000;
 
-/// For reading only, also in a folder or on a file system where nothing can be written. There,
-/// SQLite cannot make the files it needs beside a store with a write-ahead log: without a log the
-/// store is read as one that does not change, and a store with a log is read from a copy in the
-/// folder for temporary files, which is gone again on return. DataError when there is no such file.
+/// For reading only, also in a folder or on a file system that is not writable. There SQLite cannot
+/// create the files that it needs next to a store with a write-ahead log. A store without a log is
+/// then opened as immutable; one with a log is copied to the folder for temporary files, and the
+/// copy is unlinked on return. DataError when there is no such file.
 std::unique_ptr<SQLite::Database> open_for_reading(const std::filesystem::path& path);
 
-/// For writing; makes the file and its folder when they are missing.
+/// For writing; creates the file and its folder when they are missing.
 std::unique_ptr<SQLite::Database> open_for_writing(const std::filesystem::path& path);
 
-/// Turns the write-ahead log on, also while other processes open the same new file. DataError when
-/// the file system cannot keep one.
-void log_ahead(SQLite::Database& database, const std::filesystem::path& path);
+/// Turns on write-ahead logging (WAL), also while other processes open the same new file. DataError
+/// when the file system does not support it.
+void enable_write_ahead_log(SQLite::Database& database, const std::filesystem::path& path);
 
 }  // namespace assay

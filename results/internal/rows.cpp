@@ -5,12 +5,10 @@
 namespace assay {
 namespace {
 
-RunStatus status_from_name(const std::string& name) {
-  if (name == "ok") return RunStatus::kOk;
-  return name == "skipped" ? RunStatus::kSkipped : RunStatus::kFailed;
-}
+constexpr const char* kFound = "found at";  // a sweep file refuses unknown keys, so it has no such
 
 void read_costs(Database& database, int64_t id, RunRecord& run) {
+  // Only existing columns: a store of version 1 has no own peaks.
   auto& row = database.query("SELECT * FROM costs WHERE run = ?", id);
   while (row.executeStep()) {
     Json fields;
@@ -41,20 +39,23 @@ void read_scores(Database& database, int64_t id, bool with_outcomes, RunRecord& 
 
 }  // namespace
 
-std::string json_text(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+Json config_column(const SweepRecord& sweep) {
+  Json column = sweep.config;
+  for (const FoundName& found : sweep.found)
+    column[kFound].push_back({{"what", found.what}, {"name", found.name}, {"path", found.path}});
+  return column;
 }
 
-std::string_view status_name(RunStatus status) {
-  switch (status) {
-    case RunStatus::kOk:
-      return "ok";
-    case RunStatus::kSkipped:
-      return "skipped";
-    case RunStatus::kFailed:
-      break;
-  }
-  return "failed";
+void read_config_column(Json column, SweepRecord& sweep) {
+  for (const Json& found : column.value(kFound, Json::array()))
+    sweep.found.push_back({found.at("what").get<std::string>(), found.at("name").get<std::string>(),
+                           found.at("path").get<std::string>()});
+  column.erase(kFound);
+  sweep.config = std::move(column);
+}
+
+std::string json_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string outcomes_text(const std::vector<float>& outcomes) {
@@ -79,7 +80,7 @@ RunRecord read_run(Database& database, int64_t id, bool with_outcomes) {
   ASSAY_CHECK(row.executeStep(), "run {}", id);
   RunRecord run;
   run.key = row.getColumn(0).getString();
-  run.kind = row.getColumn(1).getString();
+  run.kind = run_kind_from_name(row.getColumn(1).getString());
   run.split = row.getColumn(2).getString();
   run.method = row.getColumn(3).getString();
   run.method_version = row.getColumn(4).getInt();
@@ -87,7 +88,7 @@ RunRecord read_run(Database& database, int64_t id, bool with_outcomes) {
   run.parameters = Json::parse(row.getColumn(6).getString());
   run.seed = static_cast<uint64_t>(row.getColumn(7).getInt64());
   run.base = row.getColumn(8).getString();
-  run.status = status_from_name(row.getColumn(9).getString());
+  run.status = run_status_from_name(row.getColumn(9).getString());
   run.reason = row.getColumn(10).getString();
   run.diagnostics = Json::parse(row.getColumn(11).getString());
   row.reset();

@@ -1,5 +1,4 @@
-/// How records and table rows turn into each other; shared by the store's writing and reading
-/// halves.
+/// Conversion between records and table rows, for reading and writing.
 #pragma once
 
 #include <array>
@@ -13,14 +12,19 @@
 
 namespace assay {
 
-/// JSON text; bytes that are no UTF-8 become replacement characters.
+/// JSON text; bytes that are not UTF-8 become replacement characters.
 std::string json_text(const Json& json);
-std::string_view status_name(RunStatus status);
-/// Outcomes as a JSON list: whole numbers without a fraction, others with the fewest digits that
-/// give the same float again.
+/// Outcomes as a JSON list: integers without a fraction, others as the shortest text that reads
+/// back as the same float.
 std::string outcomes_text(const std::vector<float>& outcomes);
 /// An empty string is stored as NULL.
 std::optional<std::string> text_or_null(const std::string& text);
+
+/// The column `config` of a sweep: the sweep file and, under a key that sweep files cannot have,
+/// the files that its names resolved to.
+Json config_column(const SweepRecord& sweep);
+/// Sets the members `config` and `found` from that column.
+void read_config_column(Json column, SweepRecord& sweep);
 
 /// The run's row, experts, costs and scores.
 RunRecord read_run(Database& database, int64_t id, bool with_outcomes);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times whole merges: mergekit's program, Assay's and a bare copy of the same bytes, side by side.
+"""Times whole merges: mergekit's program, Assay's and a bare copy of the same bytes.
 
   make bench            (installs mergekit, makes the checkpoints, writes docs/performance.md)
   ENV/bin/python scripts/bench/merges.py --size 1b --only linear,ties --repeat 3

@@ -1,4 +1,4 @@
-"""Merges that take LoRA adapters as experts, beside PEFT's merge_and_unload.
+"""Merges that take LoRA adapters as experts, compared with PEFT's merge_and_unload.
 
   python scripts/peers/adapters.py build/assay
 

@@ -1,10 +1,10 @@
 """Compares strict_match and flexible_match with the filters and the metric of lm-evaluation-harness's task gsm8k.
 
-usage: ENV/bin/python scripts/peers/answer_numbers.py PROGRAM [--gsm8k FILE]     every score beside lm-eval's
+usage: ENV/bin/python scripts/peers/answer_numbers.py PROGRAM [--gsm8k FILE]     compares every score with lm-eval's
        ENV/bin/python scripts/peers/answer_numbers.py --goldens                  writes tests/golden/answer_numbers.inc
 
-Scored are answers thought out to be awkward (EDGES, also the goldens), made-up ones from a fixed seed, and, with FILE (test.jsonl of GSM8K),
-real solutions and what is left of them after small changes. Assay is told in ASSAY_RESPONSES_DIR that a model wrote them. ENV holds
+Scores difficult answers (EDGES, also the goldens), random answers from a fixed seed, and, with FILE (test.jsonl of GSM8K),
+real solutions and mutations of them. Assay reads them through ASSAY_RESPONSES_DIR as a model's answers. ENV contains
 lm-evaluation-harness and transformers.
 """
 

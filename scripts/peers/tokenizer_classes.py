@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/tokenizer/classes.json: what transformers' tokenizer classes make of flags and files.
+"""Writes tests/golden/tokenizer/classes.json: ids of transformers' tokenizer classes for combinations of flags and files.
 
   ENV/bin/python scripts/peers/tokenizer_classes.py      (needs transformers 5, sentencepiece and protobuf)
 
-The tokenizers are made here. "files" holds each file's content once, by a name of our own; a row has the names of a folder's
-files, the ids of BOS, EOS, padding and unknown (null where there is none), and for every text of "texts" the ids with
-and without the model's own tokens. A SentencePiece model is written in hexadecimal digits.
+The tokenizers are generated here. "files" contains each file's content once, by a name chosen here; a row has the names of a
+folder's files, the ids of BOS, EOS, padding and unknown (null where there is none), and for every text of "texts" the ids with
+and without special tokens. A SentencePiece model is written in hexadecimal digits.
 """
 import json
 import os

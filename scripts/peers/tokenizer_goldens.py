@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/tokenizer: small tokenizers, trained here, and what the reference libraries do with them.
+"""Writes tests/golden/tokenizer: small tokenizers, trained here, and the reference libraries' results.
 
   ENV/bin/python scripts/peers/tokenizer_goldens.py      (needs tokenizers and sentencepiece)
 
-texts.json holds the texts. One folder per tokenizer has the model's files and lines.json: for every text the ids with
-the model's own tokens around them, and their text without those tokens, or null where that is the same text again.
-Some also have pairs.json: the numbers of two texts, the most tokens, and the ids and token types of both together.
+texts.json contains the texts. Each tokenizer's folder has the model's files and lines.json: for every text the ids with
+special tokens, and their decoded text without special tokens, or null where that equals the text.
+Some also have pairs.json: the indices of two texts, the maximum tokens, and the ids and token types of the pair.
 """
 import json
 import pathlib

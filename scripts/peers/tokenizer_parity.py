@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Token ids and texts of Assay beside those of PyPI's tokenizers and sentencepiece.
+"""Token ids and texts of Assay compared with those of PyPI's tokenizers and sentencepiece.
 
   ENV/bin/python scripts/peers/tokenizer_parity.py --program build/assay --work out/peers/tokenizers \
       [--data FOLDER] [--wheels FOLDER] [--lines 12000]

@@ -79,7 +79,7 @@ TEST_CASE("an adapted tensor is W + alpha / r * B A, the others are the base's",
   CHECK(adapted->path() == model.path("base"));
 }
 
-TEST_CASE("patterns say rank and alpha of layers, rslora divides by the root", "[checkpoint]") {
+TEST_CASE("patterns set rank and alpha of layers, rslora divides by the root", "[checkpoint]") {
   const Adapted model;
   StateDict two = factors();  // the same product by rank 4, three of it zero
   two[std::string(kLayer) + ".lora_A.weight"] =
@@ -111,7 +111,8 @@ TEST_CASE("the sum is rounded once to the base's dtype", "[checkpoint]") {
   CHECK(values(adapted->read(kWeight)) == values((before + update).to(at::kBFloat16)));
 }
 
-TEST_CASE("square weights are turned where layers are Conv1D, embeddings always", "[checkpoint]") {
+TEST_CASE("square weights are transposed where layers are Conv1D, embeddings always",
+          "[checkpoint]") {
   const TemporaryFolder folder;
   const std::string a = "base_model.model.transformer.h.0.c.lora_A.weight",
                     b = "base_model.model.transformer.h.0.c.lora_B.weight";
@@ -139,7 +140,7 @@ TEST_CASE("square weights are turned where layers are Conv1D, embeddings always"
   CHECK(values(model.open()->read(kEmbedding)) == std::vector<float>{3, 1, 5, 1, 7, 1, 9, 1});
 }
 
-TEST_CASE("whole tensors that an adapter saved replace the base's", "[checkpoint]") {
+TEST_CASE("full tensors that an adapter saved replace the base's", "[checkpoint]") {
   const Adapted model(Json{{"tie_word_embeddings", false}});
   model.adapter({{"base_model.model.model.embed_tokens.weight", at::full({4, 2}, 7.f)}},
                 {{"modules_to_save", {"embed_tokens"}}});
@@ -164,7 +165,7 @@ TEST_CASE("stamp and hash of an adapted model change with either folder", "[chec
   CHECK(model.open()->content_hash() == base->content_hash());
 }
 
-TEST_CASE("what is no plain LoRA, or does not fit, is refused by name", "[checkpoint]") {
+TEST_CASE("adapters that are not plain LoRA, or do not fit, are rejected by name", "[checkpoint]") {
   const Adapted model(Json{{"tie_word_embeddings", true}});
   const auto refusal = [&](const Json& config, const StateDict& tensors = factors()) {
     model.adapter(tensors, config);
@@ -177,7 +178,7 @@ TEST_CASE("what is no plain LoRA, or does not fit, is refused by name", "[checkp
   CHECK_THAT(refusal({{"init_lora_weights", "pissa"}}), Contains("init_lora_weights"));
   CHECK_THAT(refusal({{"new_variant", 3}}), Contains("new_variant"));
   CHECK(refusal({{"new_variant", nullptr}, {"init_lora_weights", "gaussian"}}) == "accepted");
-  CHECK_THAT(refusal({{"rank_pattern", {{"(", 3}}}}), Contains("no regular expression"));
+  CHECK_THAT(refusal({{"rank_pattern", {{"(", 3}}}}), Contains("not a regular expression"));
   CHECK_THAT(refusal({{"rank_pattern", {{"(.*.*.*.*.*.*)*m\\d", 3}}}}), Contains("limit exceeded"));
   CHECK_THAT(refusal({{"alpha_pattern", {{"down_proj", 3}, {".*proj", 4}}}}),
              Contains("two patterns"));
@@ -192,12 +193,12 @@ TEST_CASE("what is no plain LoRA, or does not fit, is refused by name", "[checkp
   other.erase(std::string(kLayer) + ".lora_B.weight");
   CHECK_THAT(refusal({}, other), Contains("lora_B.weight' is missing"));
   CHECK_THAT(refusal({}, {{"base_model.model.model.layers.7.x.lora_A.weight", at::ones({1, 3})}}),
-             Contains("layers.7.x") && Contains("belongs to no tensor of"));
+             Contains("layers.7.x") && Contains("matches no tensor of"));
   CHECK_THAT(refusal({}, {{"base_model.model.model.embed_tokens.weight", at::ones({4, 2})}}),
              Contains("ties embedding and head"));
 }
 
-TEST_CASE("embedding and head of a tied model are not adapted apart", "[checkpoint]") {
+TEST_CASE("embedding and head of a tied model are not adapted separately", "[checkpoint]") {
   const auto adapted = [](const Json& config, const std::string& embedding) {
     const TemporaryFolder folder;
     CheckpointExtras extras;
@@ -226,7 +227,7 @@ TEST_CASE("embedding and head of a tied model are not adapted apart", "[checkpoi
   CHECK(adapted(tied, "model.position_embeddings"));
 }
 
-TEST_CASE("no element of a product depends on the range it is made in", "[checkpoint]") {
+TEST_CASE("no element of a product depends on the range it is computed in", "[checkpoint]") {
   const at::Tensor left = at::arange(7 * 6, at::kFloat).view({7, 6}).sin(),
                    right = at::arange(6 * 11, at::kFloat).view({6, 11}).cos();
   const std::vector<float> whole = values(low_rank_part(left, right, 0.3, 0, 77));

@@ -56,7 +56,7 @@ TEST_CASE("an existing folder is replaced only when asked to", "[checkpoint]") {
   CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
 }
 
-TEST_CASE("a folder that cannot be written leaves nothing behind", "[checkpoint]") {
+TEST_CASE("a folder that cannot be written leaves no files", "[checkpoint]") {
   const TemporaryFolder folder;
   write_file(folder.path() / "file", "");
 
@@ -92,7 +92,7 @@ TEST_CASE("sharded checkpoints are read by their index", "[checkpoint]") {
     CHECK(checkpoint->tensors().size() == 2);
     CHECK(checkpoint->read("b").sum().item<float>() == 3.0f);
   }
-  SECTION("a shard that is not there") {
+  SECTION("a missing shard") {
     write_sharded(folder.path(), "model-3.safetensors");
     CHECK_THAT(open_error(folder.path()), Catch::Contains("model-3.safetensors"));
   }
@@ -106,7 +106,7 @@ TEST_CASE("sharded checkpoints are read by their index", "[checkpoint]") {
   }
 }
 
-TEST_CASE("what is no checkpoint is refused by name", "[checkpoint]") {
+TEST_CASE("a folder that is not a checkpoint is rejected by name", "[checkpoint]") {
   const TemporaryFolder folder;
   CHECK_THAT(open_error(folder.path() / "none"), Catch::Contains("none"));
   CHECK_THAT(open_error(folder.path()), Catch::Contains("model.safetensors"));

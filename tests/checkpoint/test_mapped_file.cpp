@@ -19,7 +19,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-/// What `work` throws in a process of its own, as lost bytes are remembered until a process ends.
+/// What `work` throws in a process of its own: lost bytes are remembered until a process ends.
 std::string error_of(const std::function<void()>& work) {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
@@ -50,7 +50,7 @@ int64_t sum(std::string_view bytes) {
 
 }  // namespace
 
-TEST_CASE("a file cut short under its reader is said, not a signal", "[checkpoint]") {
+TEST_CASE("a file truncated while it is read is an error, not a signal", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "weights";
   constexpr size_t kBytes = 100'000, kLeft = 10'000;
@@ -66,9 +66,9 @@ TEST_CASE("a file cut short under its reader is said, not a signal", "[checkpoin
     });
   };
 
-  CHECK_THAT(cut(false), Contains("weights' was cut short"));
+  CHECK_THAT(cut(false), Contains("weights' was truncated"));
   write_file(path, std::string(kBytes, '\1'));
-  CHECK_THAT(cut(true), Contains("weights' was cut short"));
+  CHECK_THAT(cut(true), Contains("weights' was truncated"));
 }
 
 TEST_CASE("a file that changes while it is mapped is named", "[checkpoint]") {
@@ -83,23 +83,23 @@ TEST_CASE("a file that changes while it is mapped is named", "[checkpoint]") {
       REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
       CHECK_THROWS_WITH(check_mapped_files(), Contains("weights' changed"));
     }
-    SECTION("another in its place") {
+    SECTION("another file of its name") {
       write_file(path, "after.");
       CHECK_THROWS_WITH(check_mapped_files(), Contains("weights' changed"));
     }
-    SECTION("none in its place") {
+    SECTION("no file of its name") {
       fs::remove(path);
-      CHECK_THROWS_WITH(check_mapped_files(), Contains("weights' went away"));
-      CHECK_THROWS_WITH(check_mapped_files({"other", folder.path()}), Contains("went away"));
-      CHECK_THROWS_WITH(check_mapped_files({path}), Contains("went away"));
+      CHECK_THROWS_WITH(check_mapped_files(), Contains("weights' was removed"));
+      CHECK_THROWS_WITH(check_mapped_files({"other", folder.path()}), Contains("was removed"));
+      CHECK_THROWS_WITH(check_mapped_files({path}), Contains("was removed"));
       CHECK_NOTHROW(check_mapped_files({"other"}));
     }
     CHECK(file.bytes() == "before");
   }
-  CHECK_NOTHROW(check_mapped_files());  // of what is mapped no more
+  CHECK_NOTHROW(check_mapped_files());  // of files that are no longer mapped
 }
 
-TEST_CASE("weights that are no safetensors are called what they are", "[checkpoint]") {
+TEST_CASE("weights in another format get a hint", "[checkpoint]") {
   const TemporaryFolder folder;
   const auto said = [&](const std::string& name, const std::string& content) {
     const TemporaryFolder model;
@@ -124,13 +124,13 @@ TEST_CASE("weights that are no safetensors are called what they are", "[checkpoi
 
   fs::create_symlink("../blobs/gone", folder.path() / "config.json");
   CHECK_THROWS_WITH(Checkpoint::open(folder.path()),
-                    Contains("config.json") && Contains("leads nowhere"));
+                    Contains("config.json") && Contains("link to a missing file"));
   const TemporaryFolder pipes;
   REQUIRE(::mkfifo((pipes.path() / "model.safetensors").c_str(), 0600) == 0);
   CHECK_THROWS_WITH(Checkpoint::open(pipes.path()), Contains("not a regular file"));
 }
 
-TEST_CASE("a file that is named is judged by its last mapping", "[checkpoint]") {
+TEST_CASE("a named file is checked by its last mapping", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "weights";
   write_file(path, "before");
@@ -145,7 +145,7 @@ TEST_CASE("a file that is named is judged by its last mapping", "[checkpoint]") 
   CHECK_THROWS_WITH(check_mapped_files({path}), Contains("weights' changed"));
 }
 
-TEST_CASE("a file that is whole again is read again", "[checkpoint]") {
+TEST_CASE("a file that is complete again is read again", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "weights";
   constexpr size_t kBytes = 100'000;

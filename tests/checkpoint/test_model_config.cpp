@@ -17,7 +17,7 @@ TEST_CASE("ties follow the config, its text_config, then the architecture's defa
   CHECK(ties_embeddings({{"text_config", {{"model_type", "gemma"}}}}) == true);
 }
 
-TEST_CASE("a vocabulary's size is read and written where the config says it", "[checkpoint]") {
+TEST_CASE("a vocabulary's size is read and written where the config has it", "[checkpoint]") {
   Json nested = {{"text_config", {{"vocab_size", 5}}}}, flat = {{"vocab_size", 7}};
   CHECK(vocab_sizes(nested) == std::vector<int64_t>{5});
   CHECK(vocab_sizes(nullptr).empty());

@@ -14,7 +14,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-/// A home folder with a cache of the hub, and models beside.
+/// A home folder with a hub cache, and models outside it.
 class Home {
  public:
   Home()
@@ -74,12 +74,12 @@ TEST_CASE("a model of the hub's cache is its snapshot", "[checkpoint]") {
   CHECK_THAT(home.error("none"), !Contains("huggingface-cli"));
   CHECK_THAT(home.error("org/m@../../x"), !Contains("snapshot"));
 
-  home.model("org/m");  // a folder of that name goes before
+  home.model("org/m");  // a folder of that name takes precedence
   CHECK(home.find("org/m").path == home.path("org/m"));
   CHECK(home.find("org/m").notes.empty());
 }
 
-TEST_CASE("the variables of Hugging Face's programs say where the cache is", "[checkpoint]") {
+TEST_CASE("Hugging Face's environment variables give the cache's path", "[checkpoint]") {
   const Home home;
   home.model("a/models--gpt/snapshots/1");
   write_file(home.path("a/models--gpt/refs/main"), "1");
@@ -99,7 +99,7 @@ TEST_CASE("~ is the home folder", "[checkpoint]") {
   CHECK(home.find(home.path("models/./m/").string()).path == home.path("models/m"));
 }
 
-TEST_CASE("a path goes where the kernel goes", "[checkpoint]") {
+TEST_CASE("a path is resolved as the kernel does", "[checkpoint]") {
   const Home home;
   home.model("elsewhere/tgt");
   home.model("deep/tgt");
@@ -108,7 +108,7 @@ TEST_CASE("a path goes where the kernel goes", "[checkpoint]") {
   CHECK(home.find("deep/link/../tgt").path == fs::canonical(home.path("elsewhere/tgt")));
 }
 
-TEST_CASE("an adapter stands on the model that is named with it", "[checkpoint]") {
+TEST_CASE("an adapter is applied to the model that is named with it", "[checkpoint]") {
   const Home home;
   home.model("base");
   home.model("c++");
@@ -118,7 +118,7 @@ TEST_CASE("an adapter stands on the model that is named with it", "[checkpoint]"
   const ModelPath named = home.find("base+x");
   CHECK(named.path == home.path("base"));
   CHECK(named.adapter == home.path("x"));
-  CHECK(named.notes.empty());  // the names of the base end alike
+  CHECK(named.notes.empty());  // the names of the base have the same last component
   CHECK(home.find("c++").path == home.path("c++"));
   CHECK(home.find("other+x").adapter.empty());  // a folder of that name
   const ModelPath other = home.find("c+++x");
@@ -139,7 +139,7 @@ TEST_CASE("an adapter stands on the model that is named with it", "[checkpoint]"
   CHECK_THAT(home.error("x", &twice), Contains("has an adapter already"));
 }
 
-TEST_CASE("an adapter without a base is named with what to write", "[checkpoint]") {
+TEST_CASE("an adapter without a base is an error with a remedy", "[checkpoint]") {
   const Home home;
   home.adapter("x", "org/base");
   home.model("base");
@@ -147,6 +147,6 @@ TEST_CASE("an adapter without a base is named with what to write", "[checkpoint]
   for (const char* name : {"x", "x/adapter_model.safetensors"})
     CHECK_THAT(home.error(name), Contains("is a LoRA adapter and no model") && Contains("'BASE+") &&
                                      Contains("names 'org/base'"));
-  CHECK_THAT(home.error("base+base"), Contains("is no LoRA adapter"));
+  CHECK_THAT(home.error("base+base"), Contains("is not a LoRA adapter"));
   CHECK_THAT(home.error("base+none"), Contains("'none'"));
 }

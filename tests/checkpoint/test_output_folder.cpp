@@ -1,9 +1,7 @@
-// Where checkpoints are written: what is replaced, what stays, what is cleared.
+// Output folders: what is replaced, what is kept, what is removed.
 #include "harness/checkpoint/output_folder.h"
 
 #include <ATen/ATen.h>
-
-#include <algorithm>
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/own_folder.h"
@@ -12,6 +10,7 @@
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/names_in.h"
 #include "tests/core/temporary_folder.h"
 
 using namespace assay;
@@ -30,21 +29,13 @@ float value_in(const fs::path& folder) { return Checkpoint::open(folder)->read("
 
 void finish(CheckpointWriter& writer, float value) {
   writer.write("w", 0, at::full({1}, value));
-  writer.end("w");
+  writer.finish_tensor("w");
   writer.finish({});
-}
-
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 }  // namespace
 
-TEST_CASE("a folder is Assay's when its list names all that it holds", "[checkpoint]") {
+TEST_CASE("a folder is Assay's when its list names all of its contents", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path own = folder.path() / "m";
   write(own, 1);
@@ -60,7 +51,7 @@ TEST_CASE("a folder is Assay's when its list names all that it holds", "[checkpo
     fs::create_directory(own / "results");
     CHECK_THAT(*foreign_content(own), Contains("results"));
   }
-  SECTION("a link in the place of a file") {
+  SECTION("a link instead of a file") {
     fs::remove(own / "config.json");
     fs::create_symlink("/etc/hostname", own / "config.json");
     CHECK_THAT(*foreign_content(own), Contains("config.json"));
@@ -82,7 +73,8 @@ TEST_CASE("a folder is Assay's when its list names all that it holds", "[checkpo
   }
 }
 
-TEST_CASE("a folder of a version that kept no list may hold what that wrote", "[checkpoint]") {
+TEST_CASE("a folder of a version without a list may contain the files that it wrote",
+          "[checkpoint]") {
   const TemporaryFolder folder;
   for (const char* name : {"README.md", "config.json", "model-00001-of-00002.safetensors",
                            "model.safetensors.index.json", "tokenizer.json"})
@@ -93,12 +85,13 @@ TEST_CASE("a folder of a version that kept no list may hold what that wrote", "[
   CHECK_THAT(*foreign_content(folder.path()), Contains("model-1-of-2"));
 }
 
-TEST_CASE("what may not be replaced is refused before a file is made", "[checkpoint]") {
+TEST_CASE("a folder that may not be replaced is rejected before a file is created",
+          "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m";
   std::vector<fs::path> keep;
   std::string why;
-  SECTION("files of others") {
+  SECTION("files of other programs") {
     write_file(target / "chapter.tex", "years of work");
     why = "assay.json";
   }
@@ -106,7 +99,7 @@ TEST_CASE("what may not be replaced is refused before a file is made", "[checkpo
     write_file(target, "mine");
     why = "no folder";
   }
-  SECTION("a folder that holds an input, through a link too") {
+  SECTION("a folder that contains an input, through a link too") {
     write(target, 1);
     fs::create_directory_symlink("m", folder.path() / "link");
     keep = {folder.path() / "link" / "model.safetensors"};
@@ -129,7 +122,7 @@ TEST_CASE("what may not be replaced is refused before a file is made", "[checkpo
   CHECK(names_in(folder.path()) == before);
 }
 
-TEST_CASE("an empty folder and one behind a link are replaced in their place", "[checkpoint]") {
+TEST_CASE("an empty folder and the target of a link are replaced where they are", "[checkpoint]") {
   const TemporaryFolder folder;
   fs::create_directory(folder.path() / "disk");
   fs::create_directory(folder.path() / "disk" / "m");
@@ -172,34 +165,36 @@ TEST_CASE("files put into a folder while its successor is written are kept", "[c
   CHECK(value_in(folder.path() / "m.1") == 2);
 }
 
-TEST_CASE("a name stays locked until the folder has it", "[checkpoint]") {
+TEST_CASE("a name stays locked until the folder is renamed", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m";
   OutputFolder first(target, false, {});
-  first.end();  // all is written, and it has no name yet
+  first.complete();  // all is written, and it is not renamed yet
   write_file(first.unfinished() / "a", "first");
 
   CHECK_THROWS_WITH(OutputFolder(target, false, {}), Contains("another process is writing"));
   CHECK_THROWS_WITH(OutputFolder(target, true, {}), Contains("another process is writing"));
-  first.put_in_place();
+  first.commit();
   CHECK(read_file(target / "a") == "first");
   CHECK_THROWS_WITH(OutputFolder(target, false, {}), Contains("exists already"));
   CHECK(names_in(folder.path()) == std::vector<std::string>{"m"});
 }
 
-TEST_CASE("what a killed process left is cleared by the next, and nothing else is",
+TEST_CASE("files of a killed process are removed by the next, and nothing else is",
           "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m", left = folder.path() / ".m.unfinished";
-  SECTION("of a write") {
+  SECTION("killed during a write") {
     write_file(left / OutputFolder::kMarker, "");
     write_file(left / "model.safetensors", "half");
     write_file(folder.path() / ".m.unfinished.lock", "");
   }
-  SECTION("between its end and its name, or of the folder that it replaced") { write(left, 1); }
-  SECTION("a folder of others") {
+  SECTION("killed between complete() and commit(), or while removing the old folder") {
+    write(left, 1);
+  }
+  SECTION("a folder of another program") {
     write_file(left / "thesis.tex", "years of work");
-    CHECK_THROWS_WITH(write(target, 3), Contains("in the way"));
+    CHECK_THROWS_WITH(write(target, 3), Contains("already exists"));
     CHECK(names_in(folder.path()) == std::vector<std::string>{".m.unfinished"});
     fs::remove_all(left);
   }

@@ -63,7 +63,7 @@ TEST_CASE("a tensor outlives the file object it was read from", "[checkpoint]") 
   CHECK(tensor.sum().item<float>() == 6.0f);
 }
 
-TEST_CASE("damaged files are refused with the file and the tensor named", "[checkpoint]") {
+TEST_CASE("damaged files are rejected with the file and the tensor named", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "bad.safetensors";
   const std::string entry = R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
@@ -85,7 +85,7 @@ TEST_CASE("damaged files are refused with the file and the tensor named", "[chec
     write_file(path, std::string("\xff\xff\x00\x00\x00\x00\x00\x00", 8));
     CHECK_THAT(open_error(path), Catch::Contains("header"));
   }
-  SECTION("a header that is no JSON") {
+  SECTION("a header that is not JSON") {
     write_raw(path, "{]", 0);
     CHECK_THAT(open_error(path), Catch::Contains("JSON"));
   }
@@ -108,7 +108,7 @@ TEST_CASE("damaged files are refused with the file and the tensor named", "[chec
               R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
               R"("w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
               1);
-    CHECK_THAT(open_error(path), Catch::Contains("'w' stands twice"));
+    CHECK_THAT(open_error(path), Catch::Contains("'w' appears twice"));
   }
   SECTION("lists nested so deep that following them would overflow the stack") {
     const size_t levels = 1'000'000;

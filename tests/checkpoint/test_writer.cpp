@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/names_in.h"
 #include "tests/core/temporary_folder.h"
 
 using namespace assay;
@@ -26,21 +27,13 @@ at::Tensor values(const TensorInfo& info) {
 
 void write_all(CheckpointWriter& writer, const std::vector<TensorInfo>& infos) {
   for (const TensorInfo& info : infos) {
-    if (writer.notes_taken_up().contains(info.name)) continue;
+    if (writer.resumed_notes().contains(info.name)) continue;
     writer.write(info.name, 0, values(info));
-    writer.end(info.name, "note of " + info.name);
+    writer.finish_tensor(info.name, "note of " + info.name);
   }
 }
 
-std::vector<std::string> names_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-/// The most bytes a file of this process may have, for a scope.
+/// Limits the size of files of this process (RLIMIT_FSIZE), for a scope.
 class FileLimit {
  public:
   explicit FileLimit(rlim_t bytes) : before_handler_(std::signal(SIGXFSZ, SIG_IGN)) {
@@ -86,42 +79,42 @@ TEST_CASE("parts of tensors may come in any order", "[checkpoint]") {
   CheckpointWriter writer(folder.path() / "m", kInfos, {.identity = ""});
   writer.write("c", 0, values(kInfos[2]));
   writer.write("a", 3, values(kInfos[0]).narrow(0, 3, 1));
-  writer.end("c");
+  writer.finish_tensor("c");
   writer.write("b", 0, values(kInfos[1]));
   writer.write("a", 0, values(kInfos[0]).narrow(0, 0, 3));
-  writer.end("b");
-  writer.end("a");
+  writer.finish_tensor("b");
+  writer.finish_tensor("a");
   writer.finish({});
 
   const auto written = Checkpoint::open(folder.path() / "m");
   for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
 }
 
-TEST_CASE("large pieces come out whole wherever they begin and whatever memory they lie in",
+TEST_CASE("large blocks are written correctly at any file offset and from any memory",
           "[checkpoint]") {
-  // A few bytes, 2.4 MB and 0.6 MB: beginnings and ends lie within pages that neighbours write too,
-  // and after 7 bytes at places where no number of theirs may lie in memory.
+  // A few bytes, 2.4 MB and 0.6 MB: starts and ends share pages with neighbours, and after 7 bytes
+  // the file offsets are unaligned for their dtype.
   const int64_t few = GENERATE(7, 8);
   const std::vector<TensorInfo> infos{
       {"a", at::kChar, {few}}, {"b", at::kFloat, {600'001}}, {"c", at::kHalf, {300'001}}};
   const auto content = [](const TensorInfo& info) {
     return at::arange(info.numel(), at::kLong).remainder(251).to(info.dtype);
   };
-  const bool in_rooms = GENERATE(true, false);
+  const bool in_buffers = GENERATE(true, false);
   const TemporaryFolder folder;
   CheckpointWriter writer(folder.path() / "m", infos, {.identity = ""});
   for (const TensorInfo& info : infos) {
     const at::Tensor all = content(info);
     for (int64_t first = 0; first < info.numel(); first += 250'001) {
       at::Tensor part = all.narrow(0, first, std::min<int64_t>(250'001, info.numel() - first));
-      if (in_rooms) {
-        const at::Tensor room = writer.room(info.name, first, part.numel());
-        CHECK(reinterpret_cast<uintptr_t>(room.data_ptr()) % c10::elementSize(info.dtype) == 0);
-        part = room.copy_(part);
+      if (in_buffers) {
+        const at::Tensor buffer = writer.buffer(info.name, first, part.numel());
+        CHECK(reinterpret_cast<uintptr_t>(buffer.data_ptr()) % c10::elementSize(info.dtype) == 0);
+        part = buffer.copy_(part);
       }
       writer.write(info.name, first, part);
     }
-    writer.end(info.name);
+    writer.finish_tensor(info.name);
   }
   writer.finish({});
 
@@ -129,17 +122,17 @@ TEST_CASE("large pieces come out whole wherever they begin and whatever memory t
   for (const TensorInfo& info : infos) CHECK(at::equal(written->read(info.name), content(info)));
 }
 
-TEST_CASE("a writer that goes away leaves nothing", "[checkpoint]") {
+TEST_CASE("a writer that is destroyed leaves no files", "[checkpoint]") {
   const TemporaryFolder folder;
   {
     CheckpointWriter writer(folder.path() / "m", kInfos, {.shard_bytes = 32, .identity = "x"});
     writer.write("a", 0, values(kInfos[0]));
-    writer.end("a");
+    writer.finish_tensor("a");
   }
   CHECK(names_in(folder.path()).empty());
 }
 
-TEST_CASE("a file system without room is told at once and nothing is left", "[checkpoint]") {
+TEST_CASE("a file system without space is reported at once and no file is left", "[checkpoint]") {
   const TemporaryFolder folder;
   const std::vector<TensorInfo> large{{"w", at::kFloat, {1 << 20}}};
   const FileLimit limit(1 << 20);
@@ -149,15 +142,15 @@ TEST_CASE("a file system without room is told at once and nothing is left", "[ch
   CHECK(names_in(folder.path()).empty());
 }
 
-TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]") {
+TEST_CASE("finished shards are resumed, with their notes", "[checkpoint]") {
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m", kept = folder.path() / "kept";
   const WriteOptions options{.shard_bytes = 32, .identity = "merge 1"};
   {
     CheckpointWriter writer(target, kInfos, options);
     writer.write("a", 0, values(kInfos[0]));
-    writer.end("a", "seen");
-    // The journal appears when the shard is on the disk: what a kill would leave then.
+    writer.finish_tensor("a", "seen");
+    // The journal appears when the shard is on the disk: the state after a kill.
     const fs::path unfinished = folder.path() / ".m.unfinished";
     while (!fs::exists(unfinished / ".assay-journal.json")) usleep(1000);
     fs::copy(unfinished, kept);
@@ -174,7 +167,7 @@ TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]"
   write_file(journal, R"({"identity": "merge 1", "shards": []})");
   resume.identity = options.identity;
   CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("shards"));
-  // One that cannot be read costs no shard, nor does one that is no longer read.
+  // An unreadable journal costs no shard, nor does one of an old version.
   const fs::path old = journal.parent_path() / "journal.json";
   fs::rename(journal, old);
   CHECK_THROWS_WITH(CheckpointWriter(target, kInfos, resume), Contains("earlier version"));
@@ -184,8 +177,8 @@ TEST_CASE("finished shards are taken up again, with their notes", "[checkpoint]"
   fs::remove(journal);
   write_file(journal, content);
   CheckpointWriter writer(target, kInfos, resume);
-  CHECK(writer.notes_taken_up().at("a") == "seen");
-  CHECK_FALSE(writer.notes_taken_up().contains("b"));
+  CHECK(writer.resumed_notes().at("a") == "seen");
+  CHECK_FALSE(writer.resumed_notes().contains("b"));
   write_all(writer, kInfos);
   writer.finish({});
   const auto written = Checkpoint::open(target);
@@ -203,11 +196,11 @@ TEST_CASE("more shards can be written at once than files may be open", "[checkpo
   ::setrlimit(RLIMIT_NOFILE, &few);
   {
     CheckpointWriter writer(folder.path() / "m", infos, {.shard_bytes = 8, .identity = "x"});
-    // One half of every shard, then the other.
+    // The first half of every shard, then the second.
     for (int64_t half = 0; half < 2; ++half)
       for (const TensorInfo& info : infos)
         writer.write(info.name, half, values(info).narrow(0, half, 1));
-    for (const TensorInfo& info : infos) writer.end(info.name);
+    for (const TensorInfo& info : infos) writer.finish_tensor(info.name);
     writer.finish({});
   }
   ::setrlimit(RLIMIT_NOFILE, &before);
@@ -217,7 +210,7 @@ TEST_CASE("more shards can be written at once than files may be open", "[checkpo
   for (const TensorInfo& info : infos) CHECK(at::equal(written->read(info.name), values(info)));
 }
 
-TEST_CASE("two writers of one folder do not meet", "[checkpoint]") {
+TEST_CASE("two writers of one folder exclude each other", "[checkpoint]") {
   const TemporaryFolder folder;
   CheckpointWriter first(folder.path() / "m", kInfos, {.identity = "x"});
   CHECK_THROWS_WITH(CheckpointWriter(folder.path() / "m", kInfos, {.identity = "y"}),

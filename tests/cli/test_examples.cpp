@@ -1,5 +1,5 @@
-/// Every example of the help texts and of README.md, run as a reader would type it, in a folder
-/// where small files have the names that the examples use.
+/// Runs every example of the help texts and of README.md, in a folder with small files of the names
+/// that the examples use.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -12,19 +12,20 @@
 #include "harness/core/process.h"
 #include "harness/model/architecture.h"
 #include "tests/catch.h"
+#include "tests/cli/data_examples.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/lm/encoder_models.h"
 
 using namespace assay;
+using test::DataExamples;
+using test::quoted;
 
 namespace {
 
 const fs::path kTests = ASSAY_TESTS_FOLDER;
-constexpr int kVocabulary = 20'000;  // the examples name ids up to 19556
+constexpr int kVocabulary = 20'000;  // the examples use ids up to 19556
 
-std::string quoted(const fs::path& path) { return fmt::format("'{}'", path.string()); }
-
-/// What the examples name: models, merge configurations, a sweep, tasks, a recipe.
+/// The files that the examples use: models, merge configurations, a sweep, tasks, a recipe.
 class ExampleFolder {
  public:
   ExampleFolder() {
@@ -56,7 +57,7 @@ class ExampleFolder {
 
   fs::path path(const std::string& name) const { return folder_.path() / name; }
 
-  /// Runs a line of a shell.
+  /// Runs a shell command.
   ProcessResult run(const std::string& line) const {
     return run_process({"/bin/sh", "-c",
                         fmt::format("cd {0} && PATH={1}:$PATH && export ASSAY_HOME={0} && {2}",
@@ -132,7 +133,7 @@ class ExampleFolder {
   TemporaryFolder folder_;
 };
 
-/// The calls of `program` in some lines, without what says what they are for.
+/// The calls of `program` in `text`, without their descriptions.
 std::vector<std::string> calls_in(const std::string& text, const std::string& program) {
   const std::regex call("(echo '[^']*' \\| )?" + program + " [a-z].*");
   std::vector<std::string> calls;
@@ -142,7 +143,7 @@ std::vector<std::string> calls_in(const std::string& text, const std::string& pr
     if (!std::regex_search(line, found, call) || line.find("[OPTIONS]") != std::string::npos)
       continue;
     std::string command = found.str();
-    command = std::regex_replace(command, std::regex("  +[#a-z].*$"), "");  // what it is for
+    command = std::regex_replace(command, std::regex("  +[#a-z].*$"), "");  // the description
     calls.push_back(std::regex_replace(command, std::regex("build/assay"), "assay"));
   }
   return calls;
@@ -168,33 +169,42 @@ std::vector<std::string> readme_examples() {
   return calls_in(text, "build/assay");
 }
 
-/// Examples that take data sets or a second device, and what stands for them here.
+/// Replaces two GPUs in an example by the CPU.
 std::string small_form(const std::string& example) {
   return std::regex_replace(example, std::regex("cuda:0,cuda:1"), "cpu");
 }
-bool takes_data_sets(const std::string& example) {
-  return std::regex_search(example, std::regex("^assay (data fetch|train) "));
+
+/// Each once, in their order: some use what others left behind.
+std::vector<std::string> all_examples(const ExampleFolder& folder) {
+  const std::vector<std::string> of_help = help_examples(folder), of_readme = readme_examples();
+  CHECK(of_help.size() >= 12);
+  CHECK(of_readme.size() >= 12);
+  std::vector<std::string> examples;
+  std::set<std::string> seen;
+  for (const auto& some : {of_help, of_readme})
+    for (const std::string& example : some)
+      if (seen.insert(example).second) examples.push_back(example);
+  return examples;
 }
 
 }  // namespace
 
-TEST_CASE("every example of the help texts and of the README runs", "[cli]") {
-  const ExampleFolder folder;
-  std::vector<std::string> examples = help_examples(folder);
-  const size_t of_help = examples.size();
-  for (const std::string& example : readme_examples()) examples.push_back(example);
-  CHECK(of_help >= 12);
-  CHECK(examples.size() >= of_help + 12);
+TEST_CASE("every example of fetching data and of training runs", "[cli][optional]") {
+  const DataExamples with_data;
+  int found = 0;
+  for (const std::string& example : all_examples(ExampleFolder())) {
+    if (!DataExamples::take(example)) continue;
+    with_data.check(example);
+    ++found;
+  }
+  CHECK(found >= 2);
+}
 
-  std::set<std::string> seen;
-  for (const std::string& example : examples) {
-    if (!seen.insert(example).second) continue;
-    if (takes_data_sets(example)) {
-      // These are what `make test` and the tests of recipes do; here it is their spelling.
-      CHECK(folder.run(example + " --help").exit_code == 0);
-      continue;
-    }
-    // A second merge into the same folder is an example of its own.
+TEST_CASE("every other example of the help texts and of the README runs", "[cli]") {
+  const ExampleFolder folder;
+  for (const std::string& example : all_examples(folder)) {
+    if (DataExamples::take(example)) continue;
+    // Every example merges into a new folder.
     fs::remove_all(folder.path("merged"));
     const ProcessResult result = folder.run(small_form(example));
     INFO(example << "\n" << result.output);
@@ -202,7 +212,7 @@ TEST_CASE("every example of the help texts and of the README runs", "[cli]") {
   }
 }
 
-TEST_CASE("a log of samples has the metrics that items have themselves", "[cli]") {
+TEST_CASE("a log of samples contains the metrics that are means of items", "[cli]") {
   const ExampleFolder folder;
   const Json task = {{"name", "next"},
                      {"dataset", {{"files", {{"test", folder.path("data/math.jsonl").string()}}}}},
@@ -226,7 +236,7 @@ TEST_CASE("a log of samples has the metrics that items have themselves", "[cli]"
   CHECK(count == 3);
 }
 
-TEST_CASE("a misspelt command or option is told with the nearest name", "[cli]") {
+TEST_CASE("a misspelled command or option is refused with the nearest name", "[cli]") {
   const auto run = [](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ASSAY_PROGRAM);
     return run_process(arguments);

@@ -1,4 +1,4 @@
-// Merges that are killed: what they leave, and what --resume makes of it.
+// Killed merges: their leftovers, and --resume.
 #include <ATen/ATen.h>
 #include <signal.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ class LargeMerge {
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
-  /// Starts the merge and kills it after that time; true when it was still at work.
+  /// Starts the merge and kills it after this time; true when it was still running.
   bool kill_after(double seconds, const std::vector<std::string>& more = {}) const {
     ChildProcess child(command(more));
     ::usleep(static_cast<useconds_t>(seconds * 1e6));
@@ -55,18 +55,18 @@ class LargeMerge {
 
 }  // namespace
 
-TEST_CASE("a killed merge leaves no half of a folder, and is taken up where it was", "[cli]") {
+TEST_CASE("a killed merge leaves no partial folder, and can be resumed", "[cli]") {
   const LargeMerge merge;
   REQUIRE(run_process(merge.command()).exit_code == 0);
   const std::string expected = Checkpoint::open(merge.output())->content_hash();
 
   for (uint64_t kill = 0; kill < 10; ++kill) {
     fs::remove_all(merge.output());
-    // The program takes a good part of a second to start; a kill may come too late or too early.
+    // The program's start takes a large part of a second; a kill may be too late or too early.
     const double delay = 1.5 * philox_uniform(1, kill);
     CAPTURE(delay);
     merge.kill_after(delay, {"--resume"});
-    // The whole of it or nothing.
+    // The complete folder or none.
     if (fs::exists(merge.output()))
       CHECK(Checkpoint::open(merge.output())->content_hash() == expected);
     fs::remove_all(merge.output());
@@ -77,15 +77,15 @@ TEST_CASE("a killed merge leaves no half of a folder, and is taken up where it w
   }
 }
 
-TEST_CASE("a killed replacement leaves the old folder as it was", "[cli]") {
+TEST_CASE("a killed replacement leaves the old folder unchanged", "[cli]") {
   const LargeMerge merge;
   write_checkpoint(merge.output(), {{"old", at::ones({1})}}, {}, false);
   const std::string old = Checkpoint::open(merge.output())->content_hash();
-  // Soon enough for the merge not to be done.
+  // Before the merge can finish.
   REQUIRE(merge.kill_after(0.05, {"--replace"}));
   CHECK(Checkpoint::open(merge.output())->content_hash() == old);
 
-  // What it left is in nobody's way.
+  // Its leftovers do not prevent a later merge.
   REQUIRE(run_process(merge.command({"--replace"})).exit_code == 0);
   CHECK(Checkpoint::open(merge.output())->tensors().size() == 24);
 }

@@ -1,9 +1,10 @@
-/// Outputs that are links, pipes, files of others or badly named, as users meet them.
+/// Output paths that are links, pipes, unrelated files or invalid names.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/core/process.h"
@@ -80,7 +81,7 @@ TEST_CASE("a merge is refused an output that is a model, its configuration's fol
   CHECK_THAT(unnamed.output, Contains("empty"));
 }
 
-TEST_CASE("models and output are found behind a link as the kernel finds them", "[cli]") {
+TEST_CASE("paths with links are resolved as by the kernel", "[cli]") {
   const Average merge;
   fs::create_directories(merge.path() / "elsewhere" / "dir");
   fs::create_directories(merge.path() / "deep");
@@ -99,7 +100,7 @@ TEST_CASE("models and output are found behind a link as the kernel finds them", 
   CHECK(fs::exists(merge.path() / "deep" / "out" / "thesis.tex"));
 }
 
-TEST_CASE("a model in a folder whose name is no UTF-8 is merged", "[cli]") {
+TEST_CASE("a model in a folder whose name is not UTF-8 is merged", "[cli]") {
   const Average merge("mod\xe8les");
   const ProcessResult result = merge.run(merge.path() / "out");
   INFO(result.output);
@@ -127,7 +128,7 @@ TEST_CASE("a report replaces a report and nothing else", "[cli]") {
     write_file(output, "years of work\n");
     const ProcessResult refused = sweep.report(output);
     CHECK(refused.exit_code == kUserError);
-    CHECK_THAT(refused.output, Contains(name) && Contains("no report of Assay"));
+    CHECK_THAT(refused.output, Contains(name) && Contains("not a report of Assay"));
     CHECK(read_file(output) == "years of work\n");
     write_file(output, "");
     CHECK(sweep.report(output).exit_code == 0);
@@ -137,10 +138,42 @@ TEST_CASE("a report replaces a report and nothing else", "[cli]") {
   CHECK(sweep.report("", {"--format", "md"}).exit_code == kUserError);
 }
 
-TEST_CASE("a report goes behind a link, which stays", "[cli]") {
+TEST_CASE("logits replace a file of logits and nothing else", "[cli]") {
+  const TemporaryFolder folder;
+  const std::string model = std::string(ASSAY_TESTS_FOLDER) + "/golden/models/llama";
+  const fs::path output = folder.path() / "logits.safetensors";
+  const auto generate = [&](const std::string& ids) {
+    return assay_program(
+        {"generate", model, "--device", "cpu", "--tokens", "1", "--ids", ids, "--logits", output});
+  };
+  const auto rows = [&] { return SafetensorsFile::open(output)->tensors().at(0).shape.front(); };
+
+  CHECK(generate("3,1").exit_code == 0);
+  CHECK(rows() == 2);
+  CHECK(generate("3,1,4").exit_code == 0);
+  CHECK(rows() == 3);
+  write_file(output, "");
+  CHECK(generate("3,1").exit_code == 0);
+
+  const auto check_kept = [&] {
+    const std::string before = read_file(output);
+    const ProcessResult refused = generate("3,1");
+    CHECK(refused.exit_code == kUserError);
+    CHECK_THAT(refused.output, Contains(output.string()) && Contains("no file of logits"));
+    CHECK(read_file(output) == before);
+  };
+  write_file(output, "years of work\n");
+  check_kept();
+  write_safetensors(output, {{"model.embed_tokens.weight", at::zeros({2, 2})}});
+  check_kept();
+  write_safetensors(output, {{"logits.0", at::zeros({2, 2})}, {"logits.bias", at::zeros({2})}});
+  check_kept();
+}
+
+TEST_CASE("a report is written to the target of a link, which stays", "[cli]") {
   const Finished sweep;
   fs::create_symlink("real.md", sweep.path() / "link.md");
-  CHECK(sweep.report(sweep.path() / "link.md").exit_code == kUserError);  // it leads nowhere
+  CHECK(sweep.report(sweep.path() / "link.md").exit_code == kUserError);  // a dangling link
 
   write_file(sweep.path() / "real.md", "");
   CHECK(sweep.report(sweep.path() / "link.md").exit_code == 0);
@@ -192,7 +225,7 @@ TEST_CASE("a log of samples that cannot be written is refused before a model is 
     CHECK(result.exit_code == kUserError);
     CHECK_THAT(result.output, Contains(said) && !Contains("no-model"));
   };
-  refused("own/one", "link", "is a link to 'nowhere', which is not there");
+  refused("own/one", "link", "is a link to 'nowhere', which does not exist");
   refused("own/one", "there", "exists already");
   refused("own/one", "no/log.jsonl", "there is no folder");
   refused("digits/mnist-012", "log.jsonl", "is not about text");

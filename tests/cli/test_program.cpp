@@ -1,4 +1,4 @@
-/// The program as its users meet it: messages, exit codes, and what it writes.
+/// End-to-end tests of the program: messages, exit codes and output files.
 #include <ATen/ATen.h>
 
 #include "harness/checkpoint/checkpoint.h"
@@ -38,7 +38,7 @@ class SmallMerge {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return assay_program(arguments);
   }
-  /// The run fails with this exit code, says all of this, and writes nothing.
+  /// Checks that the run fails with this exit code and these messages, and writes nothing.
   void check_refused(int exit_code, const std::vector<std::string>& said) const {
     const ProcessResult result = run();
     CHECK(result.exit_code == exit_code);
@@ -55,7 +55,7 @@ constexpr int kUserError = 2, kDataError = 3;
 
 }  // namespace
 
-TEST_CASE("a merge writes a folder that says how it was made", "[cli]") {
+TEST_CASE("a merged folder records how it was made", "[cli]") {
   SmallMerge merge;
   merge.config()["dtype"] = "bfloat16";
 
@@ -74,7 +74,7 @@ TEST_CASE("a merge writes a folder that says how it was made", "[cli]") {
   CHECK(merged->origin()["merge"]["inputs"]["experts"][0]["hash"] == hash);
 }
 
-TEST_CASE("a folder that is there is replaced only when asked to", "[cli]") {
+TEST_CASE("an existing folder is replaced only with --replace", "[cli]") {
   const SmallMerge merge;
   REQUIRE(merge.run().exit_code == 0);
 
@@ -85,7 +85,7 @@ TEST_CASE("a folder that is there is replaced only when asked to", "[cli]") {
   CHECK(merge.run({"--replace"}).exit_code == 0);
 }
 
-TEST_CASE("damaged or unfitting checkpoints are refused with model and tensor named", "[cli]") {
+TEST_CASE("damaged or mismatched checkpoints are refused with model and tensor named", "[cli]") {
   SmallMerge merge;
 
   SECTION("a missing tensor") {
@@ -143,6 +143,17 @@ TEST_CASE("wrong configurations are refused before a tensor is read", "[cli]") {
     merge.config()["parameters"] = {{"t", "half"}};
     merge.check_refused(kUserError, {".t", "number", "half"});
   }
+  SECTION("weights that cannot be normalized") {
+    merge.config()["method"] = GENERATE("linear", "linear@mergekit");
+    merge.config()["parameters"] = {{"weights", {1, -1}}};
+    merge.check_refused(kUserError, {"merge.json.parameters: ", "'weights' sums to 0",
+                                     "expected another sum, or 'normalize' false", "[1,-1]"});
+  }
+  SECTION("weights that are all 0") {
+    merge.config()["method"] = GENERATE("multi_slerp", "karcher");
+    merge.config()["parameters"] = {{"weights", {0, 0}}};
+    merge.check_refused(kUserError, {".parameters: ", "'weights' sums to 0", "a sum above 0"});
+  }
   SECTION("a need that is not met") {
     merge.config()["method"] = "task_arithmetic";
     merge.check_refused(kUserError, {"base"});
@@ -186,7 +197,7 @@ TEST_CASE("wrong options and files have their exit codes", "[cli]") {
   refused({"report", folder.path() / "text.sqlite"}, kDataError, "text.sqlite");
 }
 
-TEST_CASE("every kind of thing can be listed, and every method shown", "[cli]") {
+TEST_CASE("every registry can be listed, and every method shown", "[cli]") {
   for (const char* kind : {"methods", "tasks", "datasets", "architectures"}) {
     const ProcessResult result = assay_program({"list", "--json", kind});
     INFO(kind << ": " << result.output);
@@ -200,7 +211,7 @@ TEST_CASE("every kind of thing can be listed, and every method shown", "[cli]") 
   }
 }
 
-TEST_CASE("a language model continues token ids, and says what it cannot read", "[cli]") {
+TEST_CASE("generate continues token ids, and refuses invalid ones", "[cli]") {
   const std::string golden = std::string(ASSAY_TESTS_FOLDER) + "/golden/models/";
   const auto generate = [&](const std::string& model, std::vector<std::string> more) {
     std::vector<std::string> arguments{"generate", golden + model, "--device", "cpu"};
@@ -221,7 +232,7 @@ TEST_CASE("a language model continues token ids, and says what it cannot read", 
   CHECK_THAT(outside.output, Catch::Contains("token id 32 is outside the model's [0, 32)"));
   CHECK_THAT(generate("llama", {"--ids", "1,x"}).output, Catch::Contains("found '1,x'"));
   CHECK_THAT(generate("llama", {}).output, Catch::Contains("--prompt"));
-  CHECK_THAT(generate("bert", {"--ids", "1"}).output, Catch::Contains("bert writes no text"));
+  CHECK_THAT(generate("bert", {"--ids", "1"}).output, Catch::Contains("bert generates no text"));
   CHECK(generate("none", {"--ids", "1"}).exit_code == kUserError);
 }
 
@@ -240,7 +251,7 @@ TEST_CASE("an encoder reads texts and token ids", "[cli]") {
   const Json expected = read_json(fs::path(golden) / "bert/expected.json");
   const auto wanted = expected.at("pair_classes").get<std::vector<float>>();
 
-  // The model has no tokenizer: a byte is a token.
+  // The model has no tokenizer files: every byte is a token.
   const auto scores =
       values(encode("bert", {"--ids", "2,7,9,4,3,11", "--types", "0,0,0,1,1,1"}), "classes");
   REQUIRE(scores.size() == wanted.size());
@@ -249,7 +260,7 @@ TEST_CASE("an encoder reads texts and token ids", "[cli]") {
         values(encode("bert", {"--ids", "5,6"}), "embedding"));
   CHECK_FALSE(Json::parse(encode("bert-bare", {"--ids", "5"}).output).contains("classes"));
 
-  CHECK_THAT(encode("llama", {"--ids", "1"}).output, Catch::Contains("llama is no encoder"));
+  CHECK_THAT(encode("llama", {"--ids", "1"}).output, Catch::Contains("llama is not an encoder"));
   CHECK_THAT(encode("bert", {}).output, Catch::Contains("--text"));
   CHECK_THAT(encode("bert", {"--ids", "5,6", "--types", "0"}).output,
              Catch::Contains("1 types for 2 ids"));

@@ -1,4 +1,4 @@
-/// `assay run` and `assay db` as their users meet them.
+/// End-to-end tests of `assay run` and `assay db`.
 #include <signal.h>
 #include <unistd.h>
 
@@ -72,7 +72,7 @@ class TextSweep {
 
 }  // namespace
 
-TEST_CASE("a sweep and an evaluation that lack results end with their own code", "[cli]") {
+TEST_CASE("a sweep or evaluation with failed work has its own exit code", "[cli]") {
   const bool scored = GENERATE(true, false);
   const TextSweep sweep(scored ? "the end of the world" : "");
 
@@ -85,7 +85,7 @@ TEST_CASE("a sweep and an evaluation that lack results end with their own code",
   if (!scored) CHECK_THAT(run.output, Contains("cell(s) failed"));
 }
 
-TEST_CASE("a sweep that is stopped says what is kept, and goes on from there", "[cli]") {
+TEST_CASE("an interrupted sweep reports what is stored, and continues from there", "[cli]") {
   TextSweep sweep;
   sweep.json()["methods"] = {{{"method", "dare"}}};
   for (int seed = 0; seed < 1500; ++seed) sweep.json()["seeds"].push_back(seed);
@@ -119,6 +119,50 @@ TEST_CASE("a sweep that is stopped says what is kept, and goes on from there", "
   CHECK(results.finished_at.empty());
   for (const auto& placed : results.runs) CHECK(placed.run.status == RunStatus::kOk);
   CHECK(integrity(sweep.db()) == "ok");
+}
+
+TEST_CASE("a result says which files names stood for, and does not depend on it", "[cli]") {
+  TextSweep sweep;
+  sweep.command();  // writes it
+  fs::rename(sweep.path() / "d.jsonl", sweep.path() / "there.jsonl");
+  const EnvironmentVariable data("ASSAY_DATA_DIR", sweep.path().string());
+  Json suite = read_json(sweep.path() / "tasks/s.json");
+  suite["tasks"][0]["dataset"]["files"] = {{"test", "there.jsonl"}, {"validation", "there.jsonl"}};
+  write_file(sweep.path() / "tasks/s.json", suite.dump());
+  fs::create_symlink("sweep.json", sweep.path() / "link.json");
+  const auto run = [&](const std::string& name) {
+    const ProcessResult result =
+        run_process({"/bin/sh", "-c",
+                     fmt::format("cd '{}' && '{}' run {} --db r.sqlite --workers 0",
+                                 sweep.path().string(), ASSAY_PROGRAM, name)});
+    INFO(result.output);
+    REQUIRE(result.exit_code == 0);
+    return Store::open_read_only(sweep.db()).load_sweep("");
+  };
+  const auto found = [](const SweepResults& results) {
+    std::vector<std::vector<std::string>> lines;
+    for (const FoundName& name : results.sweep.found)
+      lines.push_back({name.what, name.name, name.path});
+    return lines;
+  };
+  const auto real = [&](const std::string& name) {
+    return fs::canonical(sweep.path() / name).string();
+  };
+
+  const SweepResults first = run("./sweep.json"), second = run("link.json");
+
+  CHECK(found(first) ==
+        std::vector<std::vector<std::string>>{{"sweep file", "./sweep.json", real("sweep.json")},
+                                              {"suite", "s", real("tasks/s.json")},
+                                              {"data", "there.jsonl", real("there.jsonl")}});
+  CHECK(found(second).front() ==
+        std::vector<std::string>{"sweep file", "link.json", real("sweep.json")});
+  CHECK(first.sweep.config == sweep.json());
+  CHECK(second.sweep.config == sweep.json());
+  CHECK(second.sweep.hash == first.sweep.hash);
+  REQUIRE(second.runs.size() == first.runs.size());
+  for (size_t i = 0; i < first.runs.size(); ++i)
+    CHECK(second.runs[i].run.key == first.runs[i].run.key);
 }
 
 TEST_CASE("a store is verified from the command line", "[cli]") {

@@ -25,7 +25,7 @@ TEST_CASE("output that cannot be written is an error", "[cli]") {
   }
 }
 
-TEST_CASE("messages that nobody can read change no exit code", "[cli]") {
+TEST_CASE("a closed standard error does not change the exit code", "[cli]") {
   for (const char* closed : {" 2>&-", " 2>/dev/full", " 0<&- 1>&- 2>&-"}) {
     CHECK(shell(std::string("assay report no-such-file") + closed).exit_code == 3);
     CHECK(shell(std::string("assay merge no-such-file -o x") + closed).exit_code == 2);

@@ -8,7 +8,7 @@ using namespace assay;
 
 namespace {
 
-/// On a folder that says that its tokens are bytes.
+/// With a folder whose tokenizer_config.json declares a byte tokenizer.
 ProcessResult tokenize(const std::string& input, const std::string& options) {
   const TemporaryFolder folder;
   write_file(folder.path() / "input", input);
@@ -41,8 +41,8 @@ TEST_CASE("what cannot be tokenized is refused with the line", "[cli]") {
   CHECK(large.exit_code == 2);
   CHECK_THAT(large.output, Catch::Contains("99999999999999"));
   CHECK_THAT(run_process({ASSAY_PROGRAM, "tokenize", "/proc/self"}).output,
-             Catch::Contains("no model's folder"));
-  // Standard input that cannot be read is not an empty one.
+             Catch::Contains("not a model folder"));
+  // Unreadable standard input is an error, not empty input.
   const TemporaryFolder folder;
   write_file(folder.path() / "tokenizer_config.json", R"({"tokenizer_class":"ByteTokenizer"})");
   const ProcessResult unread = run_process(

@@ -7,6 +7,7 @@
 #include "harness/merge/request/roles.h"
 #include "tests/catch.h"
 #include "tests/conformance/models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -133,10 +134,7 @@ TEST_CASE("every method refuses NaN by model and tensor", "[conformance]") {
 }
 
 TEST_CASE("every method gives on CUDA what it gives on the CPU", "[conformance][gpu]") {
-  if (!at::hasCUDA()) {
-    WARN("SKIPPED: no CUDA device");
-    return;
-  }
+  skip_without_gpu();
   for (const std::string& ref : all_refs()) {
     CAPTURE(ref);
     MergeInputs inputs = mixed_inputs(entry_of(ref).info);

@@ -1,4 +1,4 @@
-/// Sets an environment variable and puts the old value back.
+/// Sets an environment variable and restores the old value at the end.
 #pragma once
 
 #include <cstdlib>

@@ -1,4 +1,4 @@
-/// A folder for one test, gone with it.
+/// A folder for one test, removed at its end.
 #pragma once
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string name = (std::filesystem::temp_directory_path() / "assay_test_XXXXXX").string();
-    if (!::mkdtemp(name.data())) throw std::runtime_error("cannot make a temporary folder");
+    if (!::mkdtemp(name.data())) throw std::runtime_error("cannot create a temporary folder");
     path_ = name;
   }
   ~TemporaryFolder() {

@@ -13,8 +13,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-/// What a copy of this process that runs `action` says on standard error before it aborts; empty
-/// when it does not abort.
+/// The standard error of a forked process that runs `action` and aborts; empty when it does not
+/// abort.
 std::string abort_message(const std::function<void()>& action) {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
@@ -22,7 +22,7 @@ std::string abort_message(const std::function<void()>& action) {
   REQUIRE(pid >= 0);
   if (pid == 0) {
     ::dup2(ends[1], STDERR_FILENO);
-    ::signal(SIGABRT, SIG_DFL);  // past the handler of the test framework
+    ::signal(SIGABRT, SIG_DFL);  // instead of the handler of the test framework
     action();
     ::_exit(0);
   }
@@ -39,7 +39,7 @@ std::string abort_message(const std::function<void()>& action) {
 
 }  // namespace
 
-TEST_CASE("a suggestion names what is near and lists what is known", "[core]") {
+TEST_CASE("a suggestion gives the nearest name and lists the known ones", "[core]") {
   CHECK(suggestion("tyes", {"mean", "ties"}) == " Did you mean 'ties'? Known: mean, ties.");
   CHECK(suggestion("zzzzzz", {"mean", "ties"}) == " Known: mean, ties.");
   CHECK(suggestion("anything", {}).empty());

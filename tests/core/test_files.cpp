@@ -19,7 +19,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-/// No file of this process may grow beyond `bytes` while it lives: what a full disk feels like.
+/// Limits the size of files of this process (RLIMIT_FSIZE), to simulate a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
@@ -76,7 +76,7 @@ TEST_CASE("a write that fails keeps the old content and leaves nothing behind", 
   CHECK(files_in(folder.path()) == 1);
 }
 
-TEST_CASE("a file that cannot be made or read is named", "[core]") {
+TEST_CASE("a file that cannot be created or read is named", "[core]") {
   const TemporaryFolder folder;
   write_file(folder.path() / "file", "");
 
@@ -87,7 +87,7 @@ TEST_CASE("a file that cannot be made or read is named", "[core]") {
   CHECK_THROWS_AS(sync_path(folder.path() / "absent"), DataError);
 }
 
-TEST_CASE("what is no regular file is refused without being opened", "[core]") {
+TEST_CASE("a file that is not regular is rejected without being opened", "[core]") {
   const TemporaryFolder folder;
   const fs::path fifo = folder.path() / "fifo";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
@@ -100,24 +100,25 @@ TEST_CASE("what is no regular file is refused without being opened", "[core]") {
   CHECK_THROWS_WITH(read_file(folder.path() / "link"), Contains("not a regular file"));
 }
 
-TEST_CASE("a read that fails is no end of the file", "[core]") {
+TEST_CASE("a failed read is not the end of the file", "[core]") {
   // The first page of a process is never mapped: reading it is an input/output error.
   CHECK_THROWS_WITH(read_file("/proc/self/mem"), Contains("/proc/self/mem"));
   CHECK_THROWS_AS(sha256_file("/proc/self/mem"), DataError);
-  CHECK_FALSE(read_file("/proc/self/status").empty());  // which says that it has no bytes
+  CHECK_FALSE(read_file("/proc/self/status").empty());  // its reported size is 0
 }
 
-TEST_CASE("a link that leads nowhere is not the same as no file", "[core]") {
+TEST_CASE("a dangling link is not the same as a missing file", "[core]") {
   const TemporaryFolder folder;
   const fs::path link = folder.path() / "config.json";
-  CHECK_FALSE(is_there(link));
+  CHECK_FALSE(file_exists(link));
   fs::create_symlink("../blobs/gone", link);
-  CHECK_THROWS_WITH(is_there(link), Contains("config.json") && Contains("leads nowhere"));
-  CHECK_THROWS_AS(is_there(folder.path() / std::string(5000, 'x')), DataError);
-  CHECK(is_there(folder.path()));
+  CHECK_THROWS_WITH(file_exists(link),
+                    Contains("config.json") && Contains("link to a missing file"));
+  CHECK_THROWS_AS(file_exists(folder.path() / std::string(5000, 'x')), DataError);
+  CHECK(file_exists(folder.path()));
 }
 
-TEST_CASE("a configuration is read from a pipe that a shell passes", "[core]") {
+TEST_CASE("a configuration is read from a pipe of the shell", "[core]") {
   int ends[2];
   REQUIRE(::pipe(ends) == 0);
   REQUIRE(::write(ends[1], "text", 4) == 4);
@@ -126,7 +127,8 @@ TEST_CASE("a configuration is read from a pipe that a shell passes", "[core]") {
   ::close(ends[0]);
 }
 
-TEST_CASE("what killed processes left of writing a file goes with its next writing", "[core]") {
+TEST_CASE("temporary files of killed processes are removed when the file is next written",
+          "[core]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "file.txt";
   // The second is still being written by a process that holds its lock, the others are not ours.
@@ -146,7 +148,7 @@ TEST_CASE("what killed processes left of writing a file goes with its next writi
   ::close(held);
 }
 
-TEST_CASE("a new file takes no name from another", "[core]") {
+TEST_CASE("a new file never replaces another", "[core]") {
   const TemporaryFolder folder;
   CHECK(write_new_file(folder.path() / "file", "first"));
   CHECK_FALSE(write_new_file(folder.path() / "file", "second"));
@@ -163,7 +165,7 @@ TEST_CASE("a file is copied whole or not at all", "[core]") {
 
   copy_regular_file(from, to);
   CHECK(read_file(to) == content);
-  copy_regular_file("/proc/self/status", folder.path() / "status");  // which says it has no bytes
+  copy_regular_file("/proc/self/status", folder.path() / "status");  // its reported size is 0
   CHECK_FALSE(read_file(folder.path() / "status").empty());
 
   CHECK_THROWS_WITH(copy_regular_file(folder.path() / "absent", to), Contains("absent"));
@@ -172,7 +174,7 @@ TEST_CASE("a file is copied whole or not at all", "[core]") {
   CHECK(files_in(to.parent_path()) == 1);
 }
 
-TEST_CASE("threads that write one file leave the whole of one version", "[core]") {
+TEST_CASE("threads that write one file leave one complete version", "[core]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "file";
   const auto write_many = [&](char letter) {
@@ -187,7 +189,8 @@ TEST_CASE("threads that write one file leave the whole of one version", "[core]"
   CHECK(files_in(folder.path()) == 1);
 }
 
-TEST_CASE("named files are looked for beside their file, then in Assay's own folder", "[core]") {
+TEST_CASE("named files are looked up next to the file that names them, then in Assay's own folder",
+          "[core]") {
   const TemporaryFolder folder;
   write_file(folder.path() / "mine.json", "{}");
 

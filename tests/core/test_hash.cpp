@@ -31,7 +31,7 @@ TEST_CASE("XXH3-128 gives the published digests", "[core]") {
   CHECK(Hasher().low64() == 0x6001c324468d497f);
 }
 
-TEST_CASE("a hash separates its parts but not the pieces of one", "[core]") {
+TEST_CASE("a hash separates its parts but not the blocks of one part", "[core]") {
   CHECK(Hasher().text("ab").text("c").hex() != Hasher().text("a").text("bc").hex());
   CHECK(Hasher().text("").hex() != Hasher().hex());
   CHECK(Hasher().number(1).number(2).hex() != Hasher().number(2).number(1).hex());

@@ -35,7 +35,7 @@ TEST_CASE("a JSON reader gives typed values and fallbacks", "[core]") {
   CHECK_NOTHROW(reader.finish());
 }
 
-TEST_CASE("a wrong JSON value is refused with its place and what was found", "[core]") {
+TEST_CASE("a wrong JSON value is rejected with its location and what was found", "[core]") {
   const Json json = Json::parse(
       R"({"methods": [{"name": "ties"}, {"name": 5}], "seeds": 1.5, "big": 18446744073709551615})");
   JsonReader reader(json, "sweep.json: $");
@@ -51,7 +51,7 @@ TEST_CASE("a wrong JSON value is refused with its place and what was found", "[c
   CHECK_THROWS_AS(reader.at("methods").as_bool(), UserError);
 }
 
-TEST_CASE("a JSON key that nobody asked for is refused with the nearest known one", "[core]") {
+TEST_CASE("a JSON key that was never read is rejected with the nearest known one", "[core]") {
   const Json json = Json::parse(R"({"density": 0.2, "scael": 1.0})");
   JsonReader reader(json, "sweep.json: $.parameters");
   reader.number("density", 0);
@@ -76,7 +76,7 @@ TEST_CASE("JSON files are read strictly", "[core]") {
   CHECK_THROWS_WITH(read_json(json_file(folder, "{\n  \"a\": 1,\n}")),
                     Contains("sweep.json") && Contains("line 3"));
   CHECK_THROWS_WITH(read_json(json_file(folder, R"({"seed": 1, "x": {"seed": 1}, "seed": 2})")),
-                    Contains("the key 'seed' stands twice"));
+                    Contains("the key 'seed' appears twice"));
 }
 
 TEST_CASE("canonical JSON does not depend on the order or spacing of its source", "[core]") {

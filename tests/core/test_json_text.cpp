@@ -9,7 +9,7 @@
 using namespace assay;
 using Catch::Matchers::Contains;
 
-TEST_CASE("numbers that Python writes as words are read and written again", "[core]") {
+TEST_CASE("Python's NaN and Infinity are read and written again", "[core]") {
   const Json json =
       parse_json(R"({"a": [0.0, Infinity], "b": -Infinity, "c": NaN, "NaN": "\"Infinity", "d": 1})",
                  "config.json");
@@ -21,7 +21,7 @@ TEST_CASE("numbers that Python writes as words are read and written again", "[co
   CHECK(json_text(json) ==
         R"({"NaN":"\"Infinity","a":[0.0,Infinity],"b":-Infinity,"c":NaN,"d":1})");
   CHECK(json_text(json["a"], 2) == "[\n  0.0,\n  Infinity\n]");
-  // At the very end of the text, and beside the numbers that stand for them inside.
+  // At the very end of the text, and next to the numbers that replace them inside.
   CHECK(parse_json("-Infinity", "x") == -INFINITY);
   CHECK(parse_json("[0.000000,Infinity,0.000000]", "x")[0] == 0.0);
   CHECK(parse_json("[0.000000,Infinity,0.000000]", "x")[1] == INFINITY);
@@ -55,7 +55,7 @@ TEST_CASE("levels are bounded", "[core]") {
   CHECK_THROWS_WITH(parse_json(nested(101), "x"), Contains("levels deep"));
 }
 
-TEST_CASE("text in another encoding is refused with the place", "[core]") {
+TEST_CASE("text in another encoding is rejected with the line", "[core]") {
   CHECK(parse_json("\xef\xbb\xbf{\"a\": 1}", "x")["a"] == 1);
   CHECK_THROWS_WITH(parse_json("{\n\"a\": \"\xe8\"}", "x.json"),
                     "x.json: not JSON: line 2: the byte 0xe8 is not UTF-8");
@@ -64,16 +64,19 @@ TEST_CASE("text in another encoding is refused with the place", "[core]") {
 
   CHECK_THROWS_WITH(parse_yaml("a: 1\n# mod\xe8le\n", "m.yaml"),
                     "m.yaml: line 2: the byte 0xe8 is not UTF-8");
-  CHECK(parse_yaml("\xef\xbb\xbfa: 1\n", "m.yaml").find("a"));
+  CHECK(parse_yaml("\xef\xbb\xbf"
+                   "a: 1\n",
+                   "m.yaml")
+            .find("a"));
 }
 
-TEST_CASE("what a file is instead is said", "[core]") {
-  CHECK_THAT(what_it_is_instead("version https://git-lfs.github.com/spec/v1\noid x"),
+TEST_CASE("a file of the wrong format gets a hint", "[core]") {
+  CHECK_THAT(wrong_format_hint("version https://git-lfs.github.com/spec/v1\noid x"),
              Contains("git lfs pull"));
-  CHECK_THAT(what_it_is_instead("\n<!DOCTYPE HTML><html>"), Contains("HTML"));
-  CHECK_THAT(what_it_is_instead("GGUF\x03"), Contains("GGUF"));
-  CHECK_THAT(what_it_is_instead("PK\x03\x04"), Contains("pickle"));
-  CHECK(what_it_is_instead("{}").empty());
-  CHECK(what_it_is_instead("").empty());
+  CHECK_THAT(wrong_format_hint("\n<!DOCTYPE HTML><html>"), Contains("HTML"));
+  CHECK_THAT(wrong_format_hint("GGUF\x03"), Contains("GGUF"));
+  CHECK_THAT(wrong_format_hint("PK\x03\x04"), Contains("pickle"));
+  CHECK(wrong_format_hint("{}").empty());
+  CHECK(wrong_format_hint("").empty());
   CHECK_THROWS_WITH(parse_json("<html>", "config.json"), Contains("HTML"));
 }

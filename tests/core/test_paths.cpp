@@ -29,7 +29,7 @@ class Linked {
 
 }  // namespace
 
-TEST_CASE("two dots behind a link lead to where the kernel goes", "[core]") {
+TEST_CASE("two dots after a link are resolved as the kernel does", "[core]") {
   const Linked folder;
   const fs::path through = folder.path() / "deep" / "link" / ".." / "model";
 
@@ -39,7 +39,7 @@ TEST_CASE("two dots behind a link lead to where the kernel goes", "[core]") {
         folder.path() / "elsewhere" / "new");
 }
 
-TEST_CASE("other paths stay as they were named, without dots and slashes at the end", "[core]") {
+TEST_CASE("other paths stay as they were given, without dots and slashes at the end", "[core]") {
   const Linked folder;
   CHECK(plain_path(folder.path() / "deep" / "." / "model" / "") ==
         folder.path() / "deep" / "model");
@@ -48,7 +48,7 @@ TEST_CASE("other paths stay as they were named, without dots and slashes at the 
   CHECK(plain_path(folder.path() / "absent") == folder.path() / "absent");
 }
 
-TEST_CASE("an output lies behind its links, and its folders need not be there", "[core]") {
+TEST_CASE("an output's links are followed, and its folders need not exist", "[core]") {
   const Linked folder;
   CHECK(resolve_output(folder.path() / "deep" / "link") == folder.path() / "elsewhere" / "dir");
   CHECK(resolve_output(folder.path() / "deep" / "link" / "new" / "") ==
@@ -57,7 +57,7 @@ TEST_CASE("an output lies behind its links, and its folders need not be there", 
   CHECK(resolve_output(".") == fs::canonical("."));
 }
 
-TEST_CASE("an output that can have no place is refused", "[core]") {
+TEST_CASE("an output that cannot be created is rejected", "[core]") {
   const Linked folder;
   write_file(folder.path() / "file", "");
   fs::create_symlink("nowhere/x", folder.path() / "dangling");
@@ -93,7 +93,7 @@ TEST_CASE("bytes that are not UTF-8 are escaped, all others kept", "[core]") {
   CHECK(utf8_text("mod\xe8les") == "mod\\xe8les");
   CHECK(utf8_text("mod\xc3\xa8les") == "mod\xc3\xa8les");
   CHECK(utf8_text("\xf0\x9f\x99\x82") == "\xf0\x9f\x99\x82");
-  CHECK(utf8_text("\xc3") == "\\xc3");                    // cut off
+  CHECK(utf8_text("\xc3") == "\\xc3");                    // truncated
   CHECK(utf8_text("\xc0\xaf") == "\\xc0\\xaf");           // overlong
   CHECK(utf8_text("\xed\xa0\x80") == "\\xed\\xa0\\x80");  // a surrogate
   CHECK(utf8_text("").empty());

@@ -10,7 +10,7 @@
 using namespace assay;
 using Catch::Matchers::Contains;
 
-TEST_CASE("a program's output and exit code come back", "[core]") {
+TEST_CASE("a program's output and exit code are returned", "[core]") {
   const ProcessResult result = run_process({"sh", "-c", "echo out; echo err >&2; exit 3"});
   CHECK(result.exit_code == 3);
   CHECK(result.output == "out\nerr\n");
@@ -19,7 +19,7 @@ TEST_CASE("a program's output and exit code come back", "[core]") {
   CHECK(run_process({"printf", "%s", "$HOME; *"}).output == "$HOME; *");
 }
 
-TEST_CASE("a program ended by a signal or not started is told apart", "[core]") {
+TEST_CASE("a program ended by a signal or not started has its own exit code", "[core]") {
   const ProcessResult killed = run_process({"sh", "-c", "kill -SEGV $$"});
   CHECK(killed.exit_code == 128 + SIGSEGV);
   CHECK_THAT(exit_text(killed.exit_code), Contains("signal 11"));
@@ -51,7 +51,7 @@ TEST_CASE("a line longer than a pipe holds arrives whole", "[core]") {
   CHECK(child.read_line() == "end");
 }
 
-TEST_CASE("a child's own environment replaces what it would inherit", "[core]") {
+TEST_CASE("a child's own environment replaces the inherited values", "[core]") {
   ::setenv("ASSAY_TEST_VALUE", "inherited", 1);
   ChildProcess child({"sh", "-c", "echo $ASSAY_TEST_VALUE"}, {"ASSAY_TEST_VALUE=own"});
   CHECK(child.read_line() == "own");
@@ -59,12 +59,12 @@ TEST_CASE("a child's own environment replaces what it would inherit", "[core]") 
   ::unsetenv("ASSAY_TEST_VALUE");
 }
 
-TEST_CASE("a child that dies shows as the end of its output and as failed writes", "[core]") {
+TEST_CASE("the death of a child ends its output and fails writes to it", "[core]") {
   ChildProcess child({"sh", "-c", "read line; echo got $line; kill -KILL $$"});
   CHECK(child.write_line("work"));
   CHECK(child.read_line() == "got work");
   CHECK_FALSE(child.read_line());
-  // The output ended, so the child is gone or going; a pipe without a reader refuses at some point.
+  // The output ended, so the child has ended or is ending; writes to its pipe then fail.
   while (child.write_line("more")) {
   }
   CHECK(child.wait() == 128 + SIGKILL);
@@ -84,7 +84,7 @@ TEST_CASE("a child that cannot be started is an error", "[core]") {
   CHECK_THROWS_AS(ChildProcess({"/no/such/program"}), DataError);
 }
 
-TEST_CASE("programs are looked for in folders of PATH that are absolute", "[core]") {
+TEST_CASE("programs are looked up only in absolute folders of PATH", "[core]") {
   const std::string before = std::getenv("PATH");
   CHECK(find_program("sh").starts_with('/'));
   CHECK(find_program("no-such-program").empty());

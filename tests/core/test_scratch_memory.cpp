@@ -5,14 +5,14 @@
 
 using namespace assay;
 
-TEST_CASE("scratch memory keeps what is released, and leaves no file", "[core]") {
+TEST_CASE("scratch memory keeps released pages, and leaves no file", "[core]") {
   const TemporaryFolder folder;
   constexpr size_t kBytes = 3 << 20;
   {
     ScratchMemory memory(folder.path(), kBytes);
     for (size_t i = 0; i < kBytes; ++i) memory.data()[i] = static_cast<std::byte>(i % 251);
     memory.release(0, kBytes);
-    memory.release(5000, 5001);  // no whole page
+    memory.release(5000, 5001);  // not a full page
     bool same = true;
     for (size_t i = 0; i < kBytes; ++i) same &= memory.data()[i] == static_cast<std::byte>(i % 251);
     CHECK(same);

@@ -49,7 +49,7 @@ TEST_CASE("element-wise work counts one per operation and element of the result"
   CHECK(flops_of([&] { at::add_out(out, a, b); }) == 12);
 }
 
-TEST_CASE("reductions count one per element that goes in", "[cost]") {
+TEST_CASE("reductions count one per input element", "[cost]") {
   CHECK(flops_of([] { at::ones({3, 4}).sum(0); }) == 12);
   CHECK(flops_of([] { at::ones({3, 4}).mean(); }) == 12);
   CHECK(flops_of([] { at::softmax(at::ones({3, 4}), 1); }) == 5 * 12);
@@ -75,12 +75,12 @@ TEST_CASE("convolutions count the filter once per element of the result", "[cost
           at::conv_transpose2d(at::ones({2, 4, 5, 5}), at::ones({4, 3, 3, 3}));
         }) == 2 * 4 * 5 * 5 * 2 * 3 * 3 * 3);
 
-  // Backward: only the weight asks for a gradient. sum() backward expands, which is no arithmetic.
+  // Backward: only the weight requires a gradient. sum() backward expands, which is not arithmetic.
   const at::Tensor loss = at::conv2d(images, weight, bias, 2, 1).sum();
   CHECK(flops_of([&] { loss.backward(); }) == 2 * 4 * 5 * 5 * 2 * 3 * 3 * 3);
 }
 
-TEST_CASE("a forward pass of small_cnn costs what the formula says", "[cost]") {
+TEST_CASE("a forward pass of small_cnn costs as in the formula", "[cost]") {
   const auto cnn =
       architecture(R"({"model_type": "small_cnn", "classes": 10, "channels": 4, "hidden": 6})");
   const StateDict weights = cnn->initial_weights(1);
@@ -93,7 +93,7 @@ TEST_CASE("a forward pass of small_cnn costs what the formula says", "[cost]") {
         5 * (conv1 + pool1 + relu1 + conv2 + pool2 + relu2 + hidden + head));
 }
 
-TEST_CASE("a training step of an mlp costs what the formula says", "[cost]") {
+TEST_CASE("a training step of an mlp costs as in the formula", "[cost]") {
   const int64_t n = 8, i = 5, h = 3, c = 4;
   const auto mlp = architecture(R"({"model_type": "mlp", "inputs": 5, "hidden": 3, "classes": 4})");
   StateDict weights = mlp->initial_weights(1);
@@ -119,7 +119,7 @@ TEST_CASE("work of several threads is all counted", "[cost]") {
         }) == 2 * 100 * 2 * 2 * 2 * 2);
 }
 
-TEST_CASE("decompositions and solves count as the textbook says", "[cost]") {
+TEST_CASE("decompositions and solves count as in the textbook", "[cost]") {
   // Well conditioned: [4, 4] with 5 on the diagonal.
   const at::Tensor square = at::ones({4, 4}) + 4 * at::eye(4), tall = at::rand({6, 4});
   const at::Tensor two = at::stack({square, square}), sides = at::ones({4, 3});
@@ -138,14 +138,14 @@ TEST_CASE("decompositions and solves count as the textbook says", "[cost]") {
         }) == 2 * 16 * 6 - 2 * 64 / 3 + 4 * 4 * 6 * 3);
 }
 
-TEST_CASE("attention in one operator counts its two products and the softmax", "[cost]") {
+TEST_CASE("fused attention counts its two products and the softmax", "[cost]") {
   const at::Tensor query = at::rand({2, 3, 5, 8}), keys = at::rand({2, 3, 7, 8});
   const int64_t scores = 2 * 3 * 5 * 7;
   CHECK(flops_of([&] { at::_scaled_dot_product_flash_attention_for_cpu(query, keys, keys); }) ==
         scores * (4 * 8 + 5));
 }
 
-TEST_CASE("FLOPs of an operator that no table knows are unknown, not zero", "[cost]") {
+TEST_CASE("FLOPs of an operator that is in no table are unknown, not zero", "[cost]") {
   const at::Tensor values = at::rand({4, 4});
   const auto cost_of = [](const auto& work) {
     Meter meter;
@@ -155,7 +155,7 @@ TEST_CASE("FLOPs of an operator that no table knows are unknown, not zero", "[co
 
   CHECK_FALSE(cost_of([&] { at::digamma(values); }).flops.has_value());
   CHECK(cost_of([&] { at::mm(values, values); }).flops == 2 * 64);
-  // Made of others that have a count, or of moves alone.
+  // Composed of operators with a count, or without arithmetic.
   CHECK(cost_of([&] { at::matmul(values, values); }).flops == 2 * 64);
   CHECK(cost_of([&] { values.t().contiguous().reshape({16}); }).flops == 0);
   CHECK(cost_of([&] { at::digamma(at::arange(4).to(at::kFloat).mul(0)); }).flops == std::nullopt);

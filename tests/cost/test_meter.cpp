@@ -2,24 +2,37 @@
 #include <sys/mman.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "harness/cost/internal/peak.h"
 #include "harness/cost/meter.h"
 #include "tests/catch.h"
+#include "tests/skip.h"
 
 using namespace assay;
 
 namespace {
 
-/// Takes memory from the system, touches it and gives it back.
-void touch_memory(size_t bytes) {
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  REQUIRE(memory != MAP_FAILED);
-  volatile char* touched = static_cast<char*>(memory);
-  for (size_t i = 0; i < bytes; i += 4096) touched[i] = 1;
-  munmap(memory, bytes);
-}
+/// Memory from the system, touched, and given back at the end.
+class Touched {
+ public:
+  explicit Touched(size_t bytes) : bytes_(bytes) {
+    memory_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(memory_ != MAP_FAILED);
+    volatile char* touched = static_cast<char*>(memory_);
+    for (size_t i = 0; i < bytes; i += 4096) touched[i] = 1;
+  }
+  ~Touched() { munmap(memory_, bytes_); }
+  Touched(const Touched&) = delete;
+  Touched& operator=(const Touched&) = delete;
+
+ private:
+  size_t bytes_;
+  void* memory_;
+};
+
+void touch_memory(size_t bytes) { const Touched memory(bytes); }
 
 /// For a new thread: works for a tenth of a second.
 void burn_cpu() {
@@ -29,6 +42,11 @@ void burn_cpu() {
 }
 
 constexpr int64_t kMegabyte = 1 << 20;
+
+void skip_without_peaks(Meter& meter) {
+  if (!meter.stop().peak_rss_bytes)
+    testing::skip("this system does not let the peak of resident memory be reset");
+}
 
 }  // namespace
 
@@ -50,11 +68,11 @@ TEST_CASE("a meter takes differences of the counters", "[cost]") {
   CHECK(cost.gradient_steps == 9);
 }
 
-TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
+TEST_CASE("a meter among concurrent threads measures its own thread only", "[cost]") {
   Cost cost;
   const auto start = std::chrono::steady_clock::now();
   std::thread([&] {
-    counters::threads_apart = 4;
+    counters::concurrent_threads = 4;
     Meter meter;
     counters::flops += 5;
     std::thread([] {
@@ -71,13 +89,15 @@ TEST_CASE("a meter among threads side by side sees its own alone", "[cost]") {
   CHECK(*cost.wall_s <= passed.count() / 4);
   CHECK(*cost.cpu_s < 0.05);
   CHECK_FALSE(cost.peak_rss_bytes);
+  CHECK_FALSE(cost.own_peak_rss_bytes);
 }
 
-TEST_CASE("a meter on the CPU knows nothing of a device", "[cost]") {
+TEST_CASE("a meter on the CPU has no device values", "[cost]") {
   const Cost cost = Meter().stop();
 
   CHECK_FALSE(cost.device_s.has_value());
   CHECK_FALSE(cost.peak_device_bytes.has_value());
+  CHECK_FALSE(cost.own_peak_device_bytes.has_value());
   CHECK(nlohmann::json(cost).at("device_s").is_null());
 }
 
@@ -99,12 +119,10 @@ TEST_CASE("CPU time sums over threads", "[cost]") {
   CHECK(*meter.stop().cpu_s >= 0.2);
 }
 
-TEST_CASE("a later span does not inherit an earlier peak, and an outer span keeps it", "[cost]") {
+TEST_CASE("a later span does not inherit an earlier peak, and an outer span keeps it",
+          "[cost][optional]") {
   Meter outer;
-  if (!outer.stop().peak_rss_bytes) {
-    WARN("SKIPPED: this system does not let the peak of resident memory be reset");
-    return;
-  }
+  skip_without_peaks(outer);
   touch_memory(200 * kMegabyte);
   Meter inner;
   touch_memory(50 * kMegabyte);
@@ -113,6 +131,25 @@ TEST_CASE("a later span does not inherit an earlier peak, and an outer span keep
 
   CHECK(inner_bytes > 50 * kMegabyte);
   CHECK(outer_bytes - inner_bytes > 100 * kMegabyte);
+}
+
+TEST_CASE("an own peak leaves out what the process held before", "[cost][optional]") {
+  const Touched held(300 * kMegabyte);
+  Meter outer;
+  skip_without_peaks(outer);
+  touch_memory(200 * kMegabyte);
+  const Touched kept(40 * kMegabyte);
+  Meter inner;
+  touch_memory(50 * kMegabyte);
+  const Cost of_inner = inner.stop(), of_outer = outer.stop(), of_nothing = Meter().stop();
+
+  // The kernel counts pages in batches, per processor.
+  constexpr int64_t kTolerance = 8 * kMegabyte;
+  CHECK(*of_inner.peak_rss_bytes > 390 * kMegabyte - kTolerance);
+  CHECK(std::abs(*of_inner.own_peak_rss_bytes - 50 * kMegabyte) < kTolerance);
+  CHECK(std::abs(*of_outer.own_peak_rss_bytes - 200 * kMegabyte) < kTolerance);
+  CHECK(*of_nothing.own_peak_rss_bytes >= 0);
+  CHECK(*of_nothing.own_peak_rss_bytes < kTolerance);
 }
 
 TEST_CASE("a shared peak hands the mark to every span before a reset", "[cost]") {
@@ -128,10 +165,11 @@ TEST_CASE("a shared peak hands the mark to every span before a reset", "[cost]")
                   });
   int64_t outer = 0, inner = 0;
 
-  REQUIRE(peak.begin(&outer));
+  REQUIRE(peak.begin(&outer) == 10);
   use(70);
   use(20);
-  REQUIRE(peak.begin(&inner));
+  REQUIRE(peak.begin(&inner) == 20);
+  CHECK(inner == 20);
   use(30);
   use(5);
   peak.update();
@@ -145,8 +183,10 @@ TEST_CASE("a shared peak hands the mark to every span before a reset", "[cost]")
   CHECK(outer == 90);
 }
 
-TEST_CASE("a peak that cannot be reset is not watched", "[cost]") {
-  SharedPeak peak([] { return 50; }, [] { return false; });
+TEST_CASE("a peak that cannot be reset or read is not watched", "[cost]") {
+  const bool resets = GENERATE(false, true);  // where it does, the mark cannot be read
+  SharedPeak peak([&] { return resets ? std::nullopt : std::optional<int64_t>(50); },
+                  [&] { return resets; });
   int64_t bytes = -1;
 
   CHECK_FALSE(peak.begin(&bytes));

@@ -45,7 +45,7 @@ TEST_CASE("a table of bytes is read strictly", "[data]") {
   CHECK_THROWS_WITH(read_byte_csv("1,2,3\n1,2", 3, "t.csv"), Contains("last line is incomplete"));
 }
 
-TEST_CASE("bilinear enlargement agrees with values worked out by hand", "[data]") {
+TEST_CASE("bilinear enlargement agrees with values computed by hand", "[data]") {
   // Two pixels to four: centres fall at -0.25, 0.25, 0.75 and 1.25, clamped to 0 and 1.
   const at::Tensor row = at::tensor({0.f, 1.f, 0.f, 1.f}).reshape({1, 2, 2});
   const at::Tensor wide = resize_bilinear(row, 4);
@@ -61,7 +61,7 @@ TEST_CASE("bilinear enlargement agrees with values worked out by hand", "[data]"
   CHECK(resize_bilinear(same, 5).equal(same));
 }
 
-TEST_CASE("images are put into the middle of 28x28", "[data]") {
+TEST_CASE("images are centred in 28x28", "[data]") {
   const at::Tensor out = centre_in_28(at::ones({1, 20, 20}));
   CHECK(out.sizes() == at::IntArrayRef({1, 1, 28, 28}));
   CHECK(out.sum().item<float>() == 400.f);
@@ -71,11 +71,11 @@ TEST_CASE("images are put into the middle of 28x28", "[data]") {
   CHECK(out[0][0][24][23].item<float>() == 0.f);
 }
 
-TEST_CASE("a plain numpy pickle gives its bytes", "[data]") {
+TEST_CASE("the bytes of a plain numpy pickle are read", "[data]") {
   CHECK(read_small(small_array()) == "\x01\x02\x03\x04\x05\x06");
 }
 
-TEST_CASE("a pickle that is not the expected plain array is refused", "[data]") {
+TEST_CASE("a pickle that is not the expected plain array is rejected", "[data]") {
   CHECK_THROWS_WITH(numpy_pickle_bytes(small_array(), "|u1", {3, 2}, "array.pkl"),
                     Contains("array.pkl") && Contains("shape (3, 2)"));
   CHECK_THROWS_WITH(read_small(small_array("i1")), Contains("type |u1"));
@@ -85,7 +85,7 @@ TEST_CASE("a pickle that is not the expected plain array is refused", "[data]") 
   CHECK_THROWS_WITH(read_small(small_array() + "x"), Contains("more data after"));
 }
 
-TEST_CASE("every truncation of a pickle is refused", "[data]") {
+TEST_CASE("every truncation of a pickle is rejected", "[data]") {
   const std::string whole = small_array();
   for (size_t size = 0; size < whole.size(); ++size) {
     INFO(size);
@@ -93,17 +93,19 @@ TEST_CASE("every truncation of a pickle is refused", "[data]") {
   }
 }
 
-TEST_CASE("hostile pickles are refused and not executed", "[data]") {
-  // cos\nsystem\n(S'true'\ntR. : what runs a command in Python.
+TEST_CASE("malicious pickles are rejected and not executed", "[data]") {
+  // cos\nsystem\n(S'true'\ntR. : runs a command in Python.
   CHECK_THROWS_WITH(read_small("cos\nsystem\n(S'true'\ntR."),
                     Contains("opcode 0x63 at byte 0 is not part of a plain numpy array"));
   // The same by protocol 4: every opcode is known, the names are not.
   const std::string names = std::string("\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93\x94", 18);
   CHECK_THROWS_WITH(read_small(names + "\x8c\x04true\x94\x85\x94R."), Contains("'os' 'system'"));
   // A block that claims 4 GiB, and a text longer than the file.
-  CHECK_THROWS_WITH(read_small("\x80\x04B\xff\xff\xff\xff"), Contains("truncated"));
+  CHECK_THROWS_WITH(read_small("\x80\x04"
+                               "B\xff\xff\xff\xff"),
+                    Contains("truncated"));
   CHECK_THROWS_WITH(read_small("\x80\x04\x8c\xffx"), Contains("truncated"));
-  // A second block of data in place of the first.
+  // A second block of data instead of the first.
   std::string twice = small_array();
   twice.insert(twice.size() - 5, std::string("B\x01\x00\x00\x00z", 6));
   CHECK_THROWS_AS(read_small(twice), DataError);

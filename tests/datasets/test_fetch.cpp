@@ -7,13 +7,14 @@
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
 
 namespace {
 
-// A good copy of a dataset's files; fetches them when they are not there.
+// An undamaged copy of a dataset's files; fetches them when they are missing.
 void copy_dataset(const std::string& name, const fs::path& to) {
   const DatasetManifest manifest = read_manifest(name);
   fetch_dataset(manifest);
@@ -29,7 +30,7 @@ DataSource source_of(const char* text) {
 
 }  // namespace
 
-TEST_CASE("complete and right files are not fetched again", "[data]") {
+TEST_CASE("complete and correct files are not fetched again", "[data]") {
   const TemporaryFolder folder;
   copy_dataset("optdigits", folder.path());
   const EnvironmentVariable data("ASSAY_DATA_DIR", folder.path());
@@ -41,7 +42,7 @@ TEST_CASE("complete and right files are not fetched again", "[data]") {
   CHECK_FALSE(fetch_dataset(manifest));
 }
 
-TEST_CASE("missing, corrupt and truncated files are refused by name", "[data]") {
+TEST_CASE("missing, corrupt and truncated files are rejected by name", "[data]") {
   const TemporaryFolder folder;
   copy_dataset("animal_mnist", folder.path());
   const EnvironmentVariable data("ASSAY_DATA_DIR", folder.path());
@@ -63,7 +64,7 @@ TEST_CASE("missing, corrupt and truncated files are refused by name", "[data]") 
   CHECK_THAT(verify_dataset(manifest).at(1), Contains(labels.string()) && Contains("is missing"));
 }
 
-TEST_CASE("what cannot be fetched is one line that says what to do", "[data]") {
+TEST_CASE("a failed fetch gives a one-line error with a remedy", "[data]") {
   const TemporaryFolder folder;
   const EnvironmentVariable data("ASSAY_DATA_DIR", folder.path());
   const EnvironmentVariable no_tools("PATH", "/nowhere");
@@ -77,7 +78,7 @@ TEST_CASE("what cannot be fetched is one line that says what to do", "[data]") {
   CHECK(fs::is_empty(folder.path()));
 }
 
-TEST_CASE("a damaged file is fetched again", "[data]") {
+TEST_CASE("a damaged file is fetched again", "[data][optional]") {
   const TemporaryFolder folder;
   copy_dataset("optdigits", folder.path());
   const EnvironmentVariable data("ASSAY_DATA_DIR", folder.path());
@@ -87,15 +88,15 @@ TEST_CASE("a damaged file is fetched again", "[data]") {
   try {
     CHECK(fetch_dataset(manifest));
   } catch (const DataError& error) {
-    WARN("SKIPPED: " << error.what());
-    return;
+    testing::skip(error.what());
   }
   CHECK(verify_dataset(manifest).empty());
-  // Nothing but the dataset's own folder is left.
+  // Only the dataset's own folder is left.
   CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
 }
 
-TEST_CASE("files of another package version count as they were recorded", "[data]") {
+TEST_CASE("files of another package version are checked against their recorded checksums",
+          "[data]") {
   const TemporaryFolder folder;
   const EnvironmentVariable data("ASSAY_DATA_DIR", folder.path());
   const DatasetManifest pinned = read_manifest("font_digits");
@@ -114,7 +115,7 @@ TEST_CASE("files of another package version count as they were recorded", "[data
 
 TEST_CASE(
     "another package version is accepted and recorded, other content of the pinned one is not",
-    "[data]") {
+    "[data][optional]") {
   const TemporaryFolder home, data;
   const EnvironmentVariable there("ASSAY_HOME", home.path());
   const EnvironmentVariable data_there("ASSAY_DATA_DIR", data.path());
@@ -134,8 +135,7 @@ TEST_CASE(
     CHECK(fetch_dataset(pinned));
   } catch (const DataError& error) {
     REQUIRE_THAT(error.what(), Contains("cannot fetch"));
-    WARN("SKIPPED: " << error.what());
-    return;
+    testing::skip(error.what());
   }
 
   const DatasetManifest fetched = read_manifest("mine");
@@ -167,12 +167,12 @@ TEST_CASE("sources are read strictly", "[data]") {
                     Contains("$.source.deb.packages.p: expected a string"));
 }
 
-TEST_CASE("an unknown dataset is answered with the nearest name", "[data]") {
+TEST_CASE("an unknown dataset is an error with the nearest name", "[data]") {
   CHECK_THROWS_WITH(read_manifest("mnist"),
                     Contains("unknown dataset 'mnist'") && Contains("mnist5k"));
 }
 
-TEST_CASE("unknown keys and packages in a manifest are refused", "[data]") {
+TEST_CASE("unknown keys and packages in a manifest are rejected", "[data]") {
   const TemporaryFolder home;
   const EnvironmentVariable there("ASSAY_HOME", home.path());
   const Json good = read_json(fs::path(ASSAY_TESTS_FOLDER) / "../datasets/font_digits.json");

@@ -17,7 +17,7 @@ std::string content(const ImageDataset& dataset, int64_t i) {
 
 }  // namespace
 
-TEST_CASE("all datasets are bright ink on black, without an image twice, in disjoint splits",
+TEST_CASE("all datasets are bright strokes on black, without duplicates, in disjoint splits",
           "[data]") {
   for (const std::string& name : dataset_names()) {
     INFO(name);
@@ -38,7 +38,7 @@ TEST_CASE("all datasets are bright ink on black, without an image twice, in disj
       labels[split].insert(dataset->labels[i].item<int64_t>());
     }
     CHECK(repeated == 0);
-    // Every split knows all ten labels.
+    // Every split has all ten labels.
     for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest})
       CHECK(labels[split].size() == 10);
   }
@@ -85,14 +85,14 @@ TEST_CASE("font faces are disjoint between splits, families included", "[data]")
   }
 }
 
-TEST_CASE("printed digits are the same at every rendering and stay inside the image", "[data]") {
+TEST_CASE("printed digits are rendered reproducibly and stay inside the image", "[data]") {
   const DatasetManifest manifest = read_manifest("font_digits");
   const auto first = load_dataset("font_digits");
   const ImageDataset again = dataset_loaders().at("font_digits", "the test").load(manifest);
   CHECK(again.images.equal(first->images));
   CHECK((again.splits == first->splits));
-  // Ink reaches at most 13.9 pixels from the centre (20x20 turned by 12 degrees, shifted by 2): it
-  // may touch a border pixel but never fill it, which it would if it were cut off.
+  // Strokes reach at most 13.9 pixels from the centre (20x20 turned by 12 degrees, shifted by 2):
+  // it may touch a border pixel but never fill it, as a clipped stroke would.
   CHECK(first->images.sum({1, 2, 3}).min().item<float>() > 10.f);
   for (const int64_t border : {0, 27}) {
     CHECK(first->images.select(2, border).max().item<float>() < 1.f);
@@ -100,7 +100,7 @@ TEST_CASE("printed digits are the same at every rendering and stay inside the im
   }
 }
 
-TEST_CASE("a face in two splits is refused", "[data]") {
+TEST_CASE("a face in two splits is rejected", "[data]") {
   DatasetManifest manifest = read_manifest("font_digits");
   manifest.options["splits"]["test"]["faces"][0] = "DejaVuSans.ttf";
   CHECK_THROWS_WITH(dataset_loaders().at("font_digits", "the test").load(manifest),

@@ -33,8 +33,8 @@ TEST_CASE("of identical images the first is kept, and none when their labels dif
   CHECK(without_duplicates(images, labels) == std::vector<int64_t>{0, 1, 5});
 }
 
-TEST_CASE("every label is divided by the same shares", "[data]") {
-  // 20 items of label 0 and 40 of label 1, told apart by their pixel.
+TEST_CASE("every label is divided by the same fractions", "[data]") {
+  // 20 items of label 0 and 40 of label 1, distinguished by their pixel.
   const at::Tensor images = at::arange(60, at::kFloat).reshape({60, 1, 1, 1});
   const at::Tensor labels = at::cat({at::zeros({20}, at::kLong), at::ones({40}, at::kLong)});
 
@@ -60,7 +60,7 @@ TEST_CASE("every label is divided by the same shares", "[data]") {
   CHECK((again.splits == out.splits));
 }
 
-TEST_CASE("wrong split options are refused by name", "[data]") {
+TEST_CASE("wrong split options are rejected by name", "[data]") {
   const at::Tensor images = single_pixels({1, 2});
   const at::Tensor labels = at::zeros({2}, at::kLong);
   CHECK_THROWS_WITH(split(images, labels, shares(0.5, 0.2, 0.2)), Contains("sum to 1"));

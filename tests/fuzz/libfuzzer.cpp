@@ -1,4 +1,4 @@
-// libFuzzer's way in; ASSAY_FUZZ_TARGET names one of targets.h.
+// libFuzzer's entry point; ASSAY_FUZZ_TARGET names one of targets.h.
 #include <cstddef>
 #include <cstdint>
 

@@ -26,7 +26,7 @@ void refusable(const Read& read) {
   }
 }
 
-// Corpus files of folders are text that can be read: lengths of headers are put in here.
+// Corpus files of folders are readable text: header lengths are inserted here.
 std::string with_lengths(std::string_view part) {
   std::string out;
   for (size_t i = 0; i < part.size(); ++i) {

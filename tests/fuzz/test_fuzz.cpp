@@ -10,7 +10,7 @@ using namespace assay;
 
 namespace {
 
-/// One of the changes that break readers: bytes overwritten, removed, repeated or cut off.
+/// A mutation that may break readers: bytes overwritten, removed, repeated or truncated.
 std::string mutated(std::string input, Rng& rng) {
   constexpr std::string_view kBytes = "\"{}[],:-.0129eE \n\x80@\\u";
   const auto below = [&](size_t n) {
@@ -41,8 +41,8 @@ std::string mutated(std::string input, Rng& rng) {
 
 }  // namespace
 
-// A short run of what `make fuzz` does at length: an input that crashes ends the program.
-TEST_CASE("readers read or refuse the fuzzing corpora and changed copies of them", "[fuzz]") {
+// A short version of `make fuzz`: an input that crashes ends the program.
+TEST_CASE("readers read or reject the fuzzing corpora and mutated copies of them", "[fuzz]") {
   constexpr int kCopies = 300;
   for (const fuzz::Target& target : fuzz::kTargets) {
     INFO(target.name);

@@ -7,17 +7,12 @@
 #include "harness/kernels/task_vector/delta_statistics.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using namespace assay::testing;
 
 namespace {
-
-bool no_cuda() {
-  if (at::hasCUDA()) return false;
-  WARN("SKIPPED: no CUDA device");
-  return true;
-}
 
 /// Several blocks and a rest, in four dtypes.
 std::vector<at::Tensor> tensors() {
@@ -36,7 +31,7 @@ std::vector<at::Tensor> on_cuda(std::vector<at::Tensor> all) {
 }  // namespace
 
 TEST_CASE("CUDA sums equal the CPU's", "[kernels][gpu]") {
-  if (no_cuda()) return;
+  skip_without_gpu();
   const auto cpu = tensors(), cuda = on_cuda(cpu);
 
   CHECK(at::equal(weighted_sum(cuda, {1, 2, 3, 4}).cpu(), weighted_sum(cpu, {1, 2, 3, 4})));
@@ -49,7 +44,7 @@ TEST_CASE("CUDA sums equal the CPU's", "[kernels][gpu]") {
 }
 
 TEST_CASE("CUDA converts as the CPU does", "[kernels][gpu]") {
-  if (no_cuda()) return;
+  skip_without_gpu();
   const at::Tensor values = noise({kBlock + 3}, 1) * 500;
   for (const auto from :
        {at::kFloat, at::kHalf, at::kBFloat16, at::kFloat8_e4m3fn, at::kFloat8_e5m2})
@@ -62,7 +57,7 @@ TEST_CASE("CUDA converts as the CPU does", "[kernels][gpu]") {
 }
 
 TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") {
-  if (no_cuda()) return;
+  skip_without_gpu();
   const auto cpu = tensors(), cuda = on_cuda(cpu);
   const std::vector<at::Tensor> experts(cpu.begin() + 1, cpu.end());
   const std::vector<at::Tensor> cuda_experts(cuda.begin() + 1, cuda.end());
@@ -112,7 +107,7 @@ TEST_CASE("CUDA merges and their statistics equal the CPU's", "[kernels][gpu]") 
 }
 
 TEST_CASE("CUDA selection equals the CPU's", "[kernels][gpu]") {
-  if (no_cuda()) return;
+  skip_without_gpu();
   const auto cpu = tensors(), cuda = on_cuda(cpu);
   const auto select = [](const std::vector<at::Tensor>& from) {
     KthMagnitude selection({kBlock}, from[0].numel());

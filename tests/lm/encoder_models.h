@@ -1,5 +1,4 @@
-/// Encoders for tests: the tiny ones of tests/golden/models with a tokenizer of words, and one
-/// whose answers are made up.
+/// Encoders for tests: the tiny ones of tests/golden/models with a word tokenizer, and a fake one.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -16,7 +15,7 @@
 
 namespace assay {
 
-/// tokenizer.json of the words t0 ... t31 with these ids; t2 and t3 stand around a text.
+/// tokenizer.json of the words t0 ... t31 with ids 0 ... 31; t2 and t3 enclose a text.
 inline std::string word_tokenizer() {
   Json vocabulary = Json::object();
   for (int id = 0; id < 32; ++id) vocabulary[fmt::format("t{}", id)] = id;
@@ -35,8 +34,8 @@ inline EncoderModel tiny_encoder(const std::string& family) {
           std::move(model.weights), at::kCPU, Tokenizer::open(folder.path())};
 }
 
-/// Texts are "2.5 -1" and the like: these are its class scores, and the first number of the first
-/// less that of the second is a pair's similarity. Without numbers the scores are none either.
+/// Texts such as "2.5 -1" state their own class scores. A pair's similarity is the first number of
+/// the first text minus that of the second. Texts without numbers have NaN scores.
 class FakeEncoder : public EncoderPredictor {
  public:
   explicit FakeEncoder(int64_t classes, std::vector<std::string> names = {})

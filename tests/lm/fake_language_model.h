@@ -1,4 +1,4 @@
-/// A language model small enough to work out by hand: the score of token v after tokens x_0 ... x_t
+/// A language model small enough to compute by hand: the logit of token v after tokens x_0 ... x_t
 /// is the sum over s of 0.5^(t - s) * affinity(x_s, v).
 #pragma once
 
@@ -24,7 +24,9 @@ class CharacterTokenizer : public Tokenizer {
     if (special && adds_eos_) ids.push_back('$');
     return ids;
   }
-  const Arrangement& arrangement(bool) const override { throw UserError("it arranges nothing"); }
+  const InputTemplate& input_template(bool) const override {
+    throw UserError("it arranges nothing");
+  }
   std::string decode(const TokenIds& ids, bool skip_special) const override {
     std::string text;
     for (const TokenId id : ids)
@@ -66,39 +68,40 @@ class FakeArchitecture : public LanguageArchitecture {
   int64_t vocabulary() const override { return vocabulary_; }
   int64_t max_positions() const override { return max_positions_; }
 
-  // The "states" are the weights of the tokens seen, by id.
+  // The hidden states are the decayed counts of the tokens so far, by id.
   at::Tensor hidden(const StateDict&, const TokenBatch& batch, KvCache* cache) const override {
     const int64_t rows = batch.ids.size(0), width = batch.ids.size(1);
     const int64_t before = cache ? cache->tokens() : 0;
-    tokens_seen += rows * width;
-    widest = std::max(widest, rows * width);
+    tokens_computed += rows * width;
+    max_pass_tokens = std::max(max_pass_tokens, rows * width);
     at::Tensor positions = batch.positions;
     if (!positions.defined())
       positions = (at::arange(width, at::kLong) + before).expand({rows, -1});
-    // A token sees itself and, unless the mask hides it, what comes before.
+    // A token attends to itself and, unless the mask hides them, to earlier tokens.
     at::Tensor mask =
         at::ones({width, before + width}, at::kBool).tril(before).expand({rows, -1, -1});
     if (batch.mask.defined())
       mask = mask.logical_and(batch.mask)
                  .logical_or(mask.logical_and(at::ones_like(mask).triu(before)));
-    at::Tensor seen = at::one_hot(batch.ids, vocabulary_).to(at::kDouble);
-    at::Tensor places = positions;
+    at::Tensor one_hot = at::one_hot(batch.ids, vocabulary_).to(at::kDouble);
+    at::Tensor all_positions = positions;
     if (before > 0) {
-      seen = at::cat({cache->layers[0].keys.squeeze(1), seen}, 1);
-      places = at::cat({cache->positions, places}, 1);
+      one_hot = at::cat({cache->layers[0].keys.squeeze(1), one_hot}, 1);
+      all_positions = at::cat({cache->positions, all_positions}, 1);
     }
     if (cache) {
       cache->layers.resize(1);
-      cache->layers[0] = {seen.unsqueeze(1), seen.unsqueeze(1)};
-      cache->positions = places;
+      cache->layers[0] = {one_hot.unsqueeze(1), one_hot.unsqueeze(1)};
+      cache->positions = all_positions;
     }
     if (positions.max().item<int64_t>() >= max_positions_) user_error("a position out of range");
-    const at::Tensor distance = (positions.unsqueeze(2) - places.unsqueeze(1)).to(at::kDouble);
-    return (at::pow(0.5, distance) * mask).matmul(seen).to(at::kFloat);
+    const at::Tensor distance =
+        (positions.unsqueeze(2) - all_positions.unsqueeze(1)).to(at::kDouble);
+    return (at::pow(0.5, distance) * mask).matmul(one_hot).to(at::kFloat);
   }
 
   at::Tensor vocabulary_logits(const StateDict&, const at::Tensor& hidden) const override {
-    places_scored += hidden.numel() / vocabulary_;
+    positions_scored += hidden.numel() / vocabulary_;
     if (!table_.defined()) {
       table_ = at::empty({vocabulary_, vocabulary_}, at::kFloat);
       for (int64_t i = 0; i < vocabulary_; ++i)
@@ -107,7 +110,7 @@ class FakeArchitecture : public LanguageArchitecture {
     return hidden.matmul(table_);
   }
 
-  mutable int64_t tokens_seen = 0, widest = 0, places_scored = 0;
+  mutable int64_t tokens_computed = 0, max_pass_tokens = 0, positions_scored = 0;
 
  private:
   int64_t max_positions_, vocabulary_;
@@ -126,7 +129,7 @@ inline const FakeArchitecture& fake_of(const LanguageModel& model) {
   return static_cast<const FakeArchitecture&>(*model.architecture);
 }
 
-/// Scores of all tokens after `before`, straight from the definition.
+/// Logits of all tokens after `before`, from the definition.
 inline std::vector<double> fake_scores(const std::string& before) {
   std::vector<double> scores(128, 0);
   for (size_t v = 0; v < scores.size(); ++v)
@@ -149,7 +152,7 @@ inline double fake_log_likelihood(std::string before, const std::string& text) {
   return sum;
 }
 
-/// What the model writes after `before`, greedily.
+/// The greedy continuation of `before`.
 inline std::string fake_continuation(std::string before, size_t tokens) {
   const size_t size = before.size();
   while (before.size() < size + tokens) {

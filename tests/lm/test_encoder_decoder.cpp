@@ -13,7 +13,7 @@ namespace {
 
 const fs::path kGolden = fs::path(ASSAY_TESTS_FOLDER) / "golden/seq2seq";
 
-/// Counts what it reads and writes; the rest is another's work.
+/// Counts texts and ids, and delegates to another model.
 class CountingEncoderDecoder : public SequenceToSequenceArchitecture {
  public:
   explicit CountingEncoderDecoder(std::shared_ptr<const SequenceToSequenceArchitecture> inner)
@@ -26,19 +26,19 @@ class CountingEncoderDecoder : public SequenceToSequenceArchitecture {
   std::optional<int64_t> max_positions() const override { return longest; }
   EncodedText encode(const StateDict& weights, const at::Tensor& ids,
                      const at::Tensor& mask) const override {
-    texts_read += ids.size(0);
+    texts_encoded += ids.size(0);
     return inner_->encode(weights, ids, mask);
   }
   at::Tensor decode(const StateDict& weights, const at::Tensor& ids, const EncodedText& text,
-                    WritingCache* cache) const override {
-    ids_written += ids.numel();
+                    EncoderDecoderCache* cache) const override {
+    ids_decoded += ids.numel();
     return inner_->decode(weights, ids, text, cache);
   }
   at::Tensor vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const override {
     return inner_->vocabulary_logits(weights, hidden);
   }
 
-  mutable int64_t texts_read = 0, ids_written = 0;
+  mutable int64_t texts_encoded = 0, ids_decoded = 0;
   std::optional<int64_t> longest = 24;
 
  private:
@@ -88,11 +88,11 @@ TEST_CASE("an encoder-decoder answers as in lm-evaluation-harness, whatever the 
       CHECK(answers.generations[i].text == row[3].get<std::string>());
     }
     CHECK(evaluator.report()["max_length"] == 24);
-    CHECK(evaluator.use().shortened > 0);  // the long question
+    CHECK(evaluator.usage().truncated > 0);  // the long question
   }
 }
 
-TEST_CASE("what is written about a text is encoded apart from it", "[lm]") {
+TEST_CASE("an encoder-decoder's continuation is tokenized separately", "[lm]") {
   const SequenceToSequenceModel model = golden_model();
   const TextEncoder encoder(model);
   const TokenIds text = model.tokenizer->encode("Short:", true);
@@ -102,10 +102,10 @@ TEST_CASE("what is written about a text is encoded apart from it", "[lm]") {
   CHECK(text.back() == model.tokenizer->eos());
   CHECK(TokenIds(pair.tokens.begin() + static_cast<int64_t>(pair.first), pair.tokens.end()) ==
         model.tokenizer->encode(" a", false));
-  // After nothing: the token that ends texts, as there is none that begins them.
+  // Empty context: EOS, as there is no BOS.
   CHECK(encoder.pair({"", "a", "here"}).tokens.front() == 1);
   CHECK(encoder.pair({"", "a", "here"}).first == 1);
-  // The text is cut at its beginning; what is written is not.
+  // The context is truncated at its beginning, the continuation is not.
   std::string many;
   for (int i = 0; i < 40; ++i) many += "a ";
   const ScoredSequence cut = encoder.pair({many, "a b", "here"});
@@ -118,7 +118,7 @@ TEST_CASE("what is written about a text is encoded apart from it", "[lm]") {
   CHECK_THROWS_AS(encoder.windows({"text", 0, "here"}), UserError);
 }
 
-TEST_CASE("a text that many things are written about is read once", "[lm]") {
+TEST_CASE("a context that several continuations share is encoded once", "[lm]") {
   SequenceToSequenceModel model = golden_model();
   const auto counting = count(model);
   LanguageEvaluator evaluator(model);
@@ -127,15 +127,15 @@ TEST_CASE("a text that many things are written about is read once", "[lm]") {
                                     {"Short:", " the city", "b"},
                                     {"Short:", " a", "c"},
                                     {"Other:", " a", "d"}}});
-  CHECK(counting->texts_read == 2);
+  CHECK(counting->texts_encoded == 2);
   CHECK(counters::examples - before == 4);
   const auto tokens = [&](const char* text) {
     return static_cast<int64_t>(model.tokenizer->encode(text, false).size());
   };
-  // The token that writing starts with once per text; last tokens are only predicted.
+  // The start token once per text; last tokens are predicted only.
   const int64_t rows = tokens(" a") > 1 ? 4 : 2;
   const int64_t width = std::max({tokens(" Paris"), tokens(" the city"), tokens(" a")}) - 1;
-  CHECK(counting->ids_written == 2 + rows * width);
+  CHECK(counting->ids_decoded == 2 + rows * width);
 }
 
 TEST_CASE("where config.json states no length, the tokenizer does, else it is 2048", "[lm]") {

@@ -4,6 +4,7 @@
 #include "harness/core/error.h"
 #include "tests/catch.h"
 #include "tests/lm/encoder_models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -43,7 +44,7 @@ TEST_CASE("texts are classified as the reference does", "[lm]") {
     const at::Tensor by_hand = model.architecture->classify(
         model.weights, {at::tensor({2, 7, 9, 4, 3}, at::kLong).unsqueeze(0)});
     CHECK(difference(found, by_hand) == 0);
-    // The second of the reference's inputs is t2 t5 t3: one word with the model's own around it.
+    // The second of the reference's inputs is t2 t5 t3: one word between the special tokens.
     const at::Tensor wanted =
         at::tensor(expected.at("classes")[1].get<std::vector<float>>(), at::kFloat);
     CHECK(difference(EncoderModelPredictor(model).classify({{.first = "t5"}})[0], wanted) <= 1e-5);
@@ -68,7 +69,7 @@ TEST_CASE("an encoder's answers do not depend on batches", "[lm]") {
     REQUIRE(expected.sizes() == at::IntArrayRef({30, 3}));
     CHECK(difference(few.classify(texts), expected) <= 1e-5);
     CHECK(difference(all.classify(texts), expected) <= 1e-5);
-    // Rows stand in the order of the texts.
+    // Rows are in the order of the texts.
     CHECK(difference(alone.classify({texts[17]})[0], expected[17]) == 0);
   }
   const std::vector<EncoderText> pairs = many_texts(true);
@@ -77,7 +78,7 @@ TEST_CASE("an encoder's answers do not depend on batches", "[lm]") {
   CHECK(difference(EncoderModelPredictor(model, 100000).similarities(pairs), alone) <= 1e-5);
 }
 
-TEST_CASE("equal texts go through an encoder once, long ones lose their end", "[lm]") {
+TEST_CASE("equal texts are encoded once, long ones are truncated at the end", "[lm]") {
   const EncoderModelPredictor predictor(tiny_encoder("bert"));
   std::string words;
   for (int i = 0; i < 20; ++i) words += " t5";
@@ -96,7 +97,7 @@ TEST_CASE("equal texts go through an encoder once, long ones lose their end", "[
   CHECK(report["dropped_tokens"] == 6);
 }
 
-TEST_CASE("texts are as alike as the means of their states", "[lm]") {
+TEST_CASE("similarity is the cosine of mean-pooled hidden states", "[lm]") {
   const EncoderModel model = tiny_encoder("bert-bare");
   const at::Tensor found = EncoderModelPredictor(model).similarities(
       {{.first = "t5", .second = "t7 t9"}, {.first = "t7 t9", .second = "t7 t9"}});
@@ -126,7 +127,7 @@ TEST_CASE("an ensemble of encoders gives the mean of its members' outputs", "[lm
                     Contains("3 and 2 classes"));
 }
 
-TEST_CASE("an encoder says what it cannot do", "[lm]") {
+TEST_CASE("an encoder refuses what it does not support", "[lm]") {
   const EncoderModelPredictor bare(tiny_encoder("bert-bare"));
   CHECK_THROWS_WITH(bare.classify({{.first = "t5"}}), Contains("no head for classification"));
   CHECK_THROWS_WITH(bare.logits(at::zeros({1, 2})), Contains("an encoder"));
@@ -140,12 +141,10 @@ TEST_CASE("an encoder says what it cannot do", "[lm]") {
                     Contains("line 8") && Contains("id 97 ('a')") && Contains("vocabulary has 32"));
 }
 
-TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities", "[lm][language]") {
+TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities",
+          "[lm][language][optional]") {
   const char* folder = std::getenv("ASSAY_TEST_MINILM");
-  if (!folder) {
-    WARN("SKIPPED: ASSAY_TEST_MINILM names no folder made by scripts/peers/minilm.py");
-    return;
-  }
+  if (!folder) testing::skip("ASSAY_TEST_MINILM names no folder made by scripts/peers/minilm.py");
   OpenModel opened = open_model(fs::path(folder), {});
   const EncoderModel model{
       std::dynamic_pointer_cast<const EncoderArchitecture>(opened.architecture),
@@ -163,7 +162,7 @@ TEST_CASE("MiniLM gives the reference's sentence embeddings and similarities", "
   std::vector<EncoderText> pairs;
   for (const Json& pair : expected.at("pairs")) {
     const std::string &first = texts[pair[0].get<size_t>()], &second = texts[pair[1].get<size_t>()];
-    const ArrangedTokens both = model.tokenizer->encode_pair(first, second, 40);
+    const TokenizedInput both = model.tokenizer->encode_pair(first, second, 40);
     CHECK(both.ids == pair[3].get<TokenIds>());
     CHECK(both.types == pair[4].get<std::vector<int32_t>>());
     pairs.push_back({first, second});

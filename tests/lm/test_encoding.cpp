@@ -23,7 +23,7 @@ std::string split_pair(const LanguageModel& model, const std::string& context,
   return split_text(TextEncoder(model).pair({context, continuation, "here"}));
 }
 
-// Joins "in" to one token, so that a context's last letter can vanish into it.
+// Joins "in" to one token, so that a context's last letter can become a part of it.
 class JoiningTokenizer : public CharacterTokenizer {
  public:
   TokenIds encode(std::string_view text, bool) const override {
@@ -47,21 +47,21 @@ TEST_CASE("white space between context and continuation is scored", "[lm]") {
   CHECK(split_pair(model, "Answer:\n \t", "yes") == "Answer:|\n \tyes");
 }
 
-TEST_CASE("an empty context is the token that begins a text", "[lm]") {
+TEST_CASE("an empty context is BOS", "[lm]") {
   const LanguageModel model = fake_model();
   CHECK(split_pair(model, "", "yes") == "^|yes");
-  CHECK(split_pair(model, "", "^yes") == "^|yes");  // it stands there already
+  CHECK(split_pair(model, "", "^yes") == "^|yes");  // no second BOS
   CHECK(split_pair(model, "  ", "yes") == "^|  yes");
 }
 
-TEST_CASE("a tokenizer's own BOS is not put twice", "[lm]") {
+TEST_CASE("a tokenizer's own BOS is not repeated", "[lm]") {
   const LanguageModel model = fake_model(64, true);
   CHECK(split_pair(model, "Q", "a") == "^Q|a");
   CHECK(split_pair(model, "^Q", "a") == "^Q|a");
   CHECK(split_pair(model, "", "a") == "^|a");
 }
 
-TEST_CASE("a tokenizer's EOS does not stay on what goes on", "[lm]") {
+TEST_CASE("a tokenizer's EOS is removed from contexts and prompts", "[lm]") {
   LanguageModel model = fake_model();
   model.tokenizer = std::make_shared<CharacterTokenizer>(true, true, true);
   CHECK(split_pair(model, "Q", "a") == "^Q|a");
@@ -79,20 +79,20 @@ TEST_CASE("rolling windows begin with one BOS, or as lm-evaluation-harness count
   CHECK(window("ab", false) == "^|ab");
   CHECK(window("^ab", false) == "^|ab");
   CHECK(window("ab", true) == "^|^ab$");
-  CHECK(window("^ab", true) == "^|^ab");  // it stands there already: nothing is put
+  CHECK(window("^ab", true) == "^|^ab");  // the text starts with BOS: no special tokens are added
 }
 
 TEST_CASE("the continuation is what follows as many tokens as the context has", "[lm]") {
   LanguageModel model = fake_model();
   model.tokenizer = std::make_shared<JoiningTokenizer>();
-  // "bi" has 2 tokens, "bind" is b # d: the first two stand for the context.
+  // "bi" has 2 tokens, "bind" is b # d: the first two are the context.
   CHECK(split_pair(model, "bi", "nd") == "bi|d");
   CHECK_THROWS_WITH(split_pair(model, "bi", "n"), Contains("tokenizes to nothing"));
 }
 
-TEST_CASE("what is too long is cut at its beginning", "[lm]") {
+TEST_CASE("sequences that are too long are truncated at the beginning", "[lm]") {
   const LanguageModel model = fake_model(6);
-  // The last token is predicted, not read: 6 positions take 7 tokens.
+  // The last token is predicted only: 6 positions suffice for 7 tokens.
   const ScoredSequence cut = TextEncoder(model).pair({"abcdefgh", "xyz", "here"});
   CHECK(split_text(cut) == "efgh|xyz");
   CHECK(cut.dropped == 4);
@@ -131,7 +131,7 @@ TEST_CASE("rolling windows score every token once", "[lm]") {
   CHECK_THROWS_AS(TextEncoder(model).windows({"0123", 5, "here"}), DataError);
 }
 
-TEST_CASE("a prompt leaves room for what is generated", "[lm]") {
+TEST_CASE("a prompt is truncated so that the generated tokens fit", "[lm]") {
   const LanguageModel model = fake_model(10);
   CHECK(text_of(TextEncoder(model).prompt({"0123456789", {}, 4, "here"})) == "456789");
   CHECK(text_of(TextEncoder(model).prompt({"", {}, 4, "here"})) == "^");

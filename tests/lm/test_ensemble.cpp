@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-/// Likes what the other fake dislikes, half as much.
+/// Logits of the fake model times -0.5.
 class ContraryArchitecture : public FakeArchitecture {
  public:
   using FakeArchitecture::FakeArchitecture;
@@ -107,7 +107,7 @@ TEST_CASE("an ensemble of one model is that model", "[lm]") {
   CHECK(twice.generations[0].text == alone.generations[0].text);
 }
 
-TEST_CASE("encoder-decoders vote on every token they write", "[lm]") {
+TEST_CASE("encoder-decoders average the probabilities of every decoder token", "[lm]") {
   const auto golden = fs::path(ASSAY_TESTS_FOLDER) / "golden/seq2seq";
   const SequenceToSequenceModel first = t5(golden, golden);
   SequenceToSequenceModel second = first;
@@ -124,7 +124,7 @@ TEST_CASE("encoder-decoders vote on every token they write", "[lm]") {
   CHECK(at::allclose(together.exp(), mean, 1e-4, 1e-6));
 }
 
-TEST_CASE("members of an ensemble compute each in its own precision", "[lm]") {
+TEST_CASE("each member of an ensemble computes in its own dtype", "[lm]") {
   const auto golden = fs::path(ASSAY_TESTS_FOLDER) / "golden/seq2seq";
   const at::Tensor ids = at::tensor({5, 6, 7, 1}, at::kLong).unsqueeze(0);
   const auto check = [&](auto first, auto second) {
@@ -155,7 +155,7 @@ TEST_CASE("members of an ensemble compute each in its own precision", "[lm]") {
   check(decoder, decoder);
 }
 
-TEST_CASE("models whose tokens differ do not vote", "[lm]") {
+TEST_CASE("models with different tokens form no ensemble", "[lm]") {
   LanguageModel other = fake_model();
   other.tokenizer = std::make_shared<CharacterTokenizer>(true);
   CHECK_THROWS_AS(ensemble_of({fake_model(), other}, ""), SkipCell);

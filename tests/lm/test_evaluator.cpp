@@ -20,7 +20,7 @@ TextRequests some_requests() {
   return requests;
 }
 
-// Scores that are no numbers.
+// Logits that are NaN.
 class BrokenArchitecture : public FakeArchitecture {
  public:
   using FakeArchitecture::FakeArchitecture;
@@ -31,7 +31,7 @@ class BrokenArchitecture : public FakeArchitecture {
 
 }  // namespace
 
-TEST_CASE("answers come in the order of the requests; equal ones are worked out once", "[lm]") {
+TEST_CASE("answers are in the order of the requests; equal requests are computed once", "[lm]") {
   const LanguageModel model = fake_model();
   LanguageEvaluator evaluator(model);
 
@@ -47,48 +47,48 @@ TEST_CASE("answers come in the order of the requests; equal ones are worked out 
   CHECK(answers.rolling.at(0).log_likelihood ==
         Approx(fake_log_likelihood("^", "some text")).epsilon(1e-5));
   CHECK(answers.generations.at(0).text == fake_continuation("and", 4));
-  CHECK(evaluator.use().requests == 4);
-  CHECK(evaluator.use().known == 0);
+  CHECK(evaluator.usage().requests == 4);
+  CHECK(evaluator.usage().cached == 0);
 
-  const int64_t seen = fake_of(model).tokens_seen;
+  const int64_t seen = fake_of(model).tokens_computed;
   evaluator.answer(some_requests());
-  CHECK(fake_of(model).tokens_seen == seen);  // nothing is worked out again
-  CHECK(evaluator.use().known == 4);
+  CHECK(fake_of(model).tokens_computed == seen);  // nothing is recomputed
+  CHECK(evaluator.usage().cached == 4);
 }
 
-TEST_CASE("answers are kept in a folder for models of known content", "[lm]") {
+TEST_CASE("answers are cached on disk for models of known content", "[lm]") {
   const TemporaryFolder folder;
   const EnvironmentVariable variable("ASSAY_RESPONSES_DIR", folder.path().string());
   LanguageModel model = fake_model();
   model.weights_hash = "0123";
   const TextResponses first = LanguageEvaluator(model).answer(some_requests());
-  // As a process leaves it that was killed while it wrote.
+  // As left by a process that was killed while writing.
   for (const auto& file : fs::directory_iterator(folder.path()))
     std::ofstream(file.path(), std::ios::app) << "[\"abc\",[1.5,tr";
 
-  const int64_t seen = fake_of(model).tokens_seen;
+  const int64_t seen = fake_of(model).tokens_computed;
   LanguageEvaluator again(model);
   const TextResponses second = again.answer(some_requests());
-  CHECK(fake_of(model).tokens_seen == seen);
+  CHECK(fake_of(model).tokens_computed == seen);
   CHECK(second.likelihoods[0].log_likelihood == first.likelihoods[0].log_likelihood);
   CHECK(second.generations[0].text == first.generations[0].text);
   again.answer({.likelihoods = {{"new", " one", "x"}}});
   LanguageEvaluator third(model);
   third.answer({.likelihoods = {{"new", " one", "x"}}});
-  CHECK(third.use().known == 1);  // written behind what was unfinished
+  CHECK(third.usage().cached == 1);  // written after the incomplete line
 
   LanguageModel other = model;
   other.weights_hash = "4567";
   LanguageEvaluator evaluator(other);
   evaluator.answer(some_requests());
-  CHECK(evaluator.use().known == 0);
+  CHECK(evaluator.usage().cached == 0);
   other.weights_hash.clear();
   LanguageEvaluator unknown(other);
   unknown.answer(some_requests());
-  CHECK(unknown.use().known == 0);
+  CHECK(unknown.usage().cached == 0);
 }
 
-TEST_CASE("what is cut is counted, and the policy is reported", "[lm]") {
+TEST_CASE("truncation is counted, and its policy is reported", "[lm]") {
   const TemporaryFolder folder;
   const EnvironmentVariable variable("ASSAY_RESPONSES_DIR", folder.path().string());
   LanguageModel model = fake_model(8);
@@ -105,7 +105,7 @@ TEST_CASE("what is cut is counted, and the policy is reported", "[lm]") {
   CHECK(report["dropped_tokens"] == 3);
   CHECK(report["max_length"] == 8);
   CHECK(report["too_long"] == "cut at the beginning");
-  LanguageEvaluator again(model);  // an answer that was kept is of a text cut as before
+  LanguageEvaluator again(model);  // a cached answer counts its truncation again
   again.answer(requests);
   CHECK(again.report()["known_answers"] == 2);
   CHECK(again.report()["shortened_requests"] == 1);

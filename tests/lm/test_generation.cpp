@@ -59,15 +59,15 @@ TEST_CASE("generation ends at any token that ends a text", "[lm]") {
   };
   LanguageModel model = fake_model();
   const std::string free = fake_continuation("go", 12);
-  const size_t place = free.find(free[5]);
+  const size_t position = free.find(free[5]);
   model.tokenizer = std::make_shared<ManyEnds>(free[5]);
   const auto answers = generate(model, {{"go", {}, 12, "1"}}, BatchLimits::of(at::kCPU));
-  CHECK(answers[0].text == free.substr(0, place));  // without the end, special or not
-  CHECK(answers[0].tokens == static_cast<int64_t>(place) + 1);
+  CHECK(answers[0].text == free.substr(0, position));  // without the end token, special or not
+  CHECK(answers[0].tokens == static_cast<int64_t>(position) + 1);
   CHECK(answers[0].stopped);
 }
 
-TEST_CASE("generation ends at a stop string, which is left out", "[lm]") {
+TEST_CASE("generation ends at a stop string, which is removed", "[lm]") {
   const LanguageModel model = fake_model();
   const std::string free = fake_continuation("go", 12);
   REQUIRE(free.find('$') == std::string::npos);

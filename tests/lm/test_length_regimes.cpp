@@ -1,4 +1,4 @@
-/// Models in which what a token computes depends on how long the whole text is.
+/// Models whose rotary angles depend on the length of the whole text.
 #include <ATen/ATen.h>
 
 #include "harness/lm/internal/generation.h"
@@ -16,7 +16,7 @@ LanguageModel long_rope() {
   return model;
 }
 
-/// Angles of its own for every length above 8 (dynamic NTK).
+/// Different angles for every length above 8 (dynamic NTK).
 LanguageModel dynamic() {
   Json config = example_config("llama");
   config["vocab_size"] = 32;
@@ -32,15 +32,16 @@ LanguageModel dynamic() {
   return model;
 }
 
-/// Texts that begin alike and end on both sides of 8 tokens; the last two or three are scored.
+/// Texts with a common prefix, shorter and longer than 8 tokens; the last one or three are scored.
 std::vector<ScoredSequence> some_sequences() {
   const TokenIds beginning{3, 1, 4, 1, 5};
   std::vector<ScoredSequence> sequences;
   for (size_t length = 1; length <= 9; ++length)
-    for (const TokenId way : {7, 11}) {
+    for (const TokenId variant : {7, 11}) {
       ScoredSequence sequence{beginning, beginning.size()};
       for (size_t i = 0; i < length; ++i)
-        sequence.tokens.push_back(static_cast<TokenId>((static_cast<size_t>(way) + i * i) % 32));
+        sequence.tokens.push_back(
+            static_cast<TokenId>((static_cast<size_t>(variant) + i * i) % 32));
       sequence.first = sequence.tokens.size() - (length > 2 ? 3 : 1);
       sequences.push_back(sequence);
     }
@@ -67,10 +68,10 @@ const std::vector<BatchLimits> kLimits{
 
 }  // namespace
 
-TEST_CASE("a score does not depend on the lengths of the texts beside it", "[lm]") {
+TEST_CASE("a score does not depend on the lengths of other texts in the batch", "[lm]") {
   const auto sequences = some_sequences();
   for (const LanguageModel& model : {long_rope(), dynamic()}) {
-    // Else the angles would not matter.
+    // The test needs angles that depend on the length.
     REQUIRE_FALSE(model.architecture->can_extend(8, 9));
     for (const BatchLimits& limits : kLimits) {
       const auto scores = score_sequences(model, sequences, limits);
@@ -82,7 +83,7 @@ TEST_CASE("a score does not depend on the lengths of the texts beside it", "[lm]
   }
 }
 
-TEST_CASE("generation reads a text anew where its length changes the angles", "[lm]") {
+TEST_CASE("generation recomputes a text whose length changes the angles", "[lm]") {
   std::vector<GenerationRequest> requests;
   std::vector<ScoredSequence> prompts;
   for (const ScoredSequence& sequence : some_sequences()) {

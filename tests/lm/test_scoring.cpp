@@ -47,13 +47,13 @@ const std::vector<std::string> kTexts{"the sky is| blue",
 
 }  // namespace
 
-TEST_CASE("choices after one context make one tree", "[lm]") {
+TEST_CASE("continuations of one context form one tree", "[lm]") {
   const auto groups = packed({"ab|cx", "ab|cy", "ab|z"});
   REQUIRE(groups.size() == 1);
   CHECK(groups[0].prefix.empty());
   REQUIRE(groups[0].trees.size() == 1);
   const TokenTree& tree = groups[0].trees[0];
-  CHECK(ids_of(tree) == "abc");  // last tokens are predicted only; c leads to x and y
+  CHECK(ids_of(tree) == "abc");  // last tokens are predicted only; c predicts x and y
   CHECK(tree.is_chain());
   std::vector<std::string> targets;
   for (const TokenTree::Target& target : tree.targets)
@@ -62,7 +62,7 @@ TEST_CASE("choices after one context make one tree", "[lm]") {
   CHECK(targets == std::vector<std::string>{"1c0", "2x0", "1c1", "2y1", "1z2"});
 }
 
-TEST_CASE("each branch of a tree goes on from its own parent", "[lm]") {
+TEST_CASE("each branch of a tree starts at its own parent", "[lm]") {
   const auto groups = packed({"ab|cde", "ab|xyz"});
   const TokenTree& tree = groups.at(0).trees.at(0);
   CHECK(ids_of(tree) == "abcdxy");
@@ -71,7 +71,7 @@ TEST_CASE("each branch of a tree goes on from its own parent", "[lm]") {
   CHECK_FALSE(tree.is_chain());
 }
 
-TEST_CASE("sequences without much in common stay apart, longest first", "[lm]") {
+TEST_CASE("sequences with short common prefixes form separate trees, longest first", "[lm]") {
   const auto groups = packed({"q: one|1", "q: the other one|2", "z|3"});
   REQUIRE(groups.size() == 1);
   std::vector<std::string> rows;
@@ -79,14 +79,14 @@ TEST_CASE("sequences without much in common stay apart, longest first", "[lm]") 
   CHECK(rows == std::vector<std::string>{"q: the other one", "q: one", "z"});
 }
 
-TEST_CASE("choices after a context that is longer than a tree should be still share it", "[lm]") {
+TEST_CASE("continuations share a context even if it exceeds the maximum size of a tree", "[lm]") {
   const auto groups = packed({"context!|one", "context!|two", "context?|no"}, {.tree_tokens = 6});
   REQUIRE(groups.size() == 1);
   REQUIRE(groups[0].trees.size() == 1);
   CHECK(ids_of(groups[0].trees[0]) == "context!ontw?n");
 }
 
-TEST_CASE("a long beginning that several trees share is a prefix", "[lm]") {
+TEST_CASE("a long prefix that several trees share is cached", "[lm]") {
   const PackingLimits limits{.tree_tokens = 6, .prefix_tokens = 8};
   const auto groups = packed(
       {"examples: one|1", "examples: one|2", "examples: two|3", "examples: six|4", "other|5"},
@@ -124,7 +124,7 @@ TEST_CASE("log-likelihoods are those of the definition, whatever the batches", "
   }
 }
 
-TEST_CASE("the model's own continuation is found greedy", "[lm]") {
+TEST_CASE("the model's own continuation counts as greedy", "[lm]") {
   const LanguageModel model = fake_model();
   const std::string own = fake_continuation("abc", 3);
   const auto scores = score_sequences(
@@ -133,18 +133,19 @@ TEST_CASE("the model's own continuation is found greedy", "[lm]") {
   CHECK_FALSE(scores[1].greedy);
 }
 
-TEST_CASE("shared tokens go through the model once, and only targets are scored", "[lm]") {
+TEST_CASE("shared tokens are computed once, and only targets are scored", "[lm]") {
   const LanguageModel model = fake_model();
   score_sequences(model, sequences({"a long context|1", "a long context|2", "a long context|3"}),
                   BatchLimits::of(at::kCPU));
-  CHECK(fake_of(model).tokens_seen == 14);  // the context's; choices of one token add none
-  CHECK(fake_of(model).places_scored == 1);
+  CHECK(fake_of(model).tokens_computed ==
+        14);  // of the context; continuations of one token add none
+  CHECK(fake_of(model).positions_scored == 1);
 }
 
 TEST_CASE("batches keep within their budget", "[lm]") {
   const LanguageModel model = fake_model();
   score_sequences(model, sequences(kTexts), {.tokens = 50, .cached_tokens = 100});
-  CHECK(fake_of(model).widest <= 50);
+  CHECK(fake_of(model).max_pass_tokens <= 50);
 }
 
 TEST_CASE("progress adds up to all tokens", "[lm]") {

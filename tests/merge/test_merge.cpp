@@ -141,27 +141,27 @@ TEST_CASE("a merge reports its cost and diagnostics", "[merge]") {
 
 namespace {
 
-/// Takes up the tensors that it has notes of, and keeps the notes of the others.
+/// Resumes the tensors that it has records of, and keeps the records of the others.
 class ResumedSink : public MemorySink {
  public:
-  explicit ResumedSink(std::map<std::string, Json> notes = {})
-      : MemorySink(at::kCPU), notes_(std::move(notes)) {}
-  const Json* taken_up(const TensorInfo& tensor) const override {
-    const auto found = notes_.find(tensor.name);
-    return found == notes_.end() ? nullptr : &found->second;
+  explicit ResumedSink(std::map<std::string, Json> records = {})
+      : MemorySink(at::kCPU), records_(std::move(records)) {}
+  const Json* resumed(const TensorInfo& tensor) const override {
+    const auto found = records_.find(tensor.name);
+    return found == records_.end() ? nullptr : &found->second;
   }
-  void end(const TensorInfo& tensor, const Json& note) override {
-    ended[tensor.name] = Json::parse(note.dump());
+  void end(const TensorInfo& tensor, const Json& record) override {
+    ended[tensor.name] = Json::parse(record.dump());
   }
   std::map<std::string, Json> ended;
 
  private:
-  std::map<std::string, Json> notes_;
+  std::map<std::string, Json> records_;
 };
 
 }  // namespace
 
-TEST_CASE("a merge that is taken up reports of all tensors", "[merge]") {
+TEST_CASE("a resumed merge reports of all tensors", "[merge]") {
   MergeInputs inputs;  // "a" is parallel, "b" is not, "steps" is copied
   inputs.hash = true;
   const at::Tensor steps = at::tensor({3});
@@ -176,9 +176,9 @@ TEST_CASE("a merge that is taken up reports of all tensors", "[merge]") {
   REQUIRE(whole.ended.size() == 3);
 
   for (const char* missing : {"a", "b"}) {
-    std::map<std::string, Json> notes = whole.ended;
-    notes.erase(missing);
-    ResumedSink resumed(notes);
+    std::map<std::string, Json> records = whole.ended;
+    records.erase(missing);
+    ResumedSink resumed(records);
     const MergeReport report = merge_models(*method, inputs, resumed);
     CHECK(resumed.ended.size() == 1);
     CHECK(report.diagnostics == expected.diagnostics);

@@ -88,6 +88,24 @@ TEST_CASE("mergekit's task arithmetic, by hand", "[mergekit]") {
   CHECK(folder.merge(start + "parameters: {lambda: 2}\n").at(kEmbedding) == 11);
 }
 
+TEST_CASE("a tensor's weights that cannot be normalized are refused with the YAML", "[mergekit]") {
+  const Folder folder;
+  folder.model("a", 0);
+  folder.model("b", 1);
+  const std::string yaml = R"(
+merge_method: linear
+models:
+  - {model: a, parameters: {weight: 1}}
+  - {model: b, parameters: {weight: [{filter: layers.1, value: -1}, {value: 1}]}}
+)";
+
+  CHECK_THROWS_WITH(folder.read(yaml), Contains("'model.layers.1.mlp.weight'") &&
+                                           Contains("'weights' sums to 0") &&
+                                           Contains("'normalize' false"));
+  CHECK(folder.merge(yaml + "parameters: {normalize: false}\n").at("model.layers.1.mlp.weight") ==
+        -1);
+}
+
 TEST_CASE("dtype and out_dtype are what mergekit makes of them", "[mergekit]") {
   const Folder folder;
   folder.model("a", 1, 4, {{"torch_dtype", "float16"}}, at::kHalf);

@@ -68,7 +68,7 @@ TEST_CASE("a layer's depth comes from its number and the config", "[mergekit]") 
   CHECK(stacks("decoder.block.1.a") == 0.5);
 }
 
-TEST_CASE("values are looked up beside the model, then at the top level", "[mergekit]") {
+TEST_CASE("values are looked up next to the model, then at the top level", "[mergekit]") {
   const Resolved resolved(R"(
 merge_method: ties
 base_model: base
@@ -183,7 +183,7 @@ TEST_CASE("models that a method cannot use are refused with the line", "[mergeki
              StartsWith("m.yaml:2: ") && Contains("one model, and 2"));
   CHECK_THAT(error("merge_method: ties\nbase_model: a\nmodels: [{model: a}]\n"
                    "parameters: {weight: 1}\n"),
-             Contains("beside the base_model"));
+             Contains("besides the base_model"));
 }
 
 TEST_CASE("a parameter that is missing for a tensor is named with it", "[mergekit]") {

@@ -185,7 +185,7 @@ TEST_CASE("a configuration names its method and its models, each once", "[mergek
              StartsWith("m.yaml:4: ") && Contains("line 3"));
 }
 
-TEST_CASE("text that is no YAML, or is made to harm, is refused with its line", "[mergekit]") {
+TEST_CASE("text that is no YAML, or is malicious, is refused with its line", "[mergekit]") {
   CHECK_THAT(error("merge_method: [\n"), StartsWith("m.yaml:") && Contains("not valid YAML"));
   CHECK_THAT(error("merge_method: linear\nmerge_method: ties\n"),
              StartsWith("m.yaml:2: ") && Contains("twice"));

@@ -28,7 +28,7 @@ std::string unmet(const Needs& needs) {
 
 TEST_CASE("needs that nothing supplies yet are refused in words", "[merge]") {
   CHECK(unmet({}) == "none");
-  CHECK(unmet({.tokenizer = true}) == "none");  // asked of the models
+  CHECK(unmet({.tokenizer = true}) == "none");  // checked on the models
   CHECK_THAT(unmet({.calibration_inputs = true}), Contains("calibration data"));
   CHECK_THAT(unmet({.calibration_labels = true}), Contains("calibration data"));
   CHECK_THAT(unmet({.gradients = true}), Contains("gradients"));
@@ -69,7 +69,7 @@ TEST_CASE("a method that needs one tokenizer gets models of one", "[merge]") {
   CHECK_THAT(unmet_tokenizer_need(info, {bos, bare}).value_or(""), Contains("differ"));
 }
 
-TEST_CASE("models of different initialisations are told", "[merge]") {
+TEST_CASE("models of different initialisations are reported", "[merge]") {
   const auto inputs = [](uint64_t key) {
     MergeInputs made = one_tensor_inputs({}, {noise({100, 100}, 1), noise({100, 100}, key)});
     made.experts[1] = source("other", {{"w", made.experts[1]->read("w") + 3}});
@@ -82,7 +82,7 @@ TEST_CASE("models of different initialisations are told", "[merge]") {
   CHECK(value_notes(inputs(2), false).empty());
 }
 
-TEST_CASE("a buffer that all take from one model is not compared with itself", "[merge]") {
+TEST_CASE("a buffer that all borrow from one model is not compared with itself", "[merge]") {
   const at::Tensor w = at::ones({2});
   const at::Tensor mask = at::full({2}, std::nanf(""));  // which differs from itself
   const auto a = source("a", {{"w", w}, {"masked_bias", mask}}), b = source("b", {{"w", w}});
@@ -94,7 +94,7 @@ TEST_CASE("a buffer that all take from one model is not compared with itself", "
   }
 }
 
-TEST_CASE("integers and buffers that differ between models are told by name", "[merge]") {
+TEST_CASE("integers and buffers that differ between models are reported by name", "[merge]") {
   MergeInputs inputs;
   for (const int64_t step : {1, 2})
     inputs.experts.push_back(source(fmt::format("m{}", step), {{"ids", at::arange(5) * step},

@@ -1,113 +1,13 @@
+// What is reconciled between models: tied heads, buffers, prefixes, tensors that not all have.
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/merge/preflight.h"
-#include "harness/merge/request/reconcile.h"
 #include "tests/catch.h"
-#include "tests/merge/models.h"
+#include "tests/merge/embedding_model.h"
 
 using namespace assay;
 using namespace assay::testing;
 using Catch::Matchers::Contains;
-
-namespace {
-
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
-constexpr const char* kHead = "lm_head.weight";
-
-/// A model with an embedding whose row i holds i * step twice, a head that is its negative, and a
-/// layer.
-MergeModel model(const std::string& label, int64_t rows, float step, Json config = Json::object()) {
-  at::Tensor embedding = (at::arange(rows, at::kFloat) * step).unsqueeze(1).repeat({1, 2});
-  config["vocab_size"] = rows;
-  return {
-      source(label, {{kEmbedding, embedding}, {kHead, -embedding}, {"layer", at::ones({3, 3})}}),
-      config};
-}
-
-std::vector<int64_t> rows_of(const Reconciled& reconciled, const char* name) {
-  std::vector<int64_t> rows;
-  for (const auto& adjusted : reconciled.sources) {
-    CHECK(adjusted->find(name)->shape == adjusted->read(name).sizes().vec());
-    rows.push_back(adjusted->read(name).size(0));
-  }
-  return rows;
-}
-
-}  // namespace
-
-TEST_CASE("models of one vocabulary stay as they are", "[merge]") {
-  const std::vector<MergeModel> models{model("base", 4, 1), model("a", 4, 2)};
-
-  const Reconciled out = reconcile(models, {});
-
-  CHECK(out.sources[0] == models[0].source);
-  CHECK(out.sources[1] == models[1].source);
-  CHECK(out.notes.empty());
-  CHECK(out.problems.empty());
-  CHECK_FALSE(out.vocab_size);
-}
-
-TEST_CASE("vocabularies that differ are an error unless a policy is named", "[merge]") {
-  const Reconciled out = reconcile({model("base", 4, 1), model("a", 5, 2)}, {});
-
-  REQUIRE(out.problems.size() == 1);
-  CHECK_THAT(out.problems[0], Contains("base has 4") && Contains("a has 5") &&
-                                  Contains(kEmbedding) && Contains("mean_fill"));
-}
-
-TEST_CASE("vocab_policy truncate_to_base cuts what the base does not have", "[merge]") {
-  const Reconciled out = reconcile({model("base", 2, 1), model("a", 4, 2)},
-                                   {.vocabulary = VocabPolicy::kTruncateToBase});
-
-  CHECK(out.problems.empty());
-  CHECK(out.vocab_size == 2);
-  CHECK(rows_of(out, kEmbedding) == std::vector<int64_t>{2, 2});
-  CHECK(at::equal(out.sources[1]->read(kHead), at::tensor({0.f, 0.f, -2.f, -2.f}).reshape({2, 2})));
-  CHECK(at::equal(out.sources[1]->read_part(kEmbedding, 1, 2), at::tensor({0.f, 2.f})));
-  REQUIRE(out.notes.size() == 1);
-  CHECK_THAT(out.notes[0], Contains("a: the first 2 of 4 rows"));
-
-  const Reconciled small = reconcile({model("base", 4, 1), model("a", 2, 2)},
-                                     {.vocabulary = VocabPolicy::kTruncateToBase});
-  REQUIRE(small.problems.size() == 1);
-  CHECK_THAT(small.problems[0], Contains("at least the 4 rows of base"));
-}
-
-TEST_CASE("vocab_policy common_submatrix keeps the rows that all have", "[merge]") {
-  const Reconciled out = reconcile({model("base", 4, 1), model("a", 3, 2), model("b", 5, 3)},
-                                   {.vocabulary = VocabPolicy::kCommonSubmatrix});
-
-  CHECK(out.vocab_size == 3);
-  CHECK(rows_of(out, kEmbedding) == std::vector<int64_t>{3, 3, 3});
-  CHECK(rows_of(out, "layer") == std::vector<int64_t>{3, 3, 3});
-}
-
-TEST_CASE("vocab_policy mean_fill gives missing rows the mean of the model's own", "[merge]") {
-  const Reconciled out =
-      reconcile({model("base", 3, 1), model("a", 5, 2)}, {.vocabulary = VocabPolicy::kMeanFill});
-
-  CHECK(out.vocab_size == 5);
-  const TensorSource& base = *out.sources[0];  // rows 0, 1, 2: their mean is 1
-  CHECK(at::equal(base.read(kEmbedding).select(1, 0), at::tensor({0.f, 1.f, 2.f, 1.f, 1.f})));
-  CHECK(at::equal(base.read(kHead).select(1, 1), at::tensor({-0.f, -1.f, -2.f, -1.f, -1.f})));
-  // Parts that begin and end anywhere.
-  const at::Tensor whole = base.read(kEmbedding).flatten();
-  for (int64_t first = 0; first <= 10; ++first)
-    for (int64_t count = 0; first + count <= 10; ++count)
-      CHECK(at::equal(base.read_part(kEmbedding, first, count), whole.narrow(0, first, count)));
-  CHECK(out.sources[1] != nullptr);
-  CHECK(rows_of(out, kHead) == std::vector<int64_t>{5, 5});
-}
-
-TEST_CASE("only tensors of the vocabulary's size are adjusted", "[merge]") {
-  MergeModel base = model("base", 4, 1), other = model("a", 5, 2);
-  other.config["vocab_size"] = 7;  // not what the tensors say
-
-  const Reconciled out = reconcile({base, other}, {.vocabulary = VocabPolicy::kCommonSubmatrix});
-
-  CHECK(out.sources[1] == other.source);
-  CHECK(model_mismatches(*base.source, *other.source).size() == 2);
-}
 
 TEST_CASE("a stored copy of a tied tensor is left out", "[merge]") {
   const Json ties = {{"tie_word_embeddings", true}};
@@ -150,7 +50,7 @@ TEST_CASE("T5's embedding appears once", "[merge]") {
   CHECK(out.notes.size() == 6);
 }
 
-TEST_CASE("all that differs between models is told", "[merge]") {
+TEST_CASE("all that differs between models is reported", "[merge]") {
   const auto base =
       source("base", {{"a", at::ones({2})}, {"b", at::ones({3})}, {"c", at::ones({1})}});
   const auto other = source("other", {{"a", at::ones({4})},
@@ -169,7 +69,7 @@ TEST_CASE("all that differs between models is told", "[merge]") {
   CHECK_NOTHROW(refuse({}));
 }
 
-TEST_CASE("configs that compute differently are told", "[merge]") {
+TEST_CASE("configs that compute differently are reported", "[merge]") {
   const auto weights = source("a", {});
   const std::vector<std::string> found = config_differences(
       {{weights, {{"rope_theta", 10000.0}, {"hidden_size", 8}, {"torch_dtype", "float32"}}},
@@ -193,7 +93,8 @@ TEST_CASE("disk and memory are checked before anything is read", "[merge]") {
   CHECK(bytes_text(3 << 19) == "1.5 MiB");
 }
 
-TEST_CASE("ties follow the architecture's default, and copies that differ are told", "[merge]") {
+TEST_CASE("ties follow the architecture's default, and copies that differ are reported",
+          "[merge]") {
   const Json gemma = {{"model_type", "gemma2"}};
   const auto without_head = source("a", {{kEmbedding, at::ones({4, 2})}, {"layer", at::ones({1})}});
 
@@ -286,7 +187,7 @@ TEST_CASE("what not all models have is an error, copied or dropped", "[merge]") 
   CHECK_THROWS_WITH(extra_tensors_from_name("dorp", "test"), Contains("Did you mean 'drop'?"));
 }
 
-TEST_CASE("a prefix of all names is mapped and told in one note", "[merge]") {
+TEST_CASE("a prefix of all names is mapped and reported in one note", "[merge]") {
   const std::string bias = "h.0.attn.masked_bias";
   const auto plain =
       source("plain", {{"wte.weight", at::ones({2, 2})}, {"ln.weight", at::ones({2})}});
@@ -320,12 +221,12 @@ TEST_CASE("an adjusted model's content hash follows what is adjusted", "[merge]"
   const auto hash = [](const std::shared_ptr<const TensorSource>& model, Adjustments adjustments) {
     return AdjustedSource(model, std::move(adjustments)).content_hash();
   };
-  Adjustments drop, lend, lend_other;
+  Adjustments drop, borrow, borrow_other;
   drop.left_out.emplace("x", "dropped");
-  lend.lent.emplace("x", of(2));
-  lend_other.lent.emplace("x", of(3));
+  borrow.borrowed.emplace("x", of(2));
+  borrow_other.borrowed.emplace("x", of(3));
   CHECK(hash(of(1), drop) == hash(of(1), drop));
   CHECK(hash(of(1), drop) != hash(of(2), drop));
-  CHECK(hash(of(1), drop) != hash(of(1), lend));
-  CHECK(hash(of(1), lend) != hash(of(1), lend_other));
+  CHECK(hash(of(1), drop) != hash(of(1), borrow));
+  CHECK(hash(of(1), borrow) != hash(of(1), borrow_other));
 }

@@ -1,4 +1,4 @@
-// What a merged folder holds beside its weights.
+// What a merged folder holds next to its weights.
 #include "harness/merge/request/side_files.h"
 
 #include <sys/stat.h>
@@ -51,7 +51,7 @@ TEST_CASE("all files of a model's folder but weights are side files", "[merge]")
   CHECK(side_files(folder.path() / "LICENSE").files.empty());
 }
 
-TEST_CASE("links are followed to regular files only, and what is left behind is said", "[merge]") {
+TEST_CASE("links are followed to regular files only, and what is left behind is noted", "[merge]") {
   const TemporaryFolder folder, elsewhere;
   touch(elsewhere.path(), {"blob", "sub/secret.txt"});
   fs::create_symlink(elsewhere.path() / "blob", folder.path() / "tokenizer.json");
@@ -83,7 +83,7 @@ TEST_CASE("what Assay wrote into a model's folder is no side file of it", "[merg
   CHECK_THAT(found.notes[0], Contains("'merged'") && Contains("output of Assay"));
 }
 
-TEST_CASE("side files are looked at before anything is written", "[merge]") {
+TEST_CASE("side files are checked before anything is written", "[merge]") {
   const TemporaryFolder folder;
   for (const char* name : {"a", "b"})
     write_checkpoint(folder.path() / name, {{"w", at::ones({2})}}, {}, false);

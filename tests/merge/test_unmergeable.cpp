@@ -1,4 +1,4 @@
-// Inputs that are refused because their numbers are no weights.
+// Inputs that are refused because their numbers are not weights.
 #include "harness/merge/request/unmergeable.h"
 
 #include "harness/core/error.h"

@@ -116,6 +116,20 @@ TEST_CASE("weights: one per expert, and a sum to divide by", "[methods]") {
   CHECK_NOTHROW(merge("linear", {{"weights", {1, 1, -2}}, {"normalize", false}}, inputs));
 }
 
+TEST_CASE("a sum of weights next to 0 does not divide", "[methods]") {
+  const at::Tensor base = at::zeros({2}), expert = at::tensor({1.0f, -2.0f});
+  const auto merged = [&](const char* ref, Json parameters, double weight) {
+    parameters["weights"] = {weight};
+    return merge_one(ref, parameters, base, {expert});
+  };
+  const Json whole{{"density", 1}}, normalized{{"normalize", true}};
+
+  CHECK(at::equal(merged("ties@mergekit", whole, 1e-9), expert * 1e-9f));
+  CHECK(distance(merged("ties@mergekit", whole, 1e-7), expert) < 1e-6);
+  CHECK(at::equal(merged("task_arithmetic@mergekit", normalized, 1e-9), expert * 1e-9f));
+  CHECK(distance(merged("task_arithmetic@mergekit", normalized, 1e-7), expert) < 1e-6);
+}
+
 TEST_CASE("DARE keeps each entry with probability 1 - drop, and the mean of the delta",
           "[methods]") {
   constexpr int kSeeds = 2000, kSize = 50;

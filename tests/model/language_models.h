@@ -1,4 +1,4 @@
-/// What tests of language models share.
+/// Shared by tests of language models.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -28,7 +28,8 @@ inline at::Tensor last_logits(const LanguageModel& model, const TokenIds& ids) {
   return model.architecture->logits(model.weights, batch.ids)[0][-1];
 }
 
-/// With and without a cache, padded left and right, the tokens that the reference generated.
+/// Checks for the reference's greedy tokens, with and without a KV cache, with left and right
+/// padding.
 template <typename Model>
 void check_greedy(const Model& model, const StateDict& weights,
                   const std::vector<TokenIds>& prompts, const Json& expected) {
@@ -43,7 +44,7 @@ void check_greedy(const Model& model, const StateDict& weights,
     }
 }
 
-/// What the reference program made of the model, in expected.json of the folder.
+/// Checks against the reference's results for the model, in expected.json of the folder.
 inline void check_against(const LanguageModel& model, const fs::path& folder) {
   const Json expected = read_json(folder / "expected.json");
   const auto prompts = expected.at("prompts").get<std::vector<TokenIds>>();

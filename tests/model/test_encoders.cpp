@@ -85,22 +85,23 @@ TEST_CASE("tiny encoders give the reference's embeddings and classes", "[model][
 TEST_CASE("RoBERTa does not count its padding's id within a text", "[model][language]") {
   const OpenModel model = open_model(kGoldens / "roberta", {});
   const auto roberta = as<EncoderArchitecture>(model);
-  const EncoderBatch text = encoder_batch({{5, 1, 7}}, Padding::kRight);  // places 2, 1, 3
-  const auto with_place = [&](int64_t place) {
+  const EncoderBatch text = encoder_batch({{5, 1, 7}}, Padding::kRight);  // positions 2, 1, 3
+  const auto with_position = [&](int64_t position) {
     StateDict weights = model.weights;
     at::Tensor& table = weights.at("roberta.embeddings.position_embeddings.weight");
     table = table.clone();
-    table[place] += at::arange(table.size(1));
+    table[position] += at::arange(table.size(1));
     return roberta->embed(weights, text);
   };
 
   const at::Tensor found = roberta->embed(model.weights, text);
 
-  CHECK(at::equal(found, with_place(4)));
-  for (const int64_t place : {1, 2, 3}) CHECK_FALSE(at::allclose(found, with_place(place)));
+  CHECK(at::equal(found, with_position(4)));
+  for (const int64_t position : {1, 2, 3})
+    CHECK_FALSE(at::allclose(found, with_position(position)));
 }
 
-TEST_CASE("published encoders open under the names that their tensors have", "[model][language]") {
+TEST_CASE("published encoders open under the names of their tensors", "[model][language]") {
   const TemporaryFolder folder;
   const auto reopened = [&](const std::string& family, const auto& change) {
     const auto checkpoint = Checkpoint::open(kGoldens / family);
@@ -151,7 +152,7 @@ TEST_CASE("an encoder refuses what it cannot do", "[model][language]") {
   CHECK(as<EncoderArchitecture>(bare)->classes() == 0);
   CHECK_THROWS_WITH(bare.architecture->logits(bare.weights, at::zeros({1, 2}, at::kLong)),
                     Contains("no head for classification"));
-  CHECK(as<EncoderArchitecture>(roberta)->max_tokens() == 14);  // 16 places, padding's is 1
+  CHECK(as<EncoderArchitecture>(roberta)->max_tokens() == 14);  // 16 positions, padding has 1
   CHECK_THROWS_WITH(roberta.architecture->logits(roberta.weights, at::ones({1, 15}, at::kLong)),
                     "a text of 15 tokens is longer than the model's 14");
   CHECK_THROWS_WITH(open_language_model(kGoldens / "bert", {}),

@@ -1,12 +1,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "harness/core/error.h"
 #include "harness/model/internal/layers.h"
 #include "tests/model/language_models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -20,7 +20,7 @@ TEST_CASE("tiny models give the reference's logits and tokens", "[model][languag
   }
 }
 
-TEST_CASE("inputs that a model cannot place are refused", "[model][language]") {
+TEST_CASE("token ids and positions outside the model's range are refused", "[model][language]") {
   const LanguageModel model = small_llama();
   const auto gpt2 = language(example_config("gpt2"));  // 16 positions
   const StateDict weights = gpt2->initial_weights(1);
@@ -35,7 +35,7 @@ TEST_CASE("inputs that a model cannot place are refused", "[model][language]") {
                     Contains("without tokens"));
 }
 
-TEST_CASE("a text in parts gives what it gives as a whole", "[model][language]") {
+TEST_CASE("a text in parts gives the hidden states of the whole text", "[model][language]") {
   const LanguageModel model = small_llama();
   const at::Tensor ids = at::tensor({3, 1, 4, 1, 5, 9}, at::kLong).view({1, 6});
   const at::Tensor whole = model.architecture->hidden(model.weights, {ids}, nullptr);
@@ -54,7 +54,7 @@ TEST_CASE("a text in parts gives what it gives as a whole", "[model][language]")
                      1e-5, 1e-5));
 }
 
-TEST_CASE("a cache whose angles no longer hold is refused", "[model][language]") {
+TEST_CASE("a KV cache whose rotary angles are no longer valid is refused", "[model][language]") {
   const LanguageModel phi3 = open_language_model(kGoldens / "phi3", {});  // changes after 8 tokens
   const at::Tensor ids = at::ones({1, 8}, at::kLong), next = at::ones({1, 1}, at::kLong);
   KvCache cache;
@@ -66,8 +66,8 @@ TEST_CASE("a cache whose angles no longer hold is refused", "[model][language]")
                     Contains("grows from 8 to 9 tokens"));
 }
 
-TEST_CASE("several endings of one beginning fit one row", "[model][language]") {
-  // 7 8 | 9, and 7 8 | 2 3, as 7 8 9 2 3: the second ending sees the beginning and itself.
+TEST_CASE("several continuations of one prefix fit in one row", "[model][language]") {
+  // 7 8 | 9, and 7 8 | 2 3, as 7 8 9 2 3: the second continuation attends to the prefix and itself.
   const LanguageModel model = small_llama();
   const auto row = [](const std::vector<int64_t>& values) {
     return at::tensor(values).unsqueeze(0);
@@ -105,7 +105,7 @@ TEST_CASE("generation stops where it is told to", "[model][language]") {
   CHECK(asked[1] == TokenIds(all[1].begin(), all[1].begin() + 3));
 }
 
-TEST_CASE("what all prompts begin with need not be read again", "[model][language]") {
+TEST_CASE("a common prefix of prompts is not computed again", "[model][language]") {
   const LanguageModel model = small_llama();
   const std::vector<TokenIds> prompts = {{1, 2, 3, 4}, {1, 2, 5}, {1, 2, 5, 6, 7}};
   GenerateOptions options;
@@ -144,14 +144,10 @@ TEST_CASE("gradients and recorders reach every layer of a language model", "[mod
   }
 }
 
-TEST_CASE("a model trained on stories tells one", "[model][language]") {
-  const char* data = std::getenv("ASSAY_TEST_DATA");
-  if (!data || !fs::exists(fs::path(data) / "stories260K/stories260K.bin")) {
-    WARN("SKIPPED: ASSAY_TEST_DATA names no folder with stories260K");
-    return;
-  }
+TEST_CASE("a model trained on stories generates the known one", "[model][language][optional]") {
+  const fs::path folder = testing::test_data("stories260K");
   // llama2.c's file: 7 int32, then float32 weights kind by kind, each for all layers.
-  const std::string bytes = read_file(fs::path(data) / "stories260K/stories260K.bin");
+  const std::string bytes = read_file(folder / "stories260K.bin");
   int32_t header[7];
   std::memcpy(header, bytes.data(), sizeof header);
   const int64_t width = header[0], inner = header[1], layers = header[2], heads = header[3];
@@ -163,17 +159,18 @@ TEST_CASE("a model trained on stories tells one", "[model][language]") {
     cursor += tensor.nbytes();
     return tensor;
   };
-  // It turns neighbouring values of a head, (0, 1), (2, 3), ...; here the halves form the pairs.
-  const auto halves = [&](const at::Tensor& weight) {
+  // llama2.c rotates adjacent values of a head, (0, 1), (2, 3), ...; here (i, i + size / 2).
+  const auto paired_by_half = [&](const at::Tensor& weight) {
     return weight.view({-1, size / 2, 2, width}).transpose(1, 2).reshape({-1, width});
   };
   StateDict weights;
   weights["model.embed_tokens.weight"] = take({words, width});
   const auto per_layer = [&](const char* name, const std::vector<int64_t>& shape,
-                             bool turned = false) {
+                             bool rotated = false) {
     for (int64_t i = 0; i < layers; ++i) {
       const at::Tensor weight = take(shape);
-      weights[fmt::format("model.layers.{}.{}.weight", i, name)] = turned ? halves(weight) : weight;
+      weights[fmt::format("model.layers.{}.{}.weight", i, name)] =
+          rotated ? paired_by_half(weight) : weight;
     }
   };
   per_layer("input_layernorm", {width});
@@ -202,7 +199,7 @@ TEST_CASE("a model trained on stories tells one", "[model][language]") {
   const TokenIds story = generate(*llama, weights, {{1}}, options).front();
 
   // tok512.bin: int32 longest, then float32 score, int32 length and the bytes of every piece.
-  const std::string pieces = read_file(fs::path(data) / "stories260K/tok512.bin");
+  const std::string pieces = read_file(folder / "tok512.bin");
   std::vector<std::string> piece;
   for (size_t at = 4; at < pieces.size();) {
     int32_t length = 0;

@@ -25,7 +25,7 @@ RotaryConfig rotary_from(const char* text, int64_t head_size, RotaryDefaults def
   return read_rotary(config, head_size, 64, defaults);
 }
 
-/// The angle by which the first pair of a head is turned at a position of a text of that length.
+/// The angle by which the first pair of a head is rotated at a position of a text of that length.
 double first_angle(const RotaryConfig& config, int64_t position, int64_t length) {
   const RotaryTable table = Rotary(config).table(at::full({1, 1}, position, at::kLong),
                                                  at::full({1}, length, at::kLong), at::kFloat);
@@ -62,30 +62,30 @@ TEST_CASE("an unknown activation names the known ones", "[model][layers]") {
                     Contains("config.json: $.hidden_act") && Contains("Did you mean 'silu'?"));
 }
 
-TEST_CASE("rotary embeddings turn pairs by position times frequency", "[model][rotary]") {
+TEST_CASE("rotary embeddings rotate pairs by position times frequency", "[model][rotary]") {
   // A head of 4: frequencies 1 and 1/100; the pairs are (0, 2) and (1, 3).
   const Rotary rotary(rotary_from(R"({"rope_theta": 10000})", 4));
   const at::Tensor x = at::tensor({1.0f, 1.0f, 0.0f, 0.0f}).view({1, 1, 1, 4});
 
-  const at::Tensor turned =
-      Rotary::turn(x, rotary.table(at::full({1, 1}, 3, at::kLong), {}, at::kFloat)).flatten();
+  const at::Tensor rotated =
+      Rotary::rotate(x, rotary.table(at::full({1, 1}, 3, at::kLong), {}, at::kFloat)).flatten();
 
-  CHECK(turned[0].item<double>() == Approx(std::cos(3.0)));
-  CHECK(turned[2].item<double>() == Approx(std::sin(3.0)));
-  CHECK(turned[1].item<double>() == Approx(std::cos(0.03)));
-  CHECK(turned[3].item<double>() == Approx(std::sin(0.03)));
+  CHECK(rotated[0].item<double>() == Approx(std::cos(3.0)));
+  CHECK(rotated[2].item<double>() == Approx(std::sin(3.0)));
+  CHECK(rotated[1].item<double>() == Approx(std::cos(0.03)));
+  CHECK(rotated[3].item<double>() == Approx(std::sin(0.03)));
 }
 
-TEST_CASE("partial rotary embeddings leave the rest of a head", "[model][rotary]") {
+TEST_CASE("partial rotary embeddings leave the rest of a head unchanged", "[model][rotary]") {
   const Rotary rotary(rotary_from(R"({"partial_rotary_factor": 0.5})", 4, {.partial = 1.0}));
   const at::Tensor x = at::tensor({1.0f, 0.0f, 5.0f, 6.0f}).view({1, 1, 1, 4});
 
-  const at::Tensor turned =
-      Rotary::turn(x, rotary.table(at::full({1, 1}, 2, at::kLong), {}, at::kFloat)).flatten();
+  const at::Tensor rotated =
+      Rotary::rotate(x, rotary.table(at::full({1, 1}, 2, at::kLong), {}, at::kFloat)).flatten();
 
-  CHECK(turned[1].item<double>() == Approx(std::sin(2.0)));
-  CHECK(turned[2].item<float>() == 5.0f);
-  CHECK(turned[3].item<float>() == 6.0f);
+  CHECK(rotated[1].item<double>() == Approx(std::sin(2.0)));
+  CHECK(rotated[2].item<float>() == 5.0f);
+  CHECK(rotated[3].item<float>() == 6.0f);
 }
 
 TEST_CASE("scaled rotary embeddings slow the angles as their papers say", "[model][rotary]") {
@@ -136,8 +136,7 @@ TEST_CASE("the base of dynamic scaling grows with each row's own text", "[model]
   CHECK(angles[2].item<double>() == Approx(std::pow(90000.0, -0.5)));
 }
 
-TEST_CASE("rotary settings that a type of scaling does not use are passed over",
-          "[model][rotary]") {
+TEST_CASE("rotary settings that a type of scaling does not use are ignored", "[model][rotary]") {
   const RotaryConfig yarn = rotary_from(
       R"({"rope_scaling": {"type": "yarn", "factor": 4, "attn_factor": 0.5, "mrope": []}})", 4);
   CHECK(yarn.factor == 4);
@@ -156,7 +155,7 @@ TEST_CASE("rotary settings that are not known are refused", "[model][rotary]") {
                     Contains("short_factor") && Contains("expected 2 factors"));
 }
 
-TEST_CASE("a mask joins the caller's, no looking ahead, and the window by position", "[model]") {
+TEST_CASE("a mask combines the caller's mask, causality and the window by position", "[model]") {
   const auto positions = [](const std::vector<int64_t>& values) {
     return at::tensor(values).unsqueeze(0);
   };
@@ -170,7 +169,7 @@ TEST_CASE("a mask joins the caller's, no looking ahead, and the window by positi
                   at::tensor({1, 1, 0, 1, 1, 1}).view({2, 3})));
   CHECK(at::equal(rows(causal_mask({positions({0, 1, 2}), positions({0, 1, 2}), {}}, 2)),
                   at::tensor({1, 0, 0, 1, 1, 0, 0, 1, 1}).view({3, 3})));
-  // Left padding: nobody looks at it but itself.
+  // Left padding: only padding attends to itself.
   const at::Tensor real = at::tensor({0, 1, 1}).to(at::kBool).view({1, 1, 3}).expand({1, 3, 3});
   CHECK(at::equal(rows(causal_mask({positions({0, 0, 1}), positions({0, 0, 1}), real}, 0)),
                   at::tensor({1, 0, 0, 0, 1, 0, 0, 1, 1}).view({3, 3})));
@@ -205,7 +204,7 @@ TEST_CASE("soft-capped attention caps the products before the softmax", "[model]
   CHECK(out[0][1][1].item<double>() == Approx(0.5));
 }
 
-TEST_CASE("a cache's rows are chosen and its end forgotten", "[model]") {
+TEST_CASE("a KV cache can be indexed by row and truncated", "[model]") {
   KvCache cache;
   CHECK(cache.tokens() == 0);
   cache.positions = at::tensor({0, 1, 2, 5, 6, 7}, at::kLong).view({2, 3});

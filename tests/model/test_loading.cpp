@@ -32,7 +32,7 @@ TEST_CASE("LoRA adapters are added on load", "[model][language]") {
   }
 }
 
-TEST_CASE("published checkpoints' variants load as one model", "[model][language]") {
+TEST_CASE("variants of published checkpoints load as one model", "[model][language]") {
   Json config = example_config("llama");
   config["tie_word_embeddings"] = true;
   const auto llama = language(config);
@@ -66,10 +66,10 @@ TEST_CASE("weights keep the file's memory where the dtype is the file's", "[mode
   const std::string name = "model.norm.weight";
 
   const StateDict same = load_weights(*llama, *checkpoint, at::kCPU, at::kFloat);
-  const StateDict half = load_weights(*llama, *checkpoint, at::kCPU, at::kBFloat16);
+  const StateDict bf16 = load_weights(*llama, *checkpoint, at::kCPU, at::kBFloat16);
 
   CHECK(same.at(name).data_ptr() == checkpoint->read(name).data_ptr());
-  CHECK(half.at(name).scalar_type() == at::kBFloat16);
+  CHECK(bf16.at(name).scalar_type() == at::kBFloat16);
   OpenOptions options;
   options.dtype = at::kBFloat16;
   const LanguageModel model = open_language_model(kGoldens / "llama", options);
@@ -101,7 +101,7 @@ TEST_CASE("a config.json says what is wrong with it", "[model][language]") {
   CHECK_THAT(refusal(llama, {{"model_type", "lama"}}), Contains("Did you mean 'llama'?"));
 }
 
-TEST_CASE("what ends a text is part of what a model computes", "[model]") {
+TEST_CASE("end-of-text ids are part of the computation hash", "[model]") {
   const TemporaryFolder folder;
   const auto hash = [&] {
     const auto tokenizer = Tokenizer::open(folder.path());
@@ -112,7 +112,7 @@ TEST_CASE("what ends a text is part of what a model computes", "[model]") {
   CHECK(hash() != before);
 }
 
-TEST_CASE("layers that the file does not hold are not waited for", "[model]") {
+TEST_CASE("layers that the file does not hold are refused before they are made", "[model]") {
   CHECK_THAT(refusal(example_config("llama"), {{"num_hidden_layers", 1'000'000'000}}),
              Contains("$.num_hidden_layers") && Contains("1 to 65536 layers"));
   CHECK_THAT(refusal(example_config("t5"), {{"num_decoder_layers", 1'000'000}}),
@@ -158,15 +158,14 @@ TEST_CASE("fields that would change what is computed are refused unless they are
   check("qwen2", {{"use_qk_norm", true}}, {{"use_qk_norm", false}});
   check("t5", {{"tie_encoder_decoder", true}}, {{"tie_encoder_decoder", false}});
   check("bert", {{"pruned_heads", {{"0", {1}}}}}, {{"pruned_heads", Json::object()}});
-  // Asked for by the family itself.
+  // Requested by the family itself.
   CHECK(refusal(config("gemma2"), {{"final_logit_softcapping", 20.0}}) == "accepted");
   CHECK(refusal(config("gpt2"), {{"scale_attn_by_inverse_layer_idx", true}}) == "accepted");
   CHECK(refusal(config("gpt_neox"), {{"use_parallel_residual", false}}) == "accepted");
   CHECK(refusal(config("llama"), {{"mlp_bias", true}}) == "accepted");
 }
 
-TEST_CASE("known fields that change nothing pass in silence, others with a warning",
-          "[model][language]") {
+TEST_CASE("known fields without effect cause no warning, unknown ones do", "[model][language]") {
   const TemporaryFolder folder;
   const auto said = [&](const Json& change) {
     Json config = example_config("llama");

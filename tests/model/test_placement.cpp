@@ -6,6 +6,7 @@
 
 #include "harness/core/error.h"
 #include "tests/model/language_models.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -37,23 +38,23 @@ int64_t bytes_of(const Architecture& model) {
 
 }  // namespace
 
-TEST_CASE("blocks are shared out by the room there is", "[model]") {
+TEST_CASE("blocks are divided among devices by their memory budgets", "[model]") {
   const std::vector<int64_t> six(6, 10);
 
   CHECK(plan_blocks(0, six, {{kFirst, 1000}}) == Plan{0, 0, 0, 0, 0, 0});
   CHECK(plan_blocks(0, six, {{kFirst, 100}, {kSecond, 100}}) == Plan{0, 0, 0, 1, 1, 1});
-  // Embeddings and head, on the first, weigh as much as two blocks: 40 and 40.
+  // Embeddings and head, on the first, are as large as two blocks: 40 and 40.
   CHECK(plan_blocks(20, six, {{kFirst, 100}, {kSecond, 100}}) == Plan{0, 0, 1, 1, 1, 1});
   // Shares 20/40 and 40/80.
   CHECK(plan_blocks(0, six, {{kFirst, 40}, {kSecond, 80}}) == Plan{0, 0, 1, 1, 1, 1});
-  // The second has no room for one block.
+  // The second budget is smaller than one block.
   CHECK(plan_blocks(0, six, {{kFirst, 60}, {kSecond, 9}}) == Plan{0, 0, 0, 0, 0, 0});
   // Blocks of different sizes: 30 + 10 against 10 + 10 + 10.
   CHECK(plan_blocks(0, {30, 10, 10, 10, 10}, {{kFirst, 100}, {kSecond, 100}}) ==
         Plan{0, 0, 1, 1, 1});
 }
 
-TEST_CASE("the CPU takes what finds no place elsewhere", "[model]") {
+TEST_CASE("the CPU holds what fits on no other device", "[model]") {
   const std::vector<int64_t> six(6, 10);
 
   CHECK(plan_blocks(5, six, {{kFirst, 65}, {kHost, 1000}}) == Plan{0, 0, 0, 0, 0, 0});
@@ -63,12 +64,12 @@ TEST_CASE("the CPU takes what finds no place elsewhere", "[model]") {
   CHECK(plan_blocks(5, six, {{kHost, 5}, {kFirst, 60}}) == Plan{1, 1, 1, 1, 1, 1});
 }
 
-TEST_CASE("too little room is refused with the sizes", "[model]") {
+TEST_CASE("budgets that are too small are refused with the sizes", "[model]") {
   CHECK_THROWS_WITH(plan_blocks(1'000'000'000, {2'000'000'000, 2'000'000'000},
                                 {{kFirst, 2'500'000'000}, {kSecond, 1'500'000'000}}),
                     Contains("1.00 GB of embeddings and head") && Contains("2 blocks of 4.00 GB") &&
                         Contains("cuda:0 2.50 GB, cuda:1 1.50 GB"));
-  // Together there is room, but not for three whole blocks.
+  // The sum of the budgets suffices, but not for three whole blocks.
   CHECK_THROWS_AS(plan_blocks(0, {10, 10, 10}, {{kFirst, 19}, {kSecond, 19}}), UserError);
 }
 
@@ -80,7 +81,7 @@ TEST_CASE("only stacks of blocks are split over devices", "[model]") {
   CHECK_THROWS_WITH(check_devices(*bert, {kFirst, kHost}), Contains("bert lies on one device"));
 }
 
-TEST_CASE("every tensor has a place: that of its block, or the first device", "[model]") {
+TEST_CASE("every tensor is on the device of its block, or on the first device", "[model]") {
   const auto model = stack("llama");
   const int64_t half = bytes_of(*model) * 6 / 10;
 
@@ -93,7 +94,7 @@ TEST_CASE("every tensor has a place: that of its block, or the first device", "[
   CHECK(places.at("model.layers.0.mlp.up_proj.weight") == kFirst);
   CHECK(places.at("model.layers.5.mlp.up_proj.weight") == kSecond);
   CHECK(places.at("model.layers.5.input_layernorm.weight") == kSecond);
-  // Half as much in half precision.
+  // Half precision needs half the bytes.
   CHECK_NOTHROW(place_weights(*model, at::kBFloat16, {{kFirst, half}}));
   CHECK_THROWS_AS(place_weights(*model, at::kFloat, {{kFirst, half}}), UserError);
 }
@@ -130,7 +131,7 @@ TEST_CASE("a plan for one device gives what that device gives", "[model]") {
   CHECK(at::equal(model->logits(plain, ids), model->logits(weights, ids)));
 }
 
-TEST_CASE("encoders and encoder-decoders lie on one device", "[model]") {
+TEST_CASE("encoders and encoder-decoders need one device", "[model]") {
   for (const char* family : {"t5", "bert"}) {
     const Json config = example_config(family);
     const auto model = make_architecture(JsonReader(config, "config.json"));
@@ -141,6 +142,7 @@ TEST_CASE("encoders and encoder-decoders lie on one device", "[model]") {
 }
 
 TEST_CASE("a model split over devices gives the CPU's logits", "[model][gpu]") {
+  testing::skip_without_gpu();
   const at::Device second = at::detail::getCUDAHooks().deviceCount() > 1 ? kSecond : kHost;
   for (const std::string family : {"llama", "gemma2", "phi3"}) {
     INFO(family);

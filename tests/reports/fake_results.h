@@ -18,7 +18,7 @@ inline assay::RunRecord run(const std::string& key, const std::string& kind,
                             const std::vector<std::string>& experts, const Outcomes& outcomes) {
   assay::RunRecord record;
   record.key = key;
-  record.kind = kind;
+  record.kind = run_kind_from_name(kind);
   record.split = "test";
   record.experts = experts;
   if (kind == "merge") {
@@ -42,7 +42,7 @@ inline assay::Cost cost(double wall_s) {
 }
 
 /// One set "s" of the experts e1 (trained on task a) and e2 (on task b); task c is held out. Four
-/// test items each. What rows get right:
+/// test items each. Fractions of correct items:
 ///             a        b        c
 ///   base      1/4      1/4      2/4
 ///   e1        4/4      0/4      2/4
@@ -52,6 +52,7 @@ inline assay::SweepResults results() {
   assay::SweepResults r;
   r.sweep = {"tiny", {{"name", "tiny"}}, "sweephash", {}};
   r.sweep.sets = {{"s", {"h1", "h2"}, {{"a", true, "h1"}, {"b", true, "h2"}, {"c", false, ""}}}};
+  r.sweep.found = {{"sweep file", "tiny.json", "/sweeps/tiny.json"}};
   r.started_at = "2026-01-02T03:04:05.000Z";
   r.finished_at = "2026-01-02T03:05:06.000Z";
   r.checkpoints = {{"h0", "base", "/m/base", "base", nullptr},
@@ -91,7 +92,7 @@ inline assay::SweepResults results() {
   return r;
 }
 
-/// A row beside the others of results(): the average with another key and place.
+/// Another row next to those of results(): the average with another key and placement.
 inline assay::SweepResults::PlacedRun& add_average(assay::SweepResults& r, const std::string& key,
                                                    const assay::Placement& placement) {
   assay::SweepResults::PlacedRun placed = r.runs.at(3);

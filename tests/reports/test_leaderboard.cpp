@@ -41,7 +41,8 @@ TEST_CASE("Merges come first, the best of them on top; then references, then exp
     score.value = 0;
     score.outcomes.assign(4, 0);
   }
-  fake::add_average(results, "k-all", {"s", "multitask", "reference"}).run.kind = "multitask";
+  fake::add_average(results, "k-all", {"s", "multitask", "reference"}).run.kind =
+      RunKind::kMultitask;
 
   std::vector<std::string> labels;
   for (const LeaderboardRow& r : make_leaderboard(results).rows) labels.push_back(r.label());
@@ -59,13 +60,14 @@ TEST_CASE("A denominator near zero gives no normalised value and is named", "[re
   const Leaderboard board = make_leaderboard(results);
 
   const RowScores& average = row(board, "average (default)").scores.at("acc");
-  CHECK(*average.held_in_normalised.value == Approx(0.75));  // task b alone
+  CHECK(*average.held_in_normalised.value == Approx(0.75));  // task b only
   CHECK(average.not_normalised == std::vector<std::string>{"s: a"});
   for (const TaskScore& t : row(board, "average (default)").tasks.at("acc"))
     CHECK(t.normalised.has_value() == (t.task != "a"));
 }
 
-TEST_CASE("A row with a failed set is an average over the others and says so", "[reports]") {
+TEST_CASE("A row with a failed set is an average over the others and is marked partial",
+          "[reports]") {
   SweepResults results = fake::results();
   results.sweep.sets.push_back(results.sweep.sets[0]);
   results.sweep.sets[1].name = "t";
@@ -82,7 +84,7 @@ TEST_CASE("A row with a failed set is an average over the others and says so", "
   CHECK(*average.scores.at("acc").held_in.value == Approx(0.625));
 }
 
-TEST_CASE("A lone expert belongs to the sets it is a member of", "[reports]") {
+TEST_CASE("A single expert belongs to the sets that contain it", "[reports]") {
   SweepResults results = fake::results();
   results.sweep.sets.push_back({"t", {"h2"}, results.sweep.sets[0].tasks});
 
@@ -116,10 +118,10 @@ TEST_CASE("A base that failed on one task is the others' reference", "[reports]"
   const Leaderboard board = make_leaderboard(results);
 
   const RowScores& average = row(board, "average (default)").scores.at("acc");
-  CHECK(*average.held_out_normalised.value == Approx(1.5));  // task c: 3/4 by 2/4
+  CHECK(*average.held_out_normalised.value == Approx(1.5));  // task c: 3/4 divided by 2/4
 }
 
-TEST_CASE("Merges are compared in pairs with the best and with the simple average", "[reports]") {
+TEST_CASE("Merges have paired comparisons with the best and with the simple average", "[reports]") {
   SweepResults results = fake::results();
   auto& better = fake::add_average(results, "k-better", {"s", "better", "default"});
   better.run.method = "other";
@@ -153,7 +155,7 @@ TEST_CASE("A baseline is a row's label, or its name where only one row has it", 
                     Catch::Matchers::Contains("base"));
 }
 
-TEST_CASE("A tuned number at an end of its grid is marked, unless the method allows no more",
+TEST_CASE("A tuned number at an edge of its grid is marked, unless the method's range ends there",
           "[reports]") {
   SweepResults results = fake::results();
   results.methods[0].parameters = {{{"name", "scale"}, {"range", {0.0, nullptr}}},

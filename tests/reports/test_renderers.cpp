@@ -11,6 +11,7 @@
 #include "reports/text_table.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"
+#include "tests/reports/rendered.h"
 
 using namespace assay;
 
@@ -41,42 +42,10 @@ std::vector<std::string> markdown_row(const std::string& text, const std::string
   return {};
 }
 
-// Fields by column name of the CSV line of `row`; the fake results need no quoting.
-std::map<std::string, std::string> csv_line(const std::string& csv, const std::string& row) {
-  const auto split = [](const std::string& line) {
-    std::vector<std::string> fields(1);
-    for (const char c : line) {
-      if (c == ',')
-        fields.emplace_back();
-      else if (c != '\r')
-        fields.back() += c;
-    }
-    return fields;
-  };
-  std::istringstream lines(csv);
-  std::string line;
-  std::getline(lines, line);
-  const auto names = split(line);
-  std::map<std::string, std::string> found;
-  while (std::getline(lines, line)) {
-    const auto fields = split(line);
-    REQUIRE(fields.size() == names.size());
-    if (fields[0] == row)
-      for (size_t i = 0; i < names.size(); ++i) found[names[i]] = fields[i];
-  }
-  return found;
-}
-
 std::string embedded_json(const std::string& html) {
   const std::string open = "id=\"report-data\">";
   const size_t begin = html.find(open) + open.size();
   return html.substr(begin, html.find("</script>", begin) - begin);
-}
-
-const Json& json_row(const Json& report, const std::string& label) {
-  for (const Json& row : report["rows"])
-    if (row["label"] == label) return row;
-  throw std::runtime_error("no row " + label);
 }
 
 }  // namespace
@@ -215,36 +184,6 @@ TEST_CASE("No line of the text for a terminal is longer than it may be, and no c
   for (const Column& column : leaderboard_table(make_leaderboard(results), "acc").columns)
     CHECK(text.find(column.title) != std::string::npos);
   CHECK(folded("one two three", 8, 2) == "one two\n  three\n");
-}
-
-TEST_CASE("A column of costs has one unit, which its title names", "[reports]") {
-  SweepResults results = fake::results();
-  auto& quick = fake::add_average(results, "k-quick", {"s", "quick", "default"});
-  quick.run.costs = {{"merge", fake::cost(0.004)}};
-
-  const Table table = leaderboard_table(make_leaderboard(results), "acc");
-
-  CHECK(table.columns.at(8).title == "Merge time (s)");
-  CHECK(table.groups.at(0).rows.at(0).at(8).text == "2.00");
-  CHECK(table.groups.at(0).rows.at(1).at(8).text == "0.0040");
-  CHECK(common_scale({0.001, 0.002, 0.5}, CostUnit::kSeconds).name == "ms");
-  CHECK(common_scale({}, CostUnit::kBytes).size == 1);
-}
-
-TEST_CASE("FLOPs that nobody could count are n/a in every form", "[reports]") {
-  SweepResults results = fake::results();
-  results.runs[3].run.costs.at("merge").flops.reset();
-
-  const Table costs = cost_table(make_leaderboard(results));
-  size_t column = 0;
-  while (costs.columns.at(column).title.rfind("FLOPs", 0) != 0) ++column;
-  CHECK(costs.groups.at(0).rows.at(0).at(column).text == "n/a");
-  CHECK(costs.groups.at(1).rows.at(0).at(column).text == kNotAvailable);  // the base: no cost
-  CHECK(render_report(results, ReportFormat::kMarkdown).find("| n/a |") != std::string::npos);
-  CHECK(render_report(results, ReportFormat::kHtml).find(">n/a</td>") != std::string::npos);
-  CHECK(csv_line(render_report(results, ReportFormat::kCsv), "average").at("merge_flops").empty());
-  const Json report = Json::parse(render_report(results, ReportFormat::kJson));
-  CHECK(json_row(report, "average (default)")["costs"]["merge"]["flops"].is_null());
 }
 
 TEST_CASE("The best of complete merges is bold in its column", "[reports]") {

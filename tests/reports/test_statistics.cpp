@@ -31,7 +31,7 @@ TEST_CASE("One run: the mean over tasks and the stratified standard error", "[re
   CHECK_FALSE(e.spread);  // of one run
 }
 
-TEST_CASE("Tasks count the same whatever their number of items", "[reports]") {
+TEST_CASE("Tasks have the same weight whatever their number of items", "[reports]") {
   const RowTerms row{{"s", {{term("a", {1, 1, 1, 1, 1, 1, 1, 1}), term("b", {0, 0})}}}};
 
   CHECK(*estimate(row).value == Approx(0.5));
@@ -76,7 +76,7 @@ TEST_CASE("A difference is taken on the same items", "[reports]") {
   CHECK(half_width(difference(a, a)) == Approx(0.0));
 }
 
-TEST_CASE("A difference uses the sets that both rows have", "[reports]") {
+TEST_CASE("A difference uses the common sets of both rows", "[reports]") {
   const RowTerms a{{"s", {{term("t", {1, 1})}}}, {"only a", {{term("t", {0, 0})}}}};
   const RowTerms b{{"s", {{term("t", {0, 0})}}}, {"only b", {{term("t", {1, 1})}}}};
 
@@ -84,7 +84,7 @@ TEST_CASE("A difference uses the sets that both rows have", "[reports]") {
   CHECK_FALSE(difference(a, {{"other", {{term("t", {1, 1})}}}}).value);
 }
 
-TEST_CASE("A ratio to itself is one without doubt", "[reports]") {
+TEST_CASE("A ratio to itself is exactly one, with an interval of no width", "[reports]") {
   const TaskTerm own = term("t", {1, 1, 1, 0});
 
   const Estimate e = estimate({{"s", {{ratio_term(own, own)}}}});
@@ -104,8 +104,8 @@ TEST_CASE("A ratio's interval follows the delta method", "[reports]") {
   CHECK(half_width(e) == Approx(1.959964 * std::sqrt(1.0 / 12)));
 }
 
-TEST_CASE("The Pareto front keeps what no point beats, by rising cost", "[reports]") {
-  // {quality, cost}: 1 is beaten by 0, 3 by 2; 4 equals 2 and stays.
+TEST_CASE("The Pareto front keeps the non-dominated points, by ascending cost", "[reports]") {
+  // {quality, cost}: 0 dominates 1, 2 dominates 3; 4 equals 2 and is kept.
   const std::vector<OperatingPoint> points{{0.5, 1}, {0.4, 2}, {0.9, 3}, {0.9, 4}, {0.9, 3}};
 
   CHECK(pareto_front(points) == std::vector<size_t>{0, 2, 4});

@@ -33,19 +33,19 @@ bool says(const std::vector<std::string>& sentences, const std::string& part) {
 TEST_CASE("The summary names the best, what is tied with it, and what is below", "[reports]") {
   SweepResults results = fake::results();
   add_row(results, "good", {1, 1, 1, 1});  // held-in 87.5
-  add_row(results, "near", {1, 1, 1, 0});  // one item of difference
+  add_row(results, "near", {1, 1, 1, 0});  // differs in one item
   add_row(results, "bad", {0, 0, 0, 0});   // all items worse
 
   const auto sentences = summary(results, make_leaderboard(results));
 
   CHECK(says(sentences, "Best merging row by held-in acc: good (default), 87.5"));
-  CHECK(says(sentences, "cannot tell them apart: near (default)"));
-  CHECK(says(sentences, "Clearly below it by that test: 1 other row."));
+  CHECK(says(sentences, "finds no difference: near (default)"));
+  CHECK(says(sentences, "Significantly below it by that test: 1 other row."));
   CHECK(says(sentences, "All 7 runs have a result."));
   CHECK_FALSE(says(sentences, "Tuning"));
 }
 
-TEST_CASE("The summary names rows below the base; less is better for perplexity", "[reports]") {
+TEST_CASE("The summary names rows below the base; lower is better for perplexity", "[reports]") {
   SweepResults results = fake::results();
   results.runs[0].run.scores[2].outcomes = {1, 1, 1, 1};  // the base on the held-out task c
   results.runs[0].run.scores[2].value = 1;
@@ -57,7 +57,7 @@ TEST_CASE("The summary names rows below the base; less is better for perplexity"
   for (auto& placed : results.runs)
     for (ScoreRecord& score : placed.run.scores) score.metric = "perplexity";
   CHECK(says(summary(results, make_leaderboard(results)),
-             "No merging row is clearly below the base on held-out tasks."));
+             "No merging row is significantly below the base on held-out tasks."));
 }
 
 TEST_CASE("The summary counts failures, skips and what tuning cost", "[reports]") {
@@ -73,10 +73,10 @@ TEST_CASE("The summary counts failures, skips and what tuning cost", "[reports]"
 
   CHECK(says(sentences, "Tuning average (tuned) took 5.00 s per expert set."));
   CHECK(says(sentences, "Of 7 runs 1 failed and 0 were skipped."));
-  CHECK(says(sentences, "compare them with care: other (default)."));
+  CHECK(says(sentences, "not directly comparable: other (default)."));
 }
 
-TEST_CASE("The summary begins with what is missing of an unfinished sweep", "[reports]") {
+TEST_CASE("The summary of an unfinished sweep starts with a note", "[reports]") {
   SweepResults results = fake::results();
   CHECK_FALSE(says(summary(results, make_leaderboard(results)), "not finished"));
 
@@ -88,7 +88,7 @@ TEST_CASE("The summary begins with what is missing of an unfinished sweep", "[re
   CHECK_FALSE(says(sentences, "All 4 runs"));
 }
 
-TEST_CASE("A run in several places is one result", "[reports]") {
+TEST_CASE("A run with several placements is one result", "[reports]") {
   SweepResults results = fake::results();
   results.runs.push_back(results.runs[1]);
   results.runs.back().placement = {"s", "best expert", "reference"};
@@ -98,7 +98,7 @@ TEST_CASE("A run in several places is one result", "[reports]") {
         std::string::npos);
 }
 
-TEST_CASE("Grid runs that two rows share enter the sum of tuning once", "[reports]") {
+TEST_CASE("Grid runs shared by two rows are counted once in the tuning time", "[reports]") {
   SweepResults results = fake::results();
   for (const char* row : {"one", "two"}) {
     fake::add_average(results, fmt::format("k-{}", row), {"s", row, "tuned"});
@@ -108,8 +108,8 @@ TEST_CASE("Grid runs that two rows share enter the sum of tuning once", "[report
 
   // Three runs of 0.5 + 1.5 + 3 s, of which each row has two.
   CHECK(says(summary(results, make_leaderboard(results)),
-             "Tuning 2 rows took 15.00 s per expert set, the most one (tuned) (10.00 s); runs that "
-             "several rows share are counted once."));
+             "Tuning 2 rows took 15.00 s per expert set, longest for one (tuned) (10.00 s); runs "
+             "shared by several rows are counted once."));
 }
 
 TEST_CASE("Many rows below the base are counted when no other was tested", "[reports]") {
@@ -117,7 +117,7 @@ TEST_CASE("Many rows below the base are counted when no other was tested", "[rep
   for (const char* name : {"one", "two", "three"})
     fake::add_average(results, fmt::format("k-{}", name), {"s", name, "default"});
   for (auto& placed : results.runs) {
-    const float outcome = placed.run.kind == "base" ? 1 : 0;
+    const float outcome = placed.run.kind == RunKind::kBase ? 1 : 0;
     placed.run.scores[2].outcomes.assign(4, outcome);
     placed.run.scores[2].value = outcome;
   }
@@ -126,7 +126,7 @@ TEST_CASE("Many rows below the base are counted when no other was tested", "[rep
              "Below the base on held-out tasks: all 4 merging rows tested."));
 }
 
-TEST_CASE("A sweep without a merge says that there is none to rank", "[reports]") {
+TEST_CASE("The summary of a sweep without a merge says so", "[reports]") {
   SweepResults results = fake::results();
   results.runs.pop_back();
 

@@ -25,6 +25,14 @@ inline void fill_store(const std::filesystem::path& path, const assay::SweepResu
   store.finish_sweep(sweep, places, assay::SweepEnd::kChanged);
 }
 
+/// Makes the store what the first version of the schema was.
+inline void make_version_1(const std::filesystem::path& path) {
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+  database.exec("ALTER TABLE costs DROP COLUMN own_peak_rss_bytes");
+  database.exec("ALTER TABLE costs DROP COLUMN own_peak_device_bytes");
+  database.exec("PRAGMA user_version = 1");
+}
+
 inline std::string integrity(const std::filesystem::path& path) {
   SQLite::Database database(path.string(), SQLite::OPEN_READONLY);
   return database.execAndGet("PRAGMA integrity_check").getString();

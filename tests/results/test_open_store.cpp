@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Nothing can be written in the folder while this lives, by a user other than root.
+/// Makes the folder read-only for users other than root, for a scope.
 class Protected {
  public:
   explicit Protected(fs::path folder) : folder_(std::move(folder)) {
@@ -31,7 +31,7 @@ class Protected {
   fs::path folder_;
 };
 
-/// How many runs another user sees in a report of the store; -1 when it cannot be read.
+/// The number of runs that another user sees in the store; -1 when it cannot be read.
 int runs_seen_by_another(const fs::path& path) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -50,10 +50,10 @@ int runs_seen_by_another(const fs::path& path) {
 
 }  // namespace
 
-TEST_CASE("A store in a folder of others is read", "[results]") {
+TEST_CASE("A store in a read-only folder is read", "[results]") {
   TemporaryFolder home;
   fs::permissions(home.path(), fs::perms(0755));
-  const fs::path folder = home.path() / "100% ours?";  // odd in an address
+  const fs::path folder = home.path() / "100% ours?";  // needs escaping in a URI
   fs::create_directory(folder);
   fill_store(folder / "r.sqlite", fake::results());
 
@@ -63,7 +63,7 @@ TEST_CASE("A store in a folder of others is read", "[results]") {
   CHECK(std::distance(fs::directory_iterator(folder), {}) == 1);
 }
 
-TEST_CASE("A log that was left beside a store in a folder of others counts", "[results]") {
+TEST_CASE("A log next to a store in a read-only folder is read", "[results]") {
   TemporaryFolder home;
   fs::permissions(home.path(), fs::perms(0755));
   const fs::path folder = home.path() / "shared";
@@ -74,7 +74,7 @@ TEST_CASE("A log that was left beside a store in a folder of others counts", "[r
   fake::add_average(results, "k-more", {"s", "average", "tuned"});
   writer.put_run(results.runs.back().run, results.environments[0]);
   writer.place_runs(writer.put_sweep(results.sweep), {{"k-more", {"s", "average", "tuned"}}});
-  // As a killed writer leaves them.
+  // The files that a killed writer leaves.
   fs::copy_file(home.path() / "r.sqlite", folder / "r.sqlite");
   fs::copy_file(home.path() / "r.sqlite-wal", folder / "r.sqlite-wal");
 

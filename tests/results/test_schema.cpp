@@ -1,6 +1,7 @@
 #include <fstream>
 
 #include "harness/core/error.h"
+#include "reports/report.h"
 #include "results/internal/database.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
@@ -17,6 +18,15 @@ void execute(const std::filesystem::path& path, const std::string& sql) {
   database.exec(sql);
 }
 
+std::vector<std::string> columns(const std::filesystem::path& path, const std::string& table) {
+  SQLite::Database database(path.string());
+  SQLite::Statement row(database, "SELECT name || ' ' || type FROM pragma_table_info(?)");
+  row.bind(1, table);
+  std::vector<std::string> columns;
+  while (row.executeStep()) columns.push_back(row.getColumn(0).getString());
+  return columns;
+}
+
 int pragma(const std::filesystem::path& path, const std::string& name) {
   SQLite::Database database(path.string());
   return database.execAndGet("PRAGMA " + name).getInt();
@@ -24,7 +34,7 @@ int pragma(const std::filesystem::path& path, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("A new store carries its application id and schema version, and logs ahead",
+TEST_CASE("A new store has its application id and schema version, and a write-ahead log",
           "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
@@ -40,7 +50,7 @@ TEST_CASE("A new store carries its application id and schema version, and logs a
             .getInt() == 0);
 }
 
-TEST_CASE("Files that are no Assay store are refused and left alone", "[results]") {
+TEST_CASE("Files that are not an Assay store are rejected and not changed", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "other";
   SECTION("some text") {
@@ -59,7 +69,7 @@ TEST_CASE("Files that are no Assay store are refused and left alone", "[results]
   CHECK(std::string{std::istreambuf_iterator<char>(after), {}} == content);
 }
 
-TEST_CASE("A store that cannot be made or is not there is a clear error", "[results]") {
+TEST_CASE("A store that cannot be created or does not exist is a clear error", "[results]") {
   TemporaryFolder folder;
   std::ofstream(folder.path() / "file") << "x";
 
@@ -69,7 +79,7 @@ TEST_CASE("A store that cannot be made or is not there is a clear error", "[resu
   CHECK_FALSE(std::filesystem::exists(folder.path() / "none.sqlite"));
 }
 
-TEST_CASE("A store of a newer schema is refused, of an impossible one too", "[results]") {
+TEST_CASE("A store of a newer or an invalid schema is rejected", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
   Store::open(path);
@@ -81,7 +91,7 @@ TEST_CASE("A store of a newer schema is refused, of an impossible one too", "[re
   CHECK_THROWS_WITH(Store::open(path), Contains("which no Assay has written"));
 }
 
-TEST_CASE("Migrations lead from any older version to the newest", "[results]") {
+TEST_CASE("Migrations convert any older version to the newest", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
   fill_store(path, fake::results());
@@ -89,8 +99,9 @@ TEST_CASE("Migrations lead from any older version to the newest", "[results]") {
       {"runs get a note", "ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT 'old'"},
       {"notes are shouted", "UPDATE runs SET note = upper(note)"}};
   SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+  database.exec("PRAGMA user_version = 1");
 
-  migrate(database, 1, steps);
+  migrate(database, steps);
 
   CHECK(database.execAndGet("PRAGMA user_version").getInt() == 3);
   CHECK(database.execAndGet("SELECT count(*) FROM runs WHERE note = 'OLD'").getInt() == 4);
@@ -103,8 +114,9 @@ TEST_CASE("A migration that starts in the middle runs only the later steps", "[r
   const Migration steps[] = {{"would fail", "DROP TABLE no_such_table"},
                              {"a table", "CREATE TABLE later (x INTEGER) STRICT"}};
   SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+  database.exec("PRAGMA user_version = 2");
 
-  migrate(database, 2, steps);
+  migrate(database, steps);
 
   CHECK(database.tableExists("later"));
 }
@@ -116,11 +128,82 @@ TEST_CASE("A migration that fails changes nothing", "[results]") {
   const Migration steps[] = {{"a table", "CREATE TABLE later (x INTEGER) STRICT"},
                              {"fails", "DROP TABLE no_such_table"}};
   SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+  database.exec("PRAGMA user_version = 1");
 
-  CHECK_THROWS(migrate(database, 1, steps));
+  CHECK_THROWS(migrate(database, steps));
 
   CHECK_FALSE(database.tableExists("later"));
   CHECK(database.execAndGet("PRAGMA user_version").getInt() == 1);
+}
+
+TEST_CASE("A store of version 1 gets its columns and keeps what it holds", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite", fresh = folder.path() / "new.sqlite";
+  SweepResults results = fake::results();
+  results.runs[3].run.costs.at("merge").peak_rss_bytes = 4'000;
+  fill_store(path, results);
+  make_version_1(path);
+  Store::open(fresh);
+
+  Store store = Store::open(path);
+
+  CHECK(pragma(path, "user_version") == 2);
+  CHECK(columns(path, "costs") == columns(fresh, "costs"));
+  const Cost old = store.find_run("k-average")->costs.at("merge");
+  CHECK(*old.wall_s == 1.5);
+  CHECK(*old.peak_rss_bytes == 4'000);
+  CHECK_FALSE(old.own_peak_rss_bytes);
+  CHECK_FALSE(old.own_peak_device_bytes);
+  RunRecord run = results.runs[3].run;
+  run.key = "k-later";
+  run.costs.at("merge").own_peak_rss_bytes = 600;
+  run.costs.at("merge").own_peak_device_bytes = 70;
+  REQUIRE(store.put_run(run, results.environments[0]));
+  const Cost later = store.find_run("k-later")->costs.at("merge");
+  CHECK(*later.peak_rss_bytes == 4'000);
+  CHECK(*later.own_peak_rss_bytes == 600);
+  CHECK(*later.own_peak_device_bytes == 70);
+  CHECK(*later.flops == 1000);
+}
+
+TEST_CASE("A migration that another process has made is not made again", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  fill_store(path, fake::results());
+  make_version_1(path);
+  SQLite::Database first(path.string(), SQLite::OPEN_READWRITE);
+  SQLite::Database second(path.string(), SQLite::OPEN_READWRITE);
+
+  migrate(first, migrations());
+  migrate(second, migrations());
+
+  CHECK(pragma(path, "user_version") == 2);
+}
+
+TEST_CASE("A store of version 1 is reported on as it is", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  SweepResults results = fake::results();
+  results.runs[3].run.costs.at("merge").peak_rss_bytes = 4'000;
+  results.runs[3].run.costs.at("merge").own_peak_rss_bytes = 600;
+  fill_store(path, results);
+  make_version_1(path);
+
+  const SweepResults read = Store::open_read_only(path).load_sweep("");
+
+  CHECK(pragma(path, "user_version") == 1);
+  const Json report = Json::parse(render_report(read, ReportFormat::kJson));
+  int rows = 0;
+  for (const Json& row : report.at("rows")) {
+    if (row.at("label") != "average (default)") continue;
+    ++rows;
+    CHECK(row.at("costs").at("merge").at("wall_s") == 2.0);
+    CHECK(row.at("costs").at("merge").at("peak_rss_bytes") == 4'000);
+    CHECK(row.at("costs").at("merge").at("own_peak_rss_bytes").is_null());
+    CHECK(row.at("cost_texts").at("merge").at("own_peak_rss_bytes") == "n/a");
+  }
+  CHECK(rows == 1);
+  CHECK(render_report(read, ReportFormat::kMarkdown).find("| n/a |") != std::string::npos);
 }
 
 TEST_CASE("Every query of the README runs and finds something", "[results]") {

@@ -1,11 +1,6 @@
 #include "results/store.h"
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
-#include <fstream>
 #include <thread>
 
 #include "harness/core/error.h"
@@ -17,7 +12,7 @@
 using namespace assay;
 using Catch::Matchers::Contains;
 
-TEST_CASE("A sweep is read back as it was put", "[results]") {
+TEST_CASE("A sweep is read back as it was stored", "[results]") {
   TemporaryFolder folder;
   const SweepResults put = fake::results();
   fill_store(folder.path() / "new" / "r.sqlite", put);
@@ -26,6 +21,10 @@ TEST_CASE("A sweep is read back as it was put", "[results]") {
 
   CHECK(got.sweep.name == "tiny");
   CHECK(got.sweep.config == put.sweep.config);
+  REQUIRE(got.sweep.found.size() == 1);
+  CHECK(got.sweep.found[0].what == "sweep file");
+  CHECK(got.sweep.found[0].name == "tiny.json");
+  CHECK(got.sweep.found[0].path == "/sweeps/tiny.json");
   REQUIRE(got.sweep.sets.size() == 1);
   CHECK(got.sweep.sets[0].experts == put.sweep.sets[0].experts);
   REQUIRE(got.sweep.sets[0].tasks.size() == 3);
@@ -58,7 +57,7 @@ TEST_CASE("A sweep is read back as it was put", "[results]") {
   CHECK_FALSE(run.costs.at("merge").device_s);
 }
 
-TEST_CASE("Fractional outcomes, big seeds and odd text survive", "[results]") {
+TEST_CASE("Fractional outcomes, large seeds and unusual text are stored exactly", "[results]") {
   TemporaryFolder folder;
   SweepResults put = fake::results();
   put.runs[3].run.scores[0].outcomes = {0.1F, 1.0F / 3, 1e-20F, 1};
@@ -73,7 +72,8 @@ TEST_CASE("Fractional outcomes, big seeds and odd text survive", "[results]") {
   CHECK(got.runs[3].placement.row == put.runs[3].placement.row);
 }
 
-TEST_CASE("A run is found by its key; a failed one is replaced and keeps its places", "[results]") {
+TEST_CASE("A run is found by its key; a failed one is replaced and keeps its placements",
+          "[results]") {
   TemporaryFolder folder;
   SweepResults put = fake::results();
   const RunRecord good = put.runs[3].run;
@@ -91,17 +91,17 @@ TEST_CASE("A run is found by its key; a failed one is replaced and keeps its pla
   const auto found = store.find_run("k-average");
   CHECK(found->status == RunStatus::kOk);
   CHECK(found->scores.size() == 3);
-  CHECK(found->scores[0].outcomes.empty());  // left out
+  CHECK(found->scores[0].outcomes.empty());  // not loaded
   CHECK(store.load_sweep("").runs.size() == 4);
   CHECK(store.load_sweep("").runs[3].run.status == RunStatus::kOk);
   RunRecord late = good;
   late.status = RunStatus::kFailed;
   late.reason = "out of memory";
-  CHECK_FALSE(store.put_run(late, put.environments[0]));  // what another process found out stays
+  CHECK_FALSE(store.put_run(late, put.environments[0]));  // another process's result is kept
   CHECK(store.find_run("k-average")->status == RunStatus::kOk);
 }
 
-TEST_CASE("A run is put whole or not at all", "[results]") {
+TEST_CASE("A run is stored completely or not at all", "[results]") {
   TemporaryFolder folder;
   const SweepResults put = fake::results();
   fill_store(folder.path() / "r.sqlite", put);
@@ -114,7 +114,7 @@ TEST_CASE("A run is put whole or not at all", "[results]") {
   SECTION("an unknown expert") { bad.experts[1] = "h9"; }
   SECTION("an unknown method") { bad.method = "nothing"; }
   SECTION("a failure without a reason") { bad.status = RunStatus::kFailed; }
-  SECTION("an unknown kind") { bad.kind = "soup"; }
+  SECTION("a kind that is not stored") { bad.kind = RunKind::kModel; }
 
   CHECK_THROWS_AS(store.put_run(bad, put.environments[0]), DataError);
 
@@ -125,7 +125,7 @@ TEST_CASE("A run is put whole or not at all", "[results]") {
   CHECK(store.find_run("k-bad"));
 }
 
-TEST_CASE("The same sweep again is the same record; what it cannot have is taken away",
+TEST_CASE("The same sweep again is the same record; impossible placements are deleted",
           "[results]") {
   TemporaryFolder folder;
   SweepResults put = fake::results();
@@ -186,14 +186,14 @@ TEST_CASE("A sweep whose choices change while it runs is unfinished and keeps it
   CHECK(store.load_sweep("").finished_at.empty());
   CHECK(store.load_sweep("").runs.size() == 3);
   const std::string started = store.load_sweep("").started_at;
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));  // times are told in milliseconds
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the resolution of stored times
   places.pop_back();
   store.narrow_sweep(id, places);
   CHECK(store.load_sweep("").runs.size() == 2);
   CHECK(store.load_sweep("").started_at == started);
 }
 
-TEST_CASE("A task that changed keeps its old scores apart", "[results]") {
+TEST_CASE("A changed task keeps its old scores separate", "[results]") {
   TemporaryFolder folder;
   const SweepResults put = fake::results();
   fill_store(folder.path() / "r.sqlite", put);
@@ -203,13 +203,13 @@ TEST_CASE("A task that changed keeps its old scores apart", "[results]") {
   changed.test_items = 9;
 
   store.put_task(changed);
-  CHECK(store.load_sweep("").tasks[0].hash == "task-hash-a");  // what the sweep was run with
+  CHECK(store.load_sweep("").tasks[0].hash == "task-hash-a");  // as the sweep was run
   store.put_sweep(put.sweep);
   CHECK(store.load_sweep("").tasks.size() == 3);
   CHECK(store.load_sweep("").tasks[0].hash == "new-hash");
 }
 
-TEST_CASE("Scores belong to the version of a task that their process knows", "[results]") {
+TEST_CASE("Scores refer to the version of a task that their process stored", "[results]") {
   TemporaryFolder folder;
   const SweepResults put = fake::results();
   fill_store(folder.path() / "r.sqlite", put);
@@ -231,42 +231,6 @@ TEST_CASE("Scores belong to the version of a task that their process knows", "[r
             .getString() == "task-hash-a");
 }
 
-TEST_CASE("Two processes that fill one new store both end, and nothing is lost", "[results]") {
-  TemporaryFolder folder;
-  const SweepResults put = fake::results();
-  const auto path = folder.path() / "r.sqlite";
-  for (int round = 0; round < 5; ++round) {
-    std::filesystem::remove(path);
-    std::vector<pid_t> children;
-    for (int who = 0; who < 2; ++who) {
-      const pid_t child = ::fork();
-      if (child == 0) {
-        try {
-          fill_store(path, put);  // what both share
-          Store store = Store::open(path);
-          for (int i = 0; i < 40; ++i) {
-            RunRecord run = put.runs[3].run;
-            run.key = fmt::format("{} of {}", i, i % 2 ? "both" : who ? "one" : "the other");
-            store.put_run(run, put.environments[0]);
-          }
-        } catch (...) {
-          ::_exit(1);
-        }
-        ::_exit(0);
-      }
-      children.push_back(child);
-    }
-    for (const pid_t child : children) {
-      int status = 1;
-      ::waitpid(child, &status, 0);
-      CHECK(status == 0);
-    }
-    SQLite::Database database(path.string());
-    CHECK(database.execAndGet("SELECT count(*) FROM runs").getInt() == 4 + 20 + 2 * 20);
-    CHECK(integrity(path) == "ok");
-  }
-}
-
 TEST_CASE("Unknown sweeps and empty stores are clear errors", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
@@ -274,58 +238,4 @@ TEST_CASE("Unknown sweeps and empty stores are clear errors", "[results]") {
   fill_store(path, fake::results());
   CHECK_THROWS_AS(Store::open(path).load_sweep("tinny"), UserError);
   CHECK_THROWS_WITH(Store::open(path).load_sweep("tinny"), Contains("Did you mean 'tiny'?"));
-}
-
-TEST_CASE("One process reads while another writes", "[results]") {
-  TemporaryFolder folder;
-  const SweepResults put = fake::results();
-  fill_store(folder.path() / "r.sqlite", put);
-  Store writer = Store::open(folder.path() / "r.sqlite");
-  const Store reader = Store::open_read_only(folder.path() / "r.sqlite");
-
-  for (int i = 0; i < 20; ++i) {
-    RunRecord run = put.runs[3].run;
-    run.key = fmt::format("k{}", i);
-    writer.put_run(run, put.environments[0]);
-    CHECK(reader.find_run(run.key));
-    CHECK(reader.load_sweep("").runs.size() == 4);
-  }
-}
-
-TEST_CASE("A writer killed at any moment leaves a whole store", "[results]") {
-  TemporaryFolder folder;
-  const SweepResults put = fake::results();
-  const auto path = folder.path() / "r.sqlite";
-  fill_store(path, put);
-
-  for (int round = 0; round < 5; ++round) {
-    int ready[2];
-    REQUIRE(::pipe(ready) == 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      Store store = Store::open(path);
-      for (int i = 0;; ++i) {
-        RunRecord run = put.runs[3].run;
-        run.key = fmt::format("round {} run {}", round, i);
-        store.put_run(run, put.environments[0]);
-        if (i == 3 + round && ::write(ready[1], "x", 1) != 1) ::_exit(1);
-      }
-    }
-    char byte = 0;
-    REQUIRE(::read(ready[0], &byte, 1) == 1);
-    ::kill(child, SIGKILL);
-    ::waitpid(child, nullptr, 0);
-    ::close(ready[0]);
-    ::close(ready[1]);
-
-    Store store = Store::open(path);
-    CHECK(integrity(path) == "ok");
-    // Every run that was committed is complete, the first ones surely.
-    for (int i = 0; i <= 3 + round; ++i) {
-      const auto run = store.find_run(fmt::format("round {} run {}", round, i));
-      REQUIRE(run);
-      CHECK(run->scores.size() == 3);
-      CHECK(run->costs.size() == 3);
-    }
-  }
 }

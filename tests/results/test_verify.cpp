@@ -46,7 +46,7 @@ class FilledStore {
 
 }  // namespace
 
-TEST_CASE("A sound store is called sound, with what it holds", "[results]") {
+TEST_CASE("An undamaged store has no problems, and its rows are counted", "[results]") {
   const FilledStore store;
 
   const StoreCheck check = verify_store(store.path());
@@ -57,19 +57,19 @@ TEST_CASE("A sound store is called sound, with what it holds", "[results]") {
   CHECK(check.scores == 12);
 }
 
-TEST_CASE("What is damaged in a store is said", "[results]") {
+TEST_CASE("Damage in a store is reported", "[results]") {
   const FilledStore store;
   SECTION("a successful run without scores") {
     store.execute("DELETE FROM scores WHERE run = (SELECT id FROM runs WHERE key = 'k-base')");
     CHECK_THAT(store.problem(), Contains("has scores") && Contains("k-base"));
   }
-  SECTION("a reference that leads nowhere") {
+  SECTION("a dangling reference") {
     store.execute("DELETE FROM checkpoints WHERE hash = 'h0'");
     CHECK_FALSE(verify_store(store.path()).problems.empty());
     CHECK_THAT(verify_store(store.path()).problems[0],
-               Contains("leads nowhere") && Contains("checkpoints"));
+               Contains("dangling reference") && Contains("checkpoints"));
   }
-  SECTION("a hole among the experts") {
+  SECTION("a gap among the experts") {
     store.execute(
         "DELETE FROM run_experts WHERE position = 0 AND run = "
         "(SELECT id FROM runs WHERE key = 'k-average')");
@@ -81,7 +81,7 @@ TEST_CASE("What is damaged in a store is said", "[results]") {
         "'method_version)', 'method)') WHERE name = 'runs_method'");
     CHECK_FALSE(verify_store(store.path()).problems.empty());
   }
-  SECTION("a schema of the future") {
+  SECTION("a newer schema") {
     store.execute("PRAGMA user_version = 99");
     CHECK_THAT(store.problem(), Contains("99"));
   }
@@ -91,14 +91,14 @@ TEST_CASE("What is damaged in a store is said", "[results]") {
   }
 }
 
-TEST_CASE("A clock that was put back is no damage", "[results]") {
+TEST_CASE("A clock that was set back is not damage", "[results]") {
   const FilledStore store;
   store.execute("UPDATE sweeps SET started_at = '2026-01-02', finished_at = '2026-01-01'");
 
   CHECK(verify_store(store.path()).problems.empty());
 }
 
-TEST_CASE("A damaged store is not written on", "[results]") {
+TEST_CASE("A damaged store is not written to", "[results]") {
   const FilledStore store;
   store.damage();
   const std::string before = store.content();

@@ -2,16 +2,16 @@
 
 #include <chrono>
 
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/process.h"
-#include "harness/sweep/cell.h"
 #include "harness/sweep/run_sweep.h"
 #include "harness/task/task.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/language_models.h"
+#include "tests/sweep/run_alone.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -59,18 +59,14 @@ class AdaptedModel {
 
   Cell cell(bool adapted) const {
     Cell cell;
-    cell.kind = "model";
-    cell.record_kind = "model";
     const ModelPath model(path("base"), adapted ? path("lora") : "");
     cell.experts = {model_ref(*Checkpoint::open(model))};
     cell.tasks = {{"bytes/good", load_task("bytes/good")->hash()}};
-    cell.split = "test";
-    cell.device = "cpu";
     return cell;
   }
 
   double score(bool adapted) const {
-    const RunRecord record = run_cell(cell(adapted));
+    const RunRecord record = test::run_alone(cell(adapted));
     INFO(record.reason);
     REQUIRE(record.status == RunStatus::kOk);
     REQUIRE(record.scores.size() == 2);
@@ -95,7 +91,7 @@ TEST_CASE("an adapted model never gets the answers of its base", "[sweep][langua
     CHECK(model.score(false) == base);
     CHECK(model.score(true) == adapted);
   }
-  const RunRecord again = run_cell(model.cell(true));
+  const RunRecord again = test::run_alone(model.cell(true));
   CHECK(again.diagnostics["language"]["requests"] == 0);
   CHECK(again.diagnostics["adapter"] == model.path("lora"));
 }
@@ -111,13 +107,13 @@ TEST_CASE("an adapter is known by its tensors and its configuration", "[sweep][l
   CHECK(before.key() != model.cell(false).key());
   CHECK(Json(before).get<Cell>().key() == before.key());
   CHECK(model.score(true) != score);
-  CHECK_THAT(run_cell(before).reason, Contains("the weights changed"));
+  CHECK_THAT(test::run_alone(before).reason, Contains("the weights changed"));
   const std::string base = model.path("base"), adapter = model.path("lora");
   CHECK(open_model(ModelPath(base, adapter), {}).weights_hash == model.cell(true).experts[0].hash);
   CHECK(open_model(ModelPath(base), {}).weights_hash == model.cell(false).experts[0].hash);
 }
 
-TEST_CASE("a sweep merges and scores adapters as the models they stand for", "[sweep][language]") {
+TEST_CASE("a sweep merges and scores adapters as the models they make", "[sweep][language]") {
   const AdaptedModel model;
   model.write_adapter(-3, "other");
   const auto run = [&](const Json& experts) {
@@ -130,7 +126,7 @@ TEST_CASE("a sweep merges and scores adapters as the models they stand for", "[s
                     {"methods", {"average", "task_arithmetic"}}}
                    .dump());
     const ResolvedSweep sweep =
-        resolve_sweep(SweepFile::read(model.path("sweep.json")), "cpu", Missing::kLeave);
+        resolve_sweep(SweepFile::read(model.path("sweep.json")), {at::kCPU}, Missing::kLeave);
     Store store = Store::open(model.path("r.sqlite"));
     return run_sweep(sweep, plan_sweep(sweep), store, *in_process_executor(),
                      current_environment("cpu", "test"));
@@ -161,14 +157,14 @@ TEST_CASE("a model that changes while it is scored is no failed task", "[sweep][
   std::exception_ptr error;
 
   const RunRecord record =
-      run_cell(model.cell(false), &error, [&](const Task&, const TextResponses&) {
+      test::run_alone(model.cell(false), &error, [&](const Task&, const TextResponses&) {
         fs::last_write_time(weights, fs::last_write_time(weights) + std::chrono::seconds(1));
       });
 
   CHECK(record.status == RunStatus::kFailed);
   CHECK_THAT(record.reason, Contains("changed while it was read"));
   CHECK_FALSE(record.costs.contains("evaluation"));
-  CHECK(run_cell(model.cell(false)).status == RunStatus::kOk);
+  CHECK(test::run_alone(model.cell(false)).status == RunStatus::kOk);
 }
 
 TEST_CASE("models of which one ties its head and the other does not are refused at once",
@@ -187,7 +183,7 @@ TEST_CASE("models of which one ties its head and the other does not are refused 
                     {"trained_on", {{expert, {"bytes/good"}}}},
                     {"methods", {"average"}}}
                    .dump());
-    return resolve_sweep(SweepFile::read(model.path("sweep.json")), "cpu", Missing::kLeave);
+    return resolve_sweep(SweepFile::read(model.path("sweep.json")), {at::kCPU}, Missing::kLeave);
   };
 
   CHECK_THROWS_WITH(resolve("base", "tied"), Contains("set 'one'") &&
@@ -196,7 +192,7 @@ TEST_CASE("models of which one ties its head and the other does not are refused 
   CHECK_THROWS_WITH(resolve("tied", "base"), Contains("that of " + model.path("base")));
 }
 
-TEST_CASE("a sweep's models lie where JSON can say it", "[sweep][language]") {
+TEST_CASE("the paths of a sweep's models can be written in JSON", "[sweep][language]") {
   const AdaptedModel model;
   const fs::path folder = model.path("mod\xe8les");
   fs::create_directory(folder);
@@ -209,8 +205,9 @@ TEST_CASE("a sweep's models lie where JSON can say it", "[sweep][language]") {
                   {"methods", {"average"}}}
                  .dump());
 
-  CHECK_THROWS_WITH(resolve_sweep(SweepFile::read(folder / "sweep.json"), "cpu", Missing::kLeave),
-                    Contains("must be UTF-8") && Contains("mod\\xe8les/base"));
+  CHECK_THROWS_WITH(
+      resolve_sweep(SweepFile::read(folder / "sweep.json"), {at::kCPU}, Missing::kLeave),
+      Contains("must be UTF-8") && Contains("mod\\xe8les/base"));
 }
 
 TEST_CASE("an adapter of sets with different bases is named with each", "[sweep][language]") {
@@ -225,7 +222,7 @@ TEST_CASE("an adapter of sets with different bases is named with each", "[sweep]
             {"methods", {"average"}}};
   const auto resolve = [&] {
     write_file(model.path("sweep.json"), json.dump());
-    return resolve_sweep(SweepFile::read(model.path("sweep.json")), "cpu", Missing::kLeave);
+    return resolve_sweep(SweepFile::read(model.path("sweep.json")), {at::kCPU}, Missing::kLeave);
   };
 
   CHECK_THROWS_WITH(resolve(), Contains("different bases") && Contains("BASE+lora"));
@@ -256,7 +253,7 @@ TEST_CASE("assay eval prints the scores there are, then the error", "[cli][langu
   CHECK(adapted.exit_code == 0);
   CHECK(plain.output != adapted.output);
   CHECK(eval({"bytes/good", "--adapter", model.path("none")}).exit_code == 2);
-  CHECK_THAT(eval({"bytes/good", "--device", "cpu,cpu"}).output, Contains("stands twice"));
+  CHECK_THAT(eval({"bytes/good", "--device", "cpu,cpu"}).output, Contains("named twice"));
 }
 
 TEST_CASE("assay eval says what was too long for the model", "[cli][language]") {

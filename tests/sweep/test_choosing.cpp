@@ -40,7 +40,7 @@ class MixedTasks {
                        {"trained_on", {{"x", tasks}}},
                        {"methods", {method}}};
     write_file(file("sweep.json"), json.dump());
-    return resolve_sweep(SweepFile::read(file("sweep.json")), "cpu", Missing::kTrain);
+    return resolve_sweep(SweepFile::read(file("sweep.json")), {at::kCPU}, Missing::kTrain);
   }
 
   void write_models() const {
@@ -141,7 +141,7 @@ TEST_CASE("one candidate is chosen without validation data", "[sweep]") {
   CHECK_FALSE(rows["best expert reference"]->unmet);
 }
 
-TEST_CASE("solved examples come from a split that has files", "[task]") {
+TEST_CASE("few-shot examples come from a split that has files", "[task]") {
   const MixedTasks mixed;
   const Json definition = {{"dataset", {{"files", {{"test", mixed.file("items.jsonl").string()}}}}},
                            {"prompt", "{{q}}"},

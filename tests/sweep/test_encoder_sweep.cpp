@@ -1,7 +1,7 @@
 // Encoders merged and scored in a sweep.
 #include <cmath>
 
-#include "harness/checkpoint/internal/safetensors.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/process.h"
@@ -9,6 +9,8 @@
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
 #include "tests/lm/encoder_models.h"
+#include "tests/skip.h"
+#include "tests/sweep/run_alone.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -53,7 +55,7 @@ class EncoderSweep {
   SweepResults run(const Json& sweep, SweepSummary* summary = nullptr) const {
     write_file(path("sweep.json"), sweep.dump());
     const ResolvedSweep resolved =
-        resolve_sweep(SweepFile::read(path("sweep.json")), "cpu", Missing::kLeave);
+        resolve_sweep(SweepFile::read(path("sweep.json")), {at::kCPU}, Missing::kLeave);
     Store store = Store::open(path("r.sqlite"));
     const SweepSummary now = run_sweep(resolved, plan_sweep(resolved), store,
                                        *in_process_executor(), current_environment("cpu", "test"));
@@ -94,12 +96,8 @@ EncoderModel opened(const EncoderSweep& sweep, const std::string& name) {
 
 Cell base_cell(const EncoderSweep& sweep, const std::string& task) {
   Cell cell;
-  cell.kind = "model";
-  cell.record_kind = "model";
   cell.experts = {model_ref(*Checkpoint::open(sweep.path("base")))};
   cell.tasks = {{task, load_task(task)->hash()}};
-  cell.split = "test";
-  cell.device = "cpu";
   return cell;
 }
 
@@ -164,9 +162,9 @@ TEST_CASE("encoders are merged and scored in a sweep", "[sweep]") {
 TEST_CASE("an encoder computes in the type that is asked for", "[sweep]") {
   const EncoderSweep sweep;
   Cell cell = base_cell(sweep, "likeness/words");
-  const RunRecord usual = run_cell(cell);
-  cell.dtype = "bfloat16";
-  const RunRecord coarse = run_cell(cell);
+  const RunRecord usual = test::run_alone(cell);
+  cell.dtype = at::kBFloat16;
+  const RunRecord coarse = test::run_alone(cell);
 
   REQUIRE((usual.status == RunStatus::kOk && coarse.status == RunStatus::kOk));
   CHECK(coarse.scores[1].value != usual.scores[1].value);
@@ -176,13 +174,13 @@ TEST_CASE("an encoder computes in the type that is asked for", "[sweep]") {
 TEST_CASE("a task for language models leaves an encoder's cell failed", "[sweep]") {
   const EncoderSweep sweep;
 
-  const RunRecord record = run_cell(base_cell(sweep, "text/words"));
+  const RunRecord record = test::run_alone(base_cell(sweep, "text/words"));
 
   CHECK(record.status == RunStatus::kFailed);
-  CHECK_THAT(record.reason, Contains("asks for a language model") && Contains("bert, an encoder"));
+  CHECK_THAT(record.reason, Contains("needs a language model") && Contains("bert, an encoder"));
 }
 
-TEST_CASE("a sweep run again works out what another tokenizer would answer", "[sweep]") {
+TEST_CASE("a sweep run again computes what another tokenizer would answer", "[sweep]") {
   const EncoderSweep sweep;
   SweepSummary first, second, third;
   sweep.run(word_sweep(), &first);
@@ -203,12 +201,12 @@ TEST_CASE("an encoder's answers are kept by model, precision and text", "[sweep]
   const EnvironmentVariable kept("ASSAY_RESPONSES_DIR", sweep.path("responses").string());
   for (const std::string task : {"classes/words", "likeness/words"}) {
     Cell cell = base_cell(sweep, task);
-    const RunRecord first = run_cell(cell), again = run_cell(cell);
-    cell.dtype = "bfloat16";
-    const RunRecord coarse = run_cell(cell);
+    const RunRecord first = test::run_alone(cell), again = test::run_alone(cell);
+    cell.dtype = at::kBFloat16;
+    const RunRecord coarse = test::run_alone(cell);
     cell = base_cell(sweep, task);
     cell.experts = {model_ref(*Checkpoint::open(sweep.path("expert-b")))};
-    const RunRecord other = run_cell(cell);
+    const RunRecord other = test::run_alone(cell);
 
     CHECK(values_of(again) == values_of(first));
     CHECK((task != "likeness/words" || values_of(other) != values_of(first)));
@@ -276,6 +274,7 @@ TEST_CASE("a sweep warns of experts that would compute otherwise alone", "[cli]"
 }
 
 TEST_CASE("an encoder is refused on several devices before it is read", "[gpu]") {
+  testing::skip_without_gpu();
   const EncoderSweep sweep;
   for (const std::vector<std::string>& more :
        {std::vector<std::string>{"eval", sweep.path("base").string(), "--tasks", "likeness/words"},

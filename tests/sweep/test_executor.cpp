@@ -2,6 +2,9 @@
 
 #include <ATen/Parallel.h>
 
+#include <sstream>
+
+#include "harness/core/error.h"
 #include "tests/catch.h"
 
 using namespace assay;
@@ -10,12 +13,10 @@ namespace {
 
 Cell cell_with_seed(uint64_t seed) {
   Cell cell;
-  cell.kind = "merge";
-  cell.record_kind = "merge";
+  cell.kind = CellKind::kMerge;
+  cell.record_kind = RunKind::kMerge;
   cell.method = "average";
   cell.seed = seed;
-  cell.split = "test";
-  cell.device = "cpu";
   return cell;
 }
 
@@ -28,13 +29,20 @@ std::vector<RunRecord> run(int workers, const std::string& script, size_t cells)
   return records;
 }
 
-constexpr const char* kAnswer =
-    R"(echo '{"status":"ok","reason":"","diagnostics":{},"costs":{},"scores":[]}')";
+constexpr const char* kResult =
+    R"({"status":"ok","reason":"","diagnostics":{},"costs":{},"scores":[]})";
+
+/// A shell command that gives this answer.
+std::string answer(const std::string& protocol) {
+  return fmt::format(R"(echo '{{{}"result":{}}}')", protocol, kResult);
+}
+
+std::string answer() { return answer(R"("protocol":1,)"); }
 
 }  // namespace
 
 TEST_CASE("every cell gets its answer from some worker", "[sweep]") {
-  const std::string script = fmt::format("while read cell; do {}; done", kAnswer);
+  const std::string script = fmt::format("while read cell; do {}; done", answer());
 
   const auto records = run(3, script, 10);
 
@@ -47,7 +55,7 @@ TEST_CASE("every cell gets its answer from some worker", "[sweep]") {
 TEST_CASE("a worker that dies fails its cell only and is replaced", "[sweep]") {
   const std::string script = fmt::format(
       "while read cell; do case \"$cell\" in *'\"seed\":2'*) kill -SEGV $$;; esac; {}; done",
-      kAnswer);
+      answer());
 
   const auto records = run(2, script, 6);
 
@@ -75,30 +83,35 @@ TEST_CASE("workers share the threads of this process", "[sweep]") {
   CHECK(in_process_executor()->threads() == threads);
 }
 
-TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
-  Cell cell = cell_with_seed(0);
-  cell.parameters = {{"a", 1}};
-  cell.base = {"/base", "h0"};
-  cell.experts = {{"/x", "h1"}, {"/y", "h2"}};
-  cell.tasks = {{"t", "h3"}};
-  const std::string key = cell.key();
+TEST_CASE("a sweep refuses workers of another version", "[sweep]") {
+  for (const auto& [protocol, said] :
+       {std::pair(R"("protocol":2,)", "version 2"), {"", "no version"}}) {
+    const std::string script = fmt::format("while read cell; do {}; done", answer(protocol));
+    CHECK_THROWS_AS(run(2, script, 3), DataError);
+    CHECK_THROWS_WITH(run(2, script, 3),
+                      Catch::Contains("this one speaks version 1") && Catch::Contains(said));
+  }
+  CHECK_THROWS_WITH(run(1, "echo hello", 1), Catch::Contains("no version"));
+  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":1}')", 1), Catch::Contains("no 'result'"));
+}
 
-  CHECK(Json(cell).get<Cell>().key() == key);
-  const auto changed = [&](const std::function<void(Cell&)>& change) {
-    Cell other = cell;
-    change(other);
-    return other.key() != key;
-  };
-  CHECK(changed([](Cell& c) { c.parameters["a"] = 2; }));
-  CHECK(changed([](Cell& c) { c.seed = 1; }));
-  CHECK(changed([](Cell& c) { c.base.hash = "other"; }));
-  CHECK(changed([](Cell& c) { std::swap(c.experts[0], c.experts[1]); }));
-  CHECK(changed([](Cell& c) { c.experts[0].computation = "other"; }));
-  CHECK(changed([](Cell& c) { c.tasks[0].hash = "other"; }));
-  CHECK(changed([](Cell& c) { c.split = "validation"; }));
-  CHECK(changed([](Cell& c) { c.method = "linear"; }));
-  CHECK(changed([](Cell& c) { c.device = "cuda:0"; }));
-  // Where a checkpoint lies does not matter, nor which of equal devices is used.
-  CHECK_FALSE(changed([](Cell& c) { c.experts[0].path = "/elsewhere"; }));
-  CHECK_FALSE(changed([](Cell& c) { c.base.path = "/elsewhere"; }));
+TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep]") {
+  Cell cell = cell_with_seed(3);
+  cell.experts = {{"/nowhere", "h"}};
+  ExecutionContext context;
+  std::istringstream in(Json{{"protocol", 1}, {"cell", cell}}.dump() + '\n' +
+                        Json{{"protocol", 2}, {"cell", cell}}.dump() + '\n');
+  std::ostringstream out;
+
+  CHECK_THROWS_WITH(serve_cells(context, in, out),
+                    Catch::Contains("version 1") && Catch::Contains("version 2"));
+
+  std::istringstream lines(out.str());
+  std::string first, second, third;
+  std::getline(lines, first);
+  std::getline(lines, second);
+  CHECK(Json::parse(first).at("protocol") == 1);
+  CHECK(Json::parse(first).at("result").at("status") == "failed");
+  CHECK(second == R"({"protocol":1})");
+  CHECK_FALSE(std::getline(lines, third));
 }

@@ -7,6 +7,7 @@
 #include "harness/model/architecture.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"
+#include "tests/sweep/run_alone.h"
 #include "tests/train/blobs.h"
 
 using namespace assay;
@@ -23,12 +24,9 @@ ModelRef blob_model(const fs::path& folder) {
 
 Cell scored_on(const ModelRef& model, const std::vector<std::string>& tasks) {
   Cell cell;
-  cell.kind = "model";
-  cell.record_kind = "base";
+  cell.record_kind = RunKind::kBase;
   cell.experts = {model};
   for (const std::string& task : tasks) cell.tasks.push_back({task, load_task(task)->hash()});
-  cell.split = "test";
-  cell.device = "cpu";
   return cell;
 }
 
@@ -40,7 +38,7 @@ TEST_CASE("a task that fails leaves the other scores of its cell", "[sweep]") {
       scored_on(blob_model(home.folder() / "m"), {"blobs/a", "blobs/unreadable", "blobs/b"});
 
   std::exception_ptr error;
-  const RunRecord record = run_cell(cell, &error);
+  const RunRecord record = test::run_alone(cell, &error);
 
   CHECK_FALSE(cell.experts.front().settled);
   CHECK(record.status == RunStatus::kFailed);
@@ -51,7 +49,7 @@ TEST_CASE("a task that fails leaves the other scores of its cell", "[sweep]") {
   CHECK(record.costs.contains("evaluation"));
   REQUIRE(error);
   CHECK_THROWS_AS(std::rethrow_exception(error), DataError);
-  const RunRecord alone = run_cell(scored_on(cell.experts.front(), {"blobs/b"}));
+  const RunRecord alone = test::run_alone(scored_on(cell.experts.front(), {"blobs/b"}));
   CHECK(alone.status == RunStatus::kOk);
   CHECK(alone.scores[0].outcomes == record.scores[1].outcomes);
 }
@@ -60,12 +58,12 @@ TEST_CASE("what fails before the tasks leaves no scores", "[sweep]") {
   const test::BlobHome home;
   Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a"});
   Cell typed = cell;
-  typed.dtype = "bfloat16";
-  CHECK_THAT(run_cell(typed).reason, Contains("a dtype is for models of text"));
+  typed.dtype = at::kBFloat16;
+  CHECK_THAT(test::run_alone(typed).reason, Contains("a dtype is for models of text"));
   cell.experts.front().hash = "another";
 
   std::exception_ptr error;
-  const RunRecord record = run_cell(cell, &error);
+  const RunRecord record = test::run_alone(cell, &error);
 
   CHECK(record.status == RunStatus::kFailed);
   CHECK(record.scores.empty());
@@ -77,7 +75,8 @@ TEST_CASE("weights that are what they were are read again", "[sweep]") {
   Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a"});
   SECTION("scored") {}
   SECTION("merged") {
-    cell.kind = cell.record_kind = "merge";
+    cell.kind = CellKind::kMerge;
+    cell.record_kind = RunKind::kMerge;
     cell.method = "average";
     cell.parameters = make_method("average", JsonReader(Json::object(), "$"))->parameters();
   }
@@ -90,21 +89,22 @@ TEST_CASE("weights that are what they were are read again", "[sweep]") {
     fs::last_write_time(weights, before + std::chrono::seconds(1));
   };
   const auto planned = Checkpoint::open(home.folder() / "m");  // a sweep keeps what it planned with
-  const RunRecord before = run_cell(cell);
+  ExecutionContext context;
+  const RunRecord before = run_cell(context, cell);
   REQUIRE(before.status == RunStatus::kOk);
 
   std::string other = whole;
   other.back() ^= 1;
   replace(other);
-  CHECK_THAT(run_cell(cell).reason, Contains("the weights changed since"));
+  CHECK_THAT(run_cell(context, cell).reason, Contains("the weights changed since"));
   replace(whole);
-  const RunRecord after = run_cell(cell);
+  const RunRecord after = run_cell(context, cell);
 
   INFO(after.reason);
   CHECK(after.status == RunStatus::kOk);
   CHECK(after.scores.at(0).outcomes == before.scores.at(0).outcomes);
   replace(whole);
-  CHECK(run_cell(cell).status == RunStatus::kOk);
+  CHECK(run_cell(context, cell).status == RunStatus::kOk);
 }
 
 TEST_CASE("a task whose definition changed fails alone", "[sweep]") {
@@ -112,7 +112,7 @@ TEST_CASE("a task whose definition changed fails alone", "[sweep]") {
   Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a", "blobs/b"});
   cell.tasks[0].hash = "another";
 
-  const RunRecord record = run_cell(cell);
+  const RunRecord record = test::run_alone(cell);
 
   CHECK_THAT(record.reason, Contains("blobs/a") && Contains("changed"));
   REQUIRE(record.scores.size() == 1);
@@ -122,7 +122,7 @@ TEST_CASE("a task whose definition changed fails alone", "[sweep]") {
 TEST_CASE("the store keeps a failed cell's scores until it is tried again", "[sweep]") {
   const test::BlobHome home;
   const Cell cell = scored_on(blob_model(home.folder() / "m"), {"blobs/a", "blobs/unreadable"});
-  RunRecord record = run_cell(cell);
+  RunRecord record = test::run_alone(cell);
   Store store = Store::open(home.folder() / "r.sqlite");
   store.put_checkpoint({cell.experts.front().hash, "m", "m", "base", Json()});
   for (const TaskRef& task : cell.tasks) store.put_task({task.name, task.hash, {}, 20, 20});

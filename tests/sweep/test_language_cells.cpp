@@ -3,12 +3,11 @@
 #include "harness/core/hash.h"
 #include "harness/method/method.h"
 #include "harness/model/architecture.h"
-#include "harness/sweep/cell.h"
-#include "harness/sweep/device.h"
 #include "harness/task/task.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
+#include "tests/sweep/run_alone.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -51,12 +50,12 @@ class TextHome {
   static ModelRef ref(const fs::path& path) { return model_ref(*Checkpoint::open(path)); }
 
   static RunRecord run(const std::string& kind, const std::vector<ModelRef>& models) {
-    return run_cell(cell(kind, models));
+    return test::run_alone(cell(kind, models));
   }
   static Cell cell(const std::string& kind, const std::vector<ModelRef>& models) {
     Cell cell;
-    cell.kind = kind;
-    cell.record_kind = kind;
+    cell.kind = cell_kind_from_name(kind);
+    cell.record_kind = run_kind_from_name(kind);
     if (kind == "merge") {
       cell.method = "average";
       cell.parameters = make_method("average", JsonReader(Json::object(), "$"))->parameters();
@@ -64,8 +63,6 @@ class TextHome {
     cell.experts = models;
     for (const char* name : {"texts/first", "texts/second"})
       cell.tasks.push_back({name, load_task(name)->hash()});
-    cell.split = "test";
-    cell.device = "cpu";
     return cell;
   }
 
@@ -110,7 +107,7 @@ TEST_CASE("encoder-decoders answer text tasks, alone, together and merged", "[sw
   }
 }
 
-TEST_CASE("a cell's key covers how its model computes, beside its weights", "[sweep]") {
+TEST_CASE("a cell's key covers how its model computes, besides its weights", "[sweep]") {
   const TextHome home;
   const ModelRef one = home.model(1), two = home.model(2);
   const auto changed = [](const ModelRef& model, const Json& change) {
@@ -165,7 +162,7 @@ TEST_CASE("merges of models with tensors that no method sees have keys of their 
   // Scores of other merges stay usable: this is what their keys have always been.
   const Cell plain = TextHome::cell("merge", {one, two});
   Hasher hasher;
-  hasher.text(ASSAY_LIBTORCH_VERSION).text("merge").text(device_kinds("cpu")).text("average");
+  hasher.text(ASSAY_LIBTORCH_VERSION).text("merge").text("cpu").text("average");
   hasher.number(static_cast<uint64_t>(methods().at("average", "a test").info.version));
   hasher.text(canonical(plain.parameters)).number(0).text("").number(2);
   hasher.text(one.hash).text(two.hash).text(one.computation);

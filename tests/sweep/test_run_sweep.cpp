@@ -4,6 +4,8 @@
 
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
+#include "harness/sweep/estimate.h"
+#include "harness/sweep/run_cell.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
@@ -41,7 +43,7 @@ class BlobSweep {
     write_file(home_.folder() / "sweep.json", json_.dump());
     SweepFile file = SweepFile::read(home_.folder() / "sweep.json");
     if (!only.empty()) keep_only(file, only);
-    return resolve_sweep(std::move(file), "cpu", missing);
+    return resolve_sweep(std::move(file), {at::kCPU}, missing);
   }
   SweepSummary run(Executor& executor, const std::string& only = "") const {
     const ResolvedSweep sweep = resolve(Missing::kTrain, only);
@@ -87,7 +89,7 @@ class Flaky : public Executor {
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
     for (size_t i = 0; i < cells.size(); ++i) {
-      RunRecord record = left_ > 0 ? empty_record(cells[i]) : run_cell(cells[i]);
+      RunRecord record = left_ > 0 ? empty_record(cells[i]) : run_cell(context_, cells[i]);
       if (left_ > 0) {
         --left_;
         record.status = RunStatus::kFailed;
@@ -99,6 +101,7 @@ class Flaky : public Executor {
 
  private:
   size_t left_;
+  ExecutionContext context_;
 };
 
 /// Scores cells by their scale, more is better, without running them; those of a larger scale than
@@ -117,7 +120,7 @@ class ByScale : public Executor {
         record.reason = "as asked";
       } else {
         for (const TaskRef& task : cells[i].tasks)
-          record.scores.push_back({task.name, cells[i].split, "acc", true, scale, {1}});
+          record.scores.push_back({task.name, split_name(cells[i].split), "acc", true, scale, {1}});
       }
       done(i, std::move(record));
     }
@@ -138,12 +141,13 @@ class GivesUp : public Executor {
            const std::function<void(size_t, RunRecord)>& done) override {
     for (size_t i = 0; i < cells.size(); ++i) {
       if (left_-- == 0) throw std::runtime_error("interrupted");
-      done(i, run_cell(cells[i]));
+      done(i, run_cell(context_, cells[i]));
     }
   }
 
  private:
   size_t left_;
+  ExecutionContext context_;
 };
 
 }  // namespace
@@ -191,6 +195,37 @@ TEST_CASE("held-in is what the experts of the set were trained on", "[sweep][tra
   CHECK(one[1].own_expert.empty());
 }
 
+TEST_CASE("the record says which files a sweep's names stood for", "[sweep][train]") {
+  const BlobSweep sweep;
+
+  const std::vector<FoundName> found = sweep.resolve().record().found;
+
+  REQUIRE(found.size() == 3);
+  CHECK(found[0].what == "sweep file");
+  CHECK(found[0].name == (sweep.folder() / "sweep.json").string());
+  CHECK(found[0].path == fs::canonical(sweep.folder() / "sweep.json"));
+  CHECK(found[1].what == "recipe");
+  CHECK(found[1].name == "recipe.json");
+  CHECK(found[1].path == fs::canonical(sweep.folder() / "recipe.json"));
+  CHECK(found[2].what == "suite");
+  CHECK(found[2].name == "blobs");
+  CHECK(fs::path(found[2].path).filename() == "blobs.json");
+}
+
+TEST_CASE("merges with a base that are still to be run are counted", "[sweep][train]") {
+  const BlobSweep sweep;
+  const ResolvedSweep resolved = sweep.resolve();
+  const Plan plan = plan_sweep(resolved);
+  const auto count = [&] { return merges_with_base(plan, Store::open(sweep.db())); };
+
+  // Per set: task arithmetic's default, its grid of 3 and what is chosen; two seeds of DARE's
+  // default, its grid of 2 and what is chosen. The average has no base.
+  CHECK(count() == 2 * (5 + 2 * 4));
+
+  sweep.run_only("dare");
+  CHECK(count() == 2 * 5 + 2 * 2);  // other points of DARE's grid might be chosen
+}
+
 TEST_CASE("grids are scored on validation of held-in tasks, and only the chosen on test",
           "[sweep][train]") {
   const BlobSweep sweep;
@@ -220,7 +255,7 @@ TEST_CASE("running the same sweep again runs nothing and changes nothing", "[swe
 
   const SweepSummary again = sweep.run();
 
-  // Skipped cells are looked at again, which costs nothing; nothing else is.
+  // Skipped cells are checked again, which costs nothing; nothing else is.
   CHECK(again.ran == again.skipped);
   CHECK(scores_of(sweep.results()) == before);
 }
@@ -235,7 +270,7 @@ TEST_CASE("an interrupted sweep, run again, ends in the scores of an undisturbed
     fs::remove(sweep.db());
     GivesUp executor(cells);
     CHECK_THROWS_WITH(sweep.run(executor), "interrupted");
-    CHECK(sweep.results().runs.size() >= cells);  // shown as soon as they are there
+    CHECK(sweep.results().runs.size() >= cells);  // shown as soon as they finish
     CHECK(sweep.results().finished_at.empty());
     const SweepSummary rest = sweep.run();
     CHECK(rest.reused >= static_cast<int64_t>(cells));
@@ -376,7 +411,7 @@ TEST_CASE("a dry run plans without training", "[sweep]") {
   CHECK_FALSE(plan.choices.empty());
 }
 
-TEST_CASE("cells share work, and costs tell it from time spent", "[sweep][train]") {
+TEST_CASE("cells share work, and costs distinguish it from time spent", "[sweep][train]") {
   BlobSweep blobs;
   blobs.json()["methods"] =
       Json::parse(R"([{"method": "ties", "tune": {"scale": [0.5, 1.0, 1.5]}}])");
@@ -391,7 +426,7 @@ TEST_CASE("cells share work, and costs tell it from time spent", "[sweep][train]
   std::map<std::string, std::set<int64_t>> flops_alone;
   int shared = 0;
   for (const auto& placed : blobs.results().runs) {
-    if (placed.placement.variant != "grid" || placed.run.kind != "merge") continue;
+    if (placed.placement.variant != "grid" || placed.run.kind != RunKind::kMerge) continue;
     int64_t flops = 0;
     for (const auto& [phase, cost] : placed.run.costs)
       if (phase != "evaluation") flops += *cost.flops;

@@ -74,6 +74,23 @@ TEST_CASE("tune: true takes the method's own grid, less what is fixed", "[sweep]
   CHECK_FALSE(sweep.methods[1].grid.contains("scale"));
 }
 
+TEST_CASE("weights that cannot be normalized are refused with the sweep file", "[sweep]") {
+  Json json = valid_sweep();
+  Json& row = json["methods"][0];
+  row = {{"method", "linear"}, {"parameters", {{"weights", {1, -1}}}}};
+  check_error(json,
+              {"s.json.methods[0].parameters: ", "'weights' sums to 0", "'normalize' false", "-1"});
+
+  row["parameters"]["weights"] = {0.1, 0.2, -0.3};  // 0 but for rounding
+  check_error(json, {"'weights' sums to 0"});
+
+  row["parameters"]["normalize"] = false;
+  CHECK(error_of(json).empty());
+
+  row = {{"method", "karcher"}, {"tune", {{"weights", {{1, 2}, {0, 0}}}}}};
+  check_error(json, {"s.json.methods[0]: ", "'weights' sums to 0", "a sum above 0", "[0,0]"});
+}
+
 TEST_CASE("mistakes in a sweep file are named with their place and the nearest name", "[sweep]") {
   Json json = valid_sweep();
 

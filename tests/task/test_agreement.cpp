@@ -1,9 +1,9 @@
 #include "tasks/agreement.h"
 
 #include <cmath>
-#include <numeric>
 
 #include "harness/core/files.h"
+#include "harness/core/mean.h"
 #include "harness/core/metrics.h"
 #include "harness/core/rng.h"
 #include "tests/catch.h"
@@ -12,11 +12,7 @@ using namespace assay;
 
 namespace {
 
-double mean(const std::vector<float>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-/// Without item i, a value must change by what its outcome says, to first order.
+/// Removing item i must change the value as its outcome (influence function) predicts.
 template <typename Value>
 void check_outcomes(const MetricResult& result, Value&& without) {
   CHECK(mean(result.outcomes) == Approx(result.value).margin(1e-6));
@@ -37,7 +33,7 @@ std::vector<T> less(std::vector<T> values, size_t i) {
 }  // namespace
 
 // Values of SciPy and scikit-learn: see scripts/peers/agreement.py.
-TEST_CASE("agreement over a whole split is what the usual programs compute", "[task]") {
+TEST_CASE("metrics over a whole split agree with SciPy and scikit-learn", "[task]") {
   const Json golden = read_json(fs::path(ASSAY_TESTS_FOLDER) / "golden/agreement.json");
   for (const Json& lists : golden.at("numbers")) {
     const auto x = lists.at("x").get<std::vector<double>>();
@@ -71,7 +67,7 @@ TEST_CASE("agreement of a few items, by hand", "[task]") {
   CHECK(nothing.outcomes == std::vector<float>{0, 0});
 }
 
-TEST_CASE("per item stands what the item adds to an agreement", "[task]") {
+TEST_CASE("an outcome is the value plus the item's influence", "[task]") {
   Rng random(1, "agreement");
   constexpr size_t kItems = 600;
   std::vector<double> x, y;

@@ -28,7 +28,7 @@ std::vector<MetricResult> compared(const Json& definition) {
 
 }  // namespace
 
-TEST_CASE("a text belongs to the class of the greatest score", "[task]") {
+TEST_CASE("a text is classified by the highest score", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"text", "3 1 0"}, {"label", "bad"}},
                                                     {{"text", "0 2 1"}, {"label", "good"}},
@@ -39,14 +39,14 @@ TEST_CASE("a text belongs to the class of the greatest score", "[task]") {
   REQUIRE(usual.size() == 2);
   CHECK(usual[0].metric == "acc");
   CHECK(usual[0].value == 0.5);
-  CHECK(usual[0].outcomes == std::vector<float>{1, 1, 0, 0});  // the first of equals
+  CHECK(usual[0].outcomes == std::vector<float>{1, 1, 0, 0});  // ties go to the first
   // bad: 1 of 2 + 2, good: 1 of 2 + 1, mixed: none.
   CHECK(usual[1].metric == "macro_f1");
   CHECK(usual[1].value == Approx((0.5 + 2.0 / 3 + 0) / 3));
   definition["metrics"] = {"matthews"};
   const auto wanted = classified(definition, FakeEncoder(3));
   REQUIRE(wanted.size() == 1);
-  // Shares: labels 1/2 1/4 1/4, predictions 1/2 1/2 0, right 1/2.
+  // Frequencies: labels 1/2 1/4 1/4, predictions 1/2 1/2 0, correct 1/2.
   CHECK(wanted[0].value == Approx((0.5 - 0.375) / std::sqrt(0.625 * 0.5)));
 }
 
@@ -65,7 +65,7 @@ TEST_CASE("labels may be ids, and texts pairs", "[task]") {
 
 TEST_CASE("similarities are compared with gold scores", "[task]") {
   const TextFolder folder;
-  // Likeness 1, 3, 2, 2 against 10, 20, 30, "20.0": ranks 1, 4, 2.5, 2.5 and 1, 2.5, 4, 2.5.
+  // Similarities 1, 3, 2, 2 against 10, 20, 30, "20.0": ranks 1, 4, 2.5, 2.5 and 1, 2.5, 4, 2.5.
   const std::string file = folder.lines("a.jsonl", {{{"a", "1"}, {"b", "0"}, {"score", 10}},
                                                     {{"a", "4"}, {"b", "1"}, {"score", 20}},
                                                     {{"a", "2"}, {"b", "0"}, {"score", 30}},
@@ -82,7 +82,7 @@ TEST_CASE("similarities are compared with gold scores", "[task]") {
   CHECK(compared(turned)[0].value == Approx(-0.5));
 }
 
-TEST_CASE("what cannot be classified or compared is an error that says why", "[task]") {
+TEST_CASE("items that cannot be classified or compared are errors with the reason", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines(
       "a.jsonl", {{{"text", "1 2"}, {"label", "good"}}, {{"text", "1 2"}, {"label", "goood"}}});
@@ -97,24 +97,24 @@ TEST_CASE("what cannot be classified or compared is an error that says why", "[t
                     Contains("bad, good, mixed") && Contains("Good, Mixed, Bad"));
   CHECK_THROWS_WITH(
       classified(definition, LanguagePredictor(fake_model())),
-      Contains("asks for an encoder") && Contains("fake, a decoder-only language model"));
+      Contains("needs an encoder") && Contains("fake, a decoder-only language model"));
   CHECK_THROWS_AS(classified(definition, LanguagePredictor(fake_model())), UserError);
   folder.lines("a.jsonl", {{{"text", "no number"}, {"label", "good"}}});
   CHECK_THROWS_WITH(classified(sentiment(file), FakeEncoder(3)),
                     Contains("a.jsonl line 1") && Contains("not finite"));
   folder.lines("b.jsonl", {{{"a", "2"}, {"b", "1"}, {"score", "high"}}});
   CHECK_THROWS_WITH(compared(likeness(folder.path() + "/b.jsonl")),
-                    Contains("b.jsonl line 1") && Contains("'high' is no number"));
+                    Contains("b.jsonl line 1") && Contains("'high' is not a number"));
   folder.lines("c.jsonl", {{{"a", "2"}, {"b", "1"}, {"score", 1}}});
   CHECK_THROWS_WITH(compared(likeness(folder.path() + "/c.jsonl")), Contains("gold scores are 1"));
   folder.lines("d.jsonl",
                {{{"a", "2"}, {"b", "1"}, {"score", 1}}, {{"a", "3"}, {"b", "2"}, {"score", 2}}});
   CHECK_THROWS_WITH(compared(likeness(folder.path() + "/d.jsonl")),
-                    Contains("all pairs alike by 1"));
+                    Contains("all pairs the similarity 1"));
 }
 
 // scipy and the programs that follow it (MTEB, sentence-transformers) give NaN.
-TEST_CASE("an encoder for which all texts are one has no correlation", "[task]") {
+TEST_CASE("an encoder that gives all texts one embedding has no correlation", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"a", "t4"}, {"b", "t5 t6"}, {"score", 1}},
                                                     {{"a", "t4 t7 t8"}, {"b", "t9"}, {"score", 2}},
@@ -127,22 +127,22 @@ TEST_CASE("an encoder for which all texts are one has no correlation", "[task]")
 
   CHECK_THROWS_AS(task->evaluate(EncoderModelPredictor(model), Split::kTest), DataError);
   CHECK_THROWS_WITH(task->evaluate(EncoderModelPredictor(model), Split::kTest),
-                    Contains("all pairs alike by 1.000000") && Contains("not defined"));
-  // Rounding makes cosines of equal vectors differ: that is no order of pairs.
+                    Contains("all pairs the similarity 1.000000") && Contains("undefined"));
+  // Cosines of equal vectors differ by rounding, which is no order of the pairs.
   folder.lines("a.jsonl", {{{"a", "1"}, {"b", "0"}, {"score", 1}},
                            {{"a", "1.0000005"}, {"b", "0"}, {"score", 2}}});
-  CHECK_THROWS_WITH(compared(likeness(file)), Contains("not defined"));
+  CHECK_THROWS_WITH(compared(likeness(file)), Contains("undefined"));
   folder.lines("a.jsonl", {{{"a", "1"}, {"b", "0"}, {"score", 1}},
                            {{"a", "1.00001"}, {"b", "0"}, {"score", 2}}});
   CHECK(compared(likeness(file))[0].value == Approx(1));
 }
 
-TEST_CASE("a language model's task says that it cannot ask an encoder", "[task]") {
+TEST_CASE("a task for language models refuses an encoder", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"text", "x"}}});
   const auto task = make_text_task("perplexity", {{"dataset", {{"files", {{"test", file}}}}}});
   CHECK_THROWS_WITH(task->evaluate(FakeEncoder(2), Split::kTest),
-                    Contains("asks for a language model") && Contains("fake, an encoder"));
+                    Contains("needs a language model") && Contains("fake, an encoder"));
 }
 
 TEST_CASE("definitions of encoder tasks are read strictly", "[task]") {

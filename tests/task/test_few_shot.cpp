@@ -1,4 +1,4 @@
-// Solved examples, and what the command line changes.
+// Few-shot examples, and overrides of the command line.
 #include "harness/core/hash.h"
 #include "harness/task/text_data.h"
 #include "tests/catch.h"
@@ -28,13 +28,13 @@ std::vector<std::string> prompts(const Task& task) {
 
 }  // namespace
 
-TEST_CASE("an item is no example for itself, in whatever file it stands again", "[task]") {
+TEST_CASE("an item is never its own few-shot example, whatever file repeats it", "[task]") {
   const TextFolder folder;
   const std::string pool = folder.lines(
       "pool.jsonl",
       {pair("a", "1"), pair("b", "2"), pair("b", "2"), pair("c", "3"), pair("b", "4")});
   const std::string scored = folder.lines("scored.jsonl", {pair("b", "2"), pair("x", "9")});
-  // Both copies of "b 2" are left out; "b 4" is another item.
+  // Both copies of "b 2" are excluded; "b 4" is another item.
   CHECK(
       prompts(*make_text_task("log_likelihood", definition({{"train", pool}, {"test", scored}}))) ==
       std::vector<std::string>{"a 1|c 3|b", "a 1|b 2|x"});
@@ -45,7 +45,7 @@ TEST_CASE("an item is no example for itself, in whatever file it stands again", 
         std::vector<std::string>{"b 2|b 2|a"});
 }
 
-TEST_CASE("a task's hash is of its data's contents, not of their place", "[task]") {
+TEST_CASE("a task's hash depends on the contents of its data, not on their folder", "[task]") {
   const TextFolder here, there;
   const std::vector<Json> train{pair("a", "1"), pair("b", "2")}, test{pair("c", "3")};
   const auto hash = [](const std::string& train_path, const std::string& test_path) {
@@ -60,7 +60,7 @@ TEST_CASE("a task's hash is of its data's contents, not of their place", "[task]
   CHECK(hash(there.lines("z", train), there.lines("y", {pair("c", "4")})) != first);
 }
 
-TEST_CASE("a task's hash holds the ends of its files' names, which choose the parser", "[task]") {
+TEST_CASE("a task's hash depends on its files' extensions, which select the parser", "[task]") {
   const TextFolder folder;
   const auto hash = [&](const std::string& name) {
     write_file(folder.path() + "/" + name, "q,x\tt\na,y\tb\n");
@@ -81,7 +81,7 @@ TEST_CASE("tasks whose files are named within the data folder keep their hash", 
   data.lines("test.jsonl", {pair("c", "3")});
   const EnvironmentVariable folder("ASSAY_DATA_DIR", data.path());
   const Json json = definition({{"train", "train.jsonl"}, {"test", "test.jsonl"}});
-  // By the definition as it stands, and by what the files hold.
+  // From the definition and the files' contents.
   const auto bytes = [&](const char* name) {
     return hash_text(read_file(data.path() + "/" + name));
   };
@@ -90,7 +90,7 @@ TEST_CASE("tasks whose files are named within the data folder keep their hash", 
         Hasher().text("log_likelihood 2").text(canonical(json)).text(contents).hex());
 }
 
-TEST_CASE("suites name files beside them; a limit and a number of examples change tasks",
+TEST_CASE("suites name files in their folder; a limit and a number of examples change tasks",
           "[task]") {
   const TextFolder folder;
   folder.lines("pool.jsonl", {pair("a", "1"), pair("b", "2"), pair("c", "3")});
@@ -103,22 +103,19 @@ TEST_CASE("suites name files beside them; a limit and a number of examples chang
   CHECK(plain->size(Split::kTest) == 3);
   CHECK(prompts(*plain).front() == "b 2|c 3|a");
 
-  change_tasks({.limit = 2, .few_shot = 1});
-  const auto changed = load_task("own/near");
-  change_tasks({.few_shot = 0});
-  const auto bare = load_task("own/near");
-  change_tasks({});
+  const auto changed = load_task("own/near", "a test", {.limit = 2, .few_shot = 1});
+  const auto bare = load_task("own/near", "a test", {.few_shot = 0});
   CHECK(prompts(*changed) == std::vector<std::string>{"b 2|a", "a 1|b"});
   CHECK(prompts(*bare) == std::vector<std::string>{"a", "b", "c"});
   CHECK(changed->hash() != plain->hash());
   CHECK(load_task("own/near")->hash() == plain->hash());
-  const auto asked = changed->asked(Split::kTest);
+  const auto asked = changed->item_requests(Split::kTest);
   REQUIRE(asked.size() == 2);
   CHECK(asked[1].requests.likelihoods.at(0).context == "a 1|b");
   CHECK(asked[1].target == "2");
 }
 
-TEST_CASE("all missing files are named at once", "[task]") {
+TEST_CASE("all missing files are named in one message", "[task]") {
   const auto missing = [](const char* name) {
     return make_text_task("log_likelihood",
                           definition({{"train", "no/train.jsonl"}, {"test", name}}));

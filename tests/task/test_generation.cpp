@@ -5,7 +5,7 @@
 using namespace assay;
 using Catch::Matchers::Contains;
 
-TEST_CASE("a stop string must be one", "[task]") {
+TEST_CASE("a stop string must not be empty", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"p", "say:"}, {"t", "yes"}}});
   const Json definition{{"dataset", {{"files", {{"test", file}}}}},

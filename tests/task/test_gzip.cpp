@@ -27,7 +27,7 @@ std::string gzip(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("gunzip unpacks whole streams and refuses all others", "[data]") {
+TEST_CASE("gunzip decompresses complete streams and refuses all others", "[data]") {
   const std::string packed = gzip("some text, some text");
 
   CHECK(gunzip(packed, "a.gz") == "some text, some text");
@@ -42,7 +42,7 @@ TEST_CASE("gunzip unpacks whole streams and refuses all others", "[data]") {
   CHECK_THROWS_AS(gunzip("", "a.gz"), DataError);
 }
 
-TEST_CASE("a text file may be compressed whatever its name says", "[data]") {
+TEST_CASE("a text file may be compressed whatever its extension", "[data]") {
   const TemporaryFolder folder;
   write_file(folder.path() / "a.txt", gzip("text"));
   write_file(folder.path() / "b.txt.gz", "text");

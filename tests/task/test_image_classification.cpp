@@ -82,7 +82,7 @@ TEST_CASE("equal scores go to the lowest label", "[task]") {
 
   const auto results = task->evaluate(flat, Split::kTest);
 
-  CHECK(results[0].value == 0.0);              // label 0 is none of the task's
+  CHECK(results[0].value == 0.0);              // label 0 is not one of the task's
   CHECK(results[1].value == Approx(1.0 / 3));  // label 3, a third of the items
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("data that changed after the task was made is refused", "[task]") {
   const auto task = make(fonts);
   REQUIRE(task->size(Split::kTest) > 0);
 
-  // As if another version of the package had been fetched: one byte more, and recorded so.
+  // Simulates another fetched version of the package: one byte more, as recorded in fetched.json.
   const fs::path face = folder.path() / "font_digits" / "DejaVuSans.ttf";
   const std::string content = read_file(face) + "x";
   write_file(face, content);
@@ -159,7 +159,7 @@ TEST_CASE("data that changed after the task was made is refused", "[task]") {
   CHECK(make(fonts)->size(Split::kTest) > 0);
 }
 
-TEST_CASE("a wrong definition is refused by place and name", "[task]") {
+TEST_CASE("a wrong definition is refused with location and name", "[task]") {
   const auto message_of = [](const std::string& key, const Json& value) {
     Json bad = definition();
     bad[key] = value;
@@ -182,7 +182,7 @@ TEST_CASE("a wrong definition is refused by place and name", "[task]") {
   CHECK_THAT(message_of("label", 3), Contains("'label'") && Contains("'labels'"));
 }
 
-TEST_CASE("a task's hash follows its definition and its data", "[task]") {
+TEST_CASE("a task's hash depends on its definition and its data", "[task]") {
   Json other_labels = definition(), other_data = definition();
   other_labels["labels"] = {3, 4};
   other_data["dataset"] = "optdigits";

@@ -32,7 +32,7 @@ size_t best_of(const std::vector<double>& values) {
 
 }  // namespace
 
-TEST_CASE("choices are compared by log-likelihood, plain and per length", "[task]") {
+TEST_CASE("choices are compared by log-likelihood, unnormalised and by length", "[task]") {
   const TextFolder folder;
   const std::vector<std::string> choices{"by", "north", "a longer one", "zz"};
   std::vector<Json> items;
@@ -79,7 +79,7 @@ TEST_CASE("prompts may differ by choice, and labels may be names", "[task]") {
   CHECK(evaluate(*task).at(0).value == (second ? 1 : 0));
 }
 
-TEST_CASE("several choices may be right", "[task]") {
+TEST_CASE("several choices may be correct", "[task]") {
   const TextFolder folder;
   const std::vector<std::string> choices{"up", "down", "left"};
   const std::vector<Json> items{question("where", choices, Json::array({1, 0, 1}))};
@@ -92,7 +92,7 @@ TEST_CASE("several choices may be right", "[task]") {
         Approx((mass[0] + mass[2]) / (mass[0] + mass[1] + mass[2])).epsilon(1e-4));
 }
 
-TEST_CASE("solved examples stand before the question, but never the question itself", "[task]") {
+TEST_CASE("few-shot examples precede the question, but never contain it", "[task]") {
   const TextFolder folder;
   const std::vector<Json> items{question("one", {"1", "2"}, 0), question("two", {"1", "2"}, 1),
                                 question("three", {"1", "3"}, 1)};
@@ -108,7 +108,7 @@ TEST_CASE("solved examples stand before the question, but never the question its
   CHECK(requests[5].continuation == " 3");
   with_examples["few_shot"]["count"] = 3;
   CHECK_THROWS_WITH(make_text_task("multiple_choice", with_examples)->requests(Split::kTest),
-                    Contains("3 solved examples") && Contains("has 2"));
+                    Contains("3 few-shot examples") && Contains("has 2"));
 }
 
 TEST_CASE("items that cannot be scored are errors that name them", "[task]") {
@@ -126,16 +126,16 @@ TEST_CASE("items that cannot be scored are errors that name them", "[task]") {
   CHECK_THAT(message({{"question", "q"}, {"choice", {"a", "b"}}, {"label", 0}}),
              Contains("a.jsonl line 2") && Contains("'choices'") && Contains("mean 'choice'"));
   CHECK_THAT(message(question("q", {"a", "b"}, 2)), Contains("label '2'") && Contains("2 choices"));
-  CHECK_THAT(message(question("q", {"a", "b"}, "B")), Contains("'B' is no index"));
+  CHECK_THAT(message(question("q", {"a", "b"}, "B")), Contains("'B' is neither an index"));
   CHECK_THAT(message(question("q", {"a", "b"}, Json::array({0, 0}))),
-             Contains("no choice is right"));
+             Contains("no choice is correct"));
   CHECK_THAT(message(question("q", {"a", "b"}, Json::array({1, 2}))),
              Contains("expected to hold 0 or 1") && Contains("found [1,2]"));
   CHECK_THAT(message(question("q", {"a", "b"}, UINT64_MAX)),
              Contains("label '18446744073709551615', but there are 2 choices"));
   CHECK_THAT(message(question("q", {"a"}, 0)), Contains("expected at least 2"));
   CHECK_THAT(message(question("q", {"a", ""}, 0)), Contains("choice 2 is empty"));
-  // The delimiter is gone, and the tokenizer has nothing for "~".
+  // Without the delimiter, the tokenizer has no token for "~".
   CHECK_THAT(
       message(question("q", {"~", "b"}, 0), {{"delimiter", ""}}),
       Contains("suite/mine") && Contains("line 2 choice 1") && Contains("tokenizes to nothing"));
@@ -174,7 +174,8 @@ TEST_CASE("definitions and data that are wrong are refused", "[task]") {
   CHECK_THROWS_WITH(make(definition(file))->requests(Split::kTest), Contains("a.jsonl line 1"));
 }
 
-TEST_CASE("other data make another hash; a model without language is refused", "[task]") {
+TEST_CASE("other data give another hash; a model that is not a language model is refused",
+          "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {question("q", {"a", "b"}, 0)});
   const auto first = make_text_task("multiple_choice", definition(file));
@@ -188,11 +189,11 @@ TEST_CASE("other data make another hash; a model without language is refused", "
     at::Device device() const override { return at::kCPU; }
   };
   CHECK_THROWS_WITH(second->evaluate(NoLanguage(), Split::kTest),
-                    Contains("asks for a language model"));
+                    Contains("needs a language model"));
   CHECK_THROWS_AS(second->examples(Split::kTest), UserError);
 }
 
-TEST_CASE("labels may stand in a file of their own", "[task]") {
+TEST_CASE("labels may be in a separate file", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"goal", "g"}, {"sol1", "a"}, {"sol2", "b"}}});
   const auto definition_with = [&](const std::string& labels) {
@@ -221,13 +222,13 @@ TEST_CASE("labels are looked up in the item's own list, or are a choice's text",
     Json json = definition(folder.lines("a.jsonl", {only}));
     json["choices"] = "{{choices.text}}";
     if (!values.is_null()) json["label_values"] = values;
-    return make_text_task("multiple_choice", json)->asked(Split::kTest).at(0);
+    return make_text_task("multiple_choice", json)->item_requests(Split::kTest).at(0);
   };
   CHECK(right(item({"A", "B", "C"}, "B"), "{{choices.label}}").choice == 1);
   CHECK(right(item({"1", "2", "3"}, "3"), "{{choices.label}}").choice == 2);
   CHECK(right(item({"A", "B", "C"}, "zz"), "{{choices.text}}").target == "zz");
   CHECK(right(item({}, "north"), Json()).choice == 1);
-  CHECK(right(item({}, "1"), Json()).choice == 1);  // an index first
+  CHECK(right(item({}, "1"), Json()).choice == 1);  // an index takes precedence
   CHECK_THROWS_WITH(right(item({"A", "B", "C"}, "D"), "{{choices.label}}"),
                     Contains("a.jsonl line 1") && Contains("unknown label 'D'"));
   CHECK_THROWS_WITH(right(item({"A", "A", "C"}, "A"), "{{choices.label}}"), Contains("twice"));

@@ -1,9 +1,8 @@
-// The definitions that come with Assay, on the data that they are about.
-#include <cstdlib>
-
+// The definitions that Assay includes, on their own data.
 #include "harness/task/text_file.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
+#include "tests/skip.h"
 #include "tests/task/text_task_helpers.h"
 
 using namespace assay;
@@ -19,7 +18,7 @@ Json instruction(const std::string& text, const std::string& answer) {
   return {{"instruction", text}, {"answer", answer}};
 }
 
-// Made anew, as load_task() remembers a task as it was before the data's folder was named.
+// Not by load_task(), which memoizes a task from before the data folder was set.
 std::shared_ptr<const Task> defined_task(const std::string& name) {
   const size_t slash = name.find('/');
   const Json suite = read_json(home_folder() / "tasks" / (name.substr(0, slash) + ".json"));
@@ -35,7 +34,7 @@ std::shared_ptr<const Task> defined_task(const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("LLM-Adapters' instructions are taken apart", "[datasets]") {
+TEST_CASE("LLM-Adapters' instructions are parsed", "[datasets]") {
   const Json plain = read_record(
       "llm_adapters",
       instruction(
@@ -69,18 +68,15 @@ TEST_CASE("TruthfulQA's answers become choices", "[datasets]") {
   CHECK(item["mc2"]["labels"] == Json{1, 1, 0, 0});
 }
 
-TEST_CASE("every definition reads its data", "[task]") {
-  const char* data = std::getenv("ASSAY_TEST_DATA");
-  if (!data) {
-    WARN("SKIPPED: ASSAY_TEST_DATA does not name a folder with the data sets");
-    return;
-  }
-  const EnvironmentVariable folder("ASSAY_DATA_DIR", data);
+TEST_CASE("every definition reads its data", "[task][optional]") {
+  for (const char* needed : {"gsm8k", "humaneval", "mbpp", "multiple_choice", "piqa", "truthfulqa"})
+    testing::test_data(needed);
+  const EnvironmentVariable folder("ASSAY_DATA_DIR", testing::test_data("."));
   struct Expected {
     const char* task;
     int64_t items, validation, likelihoods;
   };
-  // Choices as the files have them: most ARC questions have 4, some 3 or 5.
+  // Numbers of choices in the files: most ARC questions have 4, some 3 or 5.
   const Expected all[] = {
       {"knowledge/arc-easy", 2376, 300, -1},    {"knowledge/arc-challenge", 1172, 300, -1},
       {"knowledge/openbookqa", 500, 500, 2000}, {"knowledge/siqa", 1954, 0, 5862},

@@ -51,7 +51,7 @@ TEST_CASE("items are read from JSON, JSON lines, tables and texts", "[task]") {
   CHECK(read_written("a.txt", "one\ntwo\n").at(0).fields["text"] == "one\ntwo\n");
 }
 
-TEST_CASE("compressed files are read as if they were not", "[task]") {
+TEST_CASE("compressed files give the items of uncompressed ones", "[task]") {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "a.jsonl.gz";
   gzFile file = ::gzopen(path.c_str(), "wb");
@@ -64,7 +64,7 @@ TEST_CASE("compressed files are read as if they were not", "[task]") {
   CHECK_THROWS_WITH(read_text_file(path), Contains("a.jsonl.gz") && Contains("gzip"));
 }
 
-TEST_CASE("broken files name the place", "[task]") {
+TEST_CASE("errors in files name the location", "[task]") {
   CHECK_THROWS_WITH(read_written("a.jsonl", "{\"q\":1}\n{\"q\":\n"),
                     Contains("a.jsonl line 2") && Contains("not valid JSON"));
   CHECK_THROWS_WITH(read_written("a.jsonl", "[1]\n"), Contains("expected an object"));
@@ -83,7 +83,7 @@ TEST_CASE("broken files name the place", "[task]") {
   CHECK_THROWS_AS(read_text_file("/nowhere/a.json"), DataError);
 }
 
-TEST_CASE("templates put fields into text", "[task]") {
+TEST_CASE("templates insert fields into text", "[task]") {
   const TextItem item{Json::parse(R"({"q": "Why?", "n": 3, "c": {"t": ["a", "b"]}, "x": null})"),
                       "file line 7"};
   CHECK(filled("Q: {{q}}\nA: {{ c.t.1 }} {{n}}", item) == "Q: Why?\nA: b 3");
@@ -103,7 +103,8 @@ TEST_CASE("templates print values as Jinja does", "[task]") {
       "a.jsonl",
       R"({"t": true, "f": false, "n": null, "i": -7, "h": 0.5, "e": 1e15, "g": 1e16, "s": 1e-5,)"
       R"( "long": 123456789012345678901234567890, "minus": -18446744073709551616,)"
-      R"( "most": 18446744073709551615, "text": "say \"12345678901234567890123\" again"})\n");
+      R"( "most": 18446744073709551615, "text": "say \"12345678901234567890123\" again"})"
+      "\n");
   const TextItem& item = items.at(0);
   CHECK(filled("{{t}} {{f}} {{n}} {{i}}", item) == "True False None -7");
   CHECK(filled("{{h}} {{e}} {{g}} {{s}}", item) == "0.5 1000000000000000.0 1e+16 1e-05");
@@ -111,27 +112,22 @@ TEST_CASE("templates print values as Jinja does", "[task]") {
   CHECK(filled("{{minus}}", item) == "-18446744073709551616");
   CHECK(item.fields["most"] == UINT64_MAX);
   CHECK(filled("{{text}}", item) == "say \"12345678901234567890123\" again");
-  CHECK(field_text(item, "t") == "true");  // labels are as the file has them
+  CHECK(field_text(item, "t") == "true");  // labels are as in the file
 }
 
-TEST_CASE("what only Jinja understands is refused with its place", "[task]") {
-  const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"
-}
-}
-, "file line 7"
-}
-;
-for (const char* source :
-     {"{% if q %}{{q}}{% endif %}", "{# note #}{{q}}", "{{q|upper}}", "{{q.strip()}}", "{{q[0]}}",
-      "{{- q }}", "{{q -}}", "{{{q}}}", "{{'a' + q}}", "{{q"})
-  CHECK_THROWS_WITH(filled(source, item), Contains("$.prompt: character"));
-CHECK_THROWS_WITH(filled("ab {% set x %}", item), Contains("character 4"));
-CHECK(filled("{{ \"{%\" }}{{'}'}} {{Q (EN)}} {x^{2}}", item) == "{%} yes {x^{2}}");
-const Json description = "Of {{q}}:";
-CHECK_THROWS_AS(plain_text(JsonReader(description, "$")), UserError);
+TEST_CASE("other Jinja syntax is refused with its position", "[task]") {
+  const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"}}, "file line 7"};
+  for (const char* source :
+       {"{% if q %}{{q}}{% endif %}", "{# note #}{{q}}", "{{q|upper}}", "{{q.strip()}}", "{{q[0]}}",
+        "{{- q }}", "{{q -}}", "{{{q}}}", "{{'a' + q}}", "{{q"})
+    CHECK_THROWS_WITH(filled(source, item), Contains("$.prompt: character"));
+  CHECK_THROWS_WITH(filled("ab {% set x %}", item), Contains("character 4"));
+  CHECK(filled("{{ \"{%\" }}{{'}'}} {{Q (EN)}} {x^{2}}", item) == "{%} yes {x^{2}}");
+  const Json description = "Of {{q}}:";
+  CHECK_THROWS_AS(plain_text(JsonReader(description, "$")), UserError);
 }
 
-TEST_CASE("a key with dots counts before the way through objects", "[task]") {
+TEST_CASE("a key with dots takes precedence over a path through objects", "[task]") {
   const TextItem item{Json::parse(R"({"q.text": "one", "a.b": {"c.d": ["two"]}, "a": {"b": 3}})"),
                       "file line 7"};
   CHECK(filled("{{q.text}} {{a.b.c.d.0}}", item) == "one two");
@@ -140,7 +136,7 @@ TEST_CASE("a key with dots counts before the way through objects", "[task]") {
   CHECK_THROWS_WITH(filled("{{q.txt}}", item), Contains("Did you mean 'q.text'?"));
 }
 
-TEST_CASE("tables may lack a first line of names and have another separator", "[task]") {
+TEST_CASE("tables may have no header and another separator", "[task]") {
   const TemporaryFolder folder;
   write_file(folder.path() / "a.csv", "\"one; two\";3\nfour;5\n");
   const TableFormat format{';', {"q", "a"}};

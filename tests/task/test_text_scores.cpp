@@ -1,7 +1,7 @@
 #include <cmath>
 #include <numbers>
-#include <numeric>
 
+#include "harness/core/mean.h"
 #include "harness/core/metrics.h"
 #include "harness/core/whitespace.h"
 #include "tasks/answer_metrics.h"
@@ -11,15 +11,7 @@
 using namespace assay;
 using Catch::Matchers::Contains;
 
-namespace {
-
-double mean(const std::vector<float>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-}  // namespace
-
-TEST_CASE("perplexities are of all texts together", "[task]") {
+TEST_CASE("perplexity is computed over all texts", "[task]") {
   const TextFolder folder;
   const std::string file =
       folder.lines("a.jsonl", {{{"text", "two words"}}, {{"text", "these are four words"}}});
@@ -37,18 +29,18 @@ TEST_CASE("perplexities are of all texts together", "[task]") {
   CHECK(results[2].metric == "bits_per_byte");
   CHECK(results[2].value == Approx(-sum / 29 / std::numbers::ln2).epsilon(1e-5));
   CHECK(results[3].metric == "token_perplexity");
-  CHECK(results[3].value == Approx(results[1].value));  // a character is a token
+  CHECK(results[3].value == Approx(results[1].value));  // every character is a token
   for (const MetricResult& result : results) {
     REQUIRE(result.outcomes.size() == 2);
     CHECK(mean(result.outcomes) == Approx(result.value).epsilon(1e-5));
     CHECK(lower_is_better(result.metric));
   }
-  // The item that is predicted worse per byte adds more.
+  // The item with the lower likelihood per byte has the greater influence.
   const bool first_worse = -fake_log_likelihood("^", "two words") / 9 > -sum / 29;
   CHECK((results[1].outcomes[0] > results[1].value) == first_worse);
 }
 
-TEST_CASE("a text longer than the model goes through it in windows", "[task]") {
+TEST_CASE("a text longer than the model's maximum is scored in windows", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"page", "0123456789"}, {"raw", "one two"}}});
   const auto task = make_text_task("perplexity", {{"dataset", {{"files", {{"test", file}}}}},
@@ -68,7 +60,7 @@ TEST_CASE("an empty text has no perplexity", "[task]") {
   CHECK_THROWS_WITH(evaluate(*task), Contains("a.jsonl line 2") && Contains("empty"));
 }
 
-TEST_CASE("a target is right when the model would write it", "[task]") {
+TEST_CASE("a target is correct when it is the greedy continuation", "[task]") {
   const TextFolder folder;
   const std::string own = fake_continuation("say:", 2);
   const std::string file =
@@ -113,7 +105,7 @@ TEST_CASE("words are counted as Python splits them", "[core]") {
   CHECK(stripped(" \u3000a b\n") == "a b");
 }
 
-TEST_CASE("numbers are found as GSM8K's rules find them", "[task]") {
+TEST_CASE("numbers are extracted by the rules of GSM8K", "[task]") {
   CHECK(number_after_marks("so\n#### 1,234\n#### 5") == "1,234");
   CHECK(number_after_marks("#### -3.5 apples") == "-3.5");
   CHECK(number_after_marks("#### about 3").empty());
@@ -121,7 +113,7 @@ TEST_CASE("numbers are found as GSM8K's rules find them", "[task]") {
   CHECK(last_number("5 - 2 = 3") == "3");
   CHECK(last_number("it is -7") == "-7");
   CHECK(last_number("none . $").empty());
-  CHECK(last_number("7 ...") == "...");  // what the published pattern matches
+  CHECK(last_number("7 ...") == "...");  // a match of the published pattern
   const std::string solution = "2 + 3 = <<2+3=5>>5\n#### 1,005";
   CHECK(number_match("1005", solution) == 1);
   CHECK(number_match("$1,005.", solution) == 1);
@@ -131,7 +123,7 @@ TEST_CASE("numbers are found as GSM8K's rules find them", "[task]") {
 
 // Scores of lm-evaluation-harness 0.4.13, filters strict-match and flexible-extract of its task
 // gsm8k: see scripts/peers/answer_numbers.py.
-TEST_CASE("awkward answers are scored as by lm-evaluation-harness", "[task]") {
+TEST_CASE("unusual answers are scored as by lm-evaluation-harness", "[task]") {
   struct Case {
     const char *answer, *solution;
     double strict, flexible;
@@ -146,7 +138,7 @@ TEST_CASE("awkward answers are scored as by lm-evaluation-harness", "[task]") {
   }
 }
 
-TEST_CASE("answers are compared as published", "[task]") {
+TEST_CASE("answer metrics follow their publications", "[task]") {
   CHECK(exact_match(" Paris\n", "Paris", {}) == 1);
   CHECK(exact_match("paris", "Paris", {}) == 0);
   CHECK(exact_match("PÀRIS!", "pàris", {.ignore_case = true, .ignore_punctuation = true}) == 1);
@@ -155,7 +147,7 @@ TEST_CASE("answers are compared as published", "[task]") {
   // 2 words in common of 3 and of 2.
   CHECK(squad_f1("big Eiffel tower", "the Eiffel Tower") == Approx(0.8));
   CHECK(squad_f1("", "x") == 0);
-  CHECK(squad_f1("the", "a") == 1);  // nothing is left of either
+  CHECK(squad_f1("the", "a") == 1);  // both are empty without articles
   // The longest common subsequence is "the cat mat": 3 of 4 and of 6.
   CHECK(rouge_l("the cat, mat now", "The cat sat on the mat") == Approx(2 * .75 * .5 / 1.25));
   CHECK(rouge_l("", "") == 0);
@@ -163,7 +155,7 @@ TEST_CASE("answers are compared as published", "[task]") {
 
 // Values of sacrebleu 2 (sentence_chrf / 100) and rouge_score 0.1.2 (rougeL): see
 // scripts/peers/answer_metrics.py.
-TEST_CASE("chrF and ROUGE-L agree with the usual programs", "[task]") {
+TEST_CASE("chrF and ROUGE-L agree with sacrebleu and rouge_score", "[task]") {
   struct Case {
     const char *answer, *reference;
     double chrf_value, rouge_value;

@@ -1,4 +1,4 @@
-/// The lists of texts in the head of a GGUF file, where reference vocabularies are kept.
+/// Reads the string arrays in a GGUF header, which contain the reference vocabularies.
 #pragma once
 
 #include <cstring>
@@ -27,7 +27,7 @@ class GgufTexts {
 
   std::string take(uint64_t size) {
     std::string out = bytes_.substr(position_, size);
-    if (out.size() != size) throw std::runtime_error("the GGUF file breaks off");
+    if (out.size() != size) throw std::runtime_error("the GGUF file is truncated");
     position_ += size;
     return out;
   }

@@ -1,4 +1,4 @@
-/// Single stages of a tokenizer.json, and whole ones made on the spot.
+/// Helpers: single stages of a tokenizer.json, and temporary tokenizer folders.
 #pragma once
 
 #include <map>
@@ -25,12 +25,12 @@ inline std::string normalized(const std::string& json, const std::string& text) 
   return normal.text;
 }
 
-inline Texts pieces_of(const std::string& json, const std::string& text, bool at_start = true) {
+inline Texts pre_tokens_of(const std::string& json, const std::string& text, bool at_start = true) {
   const Json parsed = parse_json(json, "pre-tokenizer");
-  Pieces pieces{text, {{0, text.size(), at_start}}};
-  make_pre_tokenizer(JsonReader(parsed, "$"))->split(pieces);
+  PreTokens pre_tokens{text, {{0, text.size(), at_start}}};
+  make_pre_tokenizer(JsonReader(parsed, "$"))->split(pre_tokens);
   Texts out;
-  for (const auto& piece : pieces.list) out.emplace_back(pieces.view(piece));
+  for (const auto& pre_token : pre_tokens.list) out.emplace_back(pre_tokens.view(pre_token));
   return out;
 }
 
@@ -40,12 +40,12 @@ inline Texts decoded(const std::string& json, Texts tokens) {
   return tokens;
 }
 
-/// The tokens that a model makes of a piece.
-inline Texts model_tokens(const std::string& json, const std::string& piece) {
+/// The tokens of a pre-token.
+inline Texts model_tokens(const std::string& json, const std::string& pre_token) {
   const Json parsed = parse_json(json, "model");
   const auto model = make_token_model(JsonReader(parsed, "$"));
   TokenIds ids;
-  model->tokenize(piece, ids);
+  model->tokenize(pre_token, ids);
   Texts out;
   for (const TokenId id : ids) out.push_back(*model->vocabulary().token(id));
   return out;

@@ -12,7 +12,7 @@ TEST_CASE("characters back to bytes", "[tokenizer]") {
   CHECK(decoded(json, {"\u20AC", "!"}) == Texts{"\u20AC!"});  // outside the alphabet
 }
 
-TEST_CASE("tokens of bytes are spelt out", "[tokenizer]") {
+TEST_CASE("byte tokens are decoded", "[tokenizer]") {
   const std::string json = R"({"type":"ByteFallback"})";
   CHECK(decoded(json, {"a", "<0xC3>", "<0xA9>", "b"}) == Texts{"a", "\u00E9", "b"});
   CHECK(decoded(json, {"<0xC3>", "<0xC3>", "b"}) == Texts{"\uFFFD", "\uFFFD", "b"});
@@ -30,7 +30,7 @@ TEST_CASE("tokens are fused, stripped and replaced", "[tokenizer]") {
                 {" a", " b"}) == Texts{"a b"});
 }
 
-TEST_CASE("signs back to spaces", "[tokenizer]") {
+TEST_CASE("space symbols back to spaces", "[tokenizer]") {
   CHECK(decoded(R"({"type":"Metaspace","replacement":"_","prepend_scheme":"always"})",
                 {"_a", "b", "_c"}) == Texts{"a", "b", " c"});
   CHECK(decoded(R"({"type":"Metaspace","replacement":"_","prepend_scheme":"never"})",
@@ -47,6 +47,6 @@ TEST_CASE("parts of words are joined", "[tokenizer]") {
         Texts{"a", "b ", "c"});
 }
 
-TEST_CASE("unknown decoders are refused with those known", "[tokenizer]") {
+TEST_CASE("unknown decoders are rejected with the known ones", "[tokenizer]") {
   CHECK_THROWS_WITH(decoded(R"({"type":"CTC"})", {}), Contains("'CTC'") && Contains("Fuse"));
 }

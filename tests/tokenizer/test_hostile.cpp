@@ -1,4 +1,4 @@
-// Tokenizers made to take for ever or to fill the memory end with a sentence.
+// Malicious tokenizers, which would run for ever or exhaust the memory, end with an error message.
 #include "harness/core/error.h"
 #include "tests/catch.h"
 #include "tests/tokenizer/stages.h"
@@ -31,32 +31,32 @@ std::string error_of(const std::string& json, const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("an expression that goes back and forth is stopped", "[tokenizer]") {
+TEST_CASE("catastrophic backtracking is stopped", "[tokenizer]") {
   const auto split = [](const std::string& pattern) {
     return with(R"(,"pre_tokenizer":{"type":"Split","pattern":{"Regex":")" + pattern +
                 R"("},"behavior":"Isolated"})");
   };
-  CHECK_THAT(error_of(split("(?:a|a){22}b|x"), std::string(2000, 'a')), Contains("back and forth"));
-  // Few steps at every place, too many in all.
+  CHECK_THAT(error_of(split("(?:a|a){22}b|x"), std::string(2000, 'a')), Contains("backtracks"));
+  // Few steps at every position, too many in all.
   CHECK_THAT(error_of(split("(?:a|b)*?(?:x|y)"), std::string(150'000, 'a')),
-             Contains("back and forth"));
-  // Going back over what was matched once is no fault, however long it is.
+             Contains("backtracks"));
+  // Backtracking over a match once is allowed, however long it is.
   CHECK(error_of(split("a*x|a+"), std::string(400'000, 'a')) == "none");
 }
 
-TEST_CASE("a search goes on behind places that do not match", "[tokenizer]") {
+TEST_CASE("a search continues after positions without a match", "[tokenizer]") {
   const std::string json = R"({"type":"Split","pattern":{"Regex":"(?<=b)x|\u00e4y"},
                                "behavior":"Isolated","invert":false})";
   const std::string gap(1000, 'a');
-  CHECK(pieces_of(json, gap + "bx" + gap + "\u00e4y") == Texts{gap + "b", "x", gap, "\u00e4y"});
-  for (size_t n = 250; n < 262; ++n) {  // around the places that are tried together
+  CHECK(pre_tokens_of(json, gap + "bx" + gap + "\u00e4y") == Texts{gap + "b", "x", gap, "\u00e4y"});
+  for (size_t n = 250; n < 262; ++n) {  // around the number of positions that are tried together
     const std::string before(n, 'a');
-    CHECK(pieces_of(json, before + "\u00e4y") == Texts{before, "\u00e4y"});
-    CHECK(pieces_of(json, before + "bx") == Texts{before + "b", "x"});
+    CHECK(pre_tokens_of(json, before + "\u00e4y") == Texts{before, "\u00e4y"});
+    CHECK(pre_tokens_of(json, before + "bx") == Texts{before + "b", "x"});
   }
 }
 
-TEST_CASE("stages whose text grows beyond measure are stopped", "[tokenizer]") {
+TEST_CASE("stages whose text grows too much are stopped", "[tokenizer]") {
   const std::string grow =
       R"({"type":"Replace","pattern":{"String":"a"},"content":")" + std::string(1000, 'a') + "\"}";
   const std::string bytes = R"({"type":"ByteLevel"})";
@@ -83,7 +83,7 @@ TEST_CASE("stages whose text grows beyond measure are stopped", "[tokenizer]") {
   CHECK(error_of(with(",\"normalizer\":" + grow), "aaa") == "none");
 }
 
-TEST_CASE("long tokens that a text nearly spells are stopped", "[tokenizer]") {
+TEST_CASE("long tokens that a text almost contains are stopped", "[tokenizer]") {
   const std::string token = std::string(20'000, 'a') + "x", text(200'000, 'a');
   CHECK_THAT(error_of(with(R"(,"added_tokens":[{"id":2,"content":")" + token + "\"}]"), text),
              Contains("long tokens"));
@@ -102,13 +102,13 @@ TEST_CASE("long tokens that a text nearly spells are stopped", "[tokenizer]") {
       Contains("at most 512 bytes"));
 }
 
-TEST_CASE("spaces beside a token are looked at once", "[tokenizer]") {
+TEST_CASE("spaces next to a token are read once", "[tokenizer]") {
   const std::string json = with(R"(,"added_tokens":[{"id":2,"content":" ","rstrip":true}])");
   const TokenizerFolder folder({{"tokenizer.json", json}, {"config.json", "{}"}});
   CHECK(folder.open()->encode("a" + std::string(1'000'000, ' ') + "b", false).front() == 0);
 }
 
-TEST_CASE("more tokens around a text than anybody puts are refused", "[tokenizer]") {
+TEST_CASE("too many special tokens around a text are rejected", "[tokenizer]") {
   const std::string one = R"({"SpecialToken":{"id":"a","type_id":0}})";
   CHECK_THAT(error_of(with(R"(,"post_processor":{"type":"TemplateProcessing","single":[)" +
                            many(one, 2000) + R"(,{"Sequence":{"id":"A","type_id":0}}],"pair":[],

@@ -5,7 +5,8 @@
 using namespace assay;
 using Catch::Matchers::Contains;
 
-TEST_CASE("BPE merges the earliest pair first, and of equals the leftmost", "[tokenizer]") {
+TEST_CASE("BPE merges the pair of the lowest rank first, and of equal ranks the leftmost",
+          "[tokenizer]") {
   const std::string json = R"({"type":"BPE","vocab":{"a":0,"b":1,"c":2,"ab":3,"bc":4,"abc":5},
                                "merges":["b c",["a","b"],"a bc"]})";
   CHECK(model_tokens(json, "abc") == Texts{"abc"});  // b c, then a bc
@@ -15,7 +16,7 @@ TEST_CASE("BPE merges the earliest pair first, and of equals the leftmost", "[to
         Texts{"aa", "a"});
 }
 
-TEST_CASE("BPE takes a piece of the vocabulary whole when told to", "[tokenizer]") {
+TEST_CASE("with ignore_merges BPE keeps a pre-token of the vocabulary", "[tokenizer]") {
   const auto json = [](const std::string& whole) {
     return R"({"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[],"ignore_merges":)" + whole +
            "}";
@@ -24,7 +25,7 @@ TEST_CASE("BPE takes a piece of the vocabulary whole when told to", "[tokenizer]
   CHECK(model_tokens(json("true"), "ab") == Texts{"ab"});
 }
 
-TEST_CASE("what BPE does not know", "[tokenizer]") {
+TEST_CASE("BPE with unknown characters", "[tokenizer]") {
   const auto json = [](const std::string& more) {
     return R"({"type":"BPE","vocab":{"?":0,"a":1,"<0xC3>":2,"<0xA9>":3},"merges":[])" + more + "}";
   };
@@ -36,7 +37,7 @@ TEST_CASE("what BPE does not know", "[tokenizer]") {
   CHECK(model_tokens(json(bytes), "\u00E8") == Texts{"?"});  // <0xA8> is missing
 }
 
-TEST_CASE("BPE's signs inside and at the ends of words", "[tokenizer]") {
+TEST_CASE("BPE's prefixes inside words and suffixes at their ends", "[tokenizer]") {
   CHECK(model_tokens(R"({"type":"BPE","vocab":{"a":0,"b</w>":1,"ab</w>":2},"merges":["a b</w>"],
                          "end_of_word_suffix":"</w>"})",
                      "ab") == Texts{"ab</w>"});
@@ -45,7 +46,7 @@ TEST_CASE("BPE's signs inside and at the ends of words", "[tokenizer]") {
                      "ab") == Texts{"ab"});
 }
 
-TEST_CASE("a Unigram model takes the likeliest tokens", "[tokenizer]") {
+TEST_CASE("a Unigram model chooses the most likely tokens", "[tokenizer]") {
   const std::string json = R"({"type":"Unigram","unk_id":0,"byte_fallback":false,
     "vocab":[["?",0],["a",-2],["b",-2],["ab",-3],["abc",-9],["c",-2],["<0x64>",-20]]})";
   CHECK(model_tokens(json, "ab") == Texts{"ab"});        // -3 beats -4
@@ -59,7 +60,7 @@ TEST_CASE("a Unigram model takes the likeliest tokens", "[tokenizer]") {
                     Contains("no token for \"b\""));
 }
 
-TEST_CASE("WordPiece takes the longest token that comes next", "[tokenizer]") {
+TEST_CASE("WordPiece chooses the longest matching token", "[tokenizer]") {
   const std::string json =
       R"({"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",
           "max_input_chars_per_word":6,
@@ -71,18 +72,18 @@ TEST_CASE("WordPiece takes the longest token that comes next", "[tokenizer]") {
   CHECK(model_tokens(json, "unnnnnn") == Texts{"[UNK]"});  // too long
 }
 
-TEST_CASE("a WordLevel model knows whole pieces only", "[tokenizer]") {
+TEST_CASE("a WordLevel model has only full pre-tokens", "[tokenizer]") {
   const std::string json = R"({"type":"WordLevel","vocab":{"?":0,"hi":1},"unk_token":"?"})";
   CHECK(model_tokens(json, "hi") == Texts{"hi"});
   CHECK(model_tokens(json, "his") == Texts{"?"});
 }
 
-TEST_CASE("models of old files show their type by their keys", "[tokenizer]") {
+TEST_CASE("the type of models in old files is inferred from their keys", "[tokenizer]") {
   CHECK(model_tokens(R"({"vocab":{"a":0,"aa":1},"merges":["a a"]})", "aa") == Texts{"aa"});
   CHECK(model_tokens(R"({"vocab":[["?",0],["a",-1]],"unk_id":0})", "a") == Texts{"a"});
 }
 
-TEST_CASE("broken models are refused with the place", "[tokenizer]") {
+TEST_CASE("invalid models are rejected with the place", "[tokenizer]") {
   const auto refused = [](const std::string& json, const std::string& part) {
     CHECK_THROWS_WITH(model_tokens(json, "a"), Contains(part));
   };

@@ -6,17 +6,17 @@
 using namespace assay;
 using Catch::Matchers::Contains;
 
-TEST_CASE("bytes that are no UTF-8 become one U+FFFD for each longest beginning", "[tokenizer]") {
+TEST_CASE("bytes that are not UTF-8 become one U+FFFD per maximal subpart", "[tokenizer]") {
   CHECK(valid_utf8("caf\xC3\xA9") == "caf\u00E9");
   CHECK(valid_utf8("a\xFFz") == "a\uFFFDz");
-  CHECK(valid_utf8("\xE2\x82z") == "\uFFFDz");                // the beginning of a three-byte one
+  CHECK(valid_utf8("\xE2\x82z") == "\uFFFDz");                // the start of a three-byte one
   CHECK(valid_utf8("\xE2\x82") == "\uFFFD");                  // ... at the end of the text
   CHECK(valid_utf8("\xC0\x80") == "\uFFFD\uFFFD");            // overlong
   CHECK(valid_utf8("\xED\xA0\x80") == "\uFFFD\uFFFD\uFFFD");  // a surrogate
   CHECK(valid_utf8("\xF0\x9F\x98\x80") == "\U0001F600");
 }
 
-TEST_CASE("characters and their places", "[tokenizer]") {
+TEST_CASE("characters and their positions", "[tokenizer]") {
   const std::string text = "a\u00E9\u20AC\U0001F600";
   std::vector<char32_t> chars;
   std::string again;
@@ -37,19 +37,19 @@ TEST_CASE("normal forms", "[tokenizer]") {
   CHECK(normalized(R"({"type":"NFKD"})", "\uFF21\u00E9") == "Ae\u0301");
 }
 
-TEST_CASE("lower case goes character by character", "[tokenizer]") {
+TEST_CASE("lower case is applied character by character", "[tokenizer]") {
   CHECK(normalized(R"({"type":"Lowercase"})", "ABC \u00C9 \u03A3\u039F\u03A3") ==
         "abc \u00E9 \u03C3\u03BF\u03C3");
   CHECK(normalized(R"({"type":"Lowercase"})", "\u0130") == "i\u0307");
 }
 
-TEST_CASE("accents are marks of their own before they can be stripped", "[tokenizer]") {
+TEST_CASE("accents are stripped only where they are separate marks", "[tokenizer]") {
   CHECK(normalized(R"({"type":"StripAccents"})", "e\u0301\u00E9") == "e\u00E9");
   CHECK(normalized(R"({"type":"Sequence","normalizers":[{"type":"NFD"},{"type":"StripAccents"}]})",
                    "\u00E9t\u00E9") == "ete");
 }
 
-TEST_CASE("white space is stripped on the sides asked for", "[tokenizer]") {
+TEST_CASE("white space is stripped on the given sides", "[tokenizer]") {
   CHECK(normalized(R"({"type":"Strip","strip_left":true,"strip_right":true})", " \u3000 a b\n") ==
         "a b");
   CHECK(normalized(R"({"type":"Strip","strip_left":false,"strip_right":true})", " a ") == " a");
@@ -80,7 +80,7 @@ TEST_CASE("BERT's normalizer", "[tokenizer]") {
   CHECK(bert("null", "true", "a\u4EBAb") == "a \u4EBA b");
 }
 
-TEST_CASE("control characters go and odd white space becomes plain", "[tokenizer]") {
+TEST_CASE("control characters are removed and unusual white space becomes a space", "[tokenizer]") {
   CHECK(normalized(R"({"type":"Nmt"})", "a\x01\tb\u200Bc\u2028") == "a b c ");
 }
 
@@ -88,9 +88,9 @@ TEST_CASE("every byte gets a character", "[tokenizer]") {
   CHECK(normalized(R"({"type":"ByteLevel"})", "a \n\u00E9") == "a\u0120\u010A\u00C3\u00A9");
 }
 
-TEST_CASE("a precompiled table replaces what it knows", "[tokenizer]") {
+TEST_CASE("a precompiled table replaces its entries", "[tokenizer]") {
   // A trie whose only entry is "A": the root's children are at 1 ^ 'A' = 64; the value 0 is the
-  // place of the text "bc".
+  // offset of the text "bc".
   std::vector<uint32_t> units(68, 0);
   units[0] = 1u << 10;
   units[64] = 2u << 10 | 1u << 8 | 'A';
@@ -113,13 +113,13 @@ TEST_CASE("a precompiled table replaces what it knows", "[tokenizer]") {
   }
   const std::string json = R"({"type":"Precompiled","precompiled_charsmap":")" + base64 + "\"}";
   CHECK(normalized(json, "xAyAA") == "xbcybcbc");
-  // A letter with its accent is looked up as one, and found by its beginning.
+  // A letter with its accent is looked up as one cluster, and found by its prefix.
   CHECK(normalized(json, "A\u0301z") == "bcz");
   CHECK_THROWS_WITH(normalized(R"({"type":"Precompiled","precompiled_charsmap":"/////w=="})", "a"),
                     Contains("as many units"));
 }
 
-TEST_CASE("unknown normalizers are refused with those known", "[tokenizer]") {
+TEST_CASE("unknown normalizers are rejected with the known ones", "[tokenizer]") {
   CHECK_THROWS_WITH(normalized(R"({"type":"NFKS"})", ""),
                     Contains("$") && Contains("'NFKS'") && Contains("'NFK"));
   CHECK_THROWS_WITH(normalized(R"({"type":"Strip","strip_rigth":true})", ""),

@@ -9,14 +9,14 @@ using Catch::Matchers::Contains;
 namespace {
 
 Texts split(const std::string& behavior, bool invert, const std::string& text) {
-  return pieces_of(R"({"type":"Split","pattern":{"String":"-"},"behavior":")" + behavior +
-                       R"(","invert":)" + (invert ? "true" : "false") + "}",
-                   text);
+  return pre_tokens_of(R"({"type":"Split","pattern":{"String":"-"},"behavior":")" + behavior +
+                           R"(","invert":)" + (invert ? "true" : "false") + "}",
+                       text);
 }
 
 }  // namespace
 
-TEST_CASE("what becomes of matches", "[tokenizer]") {
+TEST_CASE("split behaviours", "[tokenizer]") {
   const std::string text = "the-final--countdown";  // the library's own example
   CHECK(split("Removed", false, text) == Texts{"the", "final", "countdown"});
   CHECK(split("Isolated", false, text) == Texts{"the", "-", "final", "-", "-", "countdown"});
@@ -29,38 +29,38 @@ TEST_CASE("what becomes of matches", "[tokenizer]") {
 
 TEST_CASE("byte-level words", "[tokenizer]") {
   const std::string plain = R"({"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true})";
-  CHECK(pieces_of(plain, "I'll pay 12 \u20AC!  \n") == Texts{"I", "'ll", "\u0120pay", "\u012012",
-                                                             "\u0120\u00E2\u0124\u00AC!",
-                                                             "\u0120\u0120\u010A"});
-  CHECK(pieces_of(plain, "a  b") == Texts{"a", "\u0120", "\u0120b"});
-  CHECK(pieces_of(R"({"type":"ByteLevel","add_prefix_space":true,"use_regex":false})", "a b") ==
+  CHECK(pre_tokens_of(plain, "I'll pay 12 \u20AC!  \n") ==
+        Texts{"I", "'ll", "\u0120pay", "\u012012", "\u0120\u00E2\u0124\u00AC!",
+              "\u0120\u0120\u010A"});
+  CHECK(pre_tokens_of(plain, "a  b") == Texts{"a", "\u0120", "\u0120b"});
+  CHECK(pre_tokens_of(R"({"type":"ByteLevel","add_prefix_space":true,"use_regex":false})", "a b") ==
         Texts{"\u0120a\u0120b"});
 }
 
 TEST_CASE("words, white space and punctuation", "[tokenizer]") {
-  CHECK(pieces_of(R"({"type":"Whitespace"})", "Hi, you_2 \u00E9t\u00E9!?") ==
+  CHECK(pre_tokens_of(R"({"type":"Whitespace"})", "Hi, you_2 \u00E9t\u00E9!?") ==
         Texts{"Hi", ",", "you_2", "\u00E9t\u00E9", "!?"});
-  CHECK(pieces_of(R"({"type":"WhitespaceSplit"})", " Hi, \u3000you\n") == Texts{"Hi,", "you"});
-  CHECK(pieces_of(R"({"type":"BertPreTokenizer"})", "Hi, you$\u2019re") ==
+  CHECK(pre_tokens_of(R"({"type":"WhitespaceSplit"})", " Hi, \u3000you\n") == Texts{"Hi,", "you"});
+  CHECK(pre_tokens_of(R"({"type":"BertPreTokenizer"})", "Hi, you$\u2019re") ==
         Texts{"Hi", ",", "you", "$", "\u2019", "re"});
-  CHECK(pieces_of(R"({"type":"Punctuation"})", "a,b") == Texts{"a", ",", "b"});
-  CHECK(pieces_of(R"({"type":"Punctuation","behavior":"Removed"})", "a,b") == Texts{"a", "b"});
-  CHECK(pieces_of(R"({"type":"CharDelimiterSplit","delimiter":"\u00B7"})", "a\u00B7b") ==
+  CHECK(pre_tokens_of(R"({"type":"Punctuation"})", "a,b") == Texts{"a", ",", "b"});
+  CHECK(pre_tokens_of(R"({"type":"Punctuation","behavior":"Removed"})", "a,b") == Texts{"a", "b"});
+  CHECK(pre_tokens_of(R"({"type":"CharDelimiterSplit","delimiter":"\u00B7"})", "a\u00B7b") ==
         Texts{"a", "b"});
-  CHECK(pieces_of(R"({"type":"FixedLength","length":2})", "a\u00E9bcd") ==
+  CHECK(pre_tokens_of(R"({"type":"FixedLength","length":2})", "a\u00E9bcd") ==
         Texts{"a\u00E9", "bc", "d"});
 }
 
 TEST_CASE("digits", "[tokenizer]") {
-  CHECK(pieces_of(R"({"type":"Digits","individual_digits":false})", "ab123c") ==
+  CHECK(pre_tokens_of(R"({"type":"Digits","individual_digits":false})", "ab123c") ==
         Texts{"ab", "123", "c"});
-  CHECK(pieces_of(R"({"type":"Digits","individual_digits":true})", "a12\u0663") ==
+  CHECK(pre_tokens_of(R"({"type":"Digits","individual_digits":true})", "a12\u0663") ==
         Texts{"a", "1", "2", "\u0663"});
 }
 
-TEST_CASE("spaces as visible signs", "[tokenizer]") {
+TEST_CASE("spaces as visible symbols", "[tokenizer]") {
   const auto metaspace = [](const std::string& more, const std::string& text, bool at_start) {
-    return pieces_of(R"({"type":"Metaspace","replacement":"_")" + more + "}", text, at_start);
+    return pre_tokens_of(R"({"type":"Metaspace","replacement":"_")" + more + "}", text, at_start);
   };
   CHECK(metaspace("", "a bc", false) == Texts{"_a", "_bc"});
   CHECK(metaspace("", " a", false) == Texts{"_a"});
@@ -71,14 +71,14 @@ TEST_CASE("spaces as visible signs", "[tokenizer]") {
   CHECK_THROWS_WITH(metaspace(R"(,"prepend_scheme":"last")", "", true), Contains("first"));
 }
 
-TEST_CASE("only the first piece of the input is at its start", "[tokenizer]") {
-  CHECK(pieces_of(R"({"type":"Sequence","pretokenizers":[
+TEST_CASE("only the first pre-token of the input is at its start", "[tokenizer]") {
+  CHECK(pre_tokens_of(R"({"type":"Sequence","pretokenizers":[
           {"type":"Split","pattern":{"String":"-"},"behavior":"Removed","invert":false},
           {"type":"Metaspace","replacement":"_","prepend_scheme":"first"}]})",
-                  "a-b") == Texts{"_a", "b"});
+                      "a-b") == Texts{"_a", "b"});
 }
 
-TEST_CASE("Oniguruma's patterns in PCRE2's words", "[tokenizer]") {
+TEST_CASE("Oniguruma's patterns translated to PCRE2", "[tokenizer]") {
   const auto matches = [](const std::string& pattern, const std::string& text) {
     Texts out;
     Regex(pattern, "here").each(text, [&](size_t begin, size_t end) {

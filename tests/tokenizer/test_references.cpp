@@ -1,24 +1,15 @@
 // llama.cpp's reference texts and ids for real vocabularies, in $ASSAY_TEST_DATA/tokenizers.
 #include <fmt/format.h>
 
-#include <cstdlib>
-
 #include "harness/core/json.h"
 #include "tests/catch.h"
+#include "tests/skip.h"
 #include "tests/tokenizer/gguf.h"
 #include "tests/tokenizer/stages.h"
 
 using namespace assay;
 
 namespace {
-
-/// The folder, or nothing with a warning when it is not there.
-std::optional<fs::path> references() {
-  const char* data = std::getenv("ASSAY_TEST_DATA");
-  if (data && fs::exists(fs::path(data) / "tokenizers")) return fs::path(data) / "tokenizers";
-  WARN("SKIPPED: ASSAY_TEST_DATA names no folder with tokenizers/ in it");
-  return std::nullopt;
-}
 
 Texts split_at(const std::string& text, const std::string& separator) {
   Texts out;
@@ -50,10 +41,9 @@ Json vocabulary_of(const Texts& tokens) {
 
 }  // namespace
 
-TEST_CASE("GPT-2's vocabulary on reference texts", "[tokenizer]") {
-  const auto folder = references();
-  if (!folder) return;
-  const fs::path file = *folder / "ggml-vocab-gpt-2.gguf";
+TEST_CASE("GPT-2's vocabulary on reference texts", "[tokenizer][optional]") {
+  const fs::path folder = testing::test_data("tokenizers");
+  const fs::path file = folder / "ggml-vocab-gpt-2.gguf";
   const GgufTexts texts(read_file(file));
   const Json json{{"model",
                    {{"type", "BPE"},
@@ -64,15 +54,14 @@ TEST_CASE("GPT-2's vocabulary on reference texts", "[tokenizer]") {
   check_references(file, *model.open());
 }
 
-TEST_CASE("BERT's vocabulary on reference texts", "[tokenizer]") {
-  const auto folder = references();
-  if (!folder) return;
-  const fs::path file = *folder / "ggml-vocab-bert-bge.gguf";
-  const std::string sign = "\u2581";  // GGUF marks the beginnings of words, not what follows them
+TEST_CASE("BERT's vocabulary on reference texts", "[tokenizer][optional]") {
+  const fs::path folder = testing::test_data("tokenizers");
+  const fs::path file = folder / "ggml-vocab-bert-bge.gguf";
+  const std::string symbol = "\u2581";  // GGUF marks the starts of words, not their continuations
   Texts tokens = GgufTexts(read_file(file)).at("tokenizer.ggml.tokens");
   for (std::string& token : tokens)
-    if (token.starts_with(sign))
-      token.erase(0, sign.size());
+    if (token.starts_with(symbol))
+      token.erase(0, symbol.size());
     else if (!token.starts_with('['))
       token.insert(0, 2, '#');
   const Json json{{"model",
@@ -86,11 +75,10 @@ TEST_CASE("BERT's vocabulary on reference texts", "[tokenizer]") {
   check_references(file, *model.open());
 }
 
-TEST_CASE("Llama 2's SentencePiece model on reference texts", "[tokenizer]") {
-  const auto folder = references();
-  if (!folder) return;
+TEST_CASE("Llama 2's SentencePiece model on reference texts", "[tokenizer][optional]") {
+  const fs::path folder = testing::test_data("tokenizers");
   const TokenizerFolder model(
-      {{"tokenizer.model", read_file(*folder / "llama2_tokenizer.model")}, {"config.json", "{}"}});
-  check_references(*folder / "ggml-vocab-llama-spm.gguf", *model.open());
+      {{"tokenizer.model", read_file(folder / "llama2_tokenizer.model")}, {"config.json", "{}"}});
+  check_references(folder / "ggml-vocab-llama-spm.gguf", *model.open());
   CHECK(model.open()->encode("Hello", true) == TokenIds{1, 15043});
 }

@@ -46,27 +46,28 @@ std::shared_ptr<const Tokenizer> open_model(const std::string& bytes,
 
 }  // namespace
 
-TEST_CASE("a piece model merges what makes the best piece first", "[tokenizer]") {
+TEST_CASE("a SentencePiece BPE model merges the pair with the best piece first", "[tokenizer]") {
   const auto tokenizer = open_model(bpe(""));
   CHECK(tokenizer->encode("a", false) == TokenIds{7});
   CHECK(tokenizer->encode("ab", false) == TokenIds{3, 6});           // "ab" is better than "_a"
   CHECK(tokenizer->encode("  a   b ", false) == TokenIds{7, 3, 5});  // single spaces
-  CHECK(tokenizer->encode("axyb", false) == TokenIds{7, 0, 5});      // unknown ones are one
+  CHECK(tokenizer->encode("axyb", false) ==
+        TokenIds{7, 0, 5});  // adjacent unknown characters are one
   CHECK(tokenizer->encode("a<u>b", false) == TokenIds{7, 8, 5});
-  CHECK(tokenizer->encode("a<s></s><unk>", false) == TokenIds{7, 1, 2, 0});  // not spelt out
+  CHECK(tokenizer->encode("a<s></s><unk>", false) == TokenIds{7, 1, 2, 0});  // not matched in text
   CHECK(tokenizer->decode({7, 3, 5, 0}, true) == "a b \u2047 ");
   CHECK(tokenizer->decode({1, 7, 2}, true) == "a");
   CHECK(tokenizer->decode({1, 7, 2}, false) == "<s> a</s>");
   CHECK_THROWS_WITH(tokenizer->decode({9}, true), Contains("no token with id 9"));
 }
 
-TEST_CASE("a piece model can keep spaces as they are", "[tokenizer]") {
+TEST_CASE("a SentencePiece model can keep spaces as they are", "[tokenizer]") {
   const auto tokenizer = open_model(bpe(flag(3, 0) + flag(4, 0)));
   CHECK(tokenizer->encode("a  b", false) == TokenIds{4, 3, 3, 5});
   CHECK(tokenizer->decode({3, 4}, true) == " a");
 }
 
-TEST_CASE("BOS and EOS around the text of a piece model", "[tokenizer]") {
+TEST_CASE("BOS and EOS around the text of a SentencePiece model", "[tokenizer]") {
   CHECK(open_model(bpe(""))->encode("a", true) == TokenIds{1, 7});
   CHECK(open_model(bpe(""), "{}", "spiece.model")->encode("a", true) == TokenIds{7, 2});
   CHECK(open_model(bpe(""), R"({"add_bos_token":false,"add_eos_token":true})")->encode("a", true) ==
@@ -77,7 +78,8 @@ TEST_CASE("BOS and EOS around the text of a piece model", "[tokenizer]") {
   CHECK(open_model(bpe(""))->unknown() == 0);
 }
 
-TEST_CASE("the class says where a piece model's text begins with a space", "[tokenizer]") {
+TEST_CASE("the class decides where a SentencePiece model's text starts with a space",
+          "[tokenizer]") {
   const auto ids = [](const std::string& more) {
     return open_model(bpe(flag(4, 0)), R"({"tokenizer_class":"LlamaTokenizer")" + more + "}")
         ->encode("a<s>a", true);
@@ -88,7 +90,7 @@ TEST_CASE("the class says where a piece model's text begins with a space", "[tok
   CHECK(ids(R"(,"add_bos_token":true)") == TokenIds{1, 7, 1, 4});
 }
 
-TEST_CASE("added tokens beside a piece model", "[tokenizer]") {
+TEST_CASE("added tokens with a SentencePiece model", "[tokenizer]") {
   const auto tokenizer =
       TokenizerFolder({{"tokenizer.model", bpe("")}, {"added_tokens.json", R"({"[x]":9,"<s>":1})"}})
           .open();
@@ -97,7 +99,7 @@ TEST_CASE("added tokens beside a piece model", "[tokenizer]") {
   CHECK(tokenizer->decode({7, 9}, true) == "a[x]");
 }
 
-TEST_CASE("broken piece models are refused with the file's name", "[tokenizer]") {
+TEST_CASE("invalid SentencePiece models are rejected with the file's name", "[tokenizer]") {
   const auto refused = [](const std::string& bytes, const std::string& part) {
     CHECK_THROWS_AS(open_model(bytes), DataError);
     CHECK_THROWS_WITH(open_model(bytes), Contains("tokenizer.model") && Contains(part));

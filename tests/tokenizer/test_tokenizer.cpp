@@ -29,7 +29,7 @@ TokenIds ids_of(const std::string& json, const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("added tokens are found first", "[tokenizer]") {
+TEST_CASE("added tokens are matched first", "[tokenizer]") {
   CHECK(ids_of(letters(added("<x>", R"(,"special":true)")), "a<x>b") == TokenIds{0, 100, 1});
   CHECK(ids_of(letters(added("ab", R"(,"special":true)")), "cabc") == TokenIds{2, 100, 2});
   CHECK(ids_of(letters(added("ab", R"(,"single_word":true)")), "ab cab ab") ==
@@ -40,13 +40,13 @@ TEST_CASE("added tokens are found first", "[tokenizer]") {
         TokenIds{0, 26, 100, 1});
 }
 
-TEST_CASE("of added tokens the longest is taken", "[tokenizer]") {
+TEST_CASE("of added tokens the longest match is chosen", "[tokenizer]") {
   const std::string two = R"(,"added_tokens":[{"id":100,"content":"ab","special":true},
                                               {"id":101,"content":"abc","special":true}])";
   CHECK(ids_of(letters(two), "abcab") == TokenIds{101, 100});
 }
 
-TEST_CASE("normalized tokens are found in the normalized text", "[tokenizer]") {
+TEST_CASE("normalized tokens are matched in the normalized text", "[tokenizer]") {
   const std::string lower = R"(,"normalizer":{"type":"Lowercase"})";
   CHECK(ids_of(letters(lower + added("XY", R"(,"normalized":true)")), "aXyb") ==
         TokenIds{0, 100, 1});
@@ -54,7 +54,7 @@ TEST_CASE("normalized tokens are found in the normalized text", "[tokenizer]") {
         TokenIds{0, 23, 24, 100, 1});
 }
 
-TEST_CASE("post-processors put tokens around a text", "[tokenizer]") {
+TEST_CASE("post-processors add special tokens around a text", "[tokenizer]") {
   const auto with_special = [](const std::string& stage) {
     const TokenizerFolder folder({{"tokenizer.json", letters(",\"post_processor\":" + stage)}});
     CHECK(folder.open()->encode("b", false) == TokenIds{1});
@@ -75,46 +75,46 @@ TEST_CASE("post-processors put tokens around a text", "[tokenizer]") {
         TokenIds{24, 1, 25});
 }
 
-TEST_CASE("two texts stand as the post-processor says", "[tokenizer]") {
+TEST_CASE("the post-processor's template is applied to pairs", "[tokenizer]") {
   const auto pair_of = [](const std::string& more, int64_t most) {
     const TokenizerFolder folder({{"tokenizer.json", letters(more)}});
     return folder.open()->encode_pair("bbb", "cc", most);
   };
-  const ArrangedTokens plain = pair_of("", 9);
+  const TokenizedInput plain = pair_of("", 9);
   CHECK(plain.ids == TokenIds{1, 1, 1, 2, 2});
   CHECK(plain.types == std::vector<int32_t>{0, 0, 0, 1, 1});
   CHECK(plain.dropped == 0);
   const std::string bert =
       R"(,"post_processor":{"type":"BertProcessing","sep":["z",25],"cls":["y",24]})";
   CHECK(pair_of(bert, 8).ids == TokenIds{24, 1, 1, 1, 25, 2, 2, 25});
-  const ArrangedTokens cut = pair_of(bert, 6);  // the longer text first, then its odd place
-  CHECK(cut.ids == TokenIds{24, 1, 1, 25, 2, 25});
-  CHECK(cut.types == std::vector<int32_t>{0, 0, 0, 0, 1, 1});
-  CHECK(cut.dropped == 2);
+  const TokenizedInput truncated = pair_of(bert, 6);  // longest first, then the odd token
+  CHECK(truncated.ids == TokenIds{24, 1, 1, 25, 2, 25});
+  CHECK(truncated.types == std::vector<int32_t>{0, 0, 0, 0, 1, 1});
+  CHECK(truncated.dropped == 2);
   CHECK(pair_of(bert, 3).ids == TokenIds{24, 25, 25});
   CHECK_THROWS_WITH(pair_of(bert, 2), Contains("2 tokens are too few") && Contains("are 3"));
 
   const std::string single = R"("single":[{"Sequence":{"id":"A","type_id":0}}])";
   const std::string no_pair = R"(,"post_processor":{"type":"TemplateProcessing","pair":[],)" +
                               single + R"(,"special_tokens":{}})";
-  CHECK_THROWS_WITH(pair_of(no_pair, 9), Contains("how two texts stand together"));
+  CHECK_THROWS_WITH(pair_of(no_pair, 9), Contains("does not define pairs"));
   const std::string half = R"(,"post_processor":{"type":"TemplateProcessing","pair":[
       {"Sequence":{"id":"A","type_id":0}}],)" +
                            single + R"(,"special_tokens":{}})";
   CHECK_THROWS_WITH(pair_of(half, 9), Contains("$.post_processor.pair") && Contains("two texts"));
 }
 
-TEST_CASE("one text loses its end when it is too long", "[tokenizer]") {
+TEST_CASE("one text is truncated at its end", "[tokenizer]") {
   const TokenizerFolder folder(
       {{"tokenizer.json",
         letters(R"(,"post_processor":{"type":"BertProcessing","sep":["z",25],"cls":["y",24]})")}});
   const auto tokenizer = folder.open();
-  const ArrangedTokens cut = tokenizer->arrangement(false).arrange({1, 2, 3, 4}, {}, 5);
-  CHECK(cut.ids == TokenIds{24, 1, 2, 3, 25});
-  CHECK(cut.dropped == 1);
+  const TokenizedInput truncated = tokenizer->input_template(false).apply({1, 2, 3, 4}, {}, 5);
+  CHECK(truncated.ids == TokenIds{24, 1, 2, 3, 25});
+  CHECK(truncated.dropped == 1);
 }
 
-TEST_CASE("special tokens are named by the files beside the tokenizer", "[tokenizer]") {
+TEST_CASE("special tokens are named by the files next to the tokenizer", "[tokenizer]") {
   const std::string json = letters(added("<x>", R"(,"special":true)"));
   const TokenizerFolder folder(
       {{"tokenizer.json", json},
@@ -123,7 +123,7 @@ TEST_CASE("special tokens are named by the files beside the tokenizer", "[tokeni
                                      "pad_token":null,"model_max_length":512})"},
        {"special_tokens_map.json", R"({"bos_token":"a","pad_token":"y","unk_token":"nowhere"})"}});
   const auto tokenizer = folder.open();
-  CHECK(tokenizer->bos() == 0);  // the map says more, as there is no added_tokens_decoder
+  CHECK(tokenizer->bos() == 0);  // the map takes precedence, as there is no added_tokens_decoder
   CHECK(tokenizer->eos() == 25);
   CHECK(tokenizer->pad() == 24);
   CHECK(!tokenizer->unknown());
@@ -138,7 +138,8 @@ TEST_CASE("special tokens are named by the files beside the tokenizer", "[tokeni
   CHECK(tokenizer->decode({}, true).empty());
 }
 
-TEST_CASE("flags of the configuration do not change what a tokenizer.json puts", "[tokenizer]") {
+TEST_CASE("flags of the configuration do not change the post-processor of a tokenizer.json",
+          "[tokenizer]") {
   const TokenizerFolder folder(
       {{"tokenizer.json",
         letters(R"(,"post_processor":{"type":"BertProcessing","sep":["z",25],"cls":["y",24]})")},
@@ -158,7 +159,7 @@ TEST_CASE("tokens of the configuration are added", "[tokenizer]") {
   CHECK(folder.open()->encode("a<y>", false) == TokenIds{0, 40});
 }
 
-TEST_CASE("the configuration says more about added tokens than the tokenizer", "[tokenizer]") {
+TEST_CASE("the configuration's added tokens take precedence over the tokenizer's", "[tokenizer]") {
   const TokenizerFolder folder({{"tokenizer.json", letters(added("<x>", R"(,"special":true)"))},
                                 {"tokenizer_config.json",
                                  R"({"added_tokens_decoder":{"100":{"content":"<x>","lstrip":true,
@@ -180,7 +181,7 @@ TEST_CASE("special tokens come from the class where the files name none", "[toke
   CHECK(!open(R"({"eos_token":"z","bos_token":null})")->bos());
 }
 
-TEST_CASE("all files of a model say what ends a text", "[tokenizer]") {
+TEST_CASE("end tokens are read from all files of a model", "[tokenizer]") {
   std::map<std::string, std::string> files{{"tokenizer.json", letters("")},
                                            {"tokenizer_config.json", R"({"eos_token":"z"})"}};
   const auto of_tokenizer = TokenizerFolder(files).open();
@@ -195,7 +196,7 @@ TEST_CASE("all files of a model say what ends a text", "[tokenizer]") {
                     Contains("generation_config.json: $.eos_token_id[0]"));
 }
 
-TEST_CASE("a model of more tokens than bytes is not read by bytes", "[tokenizer]") {
+TEST_CASE("a model with more than 256 tokens gets no byte tokenizer", "[tokenizer]") {
   std::map<std::string, std::string> files{{"config.json", R"({"vocab_size":257})"}};
   CHECK_THROWS_AS(TokenizerFolder(files).open(), DataError);
   CHECK_THROWS_WITH(TokenizerFolder(files).open(),
@@ -217,13 +218,13 @@ TEST_CASE("a folder without a tokenizer has one token per byte", "[tokenizer]") 
   CHECK_THROWS_WITH(tokenizer->decode({256}, true), Contains("ids are below 256"));
 }
 
-TEST_CASE("a tokenizer of a kind that is not read is not taken for none", "[tokenizer]") {
+TEST_CASE("a tokenizer of an unsupported kind is not ignored", "[tokenizer]") {
   const TokenizerFolder folder({{"vocab.json", "{}"}, {"merges.txt", ""}});
   CHECK_THROWS_AS(folder.open(), DataError);
   CHECK_THROWS_WITH(folder.open(), Contains("vocab.json") && Contains("tokenizer.json"));
 }
 
-TEST_CASE("broken files are data errors that name the place", "[tokenizer]") {
+TEST_CASE("invalid files are data errors that name the place", "[tokenizer]") {
   const auto refused = [](const std::string& json, const std::string& part) {
     const TokenizerFolder folder({{"tokenizer.json", json}});
     CHECK_THROWS_AS(folder.open(), DataError);
@@ -245,7 +246,7 @@ TEST_CASE("broken files are data errors that name the place", "[tokenizer]") {
   CHECK_THROWS_WITH(pieces.open(), Contains("tokenizer.model"));
 }
 
-TEST_CASE("the hash tells tokenizers apart", "[tokenizer]") {
+TEST_CASE("the hash distinguishes tokenizers", "[tokenizer]") {
   const auto hash = [](const std::map<std::string, std::string>& files) {
     return TokenizerFolder(files).open()->hash();
   };

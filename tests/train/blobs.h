@@ -1,5 +1,4 @@
-/// A small home folder with synthetic tasks and recipes, so that training can be tested in a second
-/// and without data.
+/// A home folder with synthetic tasks and recipes: tests train in about a second and need no data.
 #pragma once
 
 #include <unistd.h>
@@ -14,9 +13,9 @@
 
 namespace assay::test {
 
-/// While it lives ASSAY_HOME is a fresh folder with the tasks "blobs/a" (labels 0 and 1), "blobs/b"
-/// (labels 2 and 3; 60 training examples each), "blobs/broken" (inputs that are not numbers) and
-/// "blobs/unreadable" (a DataError when it is scored).
+/// During its lifetime ASSAY_HOME is a new folder with the tasks "blobs/a" (labels 0 and 1),
+/// "blobs/b" (labels 2 and 3; 60 training examples each), "blobs/broken" (inputs that are not
+/// numbers) and "blobs/unreadable" (a DataError when it is scored).
 class BlobHome {
  public:
   BlobHome() {
@@ -55,7 +54,7 @@ class BlobHome {
   std::optional<std::string> before_;
 };
 
-/// base (a and b, brief), expert-a, expert-b (from base) and multitask (from base).
+/// base (a and b, few steps), expert-a, expert-b (from base) and multitask (from base).
 inline Json blob_recipe() {
   return Json::parse(R"({
     "name": "blobs",

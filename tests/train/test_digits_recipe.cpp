@@ -19,7 +19,7 @@ Names in_suite(const Names& cells) {
 
 }  // namespace
 
-TEST_CASE("every recipe of the house can be read", "[train]") {
+TEST_CASE("every included recipe can be read", "[train]") {
   int recipes = 0;
   for (const auto& entry : fs::directory_iterator(home_folder() / "recipes")) {
     if (entry.path().extension() != ".json") continue;
@@ -30,7 +30,7 @@ TEST_CASE("every recipe of the house can be read", "[train]") {
   CHECK(recipes > 0);
 }
 
-TEST_CASE("the digits recipe holds out what it says", "[train]") {
+TEST_CASE("the digits recipe holds out the stated tasks", "[train]") {
   const Recipe recipe = Recipe::read(home_folder() / "recipes" / "digits.json");
 
   for (size_t i = 0; i < kReplicates.size(); ++i) {

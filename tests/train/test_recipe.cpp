@@ -9,7 +9,7 @@ using assay::test::blob_recipe;
 using assay::test::BlobHome;
 using Catch::Matchers::Contains;
 
-TEST_CASE("a recipe takes the defaults of the role under the entry's own settings", "[train]") {
+TEST_CASE("an entry's settings override the defaults of its role", "[train]") {
   const BlobHome home;
   Json json = blob_recipe();
   json["checkpoints"]["expert-b"]["steps"] = 7;
@@ -66,7 +66,7 @@ TEST_CASE("the recipe hash changes with whatever determines the weights", "[trai
   CHECK(hash("expert-a", R"({"checkpoints": {"expert-b": {"steps": 6}}})") == expert);
 }
 
-TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
+TEST_CASE("an invalid recipe is refused with location and remedy", "[train]") {
   const BlobHome home;
   const auto reading = [&](const std::string& patch) {
     Json json = blob_recipe();
@@ -94,7 +94,7 @@ TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
   CHECK_THROWS_WITH(reading(expert(R"("init": "bas")")),
                     Contains("expert-a.init") && Contains("Did you mean 'base'?"));
   CHECK_THROWS_WITH(reading(R"({"checkpoints": {"base": {"init": "expert-a"}}})"),
-                    Contains("circle") && Contains("base <- expert-a <- base"));
+                    Contains("cyclic") && Contains("base <- expert-a <- base"));
   Json chain = blob_recipe();
   for (int i = 0; i < 2000; ++i) {
     Json& link = chain["checkpoints"][fmt::format("c{}", i)] = chain["checkpoints"]["expert-a"];
@@ -112,7 +112,7 @@ TEST_CASE("a faulty recipe is refused with place and remedy", "[train]") {
                     Contains("unknown checkpoint 'expert-c' in recipe 'blobs'"));
 }
 
-TEST_CASE("a recipe's name is a name and no path", "[train]") {
+TEST_CASE("a recipe's name must not be a path", "[train]") {
   const BlobHome home;
   const auto read = [&](const std::string& name) {
     Json json = blob_recipe();

@@ -46,7 +46,7 @@ TEST_CASE("training learns its tasks, and an expert is better at its own", "[tra
   CHECK(accuracy(recipe, *expert, "blobs/b") < 0.95);
   CHECK(accuracy(recipe, *multitask, "blobs/a") >= 0.95);
   CHECK(accuracy(recipe, *multitask, "blobs/b") >= 0.95);
-  CHECK(fs::exists(home.models() / "base"));  // what it starts from was made first
+  CHECK(fs::exists(home.models() / "base"));  // its init was trained first
 }
 
 TEST_CASE("the same recipe gives the same bytes on any number of threads", "[train]") {
@@ -87,7 +87,7 @@ TEST_CASE("an up-to-date checkpoint is reused, a stale one is replaced", "[train
   CHECK(find_checkpoint(recipe, "base", home.models()) == nullptr);
 }
 
-TEST_CASE("who asks for a checkpoint that another is making waits for it", "[train]") {
+TEST_CASE("concurrent requests for one checkpoint train it once", "[train]") {
   const BlobHome home;
   const Recipe recipe = Recipe::read(home.write_recipe(blob_recipe()));
   constexpr size_t kBoth = 2;
@@ -114,7 +114,7 @@ TEST_CASE("who asks for a checkpoint that another is making waits for it", "[tra
   CHECK(std::distance(fs::directory_iterator(home.models()), {}) == 2);
 }
 
-TEST_CASE("a damaged checkpoint is trained anew", "[train]") {
+TEST_CASE("a damaged checkpoint is trained again", "[train]") {
   const BlobHome home;
   const Recipe recipe = Recipe::read(home.write_recipe(blob_recipe()));
   const std::string hash = ensure_checkpoint(recipe, "base", home.models())->content_hash();
@@ -123,7 +123,7 @@ TEST_CASE("a damaged checkpoint is trained anew", "[train]") {
   CHECK(ensure_checkpoint(recipe, "base", home.models())->content_hash() == hash);
 }
 
-TEST_CASE("a checkpoint says how it was made", "[train]") {
+TEST_CASE("a checkpoint records how it was made", "[train]") {
   const BlobHome home;
   const Recipe recipe = Recipe::read(home.write_recipe(blob_recipe()));
 
@@ -167,7 +167,7 @@ TEST_CASE("one step of AdamW moves every weight by the learning rate against its
   CHECK(moved[3].item<double>() == Approx(-0.01).epsilon(1e-3));
 }
 
-TEST_CASE("training that cannot go on names the recipe and leaves nothing", "[train]") {
+TEST_CASE("training that fails names the recipe and leaves no folder", "[train]") {
   const BlobHome home;
   const Recipe broken =
       changed_recipe(home, R"({"checkpoints": {"base": {"mixture": ["blobs/broken"]}}})");
@@ -178,7 +178,7 @@ TEST_CASE("training that cannot go on names the recipe and leaves nothing", "[tr
   CHECK_THROWS_WITH(ensure_checkpoint(broken, "base", home.models()),
                     Contains("recipe 'blobs', checkpoint 'base': the loss is nan at step 1 of 5"));
   CHECK_THROWS_WITH(ensure_checkpoint(greedy, "base", home.models()),
-                    Contains("61 examples of 'blobs/a' are asked for, its train split has 60"));
+                    Contains("61 examples of 'blobs/a' are requested, its train split has 60"));
   CHECK_FALSE(fs::exists(home.models() / "base"));
 }
 

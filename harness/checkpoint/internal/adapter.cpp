@@ -17,33 +17,34 @@ namespace {
 
 constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kFileName = "adapter_model.safetensors";
-// Elements whose products are in memory at once: so few that LibTorch works on this thread alone,
-// as readers of tensors may be many.
+// Elements whose products are in memory at once. Small enough for LibTorch to stay on this thread:
+// many threads may read tensors.
 constexpr int64_t kChunk = 1 << 14;
 
-// Of architectures whose layers are transformers' Conv1D: weights are stored [in, out].
+// Architectures that use transformers' Conv1D layers: their weights are stored [in, out].
 constexpr std::array kConv1d{"gpt2", "openai-gpt", "imagegpt", "decision_transformer"};
 
-/// The name without its first part; empty when it has one only.
-std::string without_first(const std::string& name) {
+/// The name without its first component; empty when it has only one.
+std::string without_first_component(const std::string& name) {
   const size_t dot = name.find('.');
   return dot == std::string::npos ? "" : name.substr(dot + 1);
 }
 
-/// Finds a model's tensors by the names of its modules. Checkpoints with and without the name of
-/// the whole model in front ("model.", "transformer.", "bert.") are alike.
+/// Finds a model's tensors by module name, with or without the model's own prefix ("model.",
+/// "transformer.", "bert.").
 class Targets {
  public:
   explicit Targets(const std::vector<TensorInfo>& tensors) {
     for (const TensorInfo& info : tensors) {
       whole_.emplace(info.name, &info);
-      short_.emplace(without_first(info.name), &info);
+      short_.emplace(without_first_component(info.name), &info);
     }
   }
   /// Null when there is none, or several.
   const TensorInfo* find(const std::string& name) const {
     if (const auto it = whole_.find(name); it != whole_.end()) return it->second;
-    if (const auto it = whole_.find(without_first(name)); it != whole_.end()) return it->second;
+    if (const auto it = whole_.find(without_first_component(name)); it != whole_.end())
+      return it->second;
     return short_.count(name) == 1 ? short_.find(name)->second : nullptr;
   }
 
@@ -59,7 +60,7 @@ bool is_conv1d(const Json& config) {
 
 Json read_config(const fs::path& folder) {
   if (!fs::exists(folder / kConfigName))
-    data_error("'{}' is no adapter: it has no {}", folder.string(), kConfigName);
+    data_error("'{}' is not an adapter: it has no {}", folder.string(), kConfigName);
   return read_json(folder / kConfigName);
 }
 
@@ -104,11 +105,11 @@ Adapter::Adapter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
   const bool tied = ties_embeddings(config).value_or(false);
   const auto target = [&](const std::string& name, const std::string& stored) -> const TensorInfo& {
     const TensorInfo* found = targets.find(name);
-    if (!found) data_error("{}: '{}' belongs to no tensor of {}", file_.string(), stored, model);
+    if (!found) data_error("{}: '{}' matches no tensor of {}", file_.string(), stored, model);
     if (tied && (is_head(found->name) || is_embedding(found->name)))
       user_error(
           "{}: '{}' changes '{}', and {} ties embedding "
-          "and head: which of them is meant cannot be told",
+          "and head: it is ambiguous which of them is meant",
           file_.string(), stored, found->name, model);
     if (!c10::isFloatingType(found->dtype) || c10::elementSize(found->dtype) < 2)
       data_error("{}: '{}' changes '{}', which {} stores as {}; floating weights can be adapted",
@@ -129,7 +130,7 @@ Adapter::Adapter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
         break;
       }
     const Form* form = nullptr;
-    bool second = false;  // B comes with its A
+    bool second = false;  // B is read with its A
     for (const Form& candidate : forms) {
       if (name.ends_with(candidate.a)) form = &candidate;
       second |=
@@ -144,16 +145,16 @@ Adapter::Adapter(const fs::path& folder, const std::vector<TensorInfo>& tensors,
     } else {
       cut(name, ".base_layer");
       cut(name, ".modules_to_save");
-      add_whole(info, target(name, info.name));
+      add_replacement(info, target(name, info.name));
     }
   }
 }
 
-void Adapter::add_whole(const TensorInfo& stored, const TensorInfo& target) {
+void Adapter::add_replacement(const TensorInfo& stored, const TensorInfo& target) {
   if (stored.shape != target.shape)
     data_error("{}: '{}' has shape {}, the model's '{}' {}", file_.string(), stored.name,
                shape_text(stored.shape), target.name, shape_text(target.shape));
-  changes_[target.name].whole = stored.name;
+  changes_[target.name].replacement = stored.name;
 }
 
 void Adapter::add_product(const TensorInfo& a, const std::string& b_name, const std::string& layer,
@@ -167,7 +168,7 @@ void Adapter::add_product(const TensorInfo& a, const std::string& b_name, const 
     data_error("{}: {} has rank {}, but adapter_config.json says {}", file_.string(), layer,
                a.shape[0], rank);
   if (!lora_.targets(layer))
-    data_error("{}: '{}' is of no layer that target_modules of adapter_config.json names",
+    data_error("{}: '{}' is of a layer that target_modules of adapter_config.json does not name",
                file_.string(), a.name);
   const std::vector<int64_t> straight{b.shape[0], a.shape[1]}, turned{a.shape[1], b.shape[0]};
   if (target.shape != straight && target.shape != turned)
@@ -179,7 +180,7 @@ void Adapter::add_product(const TensorInfo& a, const std::string& b_name, const 
   change.a = a.name;
   change.b = b.name;
   change.scale = lora_.scale(layer);
-  // The shapes decide where they can: a head beside Conv1D layers is no Conv1D.
+  // The shapes decide where they can: a head next to Conv1D layers is not a Conv1D.
   change.transposed = straight == turned ? transposed : target.shape == turned;
 }
 
@@ -197,7 +198,8 @@ at::Tensor Adapter::apply(const TensorInfo& tensor, int64_t first, const at::Ten
   const Change& change = found->second;
   const int64_t count = values.numel();
   at::Tensor before = values.flatten();
-  if (!change.whole.empty()) before = elements(read(change.whole), first, count).to(tensor.dtype);
+  if (!change.replacement.empty())
+    before = elements(read(change.replacement), first, count).to(tensor.dtype);
   if (change.a.empty()) return before.view(values.sizes());
   const at::Tensor a = read(change.a), b = read(change.b);
   const at::Tensor left = change.transposed ? a.t() : b;

@@ -25,7 +25,7 @@ bool is_name(const std::string& part) {
          });
 }
 
-/// A branch may have slashes in its name ("refs/pr/1"), never a way out of its folder.
+/// A branch may have slashes in its name ("refs/pr/1"), but must stay inside its folder.
 bool is_revision(const std::string& text) {
   const fs::path path(text);
   return !text.empty() && path.is_relative() &&
@@ -82,7 +82,7 @@ std::optional<fs::path> find_in_hub_cache(const HubName& name) {
   if (const fs::path ref = repository / "refs" / commit; fs::is_regular_file(ref, ignored)) {
     commit = read_file(ref);
     commit.erase(commit.find_last_not_of(" \t\r\n") + 1);
-    if (!is_name(commit)) data_error("'{}' names no commit", ref.string());
+    if (!is_name(commit)) data_error("'{}' does not contain a commit", ref.string());
   }
   fs::path snapshot = repository / "snapshots" / commit;
   if (!fs::is_directory(snapshot, ignored))

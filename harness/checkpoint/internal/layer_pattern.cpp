@@ -30,8 +30,8 @@ LayerPattern::LayerPattern(const std::string& pattern, std::string where)
                     PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NEVER_BACKSLASH_C,
                     &error, &offset, nullptr);
   if (!code)
-    user_error("{}: '{}' is no regular expression: {} at byte {}", where_, pattern, message(error),
-               offset);
+    user_error("{}: '{}' is not a regular expression: {} at byte {}", where_, pattern,
+               message(error), offset);
   code_ = std::shared_ptr<const void>(code, [code](const void*) { pcre2_code_free(code); });
 }
 

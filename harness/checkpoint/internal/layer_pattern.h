@@ -1,4 +1,4 @@
-/// Regular expressions over the names of layers, as adapter configurations write them.
+/// Regular expressions over layer names, as in adapter configurations.
 #pragma once
 
 #include <memory>
@@ -7,10 +7,10 @@
 
 namespace assay {
 
-/// Run by PCRE2 with bounded work, as the patterns come from files of others. Thread-safe.
+/// Matched by PCRE2 with limited steps and memory: the patterns are untrusted. Thread-safe.
 class LayerPattern {
  public:
-  /// UserError with the place in the pattern when it is no regular expression; `where` names it.
+  /// UserError with the position when the pattern is not a regular expression; `where` names it.
   LayerPattern(const std::string& pattern, std::string where);
 
   /// Whether the pattern matches the whole name. UserError when that takes too many steps.

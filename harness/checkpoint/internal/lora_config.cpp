@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-// Fields that change nothing about what the stored tensors mean. All others must be empty.
+// Fields that do not affect the meaning of the stored tensors. All others must be empty.
 constexpr std::array kInert{"auto_mapping",        "base_model_name_or_path",
                             "corda_config",        "ensure_weight_tying",
                             "eva_config",          "exclude_modules",
@@ -25,7 +25,7 @@ constexpr std::array kRead{
     "peft_type",      "r",    "lora_alpha",     "rank_pattern",     "alpha_pattern", "use_rslora",
     "fan_in_fan_out", "bias", "target_modules", "init_lora_weights"};
 
-// Those that leave the base's weights as they are.
+// Initialisations that do not modify the base's weights.
 constexpr std::array kInitialisations{"eva", "gaussian", "orthogonal"};
 
 template <typename Names>
@@ -37,11 +37,10 @@ bool is_empty(const Json& value) {
   return value.is_null() || value == false || value.empty() || value == "";
 }
 
-void refuse_variants(const JsonReader& config) {
+void reject_variants(const JsonReader& config) {
   for (const auto& [key, value] : config.entries())
     if (!contains(kInert, key) && !contains(kRead, key) && !is_empty(value.json()))
-      value.fail(
-          fmt::format("adapters with '{}' are not supported: only plain LoRA's products are", key));
+      value.fail(fmt::format("adapters with '{}' are not supported: only plain LoRA is", key));
 }
 
 }  // namespace
@@ -53,18 +52,18 @@ LoraConfig::LoraConfig(const Json& json, const std::string& where) : where_(wher
     return found && !found->json().is_null() ? std::move(found) : std::nullopt;
   };
   const auto type = take("peft_type");
-  if (!type) user_error("{}: the key 'peft_type' is missing; LORA is read", where);
+  if (!type) user_error("{}: the key 'peft_type' is missing; allowed: LORA", where);
   if (type->as_string() != "LORA")
     user_error("{}: adapters of peft_type {} are not supported; only LORA is", where,
                type->as_string());
-  refuse_variants(config);
+  reject_variants(config);
   if (const auto rank = take("r")) {
     rank_ = rank->as_integer();
     if (rank_ < 1) rank->fail("expected a rank of 1 or more");
   }
   if (const auto alpha = take("lora_alpha")) alpha_ = alpha->as_number();
-  ranks_ = read_specials(config, "rank_pattern");
-  alphas_ = read_specials(config, "alpha_pattern");
+  ranks_ = read_overrides(config, "rank_pattern");
+  alphas_ = read_overrides(config, "alpha_pattern");
   if (const auto flag = take("use_rslora")) root_scaling_ = flag->as_bool();
   if (const auto flag = take("fan_in_fan_out")) transposed_ = flag->as_bool();
   if (const auto bias = take("bias"); bias && bias->as_string() != "none")
@@ -82,39 +81,39 @@ LoraConfig::LoraConfig(const Json& json, const std::string& where) : where_(wher
   }
 }
 
-std::vector<LoraConfig::Special> LoraConfig::read_specials(JsonReader& config,
-                                                           const std::string& key) const {
-  std::vector<Special> specials;
+std::vector<LoraConfig::Override> LoraConfig::read_overrides(JsonReader& config,
+                                                             const std::string& key) const {
+  std::vector<Override> overrides;
   const auto found = config.find(key);
-  if (!found || found->json().is_null()) return specials;
+  if (!found || found->json().is_null()) return overrides;
   for (const auto& [pattern, value] : found->entries()) {
     if (value.as_number() <= 0) value.fail("expected a number above zero");
-    specials.push_back(
+    overrides.push_back(
         {LayerPattern("(.*\\.)?(" + pattern + ")", value.where()), value.as_number()});
   }
-  return specials;
+  return overrides;
 }
 
-double LoraConfig::special(const std::vector<Special>& specials, const std::string& layer,
-                           double usual) const {
-  const Special* first = nullptr;
-  for (const Special& each : specials) {
+double LoraConfig::override_value(const std::vector<Override>& overrides, const std::string& layer,
+                                  double default_value) const {
+  const Override* first = nullptr;
+  for (const Override& each : overrides) {
     if (!each.pattern.matches(layer)) continue;
-    // PEFT takes the first in the file's order, which JSON objects do not keep.
+    // PEFT uses the first in the file's order, which JSON objects do not keep.
     if (first && first->value != each.value)
       user_error("{}: two patterns of different values match the layer '{}'", where_, layer);
     first = &each;
   }
-  return first ? first->value : usual;
+  return first ? first->value : default_value;
 }
 
 int64_t LoraConfig::rank(const std::string& layer) const {
-  return static_cast<int64_t>(special(ranks_, layer, static_cast<double>(rank_)));
+  return static_cast<int64_t>(override_value(ranks_, layer, static_cast<double>(rank_)));
 }
 
 double LoraConfig::scale(const std::string& layer) const {
   const auto r = static_cast<double>(rank(layer));
-  return special(alphas_, layer, alpha_) / (root_scaling_ ? std::sqrt(r) : r);
+  return override_value(alphas_, layer, alpha_) / (root_scaling_ ? std::sqrt(r) : r);
 }
 
 bool LoraConfig::targets(const std::string& layer) const {

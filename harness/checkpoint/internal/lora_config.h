@@ -21,24 +21,24 @@ class LoraConfig {
   int64_t rank(const std::string& layer) const;
   /// alpha / r, with rslora alpha / sqrt(r).
   double scale(const std::string& layer) const;
-  /// Whether target_modules names the layer; true without any.
+  /// Whether target_modules names the layer; true when it is absent.
   bool targets(const std::string& layer) const;
   /// fan_in_fan_out: weights are stored [in, out], as GPT-2's are.
   bool transposed() const { return transposed_; }
 
  private:
-  struct Special {
+  struct Override {
     LayerPattern pattern;
     double value;
   };
-  std::vector<Special> read_specials(JsonReader& config, const std::string& key) const;
-  double special(const std::vector<Special>& specials, const std::string& layer,
-                 double usual) const;
+  std::vector<Override> read_overrides(JsonReader& config, const std::string& key) const;
+  double override_value(const std::vector<Override>& overrides, const std::string& layer,
+                        double default_value) const;
 
   std::string where_;
   int64_t rank_ = 8;  // PEFT's defaults
   double alpha_ = 8;
-  std::vector<Special> ranks_, alphas_;
+  std::vector<Override> ranks_, alphas_;
   bool root_scaling_ = false, transposed_ = false;
   std::optional<LayerPattern> target_pattern_;
   std::vector<std::string> target_names_;

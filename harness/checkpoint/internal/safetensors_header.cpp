@@ -16,9 +16,9 @@ namespace assay {
 namespace {
 
 constexpr size_t kLengthBytes = 8;
-constexpr size_t kLongestBeginning = 1024;  // of what other files begin with
-// The reference implementation refuses larger headers too.
-constexpr uint64_t kMostHeaderBytes = 100'000'000;
+constexpr size_t kFormatHintBytes = 1024;  // enough to recognise other formats
+// The reference implementation rejects larger headers too.
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 
 constexpr std::pair<const char*, at::ScalarType> kDtypes[] = {
     {"F64", at::kDouble},
@@ -42,7 +42,7 @@ const char* code_of(at::ScalarType dtype) {
   data_error("safetensors cannot store the dtype {}", dtype_name(dtype));
 }
 
-// A broken file of a model is a matter of data.
+// A damaged model file is a DataError, not a UserError.
 Json parse_data(std::string_view text, const std::string& file) {
   try {
     return parse_json(text, file);
@@ -51,7 +51,7 @@ Json parse_data(std::string_view text, const std::string& file) {
   }
 }
 
-// Reads one header entry. Everything is checked before it is used: files come from strangers.
+// Reads one header entry. Everything is checked before it is used: files are untrusted.
 struct Entry {
   TensorInfo info;
   uint64_t begin, end;
@@ -80,7 +80,7 @@ Entry parse_entry(const std::string& file, const std::string& name, const Json& 
     if (!size.is_number_unsigned()) fail(fmt::format("shape {}", json["shape"].dump()));
     const auto value = size.get<uint64_t>();
     empty |= value == 0;
-    // Also of empty tensors: sizes are multiplied in any order, as signed numbers.
+    // Also for empty tensors: sizes are multiplied in any order, as signed numbers.
     if (value != 0 && (__builtin_mul_overflow(bytes, value, &bytes) || bytes > INT64_MAX))
       fail(fmt::format("shape {} is too large", json["shape"].dump()));
     entry.info.shape.push_back(static_cast<int64_t>(value));
@@ -104,7 +104,7 @@ Entry parse_entry(const std::string& file, const std::string& name, const Json& 
 std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
                                                        const std::string& file) {
   const auto refuse_foreign = [&] {
-    const std::string hint = what_it_is_instead(bytes.substr(0, kLongestBeginning));
+    const std::string hint = wrong_format_hint(bytes.substr(0, kFormatHintBytes));
     if (!hint.empty()) data_error("{}: not a safetensors file: {}", file, hint);
   };
   if (bytes.size() < kLengthBytes) {
@@ -114,13 +114,13 @@ std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
   }
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
-  if (header_bytes > kMostHeaderBytes || header_bytes > bytes.size() - kLengthBytes) {
+  if (header_bytes > kMaxHeaderBytes || header_bytes > bytes.size() - kLengthBytes) {
     refuse_foreign();
-    data_error("{}: not a whole safetensors file: the header claims {} bytes, the file has {}",
+    data_error("{}: an incomplete safetensors file: the header claims {} bytes, the file has {}",
                file, header_bytes, bytes.size());
   }
   const Json header = parse_data(bytes.substr(kLengthBytes, header_bytes), file);
-  if (!header.is_object()) data_error("{}: the header is no JSON object", file);
+  if (!header.is_object()) data_error("{}: the header is not a JSON object", file);
 
   std::vector<Entry> entries;
   for (const auto& [name, json] : header.items())
@@ -178,7 +178,7 @@ std::map<std::string, std::string> parse_safetensors_index(std::string_view text
     data_error("{}: no object 'weight_map'", file);
   std::map<std::string, std::string> shard_of;
   for (const auto& [name, shard] : index["weight_map"].items()) {
-    // A shard is a sibling: a path could name any file of the machine.
+    // A shard must be in the same folder: a path could name any file of the machine.
     if (!shard.is_string() ||
         std::filesystem::path(shard.get<std::string>()).filename() != shard.get<std::string>())
       data_error("{}: weight_map['{}'] must be a file name, found {}", file, name, shard.dump());

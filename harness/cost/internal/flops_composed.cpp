@@ -35,7 +35,7 @@ int64_t qr_triangle(const Matrices& m) {
   return 2 * p * p * m.longer() - 2 * p * p * p / 3;
 }
 
-/// (A, mode): the orthogonal factor costs as much again.
+/// (A, mode): computing the orthogonal factor doubles the cost.
 int64_t qr(FlopsInputs inputs, int64_t) {
   const Matrices m = matrices(inputs[0]);
   const bool triangle = inputs.size() > 1 && inputs[1].isString() && inputs[1].toStringRef() == "r";
@@ -53,7 +53,7 @@ int64_t svd(FlopsInputs inputs, int64_t) {
   return m.batch * (flag(inputs, 2) ? 14 * q * p * p + 8 * cube : 4 * q * p * p - 4 * cube / 3);
 }
 
-/// (A, UPLO, compute_v): a symmetric one's eigenvalues, and vectors.
+/// (A, UPLO, compute_v): eigenvalues of a symmetric matrix, and eigenvectors.
 int64_t eigh(FlopsInputs inputs, int64_t) {
   const Matrices m = matrices(inputs[0]);
   const int64_t cube = m.rows * m.rows * m.rows;
@@ -72,13 +72,14 @@ int64_t lu(FlopsInputs inputs, int64_t) {
   return m.batch * (m.longer() * p * p - p * p * p / 3);
 }
 
-/// (A, B, ..): LU, then two triangular solves a right-hand side.
+/// (A, B, ..): LU, then two triangular solves per right-hand side.
 int64_t solve(FlopsInputs inputs, int64_t) {
   const Matrices m = matrices(inputs[0]);
   return lu(inputs, 1) + 2 * m.rows * m.rows * right_sides(inputs[1], m);
 }
 
-/// `factor` times n^2 a right-hand side; the matrices are inputs[Matrix], the sides the other.
+/// `factor` times n^2 per right-hand side; inputs[Matrix] are the matrices, the other input is the
+/// right-hand sides.
 template <size_t Matrix>
 int64_t substitute(FlopsInputs inputs, int64_t factor) {
   const Matrices m = matrices(inputs[Matrix]);
@@ -96,8 +97,8 @@ int64_t least_squares(FlopsInputs inputs, int64_t) {
   return m.batch * qr_triangle(m) + 4 * m.shorter() * m.longer() * right_sides(inputs[1], m);
 }
 
-/// Queries [.., heads, L, e], keys [.., S, e] and values [.., S, v] from the given place on: two
-/// products and a softmax; backward five products (the scores anew), softmax and its gradient.
+/// Queries [.., heads, L, e], keys [.., S, e] and values [.., S, v] from the given position on: two
+/// products and a softmax. Backward: five products (scores recomputed), softmax and its gradient.
 int64_t attention(FlopsInputs inputs, size_t place, bool backward) {
   const at::Tensor& query = inputs[place].toTensor();
   const int64_t keys = inputs[place + 1].toTensor().size(-2);

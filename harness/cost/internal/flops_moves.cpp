@@ -4,7 +4,7 @@
 
 namespace assay {
 
-bool moves_only(std::string_view name) {
+bool has_no_arithmetic(std::string_view name) {
   static const std::unordered_set<std::string_view> names{
       // New tensors.
       "arange",
@@ -121,7 +121,7 @@ bool moves_only(std::string_view name) {
       "zero",
       "_cast_Float",
       "block_diag",
-      // Picking and placing.
+      // Gather and scatter.
       "embedding",
       "gather",
       "index",
@@ -151,7 +151,7 @@ bool moves_only(std::string_view name) {
       "_unsafe_index",
       "max_pool2d_with_indices_backward",
       "nonzero_numpy",
-      // Order.
+      // Sorting and selection.
       "argsort",
       "bucketize",
       "histc",
@@ -166,7 +166,7 @@ bool moves_only(std::string_view name) {
       "unique_consecutive",
       "unique_dim",
       "_unique2",
-      // Looking.
+      // Queries.
       "_has_compatible_shallow_copy_type",
       "_local_scalar_dense",
       "all",
@@ -203,7 +203,7 @@ bool moves_only(std::string_view name) {
       "logical_not",
       "logical_or",
       "logical_xor",
-      // Draws.
+      // Random numbers.
       "bernoulli",
       "multinomial",
       "normal",

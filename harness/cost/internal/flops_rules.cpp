@@ -7,8 +7,7 @@ namespace {
 
 bool is_tensor(const c10::IValue& value) { return value.isTensor() && value.toTensor().defined(); }
 
-/// Elements of the shape that all input tensors broadcast to. Empty tensors are results to be
-/// filled.
+/// Elements of the shape that all input tensors broadcast to. Empty tensors are outputs.
 int64_t broadcast_numel(FlopsInputs inputs) {
   std::vector<int64_t> shape;  // last dimension first
   bool any_floating = false;
@@ -34,7 +33,7 @@ int64_t per_input(FlopsInputs inputs, int64_t factor) {
   return tensor.is_floating_point() ? factor * tensor.numel() : 0;
 }
 
-/// One more when the scalar at `position` scales an operand.
+/// One more FLOP per element when the scalar at `position` scales an operand.
 int64_t scaled(FlopsInputs inputs, int64_t factor, size_t position) {
   const bool scales = position < inputs.size() && inputs[position].isScalar() &&
                       inputs[position].toScalar().toDouble() != 1.0;
@@ -50,7 +49,7 @@ int64_t product(const at::Tensor& a, const at::Tensor& b) {
 int64_t matrix(FlopsInputs inputs, int64_t) {
   return product(inputs[0].toTensor(), inputs[1].toTensor());
 }
-/// beta * inputs[0] + alpha * (inputs[1] times inputs[2]): the sum is one more per element of the
+/// beta * inputs[0] + alpha * (inputs[1] times inputs[2]): the sum adds one FLOP per element of the
 /// result.
 int64_t matrix_add(FlopsInputs inputs, int64_t) {
   const at::Tensor &a = inputs[1].toTensor(), &b = inputs[2].toTensor();
@@ -69,7 +68,7 @@ int64_t at_or_last(const std::vector<int64_t>& list, size_t i) {
 }
 
 /// (input, weight, bias, stride, padding, dilation, transposed, ..). Every element of the result
-/// (of the input, when transposed) meets one filter.
+/// (of the input, when transposed) is multiplied by one filter.
 int64_t convolution(FlopsInputs inputs, int64_t) {
   const at::Tensor &x = inputs[0].toTensor(), &w = inputs[1].toTensor();
   if (x.numel() == 0 || w.numel() == 0) return 0;

@@ -12,8 +12,8 @@ namespace assay {
 namespace {
 
 std::optional<int64_t> read_resident_peak() {
-  // getrusage() would be faster, but starts with the peak of the process that started this one.
-  // Files are kept open: small pieces of work are measured, too.
+  // getrusage() would be faster, but inherits the peak of the parent process. Files are kept open:
+  // short work is measured, too.
   static const int file = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
   std::array<char, 1 << 14> text{};
   const ssize_t size = file < 0 ? -1 : ::pread(file, text.data(), text.size(), 0);
@@ -36,13 +36,15 @@ bool reset_resident_peak() {
 
 }  // namespace
 
-bool SharedPeak::begin(int64_t* peak) {
+std::optional<int64_t> SharedPeak::begin(int64_t* peak) {
   const std::lock_guard lock(mutex_);
   update_locked();
-  if (!reset_()) return false;
-  *peak = 0;
+  if (!reset_()) return std::nullopt;
+  const std::optional<int64_t> in_use = read_();  // the mark after a reset
+  if (!in_use) return std::nullopt;
+  *peak = *in_use;
   watched_.push_back(peak);
-  return true;
+  return in_use;
 }
 
 void SharedPeak::update() {

@@ -1,4 +1,4 @@
-/// Peaks of memory that several overlapping spans of work watch at once.
+/// Peak memory, watched by several overlapping spans of work.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,19 @@
 
 namespace assay {
 
-/// A high-water mark kept by the system, which any span may reset: before a reset the mark reached
-/// so far is handed to all spans being watched, so that none loses its peak. Thread-safe.
+/// A high-water mark of the system, which any span may reset. Before a reset all watched spans are
+/// updated with the mark, so that none loses its peak. Thread-safe.
 class SharedPeak {
  public:
-  /// `read` gives the mark since the last reset; `reset` says whether it could lower the mark to
-  /// what is in use now.
+  /// `read` returns the mark since the last reset; `reset` lowers it to the current use, and
+  /// returns whether it could.
   SharedPeak(std::function<std::optional<int64_t>()> read, std::function<bool()> reset)
       : read_(std::move(read)), reset_(std::move(reset)) {}
 
-  /// Starts to watch: `peak` is kept up to date until end(). False when the mark cannot be reset;
-  /// `peak` is then not watched.
-  bool begin(int64_t* peak);
-  /// Hands the mark reached so far to all.
+  /// Starts to watch: `peak` is kept up to date until end(). Returns the bytes in use now, at which
+  /// `peak` starts; absent when the mark cannot be reset or read. `peak` is then not watched.
+  std::optional<int64_t> begin(int64_t* peak);
+  /// Updates all watched spans with the current mark.
   void update();
   void end(int64_t* peak);
 

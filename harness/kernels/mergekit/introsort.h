@@ -19,19 +19,17 @@ class IntrosortTies {
  public:
   /// `places`: where the ties stand, in rising order.
   IntrosortTies(std::span<Key> keys, Key tie, const std::vector<uint32_t>& places)
-      : keys_(keys.data()),
-        size_(keys.size()),
-        tie_(tie),
-        kept_((keys.size() + 63) / 64),
-        moved_(places.size()) {
+      : keys_(keys.data()), size_(keys.size()), tie_(tie), kept_((keys.size() + 63) / 64) {
     ties_.reserve(places.size());
     for (const uint32_t place : places) ties_.push_back(make(place, place));
     ties_end_ = ties_.end();
     merged_.resize(ties_.size());
+    moved_.to_left.reserve(ties_.size());
+    moved_.to_right.reserve(ties_.size());
   }
 
-  /// For keys of which only a window stays in memory: partitions call this with the places that
-  /// they need no more, and those that they need later.
+  /// For keys in a scratch file, of which a window stays in memory: partitions call this with the
+  /// places that they have passed.
   void release_with(std::function<void(size_t begin, size_t end)> release) {
     release_ = std::move(release);
   }
@@ -121,8 +119,8 @@ class IntrosortTies {
       --j;
       while (pivot > keys_[j]) --j;
       if (i >= j) return i;
-      if (keys_[i] == tie_) moved_.to_right.add(j);
-      if (keys_[j] == tie_) moved_.to_left.add(i);
+      if (keys_[i] == tie_) moved_.to_right.push_back(static_cast<uint32_t>(j));
+      if (keys_[j] == tie_) moved_.to_left.push_back(static_cast<uint32_t>(i));
       std::swap(keys_[i], keys_[j]);
       ++i;
       window.settle(i, j);
@@ -169,13 +167,13 @@ class IntrosortTies {
   }
   void go_left(size_t cut) {
     const auto end = std::max(stayed_left(), std::min(at(cut), stayed_right()));
-    const Places& places = moved_.to_left;
+    const std::vector<uint32_t>& places = moved_.to_left;
     go_on_with(first_left_, {stayed_left(), end}, Moved<1>{places.data(), before(ties_end_)},
                places.size());
   }
   void go_right(size_t cut) {
     const auto begin = std::min(stayed_right(), std::max(at(cut), stayed_left()));
-    const Places& places = moved_.to_right;
+    const std::vector<uint32_t>& places = moved_.to_right;
     const uint32_t* last = places.data() + places.size() - 1;
     go_on_with(ties_.begin(), {begin, stayed_right()}, Moved<-1>{last, before(stayed_left())},
                places.size());
@@ -205,7 +203,7 @@ class IntrosortTies {
     ties_.swap(merged_);
     ties_end_ = ties_.begin() + pivots + static_cast<int64_t>(stayed.size() + count);
   }
-  // std::merge() from both ends at once, by arithmetic: nobody could foretell a branch.
+  // std::merge() from both ends at once and without branches, which would be mispredicted.
   template <int kStep>
   static void merge(std::span<const Tie> stayed, Moved<kStep> moved, size_t count, Tie* out) {
     auto stays_left = static_cast<int64_t>(stayed.size()), moved_left = static_cast<int64_t>(count);
@@ -263,7 +261,7 @@ class IntrosortTies {
   size_t size_;
   Key tie_;
   Release release_{};
-  std::vector<Tie> ties_, merged_;  // of the part that is followed, by place; room for the next
+  std::vector<Tie> ties_, merged_;  // of the part that is followed, by place; memory for the next
   std::vector<uint64_t> kept_;      // a bit for every origin
   MovedTies moved_;
   Iterator ties_end_;

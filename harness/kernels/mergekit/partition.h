@@ -10,59 +10,43 @@
 
 namespace assay {
 
-/// A list of places with room for all that may come.
-class Places {
- public:
-  explicit Places(size_t room) : places_(room) {}
-  void add(size_t place) { places_[size_++] = static_cast<uint32_t>(place); }
-  void clear() { size_ = 0; }
-  size_t size() const { return size_; }
-  const uint32_t* data() const { return places_.data(); }
-
- private:
-  std::vector<uint32_t> places_;
-  size_t size_ = 0;
-};
-
 /// Where the keys of one value, the tie, went in a partition, in the order in which they moved:
 /// rising places on the left, falling ones on the right.
 struct MovedTies {
-  explicit MovedTies(size_t ties) : to_left(ties), to_right(ties) {}
-  Places to_left, to_right;
+  std::vector<uint32_t> to_left, to_right;
 };
 
 #ifdef ASSAY_KEY_VECTORS
 
 /// In a partition in descending order, keys not greater than the pivot leave the left side and keys
 /// not smaller leave the right one; the first from the left changes places with the first from the
-/// right, and so on. This does it in vectors from both ends, where the order of branches that
-/// cannot be foretold is not that of keys. A side where the tie cannot be is not put in order:
-/// nobody goes on with it.
+/// right, and so on. This does it in vectors from both ends, without branches that depend on keys.
+/// The side where the tie cannot be is not put in order: nothing reads it again.
 class VectorPartition {
  public:
   VectorPartition(uint16_t* keys, uint16_t pivot, uint16_t tie, MovedTies& moved)
       : keys_(keys), pivot_(pivot), tie_(tie), moved_(moved) {}
 
   /// Exchanges as long as there are some vectors between the ends, or until about `most` keys are
-  /// settled; moves the ends over what is settled. False when that is nothing.
+  /// settled; moves the ends over what is settled. False when that is nothing, as where the pivot
+  /// is the tie: both sides would have to be in order.
   ASSAY_KEY_TARGET bool run(size_t& begin, size_t& end, size_t most) {
     const size_t before = end - begin;
+    if (pivot_ == tie_) return false;
     if (pivot_ < tie_) {
       const auto [taken, given] = fill<true>(begin, end, std::min(before, most));
       begin += taken;
       end -= given;
-    } else if (pivot_ > tie_) {
+    } else {
       const auto [taken, given] = fill<false>(begin, end, std::min(before, most));
       begin += given;
       end -= taken;
-    } else {
-      exchange(begin, end, most);
     }
     return end - begin < before;
   }
 
  private:
-  static constexpr size_t kLanes = kVectorKeys, kChunk = 1024;
+  static constexpr size_t kLanes = kVectorKeys;
   static constexpr size_t kAtOnce = 8;  // vectors
 
   ASSAY_KEY_TARGET static __m512i reversed(__m512i keys) {
@@ -106,7 +90,7 @@ class VectorPartition {
     const Side<!kLeft> giving{keys_ + (kLeft ? end : begin)};
     const __m512i pivot = all_lanes(pivot_), tie = all_lanes(tie_);
     const size_t first = kLeft ? begin : end - 1;
-    Places& moved = kLeft ? moved_.to_left : moved_.to_right;
+    std::vector<uint32_t>& moved = kLeft ? moved_.to_left : moved_.to_right;
     alignas(64) uint16_t queue[(kAtOnce + 2) * kLanes];
     size_t taken = 0, given = 0, head = 0, tail = 0;
     while (true) {
@@ -141,7 +125,7 @@ class VectorPartition {
         uint32_t left = ties[i];
         do {
           const size_t at = places_of_ties[i] + _tzcnt_u32(left);
-          moved.add(kLeft ? first + at : first - at);
+          moved.push_back(static_cast<uint32_t>(kLeft ? first + at : first - at));
           left = _blsr_u32(left);
         } while (left != 0);
       }
@@ -161,61 +145,9 @@ class VectorPartition {
     return {taken, given};
   }
 
-  // Puts both sides in order, a chunk of either at a time.
-  ASSAY_KEY_TARGET void exchange(size_t& begin, size_t& end, size_t most) {
-    const size_t size = end - begin;
-    while (end - begin >= 2 * kChunk && size - (end - begin) < most) {
-      const Side<true> left{keys_ + begin};
-      const Side<false> right{keys_ + end};
-      const size_t lefts = leave(left, from_left_), rights = leave(right, from_right_);
-      const size_t pairs = std::min(lefts, rights);
-      const size_t settled_left =
-          come(left, from_right_, pairs, [&](size_t at) { moved_.to_left.add(begin + at); });
-      const size_t settled_right =
-          come(right, from_left_, pairs, [&](size_t at) { moved_.to_right.add(end - 1 - at); });
-      begin += lefts == pairs ? kChunk : settled_left;
-      end -= rights == pairs ? kChunk : settled_right;
-    }
-  }
-
-  // Copies out what is to leave a chunk, in the order of leaving; returns how many.
-  template <typename End>
-  ASSAY_KEY_TARGET size_t leave(const End& side, uint16_t* out) const {
-    size_t left = 0;
-    for (size_t at = 0; at < kChunk; at += kLanes) {
-      const __m512i keys = side.load(at);
-      const uint32_t leaving = side.leaving(keys, all_lanes(pivot_));
-      _mm512_storeu_si512(out + left, _mm512_maskz_compress_epi16(leaving, keys));
-      left += count(leaving);
-    }
-    return left;
-  }
-
-  // Puts as many as given in the places of those that left, and calls `note` with the places of
-  // ties among them; returns how far that reaches.
-  template <typename End, typename Note>
-  ASSAY_KEY_TARGET size_t come(const End& side, const uint16_t* coming, size_t pairs,
-                               const Note& note) const {
-    for (size_t come = 0, at = 0; come < pairs; at += kLanes) {
-      const __m512i keys = side.load(at);
-      uint32_t places = side.leaving(keys, all_lanes(pivot_));
-      if (come + count(places) > pairs)
-        places = _pdep_u32(_bzhi_u32(~0U, static_cast<uint32_t>(pairs - come)), places);
-      const __m512i now = _mm512_mask_expand_epi16(keys, places, _mm512_loadu_si512(coming + come));
-      side.store(at, now);
-      for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all_lanes(tie_)); t != 0;
-           t = _blsr_u32(t))
-        note(at + _tzcnt_u32(t));
-      come += count(places);
-      if (come == pairs) return at + kLanes - _lzcnt_u32(places);
-    }
-    return 0;
-  }
-
   uint16_t* keys_;
   uint16_t pivot_, tie_;
   MovedTies& moved_;
-  alignas(64) uint16_t from_left_[kChunk + kLanes], from_right_[kChunk + kLanes];
 };
 
 #endif

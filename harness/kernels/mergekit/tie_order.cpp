@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
-#include <atomic>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "harness/core/error.h"
 #include "harness/kernels/blocks.h"
 #include "harness/kernels/mergekit/introsort.h"
+#include "harness/kernels/mergekit/near_keys.h"
 #include "harness/kernels/task_vector/delta_merge.h"
 #include "harness/kernels/task_vector/runs.h"
 #include "harness/kernels/task_vector/term_rows.h"
@@ -18,102 +18,43 @@
 namespace assay {
 namespace {
 
-constexpr int kHalfBits = 16;
-constexpr int64_t kLeastShare = 8;  // not more than one in so many elements is written down twice
+constexpr size_t kSamples = 128, kSampled = 256;  // so many times so many keys
 
-/// Of some keys in descending order, the one at the given place, from 1 on; how many are equal to
-/// it, and how many of these are at that place or before it.
-struct Place {
-  uint32_t key;
-  int64_t equal, kept;
-};
-Place find_place(const std::vector<int64_t>& histogram, int64_t place) {
-  for (size_t key = histogram.size(); key-- > 0;) {
-    if (histogram[key] >= place) return {static_cast<uint32_t>(key), histogram[key], place};
-    place -= histogram[key];
-  }
-  ASSAY_CHECK(false, "{} places too few", place);
-}
-
-/// Calls `body` with one block of keys after the other. Of keys in a scratch file one block stays
-/// in memory.
-template <typename Key, typename Body>
-void for_blocks(const KeyRoom<Key>& room, std::span<const Key> keys, const Body& body) {
-  for (size_t begin = 0; begin < keys.size(); begin += kBlock) {
-    const size_t size = std::min<size_t>(kBlock, keys.size() - begin);
-    body(keys.subspan(begin, size));
-    room.release(begin, begin + size);
-  }
-}
-
-Place find_place(const KeyRoom<uint16_t>& room, std::span<const uint16_t> keys, int64_t place) {
-  std::vector<int64_t> histogram(size_t{1} << kHalfBits);
-  for_blocks(room, keys, [&](std::span<const uint16_t> block) {
-    for (const uint16_t key : block) ++histogram[key];
-  });
-  return find_place(histogram, place);
-}
-
-Place find_place(const KeyRoom<uint32_t>& room, std::span<const uint32_t> keys, int64_t place) {
-  std::vector<int64_t> histogram(size_t{1} << kHalfBits);
-  for_blocks(room, keys, [&](std::span<const uint32_t> block) {
-    for (const uint32_t key : block) ++histogram[key >> kHalfBits];
-  });
-  const Place high = find_place(histogram, place);
-  histogram.assign(histogram.size(), 0);
-  for_blocks(room, keys, [&](std::span<const uint32_t> block) {
-    for (const uint32_t key : block)
-      if (key >> kHalfBits == high.key) ++histogram[key & 0xffffU];
-  });
-  Place low = find_place(histogram, high.kept);
-  low.key |= high.key << kHalfBits;
-  return low;
-}
-
-/// Memory that goes from one tensor's order to the next one's: fresh pages cost as much as the
-/// sort.
+/// Keeps buffers for the next tensor's keys: fresh pages cost as much as the sort.
 template <typename Key>
-class KeyRooms {
+class KeyBuffers {
  public:
-  static KeyRooms& shared() {
-    static KeyRooms rooms;
-    return rooms;
+  static KeyBuffers& shared() {
+    static KeyBuffers buffers;
+    return buffers;
   }
-  /// At least so large.
-  KeyRoom<Key> take(size_t size) {
+  /// For so many keys, or more.
+  KeyBuffer<Key> take(size_t size) {
     const std::lock_guard lock(mutex_);
-    const auto larger = [](const auto& a, const auto& b) { return a.size < b.size; };
-    std::sort(free_.begin(), free_.end(), larger);
-    const auto found = std::find_if(free_.begin(), free_.end(),
-                                    [&](const auto& room) { return room.size >= size; });
-    if (found == free_.end()) {
-      if (!free_.empty()) free_.pop_back();  // too small, all of them: one is replaced
-      return {std::make_unique_for_overwrite<Key[]>(size), size};
+    KeyBuffer<Key> buffer;
+    if (!free_.empty()) {
+      buffer = std::move(free_.back());
+      free_.pop_back();
     }
-    KeyRoom<Key> room = std::move(*found);
-    free_.erase(found);
-    return room;
+    if (buffer.size >= size) return buffer;
+    buffer = {};  // before there is a larger one
+    return {std::make_unique_for_overwrite<Key[]>(size), size};
   }
-  void give_back(KeyRoom<Key>&& room) {
-    if (!room.keys) return;
+  void give_back(KeyBuffer<Key>&& buffer) {
+    if (!buffer.keys) return;
     const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(room));
+    free_.push_back(std::move(buffer));
   }
 
  private:
   std::mutex mutex_;
-  std::vector<KeyRoom<Key>> free_;
+  std::vector<KeyBuffer<Key>> free_;
 };
 
 template <typename Key>
-TieKeys<Key> room_for_keys(size_t elements, const std::filesystem::path& scratch) {
-  TieKeys<Key> keys{.room = {}, .magnitudes = {}};
-  if (scratch.empty())
-    keys.room = KeyRooms<Key>::shared().take(elements);
-  else
-    keys.room.scratch = ScratchMemory(scratch, elements * sizeof(Key));
-  keys.magnitudes = {keys.room.data(), elements};
-  return keys;
+KeyBuffer<Key> buffer_for(size_t elements, const std::filesystem::path& scratch) {
+  if (scratch.empty()) return KeyBuffers<Key>::shared().take(elements);
+  return {.scratch = ScratchMemory(scratch, elements * sizeof(Key))};
 }
 
 /// Writes keys of runs of |delta_element()|. One per thread.
@@ -124,8 +65,8 @@ class KeyRuns {
   KeyRuns(const Operands& operands, const std::vector<DeltaTerm>& terms, int64_t offset)
       : operands_(operands) {
     const DeltaTerm& term = terms.front();
-    const auto brief = [&](int i) { return operands[i].storage == DType::kBFloat16; };
-    const bool plain = term.drop == 0 && term.rescale == 1 && brief(0) && brief(1);
+    const auto bf16 = [&](int i) { return operands[i].storage == DType::kBFloat16; };
+    const bool plain = term.drop == 0 && term.rescale == 1 && bf16(0) && bf16(1);
     if (!plain || sizeof(Key) != sizeof(uint16_t)) rows_.emplace(operands, terms, offset);
   }
   void write(int64_t begin, int64_t size, Key* out) {
@@ -145,17 +86,59 @@ class KeyRuns {
   std::optional<TermRows> rows_;
 };
 
-/// Calls `body(queue, operands, terms)` on several threads for the blocks of a part.
-template <typename Body>
-void share_part(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                const Body& body) {
-  ASSAY_CHECK(term.threshold == 0);
-  // An order is a host's job: CUDA tensors come over for it.
-  const Operands operands(base.cpu(), {expert.cpu()});
-  std::vector<DeltaTerm> unweighted{term};
-  unweighted[0].weight = 1.0f;
-  count_flops(delta_flops(unweighted), operands.count());
-  share_blocks(operands.count(), [&](BlockQueue& queue) { body(queue, operands, unweighted); });
+/// Calls `body(keys, begin)` with one block of keys after the other. Of keys in a scratch file one
+/// block stays in memory.
+template <typename Key, typename Body>
+void for_blocks(const KeyBuffer<Key>& buffer, size_t elements, const Body& body) {
+  for (size_t begin = 0; begin < elements; begin += kBlock) {
+    const size_t size = std::min<size_t>(kBlock, elements - begin);
+    body(std::span<const Key>(buffer.data() + begin, size), begin);
+    buffer.release(begin, begin + size);
+  }
+}
+
+/// Where the key at `place` in rising order is expected, zeros left out. A bad guess costs time,
+/// nothing else.
+template <typename Key>
+SampleRange<Key> sampled_range(const KeyBuffer<Key>& buffer, size_t elements, int64_t place) {
+  std::vector<Key> sample;
+  const size_t step = std::max(elements / kSamples, kSampled);
+  for (size_t begin = 0; begin < elements; begin += step) {
+    const size_t end = std::min(begin + kSampled, elements);
+    sample.insert(sample.end(), buffer.data() + begin, buffer.data() + end);
+    buffer.release(0, end);  // a touch may map 2 MiB of a file
+  }
+  SampleRange<Key> range(sample, place, static_cast<int64_t>(elements));
+  range.low = std::max<Key>(range.low, 1);
+  range.high = std::max(range.high, range.low);
+  return range;
+}
+
+template <typename Key>
+NearKeys<Key> near_keys(const KeyBuffer<Key>& buffer, size_t elements,
+                        const SampleRange<Key>& range) {
+  NearKeys<Key> near;
+  for_blocks(buffer, elements,
+             [&](std::span<const Key> keys, size_t begin) { near.add(keys, begin, range); });
+  return near;
+}
+
+/// The key at `place`, from 1 on, in descending order: a radix select by 16 bits.
+template <typename Key>
+Key key_at(const KeyBuffer<Key>& buffer, size_t elements, int64_t place) {
+  constexpr int kBits = 16;
+  uint64_t found = 0;  // the bits above those that are counted
+  for (int shift = 8 * sizeof(Key) - kBits; shift >= 0; shift -= kBits) {
+    std::vector<int64_t> histogram(size_t{1} << kBits);
+    for_blocks(buffer, elements, [&](std::span<const Key> keys, size_t) {
+      for (const uint64_t key : keys)
+        if (key >> shift >> kBits == found) ++histogram[key >> shift & 0xffffU];
+    });
+    size_t bin = histogram.size() - 1;
+    for (; histogram[bin] < place; --bin) place -= histogram[bin];
+    found = found << kBits | bin;
+  }
+  return static_cast<Key>(found);
 }
 
 }  // namespace
@@ -167,135 +150,77 @@ int64_t TieOrder::key_bytes(int64_t elements, DType rounding) {
 
 TieOrder::TieOrder(int64_t elements, int64_t kept, DType rounding,
                    const std::filesystem::path& scratch)
-    : kept_(kept) {
+    : elements_(elements), kept_(kept) {
   ASSAY_CHECK(elements < kMostElements);
   const auto size = static_cast<size_t>(elements);
-  if (rounding == DType::kBFloat16)  // the other half is zero
-    keys_ = room_for_keys<uint16_t>(size, scratch);
+  if (rounding == DType::kBFloat16)  // the lower 16 bits are zero
+    keys_ = buffer_for<uint16_t>(size, scratch);
   else
-    keys_ = room_for_keys<uint32_t>(size, scratch);
+    keys_ = buffer_for<uint32_t>(size, scratch);
 }
 
 TieOrder::~TieOrder() {
-  std::visit(
-      [](auto& keys) {
-        using Key = typename std::decay_t<decltype(keys)>::Type;
-        KeyRooms<Key>::shared().give_back(std::move(keys.room));
-      },
-      keys_);
-}
-
-void TieOrder::glance(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-                      int64_t offset) {
-  std::visit(
-      [&](auto& keys) {
-        using Key = typename std::decay_t<decltype(keys)>::Type;
-        const size_t before = keys.sample.size();
-        keys.sample.resize(before + static_cast<size_t>(base.numel()));
-        share_part(base, expert, term,
-                   [&](BlockQueue& queue, const Operands& operands, const auto& terms) {
-                     KeyRuns<Key> runs(operands, terms, offset);
-                     for (Block block; queue.next(block);)
-                       for_runs(block, [&](int64_t begin, int64_t size) {
-                         runs.write(begin, size, keys.sample.data() + before + begin);
-                       });
-                   });
-      },
-      keys_);
-}
-
-/// After the last glance.
-template <typename Key>
-void TieOrder::begin(TieKeys<Key>& keys) const {
-  const auto elements = std::ssize(keys.magnitudes);
-  keys.near = SampleRange<Key>(keys.sample, elements - kept_ + 1, elements);
-  SampleRange<Key>& near = keys.near;
-  keys.all_above_zero = near.low == 0;
-  near.low = std::max<Key>(near.low, 1);
-  near.high = std::max(near.high, near.low);
-  const auto hits = std::count_if(keys.sample.begin(), keys.sample.end(),
-                                  [&](Key key) { return key >= near.low && key <= near.high; });
-  if (hits * kLeastShare <= std::ssize(keys.sample))
-    keys.nearby.resize(static_cast<size_t>(num_blocks(elements)));
-  keys.sample = {};
+  std::visit([]<typename Key>(
+                 KeyBuffer<Key>& keys) { KeyBuffers<Key>::shared().give_back(std::move(keys)); },
+             keys_);
 }
 
 void TieOrder::feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
                     int64_t offset) {
-  std::visit(
-      [&](auto& keys) {
-        using Key = typename std::decay_t<decltype(keys)>::Type;
-        ASSAY_CHECK(offset % 64 == 0 && offset + base.numel() <= std::ssize(keys.magnitudes));
-        if (!keys.sample.empty()) begin(keys);
-        // Blocks of the part are then not those of the tensor, and threads would share some.
-        ASSAY_CHECK(keys.nearby.empty() || offset % kBlock == 0);
-        share_part(base, expert, term,
-                   [&](BlockQueue& queue, const Operands& operands, const auto& terms) {
-                     KeyRuns<Key> runs(operands, terms, offset);
-                     NearFinder<Key> finder(keys.near);
-                     for (Block block; queue.next(block);) {
-                       for_runs(block, [&](int64_t begin, int64_t size) {
-                         Key* out = keys.magnitudes.data() + offset + begin;
-                         runs.write(begin, size, out);
-                         if (!keys.nearby.empty())
-                           finder.take(out, static_cast<size_t>(size),
-                                       static_cast<size_t>(begin - block.begin));
-                       });
-                       if (!keys.nearby.empty())
-                         keys.nearby[static_cast<size_t>(offset / kBlock + block.index)] =
-                             finder.end_block();
-                     }
-                     std::atomic_ref(keys.above) += finder.above();
-                   });
-        keys.room.release(static_cast<size_t>(offset), static_cast<size_t>(offset + base.numel()));
-      },
-      keys_);
+  ASSAY_CHECK(term.threshold == 0 && offset % 64 == 0 && offset + base.numel() <= elements_);
+  // An order is a host's job: CUDA tensors are copied to it.
+  const Operands operands(base.cpu(), {expert.cpu()});
+  std::vector<DeltaTerm> terms{term};
+  terms[0].weight = 1.0f;
+  count_flops(delta_flops(terms), operands.count());
+  const auto write = [&]<typename Key>(const KeyBuffer<Key>& keys) {
+    share_blocks(operands.count(), [&](BlockQueue& queue) {
+      KeyRuns<Key> runs(operands, terms, offset);
+      for (Block block; queue.next(block);)
+        for_runs(block, [&](int64_t begin, int64_t size) {
+          runs.write(begin, size, keys.data() + offset + begin);
+        });
+    });
+    keys.release(static_cast<size_t>(offset), static_cast<size_t>(offset + base.numel()));
+  };
+  std::visit(write, keys_);
 }
 
 template <typename Key>
-TieOrder::Selection TieOrder::select(TieKeys<Key>& keys) const {
-  auto& [room, magnitudes, sample, near, all_above_zero, nearby, above] = keys;
-  int64_t found = 0;
-  for (const NearKeys<Key>& block : nearby) found += std::ssize(block.keys);
-  if (!nearby.empty() && all_above_zero && kept_ > above + found) return {0, true, {}};
-  if (kept_ <= above || kept_ > above + found) {  // it is not near
-    near.low = near.high = static_cast<Key>(find_place(room, magnitudes, kept_).key);
-    nearby.clear();
-    NearFinder<Key> finder(near);
-    for_blocks(room, std::span<const Key>(magnitudes), [&](std::span<const Key> block) {
-      finder.take(block.data(), block.size(), 0);
-      nearby.push_back(finder.end_block());
-    });
-    above = finder.above();
+TieOrder::Selection TieOrder::select(const KeyBuffer<Key>& buffer) const {
+  const auto elements = static_cast<size_t>(elements_);
+  SampleRange<Key> range = sampled_range(buffer, elements, elements_ - kept_ + 1);
+  NearKeys<Key> near = near_keys(buffer, elements, range);
+  if (range.low == 1 && kept_ > near.above + std::ssize(near.keys)) return {0, true, {}};
+  if (kept_ <= near.above || kept_ > near.above + std::ssize(near.keys)) {
+    near = {};
+    range.low = range.high = key_at(buffer, elements, kept_);
+    if (range.low == 0) return {0, true, {}};
+    near = near_keys(buffer, elements, range);
   }
-  std::vector<Key> candidates;
-  candidates.reserve(static_cast<size_t>(found));
-  for (const NearKeys<Key>& block : nearby)
-    candidates.insert(candidates.end(), block.keys.begin(), block.keys.end());
-  const Place place = find_place(KeyRoom<Key>{}, candidates, kept_ - above);
-  Selection selection;
-  selection.bits = sizeof(Key) == sizeof(uint16_t) ? place.key << kHalfBits : place.key;
-  // Zeros never count, however many of them are kept.
-  selection.all_ties = place.kept == place.equal || place.key == 0;
-  if (selection.all_ties) return selection;
-  const auto tie = static_cast<Key>(place.key);
-  std::vector<uint32_t> places(static_cast<size_t>(place.equal) + 1);
-  size_t tied = 0;
-  for (size_t block = 0; block < nearby.size(); ++block)
-    for (size_t i = 0; i < nearby[block].keys.size(); ++i) {
-      places[tied] = static_cast<uint32_t>(block * kBlock) + nearby[block].places[i];
-      tied += nearby[block].keys[i] == tie ? 1 : 0;
-    }
-  places.resize(tied);
-  IntrosortTies<Key> sort(magnitudes, tie, places);
-  if (room.scratch.data())
-    sort.release_with([&keys](size_t begin, size_t end) { keys.room.release(begin, end); });
-  selection.kept_ties = sort.among_first(static_cast<size_t>(kept_));
+  std::vector<Key> order = near.keys;
+  const auto last = order.begin() + (kept_ - near.above - 1);
+  std::nth_element(order.begin(), last, order.end(), std::greater<>());
+  const Key tie = *last;
+  // Those after the last that is kept.
+  const bool all_ties = std::find(last + 1, order.end(), tie) == order.end();
+  order = {};
+  const int shift = 32 - 8 * static_cast<int>(sizeof(Key));
+  Selection selection{.bits = uint32_t{tie} << shift, .all_ties = all_ties};
+  if (all_ties) return selection;
+  std::vector<uint32_t> places;
+  for (size_t i = 0; i < near.keys.size(); ++i)
+    if (near.keys[i] == tie) places.push_back(near.places[i]);
+  near = {};
+  IntrosortTies<Key> sort({buffer.data(), elements}, tie, places);
+  if (buffer.scratch.data())
+    sort.release_with([&buffer](size_t begin, size_t end) { buffer.release(begin, end); });
+  selection.keep_mask = sort.among_first(static_cast<size_t>(kept_));
   return selection;
 }
 
 TieOrder::Selection TieOrder::select() {
-  return std::visit([&](auto& keys) { return select(keys); }, keys_);
+  return std::visit([&](const auto& keys) { return select(keys); }, keys_);
 }
 
 }  // namespace assay

@@ -5,14 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
-#include <span>
 #include <variant>
 #include <vector>
 
 #include "harness/core/scratch_memory.h"
-#include "harness/kernels/mergekit/near_keys.h"
-#include "harness/kernels/select/sample_range.h"
 #include "harness/kernels/task_vector/delta.h"
 
 namespace at {
@@ -23,9 +21,9 @@ namespace assay {
 
 /// Memory for keys, not cleared: on the heap, or in a scratch file.
 template <typename Key>
-struct KeyRoom {
-  std::unique_ptr<Key[]> keys;
-  size_t size = 0;
+struct KeyBuffer {
+  std::unique_ptr<Key[]> keys{};
+  size_t size = 0;  ///< of the heap's, which may be more than what it is for
   ScratchMemory scratch{};
 
   Key* data() const { return scratch.data() ? reinterpret_cast<Key*>(scratch.data()) : keys.get(); }
@@ -35,25 +33,11 @@ struct KeyRoom {
   }
 };
 
-/// What TieOrder holds.
-template <typename Key>
-struct TieKeys {
-  using Type = Key;
-  KeyRoom<Key> room;          ///< which may be larger than what it is for
-  std::span<Key> magnitudes;  ///< the part of it that is used
-  std::vector<Key> sample{};
-  SampleRange<Key> near{};      ///< where the least that is kept is expected, zeros left out
-  bool all_above_zero = false;  ///< whether near and what is above it are all that is not 0
-  std::vector<NearKeys<Key>> nearby{};  ///< per block; empty: nothing is expected
-  int64_t above = 0;                    ///< how many are beyond it
-};
-
-/// Usage: glance() at some parts of a large tensor if that is cheap; feed() every part, in any
-/// order, after a glance from multiples of kBlock on; then select() once. Takes 2 bytes per element
-/// where deltas are rounded to bfloat16, else 4, which the program keeps for the next; and 4 to 6
-/// for those near the least that is kept, one in eight at most if the glances show what is there;
-/// select() takes some 28 for each that ties, and 2 to 4 for those near. With a scratch folder the
-/// keys of all elements lie in a file there, and a small window of them in memory.
+/// Usage: feed() every part of a tensor, in any order; then select() once. Keys take 2 bytes per
+/// element where deltas are rounded to bfloat16, else 4, in memory that is used again by the next
+/// TieOrder; with a scratch folder they lie in a file there, and a small window of them in memory.
+/// select() takes some 28 bytes for each element that ties, and up to 12 for each near the last
+/// that is kept, which is about one in fifty.
 class TieOrder {
  public:
   /// Of the first `kept`, at least 1, of all elements, fewer than kMostElements, in descending
@@ -68,19 +52,15 @@ class TieOrder {
   TieOrder(TieOrder&&) = default;
   TieOrder& operator=(TieOrder&&) = delete;
 
-  /// A part that stands for others in a guess at the least that is kept, so that the elements near
-  /// it are found while they are fed. A bad guess costs time, nothing else.
-  void glance(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
-              int64_t offset);
-  /// Takes in |delta_element()| of a part whose first element is number `offset` of the tensor. The
-  /// term's threshold must be 0.
+  /// Takes in |delta_element()| of a part whose first element is number `offset` of the tensor, a
+  /// multiple of 64. The term's threshold must be 0.
   void feed(const at::Tensor& base, const at::Tensor& expert, const DeltaTerm& term,
             int64_t offset);
 
   struct Selection {
-    uint32_t bits = 0;                  ///< magnitude_bits() of the least that is kept
+    uint32_t bits = 0;                  ///< DeltaTerm::threshold
     bool all_ties = false;              ///< all elements of that magnitude are kept, or it is 0
-    std::vector<uint64_t> kept_ties{};  ///< else the bits of those that are: DeltaTerm::kept_ties
+    std::vector<uint64_t> keep_mask{};  ///< else those whose bit is set: DeltaTerm::keep_mask
   };
   /// Follows the sort only where it decides about element `kept`, so the work is linear in the
   /// number of elements; on this thread alone.
@@ -88,12 +68,10 @@ class TieOrder {
 
  private:
   template <typename Key>
-  void begin(TieKeys<Key>& keys) const;
-  template <typename Key>
-  Selection select(TieKeys<Key>& keys) const;
+  Selection select(const KeyBuffer<Key>& buffer) const;
 
-  int64_t kept_;
-  std::variant<TieKeys<uint16_t>, TieKeys<uint32_t>> keys_;
+  int64_t elements_, kept_;
+  std::variant<KeyBuffer<uint16_t>, KeyBuffer<uint32_t>> keys_;
 };
 
 }  // namespace assay

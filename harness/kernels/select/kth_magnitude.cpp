@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <limits>
 #include <numeric>
 
@@ -142,19 +141,18 @@ void KthMagnitude::take_sample(const at::Tensor& base, const std::vector<at::Ten
   std::vector<std::vector<uint16_t>> samples(searches_.size());
   for (std::vector<uint16_t>& sample : samples) sample.resize(static_cast<size_t>(sampled));
   count_flops(delta_flops(used), sampled);
-  std::atomic<int64_t> next{0};
   const auto threads = std::min<int64_t>(at::get_num_threads(), runs / kRunsOfThread + 1);
-  ThreadPool::shared().run(static_cast<int>(threads), [&] {
+  ThreadPool::shared().run(threads, runs, [&](IndexQueue& indices) {
     float start[kSampleRun], deltas[kSampleRun];
     uint32_t keep_threshold[kSampleRun];
-    for (int64_t run = next++; run < runs; run = next++) {
-      const int64_t first = run * stride, size = std::min(kSampleRun, operands.count() - first);
+    while (const auto run = indices.next()) {
+      const int64_t first = *run * stride, size = std::min(kSampleRun, operands.count() - first);
       load_run(operands[0], first, size, start);
       for (size_t i = 0; i < searches_.size(); ++i) {
         keep_threshold_run(used[i], offset + first, size, keep_threshold);
         term_run(operands[static_cast<int>(i) + 1], first, start, used[i], keep_threshold, size,
                  deltas);
-        upper16_run(deltas, size, samples[i].data() + run * kSampleRun);
+        upper16_run(deltas, size, samples[i].data() + *run * kSampleRun);
       }
     }
   });
@@ -170,11 +168,10 @@ void KthMagnitude::note_rounding(const std::vector<DeltaTerm>& terms) {
 }
 
 bool KthMagnitude::next() {
-  std::atomic<size_t> place{0};
-  const auto threads = std::min<int64_t>(at::get_num_threads(), std::ssize(searches_));
-  ThreadPool::shared().run(static_cast<int>(threads), [&] {
-    for (size_t i = place++; i < searches_.size(); i = place++) {
-      Search& search = searches_[i];
+  const auto count = std::ssize(searches_);
+  ThreadPool::shared().run(at::get_num_threads(), count, [&](IndexQueue& indices) {
+    while (const auto i = indices.next()) {
+      Search& search = searches_[static_cast<size_t>(*i)];
       if (search.done) continue;
       if (sampling_)
         guess(search);

@@ -1,71 +1,36 @@
 #include "harness/lm/internal/encoding.h"
 
 #include <algorithm>
-#include <mutex>
-#include <unordered_map>
 
 #include "harness/core/error.h"
-#include "harness/core/hash.h"
 #include "harness/core/whitespace.h"
 
 namespace assay {
 namespace {
-
-// The ids of every text of this process, by tokenizer and text.
-class TokenMemory {
- public:
-  static TokenMemory& instance() {
-    static TokenMemory memory;
-    return memory;
-  }
-
-  TokenIds encode(const Tokenizer& tokenizer, const std::string& tokenizer_hash,
-                  const std::string& text, bool special) {
-    const std::string key = Hasher().text(tokenizer_hash).text(text).number(special ? 1 : 0).hex();
-    {
-      const std::lock_guard lock(mutex_);
-      if (const auto known = ids_.find(key); known != ids_.end()) return known->second;
-    }
-    TokenIds ids = tokenizer.encode(text, special);
-    const std::lock_guard lock(mutex_);
-    if (held_ + ids.size() <= kMostIds && ids_.emplace(key, ids).second) held_ += ids.size();
-    return ids;
-  }
-
- private:
-  static constexpr size_t kMostIds = size_t{64} << 20;  // 256 MiB of them
-  std::mutex mutex_;
-  std::unordered_map<std::string, TokenIds> ids_;
-  size_t held_ = 0;
-};
 
 std::string without_trailing_space(std::string_view text) {
   while (const size_t space = trailing_space(text)) text.remove_suffix(space);
   return std::string(text);
 }
 
-// Leaves out tokens at the beginning until at most `most` are left.
-void shorten(ScoredSequence& sequence, int64_t most) {
-  const int64_t excess = static_cast<int64_t>(sequence.tokens.size()) - most;
+// Removes tokens at the beginning until at most `max_tokens` remain.
+void truncate_left(ScoredSequence& sequence, int64_t max_tokens) {
+  const int64_t excess = static_cast<int64_t>(sequence.tokens.size()) - max_tokens;
   if (excess <= 0) return;
   sequence.tokens.erase(sequence.tokens.begin(), sequence.tokens.begin() + excess);
   sequence.first -= static_cast<size_t>(excess);
   sequence.dropped += excess;
 }
 
-// What lm-evaluation-harness takes where nothing says how long texts may be.
-constexpr int64_t kUsualLength = 2048;
+// The default of lm-evaluation-harness when no maximum is stated.
+constexpr int64_t kDefaultMaxLength = 2048;
 
-int64_t longest_text(const SequenceToSequenceModel& model) {
+int64_t max_length_of(const SequenceToSequenceModel& model) {
   if (const auto stated = model.architecture->max_positions()) return *stated;
-  return model.tokenizer->max_length().value_or(kUsualLength);
+  return model.tokenizer->max_length().value_or(kDefaultMaxLength);
 }
 
 }  // namespace
-
-TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special) {
-  return TokenMemory::instance().encode(tokenizer, tokenizer.hash(), text, special);
-}
 
 void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t vocabulary,
                       const std::string& where) {
@@ -75,20 +40,22 @@ void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t v
                  where, id, tokenizer.token(id), vocabulary);
 }
 
-TextEncoder::TextEncoder(const LanguageModel& model)
-    : TextEncoder(model.tokenizer, model.architecture->vocabulary(),
+TextEncoder::TextEncoder(const LanguageModel& model, std::shared_ptr<TokenCache> tokens)
+    : TextEncoder(std::move(tokens), model.tokenizer, model.architecture->vocabulary(),
                   model.architecture->max_positions(), false) {}
 
-TextEncoder::TextEncoder(const SequenceToSequenceModel& model)
-    : TextEncoder(model.tokenizer, model.architecture->vocabulary(), longest_text(model), true) {}
+TextEncoder::TextEncoder(const SequenceToSequenceModel& model, std::shared_ptr<TokenCache> tokens)
+    : TextEncoder(std::move(tokens), model.tokenizer, model.architecture->vocabulary(),
+                  max_length_of(model), true) {}
 
-TextEncoder::TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, int64_t vocabulary,
+TextEncoder::TextEncoder(std::shared_ptr<TokenCache> tokens,
+                         std::shared_ptr<const Tokenizer> tokenizer, int64_t vocabulary,
                          int64_t max_length, bool is_encoder_decoder)
-    : tokenizer_(std::move(tokenizer)),
+    : tokens_(std::move(tokens)),
+      tokenizer_(std::move(tokenizer)),
       vocabulary_(vocabulary),
       max_length_(max_length),
-      is_encoder_decoder_(is_encoder_decoder),
-      tokenizer_hash_(tokenizer_->hash()) {
+      is_encoder_decoder_(is_encoder_decoder) {
   const auto begin = tokenizer_->bos() ? tokenizer_->bos() : tokenizer_->eos();
   if (begin) begin_text_ = tokenizer_->decode({*begin}, false);
 }
@@ -102,16 +69,16 @@ TokenId TextEncoder::begin_token(const std::string& where) const {
 
 TokenIds TextEncoder::encode(const std::string& text, bool special,
                              const std::string& where) const {
-  TokenIds ids = TokenMemory::instance().encode(*tokenizer_, tokenizer_hash_, text, special);
+  TokenIds ids = tokens_->encode(*tokenizer_, text, special);
   check_vocabulary(ids, *tokenizer_, vocabulary_, where);
   return ids;
 }
 
 TokenIds TextEncoder::encode_text(const std::string& text, const std::string& where,
-                                  bool all_ends) const {
+                                  bool keep_eos) const {
   const bool special = begin_text_.empty() || !text.starts_with(begin_text_);
   TokenIds ids = encode(text, special, where);
-  if (special && !is_encoder_decoder_ && !all_ends)
+  if (special && !is_encoder_decoder_ && !keep_eos)
     ids.resize(ids.size() - std::min(ids.size(), tokenizer_->ends_after_text()));
   return ids;
 }
@@ -119,18 +86,18 @@ TokenIds TextEncoder::encode_text(const std::string& text, const std::string& wh
 ScoredSequence TextEncoder::pair(const LikelihoodRequest& request) const {
   const std::string& where = request.where;
   const std::string context = without_trailing_space(request.context);
-  const std::string whole = request.context + request.continuation;
+  const std::string joined = request.context + request.continuation;
   ScoredSequence sequence{context.empty() ? TokenIds() : encode_text(context, where), 0};
   TokenIds ids;
   size_t skipped = 0;
   if (sequence.tokens.empty()) {
     sequence.tokens = {begin_token(where)};
-    ids = encode(whole, false, where);
+    ids = encode(joined, false, where);
     skipped = !ids.empty() && ids.front() == sequence.tokens.front() ? 1 : 0;
   } else if (is_encoder_decoder_) {
-    ids = encode(whole.substr(context.size()), false, where);
+    ids = encode(joined.substr(context.size()), false, where);
   } else {
-    ids = encode_text(whole, where);
+    ids = encode_text(joined, where);
     skipped = std::min(sequence.tokens.size(), ids.size());
   }
   sequence.first = sequence.tokens.size();
@@ -143,7 +110,7 @@ ScoredSequence TextEncoder::pair(const LikelihoodRequest& request) const {
   if (scored > max_length_)
     data_error("{}: the text to be scored has {} tokens, but the model takes at most {}", where,
                scored, max_length_);
-  shorten(sequence, max_length_ + (is_encoder_decoder_ ? scored : 1));
+  truncate_left(sequence, max_length_ + (is_encoder_decoder_ ? scored : 1));
   return sequence;
 }
 
@@ -151,8 +118,8 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
   const std::string& where = request.where;
   if (is_encoder_decoder_)
     user_error(
-        "{}: an encoder-decoder writes about a text and gives "
-        "the text itself no probability, which this task asks for",
+        "{}: an encoder-decoder assigns no probability to the text that it reads, which this task "
+        "requires",
         where);
   if (request.window < 0 || request.window > max_length_)
     data_error("{}: a window of {} tokens, but the model takes 1..{}", where, request.window,
@@ -178,15 +145,15 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
 }
 
 ScoredSequence TextEncoder::prompt(const GenerationRequest& request) const {
-  const int64_t room = is_encoder_decoder_ ? 0 : request.max_tokens;
-  if (request.max_tokens < 1 || room >= max_length_)
+  const int64_t reserved = is_encoder_decoder_ ? 0 : request.max_tokens;
+  if (request.max_tokens < 1 || reserved >= max_length_)
     data_error("{}: {} tokens to generate, but the model takes at most {} with the prompt",
                request.where, request.max_tokens, max_length_);
   ScoredSequence sequence{request.context.empty() ? TokenIds()
                                                   : encode_text(request.context, request.where)};
   if (sequence.tokens.empty()) sequence.tokens = {begin_token(request.where)};
   sequence.first = sequence.tokens.size();
-  shorten(sequence, max_length_ - room);
+  truncate_left(sequence, max_length_ - reserved);
   return sequence;
 }
 

@@ -1,75 +1,75 @@
-/// From text to the tokens that are scored, by the rules of lm-evaluation-harness, so that scores
-/// can be compared.
+/// Converts requests to token sequences by the rules of lm-evaluation-harness, so that scores are
+/// comparable.
 #pragma once
 
 #include "harness/lm/requests.h"
+#include "harness/lm/token_cache.h"
 #include "harness/model/sequence_to_sequence.h"
 
 namespace assay {
 
-/// The ids of a text, which is tokenized once per process for all models with the same tokenizer.
-TokenIds encode_once(const Tokenizer& tokenizer, const std::string& text, bool special);
-
-/// DataError naming `where` when an id is not of the model's vocabulary.
+/// DataError naming `where` when an id is outside the model's vocabulary.
 void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t vocabulary,
                       const std::string& where);
 
-/// Tokens of which those from `first` on are scored, each given all before it. `first` is at least
-/// 1.
+/// A sequence whose tokens from `first` (at least 1) on are scored, each conditioned on all earlier
+/// ones.
 struct ScoredSequence {
   TokenIds tokens;
   size_t first = 1;
-  int64_t dropped = 0;  ///< tokens left out at the beginning
+  int64_t dropped = 0;  ///< tokens truncated at the beginning
 };
 
-/// Encodes for one model. Texts are tokenized once per process: all models with the same tokenizer
-/// share them.
+/// Encodes requests for one model. Tokenization is memoized in `tokens`.
 class TextEncoder {
  public:
-  explicit TextEncoder(const LanguageModel& model);
-  /// For a model that reads the tokens before `first` and writes the others.
-  explicit TextEncoder(const SequenceToSequenceModel& model);
+  explicit TextEncoder(const LanguageModel& model,
+                       std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
+  /// For a model whose encoder reads the tokens before `first` and whose decoder scores the others.
+  explicit TextEncoder(const SequenceToSequenceModel& model,
+                       std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
 
-  /// Without the EOS that a tokenizer puts after a text, but where an encoder-decoder reads it.
-  /// White space at the context's end goes to the continuation. The continuation's tokens are those
-  /// of the joined text after as many as the context alone has; an encoder-decoder's are those of
-  /// the continuation alone. Special tokens are put where the tokenizer puts them, but not around
-  /// what an encoder-decoder writes and not when the text begins with the token that begins texts;
-  /// after an empty context that token (BOS, else EOS) stands. What does not fit into the model is
-  /// left out at the beginning. DataError naming `where` when the continuation has no tokens or
-  /// more than fit, when an id is outside the model's vocabulary, and when there is neither BOS nor
-  /// EOS to begin with.
+  /// Context and continuation as one sequence. White space at the context's end moves to the
+  /// continuation. A decoder's continuation consists of the joined text's tokens after as many as
+  /// the context alone has; an encoder-decoder tokenizes the continuation separately. Special
+  /// tokens are those of the tokenizer, with three exceptions: only the text that an encoder reads
+  /// keeps a final EOS, a decoder's side of an encoder-decoder gets none, and a text that already
+  /// starts with BOS gets no second one. An empty context is BOS, else EOS. Too long sequences are
+  /// truncated at the beginning. DataError naming `where` when the continuation has no tokens or
+  /// more than fit, when an id is outside the model's vocabulary, and when neither BOS nor EOS
+  /// exists.
   ScoredSequence pair(const LikelihoodRequest& request) const;
 
-  /// Windows of at most as many tokens as the model takes, which together score every token once;
-  /// the first begins with BOS (else EOS), which is not scored and stands once unless the request
-  /// says otherwise, later ones overlap by one token, and the last is as long as the others.
-  /// DataError for a text without tokens, UserError for an encoder-decoder.
+  /// Rolling windows of at most max_length() tokens, which together score every token once. The
+  /// first begins with one BOS (else EOS), which is not scored; see RollingRequest::repeat_bos.
+  /// Later ones overlap by one token, and the last is as long as the others. DataError for a text
+  /// without tokens, UserError for an encoder-decoder.
   std::vector<ScoredSequence> windows(const RollingRequest& request) const;
 
-  /// The context's tokens, shortened at the beginning to leave room for what is generated, for
-  /// which an encoder-decoder needs none.
+  /// The context's tokens, truncated at the beginning so that prompt and generated tokens fit. An
+  /// encoder-decoder reserves no tokens for generation.
   ScoredSequence prompt(const GenerationRequest& request) const;
 
-  /// Most tokens that the model reads: what config.json says, for encoder-decoders else the
+  /// The model's maximum number of tokens, from config.json; for encoder-decoders without one the
   /// tokenizer's model_max_length, else 2048.
   int64_t max_length() const { return max_length_; }
 
  private:
-  TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, int64_t vocabulary, int64_t max_length,
-              bool is_encoder_decoder);
+  TextEncoder(std::shared_ptr<TokenCache> tokens, std::shared_ptr<const Tokenizer> tokenizer,
+              int64_t vocabulary, int64_t max_length, bool is_encoder_decoder);
   /// BOS, else EOS.
   TokenId begin_token(const std::string& where) const;
   TokenIds encode(const std::string& text, bool special, const std::string& where) const;
-  /// With the special tokens that belong before a text, and for encoder-decoders around it.
-  /// `all_ends`: with the EOS after it in any case.
+  /// With the special tokens before a text, and for encoder-decoders also after it. `keep_eos`:
+  /// with the EOS after it in any case.
   TokenIds encode_text(const std::string& text, const std::string& where,
-                       bool all_ends = false) const;
+                       bool keep_eos = false) const;
 
+  std::shared_ptr<TokenCache> tokens_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   int64_t vocabulary_, max_length_;
-  bool is_encoder_decoder_;  // an encoder-decoder
-  std::string tokenizer_hash_, begin_text_;
+  bool is_encoder_decoder_;
+  std::string begin_text_;
 };
 
 }  // namespace assay

@@ -22,7 +22,7 @@ std::string key_of(const LikelihoodRequest& request) {
 
 std::string key_of(const RollingRequest& request) {
   const auto window = static_cast<uint64_t>(request.window);
-  // The number is that of the rule, which says what is scored.
+  // The number is the version of the rule that determines the scored tokens.
   return Hasher()
       .text(request.repeat_bos ? "rolling 2, BOS repeated" : "rolling 2")
       .text(request.text)
@@ -45,7 +45,7 @@ Json to_answer(const Generation& value) {
   return Json::array({value.text, value.tokens, value.stopped, value.dropped});
 }
 
-/// Of either kind of answer.
+/// For both kinds of answer.
 int64_t dropped_tokens(const Json& answer) { return answer.at(3).get<int64_t>(); }
 
 void from_answer(const Json& json, Likelihood& value) {
@@ -61,21 +61,21 @@ void from_answer(const Json& json, Generation& value) {
 ResponseCache cache_for(const AnyLanguageModel& any) {
   return std::visit(
       [](const auto& model) {
-        return kept_answers(model.weights_hash,
-                            computation_hash(*model.architecture, model.tokenizer.get()),
-                            model.weights, model.device);
+        return response_cache_for(model.weights_hash,
+                                  computation_hash(*model.architecture, model.tokenizer.get()),
+                                  model.weights, model.device);
       },
       any);
 }
 
-TextEncoder encoder_for(const AnyLanguageModel& any) {
-  return std::visit([](const auto& model) { return TextEncoder(model); }, any);
+TextEncoder encoder_for(const AnyLanguageModel& any, const std::shared_ptr<TokenCache>& tokens) {
+  return std::visit([&](const auto& model) { return TextEncoder(model, tokens); }, any);
 }
 
-/// Progress with the speed since the beginning.
-class Speed {
+/// Progress with the average throughput in tokens/s.
+class Throughput {
  public:
-  Speed(std::string title, int64_t total) : progress_(std::move(title), total) {}
+  Throughput(std::string title, int64_t total) : progress_(std::move(title), total) {}
   void advance(int64_t steps, int64_t tokens) {
     tokens_ += tokens;
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - started_;
@@ -89,16 +89,16 @@ class Speed {
   int64_t tokens_ = 0;
 };
 
-void note_length(int64_t dropped, LanguageUse& use) {
-  use.shortened += dropped > 0 ? 1 : 0;
-  use.dropped_tokens += dropped;
+void count_truncation(int64_t dropped, EvaluatorUsage& usage) {
+  usage.truncated += dropped > 0 ? 1 : 0;
+  usage.dropped_tokens += dropped;
 }
 
-/// Requests of one kind whose answer is not known yet, each once.
+/// Requests of one kind without an answer in the cache, without duplicates.
 template <typename Request>
-std::vector<const Request*> unanswered(std::span<const TextRequests> all,
-                                       std::vector<Request> TextRequests::*kind,
-                                       const ResponseCache& cache, LanguageUse& use) {
+std::vector<const Request*> uncached_requests(std::span<const TextRequests> all,
+                                              std::vector<Request> TextRequests::*kind,
+                                              const ResponseCache& cache, EvaluatorUsage& usage) {
   std::vector<const Request*> missing;
   std::set<std::string> seen;
   for (const TextRequests& requests : all)
@@ -106,33 +106,33 @@ std::vector<const Request*> unanswered(std::span<const TextRequests> all,
       const std::string key = key_of(request);
       if (!seen.insert(key).second) continue;
       if (const Json* known = cache.find(key)) {
-        ++use.known;
-        note_length(dropped_tokens(*known), use);
+        ++usage.cached;
+        count_truncation(dropped_tokens(*known), usage);
       } else {
         missing.push_back(&request);
       }
     }
-  use.requests += static_cast<int64_t>(missing.size());
+  usage.requests += static_cast<int64_t>(missing.size());
   return missing;
 }
 
-/// Sequences to be scored, and which request each is a part of.
+/// Sequences to be scored, and the request that each belongs to.
 struct ScoringPlan {
-  struct Part {
+  struct ScoredRequest {
     std::string key;
     const std::string* where;
   };
   std::vector<ScoredSequence> sequences;
-  std::vector<size_t> part_of;
-  std::vector<Part> parts;
+  std::vector<size_t> request_of;
+  std::vector<ScoredRequest> scored;
 
   template <typename Request>
   void add(const Request& request, std::vector<ScoredSequence> of_request) {
     for (ScoredSequence& sequence : of_request) {
       sequences.push_back(std::move(sequence));
-      part_of.push_back(parts.size());
+      request_of.push_back(scored.size());
     }
-    parts.push_back({key_of(request), &request.where});
+    scored.push_back({key_of(request), &request.where});
   }
 };
 
@@ -146,13 +146,15 @@ void collect(const std::vector<Request>& requests, const ResponseCache& cache,
 
 }  // namespace
 
-LanguageEvaluator::LanguageEvaluator(const AnyLanguageModel& model)
-    : LanguageEvaluator(model, BatchLimits::of(device_of(model))) {}
+LanguageEvaluator::LanguageEvaluator(const AnyLanguageModel& model,
+                                     std::shared_ptr<TokenCache> tokens)
+    : LanguageEvaluator(model, BatchLimits::of(device_of(model)), std::move(tokens)) {}
 
-LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model, BatchLimits limits)
+LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model, BatchLimits limits,
+                                     std::shared_ptr<TokenCache> tokens)
     : model_(std::move(model)),
       limits_(limits),
-      encoder_(encoder_for(model_)),
+      encoder_(encoder_for(model_, tokens)),
       cache_(cache_for(model_)) {}
 
 TextResponses LanguageEvaluator::answer(const TextRequests& requests) {
@@ -179,57 +181,59 @@ void LanguageEvaluator::count_examples(size_t requests) const {
 
 void LanguageEvaluator::score(std::span<const TextRequests> requests) {
   ScoringPlan plan;
-  for (const auto* request : unanswered(requests, &TextRequests::likelihoods, cache_, use_))
+  for (const auto* request :
+       uncached_requests(requests, &TextRequests::likelihoods, cache_, usage_))
     plan.add(*request, {encoder_.pair(*request)});
-  for (const auto* request : unanswered(requests, &TextRequests::rolling, cache_, use_))
+  for (const auto* request : uncached_requests(requests, &TextRequests::rolling, cache_, usage_))
     plan.add(*request, encoder_.windows(*request));
-  if (plan.parts.empty()) return;
+  if (plan.scored.empty()) return;
 
-  std::optional<Speed> speed;
+  std::optional<Throughput> throughput;
   const auto progress = [&](int64_t tokens, int64_t total) {
-    if (!speed) speed.emplace("scoring, tokens", total);
-    speed->advance(tokens, tokens);
+    if (!throughput) throughput.emplace("scoring, tokens", total);
+    throughput->advance(tokens, tokens);
   };
   const auto scores = std::visit(
       [&](const auto& model) { return score_sequences(model, plan.sequences, limits_, progress); },
       model_);
-  count_examples(plan.parts.size());
+  count_examples(plan.scored.size());
 
-  std::vector<Likelihood> answers(plan.parts.size(), Likelihood{.greedy = true});
+  std::vector<Likelihood> answers(plan.scored.size(), Likelihood{.greedy = true});
   for (size_t i = 0; i < scores.size(); ++i) {
-    Likelihood& answer_of = answers[plan.part_of[i]];
+    Likelihood& answer_of = answers[plan.request_of[i]];
     const ScoredSequence& sequence = plan.sequences[i];
     answer_of.log_likelihood += scores[i].log_likelihood;
     answer_of.greedy = answer_of.greedy && scores[i].greedy;
     answer_of.tokens += static_cast<int64_t>(sequence.tokens.size() - sequence.first);
     answer_of.dropped += sequence.dropped;
   }
-  std::optional<size_t> bad;  // the others' answers are kept
+  std::optional<size_t> bad;  // the first; finite answers are cached all the same
   for (size_t i = 0; i < answers.size(); ++i) {
     if (!std::isfinite(answers[i].log_likelihood)) {
       bad = bad.value_or(i);
       continue;
     }
-    use_.scored_tokens += answers[i].tokens;
-    note_length(answers[i].dropped, use_);
-    cache_.put(plan.parts[i].key, to_answer(answers[i]), *plan.parts[i].where);
+    usage_.scored_tokens += answers[i].tokens;
+    count_truncation(answers[i].dropped, usage_);
+    cache_.put(plan.scored[i].key, to_answer(answers[i]), *plan.scored[i].where);
   }
   cache_.save();
   if (bad)
-    data_error("{}: the model's log-likelihood is {}, which is not finite", *plan.parts[*bad].where,
-               answers[*bad].log_likelihood);
+    data_error("{}: the model's log-likelihood is {}, which is not finite",
+               *plan.scored[*bad].where, answers[*bad].log_likelihood);
 }
 
 void LanguageEvaluator::generate(std::span<const TextRequests> requests) {
   std::vector<GenerationRequest> missing;
   std::vector<ScoredSequence> prompts;
-  for (const auto* request : unanswered(requests, &TextRequests::generations, cache_, use_)) {
+  for (const auto* request :
+       uncached_requests(requests, &TextRequests::generations, cache_, usage_)) {
     missing.push_back(*request);
     prompts.push_back(encoder_.prompt(*request));
   }
   if (missing.empty()) return;
-  Speed speed("generating, requests", static_cast<int64_t>(missing.size()));
-  const auto progress = [&](int64_t done, int64_t tokens) { speed.advance(done, tokens); };
+  Throughput throughput("generating, requests", static_cast<int64_t>(missing.size()));
+  const auto progress = [&](int64_t done, int64_t tokens) { throughput.advance(done, tokens); };
   const auto answers = std::visit(
       [&](const auto& model) {
         return generate_greedily(model, missing, prompts, limits_, progress);
@@ -237,22 +241,22 @@ void LanguageEvaluator::generate(std::span<const TextRequests> requests) {
       model_);
   count_examples(missing.size());
   for (size_t i = 0; i < answers.size(); ++i) {
-    use_.generated_tokens += answers[i].tokens;
-    note_length(answers[i].dropped, use_);
+    usage_.generated_tokens += answers[i].tokens;
+    count_truncation(answers[i].dropped, usage_);
     cache_.put(key_of(missing[i]), to_answer(answers[i]), missing[i].where);
   }
   cache_.save();
 }
 
 Json LanguageEvaluator::report() const {
-  return {{"requests", use_.requests},
-          {"known_answers", use_.known},
-          {"scored_tokens", use_.scored_tokens},
-          {"generated_tokens", use_.generated_tokens},
+  return {{"requests", usage_.requests},
+          {"known_answers", usage_.cached},
+          {"scored_tokens", usage_.scored_tokens},
+          {"generated_tokens", usage_.generated_tokens},
           {"max_length", encoder_.max_length()},
           {"too_long", "cut at the beginning"},
-          {"shortened_requests", use_.shortened},
-          {"dropped_tokens", use_.dropped_tokens}};
+          {"shortened_requests", usage_.truncated},
+          {"dropped_tokens", usage_.dropped_tokens}};
 }
 
 }  // namespace assay

@@ -11,31 +11,32 @@
 namespace assay {
 namespace {
 
-bool holds_stop(const std::string& text, const std::vector<std::string>& stops) {
+bool contains_stop(const std::string& text, const std::vector<std::string>& stops) {
   return std::any_of(stops.begin(), stops.end(), [&](const std::string& stop) {
     return !stop.empty() && text.find(stop) != std::string::npos;
   });
 }
 
-bool ends(const Tokenizer& tokenizer, TokenId id) {
-  const TokenIds ends = tokenizer.end_ids();
-  return std::find(ends.begin(), ends.end(), id) != ends.end();
+bool is_end(const Tokenizer& tokenizer, TokenId id) {
+  const TokenIds ids = tokenizer.end_ids();
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-bool stopped(const Tokenizer& tokenizer, const GenerationRequest& request, const TokenIds& made) {
-  return ends(tokenizer, made.back()) ||
-         (!request.stop.empty() && holds_stop(tokenizer.decode(made, false), request.stop));
+bool stopped(const Tokenizer& tokenizer, const GenerationRequest& request,
+             const TokenIds& generated) {
+  return is_end(tokenizer, generated.back()) ||
+         (!request.stop.empty() && contains_stop(tokenizer.decode(generated, false), request.stop));
 }
 
-Generation answer_of(const Tokenizer& tokenizer, const GenerationRequest& request,
-                     const TokenIds& made, int64_t dropped) {
-  TokenIds text = made;
-  if (ends(tokenizer, text.back())) text.pop_back();  // not all of these are special
+Generation to_generation(const Tokenizer& tokenizer, const GenerationRequest& request,
+                         const TokenIds& generated, int64_t dropped) {
+  TokenIds text = generated;
+  if (is_end(tokenizer, text.back())) text.pop_back();  // not every end token is special
   return {cut_at_stops(tokenizer.decode(text, true), request.stop),
-          static_cast<int64_t>(made.size()), stopped(tokenizer, request, made), dropped};
+          static_cast<int64_t>(generated.size()), stopped(tokenizer, request, generated), dropped};
 }
 
-// All tokens but the last that the texts begin with.
+// The longest common prefix of the texts, each without its last token.
 TokenIds shared_prefix(const std::vector<TokenIds>& texts) {
   const TokenIds& first = texts.front();
   auto end = first.end() - 1;
@@ -44,26 +45,27 @@ TokenIds shared_prefix(const std::vector<TokenIds>& texts) {
   return {first.begin(), end};
 }
 
-/// What the prompts of a batch begin with, kept from batch to batch while it stays the same.
+/// Prefix cache: the KV cache of the prefix that a batch's prompts share, reused by the next
+/// batches while the prefix stays the same.
 class SharedPrefix {
  public:
-  /// `texts` are at least one; null when they share too little to be worth it.
+  /// `texts` is not empty. Null when their common prefix is too short to be worth caching.
   const KvCache* of(const LanguageModel& model, const std::vector<TokenIds>& texts,
                     const BatchLimits& limits) {
-    TokenIds wanted = shared_prefix(texts);
+    TokenIds shared = shared_prefix(texts);
     const size_t longest = std::max_element(texts.begin(), texts.end(), [](auto& a, auto& b) {
                              return a.size() < b.size();
                            })->size();
-    if (texts.size() == 1 || wanted.size() < limits.packing.prefix_tokens ||
+    if (texts.size() == 1 || shared.size() < limits.packing.prefix_tokens ||
         !model.architecture->can_extend(1, static_cast<int64_t>(longest)))
       return nullptr;
-    if (wanted != ids_) {
-      cache_ = prefix_cache(model, wanted, limits.tokens);
-      ids_ = std::move(wanted);
+    if (shared != ids_) {
+      cache_ = prefix_cache(model, shared, limits.tokens);
+      ids_ = std::move(shared);
     }
     return &cache_;
   }
-  /// An encoder's states depend on the whole text.
+  /// No prefix cache: an encoder's hidden states depend on the whole text.
   static const KvCache* of(const SequenceToSequenceModel&, const std::vector<TokenIds>&,
                            const BatchLimits&) {
     return nullptr;
@@ -74,10 +76,10 @@ class SharedPrefix {
   KvCache cache_;
 };
 
-/// `where`: the first of the requests.
+/// `where`: of the first request.
 template <typename Model>
-std::vector<TokenIds> generate_together(const Model& model, const std::vector<TokenIds>& texts,
-                                        const GenerateOptions& options, const std::string& where) {
+std::vector<TokenIds> generate_batch(const Model& model, const std::vector<TokenIds>& texts,
+                                     const GenerateOptions& options, const std::string& where) {
   try {
     return generate(*model.architecture, model.weights, texts, options);
   } catch (const DataError& e) {
@@ -102,10 +104,10 @@ std::vector<Generation> generate_in_batches(const Model& model,
 
   std::vector<Generation> out(requests.size());
   SharedPrefix prefix;
-  int64_t most_cached = limits.cached_tokens;
+  int64_t max_cached_tokens = limits.cached_tokens;
   for (size_t begin = 0; begin < order.size();) {
     const auto rows =
-        static_cast<size_t>(std::max<int64_t>(1, most_cached / final_length(order[begin])));
+        static_cast<size_t>(std::max<int64_t>(1, max_cached_tokens / final_length(order[begin])));
     const size_t end = std::min(order.size(), begin + rows);
     const auto request_of = [&](size_t row) -> const GenerationRequest& {
       return requests[order[begin + row]];
@@ -117,24 +119,24 @@ std::vector<Generation> generate_in_batches(const Model& model,
       texts.push_back(prompts[order[begin + row]].tokens);
       options.max_new_tokens = std::max(options.max_new_tokens, request_of(row).max_tokens);
     }
-    options.stop = [&](size_t row, const TokenIds& made) {
-      return static_cast<int64_t>(made.size()) == request_of(row).max_tokens ||
-             stopped(*model.tokenizer, request_of(row), made);
+    options.stop = [&](size_t row, const TokenIds& generated) {
+      return static_cast<int64_t>(generated.size()) == request_of(row).max_tokens ||
+             stopped(*model.tokenizer, request_of(row), generated);
     };
 
-    std::vector<TokenIds> made;
+    std::vector<TokenIds> generated;
     try {
       options.prefix = prefix.of(model, texts, limits);
-      made = generate_together(model, texts, options, request_of(0).where);
+      generated = generate_batch(model, texts, options, request_of(0).where);
     } catch (const c10::OutOfMemoryError&) {
       if (texts.size() == 1) throw;
-      most_cached = static_cast<int64_t>(texts.size() / 2) * final_length(order[begin]);
+      max_cached_tokens = static_cast<int64_t>(texts.size() / 2) * final_length(order[begin]);
       continue;
     }
     int64_t tokens = 0;
-    for (size_t row = 0; row < made.size(); ++row) {
+    for (size_t row = 0; row < generated.size(); ++row) {
       const size_t i = order[begin + row];
-      out[i] = answer_of(*model.tokenizer, requests[i], made[row], prompts[i].dropped);
+      out[i] = to_generation(*model.tokenizer, requests[i], generated[row], prompts[i].dropped);
       tokens += out[i].tokens;
     }
     if (progress) progress(static_cast<int64_t>(end - begin), tokens);

@@ -6,7 +6,7 @@
 namespace assay {
 namespace {
 
-// The last token is only predicted, never read.
+// The number of input tokens: the last token is predicted only.
 size_t inputs(const ScoredSequence& sequence) { return sequence.tokens.size() - 1; }
 
 size_t common_inputs(const ScoredSequence& a, const ScoredSequence& b) {
@@ -18,14 +18,14 @@ size_t common_inputs(const ScoredSequence& a, const ScoredSequence& b) {
                              a.tokens.begin());
 }
 
-// Sequences one after the other into trees; neighbours share the most, as they come sorted.
+// Inserts sequences into trees in sorted order, in which neighbours share the longest prefixes.
 class TreeBuilder {
  public:
   TreeBuilder(size_t prefix, const PackingLimits& limits) : prefix_(prefix), limits_(limits) {}
 
   void add(const ScoredSequence& sequence, size_t index) {
     size_t shared = last_ ? std::max(common_inputs(*last_, sequence), prefix_) : prefix_;
-    if (!last_ || !joins(sequence, shared)) {
+    if (!last_ || !fits(sequence, shared)) {
       trees_.emplace_back();
       path_.clear();
       shared = prefix_;
@@ -51,13 +51,13 @@ class TreeBuilder {
   }
 
  private:
-  bool joins(const ScoredSequence& sequence, size_t shared) const {
-    const size_t own = inputs(sequence) - prefix_;
+  bool fits(const ScoredSequence& sequence, size_t shared) const {
+    const size_t added_alone = inputs(sequence) - prefix_;
     const size_t most = std::max(limits_.tree_tokens, 2 * (shared - prefix_));
     if (trees_.back().size() + inputs(sequence) - shared > most) return false;
-    // A cached prefix is copied for every row, so that longer rows are better. Without one, a row
-    // is only made longer when it saves something: attention looks at all of a row.
-    return prefix_ > 0 || (shared - prefix_) * 4 >= own;
+    // A cached prefix is copied for every row, which favours long rows. Without one, a row is only
+    // extended when that saves tokens: attention computes products with the whole row.
+    return prefix_ > 0 || (shared - prefix_) * 4 >= added_alone;
   }
 
   size_t prefix_;
@@ -76,8 +76,8 @@ bool TokenTree::is_chain() const {
 }
 
 std::vector<TreeGroup> pack_sequences(const std::vector<ScoredSequence>& sequences,
-                                      std::vector<size_t> chosen, const PackingLimits& limits) {
-  std::vector<size_t> order = std::move(chosen);
+                                      std::vector<size_t> indices, const PackingLimits& limits) {
+  std::vector<size_t> order = std::move(indices);
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     const auto order_of = [&](size_t i) {
       return std::tie(sequences[i].tokens, sequences[i].first);
@@ -89,7 +89,7 @@ std::vector<TreeGroup> pack_sequences(const std::vector<ScoredSequence>& sequenc
   TreeBuilder without_prefix(0, limits);
   for (size_t begin = 0; begin < order.size();) {
     const ScoredSequence& first = sequences[order[begin]];
-    size_t prefix = first.first - 1;  // every tree keeps a token before its first target
+    size_t prefix = first.first - 1;  // every tree has a token before its first target
     size_t end = begin + 1;
     for (; end < order.size(); ++end) {
       const ScoredSequence& next = sequences[order[end]];
@@ -100,7 +100,7 @@ std::vector<TreeGroup> pack_sequences(const std::vector<ScoredSequence>& sequenc
     }
     TreeBuilder after_prefix(prefix, limits);
     for (size_t i = begin; i < end; ++i) after_prefix.add(sequences[order[i]], order[i]);
-    // What fits into one tree shares its beginning without a cache.
+    // A single tree shares its prefix without a KV cache.
     if (end > begin + 1 && after_prefix.size() > 1)
       groups.push_back({{first.tokens.begin(), first.tokens.begin() + static_cast<int64_t>(prefix)},
                         after_prefix.trees()});

@@ -1,18 +1,18 @@
-/// Lays scored sequences out for forward passes, so that tokens which several of them begin with
-/// are computed once.
+/// Packs scored sequences into prefix trees (tries) for forward passes, so that shared prefixes are
+/// computed once.
 #pragma once
 
 #include "harness/lm/internal/encoding.h"
 
 namespace assay {
 
-/// Sequences that share a beginning as one row of a batch: a tree of tokens, written down in
-/// depth-first order, in which a token may look at its ancestors only.
+/// Sequences with a shared prefix as one row of a batch: a prefix tree of tokens in depth-first
+/// order. Tree attention: a token attends to its ancestors only.
 struct TokenTree {
   struct Target {
-    int32_t node;  ///< whose output predicts the token
+    int32_t node;  ///< the node whose output predicts the token
     TokenId token;
-    size_t sequence;  ///< index of the sequence it belongs to
+    size_t sequence;  ///< index of the token's sequence
   };
   TokenIds ids;
   std::vector<int32_t> parents;  ///< -1: follows the prefix
@@ -20,26 +20,25 @@ struct TokenTree {
   std::vector<Target> targets;
 
   size_t size() const { return ids.size(); }
-  /// Every token follows the one before it.
+  /// True when every token's parent is the token before it.
   bool is_chain() const;
 };
 
-/// Trees after a prefix that they all share, which is computed once. Where there is none it is
-/// empty.
+/// Trees after a shared prefix, whose KV cache is computed once. The prefix may be empty.
 struct TreeGroup {
   TokenIds prefix;
   std::vector<TokenTree> trees;  ///< longest first
 };
 
 struct PackingLimits {
-  /// A tree grows no further than this, unless one sequence is longer or its sequences share half.
+  /// The maximum size of a tree, unless one sequence is longer or its sequences share half of it.
   size_t tree_tokens = 512;
-  size_t prefix_tokens = 64;  ///< shorter prefixes are computed again in every tree
+  size_t prefix_tokens = 64;  ///< shorter prefixes are recomputed in every tree
 };
 
-/// Packs the sequences of the given indices. The order of groups and trees does not depend on that
-/// of the sequences.
+/// Packs the sequences of the given indices. The order of groups and trees is independent of the
+/// order of the sequences.
 std::vector<TreeGroup> pack_sequences(const std::vector<ScoredSequence>& sequences,
-                                      std::vector<size_t> chosen, const PackingLimits& limits);
+                                      std::vector<size_t> indices, const PackingLimits& limits);
 
 }  // namespace assay

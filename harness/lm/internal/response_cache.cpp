@@ -15,7 +15,7 @@
 namespace assay {
 namespace {
 
-// Raise it when the same model would give another answer: kept answers are then not used again.
+// Increment it when the same model would give other answers: cached answers are then not reused.
 constexpr uint64_t kAnswersVersion = 1;
 
 }  // namespace
@@ -54,7 +54,7 @@ void ResponseCache::put(const std::string& key, Json value, const std::string& n
 
 void ResponseCache::save() {
   if (unsaved_.empty()) return;
-  // The line break before it ends what another process may have left unfinished.
+  // The leading line break ends an incomplete line of another process.
   const std::string text = '\n' + unsaved_;
   const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   const ssize_t written = file < 0 ? -1 : ::write(file, text.data(), text.size());
@@ -66,13 +66,14 @@ void ResponseCache::save() {
   unsaved_.clear();
 }
 
-ResponseCache kept_answers(const std::string& weights_hash, const std::string& computation_hash,
-                           const StateDict& weights, at::Device device) {
+ResponseCache response_cache_for(const std::string& weights_hash,
+                                 const std::string& computation_hash, const StateDict& weights,
+                                 at::Device device) {
   if (weights_hash.empty()) return {"", std::nullopt};
   Hasher hasher;
   hasher.number(kAnswersVersion).text(ASSAY_LIBTORCH_VERSION);
   hasher.text(weights_hash).text(computation_hash);
-  // Weights may be held in another precision than they are stored in.
+  // The dtype of computation may differ from the stored dtype.
   if (!weights.empty()) hasher.text(dtype_name(weights.begin()->second.scalar_type()));
   const bool on_both = std::any_of(weights.begin(), weights.end(), [&](const auto& entry) {
     return entry.second.is_cpu() != device.is_cpu();

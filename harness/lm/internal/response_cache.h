@@ -1,4 +1,4 @@
-/// Answers that a model has given, kept in a file so that no later program asks again.
+/// Persistent memoization of a model's answers, so that later processes need not compute them.
 #pragma once
 
 #include <map>
@@ -13,22 +13,21 @@
 
 namespace assay {
 
-/// Where answers are kept: ASSAY_RESPONSES_DIR; absent when it is not set.
+/// The folder of response caches: ASSAY_RESPONSES_DIR; absent when it is not set.
 std::optional<fs::path> responses_folder();
 
 /// Values by key, in memory and, when a folder is given, in a file of JSON lines [key, value,
-/// note]. Several processes may add to it. Lines that a killed process left unfinished are passed
-/// over.
+/// note]. Several processes may append to it. Incomplete lines of killed processes are ignored.
 class ResponseCache {
  public:
-  /// `identity`: of the model and of all settings that answers depend on.
+  /// `identity`: hash of the model and of all settings that answers depend on.
   ResponseCache(const std::string& identity, const std::optional<fs::path>& folder);
 
-  /// nullptr when it is not known.
+  /// nullptr when there is no such key.
   const Json* find(const std::string& key) const;
-  /// `note`: what it is the answer to, for people and scripts that read the file.
+  /// `note`: the item that was answered, for readers of the file.
   void put(const std::string& key, Json value, const std::string& note);
-  /// Writes what was put since. DataError when it cannot.
+  /// Appends the new values to the file. DataError when that fails.
   void save();
 
  private:
@@ -37,11 +36,11 @@ class ResponseCache {
   std::string unsaved_;
 };
 
-/// A model's answers, kept under responses_folder() when that is set and the weights' content hash
-/// is known. They are told apart by that hash, by what computation_hash() covers, and by the
-/// precision and the kinds of device that the weights are held in and on; by `device` where there
-/// are none.
-ResponseCache kept_answers(const std::string& weights_hash, const std::string& computation_hash,
-                           const StateDict& weights, at::Device device);
+/// The response cache of a model, on disk in responses_folder() when that is set and the weights'
+/// content hash is known. Its identity is that hash, computation_hash(), and the dtype and kinds of
+/// device of the loaded weights; `device` where there are no weights.
+ResponseCache response_cache_for(const std::string& weights_hash,
+                                 const std::string& computation_hash, const StateDict& weights,
+                                 at::Device device);
 
 }  // namespace assay

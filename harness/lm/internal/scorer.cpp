@@ -15,13 +15,14 @@ namespace {
 
 using Trees = std::vector<TokenTree>;
 
-/// Some trees of a group as the rows of one forward pass.
+/// Consecutive trees of a group as the rows of one forward pass.
 struct Batch {
   const TokenTree* trees;
   int64_t rows;
-  int64_t prefix;  // tokens in the cache
+  int64_t prefix;  // tokens in the prefix cache
 
-  int64_t width() const { return static_cast<int64_t>(trees->size()); }  // the longest comes first
+  // The first tree is the longest.
+  int64_t width() const { return static_cast<int64_t>(trees->size()); }
   const TokenTree& tree(int64_t row) const { return trees[row]; }
 };
 
@@ -33,7 +34,7 @@ at::Tensor ids_of(const Batch& batch) {
   return ids;
 }
 
-// Padding stands where the prefix ends: any position will do that the model knows.
+// Padding gets the position after the prefix: any valid position will do.
 at::Tensor positions_of(const Batch& batch) {
   at::Tensor positions = at::full({batch.rows, batch.width()}, batch.prefix, at::kLong);
   for (int64_t row = 0; row < batch.rows; ++row)
@@ -42,23 +43,24 @@ at::Tensor positions_of(const Batch& batch) {
   return positions;
 }
 
-// A token sees what its parent sees and itself; padding sees itself alone.
+// Tree attention mask: a token attends to what its parent attends to and to itself; padding only to
+// itself.
 at::Tensor mask_of(const Batch& batch) {
   const int64_t columns = batch.prefix + batch.width();
   at::Tensor mask = at::zeros({batch.rows, batch.width(), columns}, at::kBool);
-  bool* line = mask.data_ptr<bool>();
+  bool* row_mask = mask.data_ptr<bool>();
   for (int64_t row = 0; row < batch.rows; ++row) {
-    const bool* first_line = line;
+    const bool* first_row_mask = row_mask;
     const std::vector<int32_t>& parents = batch.tree(row).parents;
-    for (int64_t node = 0; node < batch.width(); ++node, line += columns) {
+    for (int64_t node = 0; node < batch.width(); ++node, row_mask += columns) {
       if (node < static_cast<int64_t>(parents.size())) {
         const int32_t parent = parents[static_cast<size_t>(node)];
         if (parent >= 0)
-          std::memcpy(line, first_line + parent * columns, static_cast<size_t>(columns));
+          std::memcpy(row_mask, first_row_mask + parent * columns, static_cast<size_t>(columns));
         else
-          std::fill_n(line, batch.prefix, true);
+          std::fill_n(row_mask, batch.prefix, true);
       }
-      line[batch.prefix + node] = true;
+      row_mask[batch.prefix + node] = true;
     }
   }
   return mask;
@@ -68,7 +70,7 @@ TokenBatch tokens_of(const Batch& batch, at::Device device) {
   TokenBatch tokens{ids_of(batch).to(device)};
   const bool chains = std::all_of(batch.trees, batch.trees + batch.rows,
                                   [](const TokenTree& tree) { return tree.is_chain(); });
-  if (chains) return tokens;  // each token after the one before: what models do by themselves
+  if (chains) return tokens;  // the causal mask, which is the default
   tokens.positions = positions_of(batch).to(device);
   tokens.mask = mask_of(batch).to(device);
   return tokens;
@@ -79,7 +81,7 @@ class Scorer {
   Scorer(const LanguageModel& model, const BatchLimits& limits, std::vector<SequenceScore>& scores)
       : model_(model), limits_(limits), scores_(scores) {}
 
-  // Trees from `begin` on, as many as one pass holds. Returns how many.
+  // Scores as many trees from `begin` on as one forward pass holds. Returns their number.
   size_t run(const TreeGroup& group, const KvCache* prefix, size_t begin) {
     while (true) {
       const Batch batch{group.trees.data() + begin, rows(group, begin),
@@ -91,17 +93,18 @@ class Scorer {
         if (batch.rows == 1) throw;
       }
       limits_.tokens = std::max<int64_t>(1, batch.rows / 2) * batch.width();
-      log_info("the device's memory is full: going on with {} tokens at once", limits_.tokens);
+      log_info("out of device memory: continuing with batches of {} tokens", limits_.tokens);
     }
   }
 
  private:
   int64_t rows(const TreeGroup& group, size_t begin) const {
     const auto width = static_cast<int64_t>(group.trees[begin].size());
-    int64_t most = limits_.tokens / width;
+    int64_t max_rows = limits_.tokens / width;
     if (!group.prefix.empty())
-      most = std::min(most, limits_.cached_tokens / static_cast<int64_t>(group.prefix.size()));
-    return std::clamp<int64_t>(most, 1, static_cast<int64_t>(group.trees.size() - begin));
+      max_rows =
+          std::min(max_rows, limits_.cached_tokens / static_cast<int64_t>(group.prefix.size()));
+    return std::clamp<int64_t>(max_rows, 1, static_cast<int64_t>(group.trees.size() - begin));
   }
 
   void forward(const Batch& batch, const KvCache* prefix) {
@@ -112,16 +115,16 @@ class Scorer {
           at::zeros({batch.rows}, at::TensorOptions().dtype(at::kLong).device(model_.device)));
     const at::Tensor hidden =
         model_.architecture->hidden(model_.weights, tokens, prefix ? &cache : nullptr);
-    std::vector<WantedToken> wanted;
+    std::vector<TargetToken> targets;
     for (int64_t row = 0; row < batch.rows; ++row)
       for (const TokenTree::Target& target : batch.tree(row).targets)
-        wanted.push_back({row * batch.width() + target.node, target.token, target.sequence});
+        targets.push_back({row * batch.width() + target.node, target.token, target.sequence});
     const auto head = [&](const at::Tensor& states) {
       return model_.architecture->vocabulary_logits(model_.weights, states);
     };
-    // Added only now, as a pass that runs out of memory is made again.
-    add_scores(score_tokens(head, hidden.reshape({-1, hidden.size(-1)}), std::move(wanted),
-                            limits_.places(model_.architecture->vocabulary())),
+    // Added only after success: a pass that runs out of memory is repeated.
+    add_scores(score_tokens(head, hidden.reshape({-1, hidden.size(-1)}), std::move(targets),
+                            limits_.head_positions(model_.architecture->vocabulary())),
                scores_);
   }
 
@@ -130,25 +133,25 @@ class Scorer {
   std::vector<SequenceScore>& scores_;
 };
 
-// Where what a token computes depends on the length of the whole text, only sequences of lengths
-// that agree in it are laid out together. A prefix is read before the text has its length.
+// Where rotary angles depend on the length of the whole text, only sequences of equal angles are
+// packed together, and without a prefix cache, which would be computed at another length.
 std::vector<TreeGroup> groups_of(const LanguageModel& model,
                                  const std::vector<ScoredSequence>& sequences,
                                  const PackingLimits& limits) {
-  std::map<int64_t, std::vector<size_t>> by_length;  // of what is read
+  std::map<int64_t, std::vector<size_t>> by_length;  // indices by number of input tokens
   for (size_t i = 0; i < sequences.size(); ++i)
     by_length[static_cast<int64_t>(sequences[i].tokens.size()) - 1].push_back(i);
   std::vector<TreeGroup> groups;
   for (auto it = by_length.begin(); it != by_length.end();) {
-    std::vector<size_t> alike;
+    std::vector<size_t> same_regime;
     int64_t longest = it->first;
     for (; it != by_length.end() && model.architecture->can_extend(longest, it->first); ++it) {
-      alike.insert(alike.end(), it->second.begin(), it->second.end());
+      same_regime.insert(same_regime.end(), it->second.begin(), it->second.end());
       longest = it->first;
     }
-    PackingLimits own = limits;
-    if (!model.architecture->can_extend(1, longest)) own.prefix_tokens = SIZE_MAX;
-    for (TreeGroup& group : pack_sequences(sequences, std::move(alike), own))
+    PackingLimits group_limits = limits;
+    if (!model.architecture->can_extend(1, longest)) group_limits.prefix_tokens = SIZE_MAX;
+    for (TreeGroup& group : pack_sequences(sequences, std::move(same_regime), group_limits))
       groups.push_back(std::move(group));
   }
   return groups;
@@ -163,13 +166,13 @@ int64_t tokens_in(const TreeGroup& group) {
 }  // namespace
 
 BatchLimits BatchLimits::of(at::Device device) {
-  // On the CPU more tokens at once bring no speed, only memory; an accelerator that has not got the
-  // memory says so.
+  // On the CPU larger batches need more memory without being faster. On an accelerator batches are
+  // halved when memory runs out.
   if (device.is_cpu()) return {.tokens = 1024, .cached_tokens = 4096};
   return {.tokens = 16384, .cached_tokens = 65536, .logit_bytes = int64_t{512} << 20};
 }
 
-int64_t BatchLimits::places(int64_t vocabulary) const {
+int64_t BatchLimits::head_positions(int64_t vocabulary) const {
   return std::max<int64_t>(1, logit_bytes / (vocabulary * int64_t{sizeof(float)}));
 }
 

@@ -7,42 +7,43 @@
 namespace assay {
 namespace {
 
-// `wanted[i]` is predicted by line `lines[i]` of the logits.
-void score_piece(const at::Tensor& logits, const std::vector<int64_t>& lines,
-                 const WantedToken* wanted, std::vector<TokenScore>& found) {
+// Row `rows[i]` of the logits predicts `targets[i]`.
+void score_chunk(const at::Tensor& logits, const std::vector<int64_t>& rows,
+                 const TargetToken* targets, std::vector<TokenScore>& found) {
   std::vector<int64_t> ids;
-  for (size_t i = 0; i < lines.size(); ++i) ids.push_back(wanted[i].token);
-  const at::Tensor line = at::tensor(lines, at::kLong).to(logits.device());
+  for (size_t i = 0; i < rows.size(); ++i) ids.push_back(targets[i].token);
+  const at::Tensor row = at::tensor(rows, at::kLong).to(logits.device());
   const at::Tensor id = at::tensor(ids, at::kLong).to(logits.device());
-  const at::Tensor chosen = logits.reshape({-1}).index_select(0, line * logits.size(1) + id);
-  const at::Tensor log_probability = (chosen - logits.logsumexp(1).index_select(0, line)).cpu();
-  const at::Tensor first = logits.argmax(1).index_select(0, line).eq(id).cpu();
-  for (size_t i = 0; i < lines.size(); ++i)
+  const at::Tensor chosen = logits.reshape({-1}).index_select(0, row * logits.size(1) + id);
+  const at::Tensor log_probability = (chosen - logits.logsumexp(1).index_select(0, row)).cpu();
+  const at::Tensor first = logits.argmax(1).index_select(0, row).eq(id).cpu();
+  for (size_t i = 0; i < rows.size(); ++i)
     found.push_back({log_probability.const_data_ptr<float>()[i], first.const_data_ptr<bool>()[i],
-                     wanted[i].sequence});
+                     targets[i].sequence});
 }
 
 }  // namespace
 
-std::vector<TokenScore> score_tokens(const VocabularyHead& head, const at::Tensor& states,
-                                     std::vector<WantedToken> wanted, int64_t most_places) {
-  std::stable_sort(wanted.begin(), wanted.end(),
-                   [](const WantedToken& a, const WantedToken& b) { return a.place < b.place; });
+std::vector<TokenScore> score_tokens(const LanguageModelHead& head, const at::Tensor& states,
+                                     std::vector<TargetToken> targets, int64_t max_positions) {
+  std::stable_sort(targets.begin(), targets.end(), [](const TargetToken& a, const TargetToken& b) {
+    return a.position < b.position;
+  });
   std::vector<TokenScore> found;
-  found.reserve(wanted.size());
-  for (size_t begin = 0; begin < wanted.size();) {
-    std::vector<int64_t> places, lines;
-    for (size_t i = begin; i < wanted.size(); ++i) {
-      if (places.empty() || wanted[i].place != places.back()) {
-        if (static_cast<int64_t>(places.size()) == most_places) break;
-        places.push_back(wanted[i].place);
+  found.reserve(targets.size());
+  for (size_t begin = 0; begin < targets.size();) {
+    std::vector<int64_t> positions, rows;
+    for (size_t i = begin; i < targets.size(); ++i) {
+      if (positions.empty() || targets[i].position != positions.back()) {
+        if (static_cast<int64_t>(positions.size()) == max_positions) break;
+        positions.push_back(targets[i].position);
       }
-      lines.push_back(static_cast<int64_t>(places.size()) - 1);
+      rows.push_back(static_cast<int64_t>(positions.size()) - 1);
     }
     const at::Tensor chosen =
-        states.index_select(0, at::tensor(places, at::kLong).to(states.device()));
-    score_piece(head(chosen).to(at::kFloat), lines, wanted.data() + begin, found);
-    begin += lines.size();
+        states.index_select(0, at::tensor(positions, at::kLong).to(states.device()));
+    score_chunk(head(chosen).to(at::kFloat), rows, targets.data() + begin, found);
+    begin += rows.size();
   }
   return found;
 }
@@ -51,7 +52,7 @@ void add_scores(const std::vector<TokenScore>& tokens, std::vector<SequenceScore
   for (const TokenScore& token : tokens) {
     SequenceScore& score = scores[token.sequence];
     score.log_likelihood += static_cast<double>(token.log_probability);
-    score.greedy = score.greedy && token.first_choice;
+    score.greedy = score.greedy && token.is_argmax;
   }
 }
 

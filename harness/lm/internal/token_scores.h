@@ -1,4 +1,4 @@
-/// Log-probabilities of tokens from a model's states.
+/// Log-probabilities of tokens from a model's hidden states.
 #pragma once
 
 #include <functional>
@@ -13,28 +13,28 @@ struct SequenceScore {
   bool greedy = true;
 };
 
-/// A token to be scored.
-struct WantedToken {
-  int64_t place;  ///< of the states that predict it
+/// A token to score.
+struct TargetToken {
+  int64_t position;  ///< row of the hidden states that predicts it
   TokenId token;
-  size_t sequence;  ///< that it belongs to
+  size_t sequence;  ///< index of its sequence
 };
 
 struct TokenScore {
   float log_probability;
-  bool first_choice;
+  bool is_argmax;
   size_t sequence;
 };
 
-/// The scores of the whole vocabulary, [n, vocabulary], from states [n, width].
-using VocabularyHead = std::function<at::Tensor(const at::Tensor& states)>;
+/// Language model head: logits [n, vocabulary] from hidden states [n, width].
+using LanguageModelHead = std::function<at::Tensor(const at::Tensor& states)>;
 
-/// One per token. states: [places, width]. The head is asked for `most_places` at a time, as the
-/// scores of a whole vocabulary are many, and for no place more than once.
-std::vector<TokenScore> score_tokens(const VocabularyHead& head, const at::Tensor& states,
-                                     std::vector<WantedToken> wanted, int64_t most_places);
+/// One score per token. states: [positions, width]. The head computes at most `max_positions`
+/// positions at a time, which bounds the memory of the logits, and each position once.
+std::vector<TokenScore> score_tokens(const LanguageModelHead& head, const at::Tensor& states,
+                                     std::vector<TargetToken> targets, int64_t max_positions);
 
-/// Adds them to their sequences.
+/// Adds the tokens' scores to those of their sequences.
 void add_scores(const std::vector<TokenScore>& tokens, std::vector<SequenceScore>& scores);
 
 }  // namespace assay

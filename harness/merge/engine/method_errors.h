@@ -1,4 +1,4 @@
-/// Errors of LibTorch's operators inside a method. For the files of this folder.
+/// Errors of LibTorch's operators inside a method.
 #pragma once
 
 #include <c10/util/Exception.h>
@@ -10,8 +10,8 @@
 
 namespace assay {
 
-/// Runs `work`. What an operator complains of becomes a DataError that names the method and, by
-/// `where()` as " in tensor 'w'", the place, without LibTorch's backtrace.
+/// Runs `work`. An operator's error becomes a DataError, without LibTorch's backtrace, that names
+/// the method and, by `where()` (" in tensor 'w'"), the place.
 template <typename Where, typename Work>
 auto in_method(std::string_view method, const Where& where, const Work& work) {
   try {

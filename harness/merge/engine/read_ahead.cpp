@@ -33,8 +33,8 @@ void ReadAhead::reached(const std::string& name, int64_t element) {
   if (found == first_step_.end()) return;
   const size_t position = found->second + static_cast<size_t>(element / kPartElements);
   const std::lock_guard lock(mutex_);
-  // Back to the start for another pass, or ahead of what was told.
-  if (position < position_ || position > told_) told_ = position;
+  // Another pass begins, or reading has overtaken the hints.
+  if (position < position_ || position > hinted_) hinted_ = position;
   position_ = position;
   changed_.notify_one();
 }
@@ -46,15 +46,15 @@ int64_t ReadAhead::bytes_before(size_t step) const {
 void ReadAhead::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    const int64_t ahead = bytes_before(told_) - bytes_before(position_);
+    const int64_t ahead = bytes_before(hinted_) - bytes_before(position_);
     if (ended_) return;
-    if (told_ == steps_.size() || ahead >= window_bytes_) {
+    if (hinted_ == steps_.size() || ahead >= window_bytes_) {
       changed_.wait(lock);
       continue;
     }
-    const Step& step = steps_[told_++];
+    const Step& step = steps_[hinted_++];
     lock.unlock();
-    for (const auto& source : sources_) source->will_need(step.name, step.first, step.count);
+    for (const auto& source : sources_) source->prefetch(step.name, step.first, step.count);
     lock.lock();
   }
 }

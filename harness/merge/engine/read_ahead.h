@@ -1,4 +1,4 @@
-/// Tells sources what will be read next, so that a disk works while the processor does.
+/// Prefetches input tensors, so that reads from the disk overlap with the merge.
 #pragma once
 
 #include <condition_variable>
@@ -13,8 +13,8 @@
 
 namespace assay {
 
-/// Follows passes over tensors in a known order, on a thread of its own. Only hints: a reader that
-/// comes in another order loses nothing but time.
+/// Reads ahead of passes over tensors in a known order: hints to the sources (will_need()), from a
+/// thread of its own. A reader that comes in another order loses nothing but time.
 class ReadAhead {
  public:
   /// Tensors that every source has, in the order in which they will be read; `window_bytes` bounds
@@ -42,9 +42,9 @@ class ReadAhead {
   int64_t window_bytes_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  size_t position_ = 0, told_ = 0;  ///< steps
+  size_t position_ = 0, hinted_ = 0;  ///< steps: where reading is, and hinted up to
   bool ended_ = false;
-  std::jthread thread_;  // last: it starts when all else is made
+  std::jthread thread_;  // last: it starts when all other members are made
 };
 
 }  // namespace assay

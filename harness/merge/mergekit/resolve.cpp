@@ -17,11 +17,11 @@ struct LayerName {
 
 // "model.layers.7.mlp.weight" is layer 7 of "model.layers".
 std::optional<LayerName> layer_of(const std::string& tensor) {
-  constexpr size_t kMostDigits = 6;
+  constexpr size_t kMaxDigits = 6;
   for (size_t begin = 0; begin < tensor.size();) {
     const size_t end = std::min(tensor.find('.', begin), tensor.size());
     const std::string part = tensor.substr(begin, end - begin);
-    if (!part.empty() && part.size() <= kMostDigits &&
+    if (!part.empty() && part.size() <= kMaxDigits &&
         part.find_first_not_of("0123456789") == std::string::npos)
       return LayerName{tensor.substr(0, begin), std::stoll(part)};
     begin = end + 1;
@@ -29,7 +29,7 @@ std::optional<LayerName> layer_of(const std::string& tensor) {
   return std::nullopt;
 }
 
-/// Looks parameters up as mergekit does: beside the model, then at the top level.
+/// Looks parameters up as mergekit does: at the model, then at the top level.
 class Lookup {
  public:
   Lookup(const MergekitConfig& config, const std::string& tensor, double t)
@@ -91,7 +91,7 @@ Json method_parameters(const MergekitConfig& config, const MergekitModels& model
     out["normalize"] = lookup.flag("normalize");
   if (method == "task_arithmetic") return out;
 
-  // mergekit takes densities beyond 0 and 1 for 0 and 1.
+  // mergekit clamps densities to 0 and 1.
   std::vector<double> densities = lookup.each("density", models.experts);
   for (double& density : densities) density = std::clamp(density, 0.0, 1.0);
   if (method == "ties") {
@@ -152,7 +152,7 @@ MergekitModels mergekit_models(const MergekitConfig& config) {
                                           [&](const auto& m) { return m.model == base->model; });
   if (method.models == Models::kTaskVectors) {
     models.base = base;
-    if (models.experts.empty()) fail(config.method_line, "needs a model beside the base_model");
+    if (models.experts.empty()) fail(config.method_line, "needs a model besides the base_model");
   } else if (base && !listed) {  // as in mergekit: one more model, without parameters of its own
     models.like = models.experts.size();
     models.experts.push_back(*base);
@@ -188,7 +188,7 @@ MergekitPlan resolve_mergekit(const MergekitConfig& config, const MergekitModels
   for (const MergekitModel& model : config.models) {
     if (models.base && model.model == models.base->model && !model.parameters.empty())
       plan.notes.push_back(
-          fmt::format("{}:{}: the parameters beside '{}' have no effect: it is the base_model",
+          fmt::format("{}:{}: the parameters of '{}' have no effect: it is the base_model",
                       config.where, model.line, model.model));
     note_settings(config, model.parameters, tensors, plan.notes);
   }

@@ -1,5 +1,5 @@
-/// What one of mergekit's configurations means for models with given tensors: which model plays
-/// which part, and for every tensor a method of Assay with its parameters. Reads names only.
+/// Translates one of mergekit's configurations for models with given tensors: the role of each
+/// model, and for every tensor a method of Assay with its parameters. Reads names only.
 #pragma once
 
 #include "harness/core/json.h"
@@ -7,7 +7,7 @@
 
 namespace assay {
 
-/// The models of a configuration in their parts.
+/// The models of a configuration by role.
 struct MergekitModels {
   std::optional<MergekitModel> base;   ///< what task vectors are taken from
   std::vector<MergekitModel> experts;  ///< in the order in which the method takes them

@@ -19,7 +19,7 @@ const std::vector<std::string> kLaterMethods{
     "model_stock", "nearswap",     "arcee_fusion"};
 const std::vector<std::string> kLaterKeys{"slices", "modules", "tokenizer_source", "tokenizer",
                                           "chat_template"};
-// What people write beside what mergekit reads, which ignores it.
+// Keys that people write and mergekit ignores.
 const std::vector<std::string> kIgnoredKeys{"name", "description", "author", "license"};
 const std::vector<std::string> kKeys{"merge_method", "models", "base_model",
                                      "parameters",   "dtype",  "out_dtype"};
@@ -90,7 +90,7 @@ class Reader {
     if (const YamlNode* base = given(root, "base_model"))
       config_.base_model = MergekitModel{text(*base, "a model"), base->line, {}};
     if (const YamlNode* settings = given(root, "parameters"))
-      config_.parameters = read_parameters(*settings, /*beside_model=*/false);
+      config_.parameters = read_parameters(*settings, /*of_model=*/false);
     config_.dtype = read_dtype(root, "dtype");
     config_.out_dtype = read_dtype(root, "out_dtype");
     return std::move(config_);
@@ -119,8 +119,8 @@ class Reader {
     return node.text;
   }
 
-  // mergekit ignores keys that it does not know. Here they are errors, for fear of misspellings,
-  // but for those that cannot be one: names of merges, and places where an anchor was set.
+  // mergekit ignores keys that it does not know. Here they are errors, since they may be
+  // misspelled, except for names of merges and keys where an anchor was set.
   void check_key(const YamlEntry& entry) {
     if (contains(kKeys, entry.key)) return;
     const bool place = entry.value.anchored && !contains(kLaterKeys, entry.key);
@@ -169,15 +169,15 @@ class Reader {
         fail(model.line,
              fmt::format("the model '{}' is listed already in line {}", model.model, other.line));
     if (const YamlNode* settings = given(node, "parameters"))
-      model.parameters = read_parameters(*settings, /*beside_model=*/true);
+      model.parameters = read_parameters(*settings, /*of_model=*/true);
     config_.models.push_back(std::move(model));
   }
 
-  MergekitSettings read_parameters(const YamlNode& node, bool beside_model) const {
+  MergekitSettings read_parameters(const YamlNode& node, bool of_model) const {
     if (!node.is_map()) wanted(node, "a map of parameters");
     MergekitSettings settings;
     for (const YamlEntry& entry : node.entries) {
-      const MergekitParameter& parameter = find_parameter(entry, beside_model);
+      const MergekitParameter& parameter = find_parameter(entry, of_model);
       if (entry.value.is_null())
         fail(entry.line, fmt::format("the parameter '{}' has no value", entry.key));
       settings[entry.key] = read_setting(entry, parameter);
@@ -185,12 +185,12 @@ class Reader {
     return settings;
   }
 
-  const MergekitParameter& find_parameter(const YamlEntry& entry, bool beside_model) const {
+  const MergekitParameter& find_parameter(const YamlEntry& entry, bool of_model) const {
     std::vector<std::string> known;
     for (const MergekitParameter& parameter : method_->parameters) {
       known.emplace_back(parameter.name);
       if (parameter.name != entry.key) continue;
-      if (beside_model && !parameter.per_model)
+      if (of_model && !parameter.per_model)
         fail(entry.line, fmt::format("'{}' is a parameter of the whole merge and not of one model: "
                                      "write it under 'parameters' at the top level",
                                      entry.key));

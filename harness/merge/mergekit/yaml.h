@@ -1,4 +1,4 @@
-/// mergekit's merge configurations: what the YAML says, as plain data. Nothing here opens a model.
+/// mergekit's merge configurations: the YAML's content as plain data. Opens no model.
 ///
 ///   merge_method: ties
 ///   base_model: base
@@ -60,7 +60,7 @@ struct MergekitParameter {
 
   std::string_view name;
   Kind kind = Kind::kNumber;
-  bool per_model = false;            ///< may stand beside a model, else only at the top level
+  bool per_model = false;            ///< may be set for one model, else only at the top level
   std::optional<double> fallback{};  ///< absent: the file must give it
   std::string_view no_effect{};      ///< why it changes nothing; empty when it does
 };
@@ -69,7 +69,7 @@ struct MergekitParameter {
 struct MergekitMethod {
   enum class Models {
     kList,         ///< those listed; the base only when it is listed
-    kTaskVectors,  ///< the base, and those listed beside it
+    kTaskVectors,  ///< the base, and those listed in addition
     kPair,         ///< the base and one other
     kOne
   };
@@ -85,8 +85,8 @@ const std::vector<MergekitMethod>& mergekit_methods();
 const MergekitMethod& mergekit_method(std::string_view name);
 
 /// Reads the text of a configuration; `where` names it in messages. UserError "WHERE:LINE: ..." on
-/// anything that is not understood, saying whether mergekit has it and Assay does not read it yet,
-/// or else the nearest known name.
+/// anything unknown, saying whether mergekit has it and Assay does not support it yet, or else the
+/// nearest known name.
 MergekitConfig parse_mergekit_yaml(std::string_view text, const std::string& where);
 
 }  // namespace assay

@@ -4,7 +4,7 @@
 ///    "experts": ["a/", "b/"], "seed": 0, "dtype": "bfloat16", "vocab_policy": "error",
 ///    "extra_tensors": "error"}
 ///
-/// Models are named as find_model() has it, with paths relative to the file; an adapter among the
+/// Models are named as in find_model(), with paths relative to the file; an adapter among the
 /// experts is added to the base. Only "method" and "experts" are required.
 #pragma once
 
@@ -21,14 +21,14 @@
 
 namespace assay {
 
-/// What the command line says; it goes before what the file says.
+/// What the command line says; it overrides the file.
 struct MergeChoices {
   std::optional<uint64_t> seed{};
   std::optional<VocabPolicy> vocab_policy{};
   std::optional<ExtraTensors> extra_tensors{};
 };
 
-/// A merge as it was asked for: what goes in, which methods make which tensors.
+/// A merge as it was requested: the inputs, and which methods make which tensors.
 struct MergeRequest {
   std::string title;   ///< of the model card: the method
   Json configuration;  ///< what determines the result, for the card and assay.json
@@ -37,7 +37,7 @@ struct MergeRequest {
   std::vector<MethodGroup> groups;
   std::shared_ptr<const Checkpoint> like;  ///< gives config.json and the side files
   Json config;                             ///< config.json of the result; null for none
-  /// What goes into the folder beside the weights (see side_files()), by the names there.
+  /// What goes into the folder next to the weights (see side_files()), by the names there.
   std::map<std::filesystem::path, std::filesystem::path> side_files;
   /// Folders and files of the models and adapters that are read.
   std::vector<std::filesystem::path> read_from;

@@ -14,8 +14,8 @@ struct PrefixMap {
   std::map<std::string, std::string> names;  ///< the model's, by those in the reference
 };
 
-/// How the names of `model` become those of `reference`: where one prefix is before at least half
-/// of the names in the one, never in the other, and all these names are equal but for it.
+/// How the names of `model` become those of `reference`: where one prefix starts at least half
+/// of the names in one model and none in the other, and these names are equal without it.
 PrefixMap map_prefix(const TensorSource& reference, const TensorSource& model);
 
 }  // namespace assay

@@ -13,6 +13,7 @@
 #include "harness/merge/request/prefix.h"
 #include "harness/merge/request/roles.h"
 #include "harness/merge/request/unmergeable.h"
+#include "harness/merge/request/vocabulary.h"
 
 namespace assay {
 namespace {
@@ -22,12 +23,12 @@ constexpr std::array kExtra{"error", "copy", "drop"};
 
 /// "12 tensors ('a', 'b', 'c' and 9 more)".
 std::string names_text(const std::vector<std::string>& names) {
-  constexpr size_t kTold = 3;
-  const size_t told = std::min(names.size(), kTold);
+  constexpr size_t kMaxShown = 3;
+  const size_t shown = std::min(names.size(), kMaxShown);
   std::string text =
       fmt::format("{} tensor{} ('{}'", names.size(), names.size() == 1 ? "" : "s",
-                  fmt::join(names.begin(), names.begin() + static_cast<int64_t>(told), "', '"));
-  if (names.size() > told) text += fmt::format(" and {} more", names.size() - told);
+                  fmt::join(names.begin(), names.begin() + static_cast<int64_t>(shown), "', '"));
+  if (names.size() > shown) text += fmt::format(" and {} more", names.size() - shown);
   return text + ")";
 }
 
@@ -48,9 +49,9 @@ class Reconciler {
   Reconciled run() {
     out_.notes = refuse_unmergeable(models_);
     map_prefixes();
-    settle_heads();
-    settle_vocabulary();
-    settle_missing();
+    reconcile_heads();
+    reconcile_vocabulary(models_, options_.vocabulary, adjustments_, out_);
+    reconcile_missing();
     for (size_t i = 0; i < models_.size(); ++i)
       out_.sources.push_back(adjusted(models_[i].source, std::move(adjustments_[i])));
     return std::move(out_);
@@ -80,7 +81,7 @@ class Reconciler {
     }
   }
 
-  void settle_heads() {
+  void reconcile_heads() {
     std::set<std::string> names;
     for (const MergeModel& model : models_)
       for (const TensorInfo& info : model.source->tensors())
@@ -124,7 +125,7 @@ class Reconciler {
   }
 
   /// Buffers, and other tensors that not all models have.
-  void settle_missing() {
+  void reconcile_missing() {
     struct Found {
       TensorInfo info;
       size_t owner;  ///< the first model that has it
@@ -145,14 +146,14 @@ class Reconciler {
     for (const auto& [name, tensor] : found) {
       if (is_buffer(tensor.info)) {
         if (tensor.models == models_.size() && tensor.same) continue;
-        lend(name, tensor.owner);
+        borrow(name, tensor.owner);
         buffers[tensor.owner].push_back(name);
       } else if (tensor.models < models_.size() && !supplied(name)) {
         if (options_.extra == ExtraTensors::kDrop) {
           drop(name);
           dropped.push_back(name);
         } else if (options_.extra == ExtraTensors::kCopy) {
-          lend(name, tensor.owner);
+          borrow(name, tensor.owner);
           for (Adjustments& adjustments : adjustments_) adjustments.copied.insert(name);
           copied[tensor.owner].push_back(name);
         } else {
@@ -177,19 +178,20 @@ class Reconciler {
                                        names_text(dropped)));
   }
 
-  /// Whether models that do not store a tensor have it all the same, tied to another.
+  /// Whether every model has the tensor, stored or tied to another.
   bool supplied(const std::string& name) const {
     for (size_t i = 0; i < models_.size(); ++i)
       if (!has(name, i)) return false;
     return true;
   }
 
-  void lend(const std::string& name, size_t owner) {
+  /// All models take the tensor from its owner, where theirs is not the same.
+  void borrow(const std::string& name, size_t owner) {
     const TensorInfo& wanted = *models_[owner].source->find(name);
     for (size_t i = 0; i < models_.size(); ++i) {
       const TensorInfo* own = has(name, i) ? models_[i].source->find(name) : nullptr;
       if (!own || own->dtype != wanted.dtype || own->shape != wanted.shape)
-        adjustments_[i].lent[name] = models_[owner].source;
+        adjustments_[i].borrowed[name] = models_[owner].source;
     }
   }
 
@@ -199,89 +201,6 @@ class Reconciler {
       if (models_[i].source->find(name))
         adjustments_[i].left_out.emplace(name, "not in all models");
     }
-  }
-
-  /// How many rows a model gives for a tensor; absent when it has no such vocabulary tensor, of the
-  /// other dimensions of `like`.
-  std::optional<int64_t> vocabulary_rows(const TensorInfo& like, size_t model) const {
-    const auto view = adjustments_[model].views.find(like.name);
-    const std::string& name = view == adjustments_[model].views.end() ? like.name : view->second.of;
-    const TensorInfo* info = models_[model].source->find(name);
-    if (!info || info->shape.empty() || info->shape.size() != like.shape.size() ||
-        !std::equal(info->shape.begin() + 1, info->shape.end(), like.shape.begin() + 1))
-      return std::nullopt;
-    const std::vector<int64_t> sizes = vocab_sizes(models_[model].config);
-    if (std::find(sizes.begin(), sizes.end(), info->shape.front()) == sizes.end())
-      return std::nullopt;
-    return info->shape.front();
-  }
-
-  void settle_vocabulary() {
-    std::vector<std::string> tensors;
-    std::vector<int64_t> rows;
-    for (const TensorInfo& info : first().tensors()) {
-      if (adjustments_.front().left_out.contains(info.name)) continue;
-      std::vector<int64_t> found;
-      for (size_t i = 0; i < models_.size(); ++i)
-        if (const auto count = vocabulary_rows(info, i)) found.push_back(*count);
-      if (found.size() != models_.size() ||
-          std::adjacent_find(found.begin(), found.end(), std::not_equal_to<>()) == found.end())
-        continue;
-      tensors.push_back(info.name);
-      rows = found;  // the same for all: it is the model's vocab_size
-    }
-    if (tensors.empty()) return;
-    const auto target = target_rows(tensors, rows);
-    if (!target) return;
-    out_.vocab_size = *target;
-    for (size_t i = 0; i < models_.size(); ++i) {
-      if (rows[i] == *target) continue;
-      for (const std::string& name : tensors) {
-        Adjustments::View& view = adjustments_[i].views[name];
-        if (view.of.empty()) view.of = name;
-        view.rows = *target;
-      }
-      const std::string names = fmt::format("{}", fmt::join(tensors, ", "));
-      const std::string label = models_[i].source->label();
-      out_.notes.push_back(rows[i] > *target
-                               ? fmt::format("{}: the first {} of {} rows are used of {}", label,
-                                             *target, rows[i], names)
-                               : fmt::format("{}: the mean of its {} rows fills {} up to {}", label,
-                                             rows[i], names, *target));
-    }
-  }
-
-  /// Absent, with a problem told, when the policy has no answer.
-  std::optional<int64_t> target_rows(const std::vector<std::string>& tensors,
-                                     const std::vector<int64_t>& rows) {
-    std::vector<std::string> sizes;
-    for (size_t i = 0; i < rows.size(); ++i)
-      sizes.push_back(fmt::format("{} has {}", models_[i].source->label(), rows[i]));
-    const auto problem = [&](const std::string& what) {
-      out_.problems.push_back(fmt::format("vocabularies differ ({}; in {}): {}",
-                                          fmt::join(sizes, ", "), fmt::join(tensors, ", "), what));
-      return std::nullopt;
-    };
-    switch (options_.vocabulary) {
-      case VocabPolicy::kError:
-        return problem(
-            "set vocab_policy to truncate_to_base, common_submatrix or mean_fill to merge them");
-      case VocabPolicy::kTruncateToBase:
-        for (size_t i = 1; i < rows.size(); ++i)
-          if (rows[i] < rows.front())
-            return problem(
-                fmt::format("vocab_policy truncate_to_base needs at "
-                            "least the {} rows of {} in every model",
-                            rows.front(), first().label()));
-        return rows.front();
-      case VocabPolicy::kCommonSubmatrix:
-        return *std::min_element(rows.begin(), rows.end());
-      case VocabPolicy::kMeanFill:
-        if (*std::min_element(rows.begin(), rows.end()) == 0)
-          return problem("a vocabulary without rows has no mean");
-        return *std::max_element(rows.begin(), rows.end());
-    }
-    return std::nullopt;
   }
 
   std::vector<MergeModel> models_;  // with the names of the first

@@ -1,4 +1,4 @@
-/// Models that differ in what can be settled from their headers: vocabularies of different sizes,
+/// Reconciles models that differ in what their headers show: vocabularies of different sizes,
 /// heads that are tied to the embedding in one model and stored in another, names with and without
 /// a prefix, buffers and other tensors that not all of them have.
 #pragma once
@@ -14,8 +14,8 @@
 
 namespace assay {
 
-/// What becomes of embeddings and heads whose numbers of rows differ, and are the vocabulary sizes
-/// that the models' configs give.
+/// What happens to embeddings and heads whose numbers of rows differ, where these are the
+/// vocabulary sizes in the models' configs.
 enum class VocabPolicy {
   kError,
   kTruncateToBase,   ///< rows beyond those of the base (else of the first expert) are cut off
@@ -26,7 +26,7 @@ enum class VocabPolicy {
 VocabPolicy vocab_policy_from_name(const std::string& name, const std::string& where);
 std::string vocab_policy_name(VocabPolicy policy);
 
-/// What becomes of tensors that not all models have and that are no buffers.
+/// What happens to tensors that not all models have, other than buffers.
 enum class ExtraTensors {
   kError,
   kCopy,  ///< they are in the result, as in the first model that has them
@@ -60,9 +60,9 @@ struct Reconciled {
 ///
 /// Names that differ in one prefix everywhere become those of the first model.
 ///
-/// Tied tensors appear once: where the first model's config ties its head to the embedding (see
+/// Tied tensors are stored once: where the first model's config ties its head to the embedding (see
 /// ties_embeddings()), stored copies of it are left out of every model. Where the first model has a
-/// head of its own, a model that lacks one because it is tied gives its embedding in its place. A
+/// head of its own, a model that lacks one because it is tied gives its embedding instead. A
 /// few values of such copies are read, to note those that differ from the embedding.
 ///
 /// Buffers (see is_buffer()) are those of the first model that has them, in all models.

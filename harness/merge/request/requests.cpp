@@ -58,9 +58,9 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   request.config = like->config();
   if (reconciled.vocab_size) set_vocab_size(request.config, *reconciled.vocab_size);
   request.notes = std::move(reconciled.notes);
-  SideFiles beside = side_files(like->path());
-  request.side_files = std::move(beside.files);
-  for (std::string& note : beside.notes) request.notes.push_back(std::move(note));
+  SideFiles side = side_files(like->path());
+  request.side_files = std::move(side.files);
+  for (std::string& note : side.notes) request.notes.push_back(std::move(note));
   for (std::string& difference : config_differences(models))
     request.notes.push_back(std::move(difference));
   request.problems = std::move(reconciled.problems);

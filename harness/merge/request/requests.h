@@ -1,4 +1,4 @@
-/// How merge files of either format become a MergeRequest. For the files of this folder.
+/// How merge files of either format become a MergeRequest.
 #pragma once
 
 #include <filesystem>
@@ -9,12 +9,12 @@
 
 namespace assay {
 
-/// Opens all of them; the same path gives the same model. DataError that tells every one that
+/// Opens all of them; the same path gives the same model. DataError that names every one that
 /// cannot be opened.
 std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<ModelPath>& paths);
 
-/// Notes what names of models stand for, adds it to the request's configuration, and keeps what is
-/// read.
+/// Notes where names of models were found, adds it to the request's configuration, and lists the
+/// folders and files that are read.
 void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths);
 
 /// Gives a request its models: reconciles them, and notes what differs or is wrong. `base` may be

@@ -1,4 +1,4 @@
-/// Which tensors of a model take part in a merge. For the files of this folder.
+/// Which tensors of a model take part in a merge.
 #pragma once
 
 #include "harness/merge/merge.h"
@@ -12,9 +12,9 @@ enum class TensorRole { kMerged, kCopied };
 /// neither (complex, eight bits).
 TensorRole tensor_role(const TensorSource& source, const TensorInfo& info);
 
-/// Whether a tensor is what a model computes from its configuration and stores all the same, by its
-/// name: position ids, inverse frequencies, attention masks ("masked_bias", "attn.bias" of shape
-/// [1, 1, n, n]). Such are no parameters, whatever their dtype and shape.
+/// Whether a tensor is a buffer, by its name: what a model computes from its configuration and
+/// stores nevertheless. Position ids, inverse frequencies, attention masks ("masked_bias",
+/// "attn.bias" of shape [1, 1, n, n]). Buffers are not parameters, whatever their dtype and shape.
 bool is_buffer(const TensorInfo& info);
 
 /// The model that says what tensors there are: the base, or the first expert without one.

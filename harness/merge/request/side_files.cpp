@@ -17,7 +17,7 @@ constexpr std::array kWeights{".safetensors", ".bin",   ".pt",      ".pth",  ".c
                               ".ggml",        ".h5",    ".msgpack", ".onnx", ".ot",   ".onnx_data",
                               ".tflite",      ".nemo",  ".distcp",  ".npz",  ".pkl",  ".pickle",
                               ".llamafile",   ".keras", ".mlmodel"};
-constexpr std::array kWrittenAnew{"config.json", "assay.json", "README.md"};
+constexpr std::array kWrittenByMerge{"config.json", "assay.json", "README.md"};
 constexpr std::array kSkippedFolders{".git", ".cache", "__pycache__", "onnx", "openvino", "coreml"};
 constexpr std::string_view kIndex = ".index.json";      // says which file holds which tensor
 constexpr std::string_view kAdapter = "adapter_";       // adapter_config.json, adapter_model.*
@@ -84,7 +84,7 @@ class Collector {
   void add(const fs::path& folder, const std::string& name, const fs::path& file) {
     const bool top = folder.empty();
     if (name.ends_with(kLock) || name.starts_with(kAdapter) ||
-        (top && contains(kWrittenAnew, name)))
+        (top && contains(kWrittenByMerge, name)))
       return;
     if (!is_weights(name))
       found_.files[folder / name] = file;

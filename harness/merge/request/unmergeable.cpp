@@ -13,7 +13,7 @@
 namespace assay {
 namespace {
 
-// Ends of the names of what stands beside quantised weights, or in their place.
+// Suffixes of the names of tensors that accompany quantised weights, or replace them.
 constexpr std::string_view kQuantised[] = {
     ".absmax",  ".quant_map",     ".nested_absmax", ".SCB",          ".weight_format",
     ".qweight", ".qzeros",        ".weight_packed", ".weight_scale", ".weight_scale_inv",
@@ -58,7 +58,7 @@ std::string quantization_name(const Json* config) {
   return config->contains("load_in_4bit") ? " (bitsandbytes)" : "";
 }
 
-/// The first tensor that shows what the model is; nullptr for an ordinary one.
+/// The first tensor with the property; nullptr when there is none.
 template <typename Predicate>
 const TensorInfo* first_tensor(const TensorSource& source, const Predicate& is) {
   const auto& infos = source.tensors();
@@ -83,7 +83,7 @@ std::vector<std::string> refuse_unmergeable(const std::vector<MergeModel>& model
       add(problems, fmt::format("{} is a LoRA adapter and no model: it holds factors such as "
                                 "'{}', and means of factors are not the factors of a mean; "
                                 "merge the adapter into its base first (peft's "
-                                "merge_and_unload), or name the adapter's folder beside its base",
+                                "merge_and_unload), or name the adapter's folder next to its base",
                                 source.label(), factor->name));
       continue;
     }

@@ -7,7 +7,7 @@
 
 namespace assay {
 
-/// DataError that tells, of every model, why it cannot be merged and what to do: quantised weights
+/// DataError that says, for every model, why it cannot be merged and what to do: quantised weights
 /// (bitsandbytes, GPTQ, AWQ, compressed-tensors, float8, ...), or the factors of an adapter alone.
 /// Reads no tensor. Returns notes: where config.json has a quantization_config and no tensor is
 /// quantised.

@@ -1,5 +1,5 @@
-/// BERT and RoBERTa: encoders with learned positions and a norm after each part. RoBERTa differs in
-/// where positions start and in the form of its classification head.
+/// BERT and RoBERTa: post-norm encoders with learned positions. RoBERTa differs in its first
+/// position and in its classification head.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct BertConfig {
   FeedForwardShape feed_forward;
 };
 
-/// What the classification head of a checkpoint has; 0 when it has none.
+/// The number of classes of the classification head; 0 when the checkpoint has none.
 int64_t read_classes(ConfigFields& config) {
   bool classifies = false;
   if (const auto names = config.find("architectures"))
@@ -46,7 +46,7 @@ BertConfig read_bert(ConfigFields& config, const std::string& model) {
   c.norm_epsilon = config.positive("layer_norm_eps", 1e-12);
   c.initializer_range = config.positive("initializer_range", 0.02);
   c.classes = read_classes(config);
-  // RoBERTa's positions start behind the id of its padding.
+  // RoBERTa's positions start after the id of the padding token.
   if (model == "roberta") c.first_position = config.count("pad_token_id", 1) + 1;
   c.head_size = config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);
   if (c.positions <= c.first_position)
@@ -60,7 +60,7 @@ BertConfig read_bert(ConfigFields& config, const std::string& model) {
   config.only("position_embedding_type", "absolute");
   config.only("is_decoder", false);
   config.ignore({"attention_probs_dropout_prob", "hidden_dropout_prob", "tie_word_embeddings"});
-  // Of the program that the first models were made with.
+  // Fields of Google's original BERT code.
   config.ignore({"directionality", "pooler_fc_size", "pooler_num_attention_heads",
                  "pooler_num_fc_layers", "pooler_size_per_head", "pooler_type"});
   return c;
@@ -88,7 +88,7 @@ class Bert final : public EncoderArchitecture {
     CheckpointNames names;
     for (const char* part : {"embeddings.", "encoder.", "pooler."})
       names.renamed.emplace_back(part, config_.prefix + part);
-    // As the first published checkpoints call them.
+    // Names in the first published checkpoints, converted from TensorFlow.
     names.renamed_ends = {{"LayerNorm.gamma", "LayerNorm.weight"},
                           {"LayerNorm.beta", "LayerNorm.bias"}};
     names.ignored = {"embeddings.position_ids", "cls.", "lm_head."};
@@ -124,20 +124,20 @@ class Bert final : public EncoderArchitecture {
   at::Tensor hidden(const StateDict& weights, const EncoderBatch& batch) const override {
     const std::string embeddings = config_.prefix + "embeddings.";
     const at::Tensor ids = batch.ids;
-    const at::Tensor real =
+    const at::Tensor token_mask =
         batch.mask.defined() ? batch.mask.to(ids.device()) : at::ones_like(ids).to(at::kBool);
-    if (const int64_t longest = real.sum(1).max().item<int64_t>(); longest > max_tokens())
+    if (const int64_t longest = token_mask.sum(1).max().item<int64_t>(); longest > max_tokens())
       user_error("a text of {} tokens is longer than the model's {}", longest, max_tokens());
     const at::Tensor types = batch.types.defined() ? batch.types : at::zeros_like(ids);
-    at::Tensor x =
-        embedding(weights, embeddings + "word_embeddings", ids, "token id") +
-        embedding(weights, embeddings + "token_type_embeddings", types, "token type") +
-        embedding(weights, embeddings + "position_embeddings", positions(ids, real), "position");
+    at::Tensor x = embedding(weights, embeddings + "word_embeddings", ids, "token id") +
+                   embedding(weights, embeddings + "token_type_embeddings", types, "token type") +
+                   embedding(weights, embeddings + "position_embeddings",
+                             positions(ids, token_mask), "position");
     x = norm(weights, embeddings + "LayerNorm", x);
-    AttentionMask visible;
-    if (batch.mask.defined()) visible.allowed = real.to(x.device()).unsqueeze(1).unsqueeze(2);
+    AttentionMask mask;
+    if (batch.mask.defined()) mask.allowed = token_mask.to(x.device()).unsqueeze(1).unsqueeze(2);
     for (const Block& block : blocks_) {
-      const at::Tensor attended = attention(weights, block.name + "attention.", x, visible);
+      const at::Tensor attended = attention(weights, block.name + "attention.", x, mask);
       x = norm(weights, block.name + "attention.output.LayerNorm", x + attended);
       x = norm(weights, block.name + "output.LayerNorm",
                x + block.feed_forward->forward(weights, x));
@@ -151,11 +151,11 @@ class Bert final : public EncoderArchitecture {
           "this {} has no head for classification: its "
           "config.json names no ...ForSequenceClassification",
           json_.at("model_type").get<std::string>());
-    // The first token that is no padding stands for the text.
+    // The first token that is not padding ([CLS]) represents the text.
     at::Tensor first = hidden(weights, batch);
     if (batch.mask.defined()) {
-      const at::Tensor place = batch.mask.to(at::kInt).argmax(1).to(first.device());
-      first = first.index({at::arange(first.size(0), place.options()), place});
+      const at::Tensor index = batch.mask.to(at::kInt).argmax(1).to(first.device());
+      first = first.index({at::arange(first.size(0), index.options()), index});
     } else {
       first = first.select(1, 0);
     }
@@ -174,11 +174,11 @@ class Bert final : public EncoderArchitecture {
   at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
     return normalize(weights, name, x, NormKind::kLayer, config_.norm_epsilon);
   }
-  /// Counted from the first token that is no padding. RoBERTa does not count its padding's id
-  /// anywhere, and puts it at the place of the same number.
-  at::Tensor positions(const at::Tensor& ids, const at::Tensor& real) const {
-    at::Tensor counted = real;
-    if (roberta()) counted = real.logical_and(ids != config_.first_position - 1);
+  /// Counted from the first token that is not padding. RoBERTa does not count the padding id, even
+  /// within a text, and gives it the position equal to that id.
+  at::Tensor positions(const at::Tensor& ids, const at::Tensor& token_mask) const {
+    at::Tensor counted = token_mask;
+    if (roberta()) counted = token_mask.logical_and(ids != config_.first_position - 1);
     return (counted.cumsum(1) * counted + config_.first_position - 1).clamp_min(0);
   }
   at::Tensor attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
@@ -221,7 +221,7 @@ bool add_bert(const char* name, const char* summary, const char* paper) {
 [[maybe_unused]] const bool kBertRegistered =
     add_bert("bert", "encoder with learned positions", "Devlin et al., arXiv:1810.04805");
 [[maybe_unused]] const bool kRobertaRegistered =
-    add_bert("roberta", "BERT's form, trained longer", "Liu et al., arXiv:1907.11692");
+    add_bert("roberta", "BERT's architecture, trained longer", "Liu et al., arXiv:1907.11692");
 
 }  // namespace
 
@@ -234,8 +234,9 @@ at::Tensor EncoderArchitecture::logits(const StateDict& weights, const at::Tenso
 at::Tensor EncoderArchitecture::embed(const StateDict& weights, const EncoderBatch& batch) const {
   const at::Tensor states = hidden(weights, batch).to(at::kFloat);
   if (!batch.mask.defined()) return states.mean(1);
-  const at::Tensor share = batch.mask.to(states.device(), states.scalar_type()).unsqueeze(2);
-  return (states * share).sum(1) / share.sum(1);
+  const at::Tensor weights_of_tokens =
+      batch.mask.to(states.device(), states.scalar_type()).unsqueeze(2);
+  return (states * weights_of_tokens).sum(1) / weights_of_tokens.sum(1);
 }
 
 }  // namespace assay

@@ -1,5 +1,5 @@
-/// Gemma 2: norms before and after each part, soft-capped scores, and every other layer sees a
-/// window.
+/// Gemma 2: norms before and after attention and feed-forward, soft-capped logits, and
+/// sliding-window attention in every other layer.
 #include <cmath>
 
 #include "harness/model/architectures/llama_like.h"
@@ -7,16 +7,16 @@
 namespace assay {
 namespace {
 
-// 0 when the field is null: none.
-double read_softcap(ConfigFields& config, const std::string& key, double usual) {
-  const auto cap = config.optional_number(key, usual);
-  return cap ? config.positive(key, usual) : 0;
+// 0, no soft cap, when the field is null.
+double read_softcap(ConfigFields& config, const std::string& key, double default_cap) {
+  const auto cap = config.optional_number(key, default_cap);
+  return cap ? config.positive(key, default_cap) : 0;
 }
 
 struct Gemma2 {
   static constexpr std::string_view name = "gemma2";
   static constexpr std::string_view summary =
-      "Llama's form with norms on both sides, soft-capping and alternating windows";
+      "Llama's architecture with norms on both sides, soft-capping and alternating windows";
   static constexpr std::string_view paper = "Gemma Team, arXiv:2408.00118";
   static constexpr std::string_view example = R"({"vocab_size": 16, "hidden_size": 8,
       "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2,

@@ -40,7 +40,7 @@ struct Gpt2 {
       return plain_feed_forward(shape, block + "mlp.c_fc", block + "mlp.c_proj",
                                 LinearLayout::kInOut);
     };
-    // Where float32 is used for products of half precision, and heads that are not for text.
+    // Ignored: float32 for half-precision attention, and heads other than the language model head.
     config.ignore({"reorder_and_upcast_attn", "n_ctx", "summary_activation",
                    "summary_first_dropout", "summary_proj_to_labels", "summary_type",
                    "summary_use_proj"});

@@ -1,4 +1,5 @@
-/// GPT-NeoX and Pythia: LayerNorm, parts of heads turned, attention and feed-forward side by side.
+/// GPT-NeoX and Pythia: LayerNorm, partial rotary embeddings, attention and feed-forward in
+/// parallel.
 #include "harness/model/internal/decoder.h"
 
 namespace assay {
@@ -24,7 +25,7 @@ struct GptNeoX {
     c.norm = NormKind::kLayer;
     c.norm_epsilon = config.positive("layer_norm_eps");
     c.initializer_range = config.positive("initializer_range", 0.02);
-    // The names of these two before transformers 5.
+    // Names of these two fields before transformers 5.
     const double theta = config.positive("rotary_emb_base", 10000);
     const double partial = config.positive("rotary_pct", 0.25);
     c.rotary = read_rotary(config, c.head_size, c.max_positions, {theta, partial});

@@ -1,4 +1,4 @@
-/// Llama 1 to 3 and the many models of its form (SmolLM2, Yi, ...).
+/// Llama 1 to 3 and the many models of the same architecture (SmolLM2, Yi, ...).
 #include "harness/model/architectures/llama_like.h"
 
 namespace assay {

@@ -24,7 +24,7 @@ DecoderNames llama_names() {
 
 CheckpointNames llama_checkpoint_names(bool tied_head) {
   CheckpointNames names;
-  // The bare stack, saved without its head, has no "model." before its names.
+  // A checkpoint saved without its head (LlamaModel) has no prefix "model.".
   for (const char* part : {"embed_tokens.", "layers.", "norm."})
     names.renamed.emplace_back(part, std::string("model.") + part);
   names.ignored = {".rotary_emb.inv_freq"};

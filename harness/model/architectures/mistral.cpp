@@ -1,4 +1,4 @@
-/// Mistral 7B and its kin: Llama's form, where every layer may see a window only.
+/// Mistral 7B and similar models: Llama's architecture with a sliding window in every layer.
 #include "harness/model/architectures/llama_like.h"
 
 namespace assay {
@@ -6,7 +6,7 @@ namespace {
 
 struct Mistral {
   static constexpr std::string_view name = "mistral";
-  static constexpr std::string_view summary = "Llama's form with sliding-window attention";
+  static constexpr std::string_view summary = "Llama's architecture with sliding-window attention";
   static constexpr std::string_view paper = "Jiang et al., arXiv:2310.06825";
   static constexpr std::string_view example = R"({"vocab_size": 16, "hidden_size": 8,
       "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2,

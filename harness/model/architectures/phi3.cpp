@@ -1,4 +1,4 @@
-/// Phi-3 and 3.5 (mini, medium): Llama's form with fused weights and LongRoPE.
+/// Phi-3 and 3.5 (mini, medium): Llama's architecture with fused weights and LongRoPE.
 #include "harness/model/architectures/llama_like.h"
 
 namespace assay {
@@ -7,7 +7,7 @@ namespace {
 struct Phi3 {
   static constexpr std::string_view name = "phi3";
   static constexpr std::string_view summary =
-      "Llama's form with fused query-key-value and gate-up weights";
+      "Llama's architecture with fused query-key-value and gate-up weights";
   static constexpr std::string_view paper = "Abdin et al., arXiv:2404.14219";
   static constexpr std::string_view example = R"({"vocab_size": 16, "hidden_size": 8,
       "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2,

@@ -1,4 +1,4 @@
-/// Qwen 3, dense: Llama's form with queries and keys normalised head by head.
+/// Qwen 3, dense: Llama's architecture with queries and keys normalised per head.
 #include "harness/model/architectures/llama_like.h"
 
 namespace assay {
@@ -6,7 +6,8 @@ namespace {
 
 struct Qwen3 {
   static constexpr std::string_view name = "qwen3";
-  static constexpr std::string_view summary = "Llama's form with RMSNorm on queries and keys";
+  static constexpr std::string_view summary =
+      "Llama's architecture with RMSNorm on queries and keys";
   static constexpr std::string_view paper = "Yang et al., arXiv:2505.09388";
   static constexpr std::string_view example = R"({"vocab_size": 16, "hidden_size": 8,
       "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2,

@@ -1,6 +1,6 @@
 /// A small convolutional classifier of 28x28 grey images: two 3x3 convolutions, each with ReLU and
 /// 2x2 max pooling, then two linear layers. It has no normalisation layers, so that merged weights
-/// need no statistics to be estimated anew.
+/// need no re-estimated statistics.
 #include <ATen/ATen.h>
 
 #include "harness/model/architecture.h"
@@ -50,8 +50,7 @@ struct SmallCnn {
 
  private:
   static at::Tensor block(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-    // Pooling first gives the same values, as ReLU is monotone, and leaves a quarter of the ReLU
-    // work.
+    // Pooling precedes ReLU: the values are equal, as ReLU is monotone, at a quarter of the work.
     return at::relu(at::max_pool2d(at::conv2d(x, weight, bias, 1, 1), 2));
   }
 };

@@ -1,5 +1,5 @@
-/// T5 1.0 and 1.1, Flan-T5 and mT5: an encoder and a decoder whose attention knows positions only
-/// by a learned bias per distance. Query-key products are not scaled.
+/// T5 1.0 and 1.1, Flan-T5 and mT5: encoder-decoders with relative position biases, a learned bias
+/// per bucket of distances. Query-key products are not scaled.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 struct T5Config {
   int64_t vocabulary = 0, width = 0, inner = 0, heads = 0, head_size = 0;
   int64_t encoder_layers = 0, decoder_layers = 0;
-  int64_t buckets = 0, farthest = 0;
+  int64_t buckets = 0, max_distance = 0;
   double norm_epsilon = 0, output_scale = 1;
   Activation activation = nullptr;
   bool gated = false;
@@ -25,7 +25,8 @@ struct T5Config {
   std::optional<int64_t> max_positions{};
 };
 
-T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bool scales_output) {
+T5Config read_t5(ConfigFields& config, const std::string& default_feed_forward,
+                 bool scales_output) {
   T5Config c;
   c.vocabulary = config.size("vocab_size");
   c.width = config.size("d_model");
@@ -35,23 +36,23 @@ T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bo
   c.encoder_layers = config.layers("num_layers");
   c.decoder_layers = config.layers("num_decoder_layers", c.encoder_layers);
   c.buckets = config.size("relative_attention_num_buckets", 32);
-  c.farthest = config.size("relative_attention_max_distance", 128);
+  c.max_distance = config.size("relative_attention_max_distance", 128);
   c.norm_epsilon = config.positive("layer_norm_epsilon", 1e-6);
   c.max_positions = config.optional_size("n_positions");
   c.start_id = static_cast<TokenId>(config.count("decoder_start_token_id", 0));
-  if (c.buckets % 4 != 0 || c.farthest <= c.buckets / 2)
+  if (c.buckets % 4 != 0 || c.max_distance <= c.buckets / 2)
     user_error(
         "{}: relative_attention_num_buckets {} must be a multiple of 4 and less than twice "
         "relative_attention_max_distance {}",
-        config.where(), c.buckets, c.farthest);
-  std::string kind = config.text("feed_forward_proj", usual_feed_forward);
+        config.where(), c.buckets, c.max_distance);
+  std::string kind = config.text("feed_forward_proj", default_feed_forward);
   c.gated = kind.starts_with("gated-");
   if (c.gated) kind = kind.substr(6);
-  // Written before activations had precise names.
+  // Configurations older than the name gelu_new mean the tanh approximation.
   if (c.gated && kind == "gelu") kind = "gelu_new";
   c.activation = activation(kind, config.where() + ".feed_forward_proj");
-  // Version 1.0 scales what goes into the head. That 1.1 does not is told by its head not being
-  // tied; transformers 5 has a field of its own for it.
+  // Version 1.0 scales the input of the head. Version 1.1 does not; its untied head identifies it.
+  // transformers 5 has its own field for this.
   const bool tied = config.flag("tie_word_embeddings", true);
   if (config.flag("scale_decoder_outputs", tied) && scales_output)
     c.output_scale = 1 / std::sqrt(static_cast<double>(c.width));
@@ -60,25 +61,27 @@ T5Config read_t5(ConfigFields& config, const std::string& usual_feed_forward, bo
   return c;
 }
 
-/// The bucket of each distance, key less query: exact ones near by, then ever wider ones; half of
-/// them for keys ahead when the text is seen both ways.
-at::Tensor distance_buckets(const at::Tensor& distance, bool both_ways, int64_t buckets,
-                            int64_t farthest) {
-  at::Tensor first = at::zeros_like(distance), away = (-distance).clamp_min(0);
-  if (both_ways) {
+/// The bucket of each distance (key minus query): one per distance up to a limit, then logarithmic
+/// ones. Half of the buckets are for later keys when attention is bidirectional.
+at::Tensor distance_buckets(const at::Tensor& distance, bool bidirectional, int64_t buckets,
+                            int64_t max_distance) {
+  at::Tensor first = at::zeros_like(distance), magnitude = (-distance).clamp_min(0);
+  if (bidirectional) {
     buckets /= 2;
     first = (distance > 0).to(at::kLong) * buckets;
-    away = distance.abs();
+    magnitude = distance.abs();
   }
-  const int64_t exact = buckets / 2;
-  // The same operations in float32 as in the models' training, as their rounding decides buckets.
-  const at::Tensor wide = (at::log(away.to(at::kFloat) / static_cast<double>(exact)) /
-                           std::log(static_cast<double>(farthest) / static_cast<double>(exact)) *
-                           static_cast<double>(buckets - exact))
-                              .clamp_min(0)
-                              .to(at::kLong) +
-                          exact;
-  return first + at::where(away < exact, away, wide.clamp_max(buckets - 1));
+  const int64_t exact_buckets = buckets / 2;
+  // The float32 operations of the models' training, as their rounding determines the buckets.
+  const at::Tensor log_buckets =
+      (at::log(magnitude.to(at::kFloat) / static_cast<double>(exact_buckets)) /
+       std::log(static_cast<double>(max_distance) / static_cast<double>(exact_buckets)) *
+       static_cast<double>(buckets - exact_buckets))
+          .clamp_min(0)
+          .to(at::kLong) +
+      exact_buckets;
+  return first +
+         at::where(magnitude < exact_buckets, magnitude, log_buckets.clamp_max(buckets - 1));
 }
 
 class T5 final : public SequenceToSequenceArchitecture {
@@ -121,24 +124,24 @@ class T5 final : public SequenceToSequenceArchitecture {
 
   std::vector<TensorInfo> tensors() const override {
     std::vector<TensorInfo> all;
-    const int64_t across = config_.heads * config_.head_size;
+    const int64_t attention_width = config_.heads * config_.head_size;
     add_linear(all, "shared", config_.width, config_.vocabulary, false);
     add_linear(all, "lm_head", config_.width, config_.vocabulary, false);
     const auto add_attention = [&](const std::string& layer, const std::string& name) {
       for (const char* part : {".q", ".k", ".v"})
-        add_linear(all, layer + name + part, config_.width, across, false);
-      add_linear(all, layer + name + ".o", across, config_.width, false);
+        add_linear(all, layer + name + part, config_.width, attention_width, false);
+      add_linear(all, layer + name + ".o", attention_width, config_.width, false);
       add_norm(all, layer + "layer_norm", config_.width, NormKind::kRms);
     };
     const auto add_stack = [&](const std::string& stack, const std::vector<Block>& blocks,
-                               bool reads) {
+                               bool cross_attends) {
       add_linear(all, stack + ".block.0.layer.0.SelfAttention.relative_attention_bias",
                  config_.heads, config_.buckets, false);
       add_norm(all, stack + ".final_layer_norm", config_.width, NormKind::kRms);
       for (const Block& block : blocks) {
         add_attention(block.name + "0.", "SelfAttention");
-        if (reads) add_attention(block.name + "1.", "EncDecAttention");
-        add_norm(all, block.name + (reads ? "2" : "1") + ".layer_norm", config_.width,
+        if (cross_attends) add_attention(block.name + "1.", "EncDecAttention");
+        add_norm(all, block.name + (cross_attends ? "2" : "1") + ".layer_norm", config_.width,
                  NormKind::kRms);
         for (TensorInfo& info : block.feed_forward->tensors()) all.push_back(std::move(info));
       }
@@ -154,46 +157,46 @@ class T5 final : public SequenceToSequenceArchitecture {
                      const at::Tensor& mask) const override {
     at::Tensor x = embedding(weights, "shared", ids, "token id");
     const int64_t tokens = ids.size(1);
-    AttentionMask visible;
-    if (mask.defined()) visible.allowed = mask.to(x.device()).unsqueeze(1).unsqueeze(2);
+    AttentionMask token_mask;
+    if (mask.defined()) token_mask.allowed = mask.to(x.device()).unsqueeze(1).unsqueeze(2);
     const at::Tensor bias = position_bias(weights, "encoder", tokens, tokens, true);
     for (const Block& block : encoder_) {
-      const at::Tensor seen = norm(weights, block.name + "0.layer_norm", x);
-      x = x +
-          attention(weights, block.name + "0.SelfAttention", seen, seen, visible, bias, nullptr);
+      const at::Tensor normalized = norm(weights, block.name + "0.layer_norm", x);
+      x = x + attention(weights, block.name + "0.SelfAttention", normalized, normalized, token_mask,
+                        bias, nullptr);
       x = x + block.feed_forward->forward(weights, norm(weights, block.name + "1.layer_norm", x));
     }
     return {norm(weights, "encoder.final_layer_norm", x), mask};
   }
 
   at::Tensor decode(const StateDict& weights, const at::Tensor& ids, const EncodedText& text,
-                    WritingCache* cache) const override {
+                    EncoderDecoderCache* cache) const override {
     at::Tensor x = embedding(weights, "shared", ids, "token id");
-    const int64_t cached = cache ? cache->written.tokens() : 0, tokens = ids.size(1);
+    const int64_t cached = cache ? cache->self_attention.tokens() : 0, tokens = ids.size(1);
     const at::Tensor positions =
         at::arange(cached + tokens, at::TensorOptions(at::kLong).device(x.device()))
             .expand({ids.size(0), cached + tokens});
-    // A bias asks for a mask that is spelt out, which is what a caller's mask gives.
+    // A bias needs an explicit mask, and a caller's mask yields one.
     const at::Tensor all =
         at::ones({1, tokens, cached + tokens}, at::TensorOptions(at::kBool).device(x.device()));
-    const AttentionMask before =
+    const AttentionMask causal =
         causal_mask({positions.narrow(1, cached, tokens), positions, all}, 0);
-    AttentionMask readable;
-    if (text.mask.defined()) readable.allowed = text.mask.to(x.device()).unsqueeze(1).unsqueeze(2);
+    AttentionMask text_mask;
+    if (text.mask.defined()) text_mask.allowed = text.mask.to(x.device()).unsqueeze(1).unsqueeze(2);
     const at::Tensor bias = position_bias(weights, "decoder", tokens, cached + tokens, false);
     if (cache) {
-      cache->written.layers.resize(decoder_.size());
-      cache->text.resize(decoder_.size());
-      cache->written.positions = positions;
+      cache->self_attention.layers.resize(decoder_.size());
+      cache->cross_attention.resize(decoder_.size());
+      cache->self_attention.positions = positions;
     }
     for (size_t i = 0; i < decoder_.size(); ++i) {
       const Block& block = decoder_[i];
-      const at::Tensor seen = norm(weights, block.name + "0.layer_norm", x);
-      x = x + attention(weights, block.name + "0.SelfAttention", seen, seen, before, bias,
-                        cache ? &cache->written.layers[i] : nullptr);
-      const at::Tensor asking = norm(weights, block.name + "1.layer_norm", x);
-      x = x + reading(weights, block.name + "1.EncDecAttention", asking, text.states, readable,
-                      cache ? &cache->text[i] : nullptr);
+      const at::Tensor normalized = norm(weights, block.name + "0.layer_norm", x);
+      x = x + attention(weights, block.name + "0.SelfAttention", normalized, normalized, causal,
+                        bias, cache ? &cache->self_attention.layers[i] : nullptr);
+      const at::Tensor cross_input = norm(weights, block.name + "1.layer_norm", x);
+      x = x + cross_attention(weights, block.name + "1.EncDecAttention", cross_input, text.states,
+                              text_mask, cache ? &cache->cross_attention[i] : nullptr);
       x = x + block.feed_forward->forward(weights, norm(weights, block.name + "2.layer_norm", x));
     }
     return norm(weights, "decoder.final_layer_norm", x);
@@ -216,17 +219,18 @@ class T5 final : public SequenceToSequenceArchitecture {
   at::Tensor heads(const at::Tensor& x) const {
     return x.view({x.size(0), x.size(1), config_.heads, config_.head_size}).transpose(1, 2);
   }
-  /// [1, heads, tokens, keys]; the tokens are the last of the keys.
+  /// Relative position bias [1, heads, tokens, keys]; the tokens are the last of the keys.
   at::Tensor position_bias(const StateDict& weights, const std::string& stack, int64_t tokens,
-                           int64_t keys, bool both_ways) const {
+                           int64_t keys, bool bidirectional) const {
     const std::string name = stack + ".block.0.layer.0.SelfAttention.relative_attention_bias";
     const auto options =
         weights.at(name + ".weight").options().dtype(at::kLong).requires_grad(false);
     const at::Tensor distance =
         at::arange(keys, options) - at::arange(keys - tokens, keys, options).unsqueeze(1);
-    return embedding(weights, name,
-                     distance_buckets(distance, both_ways, config_.buckets, config_.farthest),
-                     "bucket")
+    return embedding(
+               weights, name,
+               distance_buckets(distance, bidirectional, config_.buckets, config_.max_distance),
+               "bucket")
         .permute({2, 0, 1})
         .unsqueeze(0);
   }
@@ -245,10 +249,10 @@ class T5 final : public SequenceToSequenceArchitecture {
     const at::Tensor queries = heads(linear(weights, name + ".q", x));
     return linear(weights, name + ".o", attend(queries, keys, values, mask, {1, 0}, bias));
   }
-  /// The same over the encoder's states, whose keys and values never change.
-  at::Tensor reading(const StateDict& weights, const std::string& name, const at::Tensor& x,
-                     const at::Tensor& text, const AttentionMask& mask,
-                     KvCache::Layer* cache) const {
+  /// Attention to the encoder's hidden states, whose keys and values are computed once per text.
+  at::Tensor cross_attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                             const at::Tensor& text, const AttentionMask& mask,
+                             KvCache::Layer* cache) const {
     if (!cache || !cache->keys.defined()) return attention(weights, name, x, text, mask, {}, cache);
     const at::Tensor queries = heads(linear(weights, name + ".q", x));
     return linear(weights, name + ".o", attend(queries, cache->keys, cache->values, mask, {1, 0}));
@@ -283,7 +287,7 @@ bool add_t5(const char* name, const char* summary, const char* paper, const char
     add_t5("t5", "encoder-decoder with relative position biases", "Raffel et al., arXiv:1910.10683",
            "relu", true);
 [[maybe_unused]] const bool kMt5Registered =
-    add_t5("mt5", "T5 1.1 of many languages", "Xue et al., arXiv:2010.11934", "gated-gelu", false);
+    add_t5("mt5", "T5 1.1, multilingual", "Xue et al., arXiv:2010.11934", "gated-gelu", false);
 
 }  // namespace
 }  // namespace assay

@@ -9,13 +9,14 @@
 namespace assay {
 namespace {
 
-/// The products and their softmax spelt out, for what scaled_dot_product_attention does not know.
+/// Explicit products and softmax: scaled_dot_product_attention does not support soft-capping.
 at::Tensor attend_softcapped(const at::Tensor& queries, const at::Tensor& keys,
                              const at::Tensor& values, const at::Tensor& allowed,
                              const AttentionScale& scale) {
   const int64_t rows = queries.size(0), heads = queries.size(1), tokens = queries.size(2);
   const int64_t kv_heads = keys.size(1), group = heads / kv_heads;
-  // The heads of a group stand as further tokens: keys and values need not be repeated.
+  // Grouped-query attention: the heads of a group become further tokens, so that keys and values
+  // need not be repeated.
   const at::Tensor grouped = queries.reshape({rows, kv_heads, group * tokens, queries.size(3)});
   at::Tensor products = at::matmul(grouped, keys.transpose(2, 3)) * scale.scale;
   products = at::tanh(products / scale.softcap) * scale.softcap;
@@ -23,8 +24,8 @@ at::Tensor attend_softcapped(const at::Tensor& queries, const at::Tensor& keys,
   if (allowed.defined())
     products = products.masked_fill(allowed.logical_not().unsqueeze(1),
                                     -std::numeric_limits<double>::infinity());
-  const at::Tensor shares = at::softmax(products, -1, at::kFloat).to(values.scalar_type());
-  return at::matmul(shares.view({rows, kv_heads, group * tokens, keys.size(2)}), values)
+  const at::Tensor probabilities = at::softmax(products, -1, at::kFloat).to(values.scalar_type());
+  return at::matmul(probabilities.view({rows, kv_heads, group * tokens, keys.size(2)}), values)
       .view({rows, heads, tokens, values.size(3)});
 }
 
@@ -35,7 +36,7 @@ AttentionMask causal_mask(const Visibility& visibility, int64_t window) {
   const int64_t keys = visibility.key_positions.size(1);
   const int64_t cached = keys - tokens;
   const at::Device device = visibility.query_positions.device();
-  // Positions are at most those of the text so far, so a window as long as that hides nothing.
+  // A window at least as long as the range of positions hides nothing.
   const bool windowed =
       window != 0 && keys > 0 &&
       (visibility.query_positions.max() - visibility.key_positions.min()).item<int64_t>() >= window;
@@ -44,14 +45,14 @@ AttentionMask causal_mask(const Visibility& visibility, int64_t window) {
     if (tokens == 1) return {};
   }
   const at::Tensor key_index = at::arange(keys, at::TensorOptions(at::kLong).device(device));
-  const at::Tensor own_index =
+  const at::Tensor query_index =
       at::arange(cached, keys, at::TensorOptions(at::kLong).device(device)).unsqueeze(1);
-  at::Tensor allowed = (key_index <= own_index).unsqueeze(0);
+  at::Tensor allowed = (key_index <= query_index).unsqueeze(0);
   if (visibility.mask.defined()) allowed = allowed.logical_and(visibility.mask.to(device));
   if (windowed)
     allowed = allowed.logical_and(
         visibility.query_positions.unsqueeze(2) - visibility.key_positions.unsqueeze(1) < window);
-  allowed = allowed.logical_or((key_index == own_index).unsqueeze(0));
+  allowed = allowed.logical_or((key_index == query_index).unsqueeze(0));
   return {allowed.unsqueeze(1), false};
 }
 
@@ -61,13 +62,13 @@ at::Tensor attend(const at::Tensor& queries, const at::Tensor& keys, const at::T
   at::Tensor out;
   if (scale.softcap != 0) {
     ASSAY_CHECK(!bias.defined(), "a bias with soft-capped products");
-    const AttentionMask spelt_out =
+    const AttentionMask explicit_mask =
         mask.causal ? AttentionMask{at::ones({tokens, tokens}, queries.options().dtype(at::kBool))
                                         .tril()
                                         .view({1, 1, tokens, tokens}),
                                     false}
                     : mask;
-    out = attend_softcapped(queries, keys, values, spelt_out.allowed, scale);
+    out = attend_softcapped(queries, keys, values, explicit_mask.allowed, scale);
   } else {
     std::optional<at::Tensor> allowed;
     if (mask.allowed.defined()) allowed = mask.allowed;

@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <mutex>
 #include <set>
 
 #include "harness/core/error.h"
@@ -28,10 +27,10 @@ std::optional<int64_t> ConfigFields::optional_size(const std::string& key,
 }
 
 int64_t ConfigFields::layers(const std::string& key, int64_t fallback) {
-  constexpr int64_t kMost = 1 << 16;  // the deepest models have some hundreds
+  constexpr int64_t kMaxLayers = 1 << 16;  // the deepest models have a few hundred
   const auto found = find(key);
-  if (found && (found->as_integer() < 1 || found->as_integer() > kMost))
-    found->fail(fmt::format("expected 1 to {} layers", kMost));
+  if (found && (found->as_integer() < 1 || found->as_integer() > kMaxLayers))
+    found->fail(fmt::format("expected 1 to {} layers", kMaxLayers));
   return found ? found->as_integer() : fallback;
 }
 
@@ -110,7 +109,7 @@ bool ConfigFields::asked(std::string_view key) const {
 }
 
 void ConfigFields::refuse_unsupported() {
-  // What leaves a model as it is. A family that knows such a field has asked for it.
+  // Neutral values: they do not change a model. A family that supports the field has requested it.
   static const std::pair<const char*, Json> neutral[] = {
       {"add_cross_attention", false},
       {"alibi", false},
@@ -245,12 +244,8 @@ void ConfigFields::warn_of_rest() const {
   for (const auto& [key, unused] : json_.entries())
     if (!known.contains(key)) unknown.push_back(key);
   if (unknown.empty()) return;
-  static std::mutex mutex;
-  static std::set<std::string> told;  // a program opens the same file more than once
-  const std::string warning = fmt::format("{}: fields that Assay does not know are not used: {}",
-                                          json_.where(), fmt::join(unknown, ", "));
-  const std::lock_guard lock(mutex);
-  if (told.insert(warning).second) log_warning("{}", warning);
+  log_warning_once(fmt::format("{}: fields that Assay does not know are not used: {}",
+                               json_.where(), fmt::join(unknown, ", ")));
 }
 
 }  // namespace assay

@@ -1,5 +1,5 @@
-/// Reads the config.json of published models: what matters is asked for by name, what is known not
-/// to matter is passed over, and what would change results unseen is refused.
+/// Reads the config.json of published models. A family requests the fields it uses by name. Fields
+/// known to have no effect are ignored; unsupported fields that would change results are refused.
 #pragma once
 
 #include <initializer_list>
@@ -16,14 +16,14 @@ class ConfigFields {
  public:
   explicit ConfigFields(JsonReader json) : json_(std::move(json)) {}
 
-  /// A number of layers: 1 or more, and not more than anybody could store.
+  /// A number of layers: 1 or more, with an upper bound against corrupt files.
   int64_t layers(const std::string& key);
-  /// Likewise, where it may be left out.
+  /// Likewise for an optional field.
   int64_t layers(const std::string& key, int64_t fallback);
   /// A count of 1 or more.
   int64_t size(const std::string& key);
   int64_t size(const std::string& key, int64_t fallback);
-  /// None when the field is null, `missing` when it is not there.
+  /// None when the field is null, `missing` when it is absent.
   std::optional<int64_t> optional_size(const std::string& key,
                                        std::optional<int64_t> missing = std::nullopt);
   /// 0 or more.
@@ -34,22 +34,21 @@ class ConfigFields {
   /// Above zero.
   double positive(const std::string& key);
   double positive(const std::string& key, double fallback);
-  /// A width, read before, shared out among heads. UserError naming both fields when that leaves a
-  /// rest.
+  /// `width` divided by `heads`. UserError naming both fields when it is not divisible.
   int64_t per_head(const std::string& width_key, int64_t width, const std::string& heads_key,
                    int64_t heads) const;
   bool flag(const std::string& key, bool fallback);
   std::string text(const std::string& key, const std::string& fallback);
   std::optional<JsonReader> find(const std::string& key);
 
-  /// Refuses any value of the field but `allowed` (and none).
+  /// UserError when the field has any value but `allowed`; it may be absent.
   void only(const std::string& key, const Json& allowed);
-  /// Passes over fields that do not change what the model computes.
+  /// Ignores fields that do not change what the model computes.
   void ignore(std::initializer_list<std::string_view> keys);
-  /// Deals with the fields that nobody asked for. Passes over what every family's config.json may
-  /// hold beside its architecture (ids of special tokens, dropout, versions, defaults of
-  /// generation). Refuses those that in some family change what a model computes, unless they say
-  /// that it is left as it is. Warns of all others.
+  /// Checks the fields that were not requested. Ignores those of every family's config.json that
+  /// do not describe the architecture (ids of special tokens, dropout, versions, defaults of
+  /// generation). Refuses those that change what some family computes, unless their value is
+  /// neutral. Warns about all others.
   void finish();
   /// Warns of fields that nobody asked for, once in a process.
   void warn_of_rest() const;

@@ -12,16 +12,16 @@
 namespace assay {
 namespace {
 
-DecoderNames whole_names(const DecoderNames& names, const std::string& block) {
-  DecoderNames whole = names;
+DecoderNames full_names(const DecoderNames& names, const std::string& block) {
+  DecoderNames full = names;
   for (std::string DecoderNames::*name :
        {&DecoderNames::attention_norm, &DecoderNames::after_attention_norm,
         &DecoderNames::feed_forward_norm, &DecoderNames::after_feed_forward_norm,
         &DecoderNames::query, &DecoderNames::key, &DecoderNames::value,
         &DecoderNames::query_key_value, &DecoderNames::attention_output, &DecoderNames::query_norm,
         &DecoderNames::key_norm})
-    if (!(whole.*name).empty()) (whole.*name).insert(0, block);
-  return whole;
+    if (!(full.*name).empty()) (full.*name).insert(0, block);
+  return full;
 }
 
 at::Tensor softcap(const at::Tensor& x, double cap) {
@@ -38,20 +38,20 @@ void check_sizes(const DecoderConfig& c, const std::string& model) {
     user_error("{}: {} attention heads cannot share {} key-value heads evenly", model, c.heads,
                c.kv_heads);
   if (c.rotary && c.rotary->size > c.head_size)
-    user_error("{}: {} values of a head of {} are to be turned", model, c.rotary->size,
+    user_error("{}: {} values of a head of {} are to be rotated", model, c.rotary->size,
                c.head_size);
 }
 
 }  // namespace
 
-/// What all blocks of one forward pass share.
-struct Decoder::Pass {
-  RotaryTable turns;
+/// State of one forward pass that all blocks share.
+struct Decoder::ForwardPass {
+  RotaryTable rotary;
   Visibility visibility;
   mutable std::map<int64_t, AttentionMask> masks;  ///< by window
 
   void move(at::Device device) {
-    for (at::Tensor* tensor : {&turns.cosines, &turns.sines, &visibility.query_positions,
+    for (at::Tensor* tensor : {&rotary.cosines, &rotary.sines, &visibility.query_positions,
                                &visibility.key_positions, &visibility.mask})
       if (tensor->defined()) *tensor = tensor->to(device);
     masks.clear();
@@ -73,7 +73,7 @@ Decoder::Decoder(DecoderConfig decoder, Json config)
   for (int64_t i = 0; i < config_.layers; ++i) {
     const std::string prefix = fmt::format("{}.{}.", config_.names.layers, i);
     Block block;
-    block.names = whole_names(config_.names, prefix);
+    block.names = full_names(config_.names, prefix);
     block.feed_forward = config_.feed_forward(i, prefix);
     block.window = config_.windows.empty() ? 0 : config_.windows.at(static_cast<size_t>(i));
     block.attention_scale = config_.scale_by_layer ? scale / static_cast<double>(i + 1) : scale;
@@ -136,7 +136,7 @@ StateDict Decoder::initial_weights(uint64_t seed) const {
 }
 
 at::Tensor Decoder::attention(const StateDict& weights, const Block& block, const at::Tensor& x,
-                              const Pass& pass, KvCache::Layer* cache) const {
+                              const ForwardPass& pass, KvCache::Layer* cache) const {
   const DecoderNames& n = block.names;
   const DecoderConfig& c = config_;
   const auto project = [&](const std::string& name) {
@@ -163,8 +163,8 @@ at::Tensor Decoder::attention(const StateDict& weights, const Block& block, cons
     keys = norm(weights, n.key_norm, keys);
   }
   if (rotary_) {
-    queries = Rotary::turn(queries, pass.turns);
-    keys = Rotary::turn(keys, pass.turns);
+    queries = Rotary::rotate(queries, pass.rotary);
+    keys = Rotary::rotate(keys, pass.rotary);
   }
   if (cache) {
     if (cache->keys.defined()) {
@@ -180,7 +180,8 @@ at::Tensor Decoder::attention(const StateDict& weights, const Block& block, cons
                 c.attention_layout);
 }
 
-void Decoder::follow(const StateDict& weights, const Block& block, at::Tensor& x, Pass& pass) {
+void Decoder::move_to_block(const StateDict& weights, const Block& block, at::Tensor& x,
+                            ForwardPass& pass) {
   const at::Device device = weights.at(block.names.attention_output + ".weight").device();
   if (device == x.device()) return;
   x = x.to(device);
@@ -188,15 +189,18 @@ void Decoder::follow(const StateDict& weights, const Block& block, at::Tensor& x
 }
 
 at::Tensor Decoder::run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
-                              const Pass& pass, KvCache::Layer* cache) const {
+                              const ForwardPass& pass, KvCache::Layer* cache) const {
   const DecoderNames& n = block.names;
-  at::Tensor attended = attention(weights, block, norm(weights, n.attention_norm, x), pass, cache);
-  if (!n.after_attention_norm.empty()) attended = norm(weights, n.after_attention_norm, attended);
-  const at::Tensor middle = x + attended;
-  at::Tensor fed = block.feed_forward->forward(
-      weights, norm(weights, n.feed_forward_norm, config_.parallel_residual ? x : middle));
-  if (!n.after_feed_forward_norm.empty()) fed = norm(weights, n.after_feed_forward_norm, fed);
-  return middle + fed;
+  at::Tensor attention_out =
+      attention(weights, block, norm(weights, n.attention_norm, x), pass, cache);
+  if (!n.after_attention_norm.empty())
+    attention_out = norm(weights, n.after_attention_norm, attention_out);
+  const at::Tensor after_attention = x + attention_out;
+  at::Tensor feed_forward_out = block.feed_forward->forward(
+      weights, norm(weights, n.feed_forward_norm, config_.parallel_residual ? x : after_attention));
+  if (!n.after_feed_forward_norm.empty())
+    feed_forward_out = norm(weights, n.after_feed_forward_norm, feed_forward_out);
+  return after_attention + feed_forward_out;
 }
 
 RotaryTable Decoder::rotary_table(const at::Tensor& positions, const at::Tensor& all_positions,
@@ -205,13 +209,13 @@ RotaryTable Decoder::rotary_table(const at::Tensor& positions, const at::Tensor&
   const at::Tensor lengths = all_positions.amax(1) + 1;
   const int64_t cached = all_positions.size(1) - positions.size(1);
   if (cached > 0) {
-    const at::Tensor before = all_positions.narrow(1, 0, cached).amax(1) + 1;
+    const at::Tensor cached_lengths = all_positions.narrow(1, 0, cached).amax(1) + 1;
     for (int64_t row = 0; row < lengths.size(0); ++row)
-      if (!can_extend(before[row].item<int64_t>(), lengths[row].item<int64_t>()))
+      if (!can_extend(cached_lengths[row].item<int64_t>(), lengths[row].item<int64_t>()))
         user_error(
             "rotary angles change when a text grows from {} to "
-            "{} tokens: it must be read anew, without the cache",
-            before[row].item<int64_t>(), lengths[row].item<int64_t>());
+            "{} tokens: it must be recomputed, without the cache",
+            cached_lengths[row].item<int64_t>(), lengths[row].item<int64_t>());
   }
   return rotary_->table(positions, lengths, dtype);
 }
@@ -224,7 +228,7 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
   if (c.embedding_scale != 1)
     x = x * at::scalar_tensor(c.embedding_scale, x.options());  // rounded to the weights' dtype
 
-  Pass pass;
+  ForwardPass pass;
   const at::Tensor positions = batch.positions.defined()
                                    ? batch.positions.to(device)
                                    : at::arange(cache ? cache->tokens() : 0,
@@ -236,10 +240,10 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
   pass.visibility = {positions, all_positions, batch.mask};
   if (!c.names.positions.empty())
     x = x + embedding(weights, c.names.positions, positions, "position");
-  if (rotary_) pass.turns = rotary_table(positions, all_positions, x.scalar_type());
+  if (rotary_) pass.rotary = rotary_table(positions, all_positions, x.scalar_type());
   if (!cache) {
     for (const Block& block : blocks_) {
-      follow(weights, block, x, pass);
+      move_to_block(weights, block, x, pass);
       x = run_block(weights, block, x, pass, nullptr);
     }
     return norm(weights, c.names.final_norm, x.to(device));
@@ -249,7 +253,7 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
   cache->positions = all_positions;
   try {
     for (size_t i = 0; i < blocks_.size(); ++i) {
-      follow(weights, blocks_[i], x, pass);
+      move_to_block(weights, blocks_[i], x, pass);
       x = run_block(weights, blocks_[i], x, pass, &cache->layers[i]);
     }
   } catch (...) {  // out of memory: the caller may try again with fewer rows

@@ -1,5 +1,5 @@
-/// The decoder that most language models are: a stack of blocks of self-attention and feed-forward.
-/// A family's file says in a DecoderConfig which of its forms it takes.
+/// The decoder that most language models share: a stack of blocks of self-attention and
+/// feed-forward. A family's file describes its variant in a DecoderConfig.
 #pragma once
 
 #include <functional>
@@ -15,22 +15,22 @@
 
 namespace assay {
 
-/// Names of the weights, less ".weight" and ".bias". Those of a block follow "LAYERS.INDEX.". An
-/// empty name: the decoder has no such part.
+/// Names of the weights without ".weight" and ".bias". Names within a block follow "LAYERS.INDEX.".
+/// Empty: the decoder has no such part.
 struct DecoderNames {
   std::string embedding, positions, layers, final_norm, head;
   std::string attention_norm, after_attention_norm, feed_forward_norm, after_feed_forward_norm;
   std::string query, key, value, query_key_value, attention_output;
-  std::string query_norm, key_norm;  ///< over each head, before it is turned
+  std::string query_norm, key_norm;  ///< norm over each head, before the rotary embedding
 };
 
-/// How one weight holds queries, keys and values (DecoderNames::query_key_value).
+/// Order of queries, keys and values in a fused weight (DecoderNames::query_key_value).
 enum class QkvLayout {
   kBlocks,   ///< all queries, then all keys, then all values
-  kPerHead,  ///< head by head: its query, key and value
+  kPerHead,  ///< per head: its query, key and value
 };
 
-/// The feed-forward of a block, whose weights' names start with the given text.
+/// Makes the feed-forward of a block; `block` is the prefix of its weights' names.
 using FeedForwardMaker =
     std::function<std::unique_ptr<FeedForward>(int64_t layer, const std::string& block)>;
 
@@ -45,20 +45,20 @@ struct DecoderConfig {
   QkvLayout qkv_layout = QkvLayout::kBlocks;
   LinearLayout attention_layout = LinearLayout::kOutIn;
   bool qkv_bias = false, attention_output_bias = false;
-  bool parallel_residual = false;  ///< the feed-forward sees the block's input
+  bool parallel_residual = false;  ///< the feed-forward reads the block's input
   bool tied_head = false;          ///< the embedding is the head
   double embedding_scale = 1;
   double attention_scale = 0;   ///< 0: 1 / sqrt(head_size)
-  bool scale_by_layer = false;  ///< attention of layer i is scaled by 1 / (i + 1) besides
+  bool scale_by_layer = false;  ///< also scales attention of layer i by 1 / (i + 1)
   double attention_softcap = 0, logit_softcap = 0;  ///< 0: none
-  std::vector<int64_t> windows;  ///< one per layer, 0: sees everything; empty: all do
+  std::vector<int64_t> windows;  ///< sliding windows, one per layer; 0 or empty: full attention
   CheckpointNames checkpoint_names;
   double initializer_range = 0.02;
 };
 
 class Decoder final : public LanguageArchitecture {
  public:
-  /// `config`: what config() gives back.
+  /// `config`: returned by config().
   Decoder(DecoderConfig decoder, Json config);
 
   Json config() const override { return json_; }
@@ -77,21 +77,22 @@ class Decoder final : public LanguageArchitecture {
 
  private:
   struct Block {
-    DecoderNames names;  ///< whole names
+    DecoderNames names;  ///< full names
     std::unique_ptr<FeedForward> feed_forward;
     int64_t window = 0;
     double attention_scale = 1;
   };
-  struct Pass;
+  struct ForwardPass;
   std::vector<TensorInfo> block_tensors(const Block& block) const;
   RotaryTable rotary_table(const at::Tensor& positions, const at::Tensor& all_positions,
                            at::ScalarType dtype) const;
   at::Tensor attention(const StateDict& weights, const Block& block, const at::Tensor& x,
-                       const Pass& pass, KvCache::Layer* cache) const;
-  /// Moves what the blocks share, the states `x` among it, to where this block's weights are.
-  static void follow(const StateDict& weights, const Block& block, at::Tensor& x, Pass& pass);
+                       const ForwardPass& pass, KvCache::Layer* cache) const;
+  /// Moves the hidden states `x` and what else the blocks share to the device of this block.
+  static void move_to_block(const StateDict& weights, const Block& block, at::Tensor& x,
+                            ForwardPass& pass);
   at::Tensor run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
-                       const Pass& pass, KvCache::Layer* cache) const;
+                       const ForwardPass& pass, KvCache::Layer* cache) const;
   at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
     return normalize(weights, name, x, config_.norm, config_.norm_epsilon);
   }

@@ -28,8 +28,8 @@ std::vector<TokenIds> GreedyRows::texts(int64_t skipped) const {
   std::vector<TokenIds> all;
   for (const size_t row : running_) {
     const TokenIds& prompt = prompts_[row];
-    const auto most = static_cast<int64_t>(prompt.size());
-    all.emplace_back(prompt.begin() + std::min(skipped, most), prompt.end());
+    const auto prompt_size = static_cast<int64_t>(prompt.size());
+    all.emplace_back(prompt.begin() + std::min(skipped, prompt_size), prompt.end());
     all.back().insert(all.back().end(), generated_[row].begin(), generated_[row].end());
   }
   return all;
@@ -53,18 +53,18 @@ at::Tensor GreedyRows::last_positions() const {
 }
 
 std::vector<int64_t> GreedyRows::add(const std::vector<int64_t>& ids) {
-  std::vector<int64_t> places;
-  std::vector<size_t> still;
-  for (size_t place = 0; place < running_.size(); ++place) {
-    const size_t row = running_[place];
-    const auto id = static_cast<TokenId>(ids[place]);
+  std::vector<int64_t> indices;
+  std::vector<size_t> remaining;
+  for (size_t index = 0; index < running_.size(); ++index) {
+    const size_t row = running_[index];
+    const auto id = static_cast<TokenId>(ids[index]);
     generated_[row].push_back(id);
     if (ended(row, id)) continue;
-    places.push_back(static_cast<int64_t>(place));
-    still.push_back(row);
+    indices.push_back(static_cast<int64_t>(index));
+    remaining.push_back(row);
   }
-  running_ = std::move(still);
-  return places;
+  running_ = std::move(remaining);
+  return indices;
 }
 
 bool GreedyRows::ended(size_t row, TokenId id) const {

@@ -100,8 +100,8 @@ class FusedGatedFeedForward final : public FeedForward {
       : shape_(shape), gate_up_(std::move(gate_up)), down_(std::move(down)) {}
 
   at::Tensor forward(const StateDict& weights, const at::Tensor& x) const override {
-    const std::vector<at::Tensor> halves = linear(weights, gate_up_, x).chunk(2, -1);
-    return linear(weights, down_, shape_.activation(halves[0]) * halves[1]);
+    const std::vector<at::Tensor> gate_and_up = linear(weights, gate_up_, x).chunk(2, -1);
+    return linear(weights, down_, shape_.activation(gate_and_up[0]) * gate_and_up[1]);
   }
   std::vector<TensorInfo> tensors() const override {
     std::vector<TensorInfo> all;
@@ -132,8 +132,8 @@ at::Tensor embedding(const StateDict& weights, const std::string& name, const at
                      std::string_view what) {
   const at::Tensor& table = weight_of(weights, name + ".weight");
   if (ids.numel() > 0) {
-    const auto [least, most] = at::aminmax(ids);
-    for (const int64_t id : {least.item<int64_t>(), most.item<int64_t>()})
+    const auto [lowest, highest] = at::aminmax(ids);
+    for (const int64_t id : {lowest.item<int64_t>(), highest.item<int64_t>()})
       if (id < 0 || id >= table.size(0))
         user_error("{} {} is outside the model's [0, {})", what, id, table.size(0));
   }
@@ -145,9 +145,9 @@ at::Tensor normalize(const StateDict& weights, const std::string& name, const at
   const at::Tensor& weight = weight_of(weights, name + ".weight");
   if (kind == NormKind::kLayer)
     return at::layer_norm(x, {x.size(-1)}, weight, bias_of(weights, name), epsilon);
-  const at::Tensor normal = rms_normalize(x.to(at::kFloat), epsilon);
-  if (kind == NormKind::kRms) return weight * normal.to(x.scalar_type());
-  return (normal * (1.0 + weight.to(at::kFloat))).to(x.scalar_type());
+  const at::Tensor normalized = rms_normalize(x.to(at::kFloat), epsilon);
+  if (kind == NormKind::kRms) return weight * normalized.to(x.scalar_type());
+  return (normalized * (1.0 + weight.to(at::kFloat))).to(x.scalar_type());
 }
 
 Activation activation(const std::string& name, const std::string& where) {

@@ -1,5 +1,5 @@
-/// Layers that architectures share, as functions over a StateDict. All keep the device and dtype of
-/// their input and let gradients through.
+/// Layers that architectures share, as functions of a StateDict. All keep the device and dtype of
+/// their input and are differentiable.
 #pragma once
 
 #include <map>
@@ -11,35 +11,35 @@
 
 namespace assay {
 
-/// How a linear layer's weight is stored: [out, in], or [in, out] as GPT-2 has it.
+/// Layout of a linear layer's weight: [out, in], or [in, out] as in GPT-2.
 enum class LinearLayout { kOutIn, kInOut };
 
 /// x [..., in] to [..., out], with the weights `name`.weight and, when it exists, `name`.bias. The
-/// active InputRecorder sees x.
+/// active InputRecorder records x.
 at::Tensor linear(const StateDict& weights, const std::string& name, const at::Tensor& x,
                   LinearLayout layout = LinearLayout::kOutIn);
 
 /// Rows of `name`.weight for int64 ids of any shape. UserError when one is outside the table;
-/// `what` says in it what the ids are.
+/// `what` names the ids in the message.
 at::Tensor embedding(const StateDict& weights, const std::string& name, const at::Tensor& ids,
                      std::string_view what);
 
 enum class NormKind {
   kLayer,       ///< Ba et al., arXiv:1607.06450, with `name`.weight and `name`.bias
   kRms,         ///< Zhang & Sennrich, arXiv:1910.07467
-  kRmsPlusOne,  ///< the stored weight is the scale less one
+  kRmsPlusOne,  ///< RMSNorm whose stored weight is the scale minus one
 };
 
-/// Over the last dimension, worked out in float32.
+/// Normalises over the last dimension, computed in float32.
 at::Tensor normalize(const StateDict& weights, const std::string& name, const at::Tensor& x,
                      NormKind kind, double epsilon);
 
-/// An element-wise function by the name that config.json gives it.
+/// An element-wise activation function, named in config.json.
 using Activation = at::Tensor (*)(const at::Tensor&);
 /// UserError listing the known names.
 Activation activation(const std::string& name, const std::string& where);
 
-/// What follows attention in a block of a transformer.
+/// The feed-forward part of a transformer block.
 class FeedForward {
  public:
   virtual ~FeedForward() = default;
@@ -61,7 +61,7 @@ std::unique_ptr<FeedForward> plain_feed_forward(const FeedForwardShape& shape, s
 /// down(activation(gate(x)) * up(x)); Shazeer, arXiv:2002.05202.
 std::unique_ptr<FeedForward> gated_feed_forward(const FeedForwardShape& shape, std::string gate,
                                                 std::string up, std::string down);
-/// The same with the weights of gate and up, in this order, in one tensor.
+/// The same with the weights of gate and up fused in one tensor, in this order.
 std::unique_ptr<FeedForward> fused_gated_feed_forward(const FeedForwardShape& shape,
                                                       std::string gate_up, std::string down);
 
@@ -72,13 +72,13 @@ void add_linear(std::vector<TensorInfo>& tensors, const std::string& name, int64
 void add_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t width,
               NormKind kind);
 
-/// While it lives, the inputs of every linear layer that runs on this thread are summed up as Gram
-/// matrices. Recorders nest: the innermost records.
+/// Accumulates Gram matrices of the inputs of every linear layer that runs on this thread, for as
+/// long as the recorder lives. Recorders nest: the innermost records.
 class InputRecorder {
  public:
   struct Entry {
     at::Tensor gram;   ///< float64 [in, in]: the sum of x x^T over inputs x, on their device
-    int64_t rows = 0;  ///< how many x
+    int64_t rows = 0;  ///< the number of inputs x
   };
 
   InputRecorder();
@@ -86,13 +86,13 @@ class InputRecorder {
   InputRecorder(const InputRecorder&) = delete;
   InputRecorder& operator=(const InputRecorder&) = delete;
 
-  /// Tokens that count from now on: bool, of the inputs' shape less the last dimension; undefined:
-  /// all. Padding is to be left out.
+  /// Token mask for the following inputs: bool, of their shape without the last dimension;
+  /// undefined: all tokens count. It excludes padding.
   void count(at::Tensor tokens) {
     counted_ = std::move(tokens);
     last_input_.reset();
   }
-  /// By name of the layer's weight.
+  /// Keyed by the name of the layer's weight.
   const std::map<std::string, Entry>& entries() const { return entries_; }
 
   void record(const std::string& weight, const at::Tensor& x);
@@ -103,7 +103,7 @@ class InputRecorder {
   InputRecorder* outer_;
   at::Tensor counted_;
   std::map<std::string, Entry> entries_;
-  // Several layers take the same input (query, key, value): its product is worked out once.
+  // Query, key and value share one input: its Gram matrix is computed once.
   at::Tensor last_input_, last_gram_;
   int64_t last_rows_ = 0;
 };

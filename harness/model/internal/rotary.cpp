@@ -13,7 +13,7 @@ namespace {
 
 using Scaling = RotaryConfig::Scaling;
 
-/// 0, 2, 4, ... over the size: the exponents of theta.
+/// The exponents of theta: 0, 2, 4, ... divided by the size.
 at::Tensor exponents(int64_t size, at::Device device) {
   return at::arange(0, size, 2, at::TensorOptions(at::kFloat).device(device)) /
          static_cast<double>(size);
@@ -26,18 +26,18 @@ at::Tensor plain_frequencies(double theta, const at::Tensor& exponent) {
 at::Tensor llama3_frequencies(const RotaryConfig& c, const at::Tensor& plain) {
   const auto original = static_cast<double>(c.original_positions);
   const at::Tensor wavelength = 2 * std::numbers::pi / plain;
-  const at::Tensor stretched = plain / c.factor;
-  const at::Tensor share = (original / wavelength - c.low_frequency_factor) /
-                           (c.high_frequency_factor - c.low_frequency_factor);
-  const at::Tensor between = (1 - share) * stretched + share * plain;
-  return at::where(wavelength > original / c.low_frequency_factor, stretched,
-                   at::where(wavelength < original / c.high_frequency_factor, plain, between));
+  const at::Tensor scaled = plain / c.factor;
+  const at::Tensor weight = (original / wavelength - c.low_frequency_factor) /
+                            (c.high_frequency_factor - c.low_frequency_factor);
+  const at::Tensor interpolated = (1 - weight) * scaled + weight * plain;
+  return at::where(wavelength > original / c.low_frequency_factor, scaled,
+                   at::where(wavelength < original / c.high_frequency_factor, plain, interpolated));
 }
 
 at::Tensor yarn_frequencies(const RotaryConfig& c, const at::Tensor& exponent) {
   const at::Tensor powers = at::pow(at::Scalar(c.theta), exponent);
   const auto size = static_cast<double>(c.size);
-  // The pair that turns `rotations` times within the original length.
+  // The index of the pair that makes `rotations` rotations within the original length.
   const auto pair = [&](double rotations) {
     return size *
            std::log(static_cast<double>(c.original_positions) /
@@ -113,7 +113,7 @@ RotaryTable Rotary::table(const at::Tensor& positions, const at::Tensor& lengths
           (at::sin(angles) * config_.attention_factor).to(dtype)};
 }
 
-at::Tensor Rotary::turn(const at::Tensor& x, const RotaryTable& table) {
+at::Tensor Rotary::rotate(const at::Tensor& x, const RotaryTable& table) {
   const int64_t half = table.cosines.size(-1);
   const at::Tensor first = x.narrow(-1, 0, half), second = x.narrow(-1, half, half);
   std::vector<at::Tensor> parts = {first * table.cosines - second * table.sines,

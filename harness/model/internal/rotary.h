@@ -1,5 +1,5 @@
-/// Rotary position embeddings (Su et al., arXiv:2104.09864) and the ways in use to stretch them to
-/// longer texts. The first and second half of the rotated values form the pairs.
+/// Rotary position embeddings (Su et al., arXiv:2104.09864) and their scaling to longer texts.
+/// Value i of the first half of the rotated values forms a pair with value i of the second half.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,14 +17,13 @@ struct RotaryConfig {
   enum class Scaling {
     kNone,
     kLinear,    ///< Chen et al., arXiv:2306.15595
-    kDynamic,   ///< NTK-aware base that grows with the text
+    kDynamic,   ///< dynamic NTK: the base grows with the text
     kYarn,      ///< Peng et al., arXiv:2309.00071
-    kLlama3,    ///< Llama 3.1: low frequencies are stretched, high ones are not
-    kLongRope,  ///< Ding et al., arXiv:2402.13753: one list of factors for short, one for long
-                ///< texts
+    kLlama3,    ///< Llama 3.1: scales low frequencies, not high ones
+    kLongRope,  ///< Ding et al., arXiv:2402.13753: factors for short and for long texts
   };
   Scaling scaling = Scaling::kNone;
-  int64_t size = 0;  ///< values of each head that are rotated, the first ones
+  int64_t size = 0;  ///< number of rotated values of each head, the first ones
   double theta = 10000;
   double factor = 1;
   double attention_factor = 1;     ///< multiplies cosines and sines
@@ -36,19 +35,19 @@ struct RotaryConfig {
   std::vector<double> short_factors, long_factors;             ///< kLongRope
 };
 
-/// What a family's config.json need not state.
+/// A family's defaults for fields that its config.json may omit.
 struct RotaryDefaults {
   double theta = 10000;
-  /// The share of a head that is rotated; none: the family always turns whole heads.
+  /// The rotated share of a head; none: the family always rotates whole heads.
   std::optional<double> partial;
 };
 
 /// Reads rope_theta, rope_scaling and rope_parameters, in the forms that transformers 4 and 5
-/// write. UserError on what is not known.
+/// write. UserError on unknown settings.
 RotaryConfig read_rotary(ConfigFields& config, int64_t head_size, int64_t max_positions,
                          const RotaryDefaults& defaults);
 
-/// What turns the queries and keys at given positions.
+/// Cosines and sines that rotate queries and keys at given positions.
 struct RotaryTable {
   at::Tensor cosines, sines;  ///< [rows, 1, tokens, size / 2]
 };
@@ -56,16 +55,16 @@ struct RotaryTable {
 class Rotary {
  public:
   explicit Rotary(RotaryConfig config) : config_(std::move(config)) {}
-  /// True when angles depend on how long the text is.
+  /// True when angles depend on the length of the text.
   bool depends_on_length() const;
   /// True when texts of these two lengths have the same angles.
   bool same_angles(int64_t length, int64_t other) const;
   /// positions: int64 [rows, tokens]; lengths: int64 [rows], the highest position of each row's
-  /// text plus one (unused unless depends_on_length()). Worked out in float32, given in `dtype`.
+  /// text plus one (unused unless depends_on_length()). Computed in float32, returned in `dtype`.
   RotaryTable table(const at::Tensor& positions, const at::Tensor& lengths,
                     at::ScalarType dtype) const;
-  /// x [rows, heads, tokens, head size], turned.
-  static at::Tensor turn(const at::Tensor& x, const RotaryTable& table);
+  /// x [rows, heads, tokens, head size], rotated.
+  static at::Tensor rotate(const at::Tensor& x, const RotaryTable& table);
 
  private:
   /// float32 [rows or 1, size / 2]

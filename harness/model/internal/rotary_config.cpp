@@ -33,11 +33,12 @@ std::vector<double> read_factors(ConfigFields& fields, const std::string& key, i
 }
 
 double yarn_attention_factor(ConfigFields& fields, double factor) {
-  const auto grown = [&](double scale) {
+  const auto magnitude_scale = [&](double scale) {
     return factor <= 1 ? 1.0 : 0.1 * scale * std::log(factor) + 1.0;
   };
   const double scale = fields.number("mscale", 0), all = fields.number("mscale_all_dim", 0);
-  return scale != 0 && all != 0 ? grown(scale) / grown(all) : grown(1);
+  return scale != 0 && all != 0 ? magnitude_scale(scale) / magnitude_scale(all)
+                                : magnitude_scale(1);
 }
 
 double longrope_attention_factor(double factor, int64_t original) {
@@ -70,17 +71,18 @@ RotaryConfig read_rotary(ConfigFields& config, int64_t head_size, int64_t max_po
                defaults.partial ? "lie in (0, 1]" : "be 1", partial);
   rotary.size = static_cast<int64_t>(static_cast<double>(head_size) * partial);
   if (rotary.size < 2 || rotary.size % 2 != 0)
-    user_error("{}: rotary embeddings turn pairs of values, but {} of a head's {} are to be turned",
-               fields.where(), rotary.size, head_size);
+    user_error(
+        "{}: rotary embeddings rotate pairs of values, but {} of a head's {} are to be rotated",
+        fields.where(), rotary.size, head_size);
 
   const auto inner_original = fields.optional_size("original_max_position_embeddings");
   rotary.original_positions =
       outer_original ? *outer_original : inner_original.value_or(max_positions);
   const bool has_factor = rotary.scaling == Scaling::kLinear ||
                           rotary.scaling == Scaling::kDynamic || rotary.scaling == Scaling::kLlama3;
-  const double stretch =
+  const double default_scale =
       static_cast<double>(max_positions) / static_cast<double>(rotary.original_positions);
-  rotary.factor = has_factor ? fields.positive("factor") : fields.positive("factor", stretch);
+  rotary.factor = has_factor ? fields.positive("factor") : fields.positive("factor", default_scale);
   if (rotary.scaling == Scaling::kDynamic && rotary.size == 2)
     user_error("{}: dynamic scaling needs more than one pair of values per head", fields.where());
   if (rotary.scaling == Scaling::kLlama3) {
@@ -94,8 +96,8 @@ RotaryConfig read_rotary(ConfigFields& config, int64_t head_size, int64_t max_po
     rotary.beta_fast = fields.positive("beta_fast", 32);
     rotary.beta_slow = fields.positive("beta_slow", 1);
     rotary.truncate = fields.flag("truncate", true);
-    const double usual = yarn_attention_factor(fields, rotary.factor);
-    rotary.attention_factor = fields.positive("attention_factor", usual);
+    const double default_factor = yarn_attention_factor(fields, rotary.factor);
+    rotary.attention_factor = fields.positive("attention_factor", default_factor);
   }
   if (rotary.scaling == Scaling::kLongRope) {
     rotary.short_factors = read_factors(fields, "short_factor", rotary.size / 2);

@@ -10,7 +10,7 @@ namespace assay {
 
 HeldModels::HeldModels(at::Device device) : HeldModels(device, free_memory(device) / 2) {}
 
-bool HeldModels::make_room(int64_t bytes) {
+bool HeldModels::evict_for(int64_t bytes) {
   for (auto last = held_.end(); bytes_ + bytes > capacity_ && last != held_.begin();) {
     const auto candidate = std::prev(last);
     if (candidate->model.use_count() > 1) {
@@ -33,7 +33,7 @@ std::shared_ptr<const TensorSource> HeldModels::hold(std::shared_ptr<const Tenso
   }
   int64_t bytes = 0;
   for (const TensorInfo& info : model->tensors()) bytes += info.bytes();
-  if (bytes > capacity_ || !make_room(bytes)) return model;
+  if (bytes > capacity_ || !evict_for(bytes)) return model;
   StateDict tensors;
   for (const TensorInfo& info : model->tensors())
     tensors[info.name] = model->read(info.name).to(device_);

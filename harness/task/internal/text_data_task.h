@@ -1,4 +1,4 @@
-/// What all kinds of task over text data have in common, whatever model they ask.
+/// Base of all task kinds over text data, for every kind of model.
 #pragma once
 
 #include <memory>
@@ -8,21 +8,21 @@
 
 namespace assay {
 
-/// The keys of a definition that all of them take. See docs/adding-a-task.md.
-struct TextBasics {
-  /// Takes its keys from the reader and leaves the others. `known`: the metrics that the kind can
-  /// give; `usual`: those it gives when the definition names none, the primary one first.
-  TextBasics(JsonReader& reader, const std::vector<std::string>& known,
-             const std::vector<std::string>& usual);
+/// The keys of a definition that they all share. See docs/adding-a-task.md.
+struct TextDataDefinition {
+  /// Reads its keys and leaves the others. `known`: the kind's metrics; `default_metrics`: those
+  /// reported when the definition names none, the primary one first.
+  TextDataDefinition(JsonReader& reader, const std::vector<std::string>& known,
+                     const std::vector<std::string>& default_metrics);
 
   TextData data;
-  std::vector<std::string> metrics;  ///< to report, the primary one first
-  int64_t limit = -1;                ///< score the first so many items; -1: all
+  std::vector<std::string> metrics;  ///< reported, the primary one first
+  int64_t limit = -1;                ///< score only the first n items; -1: all
 };
 
 class TextDataTask : public Task {
  public:
-  std::string primary_metric() const final { return basics_->metrics.front(); }
+  std::string primary_metric() const final { return data_definition_->metrics.front(); }
   void check_split(Split split) const override;
   bool is_about_text() const final { return true; }
   /// UserError: text tasks are not trained on.
@@ -32,20 +32,17 @@ class TextDataTask : public Task {
 
  protected:
   /// `rule`: the kind's name and the version of its rule, "multiple_choice 2".
-  TextDataTask(std::string name, const Json& json, std::shared_ptr<const TextBasics> basics,
-               const std::string& rule);
+  TextDataTask(std::string name, const Json& json,
+               std::shared_ptr<const TextDataDefinition> definition, const std::string& rule);
 
-  /// Those that are scored.
+  /// The items that are scored.
   std::shared_ptr<const TextItems> items(Split split) const;
   bool reports(const std::string& metric) const;
-  /// Keeps the metrics that are wanted, in the order in which the definition names them.
-  std::vector<MetricResult> chosen(std::vector<MetricResult> all) const;
+  /// Selects the definition's metrics, in its order.
+  std::vector<MetricResult> select_metrics(std::vector<MetricResult> all) const;
 
  private:
-  std::shared_ptr<const TextBasics> basics_;
+  std::shared_ptr<const TextDataDefinition> data_definition_;
 };
-
-/// The mean of the outcomes.
-MetricResult mean_of(std::string metric, std::vector<float> outcomes);
 
 }  // namespace assay

@@ -11,32 +11,32 @@ namespace {
   text.fail(fmt::format("character {}: {}", at + 1, what));
 }
 
-// Statements and comments stand outside of {{...}}.
+// Statements and comments occur outside of {{...}}.
 void check_outside(const JsonReader& text, const std::string& source, size_t begin, size_t end) {
   for (const char* mark : {"{%", "{#"})
     if (const size_t at = source.find(mark, begin); at < end)
       refuse(text, at,
-             fmt::format("'{0}' begins a {1} of Jinja, which is not understood "
+             fmt::format("'{0}' begins a {1} of Jinja, which is not supported "
                          "here; {{{{ \"{0}\" }}}} stands for these characters",
                          mark, mark[1] == '%' ? "statement" : "comment"));
 }
 
-// A quoted text without quotation marks or backslashes in it.
+// A quoted text without inner quotation marks or backslashes.
 bool is_literal(const std::string& inner) {
   return inner.size() >= 2 && (inner.front() == '"' || inner.front() == '\'') &&
          inner.find_first_of("\"'\\", 1) == inner.size() - 1 && inner.back() == inner.front();
 }
 
-// Names of columns may hold spaces and most signs, so only what is surely more than a name.
+// Names of columns may contain spaces and most characters: only certain expressions are refused.
 void check_field(const JsonReader& text, const std::string& field, size_t at) {
   if (field.front() == '-' || field.back() == '-' || field.front() == '+')
-    refuse(text, at, "'{{-' and '-}}', which take white space away, are not understood here");
+    refuse(text, at, "'{{-' and '-}}', which strip white space, are not supported here");
   for (size_t i = 0; i < field.size(); ++i) {
     const bool called = field[i] == '(' && i > 0 && field[i - 1] != ' ';
     if (called || std::string_view("|[]{}\"'`").find(field[i]) != std::string_view::npos)
       refuse(text, at,
              fmt::format("'{{{{{}}}}}' is more than a field's name: filters, "
-                         "calls, indices and expressions are not understood "
+                         "calls, indices and expressions are not supported "
                          "here; elements of lists are {{{{list.0}}}}",
                          field));
   }
@@ -87,7 +87,7 @@ std::string plain_text(const JsonReader& text) {
   const std::string source = text.as_string();
   check_outside(text, source, 0, source.size());
   if (const size_t at = source.find("{{"); at != std::string::npos)
-    refuse(text, at, "'{{' begins a field, but nothing is filled in here");
+    refuse(text, at, "'{{' begins a field, but fields are not supported here");
   return source;
 }
 

@@ -1,4 +1,4 @@
-/// Prompts: text in which {{field}} stands for a field of an item.
+/// Prompt templates: {{field}} is replaced by a field of an item.
 #pragma once
 
 #include "harness/task/text_file.h"
@@ -6,17 +6,17 @@
 namespace assay {
 
 /// "Question: {{question}}\nAnswer:"; {{choices.text.0}} reaches into objects and lists. Values are
-/// printed as Jinja does; {{ "text" }} is that text. What else Jinja understands is refused.
+/// printed as Jinja does; {{ "text" }} is that text. All other Jinja syntax is refused.
 class TextTemplate {
  public:
   TextTemplate() = default;
-  /// UserError naming the place of a statement, a comment, a filter, a call, an index, a "{{"
-  /// without "}}" or with nothing between them.
+  /// UserError naming the position of a statement, a comment, a filter, a call, an index, a "{{"
+  /// without "}}" or an empty "{{}}".
   explicit TextTemplate(const JsonReader& text);
 
-  /// DataError when the item lacks a field or holds a list or an object there.
+  /// DataError when a field is missing, or is a list or an object.
   std::string fill(const TextItem& item) const;
-  /// The field when the template is nothing but one; else empty.
+  /// The field when the template consists of one field only; else empty.
   std::string only_field() const;
 
  private:
@@ -27,7 +27,7 @@ class TextTemplate {
   std::vector<Part> parts_;
 };
 
-/// Text in which nothing is filled in. UserError when it looks as if something should be.
+/// Text without fields. UserError when it contains template syntax.
 std::string plain_text(const JsonReader& text);
 
 }  // namespace assay

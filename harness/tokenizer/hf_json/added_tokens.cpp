@@ -19,8 +19,8 @@ bool begins_with_word(std::string_view text) {
   return !text.empty() && is_word(next_char(text, begin));
 }
 
-size_t without_space_behind(std::string_view text, size_t end, size_t least) {
-  while (end > least) {
+size_t trim_space_before(std::string_view text, size_t end, size_t begin_limit) {
+  while (end > begin_limit) {
     const size_t begin = previous_char(text, end);
     size_t i = begin;
     if (!is_white_space(next_char(text, i))) break;
@@ -29,7 +29,7 @@ size_t without_space_behind(std::string_view text, size_t end, size_t least) {
   return end;
 }
 
-size_t after_space(std::string_view text, size_t begin) {
+size_t skip_space(std::string_view text, size_t begin) {
   while (begin < text.size()) {
     size_t end = begin;
     if (!is_white_space(next_char(text, end))) break;
@@ -56,12 +56,12 @@ AddedToken AddedToken::read(JsonReader json) {
   return token;
 }
 
-void AddedTokens::add(const AddedToken& token, bool overrule) {
+void AddedTokens::add(const AddedToken& token, bool overwrite) {
   if (token.content.empty()) return;
   if (const auto known = by_content_.find(token.content); known != by_content_.end()) {
     AddedToken& there = tokens_[known->second];
     const TokenId id = there.id;
-    if (overrule) there = token;
+    if (overwrite) there = token;
     there.id = id;
     return;
   }
@@ -103,8 +103,8 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool no
     if (token.single_word &&
         (ends_with_word(text.substr(0, begin)) || begins_with_word(text.substr(end))))
       continue;
-    if (token.left_strip) begin = without_space_behind(text, begin, done);
-    if (token.right_strip) end = after_space(text, std::max(end, done));
+    if (token.left_strip) begin = trim_space_before(text, begin, done);
+    if (token.right_strip) end = skip_space(text, std::max(end, done));
     begin = std::max(begin, done);
     if (begin > done) parts.push_back({done, begin, nullptr});
     parts.push_back({begin, end, &token});

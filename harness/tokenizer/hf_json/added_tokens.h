@@ -1,4 +1,4 @@
-/// Tokens that are found in a text before anything else happens to it.
+/// Added tokens: matched in a text before any other stage.
 #pragma once
 
 #include <string>
@@ -16,27 +16,27 @@ struct AddedToken {
   TokenId id;
   std::string content;
   bool special = false;                          ///< left out when decoding without special tokens
-  bool single_word = false;                      ///< only where no word goes on beside it
-  bool left_strip = false, right_strip = false;  ///< takes in the white space beside it
-  bool normalized = true;                        ///< looked for after normalization
+  bool single_word = false;                      ///< only where no word character is adjacent
+  bool left_strip = false, right_strip = false;  ///< also matches the adjacent white space
+  bool normalized = true;                        ///< matched after normalization
 
   /// With the id from "id".
   static AddedToken read(JsonReader json);
 };
 
-/// UserError naming the place when it is no id.
+/// UserError naming the place when it is not an id.
 TokenId read_token_id(const JsonReader& json);
 
 class AddedTokens {
  public:
-  /// A token of the same content that is there already stays, or gets the new flags.
-  void add(const AddedToken& token, bool overrule = false);
-  /// Makes a token special where there is one of this content; whether there is.
+  /// A known token of the same content is kept, or gets the new flags with `overwrite`.
+  void add(const AddedToken& token, bool overwrite = false);
+  /// Marks the token of this content as special. Returns false when there is none.
   bool make_special(std::string_view content);
-  /// To be called once, after the last add(): contents are normalized as texts are.
+  /// Call it once, after the last add(): contents are normalized as texts are.
   void prepare(const Normalizer* normalizer);
 
-  /// A part of a text: a token, or what lies between tokens.
+  /// A part of a text: an added token, or the text between two of them.
   struct Part {
     size_t begin, end;
     const AddedToken* token;  ///< null between tokens
@@ -50,7 +50,7 @@ class AddedTokens {
 
  private:
   std::vector<AddedToken> tokens_;
-  ByteTrie raw_, normal_;  ///< contents to places in tokens_
+  ByteTrie raw_, normal_;  ///< contents to indices of tokens_
   bool any_raw_ = false, any_normal_ = false;
   std::unordered_map<TokenId, size_t> by_id_;
   TextMap<size_t> by_content_;

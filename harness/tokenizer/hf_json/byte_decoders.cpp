@@ -14,8 +14,8 @@ struct ByteLevelDecoder : TokenDecoder {
   }
 };
 
-/// Runs of tokens such as "<0xC3>" become the text that they spell, or one U+FFFD for every byte
-/// where they spell none.
+/// Decodes runs of byte tokens such as "<0xC3>" as UTF-8, or as one U+FFFD per byte where a run is
+/// invalid.
 struct ByteFallbackDecoder : TokenDecoder {
   static void flush(std::string& bytes, std::vector<std::string>& out) {
     if (bytes.empty()) return;

@@ -6,27 +6,29 @@
 namespace assay {
 namespace {
 
-/// GPT-2's words: contractions, letters, digits and other signs, each with the space before it.
+/// GPT-2's pattern: contractions, letters, digits and other symbols, each with the space before it.
 constexpr std::string_view kWords =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 struct ByteLevelSplit : PreTokenizer {
   bool add_prefix_space = true, use_regex = true;
 
-  void split(Pieces& pieces) const override {
+  void split(PreTokens& pre_tokens) const override {
     if (add_prefix_space)
-      rewrite(pieces, [](std::string_view piece, bool) {
-        return piece.starts_with(' ') ? std::string(piece) : std::string(" ").append(piece);
+      rewrite(pre_tokens, [](std::string_view pre_token, bool) {
+        return pre_token.starts_with(' ') ? std::string(pre_token)
+                                          : std::string(" ").append(pre_token);
       });
     if (use_regex)
-      split_pieces(pieces, SplitBehavior::kIsolated, false,
-                   [](std::string_view text, const auto& add) { words().each(text, add); });
-    rewrite(pieces, [](std::string_view piece, bool) { return bytes_to_alphabet(piece); });
+      split_pre_tokens(pre_tokens, SplitBehavior::kIsolated, false,
+                       [](std::string_view text, const auto& add) { words().each(text, add); });
+    rewrite(pre_tokens,
+            [](std::string_view pre_token, bool) { return bytes_to_alphabet(pre_token); });
   }
 
  private:
   static const Regex& words() {
-    static const Regex regex(kWords, "the words of ByteLevel");
+    static const Regex regex(kWords, "the pattern of ByteLevel");
     return regex;
   }
 };
@@ -37,7 +39,7 @@ std::unique_ptr<PreTokenizer> make_byte_level_split(JsonReader& json) {
   auto split = std::make_unique<ByteLevelSplit>();
   split->add_prefix_space = json.boolean("add_prefix_space", true);
   split->use_regex = json.boolean("use_regex", true);
-  json.find("trim_offsets");  // about places in the text, which nobody asks for here
+  json.find("trim_offsets");  // affects reported offsets only, which are not used here
   return split;
 }
 

@@ -6,10 +6,10 @@
 namespace assay {
 namespace {
 
-/// Splits at every character of a kind.
+/// Splits at every character for which is_split(c) holds.
 template <typename IsSplit>
-void split_at_chars(Pieces& pieces, SplitBehavior behavior, const IsSplit& is_split) {
-  split_pieces(pieces, behavior, false, [&](std::string_view text, const auto& add) {
+void split_at_chars(PreTokens& pre_tokens, SplitBehavior behavior, const IsSplit& is_split) {
+  split_pre_tokens(pre_tokens, behavior, false, [&](std::string_view text, const auto& add) {
     for (size_t i = 0; i < text.size();) {
       const size_t begin = i;
       if (is_split(next_char(text, i))) add(begin, i);
@@ -18,49 +18,51 @@ void split_at_chars(Pieces& pieces, SplitBehavior behavior, const IsSplit& is_sp
 }
 
 struct WhitespaceSplit : PreTokenizer {
-  void split(Pieces& pieces) const override {
-    split_at_chars(pieces, SplitBehavior::kRemoved, is_white_space);
+  void split(PreTokens& pre_tokens) const override {
+    split_at_chars(pre_tokens, SplitBehavior::kRemoved, is_white_space);
   }
 };
 
 struct BertPreTokenizer : PreTokenizer {
-  void split(Pieces& pieces) const override {
-    split_at_chars(pieces, SplitBehavior::kRemoved, is_white_space);
-    split_at_chars(pieces, SplitBehavior::kIsolated, is_punctuation);
+  void split(PreTokens& pre_tokens) const override {
+    split_at_chars(pre_tokens, SplitBehavior::kRemoved, is_white_space);
+    split_at_chars(pre_tokens, SplitBehavior::kIsolated, is_punctuation);
   }
 };
 
 struct PunctuationSplit : PreTokenizer {
   SplitBehavior behavior = SplitBehavior::kIsolated;
-  void split(Pieces& pieces) const override { split_at_chars(pieces, behavior, is_punctuation); }
+  void split(PreTokens& pre_tokens) const override {
+    split_at_chars(pre_tokens, behavior, is_punctuation);
+  }
 };
 
 struct DigitsSplit : PreTokenizer {
   bool individual = false;
-  void split(Pieces& pieces) const override {
-    split_at_chars(pieces, individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous,
+  void split(PreTokens& pre_tokens) const override {
+    split_at_chars(pre_tokens, individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous,
                    is_numeric);
   }
 };
 
 struct CharDelimiterSplit : PreTokenizer {
   char32_t delimiter = 0;
-  void split(Pieces& pieces) const override {
-    split_at_chars(pieces, SplitBehavior::kRemoved, [&](char32_t c) { return c == delimiter; });
+  void split(PreTokens& pre_tokens) const override {
+    split_at_chars(pre_tokens, SplitBehavior::kRemoved, [&](char32_t c) { return c == delimiter; });
   }
 };
 
 struct FixedLengthSplit : PreTokenizer {
   int64_t length = 5;
-  void split(Pieces& pieces) const override {
-    split_pieces(pieces, SplitBehavior::kIsolated, false,
-                 [&](std::string_view text, const auto& add) {
-                   for (size_t i = 0; i < text.size();) {
-                     const size_t begin = i;
-                     for (int64_t n = 0; n < length && i < text.size(); ++n) next_char(text, i);
-                     add(begin, i);
-                   }
-                 });
+  void split(PreTokens& pre_tokens) const override {
+    split_pre_tokens(pre_tokens, SplitBehavior::kIsolated, false,
+                     [&](std::string_view text, const auto& add) {
+                       for (size_t i = 0; i < text.size();) {
+                         const size_t begin = i;
+                         for (int64_t n = 0; n < length && i < text.size(); ++n) next_char(text, i);
+                         add(begin, i);
+                       }
+                     });
   }
 };
 

@@ -15,10 +15,10 @@ size_t bytes_of(const std::vector<std::string>& tokens) {
 struct DecoderSequence : TokenDecoder {
   std::vector<std::unique_ptr<TokenDecoder>> parts;
   void apply(std::vector<std::string>& tokens) const override {
-    const size_t most = most_made_of(bytes_of(tokens));
+    const size_t max_bytes = max_output_bytes(bytes_of(tokens));
     for (const auto& part : parts) {
       part->apply(tokens);
-      check_made(bytes_of(tokens), most);
+      check_output_bytes(bytes_of(tokens), max_bytes);
     }
   }
 };
@@ -33,7 +33,7 @@ std::unique_ptr<TokenDecoder> make_sequence(JsonReader& json) {
 }  // namespace
 
 std::unique_ptr<TokenDecoder> make_decoder(const JsonReader& json) {
-  static const StageMakers<TokenDecoder> makers{
+  static const StageFactories<TokenDecoder> makers{
       {"BPEDecoder", make_bpe_decoder},
       {"ByteFallback", make_byte_fallback},
       {"ByteLevel", make_byte_level_decoder},

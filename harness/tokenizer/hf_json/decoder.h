@@ -1,4 +1,4 @@
-/// The way back: what a tokenizer.json does to tokens before they are joined into a text.
+/// Decoders of a tokenizer.json: they rewrite tokens before these are joined into a text.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ class TokenDecoder {
   virtual void apply(std::vector<std::string>& tokens) const = 0;
 };
 
-/// UserError naming the place when the object is not one of a known decoder.
+/// UserError naming the place when the object is not a known decoder.
 std::unique_ptr<TokenDecoder> make_decoder(const JsonReader& json);
 
 // By file: byte_decoders.cpp,

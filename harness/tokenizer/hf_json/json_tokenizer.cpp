@@ -12,7 +12,7 @@
 namespace assay {
 
 JsonTokenizer::JsonTokenizer(JsonReader json, const TokenizerSettings& settings,
-                             const TokenizerClass& made_by, Hasher& hasher)
+                             const TokenizerClass& hf_class, Hasher& hasher)
     : model_(make_token_model(json.at("model"))) {
   if (const auto stage = present(json, "normalizer")) normalizer_ = make_normalizer(*stage);
   if (const auto stage = present(json, "pre_tokenizer"))
@@ -23,40 +23,40 @@ JsonTokenizer::JsonTokenizer(JsonReader json, const TokenizerSettings& settings,
     pair_ = std::move(texts.pair);
   }
   if (const auto stage = present(json, "decoder")) decoder_ = make_decoder(*stage);
-  const auto add = [&](AddedToken token, bool overrule = false) {
-    // A token that the model has keeps the model's id.
+  const auto add = [&](AddedToken token, bool overwrite = false) {
+    // A token of the model's vocabulary keeps its id.
     token.id = model_->vocabulary().id(token.content).value_or(token.id);
-    if (token.id >= 0) added_.add(token, overrule);
+    if (token.id >= 0) added_.add(token, overwrite);
   };
   if (const auto tokens = present(json, "added_tokens"))
     for (const JsonReader& token : tokens->elements()) add(AddedToken::read(token));
-  for (const AddedToken& token : settings.added) add(token, settings.added_overrule);
-  for (const AddedToken& token : settings.special_tokens(made_by))
+  for (const AddedToken& token : settings.added) add(token, settings.added_overwrite);
+  for (const AddedToken& token : settings.special_tokens(hf_class))
     if (!added_.make_special(token.content)) add(token);
   added_.prepare(normalizer_.get());
   size_ = model_->vocabulary().size();
   for (const AddedToken& token : added_.all()) size_ = std::max<int64_t>(size_, token.id + 1);
   unknown_ = model_->unknown();
-  configure(settings, made_by, hasher);
+  configure(settings, hf_class, hasher);
 }
 
 TokenIds JsonTokenizer::encode(std::string_view text, bool special) const {
   TokenIds ids;
   const std::string valid = valid_utf8(text);
-  auto cache = caches_.take();
+  auto cache = caches_.acquire();
   for (const AddedTokens::Part& part : added_.split(valid, false))
     if (part.token)
       ids.push_back(part.token->id);
     else
       encode_between_tokens(std::string_view(valid).substr(part.begin, part.end - part.begin),
                             part.begin == 0, *cache, ids);
-  caches_.give_back(std::move(cache));
-  return special ? single_.arrange(std::move(ids)) : ids;
+  caches_.release(std::move(cache));
+  return special ? single_.apply(std::move(ids)) : ids;
 }
 
 void JsonTokenizer::encode_between_tokens(std::string_view text, bool at_start, WordCache& cache,
                                           TokenIds& ids) const {
-  NormalText normal{std::string(text), at_start, most_made_of(text.size())};
+  NormalText normal{std::string(text), at_start, max_output_bytes(text.size())};
   if (normalizer_) normalizer_->apply(normal);
   for (const AddedTokens::Part& part : added_.split(normal.text, true))
     if (part.token)
@@ -68,17 +68,20 @@ void JsonTokenizer::encode_between_tokens(std::string_view text, bool at_start, 
 
 void JsonTokenizer::encode_normalized(std::string_view text, bool at_start, WordCache& cache,
                                       TokenIds& ids) const {
-  if (!pre_tokenizer_) return encode_piece(text, cache, ids);
-  Pieces pieces{std::string(text), {{0, text.size(), at_start}}, most_made_of(text.size())};
-  pre_tokenizer_->split(pieces);
-  for (const Pieces::Piece& piece : pieces.list) encode_piece(pieces.view(piece), cache, ids);
+  if (!pre_tokenizer_) return encode_pre_token(text, cache, ids);
+  PreTokens pre_tokens{
+      std::string(text), {{0, text.size(), at_start}}, max_output_bytes(text.size())};
+  pre_tokenizer_->split(pre_tokens);
+  for (const PreTokens::PreToken& pre_token : pre_tokens.list)
+    encode_pre_token(pre_tokens.view(pre_token), cache, ids);
 }
 
-void JsonTokenizer::encode_piece(std::string_view piece, WordCache& cache, TokenIds& ids) const {
-  if (cache.get(piece, ids)) return;
+void JsonTokenizer::encode_pre_token(std::string_view pre_token, WordCache& cache,
+                                     TokenIds& ids) const {
+  if (cache.get(pre_token, ids)) return;
   const size_t first = ids.size();
-  model_->tokenize(piece, ids);
-  cache.put(piece, ids, first);
+  model_->tokenize(pre_token, ids);
+  cache.put(pre_token, ids, first);
 }
 
 std::string JsonTokenizer::decode(const TokenIds& ids, bool skip_special) const {

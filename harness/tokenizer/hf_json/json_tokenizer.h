@@ -14,10 +14,9 @@ namespace assay {
 
 class JsonTokenizer : public ConfiguredTokenizer {
  public:
-  /// `json`: the file's content, all of which `hasher` has seen. UserError naming the place when
-  /// it says something that is not known. What it says of truncation and padding is left to those
-  /// who make batches.
-  JsonTokenizer(JsonReader json, const TokenizerSettings& settings, const TokenizerClass& made_by,
+  /// `json`: the file's content, which `hasher` has already hashed. UserError naming the place of
+  /// an unknown setting. Truncation and padding settings are ignored: callers batch the texts.
+  JsonTokenizer(JsonReader json, const TokenizerSettings& settings, const TokenizerClass& hf_class,
                 Hasher& hasher);
 
   TokenIds encode(std::string_view text, bool special) const override;
@@ -31,7 +30,7 @@ class JsonTokenizer : public ConfiguredTokenizer {
                              TokenIds& ids) const;
   void encode_normalized(std::string_view text, bool at_start, WordCache& cache,
                          TokenIds& ids) const;
-  void encode_piece(std::string_view piece, WordCache& cache, TokenIds& ids) const;
+  void encode_pre_token(std::string_view pre_token, WordCache& cache, TokenIds& ids) const;
 
   std::unique_ptr<Normalizer> normalizer_;       ///< may be null
   std::unique_ptr<PreTokenizer> pre_tokenizer_;  ///< may be null

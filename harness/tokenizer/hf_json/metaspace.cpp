@@ -11,29 +11,31 @@ namespace {
 struct MetaspaceSplit : PreTokenizer {
   MetaspaceOptions options;
 
-  void split(Pieces& pieces) const override {
+  void split(PreTokens& pre_tokens) const override {
     using Prepend = MetaspaceOptions::Prepend;
-    rewrite(pieces, [&](std::string_view piece, bool at_start) {
+    rewrite(pre_tokens, [&](std::string_view pre_token, bool at_start) {
       std::string out;
-      out.reserve(piece.size() + piece.size() / 2);
-      const bool has_sign = piece.starts_with(' ') || piece.starts_with(options.sign);
-      if (!has_sign &&
+      out.reserve(pre_token.size() + pre_token.size() / 2);
+      const bool has_prefix =
+          pre_token.starts_with(' ') || pre_token.starts_with(options.replacement);
+      if (!has_prefix &&
           (options.prepend == Prepend::kAlways || (options.prepend == Prepend::kFirst && at_start)))
-        out += options.sign;
-      for (const char c : piece)
+        out += options.replacement;
+      for (const char c : pre_token)
         if (c == ' ')
-          out += options.sign;
+          out += options.replacement;
         else
           out += c;
       return out;
     });
     if (options.split)
-      split_pieces(pieces, SplitBehavior::kMergedWithNext, false,
-                   [&](std::string_view piece, const auto& add) {
-                     for (size_t at = piece.find(options.sign); at != std::string_view::npos;
-                          at = piece.find(options.sign, at + options.sign.size()))
-                       add(at, at + options.sign.size());
-                   });
+      split_pre_tokens(
+          pre_tokens, SplitBehavior::kMergedWithNext, false,
+          [&](std::string_view pre_token, const auto& add) {
+            for (size_t at = pre_token.find(options.replacement); at != std::string_view::npos;
+                 at = pre_token.find(options.replacement, at + options.replacement.size()))
+              add(at, at + options.replacement.size());
+          });
   }
 };
 
@@ -41,9 +43,9 @@ struct MetaspaceSplit : PreTokenizer {
 
 MetaspaceOptions MetaspaceOptions::read(JsonReader& json) {
   MetaspaceOptions options;
-  options.sign = json.string("replacement", options.sign);
-  if (options.sign.empty() || options.sign.size() > kLongestPart)
-    json.fail(fmt::format("expected a replacement of 1 to {} bytes", kLongestPart));
+  options.replacement = json.string("replacement", options.replacement);
+  if (options.replacement.empty() || options.replacement.size() > kMaxPatternBytes)
+    json.fail(fmt::format("expected a replacement of 1 to {} bytes", kMaxPatternBytes));
   options.split = json.boolean("split", true);
   json.find("str_rep");  // the replacement again, in old files
   const bool add = json.boolean("add_prefix_space", true);

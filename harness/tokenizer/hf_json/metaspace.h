@@ -1,4 +1,5 @@
-/// SentencePiece's way with spaces: a visible sign, also before the first word.
+/// Metaspace: spaces are replaced by a visible symbol (U+2581), which is also prepended to the
+/// first word.
 #pragma once
 
 #include <string>
@@ -7,10 +8,10 @@
 
 namespace assay {
 
-/// Read alike by the pre-tokenizer and the decoder.
+/// The options of both the pre-tokenizer and the decoder.
 struct MetaspaceOptions {
   enum class Prepend { kAlways, kFirst, kNever };
-  std::string sign = "\u2581";
+  std::string replacement = "\u2581";
   Prepend prepend = Prepend::kAlways;
   bool split = true;
 

@@ -11,7 +11,7 @@ struct NormalizerSequence : Normalizer {
   void apply(NormalText& text) const override {
     for (const auto& part : parts) {
       part->apply(text);
-      check_made(text.text.size(), text.most);
+      check_output_bytes(text.text.size(), text.max_bytes);
     }
   }
 };
@@ -26,7 +26,7 @@ std::unique_ptr<Normalizer> make_sequence(JsonReader& json) {
 }  // namespace
 
 std::unique_ptr<Normalizer> make_normalizer(const JsonReader& json) {
-  static const StageMakers<Normalizer> makers{
+  static const StageFactories<Normalizer> makers{
       {"BertNormalizer", make_bert_normalizer},
       {"ByteLevel", make_byte_level_normalizer},
       {"Lowercase", make_lowercase},

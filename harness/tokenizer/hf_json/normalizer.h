@@ -9,13 +9,12 @@
 
 namespace assay {
 
-/// Text on its way through the stages, valid UTF-8.
+/// The text that stages rewrite, valid UTF-8.
 struct NormalText {
   std::string text;
-  /// Whether its first character is the first of the whole input: stages that mark the beginning
-  /// of a text ask.
+  /// Whether it begins at the start of the whole input, for stages that mark the start of a text.
   bool at_start;
-  size_t most = SIZE_MAX;  ///< bytes that the text may grow to; see check_made()
+  size_t max_bytes = SIZE_MAX;  ///< bytes that the text may grow to; see check_output_bytes()
 };
 
 class Normalizer {
@@ -24,7 +23,7 @@ class Normalizer {
   virtual void apply(NormalText& text) const = 0;
 };
 
-/// UserError naming the place when the object is not one of a known normalizer.
+/// UserError naming the place when the object is not a known normalizer.
 std::unique_ptr<Normalizer> make_normalizer(const JsonReader& json);
 
 // By file: unicode_normalizers.cpp,

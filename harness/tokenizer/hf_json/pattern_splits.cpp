@@ -9,35 +9,37 @@ namespace {
 struct PatternSplit : PreTokenizer {
   PatternSplit(TextPattern what, SplitBehavior then, bool inverted)
       : pattern(std::move(what)), behavior(then), invert(inverted) {}
-  void split(Pieces& pieces) const override {
-    split_pieces(pieces, behavior, invert,
-                 [&](std::string_view text, const auto& add) { pattern.each(text, add); });
+  void split(PreTokens& pre_tokens) const override {
+    split_pre_tokens(pre_tokens, behavior, invert,
+                     [&](std::string_view text, const auto& add) { pattern.each(text, add); });
   }
   TextPattern pattern;
   SplitBehavior behavior;
   bool invert;
 };
 
-/// Runs of word characters, and runs of what is neither those nor white space.
+/// Runs of word characters, and runs of characters that are neither word characters nor white
+/// space.
 struct WhitespacePreTokenizer : PreTokenizer {
   enum class Kind { kSpace, kWord, kOther };
   static Kind kind_of(char32_t c) {
     return is_word(c) ? Kind::kWord : is_white_space(c) ? Kind::kSpace : Kind::kOther;
   }
-  void split(Pieces& pieces) const override {
-    split_pieces(pieces, SplitBehavior::kRemoved, true, [](std::string_view text, const auto& add) {
-      size_t begin = 0;
-      Kind kind = Kind::kSpace;
-      for (size_t i = 0; i < text.size();) {
-        const size_t at = i;
-        const Kind next = kind_of(next_char(text, i));
-        if (next == kind) continue;
-        if (kind != Kind::kSpace) add(begin, at);
-        begin = at;
-        kind = next;
-      }
-      if (kind != Kind::kSpace) add(begin, text.size());
-    });
+  void split(PreTokens& pre_tokens) const override {
+    split_pre_tokens(pre_tokens, SplitBehavior::kRemoved, true,
+                     [](std::string_view text, const auto& add) {
+                       size_t begin = 0;
+                       Kind kind = Kind::kSpace;
+                       for (size_t i = 0; i < text.size();) {
+                         const size_t at = i;
+                         const Kind next = kind_of(next_char(text, i));
+                         if (next == kind) continue;
+                         if (kind != Kind::kSpace) add(begin, at);
+                         begin = at;
+                         kind = next;
+                       }
+                       if (kind != Kind::kSpace) add(begin, text.size());
+                     });
   }
 };
 

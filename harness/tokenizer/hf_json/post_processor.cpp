@@ -8,11 +8,11 @@
 namespace assay {
 namespace {
 
-using Made = std::unique_ptr<PostProcessor>;
-using Part = Arrangement::Part;
-using Source = Arrangement::Source;
+using PostProcessorPtr = std::unique_ptr<PostProcessor>;
+using Part = InputTemplate::Part;
+using Source = InputTemplate::Source;
 
-constexpr size_t kMostParts = 1024;  // they stand around every text
+constexpr size_t kMaxParts = 1024;  // these are added to every text
 
 /// ["[SEP]", 102]
 TokenId id_of_pair(const JsonReader& json) {
@@ -21,34 +21,34 @@ TokenId id_of_pair(const JsonReader& json) {
   return read_token_id(pair[1]);
 }
 
-Made make_bert(JsonReader& json) {
+PostProcessorPtr make_bert(JsonReader& json) {
   const Part cls{Source::kToken, 0, id_of_pair(json.at("cls"))};
   const Part sep{Source::kToken, 0, id_of_pair(json.at("sep"))};
   const Part last{Source::kToken, 1, sep.id};
   return std::make_unique<PostProcessor>(
       PostProcessor{{{cls, {Source::kFirst}, sep}},
-                    Arrangement{{cls, {Source::kFirst}, sep, {Source::kSecond, 1}, last}}});
+                    InputTemplate{{cls, {Source::kFirst}, sep, {Source::kSecond, 1}, last}}});
 }
 
-Made make_roberta(JsonReader& json) {
-  // These say how places in the text are reported, which nobody asks for here.
+PostProcessorPtr make_roberta(JsonReader& json) {
+  // These affect reported offsets only, which are not used here.
   json.find("trim_offsets");
   json.find("add_prefix_space");
   const Part cls{Source::kToken, 0, id_of_pair(json.at("cls"))};
   const Part sep{Source::kToken, 0, id_of_pair(json.at("sep"))};
   return std::make_unique<PostProcessor>(
       PostProcessor{{{cls, {Source::kFirst}, sep}},
-                    Arrangement{{cls, {Source::kFirst}, sep, sep, {Source::kSecond}, sep}}});
+                    InputTemplate{{cls, {Source::kFirst}, sep, sep, {Source::kSecond}, sep}}});
 }
 
-Made make_byte_level(JsonReader& json) {
+PostProcessorPtr make_byte_level(JsonReader& json) {
   for (const char* about_places : {"add_prefix_space", "trim_offsets", "use_regex"})
     json.find(about_places);
   return std::make_unique<PostProcessor>();
 }
 
-Arrangement read_template(const JsonReader& json, JsonReader& specials) {
-  Arrangement arrangement;
+InputTemplate read_template(const JsonReader& json, JsonReader& specials) {
+  InputTemplate input_template;
   for (JsonReader part : json.elements()) {
     const auto text = part.find("Sequence");
     JsonReader content = text ? *text : part.at("SpecialToken");
@@ -56,29 +56,29 @@ Arrangement read_template(const JsonReader& json, JsonReader& specials) {
     const std::string name = content.string("id");
     if (text) {
       if (name != "A" && name != "B") text->fail("expected the text \"A\" or \"B\"");
-      arrangement.parts.push_back({name == "A" ? Source::kFirst : Source::kSecond, type});
+      input_template.parts.push_back({name == "A" ? Source::kFirst : Source::kSecond, type});
     } else {
       for (const JsonReader& id : specials.at(name).at("ids").elements())
-        arrangement.parts.push_back({Source::kToken, type, read_token_id(id)});
+        input_template.parts.push_back({Source::kToken, type, read_token_id(id)});
     }
-    if (arrangement.parts.size() > kMostParts)
-      json.fail(fmt::format("expected at most {} tokens", kMostParts));
+    if (input_template.parts.size() > kMaxParts)
+      json.fail(fmt::format("expected at most {} tokens", kMaxParts));
   }
-  return arrangement;
+  return input_template;
 }
 
-int64_t count(const Arrangement& arrangement, Source source) {
-  return std::count_if(arrangement.parts.begin(), arrangement.parts.end(),
+int64_t count(const InputTemplate& input_template, Source source) {
+  return std::count_if(input_template.parts.begin(), input_template.parts.end(),
                        [&](const Part& part) { return part.source == source; });
 }
 
-Made make_template(JsonReader& json) {
+PostProcessorPtr make_template(JsonReader& json) {
   JsonReader specials = json.at("special_tokens");
   const JsonReader single = json.at("single");
   PostProcessor texts{read_template(single, specials), std::nullopt};
   if (count(texts.single, Source::kFirst) != 1 || count(texts.single, Source::kSecond) != 0)
     single.fail("expected the text \"A\" among its parts, and once");
-  // An empty one is how the library writes that there is none.
+  // The library writes an empty template for "no pairs".
   if (const auto pair = present(json, "pair"); pair && !pair->elements().empty()) {
     texts.pair = read_template(*pair, specials);
     for (const Source text : {Source::kFirst, Source::kSecond})
@@ -89,8 +89,8 @@ Made make_template(JsonReader& json) {
 
 bool adds_tokens(const PostProcessor& texts) { return count(texts.single, Source::kToken) > 0; }
 
-// What the last one arranges is what those before it made of the text.
-Made make_sequence(JsonReader& json) {
+// Each post-processor is applied to the output of the one before it.
+PostProcessorPtr make_sequence(JsonReader& json) {
   auto all = std::make_unique<PostProcessor>();
   for (const JsonReader& part : json.at("processors").elements()) {
     PostProcessor next = read_post_processor(part);
@@ -105,8 +105,8 @@ Made make_sequence(JsonReader& json) {
     const auto place = next.single.parts.erase(text);
     next.single.parts.insert(place, all->single.parts.begin(), all->single.parts.end());
     all->single = std::move(next.single);
-    if (all->single.parts.size() > kMostParts)
-      json.fail(fmt::format("expected at most {} tokens around a text", kMostParts));
+    if (all->single.parts.size() > kMaxParts)
+      json.fail(fmt::format("expected at most {} tokens around a text", kMaxParts));
   }
   return all;
 }
@@ -114,11 +114,11 @@ Made make_sequence(JsonReader& json) {
 }  // namespace
 
 PostProcessor read_post_processor(const JsonReader& json) {
-  static const StageMakers<PostProcessor> makers{{"BertProcessing", make_bert},
-                                                 {"ByteLevel", make_byte_level},
-                                                 {"RobertaProcessing", make_roberta},
-                                                 {"Sequence", make_sequence},
-                                                 {"TemplateProcessing", make_template}};
+  static const StageFactories<PostProcessor> makers{{"BertProcessing", make_bert},
+                                                    {"ByteLevel", make_byte_level},
+                                                    {"RobertaProcessing", make_roberta},
+                                                    {"Sequence", make_sequence},
+                                                    {"TemplateProcessing", make_template}};
   return *make_stage(json, "post-processor", makers);
 }
 

@@ -1,4 +1,4 @@
-/// The fourth stage of a tokenizer.json: the model's own tokens around texts.
+/// The fourth stage of a tokenizer.json: adds special tokens around texts.
 #pragma once
 
 #include "harness/core/json.h"
@@ -7,13 +7,13 @@
 namespace assay {
 
 struct PostProcessor {
-  Arrangement single = Arrangement::plain(false);
-  /// Nothing where the file does not say how two texts stand together.
-  std::optional<Arrangement> pair = Arrangement::plain(true);
+  InputTemplate single = InputTemplate::plain(false);
+  /// Absent where the file does not define pairs.
+  std::optional<InputTemplate> pair = InputTemplate::plain(true);
 };
 
-/// UserError naming the place when the object is not one of a known post-processor, or is one that
-/// does not keep the text once and whole.
+/// UserError naming the place when the object is not a known post-processor, or does not contain
+/// the full text exactly once.
 PostProcessor read_post_processor(const JsonReader& json);
 
 }  // namespace assay

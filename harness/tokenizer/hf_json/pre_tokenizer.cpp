@@ -8,10 +8,10 @@ namespace {
 
 struct PreTokenizerSequence : PreTokenizer {
   std::vector<std::unique_ptr<PreTokenizer>> parts;
-  void split(Pieces& pieces) const override {
+  void split(PreTokens& pre_tokens) const override {
     for (const auto& part : parts) {
-      part->split(pieces);
-      check_made(pieces.text.size(), pieces.most);
+      part->split(pre_tokens);
+      check_output_bytes(pre_tokens.text.size(), pre_tokens.max_bytes);
     }
   }
 };
@@ -26,7 +26,7 @@ std::unique_ptr<PreTokenizer> make_sequence(JsonReader& json) {
 }  // namespace
 
 std::unique_ptr<PreTokenizer> make_pre_tokenizer(const JsonReader& json) {
-  static const StageMakers<PreTokenizer> makers{
+  static const StageFactories<PreTokenizer> makers{
       {"BertPreTokenizer", make_bert_pre_tokenizer},
       {"ByteLevel", make_byte_level_split},
       {"CharDelimiterSplit", make_char_delimiter_split},

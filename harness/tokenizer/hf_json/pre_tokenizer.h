@@ -1,4 +1,5 @@
-/// The second stage of a tokenizer.json: cuts the text into pieces that the model sees one by one.
+/// The second stage of a tokenizer.json: splits the text into pre-tokens, which the model tokenizes
+/// one by one.
 #pragma once
 
 #include <cstdint>
@@ -11,42 +12,43 @@
 
 namespace assay {
 
-/// A text in pieces, in order. Parts of the text may be in none of them; no piece is empty.
-struct Pieces {
-  struct Piece {
+/// A text and its pre-tokens, in order. Parts of the text may belong to none of them; no pre-token
+/// is empty.
+struct PreTokens {
+  struct PreToken {
     size_t begin, end;  ///< bytes of the text
-    bool at_start;      ///< whether the whole input begins here
+    bool at_start;      ///< whether it begins at the start of the whole input
     size_t size() const { return end - begin; }
   };
   std::string text;
-  std::vector<Piece> list;
-  size_t most = SIZE_MAX;  ///< bytes that the text may grow to; see check_made()
+  std::vector<PreToken> list;
+  size_t max_bytes = SIZE_MAX;  ///< bytes that the text may grow to; see check_output_bytes()
 
-  std::string_view view(const Piece& piece) const {
-    return std::string_view(text).substr(piece.begin, piece.size());
+  std::string_view view(const PreToken& pre_token) const {
+    return std::string_view(text).substr(pre_token.begin, pre_token.size());
   }
 };
 
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
-  virtual void split(Pieces& pieces) const = 0;
+  virtual void split(PreTokens& pre_tokens) const = 0;
 };
 
-/// Every piece's text rewritten by `change(text, at_start)`; none of them becomes empty.
+/// Rewrites every pre-token by `change(text, at_start)`, which must not return an empty text.
 template <typename Change>
-void rewrite(Pieces& pieces, const Change& change) {
+void rewrite(PreTokens& pre_tokens, const Change& change) {
   std::string text;
-  text.reserve(pieces.text.size() * 2);
-  for (Pieces::Piece& piece : pieces.list) {
+  text.reserve(pre_tokens.text.size() * 2);
+  for (PreTokens::PreToken& pre_token : pre_tokens.list) {
     const size_t begin = text.size();
-    text += change(pieces.view(piece), piece.at_start);
-    piece = {begin, text.size(), piece.at_start};
+    text += change(pre_tokens.view(pre_token), pre_token.at_start);
+    pre_token = {begin, text.size(), pre_token.at_start};
   }
-  pieces.text = std::move(text);
+  pre_tokens.text = std::move(text);
 }
 
-/// UserError naming the place when the object is not one of a known pre-tokenizer.
+/// UserError naming the place when the object is not a known pre-tokenizer.
 std::unique_ptr<PreTokenizer> make_pre_tokenizer(const JsonReader& json);
 
 // By file: pattern_splits.cpp,

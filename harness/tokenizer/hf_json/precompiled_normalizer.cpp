@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-/// Where the character that a reader sees at `begin` ends.
+/// The end of the grapheme cluster that starts at `begin`.
 size_t grapheme_end(const std::string& text, size_t begin) {
   size_t position = begin;
   auto previous = static_cast<utf8proc_int32_t>(next_char(text, position));
@@ -24,8 +24,8 @@ size_t grapheme_end(const std::string& text, size_t begin) {
   return position;
 }
 
-/// A Charsmap as tokenizer.json means it: characters with all their accents are looked up first,
-/// and the shortest beginning that is known stands for the whole.
+/// A Charsmap with the rules of tokenizer.json: looks up whole grapheme clusters first, and
+/// replaces a cluster by the entry of its shortest known prefix.
 struct PrecompiledNormalizer : Normalizer {
   Charsmap map;
 
@@ -41,7 +41,7 @@ struct PrecompiledNormalizer : Normalizer {
         out += whole->with;
       else
         add_in_parts(grapheme, out);
-      check_made(out.size(), text.most);
+      check_output_bytes(out.size(), text.max_bytes);
       if (begin == 0 && out.empty()) text.at_start = false;
       begin = end;
     }
@@ -83,7 +83,7 @@ std::unique_ptr<Normalizer> make_precompiled(JsonReader& json) {
   const JsonReader field = json.at("precompiled_charsmap");
   if (field.json().is_null()) return normalizer;
   const auto map = Charsmap::read(from_base64(field));
-  if (!map) field.fail("expected a table that holds as many units as it states");
+  if (!map) field.fail("expected a table with as many units as it states");
   normalizer->map = *map;
   return normalizer;
 }

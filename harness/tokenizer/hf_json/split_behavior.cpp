@@ -19,19 +19,19 @@ const std::map<std::string, SplitBehavior>& behaviors() {
   return table;
 }
 
-/// Joins a stretch with the one before it wherever `joins(before, it)`.
+/// Joins a segment with the one before it wherever `joins(before, segment)`.
 template <typename Joins>
-void join(std::vector<Stretch>& stretches, Joins&& joins) {
-  std::vector<Stretch> out;
+void join(std::vector<Segment>& segments, Joins&& joins) {
+  std::vector<Segment> out;
   bool match_before = false;
-  for (const Stretch& s : stretches) {
+  for (const Segment& s : segments) {
     if (!out.empty() && joins(match_before, s.match))
       out.back().end = s.end;
     else
       out.push_back(s);
     match_before = s.match;
   }
-  stretches = std::move(out);
+  segments = std::move(out);
 }
 
 }  // namespace
@@ -47,24 +47,24 @@ SplitBehavior read_split_behavior(const JsonReader& json) {
 
 namespace detail {
 
-void arrange(std::vector<Stretch>& stretches, SplitBehavior behavior) {
+void merge_segments(std::vector<Segment>& segments, SplitBehavior behavior) {
   switch (behavior) {
     case SplitBehavior::kIsolated:
       break;
     case SplitBehavior::kRemoved:
-      std::erase_if(stretches, [](const Stretch& s) { return s.match; });
+      std::erase_if(segments, [](const Segment& s) { return s.match; });
       break;
     case SplitBehavior::kContiguous:
-      join(stretches, [](bool before, bool match) { return before == match; });
+      join(segments, [](bool before, bool match) { return before == match; });
       break;
     case SplitBehavior::kMergedWithPrevious:
-      join(stretches, [](bool before, bool match) { return match && !before; });
+      join(segments, [](bool before, bool match) { return match && !before; });
       break;
     case SplitBehavior::kMergedWithNext: {
-      // The mirror image of the case above.
-      std::vector<Stretch> out;
+      // As above, from right to left.
+      std::vector<Segment> out;
       bool match_after = false;
-      for (auto s = stretches.rbegin(); s != stretches.rend(); ++s) {
+      for (auto s = segments.rbegin(); s != segments.rend(); ++s) {
         if (!out.empty() && s->match && !match_after)
           out.back().begin = s->begin;
         else
@@ -72,11 +72,11 @@ void arrange(std::vector<Stretch>& stretches, SplitBehavior behavior) {
         match_after = s->match;
       }
       std::reverse(out.begin(), out.end());
-      stretches = std::move(out);
+      segments = std::move(out);
       break;
     }
   }
-  std::erase_if(stretches, [](const Stretch& s) { return s.begin == s.end; });
+  std::erase_if(segments, [](const Segment& s) { return s.begin == s.end; });
 }
 
 }  // namespace detail

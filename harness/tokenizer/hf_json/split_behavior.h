@@ -1,4 +1,4 @@
-/// What becomes of the matches when text is split.
+/// Split behaviours: what happens to the matches of a pattern.
 #pragma once
 
 #include <string_view>
@@ -10,50 +10,51 @@
 namespace assay {
 
 enum class SplitBehavior {
-  kRemoved,             ///< matches go
-  kIsolated,            ///< a piece of its own for each
-  kMergedWithPrevious,  ///< the first of a run ends the piece before it
-  kMergedWithNext,      ///< the last of a run begins the piece after it
-  kContiguous           ///< one piece for each run
+  kRemoved,             ///< matches are dropped
+  kIsolated,            ///< a pre-token of its own for each
+  kMergedWithPrevious,  ///< the first of a run ends the pre-token before it
+  kMergedWithNext,      ///< the last of a run begins the pre-token after it
+  kContiguous           ///< one pre-token for each run
 };
 
 /// "Removed", "Isolated", ... UserError on others.
 SplitBehavior read_split_behavior(const JsonReader& json);
 
-/// A stretch of a text, a match or what lies between matches.
-struct Stretch {
+/// A segment of a text: a match, or the text between matches.
+struct Segment {
   size_t begin, end;
   bool match;
 };
 
-/// Replaces every piece by those made of its stretches. `find(text, add)` calls
-/// add(begin, end) for all matches in a piece's text, from left to right.
+/// Replaces every pre-token by its segments. `find(text, add)` calls add(begin, end) for all
+/// matches in a pre-token's text, from left to right.
 template <typename Find>
-void split_pieces(Pieces& pieces, SplitBehavior behavior, bool invert, Find&& find);
+void split_pre_tokens(PreTokens& pre_tokens, SplitBehavior behavior, bool invert, Find&& find);
 
 namespace detail {
-/// Merges stretches as the behaviour says and drops the empty ones and those removed.
-void arrange(std::vector<Stretch>& stretches, SplitBehavior behavior);
+/// Merges segments by the behaviour, and drops the empty and the removed ones.
+void merge_segments(std::vector<Segment>& segments, SplitBehavior behavior);
 }  // namespace detail
 
 template <typename Find>
-void split_pieces(Pieces& pieces, SplitBehavior behavior, bool invert, Find&& find) {
-  std::vector<Pieces::Piece> out;
-  std::vector<Stretch> stretches;
-  for (const Pieces::Piece& piece : pieces.list) {
-    stretches.clear();
+void split_pre_tokens(PreTokens& pre_tokens, SplitBehavior behavior, bool invert, Find&& find) {
+  std::vector<PreTokens::PreToken> out;
+  std::vector<Segment> segments;
+  for (const PreTokens::PreToken& pre_token : pre_tokens.list) {
+    segments.clear();
     size_t done = 0;
-    find(pieces.view(piece), [&](size_t begin, size_t end) {
-      if (begin > done) stretches.push_back({done, begin, invert});
-      stretches.push_back({begin, end, !invert});
+    find(pre_tokens.view(pre_token), [&](size_t begin, size_t end) {
+      if (begin > done) segments.push_back({done, begin, invert});
+      segments.push_back({begin, end, !invert});
       done = end;
     });
-    if (done < piece.size()) stretches.push_back({done, piece.size(), invert});
-    detail::arrange(stretches, behavior);
-    for (const Stretch& s : stretches)
-      out.push_back({piece.begin + s.begin, piece.begin + s.end, piece.at_start && s.begin == 0});
+    if (done < pre_token.size()) segments.push_back({done, pre_token.size(), invert});
+    detail::merge_segments(segments, behavior);
+    for (const Segment& s : segments)
+      out.push_back(
+          {pre_token.begin + s.begin, pre_token.begin + s.end, pre_token.at_start && s.begin == 0});
   }
-  pieces.list = std::move(out);
+  pre_tokens.list = std::move(out);
 }
 
 }  // namespace assay

@@ -1,4 +1,4 @@
-/// How the stages of a tokenizer.json are made: objects whose "type" names a kind.
+/// Factories for the stages of a tokenizer.json: objects whose "type" names a kind.
 #pragma once
 
 #include <map>
@@ -12,15 +12,14 @@
 
 namespace assay {
 
-/// By the "type" in the file; each reads its own keys.
+/// Factories by "type"; each reads its own keys.
 template <typename Stage>
-using StageMakers = std::map<std::string, std::unique_ptr<Stage> (*)(JsonReader&)>;
+using StageFactories = std::map<std::string, std::unique_ptr<Stage> (*)(JsonReader&)>;
 
-/// UserError naming the place and the known types when the type is not one of them, and when a key
-/// is left over.
+/// UserError naming the place and the known types on an unknown type, and on an unknown key.
 template <typename Stage>
 std::unique_ptr<Stage> make_stage(JsonReader json, const std::string& kind,
-                                  const StageMakers<Stage>& makers) {
+                                  const StageFactories<Stage>& makers) {
   const std::string type = json.string("type");
   const auto maker = makers.find(type);
   if (maker == makers.end()) {

@@ -27,7 +27,7 @@ struct FuseDecoder : TokenDecoder {
   }
 };
 
-/// Takes up to so many of one character off both ends of every token.
+/// Strips up to `start` and `stop` copies of a character from the ends of every token.
 struct StripDecoder : TokenDecoder {
   std::string content;
   int64_t start = 0, stop = 0;
@@ -48,7 +48,7 @@ struct ReplaceDecoder : TokenDecoder {
       : pattern(std::move(what)), content(std::move(with)) {}
   void apply(std::vector<std::string>& tokens) const override {
     for (std::string& token : tokens)
-      token = pattern.replace(token, content, most_made_of(token.size()));
+      token = pattern.replace(token, content, max_output_bytes(token.size()));
   }
   TextPattern pattern;
   std::string content;
@@ -59,11 +59,11 @@ struct MetaspaceDecoder : TokenDecoder {
   void apply(std::vector<std::string>& tokens) const override {
     const bool prepended = options.prepend != MetaspaceOptions::Prepend::kNever;
     for (size_t i = 0; i < tokens.size(); ++i)
-      tokens[i] = replaced(tokens[i], options.sign, i == 0 && prepended ? "" : " ");
+      tokens[i] = replaced(tokens[i], options.replacement, i == 0 && prepended ? "" : " ");
   }
 };
 
-/// Words are set apart, and English punctuation is put where it belongs.
+/// Puts spaces between words, and removes spaces before English punctuation.
 struct WordPieceDecoder : TokenDecoder {
   std::string prefix = "##";
   bool cleanup = true;
@@ -87,7 +87,7 @@ struct WordPieceDecoder : TokenDecoder {
   }
 };
 
-/// For tokens that carry a sign at the end of a word.
+/// For tokens with a suffix that marks the end of a word.
 struct BpeDecoder : TokenDecoder {
   std::string suffix = "</w>";
   void apply(std::vector<std::string>& tokens) const override {
@@ -121,10 +121,10 @@ std::unique_ptr<TokenDecoder> make_metaspace_decoder(JsonReader& json) {
 }
 
 std::unique_ptr<TokenDecoder> make_word_piece_decoder(JsonReader& json) {
-  auto pieces = std::make_unique<WordPieceDecoder>();
-  pieces->prefix = json.string("prefix", "##");
-  pieces->cleanup = json.boolean("cleanup", true);
-  return pieces;
+  auto pre_tokens = std::make_unique<WordPieceDecoder>();
+  pre_tokens->prefix = json.string("prefix", "##");
+  pre_tokens->cleanup = json.boolean("cleanup", true);
+  return pre_tokens;
 }
 
 std::unique_ptr<TokenDecoder> make_bpe_decoder(JsonReader& json) {

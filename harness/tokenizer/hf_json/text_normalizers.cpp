@@ -35,14 +35,14 @@ struct ReplaceNormalizer : Normalizer {
   ReplaceNormalizer(TextPattern what, std::string with)
       : pattern(std::move(what)), content(std::move(with)) {}
   void apply(NormalText& text) const override {
-    text.text = pattern.replace(text.text, content, text.most);
+    text.text = pattern.replace(text.text, content, text.max_bytes);
   }
   TextPattern pattern;
   std::string content;
 };
 
-/// Control characters go, and many kinds of white space become the plain one: what the trainers of
-/// translation models did.
+/// Nmt: removes control characters and maps many kinds of white space to a space, as for machine
+/// translation.
 struct NmtNormalizer : Normalizer {
   static bool dropped(char32_t c) {
     return (c >= 0x01 && c <= 0x08) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F ||

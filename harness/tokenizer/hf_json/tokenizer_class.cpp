@@ -9,29 +9,29 @@
 namespace assay {
 namespace {
 
-using Makes = TokenizerClass::Makes;
+using Override = TokenizerClass::Override;
 
 constexpr std::string_view kEnd = "<|endoftext|>";
 constexpr TokenizerClass kPlain{""};
 constexpr TokenizerClass kClasses[] = {
-    {"BartTokenizer", "<s>", "</s>", "<pad>", "<unk>", Makes::kPrefixSpace},
-    {"BertTokenizer", "", "", "[PAD]", "[UNK]", Makes::kBertNormalizer},
-    {"CodeGenTokenizer", kEnd, kEnd, "", kEnd, Makes::kPrefixSpace},
+    {"BartTokenizer", "<s>", "</s>", "<pad>", "<unk>", Override::kPrefixSpace},
+    {"BertTokenizer", "", "", "[PAD]", "[UNK]", Override::kBertNormalizer},
+    {"CodeGenTokenizer", kEnd, kEnd, "", kEnd, Override::kPrefixSpace},
     {"CodeLlamaTokenizer", "<s>", "</s>", "", "<unk>"},
     {"CohereTokenizer", "<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>", "<PAD>", "<UNK>",
-     Makes::kPrefixSpace},
-    {"GPT2Tokenizer", kEnd, kEnd, "", kEnd, Makes::kPrefixSpace},
-    {"GPTNeoXTokenizer", kEnd, kEnd, "<|padding|>", kEnd, Makes::kPrefixSpaceAndEnds},
+     Override::kPrefixSpace},
+    {"GPT2Tokenizer", kEnd, kEnd, "", kEnd, Override::kPrefixSpace},
+    {"GPTNeoXTokenizer", kEnd, kEnd, "<|padding|>", kEnd, Override::kPrefixSpaceAndEnds},
     {"GemmaTokenizer", "<bos>", "<eos>", "<pad>", "<unk>"},
-    {"LlamaTokenizer", "<s>", "</s>", "", "<unk>", Makes::kLlamaPrefix},
-    {"Qwen2Tokenizer", "", kEnd, kEnd, kEnd, Makes::kPrefixSpace},
-    {"RobertaTokenizer", "<s>", "</s>", "<pad>", "<unk>", Makes::kPrefixSpace},
+    {"LlamaTokenizer", "<s>", "</s>", "", "<unk>", Override::kLlamaPrefix},
+    {"Qwen2Tokenizer", "", kEnd, kEnd, kEnd, Override::kPrefixSpace},
+    {"RobertaTokenizer", "<s>", "</s>", "<pad>", "<unk>", Override::kPrefixSpace},
     {"T5Tokenizer", "", "</s>", "<pad>", "<unk>"},
     {"XLMRobertaTokenizer", "<s>", "</s>", "<pad>", "<unk>"},
 };
 
-// By "model_type". An empty name: the files count, whatever class they name.
-const std::map<std::string_view, std::string_view> kOfModels{
+// Class names by "model_type". An empty name: the files are used, whatever class they name.
+const std::map<std::string_view, std::string_view> kClassOfModelType{
     {"bart", "RobertaTokenizer"},
     {"bert", "BertTokenizer"},
     {"codegen", "GPT2Tokenizer"},
@@ -99,13 +99,13 @@ bool is_type(const Json& stage, std::string_view type) {
   return found != stage.end() && *found == type;
 }
 
-void put_prefix_space(bool prefix, Json& tokenizer) {
+void set_prefix_space(bool prefix, Json& tokenizer) {
   each_stage(tokenizer, "pre_tokenizer", "pretokenizers", [&](Json& stage) {
     if (is_type(stage, "ByteLevel")) stage["add_prefix_space"] = prefix;
   });
 }
 
-void put_llama_stages(const TokenizerSettings& settings, Json& tokenizer) {
+void set_llama_stages(const TokenizerSettings& settings, Json& tokenizer) {
   const auto model = tokenizer.find("model");
   if (model == tokenizer.end() || !model->is_object() || !model->contains("merges")) return;
   (*model)["fuse_unk"] = true;
@@ -125,7 +125,7 @@ void put_llama_stages(const TokenizerSettings& settings, Json& tokenizer) {
   tokenizer["decoder"] = {{"type", "Sequence"}, {"decoders", std::move(decoders)}};
 }
 
-void put_bert_normalizer(const TokenizerSettings& settings, Json& tokenizer) {
+void set_bert_normalizer(const TokenizerSettings& settings, Json& tokenizer) {
   each_stage(tokenizer, "normalizer", "normalizers", [&](Json& stage) {
     if (!is_type(stage, "BertNormalizer")) return;
     if (settings.lower_case) stage["lowercase"] = *settings.lower_case;
@@ -139,14 +139,15 @@ void put_bert_normalizer(const TokenizerSettings& settings, Json& tokenizer) {
 const TokenizerClass& tokenizer_class(const TokenizerSettings& settings, bool byte_level) {
   std::string_view named = settings.tokenizer_class;
   if (named.ends_with("Fast")) named.remove_suffix(4);
-  const auto of_model = kOfModels.find(settings.model_type);
-  if (of_model == kOfModels.end() || named.empty()) {
-    if (named.empty()) return of_model == kOfModels.end() ? kPlain : class_named(of_model->second);
-    // Llama 3's files name Llama's class, but their stages are others.
+  const auto of_model = kClassOfModelType.find(settings.model_type);
+  if (of_model == kClassOfModelType.end() || named.empty()) {
+    if (named.empty())
+      return of_model == kClassOfModelType.end() ? kPlain : class_named(of_model->second);
+    // Llama 3's files name Llama's class, but use other stages.
     return byte_level && named == "LlamaTokenizer" ? kPlain : class_named(named);
   }
   if (of_model->second.empty()) return kPlain;
-  // Files of these models name classes that are not theirs.
+  // Files of these models name a wrong class.
   if (settings.model_type == "qwen2") return class_named(of_model->second);
   return byte_level && named == "LlamaTokenizer" ? kPlain : class_named(named);
 }
@@ -160,21 +161,21 @@ bool is_byte_level(const Json& tokenizer) {
   return found;
 }
 
-void put_stages_of_class(const TokenizerClass& made_by, const TokenizerSettings& settings,
-                         Json& tokenizer) {
+void override_stages(const TokenizerClass& hf_class, const TokenizerSettings& settings,
+                     Json& tokenizer) {
   if (!tokenizer.is_object()) return;
-  switch (made_by.makes) {
-    case Makes::kNothing:
+  switch (hf_class.override_kind) {
+    case Override::kNothing:
       return;
-    case Makes::kPrefixSpaceAndEnds:
+    case Override::kPrefixSpaceAndEnds:
       tokenizer["post_processor"] = nullptr;
       [[fallthrough]];
-    case Makes::kPrefixSpace:
-      return put_prefix_space(settings.add_prefix_space.value_or(false), tokenizer);
-    case Makes::kLlamaPrefix:
-      return put_llama_stages(settings, tokenizer);
-    case Makes::kBertNormalizer:
-      return put_bert_normalizer(settings, tokenizer);
+    case Override::kPrefixSpace:
+      return set_prefix_space(settings.add_prefix_space.value_or(false), tokenizer);
+    case Override::kLlamaPrefix:
+      return set_llama_stages(settings, tokenizer);
+    case Override::kBertNormalizer:
+      return set_bert_normalizer(settings, tokenizer);
   }
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr double kUnbounded = 1e9;  // transformers writes 1e30 for "no limit"
 
 std::optional<Json> read_optional(const fs::path& path, Hasher& hasher) {
-  if (!is_there(path)) return std::nullopt;
+  if (!file_exists(path)) return std::nullopt;
   const std::string text = read_file(path);
   hasher.text(path.filename().string()).text(text);
   return parse_json(text, path.string());
@@ -37,7 +37,7 @@ AddedToken read_special(JsonReader json) {
 constexpr const char* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                   "pad_token", "cls_token", "mask_token"};
 
-/// What was read before is overruled.
+/// Overwrites earlier values.
 void read_special_tokens(JsonReader json, TokenizerSettings& settings) {
   for (const char* key : kNamed)
     if (const auto field = json.find(key))
@@ -64,7 +64,7 @@ void read_flag(JsonReader& json, const std::string& key, std::optional<bool>& fl
   if (const auto field = present(json, key)) flag = field->as_bool();
 }
 
-/// "added_tokens_decoder": ids as text to tokens.
+/// "added_tokens_decoder": maps ids (as text) to tokens.
 void read_added(const JsonReader& json, TokenizerSettings& settings) {
   for (const auto& [id, token] : json.entries()) {
     Json with_id = token.json();
@@ -97,11 +97,11 @@ void read_config(JsonReader json, TokenizerSettings& settings) {
   }
   if (const auto added = present(json, "added_tokens_decoder")) {
     read_added(*added, settings);
-    settings.added_overrule = true;
+    settings.added_overwrite = true;
   }
 }
 
-/// "eos_token_id": an id or several.
+/// "eos_token_id": one id or a list.
 void read_end_ids(JsonReader json, TokenIds& ids) {
   const auto field = present(json, "eos_token_id");
   if (!field) return;
@@ -115,7 +115,7 @@ void read_end_ids(JsonReader json, TokenIds& ids) {
     add(*field);
 }
 
-/// What a model's own files say about its tokenizer.
+/// Tokenizer settings in config.json and generation_config.json.
 void read_model_files(const fs::path& folder, TokenizerSettings& settings) {
   const fs::path generation = folder / "generation_config.json";
   if (fs::exists(generation)) {
@@ -148,10 +148,10 @@ TokenizerSettings TokenizerSettings::read(const fs::path& folder, Hasher& hasher
   const fs::path added = folder / "added_tokens.json";
   const auto special = read_optional(map, hasher), later = read_optional(added, hasher);
   settings.any_file = main || special || later;
-  // These are from before there was an added_tokens_decoder, which says it all.
-  if (special && !settings.added_overrule)
+  // Older files, superseded by added_tokens_decoder.
+  if (special && !settings.added_overwrite)
     read_special_tokens(JsonReader(*special, map.string() + ": $"), settings);
-  if (later && !settings.added_overrule)
+  if (later && !settings.added_overwrite)
     for (const auto& [content, id] : JsonReader(*later, added.string() + ": $").entries())
       settings.added.push_back({.id = read_token_id(id), .content = content, .normalized = false});
   read_model_files(folder, settings);
@@ -165,13 +165,13 @@ std::optional<std::string> TokenizerSettings::special(const std::string& key,
   return of_class.empty() ? std::nullopt : std::optional(std::string(of_class));
 }
 
-std::vector<AddedToken> TokenizerSettings::special_tokens(const TokenizerClass& made_by) const {
+std::vector<AddedToken> TokenizerSettings::special_tokens(const TokenizerClass& hf_class) const {
   std::vector<AddedToken> all;
   for (const auto& [key, token] : named)
     if (token) all.push_back(*token);
   for (const auto& [key, content] :
-       {std::pair("bos_token", made_by.bos), std::pair("eos_token", made_by.eos),
-        std::pair("pad_token", made_by.pad), std::pair("unk_token", made_by.unknown)})
+       {std::pair("bos_token", hf_class.bos), std::pair("eos_token", hf_class.eos),
+        std::pair("pad_token", hf_class.pad), std::pair("unk_token", hf_class.unknown)})
     if (!content.empty() && !named.contains(key))
       all.push_back(
           {.id = -1, .content = std::string(content), .special = true, .normalized = false});
@@ -180,21 +180,21 @@ std::vector<AddedToken> TokenizerSettings::special_tokens(const TokenizerClass& 
 }
 
 void ConfiguredTokenizer::configure(const TokenizerSettings& settings,
-                                    const TokenizerClass& made_by, Hasher& hasher) {
+                                    const TokenizerClass& hf_class, Hasher& hasher) {
   const auto look_up = [&](const char* key, std::string_view of_class,
                            std::optional<TokenId>& found) {
     const auto token = settings.special(key, of_class);
     if (const auto known = token ? id(*token) : std::nullopt) found = known;
   };
-  look_up("bos_token", made_by.bos, bos_);
-  look_up("eos_token", made_by.eos, eos_);
-  look_up("pad_token", made_by.pad, pad_);
-  look_up("unk_token", made_by.unknown, unknown_);
+  look_up("bos_token", hf_class.bos, bos_);
+  look_up("eos_token", hf_class.eos, eos_);
+  look_up("pad_token", hf_class.pad, pad_);
+  look_up("unk_token", hf_class.unknown, unknown_);
   max_length_ = settings.max_length;
   if (eos_) end_ids_.push_back(*eos_);
-  // What earlier versions did not look at is hashed where it says something, so that the keys of
-  // all other models stay what they were.
-  if (settings.any_file || !made_by.name.empty()) hasher.text("conventions").text(made_by.name);
+  // Settings that earlier versions ignored are hashed only where they are set, so that the keys of
+  // all other models do not change.
+  if (settings.any_file || !hf_class.name.empty()) hasher.text("conventions").text(hf_class.name);
   for (const TokenId end : settings.end_ids)
     if (end != eos_) end_ids_.push_back(end);
   hash_ = hasher.hex();
@@ -203,25 +203,24 @@ void ConfiguredTokenizer::configure(const TokenizerSettings& settings,
 size_t ConfiguredTokenizer::ends_after_text() const {
   size_t count = 0;
   for (auto part = single_.parts.rbegin(); part != single_.parts.rend(); ++part, ++count)
-    if (part->source != Arrangement::Source::kToken ||
+    if (part->source != InputTemplate::Source::kToken ||
         std::find(end_ids_.begin(), end_ids_.end(), part->id) == end_ids_.end())
       break;
   return count;
 }
 
-const Arrangement& ConfiguredTokenizer::arrangement(bool pair) const {
-  if (pair && !pair_)
-    data_error("the model's tokenizer.json does not say how two texts stand together");
+const InputTemplate& ConfiguredTokenizer::input_template(bool pair) const {
+  if (pair && !pair_) data_error("the model's tokenizer.json does not define pairs of texts");
   return pair ? *pair_ : single_;
 }
 
-void ConfiguredTokenizer::put_around(bool bos, bool eos) {
+void ConfiguredTokenizer::add_bos_eos_template(bool bos, bool eos) {
   single_ = {};
   pair_.emplace();
   for (const bool second : {false, true}) {
     const int32_t type = second ? 1 : 0;
-    using Source = Arrangement::Source;
-    std::vector<Arrangement::Part> parts;
+    using Source = InputTemplate::Source;
+    std::vector<InputTemplate::Part> parts;
     if (bos && bos_) parts.push_back({Source::kToken, type, *bos_});
     parts.push_back({second ? Source::kSecond : Source::kFirst, type});
     if (eos && eos_) parts.push_back({Source::kToken, type, *eos_});

@@ -1,6 +1,6 @@
-/// What stands beside a tokenizer's own file in a model's folder: tokenizer_config.json,
-/// special_tokens_map.json, added_tokens.json, and what config.json and generation_config.json say
-/// about the tokenizer.
+/// Tokenizer settings outside the tokenizer's own file: tokenizer_config.json,
+/// special_tokens_map.json, added_tokens.json, and settings in config.json and
+/// generation_config.json.
 #pragma once
 
 #include <map>
@@ -16,32 +16,32 @@
 namespace assay {
 
 struct TokenizerSettings {
-  /// Files that are missing say nothing. UserError when one is broken. What was read of the
-  /// tokenizer's own files goes into `hasher`.
+  /// Missing files are ignored. UserError when one is invalid. The content of the tokenizer's own
+  /// files is hashed by `hasher`.
   static TokenizerSettings read(const fs::path& folder, Hasher& hasher);
 
-  /// By "bos_token", "eos_token" ...; nothing: a file says that there is none.
+  /// By "bos_token", "eos_token" ...; nullopt: a file sets it to null.
   std::map<std::string, std::optional<AddedToken>> named;
-  std::vector<AddedToken> more_special;  ///< others that are special, without ids
+  std::vector<AddedToken> more_special;  ///< other special tokens, without ids
   std::optional<int64_t> max_length;
   std::optional<bool> add_bos, add_eos, add_prefix_space, legacy;
   std::optional<bool> lower_case, strip_accents, chinese_chars;  ///< of BERT
   std::vector<AddedToken> added;
-  /// Whether `added` says more than the tokenizer's own file about the same tokens.
-  bool added_overrule = false;
-  bool any_file = false;  ///< beside the tokenizer's own
+  /// Whether `added` takes precedence over the tokenizer's own file for the same tokens.
+  bool added_overwrite = false;
+  bool any_file = false;  ///< any besides the tokenizer's own file
 
   std::string tokenizer_class, model_type;  ///< as the files name them; may be empty
-  TokenIds end_ids;                         ///< that config.json and generation_config.json name
+  TokenIds end_ids;                         ///< of config.json and generation_config.json
   std::optional<int64_t> vocabulary;        ///< config.json's vocab_size
 
-  /// As the files name it, else the class.
+  /// The name in the files, else the class's.
   std::optional<std::string> special(const std::string& key, std::string_view of_class) const;
-  /// All that are special, as the files and the class name them; without ids.
-  std::vector<AddedToken> special_tokens(const TokenizerClass& made_by) const;
+  /// All special tokens of the files and of the class; without ids.
+  std::vector<AddedToken> special_tokens(const TokenizerClass& hf_class) const;
 };
 
-/// The part of a Tokenizer that is settled by its settings.
+/// The part of a Tokenizer that depends on its settings alone.
 class ConfiguredTokenizer : public Tokenizer {
  public:
   std::optional<TokenId> bos() const override { return bos_; }
@@ -52,18 +52,18 @@ class ConfiguredTokenizer : public Tokenizer {
   size_t ends_after_text() const override;
   std::optional<int64_t> max_length() const override { return max_length_; }
   std::string hash() const override { return hash_; }
-  const Arrangement& arrangement(bool pair) const override;
+  const InputTemplate& input_template(bool pair) const override;
 
  protected:
-  /// Looks up the special tokens with id(), so it is called when that works. What is set already
-  /// stays where the settings and the class are silent or name a token that has no id.
-  void configure(const TokenizerSettings& settings, const TokenizerClass& made_by, Hasher& hasher);
-  /// BOS, the text, EOS; of a pair each text so.
-  void put_around(bool bos, bool eos);
+  /// Looks up the special tokens with id(), which must work before. Keeps values where neither
+  /// settings nor class name a token with an id.
+  void configure(const TokenizerSettings& settings, const TokenizerClass& hf_class, Hasher& hasher);
+  /// The template BOS, text, EOS; for a pair around each text.
+  void add_bos_eos_template(bool bos, bool eos);
 
   std::optional<TokenId> bos_, eos_, pad_, unknown_;
-  Arrangement single_ = Arrangement::plain(false);
-  std::optional<Arrangement> pair_ = Arrangement::plain(true);  ///< nothing: it is not defined
+  InputTemplate single_ = InputTemplate::plain(false);
+  std::optional<InputTemplate> pair_ = InputTemplate::plain(true);  ///< absent: not defined
 
  private:
   TokenIds end_ids_;

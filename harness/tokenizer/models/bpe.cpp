@@ -14,28 +14,28 @@ namespace {
 class BpeModel : public TokenModel {
  public:
   explicit BpeModel(JsonReader& json);
-  void tokenize(std::string_view piece, TokenIds& ids) const override;
+  void tokenize(std::string_view pre_token, TokenIds& ids) const override;
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   std::optional<TokenId> unknown() const override { return unknown_; }
 
  private:
   using Symbols = std::vector<Symbol>;
   void read_merges(const JsonReader& json);
-  void first_symbols(std::string_view piece, Symbols& symbols) const;
+  void first_symbols(std::string_view pre_token, Symbols& symbols) const;
   bool add_as_bytes(std::string_view text, Symbols& symbols) const;
 
   Vocabulary vocabulary_;
   Merges merges_;
-  std::vector<TokenId> byte_tokens_;  ///< empty: what is unknown is not spelt in bytes
+  std::vector<TokenId> byte_tokens_;  ///< empty: no byte fallback
   std::optional<TokenId> unknown_;
-  std::string prefix_, suffix_;  ///< of characters that do not begin, and that end, a piece
-  bool fuse_unknown_, whole_pieces_first_;
+  std::string prefix_, suffix_;  ///< of characters that do not start, and that end, a pre-token
+  bool fuse_unknown_, ignore_merges_;
 };
 
 std::string text_or_nothing(JsonReader& json, const std::string& key) {
   const auto field = present(json, key);
-  if (field && field->as_string().size() > kLongestPart)
-    field->fail(fmt::format("expected a text of at most {} bytes", kLongestPart));
+  if (field && field->as_string().size() > kMaxPatternBytes)
+    field->fail(fmt::format("expected a text of at most {} bytes", kMaxPatternBytes));
   return field ? field->as_string() : std::string();
 }
 
@@ -44,7 +44,7 @@ BpeModel::BpeModel(JsonReader& json)
       prefix_(text_or_nothing(json, "continuing_subword_prefix")),
       suffix_(text_or_nothing(json, "end_of_word_suffix")),
       fuse_unknown_(json.boolean("fuse_unk", false)),
-      whole_pieces_first_(json.boolean("ignore_merges", false)) {
+      ignore_merges_(json.boolean("ignore_merges", false)) {
   if (const auto token = present(json, "unk_token")) {
     unknown_ = vocabulary_.id(token->as_string());
     if (!unknown_) token->fail("expected a token of the vocabulary");
@@ -83,40 +83,40 @@ void BpeModel::read_merges(const JsonReader& json) {
   }
 }
 
-void BpeModel::tokenize(std::string_view piece, TokenIds& ids) const {
-  if (whole_pieces_first_)
-    if (const auto id = vocabulary_.id(piece)) return ids.push_back(*id);
+void BpeModel::tokenize(std::string_view pre_token, TokenIds& ids) const {
+  if (ignore_merges_)
+    if (const auto id = vocabulary_.id(pre_token)) return ids.push_back(*id);
   Symbols symbols;
-  symbols.reserve(piece.size());
-  first_symbols(piece, symbols);
+  symbols.reserve(pre_token.size());
+  first_symbols(pre_token, symbols);
   merges_.apply(symbols);
   for (const Symbol& symbol : symbols)
     if (symbol.id != Symbol::kMergedAway) ids.push_back(symbol.id);
 }
 
-void BpeModel::first_symbols(std::string_view piece, Symbols& symbols) const {
+void BpeModel::first_symbols(std::string_view pre_token, Symbols& symbols) const {
   const auto add = [&](TokenId id) { symbols.push_back({id}); };
-  bool unknown_waits = false;  // so that a run of unknown characters can become one token
+  bool unknown_pending = false;  // so that a run of unknown characters can become one token
   std::string decorated;
-  for (size_t begin = 0, end = 0; begin < piece.size(); begin = end) {
-    end = begin + utf8_length(static_cast<unsigned char>(piece[begin]));
-    std::string_view text = piece.substr(begin, end - begin);
-    if ((begin > 0 && !prefix_.empty()) || (end == piece.size() && !suffix_.empty())) {
+  for (size_t begin = 0, end = 0; begin < pre_token.size(); begin = end) {
+    end = begin + utf8_length(static_cast<unsigned char>(pre_token[begin]));
+    std::string_view text = pre_token.substr(begin, end - begin);
+    if ((begin > 0 && !prefix_.empty()) || (end == pre_token.size() && !suffix_.empty())) {
       decorated = begin > 0 ? prefix_ : std::string();
       decorated += text;
-      if (end == piece.size()) decorated += suffix_;
+      if (end == pre_token.size()) decorated += suffix_;
       text = decorated;
     }
     if (const auto id = vocabulary_.id(text)) {
-      if (unknown_waits) add(*unknown_);
-      unknown_waits = false;
+      if (unknown_pending) add(*unknown_);
+      unknown_pending = false;
       add(*id);
     } else if (!add_as_bytes(text, symbols) && unknown_) {
-      if (unknown_waits && !fuse_unknown_) add(*unknown_);
-      unknown_waits = true;
+      if (unknown_pending && !fuse_unknown_) add(*unknown_);
+      unknown_pending = true;
     }
   }
-  if (unknown_waits) add(*unknown_);
+  if (unknown_pending) add(*unknown_);
 }
 
 bool BpeModel::add_as_bytes(std::string_view text, Symbols& symbols) const {

@@ -1,4 +1,4 @@
-/// Which of many strings a text goes on with.
+/// A trie over bytes: finds which of many strings a text starts with.
 #pragma once
 
 #include <array>
@@ -10,14 +10,14 @@
 
 namespace assay {
 
-/// Strings with a number each. The empty string cannot be one of them.
+/// Maps strings to numbers. The empty string is not allowed.
 class ByteTrie {
  public:
-  /// A string that is there already gets the new number.
+  /// A known string gets the new number.
   void insert(std::string_view text, int32_t number);
 
   /// Calls found(length, number) for every string that `text` begins with, shortest first. Returns
-  /// how many bytes of the text it looked at.
+  /// how many bytes of the text it read.
   template <typename Found>
   size_t prefixes(std::string_view text, Found&& found) const {
     if (text.empty()) return 0;
@@ -37,7 +37,7 @@ class ByteTrie {
     size_t length;
     int32_t number;
   };
-  /// `limit` counts the bytes looked at.
+  /// `limit` counts the bytes read.
   std::optional<Match> longest(std::string_view text, StepLimit& limit) const;
 
   /// Whether some string begins with this byte.

@@ -1,5 +1,5 @@
-/// A hash map from 64-bit keys to small values in one block of memory: the inner loops of merging
-/// and of walking tries are little but look-ups.
+/// An open-addressing hash map (linear probing) from 64-bit keys to small values: look-ups dominate
+/// the inner loops of merging and of tries.
 #pragma once
 
 #include <cstddef>
@@ -19,16 +19,16 @@ class FlatMap {
   }
 
   const Value* find(uint64_t key) const {
-    for (size_t i = place(key);; i = (i + 1) & (slots_.size() - 1)) {
+    for (size_t i = slot_of(key);; i = (i + 1) & (slots_.size() - 1)) {
       if (slots_[i].key == key) return &slots_[i].value;
       if (slots_[i].key == kEmpty) return nullptr;
     }
   }
 
-  /// The value of a key, made when it is new.
+  /// The value of a key, default-constructed when it is new.
   Value& operator[](uint64_t key) {
     if ((size_ + 1) * 2 > slots_.size()) grow();
-    for (size_t i = place(key);; i = (i + 1) & (slots_.size() - 1)) {
+    for (size_t i = slot_of(key);; i = (i + 1) & (slots_.size() - 1)) {
       if (slots_[i].key == key) return slots_[i].value;
       if (slots_[i].key == kEmpty) {
         ++size_;
@@ -47,7 +47,7 @@ class FlatMap {
     Value value{};
   };
 
-  size_t place(uint64_t key) const {
+  size_t slot_of(uint64_t key) const {
     const uint64_t mixed =
         key * 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio: spreads over high bits
     return (mixed ^ mixed >> 32) & (slots_.size() - 1);

@@ -46,7 +46,7 @@ void Merges::apply(std::vector<Symbol>& symbols) const {
     waiting.pop();
     Symbol& left = symbols[static_cast<size_t>(best.position)];
     if (left.id == Symbol::kMergedAway) continue;
-    // The pair may have changed since; it still counts when it makes the same token.
+    // The pair may have changed since; it is still valid when it merges into the same token.
     const Merge* now = of(symbols, best.position);
     if (!now || now->id != best.id) continue;
     Symbol& right = symbols[static_cast<size_t>(left.next)];

@@ -1,4 +1,4 @@
-/// Byte-pair merging (arXiv:1508.07909): which neighbours become one token, in which order.
+/// BPE merges (arXiv:1508.07909): which neighbours become one token, in which order.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace assay {
 
-/// Part of a text while it is being merged; a list linked both ways.
+/// A symbol of a text during merging; a node of a doubly linked list.
 struct Symbol {
   static constexpr TokenId kMergedAway = -1;
   TokenId id;
@@ -19,11 +19,10 @@ class Merges {
  public:
   explicit Merges(size_t expected = 0) : merges_(expected) {}
 
-  /// Pairs of lower rank merge first; of equal ranks, the leftmost. A pair that is there already
-  /// gets the new rank.
+  /// Pairs of lower rank merge first; of equal ranks, the leftmost. A known pair gets the new rank.
   void add(TokenId left, TokenId right, int32_t rank, TokenId merged);
 
-  /// Merges until nothing can be merged. A symbol that went into the one before it has the id
+  /// Merges until no pair is left. A symbol that was merged into the one before it has the id
   /// kMergedAway.
   void apply(std::vector<Symbol>& symbols) const;
 

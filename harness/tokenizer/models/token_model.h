@@ -1,4 +1,4 @@
-/// The third stage of a tokenizer.json: pieces of text to ids.
+/// The third stage of a tokenizer.json: maps pre-tokens to ids.
 #pragma once
 
 #include <memory>
@@ -14,14 +14,14 @@ namespace assay {
 class TokenModel {
  public:
   virtual ~TokenModel() = default;
-  /// Appends the ids of a piece, which is not empty. Thread-safe.
-  virtual void tokenize(std::string_view piece, TokenIds& ids) const = 0;
+  /// Appends the ids of a pre-token, which is not empty. Thread-safe.
+  virtual void tokenize(std::string_view pre_token, TokenIds& ids) const = 0;
   virtual const Vocabulary& vocabulary() const = 0;
-  /// The id of what the vocabulary lacks, where the model has one.
+  /// The id of the unknown token, where the model has one.
   virtual std::optional<TokenId> unknown() const = 0;
 };
 
-/// UserError naming the place when the object is not one of a known model.
+/// UserError naming the place when the object is not a known model.
 std::unique_ptr<TokenModel> make_token_model(const JsonReader& json);
 
 // Each in the file of its name.

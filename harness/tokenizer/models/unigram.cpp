@@ -11,7 +11,7 @@ namespace {
 class UnigramModel : public TokenModel {
  public:
   explicit UnigramModel(JsonReader& json);
-  void tokenize(std::string_view piece, TokenIds& ids) const override;
+  void tokenize(std::string_view pre_token, TokenIds& ids) const override;
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   std::optional<TokenId> unknown() const override { return unknown_; }
 
@@ -21,7 +21,7 @@ class UnigramModel : public TokenModel {
   Vocabulary vocabulary_;
   UnigramLattice lattice_;
   std::optional<TokenId> unknown_;
-  std::vector<TokenId> byte_tokens_;  ///< empty: what is unknown is not spelt in bytes
+  std::vector<TokenId> byte_tokens_;  ///< empty: no byte fallback
 };
 
 UnigramModel::UnigramModel(JsonReader& json) {
@@ -48,10 +48,10 @@ UnigramModel::UnigramModel(JsonReader& json) {
   if (json.boolean("byte_fallback", false)) byte_tokens_ = vocabulary_.byte_tokens();
 }
 
-void UnigramModel::tokenize(std::string_view piece, TokenIds& ids) const {
-  for (const TokenPart& part : lattice_.best(piece))
+void UnigramModel::tokenize(std::string_view pre_token, TokenIds& ids) const {
+  for (const TokenPart& part : lattice_.best(pre_token))
     if (part.id == unknown_)
-      add_unknown(piece.substr(part.begin, part.end - part.begin), ids);
+      add_unknown(pre_token.substr(part.begin, part.end - part.begin), ids);
     else
       ids.push_back(part.id);
 }

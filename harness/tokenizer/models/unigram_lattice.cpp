@@ -28,14 +28,14 @@ std::vector<TokenPart> UnigramLattice::best(std::string_view text) const {
     const double before = ends[begin].score;
     bool has_one = false;
     limit.spend(trie_.prefixes(text.substr(begin), [&](size_t length, TokenId id) {
-      offer(ends[begin + length], before + scores_[static_cast<size_t>(id)], begin, id);
+      relax(ends[begin + length], before + scores_[static_cast<size_t>(id)], begin, id);
       has_one |= length == one;
     }));
     if (has_one) continue;
     if (unknown_ < 0)
-      data_error("the tokenizer has no token for \"{}\", and none for what is unknown",
+      data_error("the tokenizer has no token for \"{}\", and no unknown token",
                  text.substr(begin, one));
-    offer(ends[next], before + unknown_score_, begin, unknown_);
+    relax(ends[next], before + unknown_score_, begin, unknown_);
   }
   std::vector<TokenPart> parts;
   for (size_t end = text.size(); end > 0; end = ends[end].begin) {

@@ -1,4 +1,5 @@
-/// The likeliest way to cut a text into tokens that have a score each (arXiv:1804.10959).
+/// Unigram segmentation (arXiv:1804.10959): the most likely tokens of a text, by Viterbi's
+/// algorithm.
 #pragma once
 
 #include <limits>
@@ -9,7 +10,8 @@
 
 namespace assay {
 
-/// How much less likely an unknown character is than the least likely token.
+/// The log probability of an unknown character is lower by this than that of the least likely
+/// token.
 inline constexpr double kUnknownPenalty = 10;
 
 /// A part of a text that is a token.
@@ -25,20 +27,20 @@ class UnigramLattice {
   /// The id of characters that no token covers, and their score.
   void set_unknown(TokenId id, double score);
 
-  /// From left to right; neighbours that are unknown are one part. DataError when there is no
-  /// token for a character, and none for what is unknown.
+  /// From left to right; adjacent unknown characters are one part. DataError when a character has
+  /// no token and there is no unknown token.
   std::vector<TokenPart> best(std::string_view text) const;
 
  private:
-  /// The best way to end a token at a place.
+  /// The best segmentation that ends at a position.
   struct End {
     double score = 0;
-    size_t begin = kNowhere;
+    size_t begin = kUnreached;
     TokenId id = 0;
   };
-  static constexpr size_t kNowhere = SIZE_MAX;
-  static void offer(End& end, double score, size_t begin, TokenId id) {
-    if (end.begin == kNowhere || score > end.score) end = {score, begin, id};
+  static constexpr size_t kUnreached = SIZE_MAX;
+  static void relax(End& end, double score, size_t begin, TokenId id) {
+    if (end.begin == kUnreached || score > end.score) end = {score, begin, id};
   }
 
   ByteTrie trie_;

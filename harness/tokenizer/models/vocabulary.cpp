@@ -7,7 +7,8 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kMostIds = 1 << 24;  // far above any vocabulary; bounds what a broken file costs
+constexpr int64_t kMaxIds =
+    1 << 24;  // far above any vocabulary; limits the memory for an invalid file
 
 }  // namespace
 
@@ -16,9 +17,9 @@ Vocabulary::Vocabulary(const JsonReader& json) {
   ids_.reserve(json.json().size());
   for (const auto& [token, value] : json.json().items()) {
     const int64_t id = value.is_number_integer() ? value.get<int64_t>() : -1;
-    if (id < 0 || id >= kMostIds)
+    if (id < 0 || id >= kMaxIds)
       JsonReader(value, fmt::format("{}[\"{}\"]", json.where(), token))
-          .fail(fmt::format("expected an id from 0 to {}", kMostIds - 1));
+          .fail(fmt::format("expected an id from 0 to {}", kMaxIds - 1));
     add(token, static_cast<TokenId>(id));
   }
 }

@@ -1,4 +1,4 @@
-/// Tokens and their ids.
+/// A vocabulary: tokens and their ids.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace assay {
 
-/// Looks up by std::string_view, without making a string.
+/// Allows look-up by std::string_view without constructing a string.
 struct TextHash {
   using is_transparent = void;  // NOLINT(readability-identifier-naming): the library asks for it
   size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
@@ -23,12 +23,12 @@ using TextMap = std::unordered_map<std::string, Value, TextHash, std::equal_to<>
 class Vocabulary {
  public:
   Vocabulary() = default;
-  /// From an object of tokens and ids. UserError when an id is negative or beyond any vocabulary.
+  /// From a JSON object of tokens and ids. UserError when an id is negative or too large.
   explicit Vocabulary(const JsonReader& json);
   Vocabulary(Vocabulary&&) = default;
   Vocabulary& operator=(Vocabulary&&) = default;
 
-  /// A token that is there already gets the new id.
+  /// A known token gets the new id.
   void add(const std::string& token, TokenId id);
   std::optional<TokenId> id(std::string_view token) const;
   /// Null when no token has this id.
@@ -37,7 +37,7 @@ class Vocabulary {
   int64_t size() const { return static_cast<int64_t>(tokens_.size()); }
   size_t count() const { return ids_.size(); }
 
-  /// The 256 tokens "<0x00>" ... "<0xFF>" that stand for bytes; -1 for one that is missing.
+  /// The ids of the 256 byte tokens "<0x00>" ... "<0xFF>"; -1 for a missing one.
   std::vector<TokenId> byte_tokens() const;
 
  private:
@@ -47,7 +47,7 @@ class Vocabulary {
 
 /// "<0x0A>" for 10.
 std::string byte_token(unsigned char byte);
-/// 10 for "<0x0A>"; nothing for other tokens.
+/// 10 for "<0x0A>"; absent for other tokens.
 std::optional<char> byte_of_token(std::string_view token);
 
 }  // namespace assay

@@ -1,4 +1,4 @@
-/// Ids of pieces that were tokenized before: texts repeat their words.
+/// Memoises the ids of pre-tokens: texts repeat their words.
 #pragma once
 
 #include <memory>
@@ -14,10 +14,10 @@ namespace assay {
 /// For one thread.
 class WordCache {
  public:
-  /// Appends the ids of a piece, when they are known.
-  bool get(std::string_view piece, TokenIds& ids) const;
-  /// Keeps those from `first` on. Long pieces hardly come again and are not kept.
-  void put(std::string_view piece, const TokenIds& ids, size_t first);
+  /// Appends the ids of a pre-token, when they are cached.
+  bool get(std::string_view pre_token, TokenIds& ids) const;
+  /// Caches the ids from `first` on. Long pre-tokens rarely repeat and are not cached.
+  void put(std::string_view pre_token, const TokenIds& ids, size_t first);
 
  private:
   struct Range {
@@ -27,11 +27,11 @@ class WordCache {
   TokenIds ids_;
 };
 
-/// One cache for every thread that tokenizes at a time.
+/// A pool of caches, one for each thread that tokenizes concurrently.
 class WordCaches {
  public:
-  std::unique_ptr<WordCache> take();
-  void give_back(std::unique_ptr<WordCache> cache);
+  std::unique_ptr<WordCache> acquire();
+  void release(std::unique_ptr<WordCache> cache);
 
  private:
   std::mutex mutex_;

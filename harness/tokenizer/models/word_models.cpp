@@ -12,11 +12,11 @@ TokenId required_unknown(JsonReader& json, const Vocabulary& vocabulary,
                          const std::string& fallback) {
   const std::string token = json.string("unk_token", fallback);
   const auto id = vocabulary.id(token);
-  if (!id) json.fail(fmt::format("expected a vocabulary that holds the unknown token {}", token));
+  if (!id) json.fail(fmt::format("expected a vocabulary with the unknown token {}", token));
   return *id;
 }
 
-/// BERT's: the longest token that the rest of a word begins with, again and again.
+/// WordPiece (BERT): greedy longest match, repeated on the rest of the word.
 class WordPieceModel : public TokenModel {
  public:
   explicit WordPieceModel(JsonReader& json)
@@ -25,13 +25,13 @@ class WordPieceModel : public TokenModel {
         prefix_(json.string("continuing_subword_prefix", "##")),
         longest_word_(json.integer("max_input_chars_per_word", 100)),
         longest_token_(longest(vocabulary_)) {
-    if (prefix_.size() > kLongestPart || longest_token_ > kLongestPart)
-      json.fail(fmt::format("expected tokens and a prefix of at most {} bytes", kLongestPart));
+    if (prefix_.size() > kMaxPatternBytes || longest_token_ > kMaxPatternBytes)
+      json.fail(fmt::format("expected tokens and a prefix of at most {} bytes", kMaxPatternBytes));
   }
 
-  void tokenize(std::string_view piece, TokenIds& ids) const override {
+  void tokenize(std::string_view pre_token, TokenIds& ids) const override {
     const size_t before = ids.size();
-    if (characters(piece) <= longest_word_ && add_parts(piece, ids)) return;
+    if (characters(pre_token) <= longest_word_ && add_parts(pre_token, ids)) return;
     ids.resize(before);
     ids.push_back(unknown_);
   }
@@ -53,12 +53,12 @@ class WordPieceModel : public TokenModel {
     return count;
   }
 
-  bool add_parts(std::string_view piece, TokenIds& ids) const {
+  bool add_parts(std::string_view pre_token, TokenIds& ids) const {
     std::string part;
-    for (size_t begin = 0; begin < piece.size();) {
+    for (size_t begin = 0; begin < pre_token.size();) {
       part = begin > 0 ? prefix_ : std::string();
       const size_t shortest = part.size();
-      part += piece.substr(begin, longest_token_);
+      part += pre_token.substr(begin, longest_token_);
       std::optional<TokenId> id;
       while (part.size() > shortest && !(id = vocabulary_.id(part)))
         part.resize(previous_char(part, part.size()));
@@ -76,13 +76,13 @@ class WordPieceModel : public TokenModel {
   size_t longest_token_;  ///< bytes
 };
 
-/// One token for each piece.
+/// One token for each pre-token.
 class WordLevelModel : public TokenModel {
  public:
   explicit WordLevelModel(JsonReader& json)
       : vocabulary_(json.at("vocab")), unknown_(required_unknown(json, vocabulary_, "<unk>")) {}
-  void tokenize(std::string_view piece, TokenIds& ids) const override {
-    ids.push_back(vocabulary_.id(piece).value_or(unknown_));
+  void tokenize(std::string_view pre_token, TokenIds& ids) const override {
+    ids.push_back(vocabulary_.id(pre_token).value_or(unknown_));
   }
   const Vocabulary& vocabulary() const override { return vocabulary_; }
   std::optional<TokenId> unknown() const override { return unknown_; }

@@ -71,7 +71,7 @@ class Message {
   }
 
   [[noreturn]] void broken() const {
-    data_error("{}: not a SentencePiece model: its message breaks off or is damaged at byte {}",
+    data_error("{}: not a SentencePiece model: its message is truncated or damaged at byte {}",
                file_->string(), position_);
   }
 

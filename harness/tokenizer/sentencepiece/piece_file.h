@@ -8,7 +8,7 @@
 
 namespace assay {
 
-/// What of a model file's message (sentencepiece_model.proto) matters for tokenizing.
+/// The fields of a model file's message (sentencepiece_model.proto) that tokenizing needs.
 struct PieceFile {
   enum class Kind { kNormal = 1, kUnknown = 2, kControl = 3, kUser = 4, kUnused = 5, kByte = 6 };
   struct Piece {
@@ -26,8 +26,8 @@ struct PieceFile {
   std::string charsmap;  ///< bytes for Charsmap
   bool add_dummy_prefix = true, remove_extra_whitespaces = true, escape_whitespaces = true;
 
-  /// DataError naming the file when the bytes are no such message, or ask for what is not
-  /// supported.
+  /// DataError naming the file when the bytes are not such a message, or need an unsupported
+  /// feature.
   static PieceFile read(const std::string& bytes, const fs::path& file);
 };
 

@@ -16,17 +16,19 @@ using Kind = PieceFile::Kind;
 
 struct UnigramPieces : PieceModel {
   UnigramLattice lattice;
-  std::vector<TokenPart> cut(std::string_view text) const override { return lattice.best(text); }
+  std::vector<TokenPart> segment(std::string_view text) const override {
+    return lattice.best(text);
+  }
 };
 
-/// Merges the neighbours that make the piece of the highest score.
+/// BPE by scores: merges the neighbours that form the piece of the highest score.
 class BpePieces : public PieceModel {
  public:
   BpePieces(const PieceFile& pieces, TokenId unknown, const ByteTrie& user, const fs::path& file);
-  std::vector<TokenPart> cut(std::string_view text) const override;
+  std::vector<TokenPart> segment(std::string_view text) const override;
 
  private:
-  /// The id of a text that can be a symbol; characters that are no piece get one of their own.
+  /// The id of a text that can be a symbol; characters without a piece get a new id.
   std::optional<TokenId> symbol(std::string_view text);
   void add_merges(const PieceFile::Piece& piece, TokenId id, int32_t rank, const fs::path& file);
 
@@ -44,7 +46,7 @@ BpePieces::BpePieces(const PieceFile& pieces, TokenId unknown, const ByteTrie& u
       unknown_(unknown),
       user_(&user),
       merges_(pieces.pieces.size() * 8) {
-  std::map<float, int32_t, std::greater<>> ranks;  // pieces of one score are of one rank
+  std::map<float, int32_t, std::greater<>> ranks;  // pieces of equal score have equal rank
   for (TokenId id = 0; id < pieces_; ++id) {
     const PieceFile::Piece& piece = pieces.pieces[static_cast<size_t>(id)];
     if (piece.kind != Kind::kNormal && piece.kind != Kind::kUnused) continue;
@@ -69,16 +71,16 @@ std::optional<TokenId> BpePieces::symbol(std::string_view text) {
 void BpePieces::add_merges(const PieceFile::Piece& piece, TokenId id, int32_t rank,
                            const fs::path& file) {
   const std::string_view text = piece.text;
-  if (text.size() > kLongestPart)
-    data_error("{}: the piece {} has {} bytes, where a BPE model's have at most {}", file.string(),
-               id, text.size(), kLongestPart);
+  if (text.size() > kMaxPatternBytes)
+    data_error("{}: the piece {} has {} bytes, where a BPE model's have at highest {}",
+               file.string(), id, text.size(), kMaxPatternBytes);
   for (size_t at = 0; at < text.size();) {
     at += utf8_length(static_cast<unsigned char>(text[at]));
     if (at >= text.size()) break;
     const auto left = symbol(text.substr(0, at));
     const auto right = left ? symbol(text.substr(at)) : std::nullopt;
     if (!left || !right) continue;
-    // Such a piece would be taken apart again, after it served to make a longer one.
+    // Such a piece would be split again after merging.
     if (piece.kind == Kind::kUnused)
       data_error(
           "{}: the piece {} (\"{}\") is marked as "
@@ -88,14 +90,14 @@ void BpePieces::add_merges(const PieceFile::Piece& piece, TokenId id, int32_t ra
   }
 }
 
-std::vector<TokenPart> BpePieces::cut(std::string_view text) const {
+std::vector<TokenPart> BpePieces::segment(std::string_view text) const {
   StepLimit limit(text.size());
   std::vector<Symbol> symbols;
   std::vector<size_t> begins;
   for (size_t at = 0; at < text.size();) {
     begins.push_back(at);
     if (const auto user = user_->longest(text.substr(at), limit)) {
-      symbols.push_back({user->number});  // of which no merge knows
+      symbols.push_back({user->number});  // which no merge contains
       at += user->length;
       continue;
     }
@@ -123,22 +125,22 @@ std::vector<TokenPart> BpePieces::cut(std::string_view text) const {
 
 std::unique_ptr<PieceModel> make_unigram_pieces(const PieceFile& file, TokenId unknown) {
   auto model = std::make_unique<UnigramPieces>();
-  float least = std::numeric_limits<float>::max(), most = std::numeric_limits<float>::lowest();
+  float lowest = std::numeric_limits<float>::max(), highest = std::numeric_limits<float>::lowest();
   for (const PieceFile::Piece& piece : file.pieces) {
     if (piece.kind != Kind::kNormal) continue;
-    least = std::min(least, piece.score);
-    most = std::max(most, piece.score);
+    lowest = std::min(lowest, piece.score);
+    highest = std::max(highest, piece.score);
   }
   for (size_t id = 0; id < file.pieces.size(); ++id) {
     const PieceFile::Piece& piece = file.pieces[id];
     if (piece.text.empty()) continue;
-    // A user's piece is better than whatever could stand in its place.
-    const double user_score = static_cast<double>(piece.text.size()) * most - 0.1;
+    // A user-defined piece scores higher than any segmentation of its text.
+    const double user_score = static_cast<double>(piece.text.size()) * highest - 0.1;
     if (piece.kind == Kind::kNormal || piece.kind == Kind::kUser)
       model->lattice.add(piece.text, static_cast<TokenId>(id),
                          piece.kind == Kind::kUser ? user_score : piece.score);
   }
-  model->lattice.set_unknown(unknown, least - kUnknownPenalty);
+  model->lattice.set_unknown(unknown, lowest - kUnknownPenalty);
   return model;
 }
 

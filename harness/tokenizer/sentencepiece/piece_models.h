@@ -1,4 +1,4 @@
-/// SentencePiece's two ways to cut a normalized text.
+/// SentencePiece's two models, which segment a normalized text.
 #pragma once
 
 #include <memory>
@@ -15,11 +15,11 @@ class PieceModel {
  public:
   virtual ~PieceModel() = default;
   /// From left to right. Characters that no piece covers have the id of the unknown piece.
-  virtual std::vector<TokenPart> cut(std::string_view text) const = 0;
+  virtual std::vector<TokenPart> segment(std::string_view text) const = 0;
 };
 
-/// `user` holds the pieces that the user defined and has to outlive the model. DataError naming
-/// the file when the pieces ask for what is not supported.
+/// `user` contains the user-defined pieces and must outlive the model. DataError naming the file
+/// when the pieces need an unsupported feature.
 std::unique_ptr<PieceModel> make_unigram_pieces(const PieceFile& file, TokenId unknown);
 std::unique_ptr<PieceModel> make_bpe_pieces(const PieceFile& pieces, TokenId unknown,
                                             const ByteTrie& user, const fs::path& file);

@@ -9,9 +9,10 @@ PieceNormalizer::PieceNormalizer(const PieceFile& pieces, const ByteTrie& user,
                                  const fs::path& file)
     : user_(&user),
       single_spaces_(pieces.remove_extra_whitespaces),
-      space_(pieces.escape_whitespaces ? kSpaceSign : " ") {
+      space_(pieces.escape_whitespaces ? kSpaceSymbol : " ") {
   const auto map = Charsmap::read(pieces.charsmap);
-  if (!map) data_error("{}: the table of replacements in it is damaged", file.string());
+  if (!map)
+    data_error("{}: its table of replacements (precompiled_charsmap) is damaged", file.string());
   map_ = *map;
 }
 
@@ -24,7 +25,7 @@ Charsmap::Found PieceNormalizer::next(std::string_view text, StepLimit& limit) c
 }
 
 std::string PieceNormalizer::apply(std::string_view text, Prefix prefix) const {
-  const size_t most = most_made_of(text.size());
+  const size_t max_bytes = max_output_bytes(text.size());
   StepLimit limit(text.size());
   while (single_spaces_ && !text.empty()) {
     const Charsmap::Found first = next(text, limit);
@@ -34,7 +35,7 @@ std::string PieceNormalizer::apply(std::string_view text, Prefix prefix) const {
   std::string out;
   if (text.empty()) return out;
   out.reserve(text.size() * 3 / 2);
-  const bool begins_with_space = text.starts_with(' ') || text.starts_with(kSpaceSign);
+  const bool begins_with_space = text.starts_with(' ') || text.starts_with(kSpaceSymbol);
   if (prefix == Prefix::kAlways || (prefix == Prefix::kWhereMissing && !begins_with_space))
     out += space_;
   bool after_space = single_spaces_;
@@ -47,7 +48,7 @@ std::string PieceNormalizer::apply(std::string_view text, Prefix prefix) const {
         out += space_;
       else
         out += c;
-    check_made(out.size(), most);
+    check_output_bytes(out.size(), max_bytes);
     if (!found.with.empty()) after_space = single_spaces_ && found.with.ends_with(' ');
   }
   while (single_spaces_ && out.ends_with(space_)) out.resize(out.size() - space_.size());

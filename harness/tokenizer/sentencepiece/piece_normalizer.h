@@ -1,4 +1,4 @@
-/// SentencePiece's own way to normalize a text.
+/// SentencePiece's normalizer.
 #pragma once
 
 #include <string>
@@ -10,26 +10,26 @@
 
 namespace assay {
 
-/// U+2581, which stands for a space.
-inline constexpr std::string_view kSpaceSign = "\u2581";
+/// U+2581, which replaces a space.
+inline constexpr std::string_view kSpaceSymbol = "\u2581";
 
 class PieceNormalizer {
  public:
-  /// Where a text gets a sign of a space that it does not have.
+  /// Whether the space symbol is prepended to a text (add_dummy_prefix).
   enum class Prefix {
     kNever,
-    kAlways,       ///< before what begins with a space, too
-    kWhereMissing  ///< only before what does not begin with one
+    kAlways,       ///< even before a text that starts with a space
+    kWhereMissing  ///< only before a text that does not start with one
   };
-  /// DataError naming the file when its table of replacements is broken. `user` holds the pieces
-  /// that the user defined: they are left as they are.
+  /// DataError naming the file when its table of replacements is damaged. `user` contains the
+  /// user-defined pieces, which are not normalized.
   PieceNormalizer(const PieceFile& pieces, const ByteTrie& user, const fs::path& file);
 
-  /// DataError when the text grows beyond measure.
+  /// DataError when the text grows beyond max_output_bytes().
   std::string apply(std::string_view text, Prefix prefix) const;
 
  private:
-  /// What the text begins with becomes, and how long that was.
+  /// The replacement of the start of the text, and the length replaced.
   Charsmap::Found next(std::string_view text, StepLimit& limit) const;
 
   Charsmap map_;

@@ -9,35 +9,37 @@ namespace assay {
 
 using Kind = PieceFile::Kind;
 
-SentencePieceTokenizer::SentencePieceTokenizer(const fs::path& file, Surroundings usual,
+SentencePieceTokenizer::SentencePieceTokenizer(const fs::path& file, SpecialTokens defaults,
                                                const TokenizerSettings& settings,
-                                               const TokenizerClass& made_by, Hasher& hasher) {
+                                               const TokenizerClass& hf_class, Hasher& hasher) {
   const std::string bytes = read_file(file);
   hasher.text(file.filename().string()).text(bytes);
-  hasher.text("special pieces");  // keys are others than when these were spelt out
-  read_pieces(PieceFile::read(bytes, file), settings, made_by, file);
-  add_tokens(settings, made_by);
-  configure(settings, made_by, hasher);
-  // A class puts what the flags say; T5's always puts EOS.
-  if (!settings.tokenizer_class.empty() || !made_by.name.empty()) usual = {false, false};
-  put_around(settings.add_bos.value_or(usual.bos),
-             settings.add_eos.value_or(usual.eos) || made_by.name == "T5Tokenizer");
+  hasher.text(
+      "special pieces");  // the keys must differ from those before special pieces were matched
+  read_pieces(PieceFile::read(bytes, file), settings, hf_class, file);
+  add_tokens(settings, hf_class);
+  configure(settings, hf_class, hasher);
+  // A class adds BOS and EOS by the flags; T5's always adds EOS.
+  if (!settings.tokenizer_class.empty() || !hf_class.name.empty()) defaults = {false, false};
+  add_bos_eos_template(settings.add_bos.value_or(defaults.bos),
+                       settings.add_eos.value_or(defaults.eos) || hf_class.name == "T5Tokenizer");
 }
 
 void SentencePieceTokenizer::add_tokens(const TokenizerSettings& settings,
-                                        const TokenizerClass& made_by) {
-  const auto add = [&](AddedToken token, bool overrule = false) {
-    token.normalized = false;  // they are looked for in the text as it is
+                                        const TokenizerClass& hf_class) {
+  const auto add = [&](AddedToken token, bool overwrite = false) {
+    token.normalized = false;  // they are matched in the raw text
     token.id = vocabulary_.id(token.content).value_or(token.id);
-    if (token.id >= 0) added_.add(token, overrule);
+    if (token.id >= 0) added_.add(token, overwrite);
   };
   for (TokenId id = 0; id < vocabulary_.size(); ++id)
     if (kind(id) == Kind::kControl || kind(id) == Kind::kUnknown)
       add({.id = id, .content = *vocabulary_.token(id), .special = true});
-    else if (kind(id) == Kind::kUser && made_by.makes == TokenizerClass::Makes::kLlamaPrefix)
+    else if (kind(id) == Kind::kUser &&
+             hf_class.override_kind == TokenizerClass::Override::kLlamaPrefix)
       add({.id = id, .content = *vocabulary_.token(id)});
   for (const AddedToken& token : settings.added) add(token, true);
-  for (const AddedToken& token : settings.special_tokens(made_by))
+  for (const AddedToken& token : settings.special_tokens(hf_class))
     if (!added_.make_special(token.content)) add(token);
   added_.prepare(nullptr);
   size_ = vocabulary_.size();
@@ -45,7 +47,7 @@ void SentencePieceTokenizer::add_tokens(const TokenizerSettings& settings,
 }
 
 void SentencePieceTokenizer::read_pieces(PieceFile pieces, const TokenizerSettings& settings,
-                                         const TokenizerClass& made_by, const fs::path& file) {
+                                         const TokenizerClass& hf_class, const fs::path& file) {
   for (const PieceFile::Piece& piece : pieces.pieces) {
     const auto id = static_cast<TokenId>(kinds_.size());
     if (valid_utf8(piece.text) != piece.text ||
@@ -69,14 +71,14 @@ void SentencePieceTokenizer::read_pieces(PieceFile pieces, const TokenizerSettin
   if (pieces.byte_fallback) {
     byte_tokens_ = vocabulary_.byte_tokens();
     if (std::count(byte_tokens_.begin(), byte_tokens_.end(), -1))
-      data_error("{}: what is unknown is to be spelt in bytes, but not all 256 are pieces",
-                 file.string());
+      data_error("{}: byte fallback is set, but not all 256 bytes are pieces", file.string());
   }
   using Prefix = PieceNormalizer::Prefix;
   prefix_ = pieces.add_dummy_prefix ? Prefix::kAlways : Prefix::kNever;
   prefix_parts_ = settings.legacy.value_or(true);
   if (!prefix_parts_ && pieces.add_dummy_prefix) prefix_ = Prefix::kWhereMissing;
-  if (made_by.makes == TokenizerClass::Makes::kLlamaPrefix) {  // it makes all of the normalization
+  if (hf_class.override_kind ==
+      TokenizerClass::Override::kLlamaPrefix) {  // it overrides the normalization
     pieces.charsmap.clear();
     pieces.remove_extra_whitespaces = false;
     pieces.escape_whitespaces = true;
@@ -102,14 +104,14 @@ TokenIds SentencePieceTokenizer::encode(std::string_view text, bool special) con
     else
       encode_text(std::string_view(valid).substr(part.begin, part.end - part.begin),
                   part.begin == 0, ids);
-  return special ? single_.arrange(std::move(ids)) : ids;
+  return special ? single_.apply(std::move(ids)) : ids;
 }
 
 void SentencePieceTokenizer::encode_text(std::string_view text, bool at_start,
                                          TokenIds& ids) const {
   const std::string normal = normalizer_->apply(
       text, at_start || prefix_parts_ ? prefix_ : PieceNormalizer::Prefix::kNever);
-  for (const TokenPart& part : model_->cut(normal)) {
+  for (const TokenPart& part : model_->segment(normal)) {
     if (byte_tokens_.empty() || kind(part.id) != Kind::kUnknown) {
       ids.push_back(part.id);
       continue;
@@ -124,7 +126,7 @@ std::string SentencePieceTokenizer::decode(const TokenIds& ids, bool skip_specia
   TokenIds run;  // of pieces that are text
   for (const TokenId id : ids) {
     const AddedToken* added = added_.find(id);
-    const std::string text = token(id);  // refuses an id that is none
+    const std::string text = token(id);  // rejects an unknown id
     if (!added || (is_piece(id) && kind(id) == Kind::kUnknown)) {
       run.push_back(id);
     } else if (!added->special || !skip_special) {
@@ -139,7 +141,7 @@ std::string SentencePieceTokenizer::decode_run(const TokenIds& ids, bool at_star
   std::string out, bytes;
   const auto flush = [&] {
     for (size_t i = 0; i < bytes.size();) {
-      // What is no character is one U+FFFD for each byte.
+      // An invalid byte becomes one U+FFFD.
       const size_t length = utf8_length(static_cast<unsigned char>(bytes[i]));
       const std::string part = bytes.substr(i, length);
       const bool whole = part.size() == length && valid_utf8(part) == part;
@@ -160,14 +162,14 @@ std::string SentencePieceTokenizer::decode_run(const TokenIds& ids, bool at_star
       out += unknown_surface_;
       continue;
     }
-    if (at_start && strip_first_space_ && text.starts_with(kSpaceSign)) {
-      text.remove_prefix(kSpaceSign.size());
+    if (at_start && strip_first_space_ && text.starts_with(kSpaceSymbol)) {
+      text.remove_prefix(kSpaceSymbol.size());
       at_start = strip_all_first_spaces_;
     }
-    for (size_t at = text.find(kSpaceSign); at != std::string_view::npos;
-         at = text.find(kSpaceSign)) {
+    for (size_t at = text.find(kSpaceSymbol); at != std::string_view::npos;
+         at = text.find(kSpaceSymbol)) {
       out.append(text, 0, at) += ' ';
-      text.remove_prefix(at + kSpaceSign.size());
+      text.remove_prefix(at + kSpaceSymbol.size());
     }
     out += text;
   }

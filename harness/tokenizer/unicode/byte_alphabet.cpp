@@ -8,7 +8,7 @@
 namespace assay {
 namespace {
 
-constexpr char32_t kShifted = 0x100;  // where the characters of unprintable bytes begin
+constexpr char32_t kShifted = 0x100;  // the first character for unprintable bytes
 
 struct Alphabet {
   std::array<std::string, 256> chars;

@@ -27,7 +27,7 @@ std::optional<Charsmap::Found> Charsmap::search(std::string_view text, bool firs
   std::optional<Found> found;
   if (units_.empty()) return found;
   uint32_t node = offset(0);
-  for (size_t i = 0; i < std::min(text.size(), kLongestPart); ++i) {
+  for (size_t i = 0; i < std::min(text.size(), kMaxPatternBytes); ++i) {
     const auto label = static_cast<unsigned char>(text[i]);
     if (label == 0) break;
     node ^= label;
@@ -38,7 +38,7 @@ std::optional<Charsmap::Found> Charsmap::search(std::string_view text, bool firs
     const uint32_t value = node < units_.size() ? units_[node] & 0x7FFFFFFFu : UINT32_MAX;
     const bool inside = value < texts_.size();
     if (!inside || (static_cast<unsigned char>(texts_[value]) & 0xC0) == 0x80)
-      data_error("a tokenizer's precompiled_charsmap points outside of its texts");
+      data_error("a tokenizer's precompiled_charsmap has an offset outside of its texts");
     found = Found{i + 1, texts_.c_str() + value};
     if (first) break;
   }

@@ -9,21 +9,21 @@
 
 namespace assay {
 
-/// The table's bytes are: the size in bytes of a double-array trie (Darts-clone's layout, 32-bit
-/// units), the trie, and the texts that its values point into, each ended by a NUL.
+/// Layout of the table's bytes: the size in bytes of a double-array trie (Darts-clone's layout,
+/// 32-bit units), the trie, and the NUL-terminated texts that its values are offsets into.
 class Charsmap {
  public:
   /// Replaces nothing.
   Charsmap() = default;
-  /// Nothing when the bytes are no such table. No bytes are the table that replaces nothing.
+  /// Absent when the bytes are not such a table. Empty bytes are a table that replaces nothing.
   static std::optional<Charsmap> read(std::string_view bytes);
 
   struct Found {
     size_t length;          ///< bytes of the text that are replaced
-    std::string_view with;  ///< what they become
+    std::string_view with;  ///< their replacement
   };
-  /// The shortest and the longest beginning of a text that the table holds. DataError when the
-  /// table points outside of itself.
+  /// The shortest and the longest prefix of a text in the table. DataError when the table has an
+  /// offset outside of itself.
   std::optional<Found> shortest(std::string_view text) const { return search(text, true); }
   std::optional<Found> longest(std::string_view text) const { return search(text, false); }
 

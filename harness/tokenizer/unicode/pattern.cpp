@@ -25,12 +25,12 @@ void TextPattern::each(std::string_view text,
 }
 
 std::string TextPattern::replace(std::string_view text, std::string_view content,
-                                 size_t most) const {
+                                 size_t max_bytes) const {
   std::string out;
   size_t done = 0;
   each(text, [&](size_t begin, size_t end) {
     out.append(text, done, begin - done).append(content);
-    check_made(out.size(), most);
+    check_output_bytes(out.size(), max_bytes);
     done = end;
   });
   return out.append(text, done);

@@ -1,4 +1,4 @@
-/// What Split and Replace look for: {"String": "..."} or {"Regex": "..."}.
+/// The pattern of Split and Replace: {"String": "..."} or {"Regex": "..."}.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@ class TextPattern {
 
   /// Calls found(begin, end) for all matches, from left to right.
   void each(std::string_view text, const std::function<void(size_t, size_t)>& found) const;
-  /// The text with every match replaced. DataError when it grows beyond `most` bytes.
-  std::string replace(std::string_view text, std::string_view content, size_t most) const;
+  /// The text with every match replaced. DataError when it grows beyond `max_bytes`.
+  std::string replace(std::string_view text, std::string_view content, size_t max_bytes) const;
 
  private:
   std::string literal_;

@@ -12,7 +12,7 @@
 namespace assay {
 namespace {
 
-// PCRE2's \s takes in U+180E, and its \w lacks marks and letters in circles.
+// PCRE2's \s includes U+180E, and its \w lacks marks and circled letters.
 constexpr std::string_view kSpace = R"(\t-\r \x{85}\p{Z})";
 constexpr std::string_view kWord =
     R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{B2}\x{B3}\x{B9}\x{BC}-\x{BE}\x{24B6}-\x{24E9})"
@@ -20,32 +20,31 @@ constexpr std::string_view kWord =
 
 constexpr size_t kStackBytes = 8 << 20;
 
-/// Bounds the search for all matches in one text: an expression can go back and forth for ever.
+/// Limits catastrophic backtracking in the search for all matches in one text.
 class SearchLimit {
  public:
   explicit SearchLimit(size_t text_bytes) : bytes_(text_bytes) {}
 
-  /// How often the expression may go back from one place of the text. Honest ones go back over what
-  /// they have matched, once or a few times.
+  /// PCRE2's match limit: backtracking steps from one position. Real expressions backtrack over
+  /// their match at most a few times.
   uint32_t steps() const {
     return static_cast<uint32_t>(std::min<size_t>(100'000 + 8 * bytes_, UINT32_MAX));
   }
-  /// Places to begin a match at until check(); more after each that holds none.
-  static constexpr size_t kPlaces = 256;
-  /// DataError when the search has taken some hundred times as long as honest expressions do.
+  /// Start positions tried until the next check(); more after each without a match.
+  static constexpr size_t kPositions = 256;
+  /// DataError when the search has taken about a hundred times as long as real expressions need.
   void check() const {
     constexpr double kSeconds = 3, kSecondsPerByte = 3e-5;
     if (thread_seconds() - began_ > kSeconds + kSecondsPerByte * static_cast<double>(bytes_))
-      refuse();
+      reject();
   }
-  [[noreturn]] void refuse() const {
-    data_error(
-        "a tokenizer's regular expression goes back and forth without end on a text of {} bytes",
-        bytes_);
+  [[noreturn]] void reject() const {
+    data_error("a tokenizer's regular expression backtracks without end on a text of {} bytes",
+               bytes_);
   }
 
  private:
-  /// Of this thread alone, so that a busy machine changes nothing.
+  /// CPU time of this thread, so that the limit does not depend on other load.
   static double thread_seconds() {
     timespec time{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -55,7 +54,7 @@ class SearchLimit {
   double began_ = thread_seconds();
 };
 
-/// What a thread needs to match anything.
+/// A thread's match data and JIT stack.
 struct Scratch {
   pcre2_match_data* match = pcre2_match_data_create(1, nullptr);
   pcre2_jit_stack* stack = pcre2_jit_stack_create(32 << 10, kStackBytes, nullptr);
@@ -149,7 +148,7 @@ Regex::Regex(std::string_view pattern, const std::string& where) {
     user_error("{}: not a regular expression: {} at byte {} of \"{}\"", where, message(error),
                offset, translated);
   code_ = std::shared_ptr<const void>(code, [code](const void*) { pcre2_code_free(code); });
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without JIT it runs too, only slower
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // without JIT it is only slower
 }
 
 void Regex::each(std::string_view text, const std::function<void(size_t, size_t)>& found) const {
@@ -158,9 +157,9 @@ void Regex::each(std::string_view text, const std::function<void(size_t, size_t)
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   const SearchLimit limit(text.size());
   pcre2_set_match_limit(scratch.context, limit.steps());
-  size_t start = 0, last_end = SIZE_MAX, calls = 0, places = SearchLimit::kPlaces;
+  size_t start = 0, last_end = SIZE_MAX, calls = 0, places = SearchLimit::kPositions;
   while (start <= text.size()) {
-    if (++calls % SearchLimit::kPlaces == 0) limit.check();
+    if (++calls % SearchLimit::kPositions == 0) limit.check();
     const size_t last_place = std::min(text.size(), start + places);
     pcre2_set_offset_limit(scratch.context, last_place);
     const int matched = pcre2_match(code, subject, text.size(), start, PCRE2_NO_UTF_CHECK,
@@ -173,14 +172,14 @@ void Regex::each(std::string_view text, const std::function<void(size_t, size_t)
       while ((static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
       continue;
     }
-    if (matched == PCRE2_ERROR_MATCHLIMIT || matched == PCRE2_ERROR_HEAPLIMIT) limit.refuse();
+    if (matched == PCRE2_ERROR_MATCHLIMIT || matched == PCRE2_ERROR_HEAPLIMIT) limit.reject();
     if (matched < 0)
       data_error("a tokenizer's regular expression failed on a text of {} bytes: {}", text.size(),
                  message(matched));
-    places = SearchLimit::kPlaces;
+    places = SearchLimit::kPositions;
     const PCRE2_SIZE* place = pcre2_get_ovector_pointer(scratch.match);
     const size_t begin = place[0], end = place[1];
-    // An empty match right behind the last one is not a match of its own.
+    // An empty match directly after the last one is not a match.
     if (begin < end || begin != last_end) found(begin, end);
     last_end = end;
     start = end;

@@ -1,4 +1,4 @@
-/// Regular expressions as tokenizer files write them: Oniguruma's dialect, run by PCRE2.
+/// Regular expressions of tokenizer files: Oniguruma's dialect, matched by PCRE2.
 #pragma once
 
 #include <functional>
@@ -8,19 +8,19 @@
 
 namespace assay {
 
-/// Oniguruma's pattern in PCRE2's words: \s, \w and their opposites stand for the same characters.
-/// `where` names the pattern in messages. UserError for what cannot be said: classes inside
-/// classes, intersections of classes.
+/// Translates a pattern from Oniguruma to PCRE2: \s, \w and their complements match the same
+/// characters. `where` names the pattern in messages. UserError for what PCRE2 lacks: nested
+/// character classes, and intersections of classes.
 std::string pcre_pattern(std::string_view pattern, const std::string& where);
 
 /// Unicode-aware, on valid UTF-8; ^ and $ match at every line. Thread-safe.
 class Regex {
  public:
-  /// UserError with the place in the pattern when it is not one.
+  /// UserError with the position when the pattern is not a regular expression.
   Regex(std::string_view pattern, const std::string& where);
 
-  /// Calls found(begin, end) for all matches, from left to right. DataError when that takes far
-  /// longer than for the expressions in use.
+  /// Calls found(begin, end) for all matches, from left to right. DataError on catastrophic
+  /// backtracking.
   void each(std::string_view text, const std::function<void(size_t, size_t)>& found) const;
 
  private:

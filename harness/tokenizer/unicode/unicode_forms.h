@@ -1,4 +1,4 @@
-/// Unicode's normal forms and lower case.
+/// Unicode normalization forms and lower case.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ enum class UnicodeForm { kNfc, kNfd, kNfkc, kNfkd };
 
 std::string unicode_form(std::string_view text, UnicodeForm form);
 
-/// Character by character, whatever stands beside it.
+/// Lower case character by character, without context rules.
 std::string lower_case(std::string_view text);
 
 }  // namespace assay

@@ -64,7 +64,7 @@ std::string lower_case(std::string_view text) {
       continue;
     }
     const char32_t c = next_char(text, i);
-    if (c == U'\u0130')  // the only one whose lower case is two characters
+    if (c == U'\u0130')  // the only character whose lower case is two characters
       out += "i\u0307";
     else
       append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));

@@ -1,0 +1,50 @@
+#include "harness/merge/engine/group_job.h"
+
+#include "harness/core/hash.h"
+#include "harness/merge/engine/method_errors.h"
+#include "harness/merge/request/roles.h"
+
+namespace assay {
+
+std::shared_ptr<TensorHandle> GroupJob::handle(const std::string& name) const {
+  const uint64_t seed_key = Hasher()
+                                .number(models_.inputs().seed)
+                                .text(info_.name)
+                                .number(static_cast<uint64_t>(info_.version))
+                                .text(name)
+                                .low64();
+  return std::make_shared<TensorHandle>(name, seed_key, diagnostics_, models_.cache());
+}
+
+void GroupJob::for_each(const std::function<void(size_t index)>& body) const {
+  models_.for_each(
+      names_, [&](size_t index) { return models_.small(names_[index]); },
+      [&](size_t index) {
+        body(index);
+        models_.release();
+      });
+}
+
+TensorParts GroupJob::parts(const std::shared_ptr<TensorHandle>& handle) const {
+  const TensorJob head(handle->name(), handle);
+  return {head,
+          num_experts(),
+          reference_source(models_.inputs()).find(head.name)->numel(),
+          models_.dtype(head.name),
+          working_memory(models_.inputs()),
+          [this, head](const TensorParts::Body& body) {
+            models_.for_each_part(head, [&](const TensorJob& part) {
+              const auto where = [&] {
+                return fmt::format(" in tensor '{}', elements {} to {}", part.name, part.offset,
+                                   part.offset + part.experts.front().numel() - 1);
+              };
+              in_method(info_.name, where, [&] { body(part); });
+            });
+          }};
+}
+
+TensorJob GroupJob::tensor(const std::string& name) const {
+  return models_.whole(TensorJob(name, handle(name)));
+}
+
+}  // namespace assay

@@ -1,0 +1,52 @@
+/// What running cells keeps from one cell to the next.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/lm/token_cache.h"
+#include "harness/sweep/cache_memory.h"
+#include "harness/sweep/cell.h"
+#include "harness/task/task.h"
+
+namespace assay {
+
+class DeviceCache;
+
+/// The open checkpoints, buffers and caches that the cells of a sweep share. Results do not depend
+/// on it. Whoever runs cells owns one: an executor, a worker process, `assay eval`. It runs one
+/// cell at a time. It must end before the libraries of its devices do, so it is no static object.
+class ExecutionContext {
+ public:
+  /// `task_changes`: of all tasks that the cells name.
+  explicit ExecutionContext(CacheBudget budget = {}, TaskChanges task_changes = {});
+  ~ExecutionContext();
+  ExecutionContext(const ExecutionContext&) = delete;
+  ExecutionContext& operator=(const ExecutionContext&) = delete;
+
+  /// The model's checkpoint, which stays mapped while its files stay as they are. DataError when
+  /// its weights are not those that the cell was planned with.
+  std::shared_ptr<const Checkpoint> open(const ModelRef& model);
+  /// What merges on the device share.
+  DeviceCache& on(at::Device device);
+  const std::shared_ptr<TokenCache>& tokens() const { return tokens_; }
+  const TaskChanges& task_changes() const { return task_changes_; }
+
+ private:
+  struct OpenCheckpoint {
+    std::shared_ptr<const Checkpoint> checkpoint;
+    std::string stamp;  ///< Checkpoint::stamp() as it was opened
+  };
+
+  CacheBudget budget_;
+  TaskChanges task_changes_;
+  std::shared_ptr<TokenCache> tokens_ = std::make_shared<TokenCache>();
+  std::map<std::string, OpenCheckpoint> checkpoints_;            ///< by ModelPath::text()
+  std::map<std::string, std::unique_ptr<DeviceCache>> devices_;  ///< by at::Device::str()
+};
+
+}  // namespace assay

@@ -1,0 +1,45 @@
+#include "harness/sweep/internal/cell_protocol.h"
+
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+Json message() { return {{"protocol", kCellProtocol}}; }
+
+std::string line_of(const char* name, Json content) {
+  Json json = message();
+  json[name] = std::move(content);
+  return json.dump();
+}
+
+/// What the line has under `name`.
+Json content_of(const std::string& line, const char* name) {
+  const Json json = Json::parse(line, nullptr, false);
+  const Json protocol = json.is_object() ? json.value("protocol", Json()) : Json();
+  if (protocol != kCellProtocol)
+    data_error(
+        "a sweep and its worker processes must be the same build of assay: this one speaks version "
+        "{} of their protocol, the other one {}",
+        kCellProtocol, protocol.is_null() ? "sent no version" : "version " + protocol.dump());
+  if (!json.contains(name)) data_error("a line of a sweep's worker protocol has no '{}'", name);
+  return json.at(name);
+}
+
+}  // namespace
+
+std::string cell_to_line(const Cell& cell) { return line_of("cell", cell); }
+
+std::string result_to_line(const RunRecord& record) {
+  return line_of("result", result_to_json(record));
+}
+
+std::string refusal_line() { return message().dump(); }
+
+Cell cell_from_line(const std::string& line) { return content_of(line, "cell").get<Cell>(); }
+
+RunRecord result_from_line(const Cell& cell, const std::string& line) {
+  return result_from_json(cell, content_of(line, "result"));
+}
+
+}  // namespace assay

@@ -1,0 +1,20 @@
+/// Cells that several tables of rows share.
+#pragma once
+
+#include <string>
+
+#include "reports/internal/leaderboard.h"
+#include "reports/internal/tables.h"
+
+namespace assay {
+
+/// "83.4 ±1.2", with the interval as note and mark.
+TableCell estimate_cell(const Estimate& estimate);
+/// The same without a mark.
+TableCell plain_estimate_cell(const Estimate& estimate);
+/// The row's name, tagged "default" or "tuned".
+TableCell name_cell(const LeaderboardRow& row);
+/// The title of the row's group in a table.
+std::string group_of(const LeaderboardRow& row);
+
+}  // namespace assay

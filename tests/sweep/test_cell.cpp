@@ -1,0 +1,143 @@
+#include "harness/sweep/cell.h"
+
+#include "harness/core/error.h"
+#include "tests/catch.h"
+
+using namespace assay;
+
+namespace {
+
+Cell merge() {
+  Cell cell;
+  cell.kind = CellKind::kMerge;
+  cell.record_kind = RunKind::kMerge;
+  cell.method = "average";
+  cell.parameters = {{"a", 1}};
+  cell.seed = 7;
+  cell.base = {"/base", "h0", "c0", "", false};
+  cell.experts = {{"/x", "h1", "c1", "", false}, {"/y", "h2", "c2", "/lora", false}};
+  cell.tasks = {{"t/one", "t1"}, {"t/two", "t2"}};
+  return cell;
+}
+
+Cell settled_merge() {
+  Cell cell = merge();
+  cell.seed = 0;
+  cell.base = {};
+  cell.experts[1].settled = true;
+  cell.split = Split::kValidation;
+  cell.devices = {at::Device(at::kCUDA, 0), at::Device(at::kCUDA, 1)};
+  cell.dtype = at::kBFloat16;
+  return cell;
+}
+
+Cell expert() {
+  Cell cell;
+  cell.record_kind = RunKind::kExpert;
+  cell.experts = {merge().experts.front()};
+  cell.tasks = merge().tasks;
+  cell.devices = {at::Device(at::kCUDA, 1)};
+  return cell;
+}
+
+Cell base() {
+  Cell cell = expert();
+  cell.record_kind = RunKind::kBase;
+  cell.split = Split::kValidation;
+  cell.dtype = at::kHalf;
+  cell.devices = {at::Device(at::kCUDA, 0), at::kCPU};
+  return cell;
+}
+
+Cell ensemble() {
+  Cell cell = merge();
+  cell.kind = CellKind::kEnsemble;
+  cell.record_kind = RunKind::kEnsemble;
+  cell.method = "";
+  cell.parameters = Json::object();
+  cell.seed = 0;
+  cell.base = {};
+  cell.split = Split::kTrain;
+  return cell;
+}
+
+}  // namespace
+
+TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
+  const Cell cell = merge();
+  const std::string key = cell.key();
+
+  const auto changed = [&](const std::function<void(Cell&)>& change) {
+    Cell other = cell;
+    change(other);
+    return other.key() != key;
+  };
+  CHECK(changed([](Cell& c) { c.kind = CellKind::kEnsemble; }));
+  CHECK(changed([](Cell& c) { c.parameters["a"] = 2; }));
+  CHECK(changed([](Cell& c) { c.seed = 1; }));
+  CHECK(changed([](Cell& c) { c.base.hash = "other"; }));
+  CHECK(changed([](Cell& c) { std::swap(c.experts[0], c.experts[1]); }));
+  CHECK(changed([](Cell& c) { c.experts[0].computation = "other"; }));
+  CHECK(changed([](Cell& c) { c.tasks[0].hash = "other"; }));
+  CHECK(changed([](Cell& c) { c.split = Split::kValidation; }));
+  CHECK(changed([](Cell& c) { c.method = "linear"; }));
+  CHECK(changed([](Cell& c) { c.devices = {at::Device(at::kCUDA, 0)}; }));
+  CHECK(changed([](Cell& c) { c.dtype = at::kFloat; }));
+  // Where a checkpoint lies does not matter.
+  CHECK_FALSE(changed([](Cell& c) { c.experts[0].path = "/elsewhere"; }));
+  CHECK_FALSE(changed([](Cell& c) { c.base.path = "/elsewhere"; }));
+}
+
+// Scores in old stores are found by these. A method's new version changes the merges' keys.
+TEST_CASE("cells have the keys that they have always had", "[sweep]") {
+  if (std::string(ASSAY_LIBTORCH_VERSION) != "2.11.0") return;  // part of every key
+
+  CHECK(merge().key() == "4dc8e27aff624188415f23a7528814eb");
+  CHECK(settled_merge().key() == "4e31ebcecca6749bfa44f0cc700ce9c8");
+  CHECK(expert().key() == "6a552773d382eddd56b16732467cec3f");
+  CHECK(base().key() == "2956a6389f7a8d2bf8c3cabcbda72506");
+  CHECK(ensemble().key() == "645e872959cdbe26b25f6d74eb12ef3c");
+  CHECK(merge().model_key() == "850432829d6873e1e03880e25314d8a8");
+  CHECK(settled_merge().model_key() == "124e3612ae697e4003d5457647708861");
+  CHECK(expert().model_key() == "74123302704ba88d2cb76a48119b5537");
+  CHECK(base().model_key() == "694c9d7bc7ead2d722c9555030fc8235");
+  CHECK(ensemble().model_key() == "a223822938dfe08ae41e4e231a0881f9");
+}
+
+TEST_CASE("cells are sent as JSON with names", "[sweep]") {
+  CHECK(Json(settled_merge()) == Json::parse(R"({
+    "kind": "merge", "record_kind": "merge", "method": "average", "parameters": {"a": 1},
+    "seed": 0, "split": "validation", "device": "cuda:0,cuda:1", "dtype": "bfloat16",
+    "base": {"path": "", "hash": "", "computation": "", "adapter": "", "settled": false},
+    "experts": [
+      {"path": "/x", "hash": "h1", "computation": "c1", "adapter": "", "settled": false},
+      {"path": "/y", "hash": "h2", "computation": "c2", "adapter": "/lora", "settled": true}],
+    "tasks": [{"name": "t/one", "hash": "t1"}, {"name": "t/two", "hash": "t2"}]})"));
+  CHECK(Json(expert()).at("dtype") == "");
+  for (const Cell& cell : {merge(), settled_merge(), expert(), base(), ensemble()}) {
+    const Cell read = Json(cell).get<Cell>();
+    CHECK(Json(read) == Json(cell));
+    CHECK(read.key() == cell.key());
+  }
+}
+
+TEST_CASE("a cell of an unknown name is refused", "[sweep]") {
+  for (const char* key : {"kind", "record_kind", "split", "device", "dtype"}) {
+    Json json = merge();
+    json[key] = "soup";
+    INFO(key);
+    CHECK_THROWS_WITH(json.get<Cell>(), Catch::Contains("'soup'"));
+  }
+}
+
+TEST_CASE("the record of a cell has the names that are stored", "[sweep]") {
+  const RunRecord record = empty_record(base());
+
+  CHECK(run_kind_name(record.kind) == "base");
+  CHECK(record.split == "validation");
+  CHECK(base().describe() == "base on validation");
+  for (const RunStatus status : {RunStatus::kOk, RunStatus::kSkipped, RunStatus::kFailed})
+    CHECK(run_status_from_name(run_status_name(status)) == status);
+  CHECK(run_status_name(RunStatus::kSkipped) == "skipped");
+  CHECK_THROWS_AS(run_status_from_name("interrupted"), DataError);
+}
