@@ -1,4 +1,4 @@
-// What merging costs inside a sweep: 24 cells of three methods over models in memory, beside the
+// What merging costs inside a sweep: 24 cells of three methods over models in memory, next to the
 // time in which the same bytes can be read from memory at all. See docs/performance.md.
 //
 // usage: bench_merging [--size 100m|10m] [--threads N] [--only METHOD] [--alone]
@@ -169,7 +169,7 @@ int run(int argc, char** argv) {
 
   static CountAllocations counter;  // outlives all tensors
   MemorySink sink(inputs.device);
-  // What all cells merge into, and what they share, is made room for once per process.
+  // What all cells merge into, and what they share, is allocated once per process.
   const Clock::time_point before_places = Clock::now();
   merge_models(*make_method("task_arithmetic",
                             JsonReader(Json{{"scale", 1}, {"weights", {1, 2, 3}}}, "bench")),

@@ -6,7 +6,6 @@
 #include "harness/kernels/blocks.h"
 
 namespace assay {
-namespace {}  // namespace
 
 at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                                const DeltaRule& rule) {

@@ -245,7 +245,7 @@ TEST_CASE("several threads feed a selection of bfloat16 at once", "[kernels]") {
   }
 }
 
-TEST_CASE("a magnitude that most elements have is found, and those beside it", "[kernels]") {
+TEST_CASE("a magnitude that most elements have is found, and those next to it", "[kernels]") {
   constexpr int64_t kSize = int64_t{1} << 22, kOnes = kSize / 2;  // and as many others, half larger
   at::Tensor values = noise({kSize}, 8).abs();
   values = at::where(values < 0.5, values, values + 2);
@@ -268,7 +268,7 @@ TEST_CASE("a magnitude that most elements have is found, and those beside it", "
   }
 }
 
-TEST_CASE("magnitudes of several experts are selected side by side", "[kernels]") {
+TEST_CASE("magnitudes of several experts are selected concurrently", "[kernels]") {
   constexpr int64_t kSize = 3000 + 5;
   for (const auto type : {at::kFloat, at::kBFloat16, at::kHalf})
     for (const size_t count : {1, 2, 3, 4, 5}) {

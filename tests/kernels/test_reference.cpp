@@ -232,7 +232,7 @@ TEST_CASE("what overflows as it is stored is counted, and stays what it is", "[k
   CHECK(out[0].item<float>() == 1);
   CHECK(add_delta_into(base, reduced, 0.5f, out) == 1);
   // Where vectors cannot be written whole.
-  at::Tensor room = at::empty({kRun + 8}).to(at::kBFloat16), aside = room.slice(0, 8);
+  at::Tensor buffer = at::empty({kRun + 8}).to(at::kBFloat16), aside = buffer.slice(0, 8);
   CHECK(add_delta_into(base, reduced, 0.5f, aside) == 1);
   CHECK(at::equal(at::nan_to_num(aside), at::nan_to_num(out)));
 }

@@ -227,25 +227,11 @@ TieEnd find_tie_end(const at::Tensor& base, const at::Tensor& expert, const Delt
   ASSAY_CHECK(term.threshold == 0);
   // An order is a host's job: CUDA tensors come over for it.
   const Operands operands(base.cpu(), {expert.cpu()});
-  std::vector<int64_t> counts(static_cast<size_t>(num_blocks(operands.count())));
   const std::vector<DeltaTerm> used = unweighted({term});
   count_flops(delta_flops(used), operands.count());
-  share_blocks(operands.count(), [&](BlockQueue& queue) {
-    TermRows rows(operands, used, offset);
-    for (Block block; queue.next(block);)
-      for_runs(block, [&](int64_t begin, int64_t size) {
-        rows.load(begin, size);
-        counts[static_cast<size_t>(block.index)] += count_magnitude(rows[0], size, bits);
-      });
-  });
-  int64_t found = 0, begin = 0;
-  for (const int64_t count : counts) {
-    if (found + count > ties) break;
-    found += count;
-    begin += kBlock;
-  }
   TermRows rows(operands, used, offset);
-  for (; begin < operands.count(); begin += kRun) {
+  int64_t found = 0;
+  for (int64_t begin = 0; begin < operands.count(); begin += kRun) {
     const int64_t size = std::min(kRun, operands.count() - begin);
     rows.load(begin, size);
     for (int64_t j = 0; j < size; ++j) {

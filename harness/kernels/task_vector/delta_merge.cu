@@ -4,7 +4,7 @@
 namespace assay::cuda {
 namespace {
 
-// Terms are worked out anew where the election and the reduction both read them: arithmetic is
+// Terms are computed again where the election and the reduction both read them: arithmetic is
 // cheaper here than memory.
 __global__ void delta_merge_kernel(const Operand* operands, const DeltaTerm* terms, int count,
                                    DeltaRule rule, int64_t offset, int64_t elements, void* out,

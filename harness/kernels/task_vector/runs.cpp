@@ -184,11 +184,4 @@ void bins_in_range(const float* values, int64_t size, RangeHits& hits) {
   }
 }
 
-ASSAY_VECTORISED
-int64_t count_magnitude(const float* values, int64_t size, uint32_t bits) {
-  int32_t count = 0;
-  for (int64_t j = 0; j < size; ++j) count += magnitude_bits(values[j]) == bits ? 1 : 0;
-  return count;
-}
-
 }  // namespace assay

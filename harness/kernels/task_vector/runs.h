@@ -52,7 +52,5 @@ struct RangeHits {
 };
 /// Adds the magnitudes of a run.
 void bins_in_range(const float* values, int64_t size, RangeHits& hits);
-/// How many magnitudes have exactly these bits.
-int64_t count_magnitude(const float* values, int64_t size, uint32_t bits);
 
 }  // namespace assay

@@ -8,7 +8,6 @@
 
 #include "harness/cost/meter.h"
 #include "harness/kernels/dtype/convert.h"
-#include "harness/kernels/task_vector/delta_merge.h"
 #include "harness/merge/engine/concurrent.h"
 #include "harness/merge/request/roles.h"
 

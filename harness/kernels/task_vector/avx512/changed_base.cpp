@@ -10,6 +10,8 @@ namespace {
 
 constexpr int64_t kVectorValues = 16;
 
+// Earns the TIES and DARE rows of bench_merging: see README.md.
+
 /// round_to_bfloat16().
 ASSAY_TARGET_512 inline __m512 rounded_512(__m512 values) {
   const __m512i bits = _mm512_castps_si512(values);

@@ -12,6 +12,8 @@ namespace {
 constexpr int64_t kCounters = 32;      ///< that go through the generator at once
 constexpr int64_t kDrawsOfBlock = 16;  ///< bytes
 
+// Earns the DARE row of bench_merging: see README.md.
+
 /// Blocks of the generator, eight to a vector, words in the lower 32 bits of 64-bit lanes,
 /// where they are multiplied; nothing looks at the upper ones.
 template <int kVectors>
