@@ -6,9 +6,7 @@
 #include "harness/kernels/blocks.h"
 
 namespace assay {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                                const DeltaRule& rule) {
@@ -31,11 +29,10 @@ at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTer
       }
     }
     int64_t nonfinite = -1;
-    const at::Tensor delta =
-        part.cached_part(key, part.base.numel(), [&](at::Tensor& values) {
-          nonfinite =
-              delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset, &values);
-        });
+    const at::Tensor delta = part.cached_part(key, part.base.numel(), [&](at::Tensor& values) {
+      nonfinite =
+          delta_merge_into(part.base, part.experts, terms, rule, merged, part.offset, &values);
+    });
     if (delta.defined()) {
       if (nonfinite < 0)
         nonfinite = add_delta_into(part.base, delta, rule.scale, merged);

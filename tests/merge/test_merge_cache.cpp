@@ -227,8 +227,7 @@ TEST_CASE("merges into one sink allocate no tensor after the first", "[merge][ca
   };
 
   // The model, and buffers for the cached task vector.
-  CHECK(merge_once("task_arithmetic", Json::object()) ==
-        4 * (60000 + 50000 + 10000));
+  CHECK(merge_once("task_arithmetic", Json::object()) == 4 * (60000 + 50000 + 10000));
   const void* place = sink.tensors().at("a").const_data_ptr();
   CHECK(merge_once("task_arithmetic", {{"scale", 0.5}}) == 0);
   CHECK(merge_once("ties", Json::object()) == 0);

@@ -95,7 +95,7 @@ void ModelReader::begin_caching(const std::vector<std::string>& names) {
   for (const std::string& name : names)
     for (int64_t first = 0, all = read_.front()->find(name)->numel(); first < all;
          first += kPartElements)
-      cache->part(name, first, delta_room(std::min(kPartElements, all - first)), inputs_.device);
+      cache->part(name, first, std::min(kPartElements, all - first), inputs_.device);
 }
 
 bool ModelReader::stays_mapped(const std::string& name) const {
