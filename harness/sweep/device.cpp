@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "harness/core/error.h"
 
@@ -23,6 +24,11 @@ std::vector<std::string> split_list(const std::string& text) {
   return parts;
 }
 
+[[noreturn]] void refuse_missing(const std::string& name) {
+  user_error("device '{}' is not there: this program sees {} CUDA device(s){}", name,
+             cuda_devices(), at::hasCUDA() ? "" : " (it was built without LibTorch's CUDA half)");
+}
+
 // "cuda" is the first of them.
 at::Device named_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
@@ -32,15 +38,12 @@ at::Device named_device(const std::string& name) {
       name.find_first_not_of("0123456789", 5) == std::string::npos && name.size() < 9)
     index = std::stoll(name.substr(5));
   if (index < 0) user_error("unknown device '{}'; allowed: auto, cpu, cuda, cuda:INDEX", name);
+  if (index > std::numeric_limits<c10::DeviceIndex>::max()) refuse_missing(name);
   return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
 void check_available(at::Device device, const std::string& name) {
-  if (device.is_cpu()) return;
-  const int64_t available = cuda_devices();
-  if (device.index() >= available)
-    user_error("device '{}' is not there: this program sees {} CUDA device(s){}", name, available,
-               at::hasCUDA() ? "" : " (it was built without LibTorch's CUDA half)");
+  if (!device.is_cpu() && device.index() >= cuda_devices()) refuse_missing(name);
 }
 
 Devices parse_list(const std::string& names, at::Device (*parse)(const std::string& name)) {

@@ -1,5 +1,7 @@
 #include "harness/sweep/cell.h"
 
+#include <functional>
+
 #include "harness/core/error.h"
 #include "tests/catch.h"
 
@@ -88,20 +90,26 @@ TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
   CHECK_FALSE(changed([](Cell& c) { c.base.path = "/elsewhere"; }));
 }
 
-// Scores in old stores are found by these. A method's new version changes the merges' keys.
+// By these the scores in old stores are found.
 TEST_CASE("cells have the keys that they have always had", "[sweep]") {
-  if (std::string(ASSAY_LIBTORCH_VERSION) != "2.11.0") return;  // part of every key
+  Hasher hasher;
+  hasher.number(1).text(ASSAY_LIBTORCH_VERSION).text("model").text("test").text("cuda");
+  hasher.number(1).text("h1").text("c1").text("t/one").text("t1").text("t/two").text("t2");
+  CHECK(expert().key() == hasher.hex());
 
-  CHECK(merge().key() == "4dc8e27aff624188415f23a7528814eb");
-  CHECK(settled_merge().key() == "4e31ebcecca6749bfa44f0cc700ce9c8");
-  CHECK(expert().key() == "6a552773d382eddd56b16732467cec3f");
-  CHECK(base().key() == "2956a6389f7a8d2bf8c3cabcbda72506");
-  CHECK(ensemble().key() == "645e872959cdbe26b25f6d74eb12ef3c");
-  CHECK(merge().model_key() == "850432829d6873e1e03880e25314d8a8");
-  CHECK(settled_merge().model_key() == "124e3612ae697e4003d5457647708861");
-  CHECK(expert().model_key() == "74123302704ba88d2cb76a48119b5537");
-  CHECK(base().model_key() == "694c9d7bc7ead2d722c9555030fc8235");
-  CHECK(ensemble().model_key() == "a223822938dfe08ae41e4e231a0881f9");
+  // As a program of before had them. A new version of the method changes those of merges.
+  if (std::string(ASSAY_LIBTORCH_VERSION) == "2.11.0") {
+    CHECK(merge().key() == "4dc8e27aff624188415f23a7528814eb");
+    CHECK(settled_merge().key() == "4e31ebcecca6749bfa44f0cc700ce9c8");
+    CHECK(expert().key() == "6a552773d382eddd56b16732467cec3f");
+    CHECK(base().key() == "2956a6389f7a8d2bf8c3cabcbda72506");
+    CHECK(ensemble().key() == "645e872959cdbe26b25f6d74eb12ef3c");
+    CHECK(merge().model_key() == "850432829d6873e1e03880e25314d8a8");
+    CHECK(settled_merge().model_key() == "124e3612ae697e4003d5457647708861");
+    CHECK(expert().model_key() == "74123302704ba88d2cb76a48119b5537");
+    CHECK(base().model_key() == "694c9d7bc7ead2d722c9555030fc8235");
+    CHECK(ensemble().model_key() == "a223822938dfe08ae41e4e231a0881f9");
+  }
 }
 
 TEST_CASE("cells are sent as JSON with names", "[sweep]") {

@@ -18,6 +18,7 @@ TEST_CASE("devices are named one by one or as a list", "[sweep]") {
   CHECK_THROWS_WITH(parse_devices("cpu,gpu"), Contains("'gpu'"));
   CHECK_THROWS_AS(parse_devices("cpu,"), UserError);
   CHECK_THROWS_AS(parse_devices("cpu,cuda:99"), UserError);
+  CHECK_THROWS_WITH(parse_devices("cuda:999"), Contains("'cuda:999' is not there"));
 }
 
 TEST_CASE("scores depend on the kinds of device, not on which", "[sweep]") {

@@ -66,7 +66,7 @@ TEST_CASE("contexts share nothing, and scores do not depend on what they hold", 
   const test::BlobHome home;
   const ModelRef one = write_model(home, "one", 1), two = write_model(home, "two", 2);
   const Cell first = merge_of({one}), both = merge_of({one, two});
-  ExecutionContext alone, used, without_cache({.bytes = 0});
+  ExecutionContext alone, used, without_cache(CacheBudget{.bytes = 0});
 
   CHECK(&used.on(at::kCPU) == &used.on(at::kCPU));
   CHECK(&used.on(at::kCPU) != &alone.on(at::kCPU));
@@ -79,7 +79,7 @@ TEST_CASE("contexts share nothing, and scores do not depend on what they hold", 
 TEST_CASE("changes of tasks hold in their context only", "[sweep]") {
   const test::BlobHome home;
   const Cell cell = merge_of({write_model(home, "m", 1)});
-  ExecutionContext limited({}, {.limit = 1}), usual;
+  ExecutionContext limited(CacheBudget{}, {.limit = 1}), usual;
 
   CHECK_THAT(run_cell(limited, cell).reason, Contains("a limit and few-shot examples"));
   CHECK(run_cell(usual, cell).status == RunStatus::kOk);
