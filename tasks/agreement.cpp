@@ -153,9 +153,9 @@ std::vector<double> mid_ranks(const std::vector<double>& values) {
   return weight_below(values, std::vector<double>(values.size(), weight));
 }
 
-// An item changes the ranks of all others, too. With r and s the centred ranks (minus 1/2), its
-// influence on the covariance is r s, its effect on the r of greater x, and that on the s of
-// greater y.
+// An item changes the ranks of all others, too. Let r and s be the centred ranks (minus 1/2). The
+// influence on the covariance is r s plus the effects on the r of greater x and on the s of greater
+// y.
 MetricResult spearman(std::string metric, const std::vector<double>& x,
                       const std::vector<double>& y) {
   const auto n = static_cast<double>(x.size());

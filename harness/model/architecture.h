@@ -67,9 +67,9 @@ Registry<ArchitectureEntry>& architectures();
 /// fields. UserError on unknown names and fields.
 std::unique_ptr<Architecture> make_architecture(JsonReader config);
 
-/// Checks that `source` holds exactly the tensors of the architecture (up to its
-/// checkpoint_names()) with the right shapes, and reads them to the device and dtype, under the
-/// names of tensors(). DataError names the first tensor that is missing, unexpected or of the wrong
+/// Reads the weights to the device and dtype, under the names of tensors(). Checks that `source`
+/// holds exactly the tensors of the architecture (up to its checkpoint_names()) with the right
+/// shapes. DataError names the first tensor that is missing, unexpected or of the wrong
 /// shape, or a tied tensor that differs from its original. Without `dtype` the stored dtype stays.
 /// Tensors that need neither conversion nor another device share the source's memory.
 StateDict load_weights(const Architecture& architecture, const TensorSource& source,
@@ -88,7 +88,7 @@ StateDict load_weights(const Architecture& architecture, const TensorSource& sou
 /// and name.
 StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed);
 
-/// Weights of two or more dimensions are normal with the given standard deviation, names that end
+/// Weights of two or more dimensions are normal with the given standard deviation. Names that end
 /// in ".bias" are zero, other vectors (scales of norms) are `vector`. Streams as above.
 StateDict normal_weights(const std::vector<TensorInfo>& tensors, double deviation, double vector,
                          uint64_t seed);

@@ -21,8 +21,8 @@ std::string split_name(Split split);
 /// UserError listing train, validation, test.
 Split split_from_name(const std::string& name, const std::string& where);
 
-/// Labelled 28x28 greyscale images. Every item belongs to exactly one split, no image occurs twice,
-/// and the order is a fixed shuffle, so that the first n items are a random sample.
+/// Labelled 28x28 greyscale images. Every item belongs to exactly one split, and no image occurs
+/// twice. The order is a fixed shuffle: the first n items are a random sample.
 struct ImageDataset {
   at::Tensor images;          ///< float32 [n, 1, 28, 28] in [0, 1], bright strokes on dark
   at::Tensor labels;          ///< int64 [n], the suite's joint label space

@@ -78,8 +78,8 @@ void check_destination(const std::filesystem::path& path);
 /// on
 /// ("pretrained_on": by its base), examples per part, steps, seed, cost and final loss (the mean
 /// over the last tenth of the steps). Training minimises cross entropy over the joint label space
-/// with AdamW, on minibatches from a fresh permutation of the whole mixture per epoch, on one
-/// thread of the CPU, so its bytes do not depend on the number of cores. When another process makes
+/// with AdamW, on minibatches from a new permutation of the whole mixture per epoch. It uses one
+/// CPU thread, so that the bytes do not depend on the number of cores. When another process makes
 /// the same checkpoint, waits for that and opens it. DataError, naming the recipe, when the loss is
 /// not finite.
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,

@@ -32,12 +32,12 @@ class TextEncoder {
   /// Context and continuation as one sequence. White space at the context's end moves to the
   /// continuation. A decoder's continuation consists of the joined text's tokens after as many as
   /// the context alone has; an encoder-decoder tokenizes the continuation separately. Special
-  /// tokens are those of the tokenizer, with three exceptions: only the text that an encoder reads
-  /// keeps a final EOS, a decoder's side of an encoder-decoder gets none, and a text that already
-  /// starts with BOS gets no second one. An empty context is BOS, else EOS. Too long sequences are
-  /// truncated at the beginning. DataError naming `where` when the continuation has no tokens or
-  /// more than fit, when an id is outside the model's vocabulary, and when neither BOS nor EOS
-  /// exists.
+  /// tokens are those of the tokenizer, with three exceptions. Only the text that an encoder reads
+  /// keeps a final EOS. The continuation of an encoder-decoder has none. A text that already starts
+  /// with BOS gets no second one. An empty context is BOS, else EOS. Too long sequences are
+  /// truncated at the beginning. DataError naming `where`: when the continuation
+  /// has no tokens or more than fit; when an id is outside the model's vocabulary; when neither BOS
+  /// nor EOS exists.
   ScoredSequence pair(const LikelihoodRequest& request) const;
 
   /// Rolling windows of at most max_length() tokens, which together score every token once. The

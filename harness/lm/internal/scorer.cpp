@@ -133,8 +133,8 @@ class Scorer {
   std::vector<SequenceScore>& scores_;
 };
 
-// Where rotary angles depend on the length of the whole text, only sequences of equal angles are
-// packed together, and without a prefix cache, which would be computed at another length.
+// Rotary angles may depend on the length of the whole text. Then only sequences of equal angles are
+// packed together. They share no prefix cache, which would be computed at another length.
 std::vector<TreeGroup> groups_of(const LanguageModel& model,
                                  const std::vector<ScoredSequence>& sequences,
                                  const PackingLimits& limits) {
