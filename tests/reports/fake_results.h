@@ -18,7 +18,7 @@ inline assay::RunRecord run(const std::string& key, const std::string& kind,
                             const std::vector<std::string>& experts, const Outcomes& outcomes) {
   assay::RunRecord record;
   record.key = key;
-  record.kind = run_kind_from_name(kind);
+  record.kind = assay::run_kind_from_name(kind);
   record.split = "test";
   record.experts = experts;
   if (kind == "merge") {

@@ -135,7 +135,7 @@ TEST_CASE("one candidate is chosen without validation data", "[sweep]") {
     rows[planned.placement.row + " " + planned.placement.variant] = &planned;
   REQUIRE(rows.contains("task_arithmetic tuned"));
   CHECK(rows["task_arithmetic tuned"]->cell.parameters["scale"] == 0.25);
-  CHECK(rows["task_arithmetic tuned"]->cell.split == "test");
+  CHECK(rows["task_arithmetic tuned"]->cell.split == Split::kTest);
   CHECK(rows["task_arithmetic default"]->cell.parameters["scale"] != 0.25);
   CHECK(rows["best expert reference"]->cell.key() == rows["x reference"]->cell.key());
   CHECK_FALSE(rows["best expert reference"]->unmet);
