@@ -69,22 +69,13 @@ class SequenceClassification : public EncoderTask {
     if (encoder.classes() != static_cast<int64_t>(labels_.names.size()))
       user_error("the task '{}' has {} labels ({}), but this model has {} classes", name(),
                  labels_.names.size(), fmt::join(labels_.names, ", "), encoder.classes());
-<<<<<<< HEAD
-    // Names that are others altogether ("LABEL_0") say nothing about the order.
-    std::vector<std::string> own = labels_.names, models = encoder.class_names();
-    for (auto* names : {&own, &models})
-      for (std::string& name : *names) name = ascii_lower(std::move(name));
-    if (labels_.named && own != models &&
-        std::multiset(own.begin(), own.end()) == std::multiset(models.begin(), models.end()))
-=======
     // Entirely different names ("LABEL_0") tell nothing about the order.
     std::vector<std::string> label_names = labels_.names, model_names = encoder.class_names();
     for (auto* names : {&label_names, &model_names})
-      std::transform(names->begin(), names->end(), names->begin(), lower_case);
+      for (std::string& name : *names) name = ascii_lower(std::move(name));
     if (labels_.named && label_names != model_names &&
         std::multiset(label_names.begin(), label_names.end()) ==
             std::multiset(model_names.begin(), model_names.end()))
->>>>>>> 7abecef1dc37de8e25f125c384d9f2e9424d96ae
       user_error("the task '{}' has the labels {}, but the model's classes are {}, in this order",
                  name(), fmt::join(labels_.names, ", "), fmt::join(encoder.class_names(), ", "));
   }

@@ -139,7 +139,7 @@ Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
       ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max()));
   command
       ->add_option("--num-fewshot", options->changes.few_shot,
-                   "so many solved examples before every prompt, whatever the tasks say")
+                   "so many few-shot examples before every prompt, whatever the tasks say")
       ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}));
   command->add_option("--log-samples", options->log_samples,
                       "write prompts, answers and metrics of every item to this file (JSON lines)");

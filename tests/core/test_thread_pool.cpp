@@ -26,9 +26,11 @@ TEST_CASE("every index is handed out once, whatever the number of threads", "[co
       std::vector<std::atomic<int>> seen(static_cast<size_t>(count));
       std::atomic<bool> ascending = true;
       pool.run(threads, count, [&](IndexQueue& indices) {
-        for (int64_t last = -1; const auto i = indices.next(); last = *i) {
+        int64_t last = -1;
+        while (const auto i = indices.next()) {
           if (*i <= last) ascending = false;
-          ++seen[static_cast<size_t>(*i)];
+          last = *i;
+          ++seen[static_cast<size_t>(last)];
         }
       });
       CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& times) { return times == 1; }));
