@@ -159,7 +159,8 @@ class EncoderDecoderEnsemble final : public Ensemble<SequenceToSequenceArchitect
       const MemberSizes& sizes = sizes_[i];
       EncoderDecoderCache own;
       if (cache)
-        own = {{layer_range(cache->written.layers, layer, sizes.layers), cache->written.positions},
+        own = {{layer_range(cache->self_attention.layers, layer, sizes.layers),
+                cache->self_attention.positions},
                layer_range(cache->cross_attention, layer, sizes.layers)};
       states.push_back(members_[i].architecture->decode(
           members_[i].weights, ids,
