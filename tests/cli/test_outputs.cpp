@@ -155,7 +155,7 @@ TEST_CASE("logits replace a file of logits and nothing else", "[cli]") {
     const std::string before = read_file(output);
     const ProcessResult refused = generate("3,1");
     CHECK(refused.exit_code == kUserError);
-    CHECK_THAT(refused.output, Contains(output.string()) && Contains("no file of logits"));
+    CHECK_THAT(refused.output, Contains(output.string()) && Contains("not a file of logits"));
     CHECK(read_file(output) == before);
   };
   write_file(output, "years of work\n");

@@ -113,7 +113,8 @@ TEST_CASE("an interrupted sweep reports what is stored, and continues from there
 
   INFO(read_file(said));
   CHECK(code == 128 + signal);
-  CHECK_THAT(read_file(said), Contains("stopped; ") && Contains("r.sqlite") && Contains("goes on"));
+  CHECK_THAT(read_file(said),
+             Contains("stopped; ") && Contains("r.sqlite") && Contains("resumes from there"));
   const SweepResults results = Store::open_read_only(sweep.db()).load_sweep("");
   CHECK(results.runs.size() >= seen);
   CHECK(results.finished_at.empty());

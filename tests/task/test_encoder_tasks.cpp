@@ -60,7 +60,7 @@ TEST_CASE("labels may be ids, and texts pairs", "[task]") {
   CHECK(classified(definition, FakeEncoder(2))[0].outcomes == std::vector<float>{1, 0});
   folder.lines("a.jsonl", {{{"a", "1"}, {"b", "2"}, {"class", 2}}});
   CHECK_THROWS_WITH(classified(definition, FakeEncoder(2)),
-                    Contains("a.jsonl line 1") && Contains("'2' is not of 0..1"));
+                    Contains("a.jsonl line 1") && Contains("'2' is not in 0..1"));
 }
 
 TEST_CASE("similarities are compared with gold scores", "[task]") {
@@ -92,7 +92,7 @@ TEST_CASE("items that cannot be classified or compared are errors with the reaso
   CHECK_THROWS_WITH(classified(definition, FakeEncoder(2)),
                     Contains("3 labels (bad, good, mixed)") && Contains("2 classes"));
   CHECK_THROWS_WITH(classified(definition, FakeEncoder(0)),
-                    Contains("head for classification") && Contains("fake, an encoder"));
+                    Contains("classification head") && Contains("fake, an encoder"));
   CHECK_THROWS_WITH(classified(definition, FakeEncoder(3, {"Good", "Mixed", "Bad"})),
                     Contains("bad, good, mixed") && Contains("Good, Mixed, Bad"));
   CHECK_THROWS_WITH(
