@@ -40,7 +40,7 @@ struct Karcher {
 std::vector<double> Karcher::measure(const TensorParts& tensor) const {
   const size_t n = tensor.num_experts();
   std::vector<double> shares = normalized_weights(weights, n);
-  const DotProducts products = gram_of_experts(tensor);
+  const DotProducts products = dot_products_of_experts(tensor);
   std::vector<double> norm(n), part(n);
   double mean_norm = 0, active = 0;
   for (size_t i = 0; i < n; ++i) {

@@ -28,12 +28,13 @@ struct Mlerp {
   void prepare(const ModelJob& job) {
     if (scope == Scope::kTensor) return;
     DotProducts total(static_cast<int>(job.num_experts()));
-    for (const std::string& name : job.names()) total.add(gram_of_experts(job.parts(name)));
+    for (const std::string& name : job.names()) total.add(dot_products_of_experts(job.parts(name)));
     model_factor_ = factor(total, "the models");
   }
   /// How much the mean of the tensor is stretched.
   double measure(const TensorParts& tensor) const {
-    return scope == Scope::kModel ? model_factor_ : factor(gram_of_experts(tensor), tensor.name());
+    return scope == Scope::kModel ? model_factor_
+                                  : factor(dot_products_of_experts(tensor), tensor.name());
   }
   at::Tensor merge(const TensorJob& part, double stretch) const {
     return sum_of_experts(part, stretch / static_cast<double>(part.experts.size()));

@@ -24,7 +24,7 @@ struct MultiSlerp {
   /// The coefficients of the experts.
   std::vector<double> measure(const TensorParts& tensor) const {
     std::vector<double> shares = normalized_weights(weights, tensor.num_experts());
-    const DotProducts products = gram_of_experts(tensor);
+    const DotProducts products = dot_products_of_experts(tensor);
     std::vector<double> direction = shares;
     double mean_norm = 0;
     for (size_t i = 0; i < shares.size(); ++i) {

@@ -34,7 +34,7 @@ struct Slerp {
   /// The coefficients of both experts.
   std::vector<double> measure(const TensorParts& tensor) const {
     if (compute == Compute::kStorage) return mergekit::slerp_coefficients(tensor, t);
-    const DotProducts products = gram_of_experts(tensor);
+    const DotProducts products = dot_products_of_experts(tensor);
     const auto unit_norm = [&](int i) {
       const double norm = std::sqrt(products(i, i));
       return norm > 1e-8 ? norm : 1.0;

@@ -6,7 +6,7 @@
 
 namespace assay {
 
-DotProducts gram_of_experts(const TensorParts& tensor) {
+DotProducts dot_products_of_experts(const TensorParts& tensor) {
   const int n = static_cast<int>(tensor.num_experts());
   std::vector<std::pair<int, int>> pairs;
   std::vector<std::string> keys;

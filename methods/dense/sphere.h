@@ -11,7 +11,7 @@
 namespace assay {
 
 /// Inner products of every pair of experts, shared pair by pair.
-DotProducts gram_of_experts(const TensorParts& tensor);
+DotProducts dot_products_of_experts(const TensorParts& tensor);
 
 /// The norm of sum_i coefficients[i] x_i.
 inline double span_norm(const DotProducts& products, const std::vector<double>& coefficients) {

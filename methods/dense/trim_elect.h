@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -90,14 +89,14 @@ struct TrimElect {
   bool trims() const;
   std::vector<DeltaTerm> untrimmed(const TensorParts& tensor) const;
   Trimmed trimmed(const TensorParts& tensor) const;
-  /// What an expert's untrimmed deltas of a tensor depend on, for keys of shared values.
+  /// What an expert's untrimmed deltas of a tensor depend on, for keys of cached values.
   std::string delta_key(const TensorParts& tensor, size_t expert, const DeltaTerm& term) const;
-  /// Calls its argument with the places of tensors, of several perhaps at once.
+  /// Calls its argument with the index of every tensor, of several perhaps concurrently.
   using Visit = std::function<void(const std::function<void(size_t place)>& body)>;
   /// One threshold per expert, over all of the tensors together.
   std::vector<Threshold> find_thresholds(const std::vector<TensorParts>& tensors,
                                          const Visit& visit) const;
-  /// The same for some experts, not shared. `terms`: untrimmed, per tensor and expert.
+  /// The same for some experts, not cached. `terms`: untrimmed, per tensor and expert.
   std::vector<Threshold> select_thresholds(const std::vector<TensorParts>& tensors,
                                            const Visit& visit,
                                            const std::vector<std::vector<DeltaTerm>>& terms,

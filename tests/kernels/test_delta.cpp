@@ -59,6 +59,25 @@ TEST_CASE("weights that cancel leave the sum as it is", "[kernels]") {
   CHECK(merged.item<float>() == 3);
 }
 
+TEST_CASE("a sum of weights up to the least divisor leaves the sum as it is", "[kernels]") {
+  // Weighted: 3 and 1, both positive, with weights 1.5 and -1, whose sum is 0.5.
+  const auto merged = [](float min_divisor) {
+    const DeltaRule rule{.reduce = Reduce::kWeightedMeanAgree, .min_divisor = min_divisor};
+    return merge_deltas({{2}, {-1}}, rule, {{.weight = 1.5f}, {.weight = -1}}).item<float>();
+  };
+
+  CHECK(merged(0.5f) == 4);
+  CHECK(merged(0.25f) == 8);
+}
+
+TEST_CASE("votes beyond the range of the dtype have their sign", "[kernels]") {
+  const int64_t count = kRun + 3;
+  const auto all = [&](float value) { return at::full({count}, value, at::kFloat8_e4m3fn); };
+  const std::vector<DeltaTerm> terms(2, {.rounding = DType::kFloat8E4M3});
+
+  CHECK(elected_sign_sum(all(0), {all(320), all(320)}, terms, Elect::kMass, 0) == count);
+}
+
 TEST_CASE("trimming keeps what reaches the threshold, ties up to an index", "[kernels]") {
   const uint32_t two = magnitude_bits(2);
   const std::vector<std::vector<float>> deltas{{1, -2, 3, 2, -1}};

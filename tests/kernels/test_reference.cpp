@@ -215,6 +215,32 @@ TEST_CASE("norms of models of one dtype, too", "[kernels]") {
     }
 }
 
+TEST_CASE("adding a delta equals its element, over blocks and wherever the result lies",
+          "[kernels]") {
+  const int64_t count = 2 * kBlock + kRun + 37;
+  at::Tensor delta = at::randn({count});
+  delta[kBlock] = NAN;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    at::Tensor base = at::randn({count}).to(dtype), place = at::empty({count + 1}, dtype);
+    base[7] = -0.0f;
+    delta[7] = -0.0f;
+    const at::Tensor start = base.to(at::kFloat);
+    for (const float scale : {1.0f, 0.3f}) {
+      std::vector<float> want;
+      for (int64_t i = 0; i < count; ++i)
+        want.push_back(
+            changed_base(start[i].item<float>(), delta[i].item<float>(), scale, DType::kFloat32));
+      const at::Tensor stored = at::tensor(want).to(dtype).to(at::kFloat);
+      want.assign(stored.data_ptr<float>(), stored.data_ptr<float>() + count);
+      for (const int64_t first : {0, 1}) {
+        at::Tensor out = place.slice(0, first, first + count);
+        CHECK(add_delta_into(base, delta, scale, out) == 1);
+        CHECK(differing(out.to(at::kFloat), want) == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("what overflows as it is stored is counted, and stays what it is", "[kernels]") {
   const float huge = std::numeric_limits<float>::max();
   const at::Tensor base = at::zeros({kRun}).to(at::kBFloat16);

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "harness/kernels/blocks.h"
+#include "harness/kernels/mergekit/key_vectors.h"
 #include "harness/kernels/select/sample_range.h"
-#include "harness/kernels/task_vector/avx512/key_vectors.h"
 
 namespace assay {
 

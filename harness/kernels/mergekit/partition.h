@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "harness/kernels/task_vector/avx512/key_vectors.h"
+#include "harness/kernels/mergekit/key_vectors.h"
 
 namespace assay {
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include "harness/core/error.h"
 #include "harness/core/thread_pool.h"

@@ -26,7 +26,7 @@ class DotProducts {
     values_[place(i, j)] += value;
     if (i != j) values_[place(j, i)] += value;
   }
-  /// Of another set of tensors, element by element: the Gram matrix of the concatenations.
+  /// Of another set of tensors, element by element: those of the concatenations.
   void add(const DotProducts& other) {
     for (size_t k = 0; k < values_.size(); ++k) values_[k] += other.values_[k];
   }

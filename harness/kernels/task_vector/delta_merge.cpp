@@ -51,11 +51,10 @@ class ChangedBase {
     const auto loop = vector_loops().change;
     const bool rounds = rounding_ == DType::kBFloat16;
     if (loop && storage_ == DType::kBFloat16 && base_.storage == storage_ &&
-        (rounds || rounding_ == DType::kFloat32) && size % kVectorRun == 0 &&
-        reinterpret_cast<uintptr_t>(to) % kAlignment == 0)
+        (rounds || rounding_ == DType::kFloat32) && size % kVectorRun == 0)
       return loop(base_.data, begin, reduced, scale_, rounds, size, to);
     alignas(kAlignment) float merged[kRun];
-    alignas(kAlignment) char stored[kRun * sizeof(double)];
+    alignas(kAlignment) std::byte stored[kRun * sizeof(double)];
     start_.load(begin, size);
     const uint32_t largest = change_run(start_[0], reduced, scale_, rounding_, size, merged);
     store_run(merged, 0, size, stored, storage_);
@@ -98,6 +97,7 @@ int64_t delta_merge_into(const at::Tensor& base, const std::vector<at::Tensor>& 
                          const std::vector<DeltaTerm>& terms, const DeltaRule& rule,
                          at::Tensor& out, int64_t offset, at::Tensor* reduced) {
   ASSAY_CHECK(!terms.empty() && terms.size() == experts.size() && offset % 64 == 0);
+  ASSAY_CHECK(rule.min_divisor >= 0 && rule.min_divisor < 1);
   for (const DeltaTerm& term : terms) ASSAY_CHECK(term.rounding == rule.rounding);
   const Operands operands(base, experts);
   const DType storage = operands.check_result(out);

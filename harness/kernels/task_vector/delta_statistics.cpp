@@ -30,7 +30,7 @@ int64_t elected_sign_sum(const at::Tensor& base, const std::vector<at::Tensor>& 
       return sum.item<int64_t>();
     }
   if (elect == Elect::kMass) {  // the sign of the sum
-    const DeltaRule sum{.rounding = terms[0].rounding};
+    const DeltaRule sum;        // not rounded: votes beyond e4m3's range would become NaN
     const auto make = [&] { return ReducedTerms(operands, terms, sum, offset); };
     return share_runs(operands.count(), make, [&](ReducedTerms& all, int64_t begin, int64_t size) {
       float votes[kRun];

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <type_traits>
 
 #include "harness/kernels/internal/isa.h"
@@ -11,7 +10,7 @@ namespace {
 template <Arithmetic kArithmetic, TermKind kKind, int kCount, typename Take>
 ASSAY_ELEMENT void for_terms(const TermLoop& loop, const Take& take) {
   constexpr DType kStorage = stored_in(kArithmetic), kRounding = rounded_to(kArithmetic);
-  constexpr int64_t kBytesAhead = 512;
+  constexpr int64_t kBytesAhead = 512, kCacheLine = 64;
   const void* data[kCount + 1];
   uint32_t above[kCount];
   float rescale[kCount], weight[kCount];
@@ -28,8 +27,9 @@ ASSAY_ELEMENT void for_terms(const TermLoop& loop, const Take& take) {
       if constexpr (kKind != TermKind::kWeigh) masks[i] = loop.masks[i][first / kMaskBits];
     // Prefetch: hardware reads ahead within a page; with several arrays it comes to an end often.
     for (int i = 0; i <= kCount; ++i)
-      __builtin_prefetch(static_cast<const char*>(data[i]) + begin * dtype_bytes(kStorage) +
-                         kBytesAhead);
+      for (int64_t byte = 0; byte < kMaskBits * dtype_bytes(kStorage); byte += kCacheLine)
+        __builtin_prefetch(static_cast<const char*>(data[i]) + begin * dtype_bytes(kStorage) +
+                           kBytesAhead + byte);
     for (int64_t j = 0; j < kMaskBits; ++j) {
       const float base = load_as<kStorage>(data[0], begin + j);
       float values[kCount];
@@ -89,9 +89,11 @@ void add_loops(VectorLoops& loops) {
                              [static_cast<int>(kReduce)][kCount - 1];
     loop = reduce_plain<kArithmetic, kKind, kReduce, kCount>;
 #ifdef ASSAY_VECTORS_512
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-      loop = reduce_v3<kArithmetic, kKind, kReduce, kCount>;
-    if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
+    if (v3) loop = reduce_v3<kArithmetic, kKind, kReduce, kCount>;
+    if (v3 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
       loop = reduce_v4<kArithmetic, kKind, kReduce, kCount>;
 #endif
   };

@@ -33,6 +33,13 @@ void TermRows::load(int64_t begin, int64_t size) {
   }
 }
 
+/// Null: no term drops or trims.
+static auto mask_run_of(const std::vector<DeltaTerm>& terms) -> decltype(&keep_mask_run) {
+  const auto any = [&](auto&& has) { return std::any_of(terms.begin(), terms.end(), has); };
+  if (any([](const DeltaTerm& term) { return term.drop > 0; })) return keep_mask_run;
+  return any([](const DeltaTerm& term) { return term.threshold != 0; }) ? tie_mask_run : nullptr;
+}
+
 ReducedTerms::ReducedTerms(const Operands& operands, const std::vector<DeltaTerm>& terms,
                            const DeltaRule& rule, int64_t offset)
     : operands_(operands),
@@ -40,15 +47,13 @@ ReducedTerms::ReducedTerms(const Operands& operands, const std::vector<DeltaTerm
       rule_(rule),
       offset_(offset),
       loop_(reduce_loop(operands.data(), terms, rule)),
-      mask_run_(std::any_of(terms.begin(), terms.end(), [](auto& term) { return term.drop > 0; })
-                    ? keep_mask_run
-                    : tie_mask_run),
+      mask_run_(mask_run_of(terms)),
       rows_(operands, terms, offset) {}
 
 void ReducedTerms::reduce(int64_t begin, int64_t size, float* out) {
   if (loop_ && size % kVectorRun == 0) {
     RunMask masks[kFewTerms];
-    for (size_t i = 0; i < terms_.size(); ++i)
+    for (size_t i = 0; mask_run_ && i < terms_.size(); ++i)
       mask_run_(terms_[i], offset_ + begin, size, masks[i]);
     return loop_({operands_.data(), terms_.data(), masks, begin, size}, rule_.tie_sign, out);
   }

@@ -46,7 +46,7 @@ class ReducedTerms {
   const DeltaRule& rule_;
   int64_t offset_;
   VectorLoops::ReduceLoop loop_;
-  decltype(&keep_mask_run) mask_run_;
+  decltype(&keep_mask_run) mask_run_;  ///< null: no masks are needed
   TermRows rows_;
 };
 

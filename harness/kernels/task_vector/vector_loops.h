@@ -1,6 +1,6 @@
 /// The dispatch: one table of the loops for task vectors that are faster than those of runs.h,
 /// filled once with what this machine's instruction set allows. A null entry means the plain loop;
-/// README.md says what each loop earns.
+/// harness/kernels/README.md says what each loop earns.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ inline constexpr int kFewTerms = 4;  ///< the most that registers hold
 struct TermLoop {
   const Operand* operands;  ///< the base, the experts
   const DeltaTerm* terms;
-  const RunMask*
-      masks;  ///< of each expert: keep_mask_run() if it drops, tie_mask_run() if it trims
+  /// Of each expert: keep_mask_run() if it drops, tie_mask_run() if it trims.
+  const RunMask* masks;
   int64_t begin, size;
 };
 /// Loops of the table take runs of a multiple of so many elements.
@@ -42,8 +42,8 @@ struct VectorLoops {
   ReduceLoop reduce[3][3][5][kFewTerms]{};  ///< [Arithmetic][TermKind][Reduce][count - 1]
   /// keep_mask_run().
   void (*keep_mask)(const DeltaTerm& term, int64_t index, int64_t size, uint32_t* mask) = nullptr;
-  /// changed_base() of bfloat16, by non-temporal stores to a place aligned to 64 bytes; `rounds`:
-  /// to bfloat16 between the steps. Returns the largest of the results' magnitude_bits().
+  /// changed_base() of bfloat16, by non-temporal stores; `rounds`: to bfloat16 between the steps.
+  /// Returns the largest of the results' magnitude_bits().
   uint32_t (*change)(const void* base, int64_t begin, const float* reduced, float scale,
                      bool rounds, int64_t size, void* out) = nullptr;
   /// bins_in_range().

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kVectorValues = 16;
 
-// Earns the TIES and DARE rows of bench_merging: see README.md.
+// Earns the TIES and DARE rows of bench_merging: see harness/kernels/README.md.
 
 /// round_to_bfloat16().
 ASSAY_TARGET_512 inline __m512 rounded_512(__m512 values) {
@@ -37,8 +37,7 @@ ASSAY_TARGET_512 inline __m512i changed_512(const void* base, int64_t at, const 
   return _mm512_castps_si512(rounded_512(sum));
 }
 
-/// VectorLoops::change.
-template <bool kScaled, bool kRounds>
+template <bool kScaled, bool kRounds, bool kStream>
 ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const float* reduced,
                                      float scale, int64_t size, void* out) {
   const __m512 factor = _mm512_set1_ps(scale);
@@ -52,11 +51,22 @@ ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const floa
         changed_512<kScaled, kRounds>(base, begin + j + kVectorValues, reduced + j + kVectorValues,
                                       factor));
     largest = _mm512_max_epu16(largest, _mm512_and_si512(values, _mm512_set1_epi16(0x7fff)));
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(static_cast<uint16_t*>(out) + j), values);
+    void* to = static_cast<uint16_t*>(out) + j;
+    kStream ? _mm512_stream_si512(static_cast<__m512i*>(to), values)
+            : _mm512_storeu_si512(to, values);
   }
   uint16_t lanes[2 * kVectorValues];
   _mm512_storeu_si512(lanes, largest);
   return static_cast<uint32_t>(*std::max_element(std::begin(lanes), std::end(lanes))) << 16;
+}
+
+template <bool kStream>
+uint32_t change_512(const void* base, int64_t begin, const float* reduced, float scale, bool rounds,
+                    int64_t size, void* out) {
+  const auto change = scale == 1.0F ? change_512<false, false, kStream>
+                      : rounds      ? change_512<true, true, kStream>
+                                    : change_512<true, false, kStream>;
+  return change(base, begin, reduced, scale, size, out);
 }
 
 }  // namespace
@@ -64,10 +74,13 @@ ASSAY_TARGET_512 uint32_t change_512(const void* base, int64_t begin, const floa
 void add_vector_change(VectorLoops& loops) {
   loops.change = [](const void* base, int64_t begin, const float* reduced, float scale, bool rounds,
                     int64_t size, void* out) {
-    const auto change = scale == 1.0F ? change_512<false, false>
-                        : rounds      ? change_512<true, true>
-                                      : change_512<true, false>;
-    return change(base, begin, reduced, scale, size, out);
+    constexpr size_t kAlignment = 64;
+    const bool streams = reinterpret_cast<uintptr_t>(out) % kAlignment == 0;
+    alignas(kAlignment) uint16_t changed[kRun];
+    if (streams) return change_512<true>(base, begin, reduced, scale, rounds, size, out);
+    const uint32_t largest = change_512<false>(base, begin, reduced, scale, rounds, size, changed);
+    copy_non_temporal(changed, size * dtype_bytes(DType::kBFloat16), out);
+    return largest;
   };
 }
 

@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kCounters = 32;      ///< that go through the generator at once
 constexpr int64_t kDrawsOfBlock = 16;  ///< bytes
 
-// Earns the DARE row of bench_merging: see README.md.
+// Earns the DARE row of bench_merging: see harness/kernels/README.md.
 
 /// Blocks of the generator, eight to a vector, words in the lower 32 bits of 64-bit lanes,
 /// where they are multiplied; nothing looks at the upper ones.

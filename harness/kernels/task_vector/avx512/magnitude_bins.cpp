@@ -8,7 +8,7 @@ namespace {
 
 constexpr int64_t kVectorValues = 16;
 
-// For the TIES row of bench_merging: see README.md.
+// For the TIES row of bench_merging: see harness/kernels/README.md.
 
 ASSAY_TARGET_512 inline __m512i all_512(uint32_t value) {
   return _mm512_set1_epi32(static_cast<int>(value));
