@@ -28,12 +28,12 @@ class VectorPartition {
       : keys_(keys), pivot_(pivot), tie_(tie), moved_(moved) {}
 
   /// Exchanges as long as there are some vectors between the ends, or until about `most` keys are
-  /// settled; moves the ends over what is settled. False when that is nothing, as where the pivot
-  /// is the tie: both sides would have to be in order.
+  /// settled; moves the ends over what is settled. False when that is nothing.
   ASSAY_KEY_TARGET bool run(size_t& begin, size_t& end, size_t most) {
     const size_t before = end - begin;
-    if (pivot_ == tie_) return false;
-    if (pivot_ < tie_) {
+    if (pivot_ == tie_) {
+      exchange(begin, end, most);
+    } else if (pivot_ < tie_) {
       const auto [taken, given] = fill<true>(begin, end, std::min(before, most));
       begin += taken;
       end -= given;
@@ -46,7 +46,7 @@ class VectorPartition {
   }
 
  private:
-  static constexpr size_t kLanes = kVectorKeys;
+  static constexpr size_t kLanes = kVectorKeys, kChunk = 1024;
   static constexpr size_t kAtOnce = 8;  // vectors
 
   ASSAY_KEY_TARGET static __m512i reversed(__m512i keys) {
@@ -125,7 +125,7 @@ class VectorPartition {
         uint32_t left = ties[i];
         do {
           const size_t at = places_of_ties[i] + _tzcnt_u32(left);
-          moved.push_back(static_cast<uint32_t>(kLeft ? first + at : first - at));
+          add(moved, kLeft ? first + at : first - at);
           left = _blsr_u32(left);
         } while (left != 0);
       }
@@ -145,9 +145,66 @@ class VectorPartition {
     return {taken, given};
   }
 
+  // Puts both sides in order, a chunk of either at a time.
+  ASSAY_KEY_TARGET void exchange(size_t& begin, size_t& end, size_t most) {
+    const size_t size = end - begin;
+    while (end - begin >= 2 * kChunk && size - (end - begin) < most) {
+      const Side<true> left{keys_ + begin};
+      const Side<false> right{keys_ + end};
+      const size_t lefts = leave(left, from_left_), rights = leave(right, from_right_);
+      const size_t pairs = std::min(lefts, rights);
+      const size_t settled_left =
+          enter(left, from_right_, pairs, [&](size_t at) { add(moved_.to_left, begin + at); });
+      const size_t settled_right =
+          enter(right, from_left_, pairs, [&](size_t at) { add(moved_.to_right, end - 1 - at); });
+      begin += lefts == pairs ? kChunk : settled_left;
+      end -= rights == pairs ? kChunk : settled_right;
+    }
+  }
+
+  static void add(std::vector<uint32_t>& places, size_t place) {
+    places.push_back(static_cast<uint32_t>(place));
+  }
+
+  // Copies what is to leave a chunk, in the order of leaving; returns how many that are.
+  template <typename End>
+  ASSAY_KEY_TARGET size_t leave(const End& side, uint16_t* out) const {
+    size_t left = 0;
+    for (size_t at = 0; at < kChunk; at += kLanes) {
+      const __m512i keys = side.load(at);
+      const uint32_t leaving = side.leaving(keys, all_lanes(pivot_));
+      _mm512_storeu_si512(out + left, _mm512_maskz_compress_epi16(leaving, keys));
+      left += count(leaving);
+    }
+    return left;
+  }
+
+  // Writes `pairs` keys over those that leave, and calls `note` with the places of ties among them;
+  // returns how far that reaches.
+  template <typename End, typename Note>
+  ASSAY_KEY_TARGET size_t enter(const End& side, const uint16_t* entering, size_t pairs,
+                                const Note& note) const {
+    for (size_t entered = 0, at = 0; entered < pairs; at += kLanes) {
+      const __m512i keys = side.load(at);
+      uint32_t places = side.leaving(keys, all_lanes(pivot_));
+      if (entered + count(places) > pairs)
+        places = _pdep_u32(_bzhi_u32(~0U, static_cast<uint32_t>(pairs - entered)), places);
+      const __m512i now =
+          _mm512_mask_expand_epi16(keys, places, _mm512_loadu_si512(entering + entered));
+      side.store(at, now);
+      for (uint32_t t = _mm512_mask_cmpeq_epi16_mask(places, now, all_lanes(tie_)); t != 0;
+           t = _blsr_u32(t))
+        note(at + _tzcnt_u32(t));
+      entered += count(places);
+      if (entered == pairs) return at + kLanes - _lzcnt_u32(places);
+    }
+    return 0;
+  }
+
   uint16_t* keys_;
   uint16_t pivot_, tie_;
   MovedTies& moved_;
+  alignas(64) uint16_t from_left_[kChunk + kLanes], from_right_[kChunk + kLanes];
 };
 
 #endif

@@ -141,6 +141,20 @@ Key key_at(const KeyBuffer<Key>& buffer, size_t elements, int64_t place) {
   return static_cast<Key>(found);
 }
 
+/// The key at `place`, from 1 on, in descending order, and whether no equal one comes after it.
+std::pair<uint16_t, bool> last_kept(const std::vector<uint16_t>& keys, int64_t place) {
+  std::vector<int64_t> histogram(size_t{1} << 16);
+  for (const uint16_t key : keys) ++histogram[key];
+  size_t key = histogram.size() - 1;
+  for (; histogram[key] < place; --key) place -= histogram[key];
+  return {static_cast<uint16_t>(key), histogram[key] == place};
+}
+std::pair<uint32_t, bool> last_kept(std::vector<uint32_t> keys, int64_t place) {
+  const auto last = keys.begin() + (place - 1);
+  std::nth_element(keys.begin(), last, keys.end(), std::greater<>());
+  return {*last, std::find(last + 1, keys.end(), *last) == keys.end()};
+}
+
 }  // namespace
 
 int64_t TieOrder::key_bytes(int64_t elements, DType rounding) {
@@ -198,13 +212,7 @@ TieOrder::Selection TieOrder::select(const KeyBuffer<Key>& buffer) const {
     if (range.low == 0) return {0, true, {}};
     near = near_keys(buffer, elements, range);
   }
-  std::vector<Key> order = near.keys;
-  const auto last = order.begin() + (kept_ - near.above - 1);
-  std::nth_element(order.begin(), last, order.end(), std::greater<>());
-  const Key tie = *last;
-  // Those after the last that is kept.
-  const bool all_ties = std::find(last + 1, order.end(), tie) == order.end();
-  order = {};
+  const auto [tie, all_ties] = last_kept(near.keys, kept_ - near.above);
   const int shift = 32 - 8 * static_cast<int>(sizeof(Key));
   Selection selection{.bits = uint32_t{tie} << shift, .all_ties = all_ties};
   if (all_ties) return selection;

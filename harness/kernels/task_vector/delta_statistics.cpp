@@ -10,6 +10,7 @@
 #include "harness/kernels/sums/runs.h"
 #include "harness/kernels/task_vector/delta_merge.h"
 #include "harness/kernels/task_vector/term_rows.h"
+#include "harness/kernels/task_vector/vector_loops.h"
 
 namespace assay {
 
@@ -57,14 +58,28 @@ DeltaNorms delta_l1_norms(const at::Tensor& base, const at::Tensor& expert, cons
   std::vector<double> whole(static_cast<size_t>(blocks)), left(whole.size());
   if (!operands.on_cuda()) {
     share_blocks(operands.count(), [&](BlockQueue& queue) {
-      TermRows all(operands, plain, offset), kept(operands, terms, offset);
+      // Sums of one term: the fastest loop over its values.
+      const DeltaRule sum{.rounding = term.rounding};
+      ReducedTerms all(operands, plain, sum, offset), kept(operands, terms, sum, offset);
+      float values[kRun];
+      RunMask mask;
+      const bool bf16 = operands[0].storage == DType::kBFloat16 &&
+                        operands[1].storage == DType::kBFloat16 &&
+                        term.rounding == DType::kBFloat16;
+      const auto loop =
+          bf16 && term.drop > 0 && term.threshold == 0 ? vector_loops().norms : nullptr;
       for (Block block; queue.next(block);) {
         double whole_lanes[kLanes] = {}, left_lanes[kLanes] = {};
         for_runs(block, [&](int64_t begin, int64_t size) {
-          all.load(begin, size);
-          add_magnitudes(all[0], size, whole_lanes);
-          kept.load(begin, size);
-          add_magnitudes(kept[0], size, left_lanes);
+          if (loop && size % kVectorRun == 0) {
+            keep_mask_run(terms[0], offset + begin, size, mask);
+            return loop({operands.data(), terms.data(), &mask, begin, size}, whole_lanes,
+                        left_lanes);
+          }
+          all.reduce(begin, size, values);
+          add_magnitudes(values, size, whole_lanes);
+          kept.reduce(begin, size, values);
+          add_magnitudes(values, size, left_lanes);
         });
         whole[static_cast<size_t>(block.index)] = lane_sum(whole_lanes);
         left[static_cast<size_t>(block.index)] = lane_sum(left_lanes);

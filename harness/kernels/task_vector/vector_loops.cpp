@@ -43,6 +43,7 @@ const VectorLoops& vector_loops() {
     if (vectors) {
       add_vector_draws(all);
       add_vector_change(all);
+      add_vector_norms(all);
       add_vector_bins(all);
     }
 #endif

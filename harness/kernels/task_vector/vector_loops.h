@@ -46,6 +46,9 @@ struct VectorLoops {
   /// Returns the largest of the results' magnitude_bits().
   uint32_t (*change)(const void* base, int64_t begin, const float* reduced, float scale,
                      bool rounds, int64_t size, void* out) = nullptr;
+  /// Adds magnitudes of plain deltas, and of term_element()s, to kLanes sums each as
+  /// add_magnitudes() does; of one term in bfloat16 that drops and does not weigh.
+  void (*norms)(const TermLoop& loop, double* whole, double* left) = nullptr;
   /// bins_in_range().
   void (*bins)(const float* values, int64_t size, RangeHits& hits) = nullptr;
 };
@@ -59,6 +62,7 @@ VectorLoops::ReduceLoop reduce_loop(const Operand* operands, const std::vector<D
 void add_term_loops(VectorLoops& loops);
 void add_vector_draws(VectorLoops& loops);
 void add_vector_change(VectorLoops& loops);
+void add_vector_norms(VectorLoops& loops);
 void add_vector_bins(VectorLoops& loops);
 
 }  // namespace assay

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "harness/kernels/internal/isa.h"
+#include "harness/kernels/task_vector/avx512/vectors.h"
 #include "harness/kernels/task_vector/vector_loops.h"
 
 #ifdef ASSAY_VECTORS_512
@@ -8,19 +8,7 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kVectorValues = 16;
-
 // Earns the TIES and DARE rows of bench_merging: see harness/kernels/README.md.
-
-/// round_to_bfloat16().
-ASSAY_TARGET_512 inline __m512 rounded_512(__m512 values) {
-  const __m512i bits = _mm512_castps_si512(values);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-  const __m512i upper16 = _mm512_and_si512(up, _mm512_set1_epi32(static_cast<int>(0xffff0000U)));
-  const __mmask16 nan = _mm512_cmp_ps_mask(values, values, _CMP_UNORD_Q);
-  return _mm512_castsi512_ps(_mm512_mask_mov_epi32(upper16, nan, _mm512_set1_epi32(0x7fc00000)));
-}
 
 /// changed_base() of 16 elements, rounded to bfloat16. A scale of 1 changes nothing, and the
 /// rounding after it neither.
@@ -30,11 +18,7 @@ ASSAY_TARGET_512 inline __m512i changed_512(const void* base, int64_t at, const 
   __m512 change = _mm512_loadu_ps(reduced);
   if (kScaled) change = _mm512_mul_ps(change, scale);
   if (kScaled && kRounds) change = rounded_512(change);
-  const __m256i stored =
-      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const uint16_t*>(base) + at));
-  const __m512 start = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(stored), 16));
-  const __m512 sum = _mm512_add_ps(start, change);
-  return _mm512_castps_si512(rounded_512(sum));
+  return _mm512_castps_si512(rounded_512(_mm512_add_ps(load_bf16_512(base, at), change)));
 }
 
 template <bool kScaled, bool kRounds, bool kStream>
