@@ -190,7 +190,7 @@ std::vector<std::string> all_examples(const ExampleFolder& folder) {
 
 }  // namespace
 
-TEST_CASE("every example of fetching data and of training runs", "[cli][optional]") {
+TEST_CASE("every example of fetching data and of training runs", "[cli][optional][train]") {
   const DataExamples with_data;
   int found = 0;
   for (const std::string& example : all_examples(ExampleFolder())) {
