@@ -12,6 +12,7 @@
 #include "harness/core/process.h"
 #include "harness/model/architecture.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/cli/data_examples.h"
 #include "tests/cli/program.h"
 #include "tests/core/temporary_folder.h"
