@@ -177,7 +177,7 @@
   const unit = () => isFraction() ? ' %' : '';
   const axisTitle = (kind) =>
       `${kind} ${metricSelect.value}` +
-      (isFraction() ? ', %' : data.units[metricSelect.value].lower_is_better ? ' (less is better)' : '');
+      (isFraction() ? ', %' : data.units[metricSelect.value].lower_is_better ? ' (lower is better)' : '');
 
   // The range of an axis around scores, with a margin; fractions stay within 0 and 1.
   function scoreRange(values) {

@@ -98,9 +98,9 @@ void Store::put_checkpoint(const CheckpointRecord& checkpoint) {
   Database& database = impl_->database;
   database.transaction(fmt::format("writing checkpoint '{}'", checkpoint.name), [&] {
     database.execute(
-        "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT "
-        "(hash) DO UPDATE SET name = excluded.name, path = "
-        "excluded.path, role = excluded.role, origin = excluded.origin",
+        "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (hash) DO UPDATE SET name = excluded.name, path = excluded.path, "
+        "role = excluded.role, origin = excluded.origin",
         checkpoint.hash, checkpoint.name, checkpoint.path, checkpoint.role,
         checkpoint.origin.is_null() ? std::nullopt : std::optional(json_text(checkpoint.origin)));
   });
@@ -112,9 +112,10 @@ void Store::put_task(const TaskRecord& task) {
     database.execute("UPDATE tasks SET current = 0 WHERE name = ?", task.name);
     impl_->own_tasks[task.name] = *database.find_id(
         "INSERT INTO tasks (name, hash, definition, validation_items, test_items, current) "
-        "VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (name, hash) DO UPDATE SET "
-        "definition = excluded.definition, validation_items = excluded.validation_items, "
-        "test_items = excluded.test_items, current = 1 RETURNING id",
+        "VALUES (?, ?, ?, ?, ?, 1) "
+        "ON CONFLICT (name, hash) DO UPDATE SET definition = excluded.definition, "
+        "validation_items = excluded.validation_items, test_items = excluded.test_items, "
+        "current = 1 RETURNING id",
         task.name, task.hash, json_text(task.definition), task.validation_items, task.test_items);
   });
 }

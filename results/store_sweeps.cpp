@@ -32,8 +32,9 @@ bool keep_placements(Database& database, int64_t sweep, const std::vector<Placed
     kept.insert({key, placement.set, placement.row, placement.variant});
   std::vector<int64_t> others;
   auto& row = database.query(
-      "SELECT p.id, r.key, s.name, p.row_name, p.variant FROM placements p JOIN runs r ON "
-      "r.id = p.run JOIN expert_sets s ON s.id = p.expert_set WHERE p.sweep = ?",
+      "SELECT p.id, r.key, s.name, p.row_name, p.variant FROM placements p "
+      "JOIN runs r ON r.id = p.run JOIN expert_sets s ON s.id = p.expert_set "
+      "WHERE p.sweep = ?",
       sweep);
   while (row.executeStep()) {
     const Names names{row.getColumn(1).getString(), row.getColumn(2).getString(),
@@ -51,9 +52,9 @@ int64_t Store::put_sweep(const SweepRecord& sweep) {
   return database.transaction(fmt::format("writing sweep '{}'", sweep.name), [&] {
     const int64_t id = *database.find_id(
         fmt::format("INSERT INTO sweeps (name, hash, config, execution, started_at) "
-                    "VALUES (?, ?, ?, (SELECT 1 + coalesce(max(execution), 0) FROM "
-                    "sweeps), {0}) ON CONFLICT (hash) DO UPDATE SET execution = "
-                    "excluded.execution, config = excluded.config RETURNING id",
+                    "VALUES (?, ?, ?, (SELECT 1 + coalesce(max(execution), 0) FROM sweeps), {}) "
+                    "ON CONFLICT (hash) DO UPDATE SET execution = excluded.execution, "
+                    "config = excluded.config RETURNING id",
                     kNow),
         sweep.name, sweep.hash, json_text(config_column(sweep)));
     Json names = Json::array();
@@ -73,8 +74,8 @@ void Store::start_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) {
   Database& database = impl_->database;
   database.transaction("starting the sweep", [&] {
     const bool lost = keep_placements(database, sweep, possible);
-    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at = "
-                                 "NULL WHERE id = ? AND (? OR finished_at IS NULL)",
+    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at = NULL "
+                                 "WHERE id = ? AND (? OR finished_at IS NULL)",
                                  kNow),
                      sweep, lost ? 1 : 0);
   });
@@ -84,8 +85,8 @@ void Store::narrow_sweep(int64_t sweep, const std::vector<PlacedKey>& possible) 
   Database& database = impl_->database;
   database.transaction("narrowing the sweep", [&] {
     if (!keep_placements(database, sweep, possible)) return;
-    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at "
-                                 "= NULL WHERE id = ? AND finished_at IS NOT NULL",
+    database.execute(fmt::format("UPDATE sweeps SET started_at = {}, finished_at = NULL "
+                                 "WHERE id = ? AND finished_at IS NOT NULL",
                                  kNow),
                      sweep);
   });
@@ -96,10 +97,10 @@ void Store::finish_sweep(int64_t sweep, const std::vector<PlacedKey>& places, Sw
   database.transaction("finishing the sweep", [&] {
     keep_placements(database, sweep, places);
     if (end == SweepEnd::kPart) return;
-    database.execute(
-        fmt::format(
-            "UPDATE sweeps SET finished_at = {} WHERE id = ? AND (? OR finished_at IS NULL)", kNow),
-        sweep, end == SweepEnd::kChanged ? 1 : 0);
+    database.execute(fmt::format("UPDATE sweeps SET finished_at = {} "
+                                 "WHERE id = ? AND (? OR finished_at IS NULL)",
+                                 kNow),
+                     sweep, end == SweepEnd::kChanged ? 1 : 0);
   });
 }
 

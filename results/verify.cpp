@@ -48,8 +48,8 @@ class Verifier {
     attempt("SQLite's check", [&] { add_all("damaged", "PRAGMA integrity_check(100)", "ok"); });
     attempt("foreign keys", [&] {
       add_all("dangling reference",
-              "SELECT \"table\" || ' row ' || rowid || ' "
-              "to ' || parent FROM pragma_foreign_key_check");
+              "SELECT \"table\" || ' row ' || rowid || ' to ' || parent "
+              "FROM pragma_foreign_key_check");
     });
     attempt("counting", [&] {
       check_.sweeps = number("SELECT count(*) FROM sweeps");

@@ -35,7 +35,7 @@ class Checkpoint : public TensorSource {
   at::Tensor read_part(const std::string& name, int64_t first, int64_t count) const override;
   void prefetch(const std::string& name, int64_t first, int64_t count) const override;
   void release(const std::string& name, int64_t first, int64_t count) const override;
-  /// Memoised: computed once per process.
+  /// Memoized: computed once per process.
   std::string content_hash() const override;
   std::string stamp() const override;
 

@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <utility>
 
 #include "harness/core/cost.h"
@@ -79,14 +77,6 @@ std::string safetensors_bytes(const StateDict& tensors) {
     bytes.append(static_cast<const char*>(data.data_ptr()), data.nbytes());
   }
   return bytes;
-}
-
-void write_safetensors(const std::filesystem::path& path, const StateDict& tensors) {
-  const std::string bytes = safetensors_bytes(tensors);
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  if (!out) data_error("cannot write '{}': {}", path.string(), std::strerror(errno));
 }
 
 }  // namespace assay

@@ -50,7 +50,5 @@ class SafetensorsFile : public std::enable_shared_from_this<SafetensorsFile> {
 
 /// The content of one file.
 std::string safetensors_bytes(const StateDict& tensors);
-/// Writes one file directly, not atomically.
-void write_safetensors(const std::filesystem::path& path, const StateDict& tensors);
 
 }  // namespace assay

@@ -60,7 +60,7 @@ class TensorSource {
 /// Weights in memory as a source.
 class MemorySource : public TensorSource {
  public:
-  /// `content_hash`: where it is already known; else it is computed on first use (memoised).
+  /// `content_hash`: where it is already known; else it is computed on first use (memoized).
   MemorySource(std::string label, StateDict tensors, std::string content_hash = {});
   std::string label() const override { return label_; }
   const std::vector<TensorInfo>& tensors() const override { return infos_; }

@@ -16,7 +16,8 @@ void write_standard_error(std::string_view text) noexcept;
 /// Call it at the end of standard input: DataError when reading stopped at an error.
 void check_standard_input();
 
-/// Flushes and closes standard output. Returns why not all output was written; empty when it was.
+/// Flushes standard output, and has the file system report late errors. Returns why not all output
+/// was written; empty when it was.
 std::string finish_standard_output();
 
 }  // namespace assay

@@ -90,25 +90,25 @@ class DeviceSpan {
 
 struct Meter::State {
   int threads = counters::concurrent_threads;
-  bool apart = threads > 1;
+  bool concurrent = threads > 1;
   int64_t resident_bytes = 0;
   std::optional<int64_t> resident_before =
-      apart ? std::nullopt : resident_peak().begin(&resident_bytes);
+      concurrent ? std::nullopt : resident_peak().begin(&resident_bytes);
   std::optional<DeviceSpan> device;
   counters::ThreadCounts counts;
   double cpu = 0;
   Clock::time_point start;
 
   ~State() {
-    if (!apart) resident_peak().end(&resident_bytes);
+    if (!concurrent) resident_peak().end(&resident_bytes);
   }
 };
 
 Meter::Meter(at::Device device) : state_(std::make_unique<State>()) {
   count_operator_flops();
   if (!device.is_cpu()) state_->device.emplace(device);
-  state_->counts = counted(state_->apart);
-  state_->cpu = cpu_s(state_->apart);
+  state_->counts = counted(state_->concurrent);
+  state_->cpu = cpu_s(state_->concurrent);
   state_->start = Clock::now();
 }
 
@@ -119,13 +119,13 @@ Cost Meter::stop() {
   if (state_->device) state_->device->fill(cost);
   cost.wall_s = std::chrono::duration<double>(Clock::now() - state_->start).count() /
                 static_cast<double>(state_->threads);
-  cost.cpu_s = cpu_s(state_->apart) - state_->cpu;
+  cost.cpu_s = cpu_s(state_->concurrent) - state_->cpu;
   if (state_->resident_before) {
     resident_peak().update();
     cost.peak_rss_bytes = state_->resident_bytes;
     cost.own_peak_rss_bytes = state_->resident_bytes - *state_->resident_before;
   }
-  const counters::ThreadCounts now = counted(state_->apart), &then = state_->counts;
+  const counters::ThreadCounts now = counted(state_->concurrent), &then = state_->counts;
   if (now.unknown_operators == then.unknown_operators) cost.flops = now.flops - then.flops;
   cost.bytes_read = now.bytes_read - then.bytes_read;
   cost.bytes_written = now.bytes_written - then.bytes_written;

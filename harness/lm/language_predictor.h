@@ -1,7 +1,7 @@
 /// The predictor of a language model.
 #pragma once
 
-#include "harness/lm/internal/evaluator.h"
+#include "harness/lm/evaluator.h"
 #include "harness/model/predictor.h"
 
 namespace assay {

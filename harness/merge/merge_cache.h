@@ -1,4 +1,4 @@
-/// A cache that memoises intermediate results of merges (thresholds, norms, inner products, merged
+/// A cache that memoizes intermediate results of merges (thresholds, norms, inner products, merged
 /// task vectors) across the merges of a sweep. Keys name all that a value depends on, so an entry
 /// is never invalid. Least recently used values are evicted first (LRU).
 #pragma once

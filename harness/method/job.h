@@ -55,7 +55,7 @@ struct TensorJob {
   bool caches() const;
   /// See TensorParts::delta_key().
   std::string delta_key(size_t expert) const;
-  /// Memoises `count` float32 values of this part (often a merged task vector, which differs
+  /// Memoizes `count` float32 values of this part (often a merged task vector, which differs
   /// between merges by a factor alone): those that `compute` writes now, or wrote for this key in
   /// an earlier merge. Undefined where there is no memory for them. For each part the cache keeps
   /// the latest key alone and reuses its memory.
@@ -76,7 +76,7 @@ struct WorkingMemory {
   bool fits(int64_t wanted) const { return bytes == 0 || wanted <= bytes / 2; }
 };
 
-/// A memoised value and its size.
+/// A memoized value and its size.
 struct CachedValue {
   std::any value;
   int64_t bytes;
@@ -109,7 +109,7 @@ class TensorParts {
   /// experts in either order. Append what else the value depends on, as parameters.
   std::string delta_key(size_t expert) const { return head_.delta_key(expert); }
   std::string pair_key(size_t one, size_t other) const;
-  /// Memoises values across the merges of a sweep, one per key: cached ones, and for the others
+  /// Memoizes values across the merges of a sweep, one per key: cached ones, and for the others
   /// what `compute` returns, given their places in `keys`, in that order. Without a sweep all are
   /// computed. T is trivially copyable, or a vector of such. `compute` must not call cached(): its
   /// cost would be charged twice.

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/method/method.h"
+#include "harness/sweep/internal/choosing.h"
 
 namespace assay {
 namespace {
@@ -105,13 +106,22 @@ int64_t merges_with_base(const Plan& plan, const Store& store) {
   };
   for (const PlannedCell& planned : plan.fixed)
     if (!planned.unmet && is_missing(planned.cell)) missing.insert(planned.cell.key());
-  int64_t chosen = 0;
+  int64_t open = 0;
   for (const Choice& choice : plan.choices) {
-    for (const Cell& cell : choice.candidates)
+    bool scored = true;  // all candidates are
+    for (const Cell& cell : choice.candidates) {
+      if (!is_missing(cell)) continue;
+      scored = false;
+      missing.insert(cell.key());
+    }
+    if (const auto chosen = chosen_candidate(choice, store); scored && chosen) {
+      const Cell& cell = choice.test_cells[*chosen];
       if (is_missing(cell)) missing.insert(cell.key());
-    chosen += std::any_of(choice.test_cells.begin(), choice.test_cells.end(), is_missing) ? 1 : 0;
+    } else if (std::any_of(choice.test_cells.begin(), choice.test_cells.end(), is_missing)) {
+      ++open;
+    }
   }
-  return static_cast<int64_t>(missing.size()) + chosen;
+  return static_cast<int64_t>(missing.size()) + open;
 }
 
 std::string estimate_text(const SweepEstimate& estimate) {

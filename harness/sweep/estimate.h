@@ -31,7 +31,8 @@ struct SweepEstimate {
 };
 
 SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store);
-/// How many merges with a base are still to be run, at most. What is chosen counts once.
+/// How many merges with a base are still to be run, at most. While a choice is open, its test cell
+/// counts once unless those of all candidates are stored.
 int64_t merges_with_base(const Plan& plan, const Store& store);
 std::string estimate_text(const SweepEstimate& estimate);
 Json estimate_to_json(const SweepEstimate& estimate);

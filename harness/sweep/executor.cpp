@@ -130,7 +130,7 @@ void serve_cells(ExecutionContext& context, std::istream& in, std::ostream& out)
     Cell cell;
     try {
       cell = cell_from_line(line);
-    } catch (const DataError&) {
+    } catch (const OtherProtocol&) {
       out << refusal_line() << std::endl;
       throw;
     }

@@ -10,7 +10,7 @@
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/method/info.h"
 #include "harness/sweep/cell.h"
-#include "harness/sweep/internal/sweep_file.h"
+#include "harness/sweep/sweep_file.h"
 #include "harness/task/task.h"
 #include "results/records.h"
 

@@ -8,27 +8,12 @@
 
 #include "harness/core/error.h"
 #include "harness/core/log.h"
-#include "harness/core/metrics.h"
 #include "harness/core/provenance.h"
 #include "harness/sweep/describe.h"
+#include "harness/sweep/internal/choosing.h"
 
 namespace assay {
 namespace {
-
-// The mean primary score over a run's tasks, turned so that more is better; absent when it has
-// none.
-std::optional<double> mean_merit(const Store& store, const std::string& key) {
-  const auto run = store.find_run(key);
-  if (!run || run->status != RunStatus::kOk) return std::nullopt;
-  double sum = 0;
-  int64_t count = 0;
-  for (const ScoreRecord& score : run->scores) {
-    if (!score.primary) continue;
-    sum += merit(score.metric, score.value);
-    ++count;
-  }
-  return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
-}
 
 std::vector<PlacedKey> places_of(const std::vector<PlannedCell>& planned) {
   std::vector<PlacedKey> places;
@@ -117,19 +102,6 @@ class SweepRun {
     });
   }
 
-  // The candidate that the validation scores chose; absent when none has a score.
-  std::optional<size_t> winner(const Choice& choice) const {
-    std::optional<size_t> best;
-    double best_score = 0;
-    for (size_t i = 0; i < choice.candidates.size(); ++i) {
-      const auto score = mean_merit(store_, choice.candidates[i].key());
-      if (!score || (best && *score <= best_score)) continue;
-      best = i;
-      best_score = *score;
-    }
-    return best;
-  }
-
   const SweepSummary& summary() const { return summary_; }
 
  private:
@@ -185,7 +157,7 @@ SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& stor
 
   std::vector<PlannedCell> second;
   for (const Choice& choice : plan.choices)
-    if (const auto best = run.winner(choice))
+    if (const auto best = chosen_candidate(choice, store))
       second.push_back({choice.test_cells[*best], choice.placement, {}});
   narrow(places, plan.choices, second);
   store.narrow_sweep(id, places);  // an earlier run may have chosen otherwise

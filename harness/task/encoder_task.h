@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "harness/lm/encoder_predictor.h"
-#include "harness/task/internal/text_data_task.h"
-#include "harness/task/internal/text_template.h"
+#include "harness/task/text_data_task.h"
+#include "harness/task/text_template.h"
 
 namespace assay {
 

@@ -47,10 +47,13 @@ Json config_column(const SweepRecord& sweep) {
 }
 
 void read_config_column(Json column, SweepRecord& sweep) {
-  for (const Json& found : column.value(kFound, Json::array()))
-    sweep.found.push_back({found.at("what").get<std::string>(), found.at("name").get<std::string>(),
-                           found.at("path").get<std::string>()});
-  column.erase(kFound);
+  if (column.is_object()) {
+    for (const Json& found : column.value(kFound, Json::array()))
+      sweep.found.push_back({found.at("what").get<std::string>(),
+                             found.at("name").get<std::string>(),
+                             found.at("path").get<std::string>()});
+    column.erase(kFound);
+  }
   sweep.config = std::move(column);
 }
 

@@ -5,6 +5,7 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/core/temporary_folder.h"
 
 using namespace assay;

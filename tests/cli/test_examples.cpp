@@ -12,6 +12,7 @@
 #include "harness/core/process.h"
 #include "harness/model/architecture.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/cli/data_examples.h"
 #include "tests/cli/program.h"
 #include "tests/core/temporary_folder.h"
@@ -190,7 +191,7 @@ std::vector<std::string> all_examples(const ExampleFolder& folder) {
 
 }  // namespace
 
-TEST_CASE("every example of fetching data and of training runs", "[cli][optional]") {
+TEST_CASE("every example of fetching data and of training runs", "[cli][optional][train]") {
   const DataExamples with_data;
   int found = 0;
   for (const std::string& example : all_examples(ExampleFolder())) {

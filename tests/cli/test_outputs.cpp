@@ -9,6 +9,7 @@
 #include "harness/core/files.h"
 #include "harness/core/process.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/cli/program.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/reports/fake_results.h"

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "harness/core/error.h"
-#include "harness/lm/internal/evaluator.h"
+#include "harness/lm/evaluator.h"
 
 namespace assay {
 

@@ -2,7 +2,7 @@
 
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
-#include "harness/lm/internal/evaluator.h"
+#include "harness/lm/evaluator.h"
 #include "harness/model/open.h"
 #include "tests/catch.h"
 

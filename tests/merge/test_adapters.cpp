@@ -6,6 +6,7 @@
 #include "harness/core/files.h"
 #include "harness/merge/merge_folder.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/merge/models.h"

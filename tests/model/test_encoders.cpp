@@ -8,6 +8,7 @@
 #include "harness/model/open.h"
 #include "harness/model/sequence_to_sequence.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/language_models.h"
 

@@ -57,6 +57,19 @@ TEST_CASE("A sweep is read back as it was stored", "[results]") {
   CHECK_FALSE(run.costs.at("merge").device_s);
 }
 
+TEST_CASE("A sweep whose config is no object is read back", "[results]") {
+  const TemporaryFolder folder;
+  SweepResults put = fake::results();
+  put.sweep.config = Json::array({1});
+  put.sweep.found.clear();
+  fill_store(folder.path() / "r.sqlite", put);
+
+  const SweepResults got = Store::open_read_only(folder.path() / "r.sqlite").load_sweep("");
+
+  CHECK(got.sweep.config == put.sweep.config);
+  CHECK(got.sweep.found.empty());
+}
+
 TEST_CASE("Fractional outcomes, large seeds and unusual text are stored exactly", "[results]") {
   TemporaryFolder folder;
   SweepResults put = fake::results();

@@ -7,6 +7,7 @@
 #include "harness/core/process.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/core/environment_variable.h"
 #include "tests/lm/encoder_models.h"
 #include "tests/skip.h"

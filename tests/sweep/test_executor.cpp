@@ -115,3 +115,14 @@ TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep
   CHECK(second == R"({"protocol":1})");
   CHECK(!std::getline(lines, third));
 }
+
+TEST_CASE("a worker does not blame the version for a broken cell", "[sweep]") {
+  ExecutionContext context;
+  std::istringstream in(R"({"protocol":1})"
+                        "\n");
+  std::ostringstream out;
+
+  CHECK_THROWS_WITH(serve_cells(context, in, out), Catch::Contains("no 'cell'"));
+
+  CHECK(out.str().empty());
+}

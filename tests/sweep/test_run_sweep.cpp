@@ -224,6 +224,9 @@ TEST_CASE("merges with a base that are still to be run are counted", "[sweep][tr
 
   sweep.run_only("dare");
   CHECK(count() == 2 * 5);  // of DARE's grid one point is chosen, and the other is the default
+
+  sweep.run();
+  CHECK(count() == 0);  // points that were not chosen never run
 }
 
 TEST_CASE("grids are scored on validation of held-in tasks, and only the chosen on test",

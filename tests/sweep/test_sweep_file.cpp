@@ -1,6 +1,6 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
-#include "harness/sweep/internal/sweep_file.h"
+#include "harness/sweep/sweep_file.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 

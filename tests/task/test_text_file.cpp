@@ -3,7 +3,7 @@
 #include <zlib.h>
 
 #include "harness/core/error.h"
-#include "harness/task/internal/text_template.h"
+#include "harness/task/text_template.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 

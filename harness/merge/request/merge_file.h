@@ -1,4 +1,4 @@
-/// One merge described by a file: mergekit's YAML (see mergekit_yaml.h) or JSON:
+/// One merge described by a file: mergekit's YAML (see harness/merge/mergekit/yaml.h) or JSON:
 ///
 ///   {"method": "ties", "parameters": {"density": 0.2}, "base": "base/",
 ///    "experts": ["a/", "b/"], "seed": 0, "dtype": "bfloat16", "vocab_policy": "error",

@@ -1,7 +1,5 @@
 #include "harness/sweep/internal/cell_protocol.h"
 
-#include "harness/core/error.h"
-
 namespace assay {
 namespace {
 
@@ -18,10 +16,10 @@ Json content_of(const std::string& line, const char* name) {
   const Json json = Json::parse(line, nullptr, false);
   const Json protocol = json.is_object() ? json.value("protocol", Json()) : Json();
   if (protocol != kCellProtocol)
-    data_error(
+    throw OtherProtocol(fmt::format(
         "a sweep and its worker processes must be the same build of assay: this one speaks version "
         "{} of their protocol, the other one {}",
-        kCellProtocol, protocol.is_null() ? "sent no version" : "version " + protocol.dump());
+        kCellProtocol, protocol.is_null() ? "sent no version" : "version " + protocol.dump()));
   if (!json.contains(name)) data_error("a line of a sweep's worker protocol has no '{}'", name);
   return json.at(name);
 }

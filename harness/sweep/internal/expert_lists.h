@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "harness/sweep/internal/sweep_file.h"
+#include "harness/sweep/sweep_file.h"
 
 namespace assay {
 

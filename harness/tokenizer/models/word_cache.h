@@ -1,4 +1,4 @@
-/// Memoises the ids of pre-tokens: texts repeat their words.
+/// Memoizes the ids of pre-tokens: texts repeat their words.
 #pragma once
 
 #include <memory>

@@ -72,8 +72,8 @@ void BpePieces::add_merges(const PieceFile::Piece& piece, TokenId id, int32_t ra
                            const fs::path& file) {
   const std::string_view text = piece.text;
   if (text.size() > kMaxPatternBytes)
-    data_error("{}: the piece {} has {} bytes, where a BPE model's have at highest {}",
-               file.string(), id, text.size(), kMaxPatternBytes);
+    data_error("{}: the piece {} has {} bytes, where a BPE model's have at most {}", file.string(),
+               id, text.size(), kMaxPatternBytes);
   for (size_t at = 0; at < text.size();) {
     at += utf8_length(static_cast<unsigned char>(text[at]));
     if (at >= text.size()) break;

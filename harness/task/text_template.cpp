@@ -1,4 +1,4 @@
-#include "harness/task/internal/text_template.h"
+#include "harness/task/text_template.h"
 
 #include <fmt/format.h>
 

@@ -8,6 +8,7 @@
 #include "harness/core/process.h"
 #include "harness/sweep/run_sweep.h"
 #include "harness/task/task.h"
+#include "tests/checkpoint/write_safetensors.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/language_models.h"

@@ -1,4 +1,4 @@
-#include "harness/task/internal/text_data_task.h"
+#include "harness/task/text_data_task.h"
 
 #include <fmt/ranges.h>
 

@@ -1,4 +1,4 @@
-#include "harness/sweep/internal/sweep_file.h"
+#include "harness/sweep/sweep_file.h"
 
 #include <fmt/ranges.h>
 #include <fnmatch.h>

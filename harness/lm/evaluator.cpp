@@ -1,4 +1,4 @@
-#include "harness/lm/internal/evaluator.h"
+#include "harness/lm/evaluator.h"
 
 #include <algorithm>
 #include <chrono>
