@@ -45,6 +45,14 @@ class BlobSweep {
     if (!only.empty()) keep_only(file, only);
     return resolve_sweep(std::move(file), {at::kCPU}, missing);
   }
+  /// Of a checkpoint that an earlier run trained.
+  void double_weights(const std::string& name) const {
+    const fs::path path = folder() / "models" / "blobs" / name;
+    const auto old = Checkpoint::open(path);
+    StateDict weights;
+    for (const TensorInfo& info : old->tensors()) weights[info.name] = old->read(info.name) * 2;
+    write_checkpoint(path, weights, {old->config(), old->origin(), "", {}}, true);
+  }
   SweepSummary run(Executor& executor, const std::string& only = "") const {
     const ResolvedSweep sweep = resolve(Missing::kTrain, only);
     Store store = Store::open(db());
@@ -335,11 +343,7 @@ TEST_CASE("running some rows alone leaves the others their results", "[sweep][tr
 TEST_CASE("running some rows alone does not mix the others with new weights", "[sweep][train]") {
   const BlobSweep sweep;
   sweep.run();
-  const fs::path expert = sweep.folder() / "models" / "blobs" / "expert-a";
-  const auto old = Checkpoint::open(expert);
-  StateDict weights;
-  for (const TensorInfo& info : old->tensors()) weights[info.name] = old->read(info.name) * 2;
-  write_checkpoint(expert, weights, {old->config(), old->origin(), "", {}}, true);
+  sweep.double_weights("expert-a");
 
   sweep.run_only("average");
 
@@ -360,11 +364,7 @@ TEST_CASE("the record says how many threads worked on a cell", "[sweep][train]")
 TEST_CASE("changed weights never answer with an old score", "[sweep][train]") {
   const BlobSweep sweep;
   sweep.run();
-  const fs::path expert = sweep.folder() / "models" / "blobs" / "expert-a";
-  const auto old = Checkpoint::open(expert);
-  StateDict weights;
-  for (const TensorInfo& info : old->tensors()) weights[info.name] = old->read(info.name) * 2;
-  write_checkpoint(expert, weights, {old->config(), old->origin(), "", {}}, true);
+  sweep.double_weights("expert-a");
 
   const SweepSummary summary = sweep.run();
 

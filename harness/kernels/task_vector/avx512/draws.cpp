@@ -101,7 +101,7 @@ ASSAY_TARGET_512 void keep_mask_512(const DeltaTerm& term, int64_t index, int64_
     const __m512i some = _mm512_load_si512(draws + kBytes * word);
     keeps[word] = all & _mm512_cmpge_epu8_mask(some, level);
     if (at.rest == 0.0F) continue;
-    // Whether there is one cannot be foretold; that there are two is rare.
+    // Whether there is one is unpredictable for a branch; two are rare.
     uint64_t equal = _mm512_cmpeq_epi8_mask(some, level);
     do {
       undecided[count] = index + kBytes * word + std::countr_zero(equal);

@@ -14,7 +14,7 @@ ASSAY_TARGET_512 inline __m512i all_512(uint32_t value) {
   return _mm512_set1_epi32(static_cast<int>(value));
 }
 
-/// bins_in_range(), without branches: whether some lie inside cannot be foretold.
+/// bins_in_range(), without branches, which would be mispredicted.
 ASSAY_TARGET_512 void bins_512(const float* values, int64_t size, RangeHits& hits) {
   const __m512i low = all_512(hits.range.low), span = all_512(hits.range.span);
   const __m512i likely = all_512(hits.likely);
