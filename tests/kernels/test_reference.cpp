@@ -196,10 +196,14 @@ TEST_CASE("the upper 16 bits of deltas in bfloat16 equal those of one element", 
 TEST_CASE("norms of models of one dtype, too", "[kernels]") {
   constexpr int64_t kSize = kBlock + 2 * kRun + 5, kOffset = 1 << 12;
   for (const auto type : {at::kBFloat16, at::kHalf, at::kFloat})
-    for (const DType rounding : {DType::kFloat32, DType::kBFloat16}) {
+    for (const auto& [rounding, rescale] : {std::pair{DType::kFloat32, 1.0f},
+                                            {DType::kFloat32, 1.7f},
+                                            {DType::kBFloat16, 1.0f},
+                                            {DType::kBFloat16, 1.7f}}) {
       const at::Tensor base = noise({kSize}, 1).to(type), expert = noise({kSize}, 2).to(type);
       const auto values = columns({base, expert});
-      const DeltaTerm term{.drop = 0.4f, .key = 5, .weight = 9, .rounding = rounding};
+      const DeltaTerm term{
+          .drop = 0.4f, .key = 5, .rescale = rescale, .weight = 9, .rounding = rounding};
       double whole = 0, left = 0;
       for (size_t j = 0; j < values[0].size(); ++j) {
         const float delta = plain_delta(values[1][j], values[0][j], rounding);
@@ -209,7 +213,7 @@ TEST_CASE("norms of models of one dtype, too", "[kernels]") {
             std::fabs(static_cast<double>(delta_element(values[1][j], values[0][j], term, index)));
       }
       const DeltaNorms norms = delta_l1_norms(base, expert, term, kOffset);
-      CAPTURE(type, rounding);
+      CAPTURE(type, rounding, rescale);
       CHECK(norms.whole == Approx(whole).epsilon(1e-12));
       CHECK(norms.left == Approx(left).epsilon(1e-12));
     }
