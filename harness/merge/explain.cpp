@@ -88,7 +88,7 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
       tensor.group = group->second;
       tensor.role = "merged" + changes(models, info.name);
       read = models;
-      if (inputs.base && !request.groups[*tensor.group].method->info().needs.base)
+      if (inputs.base && !request.groups[*tensor.group].method->needs().base)
         read.erase(read.begin());
     }
     for (const TensorSource* model : read) {

@@ -40,10 +40,15 @@ MergeReport merge_groups(const std::vector<GroupRef>& groups, const MergeInputs&
                          MergeSink& sink, bool compatible) {
   bool with_base = false;
   for (const GroupRef& group : groups) {
-    const MethodInfo& info = group.method.info();
-    if (const auto reason = unmet_need(info, inputs.base != nullptr, inputs.experts.size()))
-      throw SkipCell(fmt::format("{} {}", info.name, *reason));
-    with_base |= info.needs.base;
+    const Needs needs = group.method.needs();
+    const bool evidence = inputs.evidence != nullptr;
+    if (const auto reason = unmet_need(needs, {.base = inputs.base != nullptr,
+                                               .experts = inputs.experts.size(),
+                                               .calibration_inputs = evidence,
+                                               .calibration_labels = evidence,
+                                               .gradients = evidence}))
+      throw SkipCell(fmt::format("{} {}", group.method.info().name, *reason));
+    with_base |= needs.base;
   }
   if (!compatible) check_compatible(inputs);
   const std::vector<std::string> order = merge_order(inputs);

@@ -45,6 +45,11 @@ struct MergeInputs {
   /// Null: nothing is cached. Needs content hashes of the models. That their values are finite is
   /// then checked once for all merges, at no merge's cost.
   MergeCache* cache = nullptr;
+  /// For methods that look at data; null: there is none.
+  const Evidence* evidence = nullptr;
+  /// Makes the variant of this expert's tasks, with a method that has task outputs (method.h);
+  /// absent: the part that all tasks share.
+  std::optional<size_t> task_expert{};
 };
 
 struct MergeReport {
@@ -59,9 +64,17 @@ struct MergeReport {
   std::vector<std::optional<std::string>> expert_hashes;
 };
 
-/// What keeps the method from being applied (a need not met), in words; absent when nothing does.
-/// Reads no tensor.
-std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, size_t num_experts);
+/// What there is for a method besides the models' tensors.
+struct Offered {
+  bool base = false;
+  size_t experts = 0;
+  bool calibration_inputs = false;
+  bool calibration_labels = false;
+  bool gradients = false;  ///< the models' architecture is known, so they can be run
+};
+
+/// What keeps a method with these needs from being applied, in words; absent when nothing does.
+std::optional<std::string> unmet_need(const Needs& needs, const Offered& offered);
 
 /// What methods may hold in a merge of these.
 inline WorkingMemory working_memory(const MergeInputs& inputs) {

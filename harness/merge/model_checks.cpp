@@ -133,8 +133,8 @@ std::optional<std::string> initialisation_note(const TensorSource& one, const Te
 }  // namespace
 
 std::optional<std::string> unmet_tokenizer_need(
-    const MethodInfo& info, const std::vector<std::shared_ptr<const Checkpoint>>& models) {
-  if (!info.needs.tokenizer) return std::nullopt;
+    const Needs& needs, const std::vector<std::shared_ptr<const Checkpoint>>& models) {
+  if (!needs.tokenizer) return std::nullopt;
   const Checkpoint* first = nullptr;
   std::map<std::string, std::string> expected;
   for (const auto& model : models) {
@@ -216,7 +216,7 @@ MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
 
 bool needs_same_initialization(const std::vector<MethodGroup>& groups) {
   return std::any_of(groups.begin(), groups.end(), [](const MethodGroup& group) {
-    return group.method->info().needs.same_initialization;
+    return group.method->needs().same_initialization;
   });
 }
 

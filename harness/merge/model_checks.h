@@ -16,7 +16,7 @@ namespace assay {
 /// tokenizer's files and what tokenizer_config.json says but for chat templates. Absent when they
 /// do, or when the method does not need it. Null models do not exist yet and are not checked.
 std::optional<std::string> unmet_tokenizer_need(
-    const MethodInfo& info, const std::vector<std::shared_ptr<const Checkpoint>>& models);
+    const Needs& needs, const std::vector<std::shared_ptr<const Checkpoint>>& models);
 
 /// The models of a merge in memory as reconcile() leaves them with the policies `error`, for
 /// check_compatible() to look at. DataError as there. `base` may be null.

@@ -115,7 +115,7 @@ int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& i
   for (const MethodGroup& group : groups) {
     const Granularity granularity = group.method->granularity();
     if (granularity == Granularity::kParts) continue;
-    const bool base = inputs.base && group.method->info().needs.base;
+    const bool base = inputs.base && group.method->needs().base;
     int64_t all = 0, largest = 0;
     for (const std::string& name : group.tensors) {
       const TensorInfo& info = *reference_source(inputs).find(name);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/method/evidence.h"
 #include "harness/method/job.h"
 
 namespace assay {
@@ -29,6 +30,8 @@ class EngineHandle {
   /// See TensorJob::report().
   virtual void report(const std::string& name, double value);
 
+  /// See ModelJob::evidence(). Null without any.
+  virtual const Evidence* evidence() const { return nullptr; }
   /// Whether values are cached at all.
   virtual bool caches() const { return false; }
   /// The beginnings of cache keys: see TensorParts. Empty without a cache.

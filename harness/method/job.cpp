@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/method/engine_handle.h"
 
@@ -42,6 +43,12 @@ void TensorJob::report(const std::string& what, double value) const {
 
 uint64_t TensorJob::expert_key(size_t expert) const {
   return Hasher().number(engine_->seed_key()).number(expert).low64();
+}
+
+const Evidence& TensorJob::evidence() const {
+  const Evidence* evidence = engine_->evidence();
+  ASSAY_CHECK(evidence, "a method without a need for calibration data asks for evidence");
+  return *evidence;
 }
 
 bool TensorJob::caches() const { return engine_->caches(); }

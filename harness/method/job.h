@@ -16,6 +16,7 @@
 namespace assay {
 
 class EngineHandle;
+class Evidence;
 
 /// Tensors are merged in parts of this many elements, on any device and with any memory limit: sums
 /// over parts are then added up in the same order everywhere.
@@ -50,6 +51,9 @@ struct TensorJob {
   /// The Philox key of this tensor for one expert. With the element's index in the whole tensor as
   /// counter, draws depend on (seed, method, version, tensor, expert, element) and nothing else.
   uint64_t expert_key(size_t expert) const;
+
+  /// See ModelJob::evidence().
+  const Evidence& evidence() const;
 
   /// Whether cached_part() may return values.
   bool caches() const;
@@ -100,6 +104,8 @@ class TensorParts {
   const WorkingMemory& memory() const { return memory_; }
   uint64_t expert_key(size_t expert) const { return head_.expert_key(expert); }
   void report(const std::string& what, double value) const { head_.report(what, value); }
+  /// See ModelJob::evidence().
+  const Evidence& evidence() const { return head_.evidence(); }
 
   /// One pass over the tensor: calls `body` with its parts in order. May be called any number of
   /// times; each reads the tensor again.
@@ -167,6 +173,9 @@ class ModelJob {
   virtual void for_each(const std::function<void(size_t index)>& body) const = 0;
   /// Loads one tensor of every model whole. May be called any number of times, in any order.
   virtual TensorJob tensor(const std::string& name) const = 0;
+  /// Statistics, layers and the network (evidence.h): for methods that list statistics or need
+  /// calibration data, labels or gradients.
+  virtual const Evidence& evidence() const = 0;
 };
 
 }  // namespace assay

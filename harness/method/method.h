@@ -6,6 +6,8 @@
 ///     double density = 0.2;                              // initialisers are the defaults
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
 ///     std::optional<std::string> conflict() const;       // optional: exclusive parameters
+///     Needs needs() const;                               // optional: where parameters decide them
+///     std::vector<StatisticRef> statistics() const;      // optional: of every expert's data
 ///     void prepare(const ModelJob& job);                 // optional: statistics of all tensors
 ///     Trims measure(const TensorParts& tensor) const;    // optional: statistics of one tensor
 ///     at::Tensor merge(const TensorJob& part, const Trims& trims) const;
@@ -17,6 +19,12 @@
 ///              kPartElements, so that models of any size fit in memory. Preferred.
 ///   kTensors   merge(tensor) without elementwise: whole tensors in their shape, one at a time.
 ///   kModel     StateDict merge_model(const ModelJob&) const: the whole models.
+///
+/// A method that makes a variant of the model for each expert's tasks also defines
+/// `at::Tensor merge_for(part, measured, expert) const` (or `merge_for(part, expert)` without
+/// measure()), and `int64_t task_bytes(const TensorInfo&) const`, what one variant adds to the
+/// bytes of the shared part. merge() then makes the shared part, which held-out tasks are scored
+/// with.
 ///
 /// `merge` returns as many values as it got, in float32 or the storage dtype (or part.result(),
 /// filled); the engine rounds to the output dtype. `merge` and `measure` are pure: they are called
@@ -34,6 +42,7 @@
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/parameters.h"
 #include "harness/core/registry.h"
+#include "harness/method/evidence.h"
 #include "harness/method/info.h"
 #include "harness/method/job.h"
 
@@ -48,6 +57,11 @@ class Method {
  public:
   virtual ~Method() = default;
   virtual const MethodInfo& info() const = 0;
+  /// What this configuration requires: info().needs, unless the parameters decide it. A method that
+  /// lists statistics needs calibration inputs.
+  virtual Needs needs() const { return info().needs; }
+  /// The statistics of every expert that merging reads (Evidence::statistic()).
+  virtual std::vector<StatisticRef> statistics() const { return {}; }
   /// Every parameter, defaults included.
   virtual Json parameters() const = 0;
   virtual Granularity granularity() const = 0;
@@ -66,6 +80,12 @@ class Method {
   virtual at::Tensor merge(const TensorJob& job, const std::any& measured) const = 0;
   /// Granularity::kModel only.
   virtual StateDict merge_model(const ModelJob& job) const = 0;
+  /// Whether merge_for() makes a variant for each expert's tasks.
+  virtual bool has_task_outputs() const { return false; }
+  /// merge() for the tasks of one expert. Not for Granularity::kModel.
+  virtual at::Tensor merge_for(const TensorJob& job, const std::any& measured, size_t expert) const;
+  /// Bytes that one expert's variant of a tensor takes beyond the shared part.
+  virtual int64_t task_bytes(const TensorInfo& /*tensor*/) const { return 0; }
 };
 
 template <typename T>
@@ -79,6 +99,15 @@ concept StreamingMethod = requires(const T t, const TensorJob& job) {
 template <typename T>
 concept WholeModelMethod = requires(const T t, const ModelJob& job) {
   { t.merge_model(job) } -> std::same_as<StateDict>;
+};
+
+template <typename T>
+concept MeasuringTaskMethod = requires(const T t, const TensorJob& job, const TensorParts& tensor) {
+  { t.merge_for(job, t.measure(tensor), size_t{}) } -> std::same_as<at::Tensor>;
+};
+template <typename T>
+concept StreamingTaskMethod = requires(const T t, const TensorJob& job) {
+  { t.merge_for(job, size_t{}) } -> std::same_as<at::Tensor>;
 };
 
 /// A registered method.
@@ -114,6 +143,18 @@ class MethodAdaptor final : public Method {
  public:
   explicit MethodAdaptor(const JsonReader& parameters) { assign_parameters(method_, parameters); }
   const MethodInfo& info() const override { return T::info; }
+  Needs needs() const override {
+    Needs needs = T::info.needs;
+    if constexpr (requires { method_.needs(); }) needs = method_.needs();
+    if (!statistics().empty()) needs.calibration_inputs = true;
+    return needs;
+  }
+  std::vector<StatisticRef> statistics() const override {
+    if constexpr (requires { method_.statistics(); })
+      return method_.statistics();
+    else
+      return {};
+  }
   Json parameters() const override { return parameters_to_json(method_); }
   Granularity granularity() const override {
     if constexpr (WholeModelMethod<T>) return Granularity::kModel;
@@ -155,6 +196,28 @@ class MethodAdaptor final : public Method {
       return method_.merge_model(job);
     else
       ASSAY_CHECK(false, "{} merges tensor by tensor", T::info.name);
+  }
+
+  bool has_task_outputs() const override {
+    return MeasuringTaskMethod<T> || StreamingTaskMethod<T>;
+  }
+  at::Tensor merge_for(const TensorJob& job, const std::any& measured,
+                       size_t expert) const override {
+    if constexpr (MeasuringTaskMethod<T>)
+      return method_.merge_for(
+          job,
+          *std::any_cast<decltype(method_.measure(std::declval<const TensorParts&>()))>(&measured),
+          expert);
+    else if constexpr (StreamingTaskMethod<T>)
+      return method_.merge_for(job, expert);
+    else
+      return Method::merge_for(job, measured, expert);
+  }
+  int64_t task_bytes(const TensorInfo& tensor) const override {
+    if constexpr (requires { method_.task_bytes(tensor); })
+      return method_.task_bytes(tensor);
+    else
+      return 0;
   }
 
  private:

@@ -12,6 +12,10 @@ std::unique_ptr<Method> without_conflict(std::unique_ptr<Method> method,
 
 }  // namespace
 
+at::Tensor Method::merge_for(const TensorJob&, const std::any&, size_t) const {
+  ASSAY_CHECK(false, "{} makes one model for all tasks", info().name);
+}
+
 Registry<MethodEntry>& methods() {
   static Registry<MethodEntry> registry("method");
   return registry;

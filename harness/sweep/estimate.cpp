@@ -13,7 +13,9 @@ namespace {
 
 std::string needs_of(const Cell& cell) {
   if (cell.kind != CellKind::kMerge) return fmt::format("{} model(s)", cell.experts.size());
-  const Needs& needs = methods().at(parse_method_ref(cell.method).name, "a cell").info.needs;
+  const Needs needs =
+      make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "a cell"))
+          ->needs();
   std::vector<std::string> parts;
   if (needs.base) parts.emplace_back("base");
   parts.push_back(fmt::format("{} experts", cell.experts.size()));

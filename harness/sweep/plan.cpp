@@ -75,14 +75,15 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
   cell.method = method.method;
   cell.parameters = made->parameters();
   cell.seed = made->info().randomized ? seed : 0;
-  if (made->info().needs.base && set.base) cell.base = sweep.models.at(*set.base).ref;
+  if (made->needs().base && set.base) cell.base = sweep.models.at(*set.base).ref;
   return cell;
 }
 
 void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
                  Plan& plan) {
-  const MethodInfo& info = methods().at(parse_method_ref(method.method).name, method.where).info;
-  auto unmet = sweep.unmet_need(set, info);
+  const auto made = make_method(method.method, JsonReader(method.parameters, method.where));
+  const MethodInfo& info = made->info();
+  auto unmet = sweep.unmet_need(set, made->needs());
   if (!unmet) unmet = unfit_lists(method, set.experts.size());
   for (const uint64_t seed : sweep.file.seeds) {
     plan.fixed.push_back({merge_cell(sweep, set, method, method.parameters, seed, Split::kTest),

@@ -35,7 +35,7 @@ struct ResolvedSweep {
   /// Tasks that an expert of the set was trained on, in task order; the other tasks are held out.
   std::vector<std::string> held_in(const ExpertSet& set) const;
   /// What keeps a method from being applied to the set, in words; absent when nothing does.
-  std::optional<std::string> unmet_need(const ExpertSet& set, const MethodInfo& info) const;
+  std::optional<std::string> unmet_need(const ExpertSet& set, const Needs& needs) const;
 };
 
 /// Where checkpoints made by a recipe are kept: out/models/RECIPE under the current folder, or

@@ -105,9 +105,8 @@ void check_held_in(const ResolvedSweep& sweep) {
 void check_tuning(const ResolvedSweep& sweep) {
   for (const ExpertSet& set : sweep.file.sets)
     for (const MethodSpec& method : sweep.file.methods) {
-      const MethodInfo& info =
-          methods().at(parse_method_ref(method.method).name, method.where).info;
-      if (method.grid_size() < 2 || sweep.unmet_need(set, info))
+      const auto made = make_method(method.method, JsonReader(method.parameters, method.where));
+      if (method.grid_size() < 2 || sweep.unmet_need(set, made->needs()))
         continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
@@ -156,9 +155,9 @@ void check_models(const ResolvedSweep& sweep) {
     check_compatible(inputs);
     const bool one_initialisation = std::any_of(
         sweep.file.methods.begin(), sweep.file.methods.end(), [](const MethodSpec& method) {
-          return methods()
-              .at(parse_method_ref(method.method).name, method.where)
-              .info.needs.same_initialization;
+          return make_method(method.method, JsonReader(method.parameters, method.where))
+              ->needs()
+              .same_initialization;
         });
     for (std::string& note : value_notes(inputs, one_initialisation))
       notes.push_back(std::move(note));
@@ -198,13 +197,14 @@ ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing miss
 }
 
 std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set,
-                                                     const MethodInfo& info) const {
-  if (auto reason = assay::unmet_need(info, set.base.has_value(), set.experts.size()))
+                                                     const Needs& needs) const {
+  if (auto reason =
+          assay::unmet_need(needs, {.base = set.base.has_value(), .experts = set.experts.size()}))
     return reason;
   std::vector<std::shared_ptr<const Checkpoint>> checkpoints;
   if (set.base) checkpoints.push_back(models.at(*set.base).checkpoint);
   for (const std::string& expert : set.experts) checkpoints.push_back(models.at(expert).checkpoint);
-  return unmet_tokenizer_need(info, checkpoints);
+  return unmet_tokenizer_need(needs, checkpoints);
 }
 
 std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {

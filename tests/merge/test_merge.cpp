@@ -111,12 +111,12 @@ TEST_CASE("needs are checked in words", "[merge]") {
   const MethodInfo& ties = methods().at("ties", "test").info;
   const MethodInfo& slerp = methods().at("slerp", "test").info;
 
-  CHECK_FALSE(unmet_need(ties, true, 1));
-  CHECK_THAT(unmet_need(ties, false, 2).value_or(""), Contains("base"));
-  CHECK_FALSE(unmet_need(slerp, false, 2));
-  CHECK_THAT(unmet_need(slerp, true, 3).value_or(""),
+  CHECK_FALSE(unmet_need(ties.needs, {.base = true, .experts = 1}));
+  CHECK_THAT(unmet_need(ties.needs, {.base = false, .experts = 2}).value_or(""), Contains("base"));
+  CHECK_FALSE(unmet_need(slerp.needs, {.base = false, .experts = 2}));
+  CHECK_THAT(unmet_need(slerp.needs, {.base = true, .experts = 3}).value_or(""),
              Contains("exactly 2 experts") && Contains("3"));
-  CHECK_THAT(unmet_need(slerp, true, 1).value_or(""),
+  CHECK_THAT(unmet_need(slerp.needs, {.base = true, .experts = 1}).value_or(""),
              Contains("exactly 2 experts") && Contains("1 is"));
   CHECK_THROWS_AS(merge("ties", Json::object(), one_tensor_inputs({}, {at::ones({1})})), SkipCell);
 }

@@ -16,17 +16,13 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-MethodInfo method(const Needs& needs) {
-  return {.name = "test", .paper = "", .summary = "", .needs = needs};
-}
-
 std::string unmet(const Needs& needs) {
-  return unmet_need(method(needs), true, 2).value_or("none");
+  return unmet_need(needs, {.base = true, .experts = 2}).value_or("none");
 }
 
 }  // namespace
 
-TEST_CASE("needs that nothing supplies yet are refused in words", "[merge]") {
+TEST_CASE("needs that are not met are refused in words", "[merge]") {
   CHECK(unmet({}) == "none");
   CHECK(unmet({.tokenizer = true}) == "none");  // checked on the models
   CHECK_THAT(unmet({.calibration_inputs = true}), Contains("calibration data"));
@@ -49,13 +45,13 @@ TEST_CASE("a method that needs one tokenizer gets models of one", "[merge]") {
     return Checkpoint::open(folder.path() / name);
   };
   const auto a = model("a", "{}"), same = model("same", "{}"), other = model("other", "{ }");
-  const MethodInfo info = method({.tokenizer = true});
+  const Needs needs{.tokenizer = true};
 
-  CHECK_FALSE(unmet_tokenizer_need(info, {a, same, nullptr}));
-  CHECK_THAT(unmet_tokenizer_need(info, {a, other}).value_or(""), Contains("differ"));
-  CHECK_THAT(unmet_tokenizer_need(info, {a, model("none", "")}).value_or(""),
+  CHECK_FALSE(unmet_tokenizer_need(needs, {a, same, nullptr}));
+  CHECK_THAT(unmet_tokenizer_need(needs, {a, other}).value_or(""), Contains("differ"));
+  CHECK_THAT(unmet_tokenizer_need(needs, {a, model("none", "")}).value_or(""),
              Contains("holds none"));
-  CHECK_FALSE(unmet_tokenizer_need(method({}), {a, other}));
+  CHECK_FALSE(unmet_tokenizer_need(Needs{}, {a, other}));
 
   const auto configured = [&](const std::string& name, const Json& settings) {
     const auto made = model(name, "{}");
@@ -65,8 +61,8 @@ TEST_CASE("a method that needs one tokenizer gets models of one", "[merge]") {
   const auto bos = configured("bos", {{"add_bos_token", true}}),
              chat = configured("chat", {{"add_bos_token", true}, {"chat_template", "x"}}),
              bare = configured("bare", {{"add_bos_token", false}});
-  CHECK_FALSE(unmet_tokenizer_need(info, {bos, chat}));
-  CHECK_THAT(unmet_tokenizer_need(info, {bos, bare}).value_or(""), Contains("differ"));
+  CHECK_FALSE(unmet_tokenizer_need(needs, {bos, chat}));
+  CHECK_THAT(unmet_tokenizer_need(needs, {bos, bare}).value_or(""), Contains("differ"));
 }
 
 TEST_CASE("models of different initialisations are reported", "[merge]") {

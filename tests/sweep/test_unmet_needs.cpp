@@ -23,8 +23,7 @@ TEST_CASE("the planner refuses every need that the set does not meet", "[sweep]"
     set.experts.emplace_back(name);
   }
   const auto unmet = [&](const Needs& needs) {
-    return sweep.unmet_need(set, {.name = "test", .paper = "", .summary = "", .needs = needs})
-        .value_or("none");
+    return sweep.unmet_need(set, needs).value_or("none");
   };
 
   CHECK(unmet({}) == "none");

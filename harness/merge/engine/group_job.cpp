@@ -1,5 +1,6 @@
 #include "harness/merge/engine/group_job.h"
 
+#include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/merge/engine/method_errors.h"
 #include "harness/merge/request/roles.h"
@@ -13,7 +14,8 @@ std::shared_ptr<TensorHandle> GroupJob::handle(const std::string& name) const {
                                 .number(static_cast<uint64_t>(info_.version))
                                 .text(name)
                                 .low64();
-  return std::make_shared<TensorHandle>(name, seed_key, diagnostics_, models_.cache());
+  return std::make_shared<TensorHandle>(name, seed_key, diagnostics_, models_.cache(),
+                                        models_.inputs().evidence);
 }
 
 void GroupJob::for_each(const std::function<void(size_t index)>& body) const {
@@ -41,6 +43,12 @@ TensorParts GroupJob::parts(const std::shared_ptr<TensorHandle>& handle) const {
               in_method(info_.name, where, [&] { body(part); });
             });
           }};
+}
+
+const Evidence& GroupJob::evidence() const {
+  ASSAY_CHECK(models_.inputs().evidence, "{} asks for evidence without a need for calibration data",
+              info_.name);
+  return *models_.inputs().evidence;
 }
 
 TensorJob GroupJob::tensor(const std::string& name) const {

@@ -23,6 +23,7 @@ class GroupJob : public ModelJob {
   void for_each(const std::function<void(size_t index)>& body) const override;
   TensorParts parts(const std::string& name) const override { return parts(handle(name)); }
   TensorJob tensor(const std::string& name) const override;
+  const Evidence& evidence() const override;
 
   /// For the engine: the tensor's handle, and its parts by that handle.
   std::shared_ptr<TensorHandle> handle(const std::string& name) const;

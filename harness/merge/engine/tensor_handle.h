@@ -15,8 +15,13 @@ namespace assay {
 /// Must not outlive `diagnostics` and `cache`.
 class TensorHandle final : public EngineHandle {
  public:
-  TensorHandle(std::string name, uint64_t seed_key, Diagnostics& diagnostics, CacheSession& cache)
-      : name_(std::move(name)), seed_key_(seed_key), diagnostics_(diagnostics), cache_(cache) {}
+  TensorHandle(std::string name, uint64_t seed_key, Diagnostics& diagnostics, CacheSession& cache,
+               const Evidence* evidence)
+      : name_(std::move(name)),
+        seed_key_(seed_key),
+        diagnostics_(diagnostics),
+        cache_(cache),
+        evidence_(evidence) {}
   const std::string& name() const { return name_; }
 
   /// From here on a part is merged, whose result belongs in `buffer`.
@@ -34,6 +39,7 @@ class TensorHandle final : public EngineHandle {
   at::Tensor result_buffer() const override { return buffer_; }
   void report_nonfinite(int64_t count) override { nonfinite_ = count; }
   void report(const std::string& name, double value) override { diagnostics_.report(name, value); }
+  const Evidence* evidence() const override { return evidence_; }
   bool caches() const override { return cache_.on(); }
   std::string delta_key(size_t expert) const override { return cache_.delta_key(name_, expert); }
   std::string pair_key(size_t one, size_t other) const override {
@@ -53,7 +59,8 @@ class TensorHandle final : public EngineHandle {
   uint64_t seed_key_;
   Diagnostics& diagnostics_;
   CacheSession& cache_;
-  at::Tensor buffer_;  ///< undefined between parts
+  const Evidence* evidence_;  ///< may be null
+  at::Tensor buffer_;         ///< undefined between parts
   std::optional<int64_t> nonfinite_;
 };
 

@@ -46,10 +46,9 @@ const TensorSource& reference_source(const MergeInputs& inputs) {
   return inputs.base ? *inputs.base : *inputs.experts.front();
 }
 
-std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, size_t num_experts) {
-  const Needs& needs = info.needs;
-  const auto count = static_cast<int64_t>(num_experts);
-  if (needs.base && !has_base) return "needs the base checkpoint, and none is given";
+std::optional<std::string> unmet_need(const Needs& needs, const Offered& offered) {
+  const auto count = static_cast<int64_t>(offered.experts);
+  if (needs.base && !offered.base) return "needs the base checkpoint, and none is given";
   if (count < needs.min_experts || count > needs.max_experts)
     return fmt::format(
         "needs {} {}, and {} given",
@@ -58,9 +57,12 @@ std::optional<std::string> unmet_need(const MethodInfo& info, bool has_base, siz
                                                : "at most",
         models_text(count < needs.min_experts ? needs.min_experts : needs.max_experts),
         count == 1 ? "1 is" : fmt::format("{} are", count));
-  if (needs.calibration_inputs || needs.calibration_labels)
-    return "needs calibration data, which nothing supplies yet";
-  if (needs.gradients) return "needs gradients of the experts, which nothing supplies yet";
+  if (needs.calibration_inputs && !offered.calibration_inputs)
+    return "needs calibration data, and none is given";
+  if (needs.calibration_labels && !offered.calibration_labels)
+    return "needs calibration data with labels, and none is given";
+  if (needs.gradients && !offered.gradients)
+    return "needs gradients, and the models' architecture is not known";
   if (needs.output != Output::kSameArchitecture)
     return fmt::format("gives a model of another form ({}), which cannot be made yet",
                        output_name(needs.output));

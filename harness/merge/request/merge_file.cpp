@@ -38,7 +38,8 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   options.vocabulary = choices.vocab_policy.value_or(options.vocabulary);
   options.extra = choices.extra_tensors.value_or(options.extra);
   root.finish();
-  if (const auto reason = unmet_need(method->info(), !base.empty(), experts.size()))
+  if (const auto reason =
+          unmet_need(method->needs(), {.base = !base.empty(), .experts = experts.size()}))
     user_error("{}: {}", root.where(), *reason);
   if (const auto unfit = unfit_lists(method->parameters(), experts.size()))
     user_error("{}: {}", root.where(), *unfit);
@@ -54,7 +55,7 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   if (!base.empty()) opened.erase(opened.begin());
   std::vector<std::shared_ptr<const Checkpoint>> all = opened;
   if (!base.empty()) all.push_back(like);
-  if (const auto reason = unmet_tokenizer_need(method->info(), all))
+  if (const auto reason = unmet_tokenizer_need(method->needs(), all))
     data_error("{}: {}", request.title, *reason);
   set_models(request, base.empty() ? nullptr : like, opened, like, options);
   request.configuration = {{"method", request.title},
