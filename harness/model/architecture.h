@@ -47,10 +47,14 @@ class Architecture {
   /// DataError when the inputs do not have the shape that the architecture takes.
   virtual at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const = 0;
   virtual CheckpointNames checkpoint_names() const { return {}; }
-  /// The names of every block's tensors, for models whose blocks may be on different devices:
-  /// hidden states are moved to the device of a block's weights. All other tensors must be on one
-  /// device. Empty: the whole model must be on one device.
+  /// The names of the tensors of every transformer block, in the order in which they run: an
+  /// encoder's before the decoder's. Embeddings, heads and what blocks share are in none.
   virtual std::vector<std::vector<std::string>> blocks() const { return {}; }
+  /// Whether blocks may be on different devices: hidden states are moved to the device of a block's
+  /// weights. All other tensors must be on one device.
+  virtual bool can_be_split() const { return false; }
+  /// The shape of one input, where logits() takes [n, item...]; empty where it takes token ids.
+  virtual std::vector<int64_t> item_shape() const { return {}; }
 };
 
 struct ArchitectureEntry {
@@ -99,7 +103,8 @@ void check_inputs(std::string_view architecture, const at::Tensor& inputs, at::I
 namespace detail {
 
 /// An architecture struct T has: `static constexpr std::string_view name, summary, paper`, fields
-/// with `void parameters(auto&& p)` (as methods do), initial_weights() and logits().
+/// with `void parameters(auto&& p)` (as methods do), tensors(), initial_weights(), item_shape() and
+/// logits().
 template <typename T>
 class ArchitectureAdaptor final : public Architecture {
  public:
@@ -114,6 +119,7 @@ class ArchitectureAdaptor final : public Architecture {
   at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const override {
     return network_.logits(weights, inputs);
   }
+  std::vector<int64_t> item_shape() const override { return network_.item_shape(); }
 
  private:
   T network_;

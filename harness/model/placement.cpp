@@ -128,7 +128,7 @@ DeviceMap place_weights(const Architecture& architecture, at::ScalarType dtype,
 }
 
 void check_devices(const Architecture& architecture, const std::vector<at::Device>& devices) {
-  if (devices.size() > 1 && architecture.blocks().empty())
+  if (devices.size() > 1 && !architecture.can_be_split())
     user_error("{} needs one device: only decoder-only language models can be split over several",
                architecture.config().at("model_type").get<std::string>());
 }

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "harness/core/error.h"
-#include "harness/model/internal/layers.h"
 #include "tests/model/language_models.h"
 #include "tests/skip.h"
 
@@ -120,28 +119,6 @@ TEST_CASE("a common prefix of prompts is not computed again", "[model][language]
     CHECK(generate(*model.architecture, model.weights, {prompts[0]}, options)[0] == expected[0]);
   }
   CHECK(prefix.tokens() == 2);
-}
-
-TEST_CASE("gradients and recorders reach every layer of a language model", "[model][language]") {
-  for (const std::string& name : architectures().names()) {
-    const auto model = language(example_config(name));
-    if (!model) continue;
-    INFO(name);
-    StateDict weights = model->initial_weights(1);
-    for (auto& [unused, tensor] : weights) tensor.requires_grad_(true);
-    const InputRecorder recorder;
-
-    model->logits(weights, at::arange(1, 4, at::kLong).unsqueeze(0)).square().sum().backward();
-
-    for (const auto& [weight, tensor] : weights) {
-      INFO(weight);
-      CHECK(tensor.grad().defined());
-    }
-    const at::Tensor& gram =
-        recorder.entries().begin()->second.gram;  // symmetric, and as wide as the weight is
-    CHECK(at::allclose(gram, gram.t()));
-    CHECK(recorder.entries().begin()->second.rows == 3);
-  }
 }
 
 TEST_CASE("a model trained on stories generates the known one", "[model][language][optional]") {

@@ -222,28 +222,3 @@ TEST_CASE("a KV cache can be indexed by row and truncated", "[model]") {
   chosen.truncate(0);
   CHECK(chosen.tokens() == 0);
 }
-
-TEST_CASE("a recorder sums the products of a layer's inputs", "[model][layers]") {
-  const StateDict weights = {{"a.weight", at::ones({1, 2})}, {"b.weight", at::ones({3, 2})}};
-  const at::Tensor x = matrix({1, 2, 3, 4}, 2).unsqueeze(0);
-  const at::Tensor products = at::tensor({10.0, 14.0, 14.0, 20.0}, at::kDouble).view({2, 2});
-  {
-    InputRecorder outer;
-    {
-      const InputRecorder inner;
-      linear(weights, "a", x);
-      linear(weights, "b", x);
-      linear(weights, "b", 2 * x);
-
-      CHECK(at::equal(inner.entries().at("a.weight").gram, products));
-      CHECK(at::equal(inner.entries().at("b.weight").gram, 5 * products));
-      CHECK(inner.entries().at("b.weight").rows == 4);
-    }
-    CHECK(outer.entries().empty());
-    outer.count(at::tensor({0, 1}).to(at::kBool).view({1, 2}));  // the first token is padding
-    linear(weights, "a", x);
-    CHECK(at::equal(outer.entries().at("a.weight").gram,
-                    at::tensor({9.0, 12.0, 12.0, 16.0}, at::kDouble).view({2, 2})));
-  }
-  CHECK(InputRecorder::active() == nullptr);
-}

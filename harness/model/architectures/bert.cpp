@@ -10,6 +10,7 @@
 #include "harness/model/internal/attention.h"
 #include "harness/model/internal/config_fields.h"
 #include "harness/model/internal/layers.h"
+#include "harness/model/observer.h"
 
 namespace assay {
 namespace {
@@ -105,13 +106,8 @@ class Bert final : public EncoderArchitecture {
     add_linear(all, embeddings + "position_embeddings", width, config_.positions, false);
     add_linear(all, embeddings + "token_type_embeddings", width, config_.types, false);
     add_norm(all, embeddings + "LayerNorm", width, NormKind::kLayer);
-    for (const Block& block : blocks_) {
-      for (const char* part : {"self.query", "self.key", "self.value", "output.dense"})
-        add_linear(all, block.name + "attention." + part, width, width, true);
-      add_norm(all, block.name + "attention.output.LayerNorm", width, NormKind::kLayer);
-      add_norm(all, block.name + "output.LayerNorm", width, NormKind::kLayer);
-      for (TensorInfo& info : block.feed_forward->tensors()) all.push_back(std::move(info));
-    }
+    for (const Block& block : blocks_)
+      for (TensorInfo& info : block_tensors(block)) all.push_back(std::move(info));
     if (config_.classes > 0) {
       add_linear(all, head_dense(), width, width, true);
       add_linear(all, head_output(), width, config_.classes, true);
@@ -121,7 +117,14 @@ class Bert final : public EncoderArchitecture {
     return all;
   }
 
+  std::vector<std::vector<std::string>> blocks() const override {
+    std::vector<std::vector<std::string>> names;
+    for (const Block& block : blocks_) names.push_back(tensor_names(block_tensors(block)));
+    return names;
+  }
+
   at::Tensor hidden(const StateDict& weights, const EncoderBatch& batch) const override {
+    const CountedTokens counted(batch.mask);
     const std::string embeddings = config_.prefix + "embeddings.";
     const at::Tensor ids = batch.ids;
     const at::Tensor token_mask =
@@ -168,6 +171,14 @@ class Bert final : public EncoderArchitecture {
     std::unique_ptr<FeedForward> feed_forward;
   };
 
+  std::vector<TensorInfo> block_tensors(const Block& block) const {
+    std::vector<TensorInfo> all = block.feed_forward->tensors();
+    for (const char* part : {"self.query", "self.key", "self.value", "output.dense"})
+      add_linear(all, block.name + "attention." + part, config_.width, config_.width, true);
+    add_norm(all, block.name + "attention.output.LayerNorm", config_.width, NormKind::kLayer);
+    add_norm(all, block.name + "output.LayerNorm", config_.width, NormKind::kLayer);
+    return all;
+  }
   bool roberta() const { return config_.prefix == "roberta."; }
   std::string head_dense() const { return roberta() ? "classifier.dense" : "bert.pooler.dense"; }
   std::string head_output() const { return roberta() ? "classifier.out_proj" : "classifier"; }

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/model/architecture.h"
+#include "harness/model/internal/layers.h"
 
 namespace assay {
 namespace {
@@ -30,11 +31,12 @@ struct Mlp {
 
   StateDict initial_weights(uint64_t seed) const { return kaiming_weights(tensors(), seed); }
 
-  at::Tensor logits(const StateDict& w, const at::Tensor& x) const {
+  std::vector<int64_t> item_shape() const { return {inputs}; }
+
+  at::Tensor logits(const StateDict& weights, const at::Tensor& x) const {
     const at::Tensor flat = x.flatten(1);
-    check_inputs(name, flat, {inputs});
-    const at::Tensor h = at::relu(at::linear(flat, w.at("hidden.weight"), w.at("hidden.bias")));
-    return at::linear(h, w.at("head.weight"), w.at("head.bias"));
+    check_inputs(name, flat, item_shape());
+    return linear(weights, "head", at::relu(linear(weights, "hidden", flat)));
   }
 };
 

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/model/architecture.h"
+#include "harness/model/internal/layers.h"
 
 namespace assay {
 namespace {
@@ -40,18 +41,18 @@ struct SmallCnn {
 
   StateDict initial_weights(uint64_t seed) const { return kaiming_weights(tensors(), seed); }
 
-  at::Tensor logits(const StateDict& w, const at::Tensor& inputs) const {
-    check_inputs(name, inputs, {1, 28, 28});
-    at::Tensor x = block(inputs, w.at("conv1.weight"), w.at("conv1.bias"));
-    x = block(x, w.at("conv2.weight"), w.at("conv2.bias"));
-    x = at::relu(at::linear(x.flatten(1), w.at("hidden.weight"), w.at("hidden.bias")));
-    return at::linear(x, w.at("head.weight"), w.at("head.bias"));
+  std::vector<int64_t> item_shape() const { return {1, 28, 28}; }
+
+  at::Tensor logits(const StateDict& weights, const at::Tensor& inputs) const {
+    check_inputs(name, inputs, item_shape());
+    const at::Tensor x = block(weights, "conv2", block(weights, "conv1", inputs));
+    return linear(weights, "head", at::relu(linear(weights, "hidden", x.flatten(1))));
   }
 
  private:
-  static at::Tensor block(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  static at::Tensor block(const StateDict& weights, const std::string& layer, const at::Tensor& x) {
     // Pooling precedes ReLU: the values are equal, as ReLU is monotone, at a quarter of the work.
-    return at::relu(at::max_pool2d(at::conv2d(x, weight, bias, 1, 1), 2));
+    return at::relu(at::max_pool2d(conv2d(weights, layer, x, {.padding = {1, 1}}), 2));
   }
 };
 

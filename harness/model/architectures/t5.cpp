@@ -9,6 +9,8 @@
 #include "harness/model/internal/attention.h"
 #include "harness/model/internal/config_fields.h"
 #include "harness/model/internal/layers.h"
+#include "harness/model/internal/relative_positions.h"
+#include "harness/model/observer.h"
 #include "harness/model/sequence_to_sequence.h"
 
 namespace assay {
@@ -61,29 +63,6 @@ T5Config read_t5(ConfigFields& config, const std::string& default_feed_forward,
   return c;
 }
 
-/// The bucket of each distance (key minus query): one per distance up to a limit, then logarithmic
-/// ones. Half of the buckets are for later keys when attention is bidirectional.
-at::Tensor distance_buckets(const at::Tensor& distance, bool bidirectional, int64_t buckets,
-                            int64_t max_distance) {
-  at::Tensor first = at::zeros_like(distance), magnitude = (-distance).clamp_min(0);
-  if (bidirectional) {
-    buckets /= 2;
-    first = (distance > 0).to(at::kLong) * buckets;
-    magnitude = distance.abs();
-  }
-  const int64_t exact_buckets = buckets / 2;
-  // The float32 operations of the models' training, as their rounding determines the buckets.
-  const at::Tensor log_buckets =
-      (at::log(magnitude.to(at::kFloat) / static_cast<double>(exact_buckets)) /
-       std::log(static_cast<double>(max_distance) / static_cast<double>(exact_buckets)) *
-       static_cast<double>(buckets - exact_buckets))
-          .clamp_min(0)
-          .to(at::kLong) +
-      exact_buckets;
-  return first +
-         at::where(magnitude < exact_buckets, magnitude, log_buckets.clamp_max(buckets - 1));
-}
-
 class T5 final : public SequenceToSequenceArchitecture {
  public:
   T5(const T5Config& config, Json json) : config_(config), json_(std::move(json)) {
@@ -124,46 +103,40 @@ class T5 final : public SequenceToSequenceArchitecture {
 
   std::vector<TensorInfo> tensors() const override {
     std::vector<TensorInfo> all;
-    const int64_t attention_width = config_.heads * config_.head_size;
     add_linear(all, "shared", config_.width, config_.vocabulary, false);
     add_linear(all, "lm_head", config_.width, config_.vocabulary, false);
-    const auto add_attention = [&](const std::string& layer, const std::string& name) {
-      for (const char* part : {".q", ".k", ".v"})
-        add_linear(all, layer + name + part, config_.width, attention_width, false);
-      add_linear(all, layer + name + ".o", attention_width, config_.width, false);
-      add_norm(all, layer + "layer_norm", config_.width, NormKind::kRms);
-    };
-    const auto add_stack = [&](const std::string& stack, const std::vector<Block>& blocks,
-                               bool cross_attends) {
-      add_linear(all, stack + ".block.0.layer.0.SelfAttention.relative_attention_bias",
-                 config_.heads, config_.buckets, false);
-      add_norm(all, stack + ".final_layer_norm", config_.width, NormKind::kRms);
-      for (const Block& block : blocks) {
-        add_attention(block.name + "0.", "SelfAttention");
-        if (cross_attends) add_attention(block.name + "1.", "EncDecAttention");
-        add_norm(all, block.name + (cross_attends ? "2" : "1") + ".layer_norm", config_.width,
-                 NormKind::kRms);
-        for (TensorInfo& info : block.feed_forward->tensors()) all.push_back(std::move(info));
-      }
-    };
-    add_stack("encoder", encoder_, false);
-    add_stack("decoder", decoder_, true);
+    for (const char* stack : {"encoder", "decoder"}) {
+      add_linear(all, position_table(stack), config_.heads, config_.buckets, false);
+      add_norm(all, fmt::format("{}.final_layer_norm", stack), config_.width, NormKind::kRms);
+    }
+    for (const std::vector<Block>* blocks : {&encoder_, &decoder_})
+      for (const Block& block : *blocks)
+        for (TensorInfo& info : block_tensors(block)) all.push_back(std::move(info));
     std::sort(all.begin(), all.end(),
               [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
     return all;
   }
 
+  /// Without the position biases, which the blocks of a stack share.
+  std::vector<std::vector<std::string>> blocks() const override {
+    std::vector<std::vector<std::string>> names;
+    for (const std::vector<Block>* blocks : {&encoder_, &decoder_})
+      for (const Block& block : *blocks) names.push_back(tensor_names(block_tensors(block)));
+    return names;
+  }
+
   EncodedText encode(const StateDict& weights, const at::Tensor& ids,
                      const at::Tensor& mask) const override {
+    const CountedTokens counted(mask);
     at::Tensor x = embedding(weights, "shared", ids, "token id");
     const int64_t tokens = ids.size(1);
     AttentionMask token_mask;
     if (mask.defined()) token_mask.allowed = mask.to(x.device()).unsqueeze(1).unsqueeze(2);
     const at::Tensor bias = position_bias(weights, "encoder", tokens, tokens, true);
     for (const Block& block : encoder_) {
-      const at::Tensor normalized = norm(weights, block.name + "0.layer_norm", x);
-      x = x + attention(weights, block.name + "0.SelfAttention", normalized, normalized, token_mask,
-                        bias, nullptr);
+      x = x + self_attention(weights, block.name + "0.SelfAttention",
+                             norm(weights, block.name + "0.layer_norm", x), token_mask, bias,
+                             nullptr);
       x = x + block.feed_forward->forward(weights, norm(weights, block.name + "1.layer_norm", x));
     }
     return {norm(weights, "encoder.final_layer_norm", x), mask};
@@ -191,11 +164,11 @@ class T5 final : public SequenceToSequenceArchitecture {
     }
     for (size_t i = 0; i < decoder_.size(); ++i) {
       const Block& block = decoder_[i];
-      const at::Tensor normalized = norm(weights, block.name + "0.layer_norm", x);
-      x = x + attention(weights, block.name + "0.SelfAttention", normalized, normalized, causal,
-                        bias, cache ? &cache->self_attention.layers[i] : nullptr);
+      x = x + self_attention(weights, block.name + "0.SelfAttention",
+                             norm(weights, block.name + "0.layer_norm", x), causal, bias,
+                             cache ? &cache->self_attention.layers[i] : nullptr);
       const at::Tensor cross_input = norm(weights, block.name + "1.layer_norm", x);
-      x = x + cross_attention(weights, block.name + "1.EncDecAttention", cross_input, text.states,
+      x = x + cross_attention(weights, block.name + "1.EncDecAttention", cross_input, text,
                               text_mask, cache ? &cache->cross_attention[i] : nullptr);
       x = x + block.feed_forward->forward(weights, norm(weights, block.name + "2.layer_norm", x));
     }
@@ -213,6 +186,26 @@ class T5 final : public SequenceToSequenceArchitecture {
     std::unique_ptr<FeedForward> feed_forward;
   };
 
+  static std::string position_table(const std::string& stack) {
+    return stack + ".block.0.layer.0.SelfAttention.relative_attention_bias";
+  }
+  std::vector<TensorInfo> block_tensors(const Block& block) const {
+    const bool cross_attends = block.name.starts_with("decoder.");
+    const int64_t attention_width = config_.heads * config_.head_size;
+    std::vector<TensorInfo> all = block.feed_forward->tensors();
+    const auto add_attention = [&](const std::string& layer, const std::string& name) {
+      for (const char* part : {".q", ".k", ".v"})
+        add_linear(all, layer + name + part, config_.width, attention_width, false);
+      add_linear(all, layer + name + ".o", attention_width, config_.width, false);
+      add_norm(all, layer + "layer_norm", config_.width, NormKind::kRms);
+    };
+    add_attention(block.name + "0.", "SelfAttention");
+    if (cross_attends) add_attention(block.name + "1.", "EncDecAttention");
+    add_norm(all, block.name + (cross_attends ? "2" : "1") + ".layer_norm", config_.width,
+             NormKind::kRms);
+    return all;
+  }
+
   at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
     return normalize(weights, name, x, NormKind::kRms, config_.norm_epsilon);
   }
@@ -222,7 +215,7 @@ class T5 final : public SequenceToSequenceArchitecture {
   /// Relative position bias [1, heads, tokens, keys]; the tokens are the last of the keys.
   at::Tensor position_bias(const StateDict& weights, const std::string& stack, int64_t tokens,
                            int64_t keys, bool bidirectional) const {
-    const std::string name = stack + ".block.0.layer.0.SelfAttention.relative_attention_bias";
+    const std::string name = position_table(stack);
     const auto options =
         weights.at(name + ".weight").options().dtype(at::kLong).requires_grad(false);
     const at::Tensor distance =
@@ -234,28 +227,43 @@ class T5 final : public SequenceToSequenceArchitecture {
         .permute({2, 0, 1})
         .unsqueeze(0);
   }
-  at::Tensor attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
-                       const at::Tensor& source, const AttentionMask& mask, const at::Tensor& bias,
-                       KvCache::Layer* cache) const {
-    at::Tensor keys = heads(linear(weights, name + ".k", source));
-    at::Tensor values = heads(linear(weights, name + ".v", source));
+  KvCache::Layer keys_and_values(const StateDict& weights, const std::string& name,
+                                 const at::Tensor& x) const {
+    return {heads(linear(weights, name + ".k", x)), heads(linear(weights, name + ".v", x))};
+  }
+  at::Tensor attend_to(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                       const KvCache::Layer& layer, const AttentionMask& mask,
+                       const at::Tensor& bias) const {
+    const at::Tensor queries = heads(linear(weights, name + ".q", x));
+    return linear(weights, name + ".o",
+                  attend(queries, layer.keys, layer.values, mask, {1, 0}, bias));
+  }
+  at::Tensor self_attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                            const AttentionMask& mask, const at::Tensor& bias,
+                            KvCache::Layer* cache) const {
+    KvCache::Layer layer = keys_and_values(weights, name, x);
     if (cache) {
       if (cache->keys.defined()) {
-        keys = at::cat({cache->keys, keys}, 2);
-        values = at::cat({cache->values, values}, 2);
+        layer.keys = at::cat({cache->keys, layer.keys}, 2);
+        layer.values = at::cat({cache->values, layer.values}, 2);
       }
-      *cache = {keys, values};
+      *cache = layer;
     }
-    const at::Tensor queries = heads(linear(weights, name + ".q", x));
-    return linear(weights, name + ".o", attend(queries, keys, values, mask, {1, 0}, bias));
+    return attend_to(weights, name, x, layer, mask, bias);
   }
   /// Attention to the encoder's hidden states, whose keys and values are computed once per text.
   at::Tensor cross_attention(const StateDict& weights, const std::string& name, const at::Tensor& x,
-                             const at::Tensor& text, const AttentionMask& mask,
+                             const EncodedText& text, const AttentionMask& mask,
                              KvCache::Layer* cache) const {
-    if (!cache || !cache->keys.defined()) return attention(weights, name, x, text, mask, {}, cache);
-    const at::Tensor queries = heads(linear(weights, name + ".q", x));
-    return linear(weights, name + ".o", attend(queries, cache->keys, cache->values, mask, {1, 0}));
+    KvCache::Layer layer;
+    if (cache && cache->keys.defined()) {
+      layer = *cache;
+    } else {
+      const CountedTokens counted(text.mask);  // of the text, while all else sees the decoder's
+      layer = keys_and_values(weights, name, text.states);
+    }
+    if (cache) *cache = layer;
+    return attend_to(weights, name, x, layer, mask, {});
   }
 
   T5Config config_;

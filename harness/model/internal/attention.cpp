@@ -24,7 +24,8 @@ at::Tensor attend_softcapped(const at::Tensor& queries, const at::Tensor& keys,
   if (allowed.defined())
     products = products.masked_fill(allowed.logical_not().unsqueeze(1),
                                     -std::numeric_limits<double>::infinity());
-  const at::Tensor probabilities = at::softmax(products, -1, at::kFloat).to(values.scalar_type());
+  const at::ScalarType dtype = at::promoteTypes(products.scalar_type(), at::kFloat);
+  const at::Tensor probabilities = at::softmax(products, -1, dtype).to(values.scalar_type());
   return at::matmul(probabilities.view({rows, kv_heads, group * tokens, keys.size(2)}), values)
       .view({rows, heads, tokens, values.size(3)});
 }
@@ -36,9 +37,10 @@ AttentionMask causal_mask(const Visibility& visibility, int64_t window) {
   const int64_t keys = visibility.key_positions.size(1);
   const int64_t cached = keys - tokens;
   const at::Device device = visibility.query_positions.device();
-  // A window at least as long as the range of positions hides nothing.
+  // A window at least as long as the range of positions hides nothing. Meta tensors hold no
+  // positions.
   const bool windowed =
-      window != 0 && keys > 0 &&
+      window != 0 && keys > 0 && !visibility.query_positions.is_meta() &&
       (visibility.query_positions.max() - visibility.key_positions.min()).item<int64_t>() >= window;
   if (!visibility.mask.defined() && !windowed) {
     if (cached == 0) return {{}, true};

@@ -108,10 +108,7 @@ std::vector<TensorInfo> Decoder::block_tensors(const Block& block) const {
 
 std::vector<std::vector<std::string>> Decoder::blocks() const {
   std::vector<std::vector<std::string>> names;
-  for (const Block& block : blocks_) {
-    names.emplace_back();
-    for (const TensorInfo& info : block_tensors(block)) names.back().push_back(info.name);
-  }
+  for (const Block& block : blocks_) names.push_back(tensor_names(block_tensors(block)));
   return names;
 }
 

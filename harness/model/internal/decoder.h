@@ -66,6 +66,7 @@ class Decoder final : public LanguageArchitecture {
   StateDict initial_weights(uint64_t seed) const override;
   CheckpointNames checkpoint_names() const override { return config_.checkpoint_names; }
   std::vector<std::vector<std::string>> blocks() const override;
+  bool can_be_split() const override { return true; }
   int64_t vocabulary() const override { return config_.vocabulary; }
   int64_t max_positions() const override { return config_.max_positions; }
   bool can_extend(int64_t from, int64_t to) const override {

@@ -1,11 +1,11 @@
 #include "harness/model/internal/layers.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 
-#include <cmath>
+#include <map>
 
 #include "harness/core/error.h"
+#include "harness/model/observer.h"
 
 namespace assay {
 namespace {
@@ -115,23 +115,36 @@ class FusedGatedFeedForward final : public FeedForward {
   std::string gate_up_, down_;
 };
 
-thread_local InputRecorder* active_recorder = nullptr;
-
 }  // namespace
 
 at::Tensor linear(const StateDict& weights, const std::string& name, const at::Tensor& x,
                   LinearLayout layout) {
   const std::string weight_name = name + ".weight";
-  if (InputRecorder* recorder = InputRecorder::active()) recorder->record(weight_name, x);
+  const bool in_out = layout == LinearLayout::kInOut;
+  if (LayerObserver* observer = LayerObserver::active())
+    observer->layer({.weight = weight_name, .x = x, .in_out = in_out});
   const at::Tensor& weight = weight_of(weights, weight_name);
-  return at::linear(x, layout == LinearLayout::kOutIn ? weight : weight.t(),
-                    bias_of(weights, name));
+  return at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
+}
+
+at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                  const ConvolutionSteps& steps) {
+  const std::string weight_name = name + ".weight";
+  const at::Tensor& weight = weight_of(weights, weight_name);
+  if (LayerObserver* observer = LayerObserver::active())
+    observer->layer({.weight = weight_name,
+                     .x = x,
+                     .kind = LayerKind::kConvolution,
+                     .window = {{weight.size(2), weight.size(3)}, steps.stride, steps.padding}});
+  return at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
 }
 
 at::Tensor embedding(const StateDict& weights, const std::string& name, const at::Tensor& ids,
                      std::string_view what) {
-  const at::Tensor& table = weight_of(weights, name + ".weight");
-  if (ids.numel() > 0) {
+  const std::string weight_name = name + ".weight";
+  if (LayerObserver* observer = LayerObserver::active()) observer->embedding(weight_name);
+  const at::Tensor& table = weight_of(weights, weight_name);
+  if (ids.numel() > 0 && !ids.is_meta()) {
     const auto [lowest, highest] = at::aminmax(ids);
     for (const int64_t id : {lowest.item<int64_t>(), highest.item<int64_t>()})
       if (id < 0 || id >= table.size(0))
@@ -145,9 +158,10 @@ at::Tensor normalize(const StateDict& weights, const std::string& name, const at
   const at::Tensor& weight = weight_of(weights, name + ".weight");
   if (kind == NormKind::kLayer)
     return at::layer_norm(x, {x.size(-1)}, weight, bias_of(weights, name), epsilon);
-  const at::Tensor normalized = rms_normalize(x.to(at::kFloat), epsilon);
+  const at::ScalarType dtype = at::promoteTypes(x.scalar_type(), at::kFloat);
+  const at::Tensor normalized = rms_normalize(x.to(dtype), epsilon);
   if (kind == NormKind::kRms) return weight * normalized.to(x.scalar_type());
-  return (normalized * (1.0 + weight.to(at::kFloat))).to(x.scalar_type());
+  return (normalized * (1.0 + weight.to(dtype))).to(x.scalar_type());
 }
 
 Activation activation(const std::string& name, const std::string& where) {
@@ -187,29 +201,10 @@ void add_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t
   if (kind == NormKind::kLayer) tensors.push_back({name + ".bias", at::kFloat, {width}});
 }
 
-InputRecorder::InputRecorder() : outer_(active_recorder) { active_recorder = this; }
-
-InputRecorder::~InputRecorder() { active_recorder = outer_; }
-
-InputRecorder* InputRecorder::active() { return active_recorder; }
-
-void InputRecorder::record(const std::string& weight, const at::Tensor& x) {
-  const c10::NoGradGuard no_gradients;
-  if (!last_input_.is_same(x)) {
-    at::Tensor rows = x.detach().flatten(0, -2);
-    if (counted_.defined()) {
-      ASSAY_CHECK(counted_.sizes() == x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)),
-                  "tokens to count");
-      rows = rows.index({counted_.to(x.device()).flatten()});
-    }
-    rows = rows.to(at::kDouble);
-    last_gram_ = at::mm(rows.t(), rows);
-    last_rows_ = rows.size(0);
-    last_input_ = x;
-  }
-  Entry& entry = entries_[weight];
-  entry.gram = entry.gram.defined() ? entry.gram + last_gram_ : last_gram_;
-  entry.rows += last_rows_;
+std::vector<std::string> tensor_names(const std::vector<TensorInfo>& tensors) {
+  std::vector<std::string> names;
+  for (const TensorInfo& info : tensors) names.push_back(info.name);
+  return names;
 }
 
 }  // namespace assay

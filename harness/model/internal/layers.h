@@ -2,7 +2,7 @@
 /// their input and are differentiable.
 #pragma once
 
-#include <map>
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,9 +15,17 @@ namespace assay {
 enum class LinearLayout { kOutIn, kInOut };
 
 /// x [..., in] to [..., out], with the weights `name`.weight and, when it exists, `name`.bias. The
-/// active InputRecorder records x.
+/// active LayerObserver sees x, as it does in conv2d().
 at::Tensor linear(const StateDict& weights, const std::string& name, const at::Tensor& x,
                   LinearLayout layout = LinearLayout::kOutIn);
+
+struct ConvolutionSteps {
+  std::array<int64_t, 2> stride{1, 1}, padding{0, 0};
+};
+/// x [n, channels, height, width] convolved with `name`.weight [out, channels, kernel...], plus
+/// `name`.bias when it exists.
+at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                  const ConvolutionSteps& steps = {});
 
 /// Rows of `name`.weight for int64 ids of any shape. UserError when one is outside the table;
 /// `what` names the ids in the message.
@@ -30,7 +38,7 @@ enum class NormKind {
   kRmsPlusOne,  ///< RMSNorm whose stored weight is the scale minus one
 };
 
-/// Normalises over the last dimension, computed in float32.
+/// Normalises over the last dimension, computed in float32 or the wider dtype of x.
 at::Tensor normalize(const StateDict& weights, const std::string& name, const at::Tensor& x,
                      NormKind kind, double epsilon);
 
@@ -72,40 +80,7 @@ void add_linear(std::vector<TensorInfo>& tensors, const std::string& name, int64
 void add_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t width,
               NormKind kind);
 
-/// Accumulates Gram matrices of the inputs of every linear layer that runs on this thread, for as
-/// long as the recorder lives. Recorders nest: the innermost records.
-class InputRecorder {
- public:
-  struct Entry {
-    at::Tensor gram;   ///< float64 [in, in]: the sum of x x^T over inputs x, on their device
-    int64_t rows = 0;  ///< the number of inputs x
-  };
-
-  InputRecorder();
-  ~InputRecorder();
-  InputRecorder(const InputRecorder&) = delete;
-  InputRecorder& operator=(const InputRecorder&) = delete;
-
-  /// Token mask for the following inputs: bool, of their shape without the last dimension;
-  /// undefined: all tokens count. It excludes padding.
-  void count(at::Tensor tokens) {
-    counted_ = std::move(tokens);
-    last_input_.reset();
-  }
-  /// Keyed by the name of the layer's weight.
-  const std::map<std::string, Entry>& entries() const { return entries_; }
-
-  void record(const std::string& weight, const at::Tensor& x);
-  /// nullptr when there is none on this thread.
-  static InputRecorder* active();
-
- private:
-  InputRecorder* outer_;
-  at::Tensor counted_;
-  std::map<std::string, Entry> entries_;
-  // Query, key and value share one input: its Gram matrix is computed once.
-  at::Tensor last_input_, last_gram_;
-  int64_t last_rows_ = 0;
-};
+/// The tensors' names, in the same order.
+std::vector<std::string> tensor_names(const std::vector<TensorInfo>& tensors);
 
 }  // namespace assay

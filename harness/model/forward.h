@@ -1,0 +1,20 @@
+/// One forward pass of any architecture, as those who look at data need it.
+#pragma once
+
+#include "harness/model/architecture.h"
+#include "harness/model/batch.h"
+
+namespace assay {
+
+/// The scores [rows, classes] of a batch, on the weights' device and in their dtype: a row per
+/// example for classifiers, a row per true element of ModelBatch::scored, in their order, for
+/// models that generate text. An encoder without a head gives its embeddings. Gradients reach the
+/// weights that require them. Says which tokens count (CountedTokens). Errors as those of the
+/// architecture.
+at::Tensor row_logits(const Architecture& architecture, const StateDict& weights,
+                      const ModelBatch& batch);
+
+/// The example of each of these rows: int64 [rows], on the CPU.
+at::Tensor row_examples(const ModelBatch& batch);
+
+}  // namespace assay

@@ -1,0 +1,121 @@
+#include "harness/model/layers_of.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <set>
+
+#include "harness/model/encoder.h"
+#include "harness/model/forward.h"
+#include "harness/model/language.h"
+#include "harness/model/observer.h"
+#include "harness/model/sequence_to_sequence.h"
+
+namespace assay {
+namespace {
+
+/// Records the layers of a forward pass.
+class Trace final : public LayerObserver {
+ public:
+  explicit Trace(const StateDict& weights) : weights_(weights) {}
+
+  void layer(const LayerInput& input) override {
+    LayerInfo info;
+    info.weight = input.weight;
+    info.kind = input.kind;
+    info.in_out = input.in_out;
+    const at::Tensor& weight = weights_.at(input.weight);
+    info.inputs = input.in_out ? weight.size(0) : weight.numel() / weight.size(0);
+    constexpr std::string_view kWeight = "weight";
+    const std::string bias =
+        input.weight.substr(0, input.weight.size() - kWeight.size()).append("bias");
+    if (weights_.contains(bias)) info.bias = bias;
+    const auto same = std::find_if(inputs_.begin(), inputs_.end(),
+                                   [&](const Input& other) { return other.x.is_same(input.x); });
+    if (same == inputs_.end()) inputs_.push_back({input.x, input.weight});
+    info.input = same == inputs_.end() ? input.weight : same->first_weight;
+    layers_.push_back(std::move(info));
+  }
+  void embedding(const std::string& weight) override { embeddings_.insert(weight); }
+
+  std::vector<LayerInfo> plain_layers() const {
+    std::vector<LayerInfo> plain;
+    for (const LayerInfo& info : layers_)
+      if (!embeddings_.contains(info.weight)) plain.push_back(info);
+    return plain;
+  }
+
+ private:
+  struct Input {
+    at::Tensor x;  ///< kept, so that no later tensor is at its place
+    std::string first_weight;
+  };
+  const StateDict& weights_;
+  std::vector<Input> inputs_;
+  std::vector<LayerInfo> layers_;
+  std::set<std::string> embeddings_;
+};
+
+}  // namespace
+
+ModelBatch example_batch(const Architecture& architecture) {
+  const at::Tensor id = at::zeros({1, 1}, at::kLong);
+  const at::Tensor all = at::ones({1, 1}, at::kBool);
+  if (dynamic_cast<const LanguageArchitecture*>(&architecture))
+    return {.inputs = id, .scored = all};
+  if (const auto* model = dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture))
+    return {
+        .inputs = id, .decoder_ids = at::full({1, 1}, model->start_id(), at::kLong), .scored = all};
+  if (dynamic_cast<const EncoderArchitecture*>(&architecture)) return {.inputs = id};
+  std::vector<int64_t> shape = architecture.item_shape();
+  shape.insert(shape.begin(), 1);
+  return {.inputs = at::zeros(shape)};
+}
+
+std::vector<LayerInfo> layers_of(const Architecture& architecture) {
+  const c10::NoGradGuard no_gradients;
+  StateDict weights;
+  for (const TensorInfo& info : architecture.tensors())
+    weights[info.name] = at::empty(info.shape, at::TensorOptions(at::kFloat).device(at::kMeta));
+  Trace trace(weights);
+  row_logits(architecture, weights, example_batch(architecture));
+  std::vector<LayerInfo> layers = trace.plain_layers();
+  const std::map<std::string, int64_t> blocks = block_of_tensors(architecture);
+  for (LayerInfo& layer : layers)
+    if (const auto block = blocks.find(layer.weight); block != blocks.end())
+      layer.block = block->second;
+  return layers;
+}
+
+std::vector<LayerInfo> layers_of(const Architecture& architecture,
+                                 const std::vector<TensorInfo>& stored) {
+  const CheckpointNames names = architecture.checkpoint_names();
+  std::map<std::string, std::string> stored_names;
+  for (const TensorInfo& info : stored)
+    stored_names.emplace(canonical_name(names, info.name), info.name);
+  std::vector<LayerInfo> layers;
+  std::map<std::string, std::string> first_readers;  // of those that are stored, by input
+  for (LayerInfo layer : layers_of(architecture)) {
+    const auto weight = stored_names.find(layer.weight);
+    if (weight == stored_names.end()) continue;
+    layer.weight = weight->second;
+    layer.input = first_readers.emplace(layer.input, layer.weight).first->second;
+    const auto bias = stored_names.find(layer.bias);
+    layer.bias = bias == stored_names.end() ? "" : bias->second;
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture) {
+  std::map<std::string, int64_t> blocks;
+  int64_t index = 0;
+  for (const std::vector<std::string>& names : architecture.blocks()) {
+    for (const std::string& name : names) blocks.emplace(name, index);
+    ++index;
+  }
+  return blocks;
+}
+
+}  // namespace assay

@@ -1,0 +1,33 @@
+/// The layers of an architecture, found by running it without values.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/method/evidence.h"
+#include "harness/model/architecture.h"
+#include "harness/model/batch.h"
+
+namespace assay {
+
+/// The smallest batch of the architecture's kind: one input with every value 0 and every token
+/// scored.
+ModelBatch example_batch(const Architecture& architecture);
+
+/// Every linear and convolution layer, in the order in which a forward pass reaches them, under the
+/// names of Architecture::tensors(). Found in one pass of example_batch() with weights on the meta
+/// device, which takes neither memory nor time, whatever the model's size. Layers share an input
+/// when the architecture passes the same tensor to them. Left out: a layer whose weight is also a
+/// table of embeddings (a tied head), as it is no plain layer.
+std::vector<LayerInfo> layers_of(const Architecture& architecture);
+
+/// The same under the names that a checkpoint stores, without layers that it does not store: a T5
+/// whose head is tied stores the embeddings only.
+std::vector<LayerInfo> layers_of(const Architecture& architecture,
+                                 const std::vector<TensorInfo>& stored);
+
+/// The index of the transformer block of each tensor that is in one (Architecture::blocks()).
+std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture);
+
+}  // namespace assay
