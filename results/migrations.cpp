@@ -1,6 +1,43 @@
 #include "results/internal/database.h"
 
 namespace assay {
+namespace {
+
+constexpr std::string_view kVersion3 = R"(
+ALTER TABLE runs ADD COLUMN calibration TEXT
+  CHECK (calibration IS NULL OR json_type(calibration) = 'object');
+CREATE TABLE statistics (
+  id INTEGER PRIMARY KEY,
+  key TEXT NOT NULL UNIQUE CHECK (key <> ''),
+  name TEXT NOT NULL CHECK (name <> ''),
+  version INTEGER NOT NULL,
+  parameters TEXT NOT NULL CHECK (json_type(parameters) = 'object'),
+  checkpoint TEXT NOT NULL REFERENCES checkpoints (hash),
+  data TEXT NOT NULL CHECK (json_type(data) = 'object'),
+  bytes INTEGER NOT NULL CHECK (bytes >= 0),
+  created_at TEXT NOT NULL,
+  wall_s REAL CHECK (wall_s >= 0),
+  cpu_s REAL CHECK (cpu_s >= 0),
+  device_s REAL CHECK (device_s >= 0),
+  peak_rss_bytes INTEGER CHECK (peak_rss_bytes >= 0),
+  peak_device_bytes INTEGER CHECK (peak_device_bytes >= 0),
+  own_peak_rss_bytes INTEGER CHECK (own_peak_rss_bytes >= 0),
+  own_peak_device_bytes INTEGER CHECK (own_peak_device_bytes >= 0),
+  flops INTEGER CHECK (flops >= 0),
+  bytes_read INTEGER CHECK (bytes_read >= 0),
+  bytes_written INTEGER CHECK (bytes_written >= 0),
+  examples INTEGER CHECK (examples >= 0),
+  gradient_steps INTEGER CHECK (gradient_steps >= 0)
+) STRICT;
+
+CREATE TABLE run_statistics (
+  run INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+  statistic INTEGER NOT NULL REFERENCES statistics (id),
+  PRIMARY KEY (run, statistic)
+) STRICT;
+CREATE INDEX run_statistics_statistic ON run_statistics (statistic))";
+
+}  // namespace
 
 // Version 1 is the first. A step, once released, never changes; schema.sql always shows the newest
 // version. A store that is only read is not changed: the reading code supports older versions too.
@@ -9,7 +46,9 @@ std::span<const Migration> migrations() {
       {"costs get the peaks of memory that are the phase's own",
        "ALTER TABLE costs ADD COLUMN own_peak_rss_bytes INTEGER CHECK (own_peak_rss_bytes >= 0);"
        "ALTER TABLE costs ADD COLUMN own_peak_device_bytes INTEGER "
-       "CHECK (own_peak_device_bytes >= 0)"}};
+       "CHECK (own_peak_device_bytes >= 0)"},
+      {"runs get the data that calibrated them, and statistics of such data are stored",
+       kVersion3}};
   return kSteps;
 }
 

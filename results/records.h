@@ -41,6 +41,19 @@ struct MethodRecord {
   Json parameters;  ///< [{"name", "type", "default", "range", "choices", "help"}, ...]
 };
 
+/// A statistic of one expert on its own data. It is computed once and its cost is charged in full
+/// to every method that uses it.
+struct StatisticRecord {
+  std::string key;  ///< hash of everything that determines its values; unique in the store
+  std::string name;
+  int version = 0;
+  Json parameters = Json::object();
+  std::string checkpoint;  ///< hash of the expert
+  Json data;               ///< {"split", "examples", "seed", ..., "tasks": [{"name", "hash"}, ...]}
+  int64_t bytes = 0;       ///< what is shipped of it in place of the data
+  Cost cost;
+};
+
 struct ScoreRecord {
   std::string task;    ///< TaskRecord::name
   std::string split;   ///< "validation" or "test"
@@ -92,6 +105,10 @@ struct RunRecord {
   /// By phase: "statistics", "merge", "evaluation", as measured, and kSharedPhase.
   std::map<std::string, Cost> costs;
   std::vector<ScoreRecord> scores;  ///< of a failed run: those of the tasks that did not fail
+  /// Of a method that looks at data: {"split", "examples", "seed", ..., "tasks": [[{"name",
+  /// "hash"}, ...] of every expert]}; null for all others.
+  Json calibration{};
+  std::vector<std::string> statistics{};  ///< keys of those that the method used, sorted
 };
 
 /// A task in an expert set: held-in when an expert of the set was trained on it.

@@ -1,4 +1,4 @@
--- The results store, schema version 2. Documented table by table in results/README.md.
+-- The results store, schema version 3. Documented table by table in results/README.md.
 -- Applied in one transaction to an empty file; later versions add a step in migrations.cpp and
 -- change this file to what the steps lead to. Hashes are hexadecimal text, times are UTC in ISO
 -- 8601, seeds are unsigned 64-bit numbers stored with the same bits.
@@ -65,6 +65,7 @@ CREATE TABLE runs (
   diagnostics     TEXT NOT NULL CHECK (json_valid(diagnostics)),
   environment     INTEGER NOT NULL REFERENCES environments (id),
   created_at      TEXT NOT NULL,
+  calibration     TEXT CHECK (calibration IS NULL OR json_type(calibration) = 'object'),
   FOREIGN KEY (method, method_version) REFERENCES methods (name, version),
   CHECK ((kind = 'merge') = (method IS NOT NULL)),
   CHECK ((method IS NULL) = (method_version IS NULL)),
@@ -114,6 +115,39 @@ CREATE TABLE costs (
   own_peak_device_bytes  INTEGER CHECK (own_peak_device_bytes >= 0),
   PRIMARY KEY (run, phase)
 ) STRICT;
+
+-- A statistic of an expert on its own data: computed once, used by any number of runs. The cost is
+-- that of its computation, with the columns of `costs`.
+CREATE TABLE statistics (
+  id                     INTEGER PRIMARY KEY,
+  key                    TEXT NOT NULL UNIQUE CHECK (key <> ''),
+  name                   TEXT NOT NULL CHECK (name <> ''),
+  version                INTEGER NOT NULL,
+  parameters             TEXT NOT NULL CHECK (json_type(parameters) = 'object'),
+  checkpoint             TEXT NOT NULL REFERENCES checkpoints (hash),
+  data                   TEXT NOT NULL CHECK (json_type(data) = 'object'),
+  bytes                  INTEGER NOT NULL CHECK (bytes >= 0),
+  created_at             TEXT NOT NULL,
+  wall_s                 REAL CHECK (wall_s >= 0),
+  cpu_s                  REAL CHECK (cpu_s >= 0),
+  device_s               REAL CHECK (device_s >= 0),
+  peak_rss_bytes         INTEGER CHECK (peak_rss_bytes >= 0),
+  peak_device_bytes      INTEGER CHECK (peak_device_bytes >= 0),
+  own_peak_rss_bytes     INTEGER CHECK (own_peak_rss_bytes >= 0),
+  own_peak_device_bytes  INTEGER CHECK (own_peak_device_bytes >= 0),
+  flops                  INTEGER CHECK (flops >= 0),
+  bytes_read             INTEGER CHECK (bytes_read >= 0),
+  bytes_written          INTEGER CHECK (bytes_written >= 0),
+  examples               INTEGER CHECK (examples >= 0),
+  gradient_steps         INTEGER CHECK (gradient_steps >= 0)
+) STRICT;
+
+CREATE TABLE run_statistics (
+  run        INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+  statistic  INTEGER NOT NULL REFERENCES statistics (id),
+  PRIMARY KEY (run, statistic)
+) STRICT;
+CREATE INDEX run_statistics_statistic ON run_statistics (statistic);
 
 -- `execution` numbers the executions of all sweeps; the greatest is the most recent one.
 CREATE TABLE sweeps (

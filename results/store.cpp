@@ -26,25 +26,26 @@ int64_t put_environment(Database& database, const Environment& e) {
 // is updated in place, so that its placements are kept.
 int64_t put_run_row(Database& database, const RunRecord& run, int64_t environment) {
   if (const auto old = database.find_id("SELECT id FROM runs WHERE key = ?", run.key))
-    for (const char* table : {"run_experts", "costs", "scores"})
+    for (const char* table : {"run_experts", "run_statistics", "costs", "scores"})
       database.execute(fmt::format("DELETE FROM {} WHERE run = ?", table), *old);
   const bool is_merge = !run.method.empty();
   return *database.find_id(
       fmt::format(
           "INSERT INTO runs (key, kind, split, method, method_version, preset, parameters, seed, "
-          "base, status, reason, diagnostics, environment, created_at) "
-          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {}) "
+          "base, status, reason, diagnostics, environment, calibration, created_at) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {}) "
           "ON CONFLICT (key) DO UPDATE SET kind = excluded.kind, split = excluded.split, "
           "method = excluded.method, method_version = excluded.method_version, "
           "preset = excluded.preset, parameters = excluded.parameters, seed = excluded.seed, "
           "base = excluded.base, status = excluded.status, reason = excluded.reason, "
           "diagnostics = excluded.diagnostics, environment = excluded.environment, "
-          "created_at = excluded.created_at RETURNING id",
+          "calibration = excluded.calibration, created_at = excluded.created_at RETURNING id",
           kNow),
       run.key, run_kind_name(run.kind), run.split, text_or_null(run.method),
       is_merge ? std::optional(run.method_version) : std::nullopt, run.preset,
       json_text(run.parameters), std::bit_cast<int64_t>(run.seed), text_or_null(run.base),
-      run_status_name(run.status), run.reason, json_text(run.diagnostics), environment);
+      run_status_name(run.status), run.reason, json_text(run.diagnostics), environment,
+      run.calibration.is_null() ? std::nullopt : std::optional(json_text(run.calibration)));
 }
 
 void put_costs(Database& database, int64_t run, const std::map<std::string, Cost>& costs) {
@@ -70,6 +71,14 @@ void put_scores(Database& database, const TaskIds& own, int64_t run,
         run, current_task(database, own, score.task), score.split, score.metric,
         score.primary ? 1 : 0, score.value, static_cast<int64_t>(score.outcomes.size()),
         outcomes_text(score.outcomes));
+  }
+}
+
+void put_run_statistics(Database& database, int64_t run, const std::vector<std::string>& keys) {
+  for (const std::string& key : keys) {
+    const auto statistic = database.find_id("SELECT id FROM statistics WHERE key = ?", key);
+    if (!statistic) data_error("the statistic '{}' is not in the store", key);
+    database.execute("INSERT INTO run_statistics VALUES (?, ?)", run, *statistic);
   }
 }
 
@@ -132,6 +141,26 @@ void Store::put_method(const MethodRecord& method) {
   });
 }
 
+void Store::put_statistic(const StatisticRecord& statistic) {
+  Database& database = impl_->database;
+  const Cost& cost = statistic.cost;
+  database.transaction(fmt::format("writing statistic '{}'", statistic.name), [&] {
+    database.execute(
+        fmt::format("INSERT INTO statistics (key, name, version, parameters, checkpoint, data, "
+                    "bytes, wall_s, cpu_s, device_s, peak_rss_bytes, peak_device_bytes, "
+                    "own_peak_rss_bytes, own_peak_device_bytes, flops, bytes_read, bytes_written, "
+                    "examples, gradient_steps, created_at) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {}) "
+                    "ON CONFLICT (key) DO NOTHING",
+                    kNow),
+        statistic.key, statistic.name, statistic.version, json_text(statistic.parameters),
+        statistic.checkpoint, json_text(statistic.data), statistic.bytes, cost.wall_s, cost.cpu_s,
+        cost.device_s, cost.peak_rss_bytes, cost.peak_device_bytes, cost.own_peak_rss_bytes,
+        cost.own_peak_device_bytes, cost.flops, cost.bytes_read, cost.bytes_written, cost.examples,
+        cost.gradient_steps);
+  });
+}
+
 std::optional<RunRecord> Store::find_run(const std::string& key) const {
   Database& database = impl_->database;
   return database.guarded("looking for a run", [&]() -> std::optional<RunRecord> {
@@ -150,6 +179,7 @@ bool Store::put_run(const RunRecord& run, const Environment& environment) {
     for (size_t i = 0; i < run.experts.size(); ++i)
       database.execute("INSERT INTO run_experts VALUES (?, ?, ?)", id, static_cast<int64_t>(i),
                        run.experts[i]);
+    put_run_statistics(database, id, run.statistics);
     put_costs(database, id, run.costs);
     put_scores(database, impl_->own_tasks, id, run.scores);
     return true;

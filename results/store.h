@@ -20,6 +20,7 @@ struct SweepResults {
   std::vector<CheckpointRecord> checkpoints;
   std::vector<TaskRecord> tasks;
   std::vector<MethodRecord> methods;
+  std::vector<StatisticRecord> statistics{};  ///< those that the runs used
   std::vector<Environment> environments;
   struct PlacedRun {
     Placement placement;
@@ -51,6 +52,8 @@ class Store {
   void put_checkpoint(const CheckpointRecord& checkpoint);
   void put_task(const TaskRecord& task);
   void put_method(const MethodRecord& method);
+  /// Its checkpoint must be stored before. A stored one of the same key is kept, with its cost.
+  void put_statistic(const StatisticRecord& statistic);
   /// Returns the sweep's id: the existing one for a sweep of the same hash, whose times and
   /// placements are kept. Its checkpoints and tasks must be stored before.
   int64_t put_sweep(const SweepRecord& sweep);
@@ -68,8 +71,8 @@ class Store {
   std::optional<RunRecord> find_run(const std::string& key) const;
   /// In one transaction: the run, its scores and costs. A skipped or failed run of the same key is
   /// replaced and keeps its placements. An `ok` one is kept, and false is returned: another process
-  /// was faster. The checkpoints, tasks and the method must be stored before; scores refer to the
-  /// versions of the tasks last put by this object.
+  /// was faster. The checkpoints, tasks, the method and statistics must be stored before; scores
+  /// refer to the versions of the tasks last put by this object.
   bool put_run(const RunRecord& run, const Environment& environment);
   /// Stores the placements of runs in a sweep. Idempotent.
   void place_runs(int64_t sweep, const std::vector<PlacedKey>& places);

@@ -13,6 +13,7 @@ constexpr size_t kMaxPerKind = 20;
 struct Rule {
   const char* what;
   const char* sql;
+  int since = 1;  ///< the first version of the schema that has what it looks at
 };
 
 constexpr Rule kRules[] = {
@@ -35,6 +36,15 @@ constexpr Rule kRules[] = {
      "e.id = p.expert_set WHERE e.sweep <> p.sweep"},
     {"a task has one current version",
      "SELECT name FROM tasks GROUP BY name HAVING sum(current) <> 1"},
+    {"a statistic is of an expert of the run that used it",
+     "SELECT DISTINCT r.key FROM run_statistics u JOIN runs r ON r.id = u.run JOIN statistics s ON "
+     "s.id = u.statistic WHERE s.checkpoint NOT IN (SELECT checkpoint FROM run_experts x "
+     "WHERE x.run = r.id)",
+     3},
+    {"a run with statistics says which data calibrated it",
+     "SELECT DISTINCT r.key FROM run_statistics u JOIN runs r ON r.id = u.run "
+     "WHERE r.calibration IS NULL",
+     3},
 };
 
 class Verifier {
@@ -57,7 +67,8 @@ class Verifier {
       check_.scores = number("SELECT count(*) FROM scores");
     });
     for (const Rule& rule : kRules)
-      attempt(rule.what, [&] { add_all(std::string("violated: ") + rule.what, rule.sql); });
+      if (rule.since <= check_.schema_version)
+        attempt(rule.what, [&] { add_all(std::string("violated: ") + rule.what, rule.sql); });
     return std::move(check_);
   }
 

@@ -56,6 +56,8 @@ class Database {
     query(sql, values...).exec();
   }
   SQLite::Database& handle() { return *database_; }
+  /// Of the schema; the newest unless the store is open for reading only.
+  int version() { return pragma("user_version"); }
   /// Runs `work` and converts SQLite's exceptions to a DataError that names the file and the
   /// action.
   template <typename Work>

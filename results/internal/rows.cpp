@@ -5,20 +5,36 @@
 namespace assay {
 namespace {
 
+constexpr int kCalibrationVersion = 3;  // of the schema: the first with calibration and statistics
 constexpr const char* kFound = "found at";  // a sweep file refuses unknown keys, so it has no such
 
-void read_costs(Database& database, int64_t id, RunRecord& run) {
-  // Only existing columns: a store of version 1 has no own peaks.
-  auto& row = database.query("SELECT * FROM costs WHERE run = ?", id);
-  while (row.executeStep()) {
-    Json fields;
-    for (int i = 0; i < row.getColumnCount(); ++i) {
-      const SQLite::Column value = row.getColumn(i);
-      if (value.isFloat()) fields[value.getName()] = value.getDouble();
-      if (value.isInteger()) fields[value.getName()] = value.getInt64();
-    }
-    run.costs[row.getColumn("phase").getString()] = fields.get<Cost>();
+// Only existing columns: a store of version 1 has no own peaks.
+Cost cost_of(SQLite::Statement& row) {
+  Json fields;
+  for (int i = 0; i < row.getColumnCount(); ++i) {
+    const SQLite::Column value = row.getColumn(i);
+    if (value.isFloat()) fields[value.getName()] = value.getDouble();
+    if (value.isInteger()) fields[value.getName()] = value.getInt64();
   }
+  return fields.get<Cost>();
+}
+
+void read_costs(Database& database, int64_t id, RunRecord& run) {
+  auto& row = database.query("SELECT * FROM costs WHERE run = ?", id);
+  while (row.executeStep()) run.costs[row.getColumn("phase").getString()] = cost_of(row);
+}
+
+void read_calibration(Database& database, int64_t id, RunRecord& run) {
+  if (database.version() < kCalibrationVersion) return;
+  auto& row = database.query("SELECT calibration FROM runs WHERE id = ?", id);
+  if (row.executeStep() && !row.getColumn(0).isNull())
+    run.calibration = Json::parse(row.getColumn(0).getString());
+  row.reset();
+  auto& used = database.query(
+      "SELECT key FROM run_statistics JOIN statistics ON statistics.id = statistic WHERE run = ? "
+      "ORDER BY key",
+      id);
+  while (used.executeStep()) run.statistics.push_back(used.getColumn(0).getString());
 }
 
 void read_scores(Database& database, int64_t id, bool with_outcomes, RunRecord& run) {
@@ -98,9 +114,26 @@ RunRecord read_run(Database& database, int64_t id, bool with_outcomes) {
   auto& expert =
       database.query("SELECT checkpoint FROM run_experts WHERE run = ? ORDER BY position", id);
   while (expert.executeStep()) run.experts.push_back(expert.getColumn(0).getString());
+  read_calibration(database, id, run);
   read_costs(database, id, run);
   read_scores(database, id, with_outcomes, run);
   return run;
+}
+
+std::vector<StatisticRecord> read_statistics(Database& database, int64_t sweep) {
+  std::vector<StatisticRecord> statistics;
+  if (database.version() < kCalibrationVersion) return statistics;
+  auto& row = database.query(
+      "SELECT * FROM statistics WHERE id IN (SELECT statistic FROM run_statistics x JOIN "
+      "placements p ON p.run = x.run WHERE p.sweep = ?) ORDER BY id",
+      sweep);
+  while (row.executeStep())
+    statistics.push_back(
+        {row.getColumn("key").getString(), row.getColumn("name").getString(),
+         row.getColumn("version").getInt(), Json::parse(row.getColumn("parameters").getString()),
+         row.getColumn("checkpoint").getString(), Json::parse(row.getColumn("data").getString()),
+         row.getColumn("bytes").getInt64(), cost_of(row)});
+  return statistics;
 }
 
 Environment read_environment(Database& database, int64_t id) {

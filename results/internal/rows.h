@@ -26,8 +26,10 @@ Json config_column(const SweepRecord& sweep);
 /// Sets the members `config` and `found` from that column.
 void read_config_column(Json column, SweepRecord& sweep);
 
-/// The run's row, experts, costs and scores.
+/// The run's row, experts, statistics, costs and scores.
 RunRecord read_run(Database& database, int64_t id, bool with_outcomes);
+/// The statistics that runs of the sweep used.
+std::vector<StatisticRecord> read_statistics(Database& database, int64_t sweep);
 /// Store::load_sweep().
 struct SweepResults;
 SweepResults read_sweep(Database& database, const std::string& name);

@@ -14,6 +14,7 @@ inline void fill_store(const std::filesystem::path& path, const assay::SweepResu
   for (const auto& checkpoint : results.checkpoints) store.put_checkpoint(checkpoint);
   for (const auto& task : results.tasks) store.put_task(task);
   for (const auto& method : results.methods) store.put_method(method);
+  for (const auto& statistic : results.statistics) store.put_statistic(statistic);
   const int64_t sweep = store.put_sweep(results.sweep);
   std::vector<assay::PlacedKey> places;
   for (const auto& placed : results.runs) {
@@ -25,8 +26,18 @@ inline void fill_store(const std::filesystem::path& path, const assay::SweepResu
   store.finish_sweep(sweep, places, assay::SweepEnd::kChanged);
 }
 
+/// Makes the store what the second version of the schema was.
+inline void make_version_2(const std::filesystem::path& path) {
+  SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+  database.exec("DROP TABLE run_statistics");
+  database.exec("DROP TABLE statistics");
+  database.exec("ALTER TABLE runs DROP COLUMN calibration");
+  database.exec("PRAGMA user_version = 2");
+}
+
 /// Makes the store what the first version of the schema was.
 inline void make_version_1(const std::filesystem::path& path) {
+  make_version_2(path);
   SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
   database.exec("ALTER TABLE costs DROP COLUMN own_peak_rss_bytes");
   database.exec("ALTER TABLE costs DROP COLUMN own_peak_device_bytes");

@@ -3,6 +3,7 @@
 #include "harness/core/error.h"
 #include "reports/report.h"
 #include "results/internal/database.h"
+#include "results/verify.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/reports/fake_results.h"
@@ -12,6 +13,8 @@ using namespace assay;
 using Catch::Matchers::Contains;
 
 namespace {
+
+const int kNewest = 1 + static_cast<int>(migrations().size());
 
 void execute(const std::filesystem::path& path, const std::string& sql) {
   SQLite::Database database(path.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
@@ -25,6 +28,21 @@ std::vector<std::string> columns(const std::filesystem::path& path, const std::s
   std::vector<std::string> columns;
   while (row.executeStep()) columns.push_back(row.getColumn(0).getString());
   return columns;
+}
+
+/// Every table with its columns, every index.
+std::vector<std::string> schema_of(const std::filesystem::path& path) {
+  SQLite::Database database(path.string());
+  SQLite::Statement row(database,
+                        "SELECT type || ' ' || name FROM sqlite_master "
+                        "WHERE name NOT LIKE 'sqlite_%' ORDER BY 1");
+  std::vector<std::string> schema;
+  while (row.executeStep()) {
+    schema.push_back(row.getColumn(0).getString());
+    const auto of_table = columns(path, schema.back().substr(schema.back().find(' ') + 1));
+    schema.insert(schema.end(), of_table.begin(), of_table.end());
+  }
+  return schema;
 }
 
 int pragma(const std::filesystem::path& path, const std::string& name) {
@@ -147,7 +165,7 @@ TEST_CASE("A store of version 1 gets its columns and keeps what it holds", "[res
 
   Store store = Store::open(path);
 
-  CHECK(pragma(path, "user_version") == 2);
+  CHECK(pragma(path, "user_version") == kNewest);
   CHECK(columns(path, "costs") == columns(fresh, "costs"));
   const Cost old = store.find_run("k-average")->costs.at("merge");
   CHECK(*old.wall_s == 1.5);
@@ -166,6 +184,48 @@ TEST_CASE("A store of version 1 gets its columns and keeps what it holds", "[res
   CHECK(*later.flops == 1000);
 }
 
+TEST_CASE("A store that version 2 wrote is upgraded in place and keeps what it holds",
+          "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite", fresh = folder.path() / "new.sqlite";
+  std::ifstream in(std::filesystem::path(ASSAY_TESTS_FOLDER) / "results/version_2.sql");
+  execute(path, {std::istreambuf_iterator<char>(in), {}});
+  const SweepResults before = Store::open_read_only(path).load_sweep("");
+  REQUIRE(pragma(path, "user_version") == 2);
+  REQUIRE(verify_store(path).problems.empty());
+  Store::open(fresh);
+
+  Store store = Store::open(path);
+
+  CHECK(pragma(path, "user_version") == kNewest);
+  CHECK(schema_of(path) == schema_of(fresh));
+  CHECK(verify_store(path).problems.empty());
+  const SweepResults after = store.load_sweep("quickstart");
+  CHECK(render_report(after, ReportFormat::kJson) == render_report(before, ReportFormat::kJson));
+  CHECK(after.runs.size() == 16);
+  CHECK(after.statistics.empty());
+  const auto average = store.find_run("77cbd2ed331d75dfe4e6271e76adb17d");
+  REQUIRE(average);
+  CHECK(average->calibration.is_null());
+  CHECK(average->statistics.empty());
+  CHECK(*average->costs.at("merge").bytes_read == 633456);
+  // What version 2 could not hold.
+  store.put_statistic({"key",
+                       "input_gram",
+                       1,
+                       {{"storage", "float32"}},
+                       average->experts[0],
+                       {{"split", "validation"}},
+                       4096,
+                       {}});
+  RunRecord run = *average;
+  run.key = "later";
+  run.calibration = {{"split", "validation"}};
+  run.statistics = {"key"};
+  REQUIRE(store.put_run(run, after.environments[0]));
+  CHECK(store.find_run("later")->statistics == std::vector<std::string>{"key"});
+}
+
 TEST_CASE("A migration that another process has made is not made again", "[results]") {
   TemporaryFolder folder;
   const auto path = folder.path() / "r.sqlite";
@@ -177,7 +237,7 @@ TEST_CASE("A migration that another process has made is not made again", "[resul
   migrate(first, migrations());
   migrate(second, migrations());
 
-  CHECK(pragma(path, "user_version") == 2);
+  CHECK(pragma(path, "user_version") == kNewest);
 }
 
 TEST_CASE("A store of version 1 is reported on as it is", "[results]") {
@@ -219,6 +279,10 @@ TEST_CASE("Every query of the README runs and finds something", "[results]") {
   grid.run.split = "validation";
   for (ScoreRecord& score : grid.run.scores) score.split = "validation";
   fake::add_average(results, "k-task-arithmetic", {"s", "task_arithmetic", "default"});
+  results.statistics = {{"s-1", "input_gram", 1, Json::object(), "h1", Json::object(), 8, {}}};
+  auto& regmean = fake::add_average(results, "k-regmean", {"s", "regmean", "default"});
+  regmean.run.calibration = {{"split", "validation"}, {"examples", 256}};
+  regmean.run.statistics = {"s-1"};
   fill_store(path, results);
   std::ifstream in(std::filesystem::path(ASSAY_TESTS_FOLDER).parent_path() / "results/README.md");
   const std::string readme{std::istreambuf_iterator<char>(in), {}};

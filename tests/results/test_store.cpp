@@ -114,6 +114,44 @@ TEST_CASE("A run is found by its key; a failed one is replaced and keeps its pla
   CHECK(store.find_run("k-average")->status == RunStatus::kOk);
 }
 
+TEST_CASE("Statistics are stored once, with what they cost, and runs refer to them", "[results]") {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "r.sqlite";
+  SweepResults put = fake::results();
+  put.statistics = {
+      {"s-1", "input_gram", 2, {{"storage", "float32"}}, "h1", {{"split", "test"}}, 512, {}},
+      {"s-2", "input_gram", 2, {{"storage", "float32"}}, "h2", {{"split", "test"}}, 256, {}},
+      {"s-3", "input_gram", 2, {{"storage", "float64"}}, "h2", {{"split", "test"}}, 99, {}}};
+  put.statistics[0].cost = fake::cost(4);
+  put.runs[3].run.statistics = {"s-1", "s-2"};
+  put.runs[3].run.calibration = {{"split", "test"}, {"examples", 8}};
+  fill_store(path, put);
+  Store store = Store::open(path);
+  StatisticRecord again = put.statistics[0];
+  again.cost = fake::cost(9);
+  store.put_statistic(again);  // the stored one is kept
+
+  const SweepResults got = store.load_sweep("");
+
+  REQUIRE(got.statistics.size() == 2);  // the third is not used
+  CHECK(got.statistics[0].key == "s-1");
+  CHECK(got.statistics[0].name == "input_gram");
+  CHECK(got.statistics[0].version == 2);
+  CHECK(got.statistics[0].parameters == put.statistics[0].parameters);
+  CHECK(got.statistics[0].checkpoint == "h1");
+  CHECK(got.statistics[0].data == put.statistics[0].data);
+  CHECK(got.statistics[0].bytes == 512);
+  CHECK(got.statistics[0].cost.wall_s == 4.0);
+  CHECK_FALSE(got.statistics[1].cost.wall_s);
+  CHECK(got.runs[3].run.statistics == put.runs[3].run.statistics);
+  CHECK(got.runs[3].run.calibration == put.runs[3].run.calibration);
+  CHECK(got.runs[2].run.calibration.is_null());
+  RunRecord run = put.runs[3].run;
+  run.key = "unknown statistic";
+  run.statistics = {"s-4"};
+  CHECK_THROWS_WITH(store.put_run(run, put.environments[0]), Contains("'s-4'"));
+}
+
 TEST_CASE("A run is stored completely or not at all", "[results]") {
   TemporaryFolder folder;
   const SweepResults put = fake::results();

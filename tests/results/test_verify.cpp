@@ -75,6 +75,17 @@ TEST_CASE("Damage in a store is reported", "[results]") {
         "(SELECT id FROM runs WHERE key = 'k-average')");
     CHECK_THAT(store.problem(), Contains("experts") && Contains("k-average"));
   }
+  SECTION("a statistic of an expert that the run did not merge") {
+    store.execute(
+        "INSERT INTO statistics (key, name, version, parameters, checkpoint, data, bytes, "
+        "created_at) VALUES ('s-0', 'input_gram', 1, '{}', 'h0', '{}', 8, '');"
+        "INSERT INTO run_statistics SELECT r.id, s.id FROM runs r, statistics s "
+        "WHERE r.key = 'k-average'");
+    const StoreCheck check = verify_store(store.path());
+    REQUIRE(check.problems.size() == 2);
+    CHECK_THAT(check.problems[0], Contains("of an expert of the run") && Contains("k-average"));
+    CHECK_THAT(check.problems[1], Contains("calibrated") && Contains("k-average"));
+  }
   SECTION("an index that lacks a row") {
     store.execute(
         "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, "
@@ -96,6 +107,14 @@ TEST_CASE("A clock that was set back is not damage", "[results]") {
   store.execute("UPDATE sweeps SET started_at = '2026-01-02', finished_at = '2026-01-01'");
 
   CHECK(verify_store(store.path()).problems.empty());
+}
+
+TEST_CASE("A store of version 1 is verified by the rules of its time", "[results]") {
+  const FilledStore store;
+  make_version_1(store.path());
+
+  CHECK(verify_store(store.path()).problems.empty());
+  CHECK(verify_store(store.path()).schema_version == 1);
 }
 
 TEST_CASE("A damaged store is not written to", "[results]") {
