@@ -24,7 +24,7 @@ ALLOWED = {
     "harness/lm": "model tokenizer checkpoint core",
     "harness/task": "lm model tokenizer checkpoint core",
     "harness/merge": "cost kernels method checkpoint core",
-    "harness/train": "task model cost checkpoint core",
+    "harness/train": "task model kernels cost checkpoint core",
     "harness/sweep": "merge train task lm cost model tokenizer method checkpoint core results",
     "harness/cli": "sweep merge train task lm cost model tokenizer method checkpoint core results reports",
     "methods": "method kernels checkpoint core",

@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <torch/optim/adamw.h>
 
@@ -17,24 +16,13 @@
 #include "harness/core/provenance.h"
 #include "harness/core/rng.h"
 #include "harness/cost/meter.h"
+#include "harness/kernels/one_thread.h"
 #include "harness/model/architecture.h"
 #include "harness/task/task.h"
 #include "harness/train/recipe.h"
 
 namespace assay {
 namespace {
-
-/// A fixed order of summation: more threads would sum in another order.
-class SingleThread {
- public:
-  SingleThread() { at::set_num_threads(1); }
-  ~SingleThread() { at::set_num_threads(before_); }
-  SingleThread(const SingleThread&) = delete;
-  SingleThread& operator=(const SingleThread&) = delete;
-
- private:
-  int before_ = at::get_num_threads();
-};
 
 struct Mixture {
   Examples examples;
@@ -213,7 +201,7 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
   const std::string where = fmt::format("recipe '{}', checkpoint '{}'", recipe.name(), name);
   const auto architecture = make_architecture(JsonReader(recipe.architecture(), where));
   const Mixture mixture = read_mixture(entry, where);
-  const SingleThread single_thread;
+  const OneThread single_thread;
   Meter meter;
   StateDict weights = init ? load_weights(*architecture, *init, at::kCPU)
                            : architecture->initial_weights(entry.seed);

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "tests/merge/models.h"
+#include "tests/methods/fake_evidence.h"
 
 namespace assay::testing {
 
@@ -32,10 +33,39 @@ inline const StateDict& mixed_model(uint64_t key) {
   return model;
 }
 
+/// What there is to know of the experts' data. Made once and shared.
+inline const FakeEvidence& mixed_evidence() {
+  static const FakeEvidence evidence = [] {
+    constexpr uint64_t kExperts = 3;
+    FakeEvidence made;
+    made.add_linear("head.weight", 33);
+    for (uint64_t i = 0; i < kExperts; ++i) {
+      StateDict& grams = made.statistics["input_gram"].emplace_back();
+      for (const auto& [name, layer] : made.layers) {
+        const at::Tensor x = noise({100, layer.inputs}, 10 + i);
+        grams[name] = x.t().mm(x) / 100;
+      }
+      StateDict& fishers = made.statistics["fisher"].emplace_back();
+      for (const auto& [name, tensor] : mixed_model(1))
+        if (tensor.is_floating_point()) fishers[name] = noise(tensor.sizes(), 20 + i).square();
+    }
+    made.of_network = std::make_shared<FakeNetwork>(
+        std::vector<int64_t>(kExperts, 40),
+        [](const StateDict& weights, size_t expert, int64_t first, int64_t count) {
+          const at::Tensor x = noise({40, 33}, 30 + expert).narrow(0, first, count);
+          return at::linear(x.to(weights.at("head.weight").device()), weights.at("head.weight"),
+                            weights.at("head.bias"));
+        });
+    return made;
+  }();
+  return evidence;
+}
+
 /// As many experts as the method takes, three if it can.
 inline MergeInputs mixed_inputs(const MethodInfo& info) {
   MergeInputs inputs;
   inputs.seed = 42;
+  inputs.evidence = &mixed_evidence();
   if (info.needs.base) inputs.base = source("base", mixed_model(1));
   const int count = std::clamp(3, info.needs.min_experts, info.needs.max_experts);
   for (int i = 0; i < count; ++i)

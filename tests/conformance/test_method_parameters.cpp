@@ -127,6 +127,11 @@ TEST_CASE("every method refuses a cell whose needs are not met, before it reads 
     without_base.base = nullptr;
     CHECK_THROWS_AS(merge(name, Json::object(), without_base), SkipCell);
   }
+  if (needs.calibration_inputs || needs.calibration_labels || needs.gradients) {
+    MergeInputs without_data = inputs;
+    without_data.evidence = nullptr;
+    CHECK_THROWS_AS(merge(name, Json::object(), without_data), SkipCell);
+  }
   if (needs.max_experts < Needs::kAnyNumber) {
     inputs.experts.resize(static_cast<size_t>(needs.max_experts) + 1, inputs.experts.front());
     CHECK_THROWS_AS(merge(name, Json::object(), inputs), SkipCell);

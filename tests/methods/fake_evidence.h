@@ -1,0 +1,71 @@
+/// What methods ask of data, given by hand.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "harness/method/evidence.h"
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+
+namespace assay::testing {
+
+/// A network that is a function, with a number of examples for each expert.
+class FakeNetwork : public Network {
+ public:
+  using Logits = std::function<at::Tensor(const StateDict& weights, size_t expert, int64_t first,
+                                          int64_t count)>;
+  FakeNetwork(std::vector<int64_t> examples, Logits logits)
+      : examples_(std::move(examples)), logits_(std::move(logits)) {}
+  int64_t examples(size_t expert) const override { return examples_.at(expert); }
+  at::Tensor logits(const StateDict& weights, size_t expert, int64_t first,
+                    int64_t count) const override {
+    REQUIRE((first >= 0 && count > 0 && first + count <= examples(expert)));
+    return logits_(weights, expert, first, count);
+  }
+  at::Tensor targets(size_t, int64_t, int64_t) const override {
+    throw std::logic_error("no targets");
+  }
+  at::Tensor row_examples(size_t, int64_t, int64_t count) const override {
+    return at::arange(count);
+  }
+
+ private:
+  std::vector<int64_t> examples_;
+  Logits logits_;
+};
+
+/// All that is asked for must have been put here.
+class FakeEvidence : public Evidence {
+ public:
+  /// By name of the statistic, for each expert.
+  std::map<std::string, std::vector<StateDict>> statistics;
+  std::map<std::string, LayerInfo> layers;  ///< by weight
+  std::map<std::string, int64_t> blocks;    ///< by tensor
+  std::shared_ptr<const Network> of_network;
+
+  std::shared_ptr<const TensorSource> statistic(const StatisticRef& wanted,
+                                                size_t expert) const override {
+    return source(fmt::format("{} of expert {}", wanted.name, expert),
+                  statistics.at(wanted.name).at(expert));
+  }
+  const Network& network() const override { return *of_network; }
+  const LayerInfo* layer(const std::string& weight) const override {
+    const auto found = layers.find(weight);
+    return found == layers.end() ? nullptr : &found->second;
+  }
+  std::optional<int64_t> block(const std::string& tensor) const override {
+    const auto found = blocks.find(tensor);
+    return found == blocks.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  /// A linear layer with an input of its own.
+  void add_linear(const std::string& weight, int64_t inputs, bool in_out = false) {
+    layers[weight] = {.weight = weight, .in_out = in_out, .inputs = inputs, .input = weight};
+  }
+};
+
+}  // namespace assay::testing
