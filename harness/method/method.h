@@ -3,6 +3,7 @@
 ///   struct Ties {
 ///     static constexpr MethodInfo info{.name = "ties", ...};           // info.h
 ///     static constexpr Preset presets[] = {...};         // optional: published configurations
+///     static constexpr std::string_view search = "{...}";  // optional: MethodEntry::search
 ///     double density = 0.2;                              // initialisers are the defaults
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
 ///     std::optional<std::string> conflict() const;       // optional: exclusive parameters
@@ -116,6 +117,9 @@ struct MethodEntry {
   std::vector<ParamDoc> parameters;
   std::vector<Preset> presets;
   std::function<std::unique_ptr<Method>(const JsonReader& parameters)> make;
+  /// How a sweep chooses the parameters of rows that do not say so: JSON, as "search" in a sweep
+  /// file (docs/sweep-files.md). Empty: such rows are not tuned.
+  std::string_view search{};
 };
 
 Registry<MethodEntry>& methods();
@@ -231,6 +235,7 @@ bool register_method() {
                     }};
   if constexpr (requires { T::presets; })
     entry.presets.assign(std::begin(T::presets), std::end(T::presets));
+  if constexpr (requires { T::search; }) entry.search = T::search;
   return methods().add(std::string(T::info.name), std::move(entry));
 }
 
