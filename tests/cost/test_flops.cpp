@@ -2,28 +2,10 @@
 
 #include <thread>
 
-#include "harness/cost/meter.h"
-#include "harness/model/architecture.h"
 #include "tests/catch.h"
+#include "tests/cost/flops_of.h"
 
 using namespace assay;
-
-namespace {
-
-template <typename Work>
-int64_t flops_of(Work&& work) {
-  count_operator_flops();
-  const int64_t before = counters::flops;
-  work();
-  return counters::flops - before;
-}
-
-std::unique_ptr<Architecture> architecture(const char* config) {
-  const Json json = Json::parse(config);
-  return make_architecture(JsonReader(json, "config.json: $"));
-}
-
-}  // namespace
 
 TEST_CASE("a matrix product counts two per multiply-add, once", "[cost]") {
   const at::Tensor a = at::ones({3, 4}), b = at::ones({4, 5}), bias = at::ones({5});
@@ -61,6 +43,16 @@ TEST_CASE("moving and integer work counts nothing", "[cost]") {
   CHECK(flops_of([] { at::arange(12).mul(3).sum(); }) == 0);
 }
 
+TEST_CASE("gradients that are added up count one per element", "[cost]") {
+  const at::Tensor ids = at::tensor({0, 2, 2}, at::kLong);
+  const at::Tensor table = at::ones({3, 4}).requires_grad_(true);
+  const at::Tensor looked_up = at::embedding(table, ids).sum();
+  CHECK(flops_of([&] { looked_up.backward(); }) == 3 * 4);
+  const at::Tensor selected = table.index_select(0, ids).sum();
+  CHECK(flops_of([&] { selected.backward(); }) == 3 * 4 + 3 * 4);  // and to the gradient before
+  CHECK(flops_of([] { at::im2col(at::ones({1, 2, 4, 4}), {3, 3}, 1, 0, 1); }) == 0);
+}
+
 TEST_CASE("convolutions count the filter once per element of the result", "[cost]") {
   const at::Tensor images = at::ones({2, 3, 9, 9});
   const at::Tensor weight = at::ones({4, 3, 3, 3}).requires_grad_(true), bias = at::ones({4});
@@ -81,8 +73,8 @@ TEST_CASE("convolutions count the filter once per element of the result", "[cost
 }
 
 TEST_CASE("a forward pass of small_cnn costs as in the formula", "[cost]") {
-  const auto cnn =
-      architecture(R"({"model_type": "small_cnn", "classes": 10, "channels": 4, "hidden": 6})");
+  const auto cnn = architecture_of(
+      {{"model_type", "small_cnn"}, {"classes", 10}, {"channels", 4}, {"hidden", 6}});
   const StateDict weights = cnn->initial_weights(1);
   const at::Tensor images = at::ones({5, 1, 28, 28});
 
@@ -95,7 +87,8 @@ TEST_CASE("a forward pass of small_cnn costs as in the formula", "[cost]") {
 
 TEST_CASE("a training step of an mlp costs as in the formula", "[cost]") {
   const int64_t n = 8, i = 5, h = 3, c = 4;
-  const auto mlp = architecture(R"({"model_type": "mlp", "inputs": 5, "hidden": 3, "classes": 4})");
+  const auto mlp =
+      architecture_of({{"model_type", "mlp"}, {"inputs", 5}, {"hidden", 3}, {"classes", 4}});
   StateDict weights = mlp->initial_weights(1);
   for (auto& [name, tensor] : weights) tensor.requires_grad_(true);
   const at::Tensor x = at::ones({n, i}), y = at::zeros({n}, at::kLong);
@@ -133,6 +126,14 @@ TEST_CASE("decompositions and solves count as in the textbook", "[cost]") {
   CHECK(flops_of([&] { at::linalg_solve(square, sides); }) == 4 * 16 - 64 / 3 + 2 * 16 * 3);
   CHECK(flops_of([&] { at::linalg_inv(square); }) == 2 * 64);
   CHECK(flops_of([&] { at::linalg_solve_triangular(square, sides, true); }) == 16 * 3);
+  const at::Tensor factor = at::linalg_cholesky(square);
+  CHECK(flops_of([&] { at::cholesky_solve(sides, factor); }) == 2 * 16 * 3);
+  CHECK(flops_of([&] { at::cholesky_inverse(factor); }) == 2 * 64 / 3);
+  CHECK(flops_of([&] {
+          at::linalg_solve(two, at::stack({sides, sides}));
+        }) == 2 * (4 * 16 - 64 / 3 + 2 * 16 * 3));
+  CHECK(flops_of([&] { at::linalg_eigvalsh(square); }) == 4 * 64 / 3);
+  CHECK(flops_of([&] { at::linalg_pinv(square); }) > 14 * 64 + 8 * 64);
   CHECK(flops_of([&] {
           at::linalg_lstsq(tall, at::ones({6, 3}));
         }) == 2 * 16 * 6 - 2 * 64 / 3 + 4 * 4 * 6 * 3);

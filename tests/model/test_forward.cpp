@@ -22,8 +22,10 @@ TEST_CASE("gradients of every architecture equal finite differences", "[model][f
     const auto model = example_architecture(name);
     const ModelBatch batch = small_batch(*model);
     StateDict weights = model->initial_weights(1);
-    for (auto& [unused, tensor] : weights)
-      tensor = (5 * tensor + 0.1).to(at::kDouble).requires_grad_(true);
+    for (auto& [unused, tensor] : weights) {
+      tensor = tensor.to(at::kDouble);
+      tensor = (tensor / (2 * tensor.abs().max() + 0.1) + 0.05).requires_grad_(true);
+    }
     loss_of(*model, weights, batch).backward();
     for (auto& [weight, tensor] : weights) {
       INFO(weight);

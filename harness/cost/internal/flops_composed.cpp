@@ -97,16 +97,25 @@ int64_t least_squares(FlopsInputs inputs, int64_t) {
   return m.batch * qr_triangle(m) + 4 * m.shorter() * m.longer() * right_sides(inputs[1], m);
 }
 
-/// Queries [.., heads, L, e], keys [.., S, e] and values [.., S, v] from the given position on: two
-/// products and a softmax. Backward: five products (scores recomputed), softmax and its gradient.
-int64_t attention(FlopsInputs inputs, size_t place, bool backward) {
+/// Products of queries [.., heads, L, e] and keys [.., S, e], from the given position on.
+int64_t attention_scores(FlopsInputs inputs, size_t place) {
   const at::Tensor& query = inputs[place].toTensor();
-  const int64_t keys = inputs[place + 1].toTensor().size(-2);
-  const int64_t e = query.size(-1), v = inputs[place + 2].toTensor().size(-1);
-  const int64_t scores = e == 0 ? 0 : query.numel() / e * keys;
-  return backward ? scores * (2 * (3 * e + 2 * v) + 9) : scores * (2 * (e + v) + 5);
+  return query.numel() / std::max<int64_t>(1, query.size(-1)) *
+         inputs[place + 1].toTensor().size(-2);
 }
-int64_t attention_forward(FlopsInputs inputs, int64_t) { return attention(inputs, 0, false); }
+
+/// Of these with values [.., S, v]: two products and a softmax; a bias is one sum more. Backward:
+/// five products (scores recomputed), softmax and its gradient.
+int64_t attention(FlopsInputs inputs, size_t place, bool backward) {
+  const int64_t e = inputs[place].toTensor().size(-1), v = inputs[place + 2].toTensor().size(-1);
+  return attention_scores(inputs, place) * (backward ? 2 * (3 * e + 2 * v) + 9 : 2 * (e + v) + 5);
+}
+int64_t attention_forward(FlopsInputs inputs, int64_t) {
+  const bool biased = std::any_of(inputs.begin() + 3, inputs.end(), [](const c10::IValue& input) {
+    return input.isTensor() && input.toTensor().defined();
+  });
+  return attention(inputs, 0, false) + (biased ? attention_scores(inputs, 0) : 0);
+}
 int64_t attention_backward(FlopsInputs inputs, int64_t) { return attention(inputs, 1, true); }
 
 }  // namespace

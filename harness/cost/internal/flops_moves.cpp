@@ -124,6 +124,7 @@ bool has_no_arithmetic(std::string_view name) {
       // Gather and scatter.
       "embedding",
       "gather",
+      "im2col",
       "index",
       "_index_put_impl",
       "index_copy",

@@ -33,6 +33,11 @@ int64_t per_input(FlopsInputs inputs, int64_t factor) {
   return tensor.is_floating_point() ? factor * tensor.numel() : 0;
 }
 
+/// (target, dim, index, source, ..): every element of the source is added.
+int64_t per_source(FlopsInputs inputs, int64_t factor) {
+  return per_input(inputs.slice(3), factor);
+}
+
 /// One more FLOP per element when the scalar at `position` scales an operand.
 int64_t scaled(FlopsInputs inputs, int64_t factor, size_t position) {
   const bool scales = position < inputs.size() && inputs[position].isScalar() &&
@@ -123,6 +128,11 @@ FlopsRules elementary_rules() {
       {"lerp", {per_output, 3}},
       {"gelu", {per_output, 5}},
       {"silu", {per_output, 2}},
+      {"index_add", {per_source, 1}},
+      {"scatter_add", {per_source, 1}},
+      // Gradients are added up by token or by pixel.
+      {"embedding_dense_backward", {per_input, 1}},
+      {"col2im", {per_input, 1}},
       {"mm", {matrix}},
       {"bmm", {matrix}},
       {"mv", {matrix}},
