@@ -48,6 +48,8 @@ inline const FakeEvidence& mixed_evidence() {
       StateDict& fishers = made.statistics["fisher"].emplace_back();
       for (const auto& [name, tensor] : mixed_model(1))
         if (tensor.is_floating_point()) fishers[name] = noise(tensor.sizes(), 20 + i).square();
+      StateDict& sensitivities = made.statistics["layer_sensitivity"].emplace_back();
+      for (const auto& [name, fisher] : fishers) sensitivities[name] = fisher.sum();
     }
     made.of_network = std::make_shared<FakeNetwork>(
         std::vector<int64_t>(kExperts, 40),
