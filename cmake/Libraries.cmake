@@ -8,6 +8,7 @@ find_package(ZLIB REQUIRED)             # *.csv.gz
 find_package(Freetype REQUIRED)         # the dataset of rendered digits
 find_package(SQLiteCpp REQUIRED)        # the results store
 find_package(Threads REQUIRED)
+find_package(pagmo REQUIRED)            # CMA-ES and NSGA-II
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)  # content hashes
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)     # wheels are zip files
 pkg_check_modules(yaml_cpp REQUIRED IMPORTED_TARGET yaml-cpp)  # merge configurations in mergekit's YAML
