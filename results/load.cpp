@@ -137,6 +137,7 @@ SweepResults read_sweep(Database& database, const std::string& name) {
   read_tasks(database, id, results);
   read_methods(database, id, results);
   read_runs(database, id, results);
+  results.searches = read_searches(database, id);
   results.statistics = read_statistics(database, id);
   std::set<std::string> hashes;
   for (const ExpertSetRecord& s : results.sweep.sets)

@@ -35,7 +35,28 @@ CREATE TABLE run_statistics (
   statistic INTEGER NOT NULL REFERENCES statistics (id),
   PRIMARY KEY (run, statistic)
 ) STRICT;
-CREATE INDEX run_statistics_statistic ON run_statistics (statistic))";
+CREATE INDEX run_statistics_statistic ON run_statistics (statistic);
+
+CREATE TABLE searches (
+  id INTEGER PRIMARY KEY,
+  sweep INTEGER NOT NULL REFERENCES sweeps (id) ON DELETE CASCADE,
+  expert_set INTEGER NOT NULL REFERENCES expert_sets (id) ON DELETE CASCADE,
+  row_name TEXT NOT NULL CHECK (row_name <> ''),
+  seed INTEGER NOT NULL,
+  algorithm TEXT NOT NULL CHECK (algorithm <> ''),
+  budget INTEGER NOT NULL CHECK (budget > 0),
+  search_seed INTEGER NOT NULL,
+  UNIQUE (sweep, expert_set, row_name, seed)
+) STRICT;
+
+CREATE TABLE search_steps (
+  search INTEGER NOT NULL REFERENCES searches (id) ON DELETE CASCADE,
+  step INTEGER NOT NULL CHECK (step > 0),
+  run INTEGER REFERENCES runs (id),
+  merit REAL CHECK (abs(merit) < 9e999),
+  PRIMARY KEY (search, step)
+) STRICT;
+CREATE INDEX search_steps_run ON search_steps (run))";
 
 }  // namespace
 
@@ -47,7 +68,7 @@ std::span<const Migration> migrations() {
        "ALTER TABLE costs ADD COLUMN own_peak_rss_bytes INTEGER CHECK (own_peak_rss_bytes >= 0);"
        "ALTER TABLE costs ADD COLUMN own_peak_device_bytes INTEGER "
        "CHECK (own_peak_device_bytes >= 0)"},
-      {"runs get the data that calibrated them, and statistics of such data are stored",
+      {"runs get the data that calibrated them, statistics of such data are stored, and the steps of searches",
        kVersion3}};
   return kSteps;
 }

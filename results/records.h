@@ -147,6 +147,21 @@ struct Placement {
       variant;  ///< "reference", "default", "tuned", or "grid" (a validation run of the grid)
 };
 
+/// A search for the parameters of a row: which candidates it scored, in order.
+struct SearchRecord {
+  std::string set, row;
+  uint64_t seed = 0;  ///< of its runs
+  std::string algorithm;
+  int64_t budget = 0;  ///< the most candidates
+  uint64_t search_seed = 0;
+  struct Step {
+    std::string key;  ///< of its run; empty: parameters that could not be merged
+    /// The mean primary score, more is better; absent where the run has no result.
+    std::optional<double> merit{};
+  };
+  std::vector<Step> steps{};
+};
+
 /// A run, by its key, with a placement.
 struct PlacedKey {
   std::string key;

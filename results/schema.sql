@@ -196,3 +196,25 @@ CREATE TABLE placements (
   UNIQUE (sweep, expert_set, row_name, variant, run)
 ) STRICT;
 CREATE INDEX placements_run ON placements (run);
+
+-- `seed`: of the runs; `search_seed`: of what the algorithm draws.
+CREATE TABLE searches (
+  id           INTEGER PRIMARY KEY,
+  sweep        INTEGER NOT NULL REFERENCES sweeps (id) ON DELETE CASCADE,
+  expert_set   INTEGER NOT NULL REFERENCES expert_sets (id) ON DELETE CASCADE,
+  row_name     TEXT NOT NULL CHECK (row_name <> ''),
+  seed         INTEGER NOT NULL,
+  algorithm    TEXT NOT NULL CHECK (algorithm <> ''),
+  budget       INTEGER NOT NULL CHECK (budget > 0),
+  search_seed  INTEGER NOT NULL,
+  UNIQUE (sweep, expert_set, row_name, seed)
+) STRICT;
+
+CREATE TABLE search_steps (
+  search  INTEGER NOT NULL REFERENCES searches (id) ON DELETE CASCADE,
+  step    INTEGER NOT NULL CHECK (step > 0),
+  run     INTEGER REFERENCES runs (id),
+  merit   REAL CHECK (abs(merit) < 9e999),
+  PRIMARY KEY (search, step)
+) STRICT;
+CREATE INDEX search_steps_run ON search_steps (run);

@@ -28,6 +28,7 @@ struct SweepResults {
     size_t environment = 0;  ///< index into environments
   };
   std::vector<PlacedRun> runs;
+  std::vector<SearchRecord> searches{};  ///< their runs have the variant "grid"
 };
 
 /// How an execution of a sweep ended.
@@ -76,6 +77,10 @@ class Store {
   bool put_run(const RunRecord& run, const Environment& environment);
   /// Stores the placements of runs in a sweep. Idempotent.
   void place_runs(int64_t sweep, const std::vector<PlacedKey>& places);
+
+  /// A search of a sweep as far as it got; one of the same set, row and seed is replaced. Its runs
+  /// must be stored before. It is deleted with the placement of any of its runs.
+  void put_search(int64_t sweep, const SearchRecord& search);
 
   /// Sweep names, most recently started first.
   std::vector<std::string> sweep_names() const;

@@ -42,6 +42,7 @@ bool keep_placements(Database& database, int64_t sweep, const std::vector<Placed
     if (!kept.contains(names)) others.push_back(row.getColumn(0).getInt64());
   }
   for (const int64_t id : others) database.execute("DELETE FROM placements WHERE id = ?", id);
+  if (!others.empty()) delete_unplaced_searches(database, sweep);
   return !others.empty();
 }
 

@@ -45,6 +45,10 @@ constexpr Rule kRules[] = {
      "SELECT DISTINCT r.key FROM run_statistics u JOIN runs r ON r.id = u.run "
      "WHERE r.calibration IS NULL",
      3},
+    {"the steps of a search are numbered from 1",
+     "SELECT w.row_name FROM searches w JOIN search_steps s ON s.search = w.id GROUP BY w.id "
+     "HAVING max(s.step) <> count(*)",
+     3},
 };
 
 class Verifier {

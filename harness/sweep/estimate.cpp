@@ -39,7 +39,9 @@ class Estimator {
     estimate_.sweep = sweep.file.name;
   }
 
-  void add(const Placement& placement, const std::vector<Cell>& cells, const std::string& unmet) {
+  // `count`: of cells, where the others are like the first of those given.
+  void add(const Placement& placement, const std::vector<Cell>& cells, const std::string& unmet,
+           int64_t count) {
     RowEstimate row{placement, 0, 0, needs_of(cells.front()), unmet, 0, 0};
     for (const Cell& cell : cells) {
       ++row.cells;
@@ -48,6 +50,11 @@ class Estimator {
       for (const ModelRef& expert : cell.experts) row.bytes_read += bytes_[expert.hash];
       row.items += items(cell);
       note_stored(cell, row);
+    }
+    if (row.cells > 0) {
+      row.bytes_read = row.bytes_read / row.cells * count;
+      row.items = row.items / row.cells * count;
+      row.cells = count;
     }
     estimate_.rows.push_back(std::move(row));
   }
@@ -93,9 +100,15 @@ class Estimator {
 SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store) {
   Estimator estimator(sweep, store);
   for (const PlannedCell& planned : plan.fixed)
-    estimator.add(planned.placement, {planned.cell}, planned.unmet.value_or(""));
-  for (const Choice& choice : plan.choices)
-    estimator.add({choice.placement.set, choice.placement.row, "grid"}, choice.candidates, "");
+    estimator.add(planned.placement, {planned.cell}, planned.unmet.value_or(""), 1);
+  for (const Choice& choice : plan.choices) {
+    std::vector<Cell> cells;
+    for (const PlannedCell& planned : Choosing::replay(choice, store).candidates())
+      cells.push_back(planned.cell);
+    if (cells.empty()) continue;  // of a search whose candidates cannot be merged
+    estimator.add({choice.placement.set, choice.placement.row, choice.spec ? "search" : "grid"},
+                  cells, "", choice.budget);
+  }
   return estimator.result();
 }
 
@@ -110,18 +123,22 @@ int64_t merges_with_base(const Plan& plan, const Store& store) {
     if (!planned.unmet && is_missing(planned.cell)) missing.insert(planned.cell.key());
   int64_t open = 0;
   for (const Choice& choice : plan.choices) {
-    bool scored = true;  // all candidates are
-    for (const Cell& cell : choice.candidates) {
-      if (!is_missing(cell)) continue;
-      scored = false;
-      missing.insert(cell.key());
+    const Choosing choosing = Choosing::replay(choice, &store);
+    const std::vector<PlannedCell> candidates = choosing.candidates();
+    for (const PlannedCell& planned : candidates)
+      if (is_missing(planned.cell)) missing.insert(planned.cell.key());
+    const bool scored = std::none_of(candidates.begin(), candidates.end(),
+                                     [&](const auto& planned) { return is_missing(planned.cell); });
+    if (const auto winner = choosing.winner(); scored && winner) {
+      if (is_missing(winner->cell)) missing.insert(winner->cell.key());
+      continue;
     }
-    if (const auto chosen = chosen_candidate(choice, store); scored && chosen) {
-      const Cell& cell = choice.test_cells[*chosen];
-      if (is_missing(cell)) missing.insert(cell.key());
-    } else if (std::any_of(choice.test_cells.begin(), choice.test_cells.end(), is_missing)) {
+    const std::vector<Cell> test_cells = choosing.test_cells();
+    const int64_t unknown = choice.budget - static_cast<int64_t>(candidates.size());
+    if (unknown > 0 && !candidates.empty() && !candidates.front().cell.base.hash.empty())
+      open += unknown + 1;
+    else if (std::any_of(test_cells.begin(), test_cells.end(), is_missing))
       ++open;
-    }
   }
   return static_cast<int64_t>(missing.size()) + open;
 }
@@ -140,8 +157,8 @@ std::string estimate_text(const SweepEstimate& estimate) {
   }
   if (!estimate.to_train.empty())
     text += fmt::format("to be trained first: {}\n", fmt::join(estimate.to_train, ", "));
-  text +=
-      fmt::format("{} cells, {} of them stored; one more test run for every grid\n", cells, stored);
+  text += fmt::format("{} cells, {} of them stored; one more test run for every grid and search\n",
+                      cells, stored);
   text += estimate.seconds
               ? fmt::format("about {:.0f} s of work left, by the mean of the stored results\n",
                             *estimate.seconds)

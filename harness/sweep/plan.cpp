@@ -8,6 +8,7 @@
 #include "harness/merge/merge.h"
 #include "harness/method/method.h"
 #include "harness/sweep/internal/expert_lists.h"
+#include "harness/sweep/search/search.h"
 
 namespace assay {
 namespace {
@@ -38,10 +39,23 @@ Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, CellKind kind,
 
 // What has one candidate is chosen without validation scores.
 void add_choice(Choice choice, Plan& plan) {
-  if (choice.candidates.size() == 1)
-    plan.fixed.push_back({choice.test_cells.front(), choice.placement, {}});
+  if (choice.budget == 1)
+    plan.fixed.push_back(
+        {choice.cell(choice.search()->ask().front(), Split::kTest), choice.placement, {}});
   else
     plan.choices.push_back(std::move(choice));
+}
+
+// Its candidates are names of experts.
+Choice best_expert(const ResolvedSweep& sweep, const ExpertSet& set) {
+  return {{set.name, "best expert", "reference"},
+          static_cast<int64_t>(set.experts.size()),
+          [&set] {
+            return list_search({set.experts.begin(), set.experts.end()});
+          },
+          [&sweep, &set](const Json& expert, Split split) {
+            return model_cell(sweep, set, CellKind::kModel, RunKind::kExpert, {expert}, split);
+          }};
 }
 
 void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& plan) {
@@ -52,16 +66,13 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
                           {}});
   };
   if (set.base) add("base", CellKind::kModel, RunKind::kBase, {*set.base});
-  Choice best{{set.name, "best expert", "reference"}, {}, {}};
-  for (const std::string& expert : set.experts) {
+  for (const std::string& expert : set.experts)
     add(expert, CellKind::kModel, RunKind::kExpert, {expert});
-    best.candidates.push_back(
-        model_cell(sweep, set, CellKind::kModel, RunKind::kExpert, {expert}, Split::kValidation));
-    best.test_cells.push_back(plan.fixed.back().cell);
-  }
+  Choice best = best_expert(sweep, set);
   const auto obstacle = obstacle_to_choosing(sweep, set);
-  if (obstacle && best.candidates.size() > 1)
-    plan.fixed.push_back({best.candidates.front(), best.placement, obstacle});
+  if (obstacle && best.budget > 1)
+    plan.fixed.push_back(
+        {best.cell(set.experts.front(), Split::kValidation), best.placement, obstacle});
   else
     add_choice(std::move(best), plan);
   if (set.multitask) add("multitask", CellKind::kModel, RunKind::kMultitask, {*set.multitask});
@@ -79,6 +90,27 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
   return cell;
 }
 
+// What the row tunes, with one seed for all its cells.
+Choice tuning(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
+              uint64_t seed) {
+  return {{set.name, method.label, "tuned"},
+          method.evaluations(set.experts.size()),
+          [&set, &method, held_in = sweep.held_in(set).size()] {
+            return method.search
+                       ? make_search(
+                             *method.search, method.parameters,
+                             make_method(method.method, JsonReader(method.parameters, method.where))
+                                 ->parameters(),
+                             {set.experts.size(), held_in})
+                       : list_search(method.grid_points());
+          },
+          [&sweep, &set, &method, seed](const Json& parameters, Split split) {
+            return merge_cell(sweep, set, method, parameters, seed, split);
+          },
+          method.search ? &*method.search : nullptr,
+          seed};
+}
+
 void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
                  Plan& plan) {
   const auto made = make_method(method.method, JsonReader(method.parameters, method.where));
@@ -86,19 +118,14 @@ void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodS
   auto unmet = sweep.unmet_need(set, made->needs());
   if (!unmet) unmet = unfit_lists(method, set.experts.size());
   for (const uint64_t seed : sweep.file.seeds) {
-    plan.fixed.push_back({merge_cell(sweep, set, method, method.parameters, seed, Split::kTest),
-                          {set.name, method.label, "default"},
-                          unmet});
+    // The defaults of a method with a search of its own are a place to start from.
+    if (!method.searched_by_default || unmet)
+      plan.fixed.push_back({merge_cell(sweep, set, method, method.parameters, seed, Split::kTest),
+                            {set.name, method.label, "default"},
+                            unmet});
     // One skipped row says all there is to say; its grid would repeat it.
-    if (!method.grid.empty() && !unmet) {
-      Choice choice{{set.name, method.label, "tuned"}, {}, {}};
-      for (const Json& point : method.grid_points()) {
-        choice.candidates.push_back(
-            merge_cell(sweep, set, method, point, seed, Split::kValidation));
-        choice.test_cells.push_back(merge_cell(sweep, set, method, point, seed, Split::kTest));
-      }
-      add_choice(std::move(choice), plan);
-    }
+    if (method.evaluations(set.experts.size()) > 0 && !unmet)
+      add_choice(tuning(sweep, set, method, info.randomized ? seed : 0), plan);
     if (!info.randomized) break;  // the other seeds would give the same bytes
   }
 }

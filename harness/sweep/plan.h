@@ -1,6 +1,7 @@
 /// From a sweep file to cells. Everything that can be wrong is found here, before anything runs.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +16,8 @@
 #include "results/records.h"
 
 namespace assay {
+
+class Search;
 
 /// A model of the sweep.
 struct SweepModel {
@@ -64,14 +67,20 @@ struct PlannedCell {
 };
 
 /// Something that validation scores decide: the best expert of a set, or a method's parameters. The
-/// candidate with the highest mean primary score wins, the first of equals, and only its test cell
-/// is run.
+/// candidate with the highest mean primary score wins, unless the search has another rule, and only
+/// its test cell is run.
 struct Choice {
-  Placement placement;           ///< of the winner's test cell
-  std::vector<Cell> candidates;  ///< on the validation split of the held-in tasks
-  std::vector<Cell> test_cells;  ///< one per candidate, in their order
+  Placement placement;  ///< of the winner's test cell
+  int64_t budget = 0;   ///< the most candidates
+  std::function<std::unique_ptr<Search>()> search;
+  /// A candidate on the validation split of the held-in tasks, or on test. UserError for parameters
+  /// that cannot be used together.
+  std::function<Cell(const Json& candidate, Split split)> cell;
+  const SearchSpec* spec = nullptr;  ///< of a row's "search"; null for a grid
+  uint64_t seed = 0;                 ///< of all its cells
 };
 
+/// Must not outlive the sweep that it is of.
 struct Plan {
   /// The reference rows of every set (base, experts, multitask, ensemble) and every method with its
   /// default parameters, on test; and what would be a choice if there were more than one candidate.

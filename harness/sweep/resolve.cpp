@@ -106,11 +106,16 @@ void check_tuning(const ResolvedSweep& sweep) {
   for (const ExpertSet& set : sweep.file.sets)
     for (const MethodSpec& method : sweep.file.methods) {
       const auto made = make_method(method.method, JsonReader(method.parameters, method.where));
-      if (method.grid_size() < 2 || sweep.unmet_need(set, made->needs()))
+      if (method.evaluations(set.experts.size()) < 2 || sweep.unmet_need(set, made->needs()))
         continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
                    sweep.file.path.string(), method.label, set.name, *obstacle);
+      if (method.search && method.search->algorithm == "nsga2" && sweep.held_in(set).size() < 2)
+        user_error(
+            "{}: '{}' cannot be searched by nsga2 for the set '{}': it has one held-in "
+            "task, and nsga2 weighs several; use cma_es",
+            sweep.file.path.string(), method.label, set.name);
     }
 }
 

@@ -21,41 +21,49 @@ std::vector<PlacedKey> places_of(const std::vector<PlannedCell>& planned) {
   return places;
 }
 
-std::vector<PlannedCell> grid_cells(const Choice& choice) {
-  std::vector<PlannedCell> cells;
-  for (const Cell& candidate : choice.candidates)
-    cells.push_back({candidate, {choice.placement.set, choice.placement.row, "grid"}, {}});
-  return cells;
-}
-
 template <typename T>
 void append(std::vector<T>& to, const std::vector<T>& more) {
   to.insert(to.end(), more.begin(), more.end());
 }
 
-// Every place that a run of the whole sweep file may fill, rows left out included.
-std::vector<PlacedKey> possible_places(const ResolvedSweep& sweep) {
+// A search goes on past parameters that cannot be used together.
+void warn_of_impossible(const Choosing& choosing) {
+  const Placement& at = choosing.choice().placement;
+  if (choosing.impossible() > 0)
+    log_warning("set '{}', row '{}': {} of {} candidates could not be merged; the first: {}",
+                at.set, at.row, choosing.impossible(), choosing.choice().budget,
+                choosing.obstacle());
+}
+
+// Every place that a run of the whole sweep file may fill, rows left out included. Of a search:
+// those of the candidates that the store knows it asks for.
+std::vector<PlacedKey> possible_places(const ResolvedSweep& sweep, const Store& store) {
   ResolvedSweep whole = sweep;
   append(whole.file.methods, sweep.file.left_out);
   const Plan plan = plan_sweep(whole);
   std::vector<PlacedKey> places = places_of(plan.fixed);
   for (const Choice& choice : plan.choices) {
-    append(places, places_of(grid_cells(choice)));
-    for (const Cell& cell : choice.test_cells) places.push_back({cell.key(), choice.placement});
+    const Choosing choosing = Choosing::replay(choice, &store);
+    append(places, places_of(choosing.candidates()));
+    for (const Cell& cell : choosing.test_cells()) places.push_back({cell.key(), choice.placement});
   }
   return places;
 }
 
-// Takes what `choices` left open out of `places` and puts what was chosen in.
-void narrow(std::vector<PlacedKey>& places, const std::vector<Choice>& choices,
+// Takes what the choices left open out of `places` and puts what they came to in.
+void narrow(std::vector<PlacedKey>& places, const std::vector<Choosing>& choices,
             const std::vector<PlannedCell>& chosen) {
   std::set<std::array<std::string, 3>> open;
-  for (const Choice& choice : choices)
-    open.insert({choice.placement.set, choice.placement.row, choice.placement.variant});
+  for (const Choosing& choosing : choices) {
+    const Placement& at = choosing.choice().placement;
+    open.insert({at.set, at.row, at.variant});
+    open.insert({at.set, at.row, "grid"});
+  }
   std::erase_if(places, [&](const PlacedKey& place) {
     const Placement& at = place.placement;
     return open.contains({at.set, at.row, at.variant});
   });
+  for (const Choosing& choosing : choices) append(places, places_of(choosing.candidates()));
   append(places, places_of(chosen));
 }
 
@@ -147,21 +155,33 @@ SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& stor
   for (const MethodSpec& method : sweep.file.methods)
     store.put_method(method_record(parse_method_ref(method.method).name));
   const int64_t id = store.put_sweep(sweep.record());
-  std::vector<PlacedKey> places = possible_places(sweep);
+  std::vector<PlacedKey> places = possible_places(sweep, store);
   store.start_sweep(id, places);
 
   SweepRun run(store, id, executor, environment);
-  std::vector<PlannedCell> first = plan.fixed;
-  for (const Choice& choice : plan.choices) append(first, grid_cells(choice));
-  run.run(first, "references, defaults and grids");
+  std::vector<Choosing> choices(plan.choices.begin(), plan.choices.end());
+  std::vector<PlannedCell> wave = plan.fixed;
+  for (int round = 1;; ++round) {
+    for (const Choosing& choosing : choices) append(wave, choosing.open());
+    if (wave.empty()) break;
+    run.run(wave, round == 1 ? "references, defaults and grids"
+                             : fmt::format("round {} of the searches", round));
+    for (Choosing& choosing : choices) {
+      if (choosing.open().empty()) continue;
+      choosing.advance(store);
+      if (choosing.choice().spec) store.put_search(id, choosing.record());
+    }
+    wave.clear();
+  }
 
-  std::vector<PlannedCell> second;
-  for (const Choice& choice : plan.choices)
-    if (const auto best = chosen_candidate(choice, store))
-      second.push_back({choice.test_cells[*best], choice.placement, {}});
-  narrow(places, plan.choices, second);
+  std::vector<PlannedCell> chosen;
+  for (const Choosing& choosing : choices) {
+    warn_of_impossible(choosing);
+    if (const auto winner = choosing.winner()) chosen.push_back(*winner);
+  }
+  narrow(places, choices, chosen);
   store.narrow_sweep(id, places);  // an earlier run may have chosen otherwise
-  run.run(second, "chosen configurations");
+  run.run(chosen, "chosen configurations");
   const SweepSummary& summary = run.summary();
   store.finish_sweep(id, places,
                      !sweep.file.left_out.empty()    ? SweepEnd::kPart

@@ -45,20 +45,36 @@ void check_grid_size(const MethodSpec& spec) {
              spec.where, spec.label, spec.grid_size(), fmt::join(factors, " x "), kMostCells);
 }
 
-// References and best expert; each row with its default, its grid and what the grid chooses.
+// References and best expert; each row with its default, what tunes it and what that chooses.
 void check_cell_count(const SweepFile& sweep) {
-  double cells = 0, per_set = 0;  // no product of counts is too big
-  for (const MethodSpec& spec : sweep.methods) {
-    const MethodInfo& info = methods().at(parse_method_ref(spec.method).name, spec.where).info;
-    const double tuned = spec.grid.empty() ? 0 : static_cast<double>(spec.grid_size()) + 1;
-    per_set += (info.randomized ? static_cast<double>(sweep.seeds.size()) : 1) * (1 + tuned);
+  double cells = 0;  // no product of counts is too big
+  for (const ExpertSet& set : sweep.sets) {
+    cells += 2 * static_cast<double>(set.experts.size()) + 4;
+    for (const MethodSpec& spec : sweep.methods) {
+      const MethodInfo& info = methods().at(parse_method_ref(spec.method).name, spec.where).info;
+      const auto scored = static_cast<double>(spec.evaluations(set.experts.size()));
+      const double tuned = scored > 0 ? scored + 1 : 0;
+      cells += (info.randomized ? static_cast<double>(sweep.seeds.size()) : 1) * (1 + tuned);
+    }
   }
-  for (const ExpertSet& set : sweep.sets)
-    cells += per_set + 2 * static_cast<double>(set.experts.size()) + 4;
   if (cells > static_cast<double>(kMostCells))
     user_error("{}: the sweep has {:.0f} cells ({} rows, {} seeds, {} expert sets); {} is the most",
                sweep.path.filename().string(), cells, sweep.methods.size(), sweep.seeds.size(),
                sweep.sets.size(), kMostCells);
+}
+
+// A row that does not say how it is tuned has the method's own search, unless it fixes what that
+// would vary.
+void add_own_search(MethodSpec& spec) {
+  const MethodEntry& entry = methods().at(parse_method_ref(spec.method).name, spec.where);
+  if (entry.search.empty()) return;
+  const std::string where = fmt::format("the search of '{}'", entry.info.name);
+  const Json json = parse_json(std::string(entry.search), where);
+  SearchSpec search = read_search(JsonReader(json, where), entry.parameters, Json::object());
+  for (const SearchedParameter& searched : search.space)
+    if (spec.parameters.contains(searched.name)) return;
+  spec.search = std::move(search);
+  spec.searched_by_default = true;
 }
 
 MethodSpec read_method(JsonReader reader) {
@@ -67,6 +83,7 @@ MethodSpec read_method(JsonReader reader) {
   if (reader.is_string()) {
     spec.method = spec.label = reader.as_string();
     make_method(spec.method, JsonReader(spec.parameters, spec.where));
+    add_own_search(spec);
   } else {
     spec.method = reader.string("method");
     spec.label = reader.string("label", spec.method);
@@ -75,7 +92,14 @@ MethodSpec read_method(JsonReader reader) {
       spec.parameters = parameters->json();
     }
     make_method(spec.method, JsonReader(spec.parameters, spec.where + ".parameters"));
-    if (const auto tune = reader.find("tune")) spec.grid = read_grid(*tune, spec);
+    const auto tune = reader.find("tune"), search = reader.find("search");
+    if (tune && search) search->fail("a row has 'tune' or 'search', not both");
+    if (tune) spec.grid = read_grid(*tune, spec);
+    if (search)
+      spec.search = read_search(
+          *search, methods().at(parse_method_ref(spec.method).name, spec.where).parameters,
+          spec.parameters);
+    if (!tune && !search) add_own_search(spec);
     reader.finish();
     check_grid_size(spec);
   }
@@ -101,6 +125,11 @@ int64_t MethodSpec::grid_size() const {
         points > kMost)
       return kMost;
   return points;
+}
+
+int64_t MethodSpec::evaluations(size_t num_experts) const {
+  if (search) return search_budget(*search, num_experts);
+  return grid.empty() ? 0 : grid_size();
 }
 
 std::vector<Json> MethodSpec::grid_points() const {

@@ -8,24 +8,30 @@
 #include <vector>
 
 #include "harness/core/json.h"
+#include "harness/sweep/search_spec.h"
 
 namespace assay {
 
 /// The most cells that a sweep file may ask for.
 inline constexpr int64_t kMostCells = 100'000;
 
-/// A leaderboard row: one method with fixed parameters, and perhaps a grid to tune over.
+/// A leaderboard row: one method with fixed parameters, and perhaps a grid or a search that tunes
+/// others.
 struct MethodSpec {
   std::string label;   ///< the row's name; "ties@tensor" unless the file gives another
   std::string method;  ///< "NAME" or "NAME@PRESET"
   Json parameters = Json::object();               ///< fixed ones
   std::map<std::string, std::vector<Json>> grid;  ///< values to try; empty: not tuned
+  std::optional<SearchSpec> search{};             ///< instead of a grid
+  bool searched_by_default = false;               ///< `search` is the method's own
   std::string where;                              ///< its place in the file, for messages
 
   /// Every combination of the grid on top of the fixed parameters, in a fixed order.
   std::vector<Json> grid_points() const;
   /// How many these are, at most 2^62.
   int64_t grid_size() const;
+  /// How many candidates are scored to tune it for a set of so many experts; 0: it is not tuned.
+  int64_t evaluations(size_t num_experts) const;
 };
 
 /// Experts that are merged together: one replicate of the comparison.

@@ -30,6 +30,10 @@ void read_config_column(Json column, SweepRecord& sweep);
 RunRecord read_run(Database& database, int64_t id, bool with_outcomes);
 /// The statistics that runs of the sweep used.
 std::vector<StatisticRecord> read_statistics(Database& database, int64_t sweep);
+/// The searches of a sweep; none in a store of a version without them.
+std::vector<SearchRecord> read_searches(Database& database, int64_t sweep);
+/// Deletes searches of the sweep with a run that is not placed in their row's grid.
+void delete_unplaced_searches(Database& database, int64_t sweep);
 /// Store::load_sweep().
 struct SweepResults;
 SweepResults read_sweep(Database& database, const std::string& name);

@@ -23,12 +23,15 @@ inline void fill_store(const std::filesystem::path& path, const assay::SweepResu
     places.push_back({placed.run.key, placed.placement});
   }
   store.place_runs(sweep, places);
+  for (const auto& search : results.searches) store.put_search(sweep, search);
   store.finish_sweep(sweep, places, assay::SweepEnd::kChanged);
 }
 
 /// Makes the store what the second version of the schema was.
 inline void make_version_2(const std::filesystem::path& path) {
   SQLite::Database database(path.string(), SQLite::OPEN_READWRITE);
+  database.exec("DROP TABLE search_steps");
+  database.exec("DROP TABLE searches");
   database.exec("DROP TABLE run_statistics");
   database.exec("DROP TABLE statistics");
   database.exec("ALTER TABLE runs DROP COLUMN calibration");

@@ -1,37 +1,99 @@
 #include "harness/sweep/internal/choosing.h"
 
+#include <algorithm>
+
+#include "harness/core/error.h"
 #include "harness/core/metrics.h"
 
 namespace assay {
 namespace {
 
-// The mean primary score over a run's tasks, turned so that more is better; absent when it has
-// none.
-std::optional<double> mean_merit(const Store& store, const std::string& key) {
+// The primary scores of a run, turned so that more is better; none where it has no result.
+std::vector<double> merits_of(const Store& store, const std::string& key) {
+  std::vector<double> merits;
   const auto run = store.find_run(key);
-  if (!run || run->status != RunStatus::kOk) return std::nullopt;
-  double sum = 0;
-  int64_t count = 0;
-  for (const ScoreRecord& score : run->scores) {
-    if (!score.primary) continue;
-    sum += merit(score.metric, score.value);
-    ++count;
-  }
-  return count > 0 ? std::optional(sum / static_cast<double>(count)) : std::nullopt;
+  if (!run || run->status != RunStatus::kOk) return merits;
+  for (const ScoreRecord& score : run->scores)
+    if (score.primary) merits.push_back(merit(score.metric, score.value));
+  return merits;
 }
 
 }  // namespace
 
-std::optional<size_t> chosen_candidate(const Choice& choice, const Store& store) {
-  std::optional<size_t> best;
-  double best_score = 0;
-  for (size_t i = 0; i < choice.candidates.size(); ++i) {
-    const auto score = mean_merit(store, choice.candidates[i].key());
-    if (!score || (best && *score <= best_score)) continue;
-    best = i;
-    best_score = *score;
-  }
-  return best;
+Choosing::Choosing(const Choice& choice) : choice_(&choice), search_(choice.search()) { ask(); }
+
+Choosing Choosing::replay(const Choice& choice, const Store* store) {
+  Choosing choosing(choice);
+  const auto is_stored = [&](const PlannedCell& planned) {
+    return store->find_run(planned.cell.key()).has_value();
+  };
+  while (store && !choosing.open_.empty() &&
+         std::all_of(choosing.open_.begin(), choosing.open_.end(), is_stored))
+    choosing.advance(*store);
+  return choosing;
+}
+
+void Choosing::ask() {
+  const Placement placement{choice_->placement.set, choice_->placement.row, "grid"};
+  open_.clear();
+  do {  // a generation may hold nothing that can be run
+    const std::vector<Json> candidates = search_->ask();
+    if (candidates.empty()) return;
+    for (const Json& candidate : candidates) {
+      candidates_.push_back(candidate);
+      try {
+        open_.push_back({choice_->cell(candidate, Split::kValidation), placement, {}});
+        cells_.emplace_back(open_.back());
+      } catch (const UserError& e) {
+        if (impossible_++ == 0) obstacle_ = e.what();
+        cells_.emplace_back();
+      }
+    }
+    asked_ = candidates.size();
+    if (open_.empty()) search_->tell(std::vector<std::vector<double>>(asked_));
+  } while (open_.empty());
+}
+
+void Choosing::advance(const Store& store) {
+  std::vector<std::vector<double>> merits;
+  for (auto cell = cells_.end() - static_cast<ptrdiff_t>(asked_); cell != cells_.end(); ++cell)
+    merits.push_back(*cell ? merits_of(store, (*cell)->cell.key()) : std::vector<double>{});
+  search_->tell(merits);
+  ask();
+}
+
+std::vector<PlannedCell> Choosing::candidates() const {
+  std::vector<PlannedCell> candidates;
+  for (const auto& cell : cells_)
+    if (cell) candidates.push_back(*cell);
+  return candidates;
+}
+
+std::vector<Cell> Choosing::test_cells() const {
+  std::vector<Cell> cells;
+  for (size_t i = 0; i < cells_.size(); ++i)
+    if (cells_[i]) cells.push_back(choice_->cell(candidates_[i], Split::kTest));
+  return cells;
+}
+
+std::optional<PlannedCell> Choosing::winner() const {
+  const auto best = search_->best();
+  if (!open_.empty() || !best) return std::nullopt;
+  return PlannedCell{choice_->cell(candidates_[*best], Split::kTest), choice_->placement, {}};
+}
+
+SearchRecord Choosing::record() const {
+  const SearchSpec& spec = *choice_->spec;
+  SearchRecord record{choice_->placement.set,
+                      choice_->placement.row,
+                      choice_->seed,
+                      spec.algorithm,
+                      choice_->budget,
+                      spec.seed,
+                      {}};
+  for (size_t i = 0; i < search_->trials().size(); ++i)
+    record.steps.push_back({cells_[i] ? cells_[i]->cell.key() : "", search_->trials()[i].merit()});
+  return record;
 }
 
 }  // namespace assay
