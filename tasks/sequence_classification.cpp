@@ -32,6 +32,7 @@ class SequenceClassification : public EncoderTask {
 
  protected:
   std::string gold(const TextItem& item) const override { return field_text(item, labels_.field); }
+  std::optional<int64_t> gold_class(const TextItem& item) const override { return class_of(item); }
 
   std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
                                   const std::vector<EncoderText>& texts) const override {

@@ -14,6 +14,7 @@
 #include "harness/core/paths.h"
 #include "harness/core/regular_file.h"
 #include "harness/core/renames.h"
+#include "harness/core/write_pieces.h"
 
 namespace assay {
 namespace {
@@ -131,8 +132,13 @@ std::string same_name_note(const fs::path& path, const fs::path& found) {
 }
 
 void write_file(const fs::path& path, std::string_view content) {
+  write_pieces(path, [&](const WritePiece& write) { write(content); });
+}
+
+void write_pieces(const fs::path& path,
+                  const std::function<void(const WritePiece& write)>& produce) {
   const TemporaryFile temporary(path);
-  temporary.write(content);
+  produce([&](std::string_view content) { temporary.write(content); });
   temporary.sync();
   if (::rename(temporary.name().c_str(), path.c_str()) != 0) temporary.fail("rename");
 }

@@ -13,7 +13,7 @@
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/core/log.h"
-#include "harness/lm/internal/encoding.h"
+#include "harness/lm/encoding.h"
 #include "harness/lm/internal/scorer.h"
 #include "harness/model/open.h"
 
@@ -29,14 +29,9 @@ class EncoderModelPredictor::BatchedInputs {
 
   /// Index of the input's row.
   int64_t add(const std::string& first, const std::string* second, const std::string& where) {
-    const auto encode = [&](const std::string& text) {
-      return predictor_.tokens_->encode(*model_.tokenizer, text, false);
-    };
     TokenizedInput tokens =
-        model_.tokenizer->input_template(second != nullptr)
-            .apply(encode(first), second ? encode(*second) : TokenIds(), predictor_.max_tokens());
-    if (tokens.ids.empty()) data_error("{}: the text has no tokens", where);
-    check_vocabulary(tokens.ids, *model_.tokenizer, model_.architecture->vocabulary(), where);
+        encode_input(*model_.architecture, *model_.tokenizer, *predictor_.tokens_, first, second,
+                     predictor_.max_tokens(), where);
     const auto [it, inserted] = rows_.emplace(std::pair(tokens.ids, tokens.types), inputs_.size());
     if (inserted) {
       Usage& usage = predictor_.usage_;
@@ -138,8 +133,7 @@ at::Tensor EncoderModelPredictor::inputs_of(const std::vector<Query>& queries, s
 }
 
 int64_t EncoderModelPredictor::max_tokens() const {
-  const int64_t model_limit = model_.architecture->max_tokens();
-  return std::min(model_limit, model_.tokenizer->max_length().value_or(model_limit));
+  return max_input_tokens(*model_.architecture, *model_.tokenizer);
 }
 
 std::vector<std::string> EncoderModelPredictor::class_names() const {

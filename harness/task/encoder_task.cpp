@@ -22,6 +22,7 @@ std::vector<ItemRequests> EncoderTask::item_requests(Split split) const {
     ItemRequests entry{.where = item.where, .texts = {definition_->first.fill(item)}};
     if (definition_->second) entry.texts.push_back(definition_->second->fill(item));
     entry.target = gold(item);
+    entry.label = gold_class(item);
     all.push_back(std::move(entry));
   }
   return all;

@@ -32,6 +32,8 @@ class EncoderTask : public TextDataTask {
 
   /// An item's label or gold score, as in its data.
   virtual std::string gold(const TextItem& item) const = 0;
+  /// The index of its class; absent where the kind does not classify.
+  virtual std::optional<int64_t> gold_class(const TextItem&) const { return std::nullopt; }
   /// All metrics of the kind. `texts` are those of the items, in order.
   virtual std::vector<MetricResult> score(const EncoderPredictor& encoder, const TextItems& items,
                                           const std::vector<EncoderText>& texts) const = 0;

@@ -36,6 +36,9 @@ struct ItemRequests {
   std::vector<std::string> texts{};  ///< for an encoder, one or two
   std::string target{};              ///< the correct answer; for choices its text
   std::optional<size_t> choice{};    ///< index of the correct choice
+  std::optional<int64_t> label{};    ///< index of the correct class, for an encoder's head
+  /// The correct answer after its context, for language models; absent where there is none.
+  std::optional<LikelihoodRequest> solution{};
 };
 
 /// Inputs and integer targets for training.

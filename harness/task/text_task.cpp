@@ -110,6 +110,9 @@ std::vector<ItemRequests> TextTask::item_requests(Split split) const {
       const Solution solved = solution(item);
       entry.target = solved.text;
       if (entry.requests.likelihoods.size() > 1) entry.choice = solved.choice;
+      entry.solution = {
+          text_->description + few_shot_examples(item) + prompt_of(solved.choice).fill(item),
+          text_->delimiter + solved.text, fmt::format("task '{}': {}", name(), item.where)};
     }
     all.push_back(std::move(entry));
   }

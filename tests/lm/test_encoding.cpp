@@ -1,4 +1,4 @@
-#include "harness/lm/internal/encoding.h"
+#include "harness/lm/encoding.h"
 
 #include "tests/catch.h"
 #include "tests/lm/fake_language_model.h"

@@ -1,5 +1,7 @@
 #include "harness/checkpoint/internal/safetensors_header.h"
 
+#include "harness/checkpoint/internal/safetensors_metadata.h"
+
 #include <c10/core/ScalarType.h>
 
 #include <algorithm>
@@ -99,10 +101,13 @@ Entry parse_entry(const std::string& file, const std::string& name, const Json& 
   return entry;
 }
 
-}  // namespace
+/// The JSON of a header, and how many bytes it takes.
+struct Header {
+  Json json;
+  uint64_t bytes;
+};
 
-std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
-                                                       const std::string& file) {
+Header parse_header(std::string_view bytes, const std::string& file) {
   const auto refuse_foreign = [&] {
     const std::string hint = wrong_format_hint(bytes.substr(0, kFormatHintBytes));
     if (!hint.empty()) data_error("{}: not a safetensors file: {}", file, hint);
@@ -119,8 +124,16 @@ std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
     data_error("{}: an incomplete safetensors file: the header claims {} bytes, the file has {}",
                file, header_bytes, bytes.size());
   }
-  const Json header = parse_data(bytes.substr(kLengthBytes, header_bytes), file);
+  Json header = parse_data(bytes.substr(kLengthBytes, header_bytes), file);
   if (!header.is_object()) data_error("{}: the header is not a JSON object", file);
+  return {std::move(header), header_bytes};
+}
+
+}  // namespace
+
+std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
+                                                       const std::string& file) {
+  const auto [header, header_bytes] = parse_header(bytes, file);
 
   std::vector<Entry> entries;
   for (const auto& [name, json] : header.items())
@@ -153,9 +166,29 @@ std::vector<SafetensorsEntry> parse_safetensors_header(std::string_view bytes,
   return result;
 }
 
+std::map<std::string, std::string> parse_safetensors_metadata(std::string_view bytes,
+                                                              const std::string& file) {
+  std::map<std::string, std::string> metadata;
+  const Json header = parse_header(bytes, file).json;
+  const auto found = header.find("__metadata__");
+  if (found == header.end()) return metadata;
+  if (!found->is_object()) data_error("{}: __metadata__ is not an object", file);
+  for (const auto& [key, value] : found->items()) {
+    if (!value.is_string()) data_error("{}: __metadata__['{}'] is not a text", file, key);
+    metadata.emplace(key, value.get<std::string>());
+  }
+  return metadata;
+}
+
 std::string safetensors_header(const std::vector<TensorInfo>& tensors) {
+  return safetensors_header(tensors, {});
+}
+
+std::string safetensors_header(const std::vector<TensorInfo>& tensors,
+                               const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
-  header["__metadata__"] = {{"format", "pt"}};
+  header["__metadata__"] = metadata;
+  header["__metadata__"]["format"] = "pt";
   int64_t offset = 0;
   for (const TensorInfo& info : tensors) {
     const int64_t end = offset + info.bytes();

@@ -2,7 +2,7 @@
 /// computed once.
 #pragma once
 
-#include "harness/lm/internal/encoding.h"
+#include "harness/lm/encoding.h"
 
 namespace assay {
 

@@ -1,4 +1,4 @@
-#include "harness/lm/internal/encoding.h"
+#include "harness/lm/encoding.h"
 
 #include <algorithm>
 
@@ -38,6 +38,23 @@ void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t v
     if (id < 0 || id >= vocabulary)
       data_error("{}: the tokenizer gives the id {} ('{}'), but the model's vocabulary has {}",
                  where, id, tokenizer.token(id), vocabulary);
+}
+
+int64_t max_input_tokens(const EncoderArchitecture& architecture, const Tokenizer& tokenizer) {
+  const int64_t model_limit = architecture.max_tokens();
+  return std::min(model_limit, tokenizer.max_length().value_or(model_limit));
+}
+
+TokenizedInput encode_input(const EncoderArchitecture& architecture, const Tokenizer& tokenizer,
+                            TokenCache& tokens, const std::string& first, const std::string* second,
+                            int64_t max_tokens, const std::string& where) {
+  TokenizedInput input =
+      tokenizer.input_template(second != nullptr)
+          .apply(tokens.encode(tokenizer, first, false),
+                 second ? tokens.encode(tokenizer, *second, false) : TokenIds(), max_tokens);
+  if (input.ids.empty()) data_error("{}: the text has no tokens", where);
+  check_vocabulary(input.ids, tokenizer, architecture.vocabulary(), where);
+  return input;
 }
 
 TextEncoder::TextEncoder(const LanguageModel& model, std::shared_ptr<TokenCache> tokens)

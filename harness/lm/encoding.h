@@ -4,6 +4,7 @@
 
 #include "harness/lm/requests.h"
 #include "harness/lm/token_cache.h"
+#include "harness/model/encoder.h"
 #include "harness/model/sequence_to_sequence.h"
 
 namespace assay {
@@ -11,6 +12,17 @@ namespace assay {
 /// DataError naming `where` when an id is outside the model's vocabulary.
 void check_vocabulary(const TokenIds& ids, const Tokenizer& tokenizer, int64_t vocabulary,
                       const std::string& where);
+
+/// The maximum number of tokens of an encoder's input: the model's, or the tokenizer's where that
+/// is lower.
+int64_t max_input_tokens(const EncoderArchitecture& architecture, const Tokenizer& tokenizer);
+
+/// One text, or a pair (`second` is then not null), as the input of an encoder, truncated to at
+/// most `max_tokens` (InputTemplate::apply()). DataError naming `where` when it has no tokens, or
+/// one outside the model's vocabulary.
+TokenizedInput encode_input(const EncoderArchitecture& architecture, const Tokenizer& tokenizer,
+                            TokenCache& tokens, const std::string& first, const std::string* second,
+                            int64_t max_tokens, const std::string& where);
 
 /// A sequence whose tokens from `first` (at least 1) on are scored, each conditioned on all earlier
 /// ones.

@@ -1,0 +1,67 @@
+#include "harness/calibration/internal/calibrated_network.h"
+
+#include <ATen/ATen.h>
+
+#include "harness/core/cost.h"
+#include "harness/core/error.h"
+#include "harness/model/forward.h"
+
+namespace assay {
+
+CalibratedNetwork::CalibratedNetwork(std::shared_ptr<const Architecture> architecture,
+                                     std::shared_ptr<const TensorSource> reference,
+                                     at::Device device,
+                                     std::map<std::string, std::string> own_names, DataOf data)
+    : architecture_(std::move(architecture)),
+      reference_(std::move(reference)),
+      device_(device),
+      own_names_(std::move(own_names)),
+      open_data_(std::move(data)) {}
+
+const CalibrationData& CalibratedNetwork::data(size_t expert) const {
+  const std::lock_guard lock(mutex_);
+  auto& known = data_[expert];
+  if (!known) known = open_data_(expert);
+  return *known;
+}
+
+StateDict CalibratedNetwork::own_weights(const StateDict& weights) const {
+  StateDict all;
+  {
+    const std::lock_guard lock(mutex_);
+    if (reference_weights_.empty())
+      reference_weights_ = load_weights(*architecture_, *reference_, device_, at::kFloat);
+    all = reference_weights_;
+  }
+  const StateDict reference = all;
+  for (const auto& [name, weight] : weights) {
+    const auto own = own_names_.find(name);
+    if (own == own_names_.end()) user_error("the network has no weight '{}'", name);
+    // Buffers, and copies of a tied head, are no weights of the architecture.
+    if (const auto found = all.find(own->second); found != all.end())
+      found->second = weight.to(device_, at::kFloat);
+  }
+  // A head that the checkpoint does not store is its embedding, whatever that is now.
+  for (const auto& [name, original] : architecture_->checkpoint_names().substituted)
+    if (const auto copy = reference.find(name);
+        copy != reference.end() && copy->second.is_same(reference.at(original)))
+      all[name] = all.at(original);
+  return all;
+}
+
+at::Tensor CalibratedNetwork::logits(const StateDict& weights, size_t expert, int64_t first,
+                                     int64_t count) const {
+  const ModelBatch batch = moved(data(expert).batch(first, count), device_);
+  counters::examples += count;
+  return row_logits(*architecture_, own_weights(weights), batch);
+}
+
+at::Tensor CalibratedNetwork::targets(size_t expert, int64_t first, int64_t count) const {
+  return data(expert).targets(first, count).to(device_);
+}
+
+at::Tensor CalibratedNetwork::row_examples(size_t expert, int64_t first, int64_t count) const {
+  return assay::row_examples(data(expert).batch(first, count)).to(device_);
+}
+
+}  // namespace assay

@@ -1,0 +1,47 @@
+/// The network of a merged model on calibration data.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "harness/calibration/data.h"
+#include "harness/method/evidence.h"
+#include "harness/model/architecture.h"
+
+namespace assay {
+
+/// Data and the reference's weights are loaded when they are first needed. Thread-safe.
+class CalibratedNetwork final : public Network {
+ public:
+  using DataOf = std::function<std::shared_ptr<const CalibrationData>(size_t expert)>;
+
+  /// `own_names`: the architecture's, by those of the merge.
+  CalibratedNetwork(std::shared_ptr<const Architecture> architecture,
+                    std::shared_ptr<const TensorSource> reference, at::Device device,
+                    std::map<std::string, std::string> own_names, DataOf data);
+
+  int64_t examples(size_t expert) const override { return data(expert).size(); }
+  at::Tensor logits(const StateDict& weights, size_t expert, int64_t first,
+                    int64_t count) const override;
+  at::Tensor targets(size_t expert, int64_t first, int64_t count) const override;
+  at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const override;
+
+ private:
+  const CalibrationData& data(size_t expert) const;
+  /// The reference's weights, replaced by those given, under the architecture's names.
+  StateDict own_weights(const StateDict& weights) const;
+
+  std::shared_ptr<const Architecture> architecture_;
+  std::shared_ptr<const TensorSource> reference_;
+  at::Device device_;
+  std::map<std::string, std::string> own_names_;
+  DataOf open_data_;
+  mutable std::mutex mutex_;  ///< guards what is below
+  mutable std::map<size_t, std::shared_ptr<const CalibrationData>> data_;
+  mutable StateDict reference_weights_;
+};
+
+}  // namespace assay

@@ -1,0 +1,56 @@
+#include "harness/calibration/internal/gradients.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <set>
+
+#include "harness/calibration/parallel.h"
+#include "harness/core/cost.h"
+
+namespace assay {
+
+GradientWeights::GradientWeights(const Architecture& architecture, const StateDict& weights) {
+  std::set<std::string> copies;
+  const CheckpointNames names = architecture.checkpoint_names();
+  for (const auto* pairs : {&names.tied, &names.substituted})
+    for (const auto& [name, original] : *pairs) {
+      const auto copy = weights.find(name), found = weights.find(original);
+      if (copy != weights.end() && found != weights.end() && copy->second.is_same(found->second))
+        copies.insert(name);
+    }
+  for (const auto& [name, weight] : weights)
+    if (weight.requires_grad() && !copies.contains(name)) {
+      names_.push_back(name);
+      weights_.push_back(weight);
+    }
+}
+
+std::vector<at::Tensor> GradientWeights::gradients(const at::Tensor& output,
+                                                   bool keep_graph) const {
+  counters::gradient_steps += 1;
+  return torch::autograd::grad({output}, weights_, /*grad_outputs=*/{}, keep_graph,
+                               /*create_graph=*/false, /*allow_unused=*/true);
+}
+
+void NamedSums::add(const StateDict& values) {
+  std::vector<std::pair<at::Tensor, at::Tensor>> work;
+  for (const auto& [name, value] : values) {
+    at::Tensor& sum = sums_[name];
+    if (!sum.defined()) sum = at::zeros_like(value, value.options().dtype(at::kDouble));
+    work.emplace_back(sum, value);
+  }
+  concurrently(static_cast<int64_t>(work.size()), [&](int64_t i) {
+    auto& [sum, value] = work[static_cast<size_t>(i)];
+    sum.add_(value);
+  });
+}
+
+StateDict NamedSums::means(int64_t count, at::ScalarType dtype) {
+  StateDict means;
+  for (auto& [name, sum] : sums_) means[name] = sum.div_(static_cast<double>(count)).to(dtype);
+  sums_.clear();
+  return means;
+}
+
+}  // namespace assay

@@ -1,0 +1,43 @@
+/// Gradients of scalars with respect to a model's weights.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/model/architecture.h"
+
+namespace assay {
+
+/// The weights that a model has gradients for, by name: those that require them, each tensor once.
+/// A head that is tied to the embedding is not among them; the embedding's gradient is that of
+/// both.
+class GradientWeights {
+ public:
+  GradientWeights(const Architecture& architecture, const StateDict& weights);
+
+  const std::vector<std::string>& names() const { return names_; }
+  const std::vector<at::Tensor>& weights() const { return weights_; }
+  /// Of the scalar `output`, in the order of names(); undefined where it does not depend on the
+  /// weight. `keep_graph`: for another call with an output of the same graph.
+  std::vector<at::Tensor> gradients(const at::Tensor& output, bool keep_graph = false) const;
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<at::Tensor> weights_;
+};
+
+/// Sums of tensors by name, in float64. Adding to several names is concurrent.
+class NamedSums {
+ public:
+  void add(const StateDict& values);
+  /// The sums divided by `count`. Ends them.
+  StateDict means(int64_t count, at::ScalarType dtype);
+
+ private:
+  StateDict sums_;
+};
+
+}  // namespace assay

@@ -1,0 +1,33 @@
+#include "harness/calibration/parallel.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+
+#include "harness/core/thread_pool.h"
+
+namespace assay {
+namespace {
+
+thread_local const OneThreadEach* active_guard = nullptr;
+
+}  // namespace
+
+OneThreadEach::OneThreadEach() : threads_(at::get_num_threads()), outer_(active_guard) {
+  active_guard = this;
+}
+
+OneThreadEach::~OneThreadEach() { active_guard = outer_; }
+
+const OneThreadEach* OneThreadEach::active() { return active_guard; }
+
+void concurrently(int64_t count, const std::function<void(int64_t index)>& body) {
+  const int64_t threads = active_guard ? active_guard->threads() : 1;
+  const bool gradients = c10::GradMode::is_enabled();
+  ThreadPool::shared().run(threads, count, [&](IndexQueue& indices) {
+    at::set_num_threads(1);  // of this thread; the pool's threads remember larger numbers
+    const c10::AutoGradMode mode(gradients);
+    while (const auto index = indices.next()) body(*index);
+  });
+}
+
+}  // namespace assay

@@ -1,0 +1,136 @@
+// The diagonal of the Fisher information, one value per weight: the mean over examples of squared
+// gradients of a log-probability. What is differentiated differs between implementations that are
+// all called Fisher, and so do the values, by orders of magnitude. Every example has a gradient of
+// its own. For a model that generates text, the log-probability is that of the whole answer.
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+#include "harness/calibration/internal/gradients.h"
+#include "harness/calibration/statistic.h"
+#include "harness/core/error.h"
+#include "harness/core/rng.h"
+#include "harness/model/forward.h"
+
+namespace assay {
+namespace {
+
+enum class Estimator { kExact, kEmpirical, kSampled, kArgmax, kMergelm };
+enum class Precision { kFloat32, kFloat64 };
+
+/// `exact` takes a backward pass per class.
+constexpr int64_t kMostClasses = 1000;
+
+// A class drawn from each row of probabilities: one number per row decides.
+at::Tensor draw(const at::Tensor& probabilities, Rng rng) {
+  const at::Tensor sums = probabilities.cumsum(1).cpu();
+  at::Tensor drawn = at::empty({sums.size(0)}, at::kLong);
+  for (int64_t row = 0; row < sums.size(0); ++row) {
+    const double* of_row = sums.const_data_ptr<double>() + row * sums.size(1);
+    const double number = rng.uniform() * of_row[sums.size(1) - 1];
+    drawn.data_ptr<int64_t>()[row] = std::min(
+        std::upper_bound(of_row, of_row + sums.size(1), number) - of_row, sums.size(1) - 1);
+  }
+  return drawn.to(probabilities.device());
+}
+
+struct Fisher {
+  static constexpr StatisticInfo info{
+      .name = "fisher",
+      .paper = "arXiv:2111.09832 §3",
+      .summary = "diagonal Fisher information: mean squared gradient per weight",
+      .gradients = true};
+
+  Estimator estimator = Estimator::kEmpirical;
+  Precision compute = Precision::kFloat32;
+
+  void parameters(auto&& p) {
+    p(estimator,
+      {.name = "estimator",
+       .choices = {"exact", "empirical", "sampled", "argmax", "mergelm"},
+       .help = "whose log-probability is differentiated: exact: every class, weighted by its "
+               "probability; empirical: the true answer; sampled: an answer drawn from the model; "
+               "argmax: the model's most probable one; mergelm: the gradient of the sum of sqrt(p) "
+               "log p, for comparison with MergeLM and FusionBench alone"});
+    p(compute, {.name = "compute",
+                .choices = {"float32", "float64"},
+                .help = "of the network; sums are float64, the values stored float32"});
+  }
+
+  bool labels() const { return estimator == Estimator::kEmpirical; }
+  at::ScalarType dtype() const { return compute == Precision::kFloat64 ? at::kDouble : at::kFloat; }
+
+  StateDict observe(const StatisticBatch& batch) const {
+    const GradientWeights weights(batch.network.architecture, batch.weights);
+    const at::Tensor log_p =
+        row_logits(batch.network.architecture, batch.weights, batch.inputs).log_softmax(1);
+    StateDict squares;
+    if (estimator == Estimator::kExact) {
+      const at::Tensor probabilities = checked_rows(log_p).detach().exp().to(at::kDouble).cpu();
+      for (int64_t label = 0; label < log_p.size(1); ++label)
+        add_square(weights, log_p.select(1, label).sum(), label + 1 < log_p.size(1),
+                   probabilities.const_data_ptr<double>()[label], squares);
+    } else {
+      add_square(weights, objective(batch, log_p), false, 1, squares);
+    }
+    return squares;
+  }
+
+  void add(const StateDict& squares) { sums_.add(squares); }
+
+  StatisticTensors finish(const NetworkShape&, int64_t examples) {
+    return {sums_.means(examples, at::kFloat)};
+  }
+
+  // The sums, and the squares of one example.
+  int64_t working_bytes(const NetworkShape& network) const {
+    int64_t values = 0;
+    for (const TensorInfo& tensor : network.architecture.tensors()) values += tensor.numel();
+    return 2 * values * static_cast<int64_t>(sizeof(double));
+  }
+
+ private:
+  static const at::Tensor& checked_rows(const at::Tensor& log_p) {
+    if (log_p.size(0) != 1 || log_p.size(1) > kMostClasses)
+      user_error(
+          "the estimator 'exact' of the statistic 'fisher' takes a backward pass per class and is "
+          "for classifiers of at most {} classes; a model with {} scores of {} classes per "
+          "example needs 'sampled', which has the same expectation, or 'empirical'",
+          kMostClasses, log_p.size(0), log_p.size(1));
+    return log_p;
+  }
+
+  // The scalar to differentiate.
+  at::Tensor objective(const StatisticBatch& batch, const at::Tensor& log_p) const {
+    if (estimator == Estimator::kMergelm) return ((log_p.detach() / 2).exp() * log_p).sum();
+    at::Tensor answer = batch.targets;
+    if (estimator == Estimator::kArgmax) answer = log_p.argmax(1);
+    if (estimator == Estimator::kSampled)
+      answer = draw(log_p.detach().to(at::kDouble).exp(),
+                    Rng(batch.seed, fmt::format("Fisher answer of example {}", batch.first)));
+    return log_p.gather(1, answer.unsqueeze(1)).sum();
+  }
+
+  static void add_square(const GradientWeights& weights, const at::Tensor& output, bool keep_graph,
+                         double factor, StateDict& squares) {
+    const std::vector<at::Tensor> gradients = weights.gradients(output, keep_graph);
+    const c10::NoGradGuard no_gradients;
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      at::Tensor& sum = squares[weights.names()[i]];
+      if (!sum.defined())
+        sum =
+            at::zeros_like(weights.weights()[i], weights.weights()[i].options().dtype(at::kDouble));
+      if (!gradients[i].defined()) continue;
+      const at::Tensor gradient = gradients[i].to(at::kDouble);
+      sum.addcmul_(gradient, gradient, factor);
+    }
+  }
+
+  NamedSums sums_;
+};
+
+ASSAY_STATISTIC(Fisher)
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,103 @@
+// Gram matrices of the inputs of linear and convolution layers: the mean of x xᵀ over all vectors x
+// that a layer's weight multiplies, a vector per token or per position of a convolution. Padding is
+// left out. Layers that read the same input, as query, key and value do, share a matrix.
+#include <ATen/ATen.h>
+
+#include <map>
+#include <set>
+
+#include "harness/calibration/internal/gram.h"
+#include "harness/calibration/statistic.h"
+#include "harness/core/error.h"
+#include "harness/model/forward.h"
+#include "harness/model/observer.h"
+
+namespace assay {
+namespace {
+
+enum class Precision { kFloat32, kFloat64 };
+
+/// The vectors that went into the layers, by LayerInfo::input.
+using Inputs = std::map<std::string, std::vector<at::Tensor>>;
+
+class InputObserver final : public LayerObserver {
+ public:
+  explicit InputObserver(const std::vector<LayerInfo>& layers) {
+    for (const LayerInfo& layer : layers) first_readers_.insert(layer.input);
+  }
+  void layer(const LayerInput& input) override {
+    if (first_readers_.contains(input.weight)) inputs[input.weight].push_back(counted_rows(input));
+  }
+
+  Inputs inputs;
+
+ private:
+  std::set<std::string> first_readers_;
+};
+
+at::ScalarType dtype_of(Precision precision) {
+  return precision == Precision::kFloat64 ? at::kDouble : at::kFloat;
+}
+
+struct InputGram {
+  static constexpr StatisticInfo info{
+      .name = "input_gram",
+      .paper = "arXiv:2212.09849 §3",
+      .summary = "mean outer product of every layer's input with itself"};
+
+  Precision compute = Precision::kFloat32;
+  Precision storage = Precision::kFloat32;
+
+  void parameters(auto&& p) {
+    p(compute, {.name = "compute",
+                .choices = {"float32", "float64"},
+                .help = "of the network and of products; sums are float64"});
+    p(storage, {.name = "storage", .choices = {"float32", "float64"}, .help = "of the matrices"});
+  }
+
+  at::ScalarType dtype() const { return dtype_of(compute); }
+
+  Inputs observe(const StatisticBatch& batch) const {
+    InputObserver observer(batch.network.layers);
+    row_logits(batch.network.architecture, batch.weights, batch.inputs);
+    return std::move(observer.inputs);
+  }
+
+  void add(Inputs inputs) {
+    std::vector<GramSum*> changed;
+    for (const auto& [layer, pieces] : inputs) {
+      GramSum& sum = sums_.try_emplace(layer, pieces.front().size(1)).first->second;
+      for (const at::Tensor& piece : pieces) sum.append(piece);
+      changed.push_back(&sum);
+    }
+    GramSum::accumulate(changed);
+  }
+
+  StatisticTensors finish(const NetworkShape& network, int64_t /*examples*/) {
+    StatisticTensors result;
+    for (auto& [layer, sum] : sums_) {
+      result.rows[layer] = sum.rows();
+      result.tensors[layer] = sum.mean().to(dtype_of(storage));
+    }
+    for (const LayerInfo& layer : network.layers)
+      if (result.tensors.contains(layer.input)) result.layers.push_back(layer);
+    return result;
+  }
+
+  int64_t working_bytes(const NetworkShape& network) const {
+    std::map<std::string, int64_t> sizes;
+    for (const LayerInfo& layer : network.layers) sizes[layer.input] = layer.inputs;
+    int64_t total = 0;
+    for (const auto& [unused, size] : sizes)
+      total += GramSum::working_bytes(size, static_cast<int64_t>(c10::elementSize(dtype())));
+    return total;
+  }
+
+ private:
+  std::map<std::string, GramSum> sums_;
+};
+
+ASSAY_STATISTIC(InputGram)
+
+}  // namespace
+}  // namespace assay
