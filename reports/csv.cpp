@@ -40,6 +40,8 @@ std::string header(bool per_set) {
       line.text(std::string(name) + part);
   for (const char* phase : {"statistics", "merge", "tuning", "evaluation"})
     for (const CostField& field : kCostFields) line.text(fmt::format("{}_{}", phase, field.key));
+  line.text("search");
+  line.text("evaluations");
   if (per_set) line.text("set");
   return line.take();
 }
@@ -66,6 +68,8 @@ std::string set_line(const LeaderboardRow& row, const std::string& metric, const
   for (size_t i = 0; i < kCounts; ++i) line.text("");
   add_scores(scores, line);
   for (size_t i = 0; i < kPhases * kCostFields.size(); ++i) line.text("");
+  line.text("");
+  line.text("");
   line.text(set);
   return line.take();
 }
@@ -85,6 +89,8 @@ std::string report_csv(const Leaderboard& board) {
       for (const CostValues* values :
            {&row.costs.statistics, &row.costs.merge, &row.costs.tuning, &row.costs.evaluation})
         for (const auto& value : *values) line.number(value);
+      line.text(row.search);
+      line.number(row.grid_points > 0 ? std::optional<double>(row.grid_points) : std::nullopt);
       if (per_set) line.text("");
       csv += line.take();
       if (const auto of_metric = row.by_set.find(metric); of_metric != row.by_set.end())

@@ -49,7 +49,8 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "rest. Tuned rows use the configuration of the grid with the best mean primary score on "
        "the validation splits of the set's held-in tasks; held-out tasks and test splits are not "
        "used. The best expert is chosen in the same way. Only the chosen configuration is scored "
-       "on the test split."},
+       "on the test split. A search chooses from the candidates that it came to, which stand in "
+       "the place of the grid."},
       {"Partial rows",
        "A row with failed, skipped or missing runs is an average over its other runs and is "
        "marked as partial: it is not directly comparable with complete rows."},

@@ -1,6 +1,7 @@
 #include "harness/core/metrics.h"
 #include "reports/internal/format.h"
 #include "reports/internal/renderers.h"
+#include "reports/internal/searches.h"
 #include "reports/internal/summary.h"
 
 namespace assay {
@@ -54,7 +55,8 @@ Json row_json(const LeaderboardRow& row) {
             {"runs_ok", row.runs_ok},
             {"runs_total", row.runs_total},
             {"partial", row.partial()},
-            {"grid_points", row.grid_points}};
+            {"grid_points", row.grid_points},
+            {"search", row.search.empty() ? Json() : Json(row.search)}};
   for (const auto& [metric, s] : row.scores) json["scores"][metric] = row_scores_json(s);
   for (const auto& [metric, tasks] : row.tasks) {
     Json& list = json["tasks"][metric] = Json::array();
@@ -200,6 +202,7 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
                              {"lower_is_better", lower_is_better(metric)}};
   for (const std::string& metric : board.metrics)
     json["pareto"][metric] = pareto_json(board, metric);
+  json["searches"] = searches_json(results);
   for (const auto& placed : results.runs)
     if (placed.run.status != RunStatus::kOk)
       json["failures"].push_back({{"set", placed.placement.set},

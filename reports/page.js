@@ -56,6 +56,9 @@
   const fill = (select, entries) =>
       entries.forEach(([value, text]) => select.add(new Option(text, value)));
   fill(metricSelect, data.metrics.map((m) => [m, m]));
+  const searchSelect = byId('search-set');
+  fill(searchSelect, [...new Set(data.searches.map((s) => s.set))].map((s) => [s, s]));
+  byId('searches').hidden = !data.searches.length;
   fill(heatSelect, [...new Set(heatViews.map((v) => v.dataset.view))].map((v) => [v, v]));
   // Only costs that a logarithmic axis can show.
   const measured = data.pareto[data.metrics[0]].filter(
@@ -232,6 +235,7 @@
     const shown = data.rows.filter((row) => expertsBox.checked || !row.lone_expert);
     drawScatter(metric, shown);
     drawPareto(metric, shown);
+    drawSearches();
   }
 
   function drawScatter(metric, shown) {
@@ -293,11 +297,42 @@
         missing.length ? `Not shown, their cost being zero, unknown or not of this kind: ${missing.join(', ')}.` : '';
   }
 
+  // Merits are primary scores, turned so that more is better.
+  function drawSearches() {
+    const searches = data.searches.filter((s) => s.set === searchSelect.value);
+    const primary = data.metrics[0], fraction = data.units[primary].fraction;
+    const text = (v) => fraction ? `${(v * 100).toFixed(2)} %` : v.toPrecision(4);
+    const sets = [], values = [], names = [];
+    let evaluations = 1;
+    for (const search of searches) {
+      const row = data.rows.find((r) => r.name === search.row && r.kind === 'merge');
+      const color = row ? colorOf(row) : css('--muted');
+      const at = (field) => search.steps.map((step, i) => ({x: i + 1, y: step[field]})).filter((p) => p.y !== null);
+      const best = at('best');
+      if (!best.length) continue;
+      const name = `${search.row} (${search.algorithm})`;
+      names.push(`${name}: ${text(best.at(-1).y)} after ${search.steps.length} of ${search.budget}`);
+      evaluations = Math.max(evaluations, search.steps.length);
+      values.push(...at('merit').map((p) => p.y));
+      sets.push({type: 'line', rows: [{label: name}], labelColor: color, tooltip: [search.algorithm], data: best,
+                 stepped: true, borderColor: color, borderWidth: 2, pointRadius: 0, fill: false},
+                {type: 'scatter', data: at('merit'), pointRadius: 2, borderColor: color, backgroundColor: color,
+                 pointHitRadius: 0});
+    }
+    const config = sets.length && {type: 'scatter', data: {datasets: sets},
+        options: options('Evaluations', `Mean ${primary} on validation` + (fraction ? ', %' : ''),
+                         {min: 1, max: evaluations},
+                         {min: Math.min(...values), max: Math.max(...values)}, {})};
+    if (config) config.options.scales.x.ticks.callback = (v) => Number.isInteger(v) ? v : '';
+    draw('search', config);
+    byId('search-rows').textContent = names.join('; ');
+  }
+
   const update = () => {
     showTables();
     drawCharts();
   };
-  for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, fitSelect, expertsBox])
+  for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, fitSelect, expertsBox, searchSelect])
     control.addEventListener('change', update);
   dark.addEventListener('change', drawCharts);
   window.addEventListener('beforeprint', () => Object.values(charts).forEach((chart) => chart?.resize()));

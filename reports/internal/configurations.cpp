@@ -76,10 +76,9 @@ void add_configurations(const SweepResults& results, const std::vector<const Pla
       if (known->sets.back() != p->placement.set) known->sets.push_back(p->placement.set);
       continue;
     }
-    Configuration configuration{{p->placement.set},
-                                p->run.parameters,
-                                Json::object(),
-                                grid_edge_choices(results, p->run, grid, tuned)};
+    Configuration configuration{{p->placement.set}, p->run.parameters, Json::object(), {}};
+    // A search leaves a summit on all sides: what it tried last is no edge of what it may try.
+    if (row.search.empty()) configuration.on_edge = grid_edge_choices(results, p->run, grid, tuned);
     const Json defaults = default_values(results, p->run);
     for (const auto& [name, value] : p->run.parameters.items())
       if (std::find(tuned.begin(), tuned.end(), name) != tuned.end() || !defaults.contains(name) ||

@@ -142,6 +142,8 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
       grid = it->second;
     add_costs(usable, grid, row);
     row.tuned_parameters = tuned_parameters(grid);
+    for (const SearchRecord& search : results.searches)
+      if (row.variant == "tuned" && search.row == row.name) row.search = search.algorithm;
     if (row.is_merge()) add_configurations(results, of_row, grid, row);
     usable_runs[row.label()] = usable;
     board.rows.push_back(std::move(row));

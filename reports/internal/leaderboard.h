@@ -71,6 +71,7 @@ struct LeaderboardRow {
   std::vector<Configuration> configurations;  ///< of merges
   std::vector<std::string> tuned_parameters;  ///< parameters that its grid varied
   int grid_points = 0;                        ///< configurations tried per set; tuned rows only
+  std::string search;  ///< the algorithm that tuned it, as "cma_es"; empty: a grid, or not tuned
 
   bool is_merge() const { return kind == RunKind::kMerge; }
   bool is_single_expert() const;
