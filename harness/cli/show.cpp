@@ -63,7 +63,8 @@ void show_method(const std::string& name, bool json) {
                             {"summary", record.summary},
                             {"needs", record.needs},
                             {"parameters", record.parameters},
-                            {"presets", presets}}
+                            {"presets", presets},
+                            {"search", entry.search.empty() ? Json() : Json::parse(entry.search)}}
                            .dump(2));
     return;
   }
@@ -73,6 +74,8 @@ void show_method(const std::string& name, bool json) {
   print_folded(fmt::format("needs: {}", needs_text(entry.info.needs)));
   print_folded(fmt::format("gives: {}", output_name(entry.info.needs.output)));
   if (entry.info.randomized) print_folded("the result depends on the seed");
+  if (!entry.search.empty())
+    print_folded(fmt::format("searched in sweeps by: {}", spaced(Json::parse(entry.search))));
   fmt::print("parameters:{}\n", entry.parameters.empty() ? " none" : "");
   for (const ParamDoc& parameter : entry.parameters) print_parameter(parameter);
   if (entry.presets.empty()) return;

@@ -177,6 +177,7 @@ SweepSummary run_sweep(const ResolvedSweep& sweep, const Plan& plan, Store& stor
   std::vector<PlannedCell> chosen;
   for (const Choosing& choosing : choices) {
     warn_of_impossible(choosing);
+    if (choosing.choice().spec) store.put_search(id, choosing.record());
     if (const auto winner = choosing.winner()) chosen.push_back(*winner);
   }
   narrow(places, choices, chosen);
