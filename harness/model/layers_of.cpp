@@ -38,6 +38,7 @@ class Trace final : public LayerObserver {
     layers_.push_back(std::move(info));
   }
   void embedding(const std::string& weight) override { embeddings_.insert(weight); }
+  bool shapes_only() const override { return true; }
 
   std::vector<LayerInfo> plain_layers() const {
     std::vector<LayerInfo> plain;
@@ -77,7 +78,7 @@ std::vector<LayerInfo> layers_of(const Architecture& architecture) {
   const c10::NoGradGuard no_gradients;
   StateDict weights;
   for (const TensorInfo& info : architecture.tensors())
-    weights[info.name] = at::empty(info.shape, at::TensorOptions(at::kFloat).device(at::kMeta));
+    weights[info.name] = at::scalar_tensor(0.0f).expand(info.shape);  // one value in memory
   Trace trace(weights);
   row_logits(architecture, weights, example_batch(architecture));
   std::vector<LayerInfo> layers = trace.plain_layers();

@@ -37,10 +37,9 @@ AttentionMask causal_mask(const Visibility& visibility, int64_t window) {
   const int64_t keys = visibility.key_positions.size(1);
   const int64_t cached = keys - tokens;
   const at::Device device = visibility.query_positions.device();
-  // A window at least as long as the range of positions hides nothing. Meta tensors hold no
-  // positions.
+  // A window at least as long as the range of positions hides nothing.
   const bool windowed =
-      window != 0 && keys > 0 && !visibility.query_positions.is_meta() &&
+      window != 0 && keys > 0 &&
       (visibility.query_positions.max() - visibility.key_positions.min()).item<int64_t>() >= window;
   if (!visibility.mask.defined() && !windowed) {
     if (cached == 0) return {{}, true};

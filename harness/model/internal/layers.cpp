@@ -21,6 +21,13 @@ at::Tensor bias_of(const StateDict& weights, const std::string& name) {
   return it == weights.end() ? at::Tensor() : it->second;
 }
 
+/// [..., width], of the dtype and on the device of `like`.
+at::Tensor zeros(at::IntArrayRef shape, int64_t width, const at::Tensor& like) {
+  std::vector<int64_t> whole = shape.vec();
+  whole.push_back(width);
+  return at::zeros(whole, like.options());
+}
+
 at::Tensor rms_normalize(const at::Tensor& x, double epsilon) {
   return x * at::rsqrt(x.pow(2).mean(-1, true) + epsilon);
 }
@@ -121,9 +128,13 @@ at::Tensor linear(const StateDict& weights, const std::string& name, const at::T
                   LinearLayout layout) {
   const std::string weight_name = name + ".weight";
   const bool in_out = layout == LinearLayout::kInOut;
-  if (LayerObserver* observer = LayerObserver::active())
-    observer->layer({.weight = weight_name, .x = x, .in_out = in_out});
   const at::Tensor& weight = weight_of(weights, weight_name);
+  if (LayerObserver* observer = LayerObserver::active()) {
+    observer->layer({.weight = weight_name, .x = x, .in_out = in_out});
+    if (observer->shapes_only())
+      return zeros(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)),
+                   weight.size(in_out ? 1 : 0), x);
+  }
   return at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
 }
 
@@ -142,9 +153,12 @@ at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::T
 at::Tensor embedding(const StateDict& weights, const std::string& name, const at::Tensor& ids,
                      std::string_view what) {
   const std::string weight_name = name + ".weight";
-  if (LayerObserver* observer = LayerObserver::active()) observer->embedding(weight_name);
   const at::Tensor& table = weight_of(weights, weight_name);
-  if (ids.numel() > 0 && !ids.is_meta()) {
+  if (LayerObserver* observer = LayerObserver::active()) {
+    observer->embedding(weight_name);
+    if (observer->shapes_only()) return zeros(ids.sizes(), table.size(1), table);
+  }
+  if (ids.numel() > 0) {
     const auto [lowest, highest] = at::aminmax(ids);
     for (const int64_t id : {lowest.item<int64_t>(), highest.item<int64_t>()})
       if (id < 0 || id >= table.size(0))
