@@ -9,6 +9,8 @@
 #include "harness/merge/merge_folder.h"
 #include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
+#include "harness/model/layers_of.h"
+#include "harness/model/open.h"
 #include "harness/sweep/device.h"
 
 namespace assay::cli {
@@ -21,6 +23,16 @@ void print_explanation(MergeRequest request, const fs::path& folder, int64_t mem
   const Explanation explanation = explain(request, folder);
   fmt::print("{}",
              json ? explanation_json(explanation).dump(2) + "\n" : explanation_text(explanation));
+}
+
+// None for a model of an architecture that Assay does not know, which can be merged all the same.
+BlockOfTensor known_blocks(const Checkpoint& model) {
+  if (model.config().is_null()) return {};
+  try {
+    return block_of_tensors(*architecture_of(model), model.tensors());
+  } catch (const UserError&) {
+    return {};
+  }
 }
 
 }  // namespace
@@ -71,6 +83,7 @@ Examples: assay merge merge.json -o merged/
       choices.vocab_policy = vocab_policy_from_name(options->vocab_policy, "--vocab-policy");
     if (!options->extra_tensors.empty())
       choices.extra_tensors = extra_tensors_from_name(options->extra_tensors, "--extra-tensors");
+    choices.blocks = known_blocks;
     const fs::path config = find_file(options->config);
     if (!output->empty())
       resolve_output(options->output);  // reports a wrong name before the configuration is read

@@ -33,19 +33,24 @@ std::string needs_text(const Needs& needs) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-void print_parameter(const ParamDoc& parameter) {
+// A component's own parameters follow it, indented.
+void print_parameter(const ParamDoc& parameter, int indent = 2) {
   const Json json = parameter_to_json(parameter);
-  print_folded(fmt::format("  {}  ({}, default {})", parameter.name, parameter.type,
-                           canonical(parameter.default_value)));
-  print_folded(fmt::format("      {}", parameter.help));
+  const Json& usual = parameter.default_value;
+  print_folded(fmt::format("{:{}}{}  ({}, default {})", "", indent, parameter.name, parameter.type,
+                           canonical(is_component(usual) ? usual["method"] : usual)));
+  const auto print_more = [&](const std::string& text) {
+    print_folded(fmt::format("{:{}}{}", "", indent + 4, text));
+  };
+  print_more(parameter.help);
   if (json.contains("range"))
-    print_folded(fmt::format("      range: {} to {}",
-                             json["range"][0].is_null() ? "-inf" : json["range"][0].dump(),
-                             json["range"][1].is_null() ? "inf" : json["range"][1].dump()));
+    print_more(fmt::format("range: {} to {}",
+                           json["range"][0].is_null() ? "-inf" : json["range"][0].dump(),
+                           json["range"][1].is_null() ? "inf" : json["range"][1].dump()));
   if (json.contains("choices"))
-    print_folded(fmt::format("      choices: {}", fmt::join(parameter.choices, ", ")));
-  if (json.contains("sweep"))
-    print_folded(fmt::format("      tuned over: {}", spaced(json["sweep"])));
+    print_more(fmt::format("choices: {}", fmt::join(parameter.choices, ", ")));
+  if (json.contains("sweep")) print_more(fmt::format("tuned over: {}", spaced(json["sweep"])));
+  for (const ParamDoc& inner : parameter.children) print_parameter(inner, indent + 4);
 }
 
 void show_method(const std::string& name, bool json) {
@@ -76,8 +81,8 @@ void show_method(const std::string& name, bool json) {
   if (entry.info.randomized) print_folded("the result depends on the seed");
   if (!entry.search.empty())
     print_folded(fmt::format("searched in sweeps by: {}", spaced(Json::parse(entry.search))));
-  fmt::print("parameters:{}\n", entry.parameters.empty() ? " none" : "");
-  for (const ParamDoc& parameter : entry.parameters) print_parameter(parameter);
+  fmt::print("parameters:{}\n", entry.parameters().empty() ? " none" : "");
+  for (const ParamDoc& parameter : entry.parameters()) print_parameter(parameter);
   if (entry.presets.empty()) return;
   fmt::print("presets:\n");
   for (const Preset& preset : entry.presets) {

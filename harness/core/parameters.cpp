@@ -3,7 +3,40 @@
 #include <algorithm>
 #include <cmath>
 
-namespace assay::detail {
+namespace assay {
+
+bool is_component(const Json& value) {
+  return value.is_object() && value.contains("method") && value.contains("version");
+}
+
+Json flat_parameters(const Json& parameters) {
+  Json flat = Json::object();
+  for (const auto& [name, value] : parameters.items()) {
+    flat[name] = is_component(value) ? value["method"] : value;
+    if (!is_component(value)) continue;
+    Json own = value;
+    own.erase("method");
+    own.erase("version");
+    const Json flat_own = flat_parameters(own);
+    for (const auto& [inner, inner_value] : flat_own.items())
+      flat[fmt::format("{}.{}", name, inner)] = inner_value;
+  }
+  return flat;
+}
+
+std::vector<ParamDoc> flat_docs(const std::vector<ParamDoc>& docs) {
+  std::vector<ParamDoc> flat;
+  for (const ParamDoc& doc : docs) {
+    flat.push_back(doc);
+    for (ParamDoc inner : flat_docs(doc.children)) {
+      inner.name = fmt::format("{}.{}", doc.name, inner.name);
+      flat.push_back(std::move(inner));
+    }
+  }
+  return flat;
+}
+
+namespace detail {
 
 double checked_number(const JsonReader& value, const ParamSpec& spec) {
   const double number = value.as_number();
@@ -28,4 +61,5 @@ std::vector<double> checked_list(const JsonReader& value, const ParamSpec& spec)
   return numbers;
 }
 
-}  // namespace assay::detail
+}  // namespace detail
+}  // namespace assay

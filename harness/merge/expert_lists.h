@@ -1,4 +1,4 @@
-/// Lists among a method's parameters: a value per expert, or empty.
+/// Lists of numbers among a method's parameters: a value per expert, or empty.
 #pragma once
 
 #include <optional>

@@ -16,10 +16,8 @@ namespace {
 
 /// Parameters that are not the method's defaults.
 Json chosen_parameters(const Method& method) {
-  Json chosen = method.parameters();
-  for (const ParamDoc& known : methods().at(std::string(method.info().name), "").parameters)
-    if (chosen[known.name] == known.default_value) chosen.erase(known.name);
-  return chosen;
+  const MethodEntry& entry = methods().at(std::string(method.info().name), "a merge");
+  return changed_parameters(entry.parameters(), method.parameters());
 }
 
 /// "density 0.2, weights [1.0,0.5]".

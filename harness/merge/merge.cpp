@@ -119,6 +119,14 @@ MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& s
   return merge_groups({{method, names}}, inputs, sink, false);
 }
 
+MergeReport merge_models(const MethodConfiguration& configuration, const MergeInputs& inputs,
+                         MergeSink& sink) {
+  const std::vector<MethodGroup> groups = configuration.groups(merged_names(inputs), inputs.blocks);
+  if (groups.size() == 1) return merge_models(*groups.front().method, inputs, sink);
+  check_compatible(inputs);
+  return merge_models(groups, inputs, sink);
+}
+
 StateDict merge_to_memory(Method& method, const MergeInputs& inputs, MergeReport* report) {
   MemorySink sink(inputs.device);
   MergeReport made = merge_models(method, inputs, sink);

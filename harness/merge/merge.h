@@ -12,15 +12,9 @@
 #include "harness/core/json.h"
 #include "harness/merge/merge_cache.h"
 #include "harness/merge/sink.h"
-#include "harness/method/method.h"
+#include "harness/method/configuration.h"
 
 namespace assay {
-
-/// One configuration of a method and the tensors it makes.
-struct MethodGroup {
-  std::unique_ptr<Method> method;
-  std::vector<std::string> tensors;  ///< in name order; copied ones (integers) need not be in any
-};
 
 struct MergeInputs {
   std::shared_ptr<const TensorSource> base;  ///< may be null
@@ -45,6 +39,8 @@ struct MergeInputs {
   /// Null: nothing is cached. Needs content hashes of the models. That their values are finite is
   /// then checked once for all merges, at no merge's cost.
   MergeCache* cache = nullptr;
+  /// For tables by layer group (configuration.h); empty: the blocks are not known.
+  BlockOfTensor blocks{};
   /// For methods that look at data; null: there is none.
   const Evidence* evidence = nullptr;
   /// Makes the variant of this expert's tasks, with a method that has task outputs (method.h);
@@ -97,6 +93,9 @@ MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInpu
                          MergeSink& sink);
 /// One method for all tensors; calls check_compatible().
 MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink);
+/// The same with the method's parameters as they may be: tables become groups.
+MergeReport merge_models(const MethodConfiguration& configuration, const MergeInputs& inputs,
+                         MergeSink& sink);
 
 /// merge_models() into memory.
 StateDict merge_to_memory(Method& method, const MergeInputs& inputs, MergeReport* report = nullptr);

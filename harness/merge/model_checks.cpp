@@ -45,6 +45,24 @@ std::map<std::string, std::string> tokenizer_hashes(const Checkpoint& model) {
   return hashes;
 }
 
+/// The seed of the random weights that a recipe's checkpoint starts from, directly or by way of
+/// other checkpoints next to it; absent where assay.json does not say.
+std::optional<int64_t> initial_seed(const Checkpoint& model) {
+  constexpr int kLongestChain = 100;  // as in recipes
+  Json origin = model.origin();
+  for (int length = 0; length < kLongestChain && origin.is_object(); ++length) {
+    if (!origin.contains("recipe_hash") || !origin.value("init", Json()).is_string()) break;
+    const std::string init = origin["init"].get<std::string>();
+    const Json seed = origin.value("seed", Json());
+    if (init == "random")
+      return seed.is_number_integer() ? std::optional(seed.get<int64_t>()) : std::nullopt;
+    const fs::path next = model.path().parent_path() / init / "assay.json";
+    if (!fs::is_regular_file(next)) break;
+    origin = read_json(next);
+  }
+  return std::nullopt;
+}
+
 /// Elements of a copied tensor that differ.
 int64_t count_differences(const TensorSource& one, const TensorSource& other,
                           const TensorInfo& info) {
@@ -149,6 +167,26 @@ std::optional<std::string> unmet_tokenizer_need(
       return fmt::format("needs models of one tokenizer, and those of {} and {} differ",
                          first->label(), model->label());
     }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> unmet_initialization_need(
+    const Needs& needs, const std::vector<std::shared_ptr<const Checkpoint>>& models) {
+  if (!needs.same_initialization) return std::nullopt;
+  const Checkpoint* first = nullptr;
+  std::optional<int64_t> expected;
+  for (const auto& model : models) {
+    const auto seed = model ? initial_seed(*model) : std::nullopt;
+    if (!seed) continue;
+    if (expected && seed != expected)
+      return fmt::format(
+          "needs experts fine-tuned from one initialisation, and by their assay.json {} starts "
+          "from the random weights of seed {} and {} from those of seed {}",
+          first->label(), *expected, model->label(), *seed);
+    if (expected) continue;
+    expected = seed;
+    first = model.get();
   }
   return std::nullopt;
 }

@@ -18,6 +18,13 @@ namespace assay {
 std::optional<std::string> unmet_tokenizer_need(
     const Needs& needs, const std::vector<std::shared_ptr<const Checkpoint>>& models);
 
+/// Needs::same_initialization: which two models do not come from one, in words, as far as the
+/// origins in their assay.json say: a recipe's checkpoints that start from random weights of
+/// different seeds. Absent when they do or when it is not known; value_notes() looks at the weights
+/// then. Null models are not checked.
+std::optional<std::string> unmet_initialization_need(
+    const Needs& needs, const std::vector<std::shared_ptr<const Checkpoint>>& models);
+
 /// The models of a merge in memory as reconcile() leaves them with the policies `error`, for
 /// check_compatible() to look at. DataError as there. `base` may be null.
 MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,

@@ -27,6 +27,10 @@
 /// bytes of the shared part. merge() then makes the shared part, which held-out tasks are scored
 /// with.
 ///
+/// A method that modifies another has that one as a parameter (component.h). Where it passes the
+/// work on, it defines `Granularity granularity() const`, and then all of measure() (a std::any),
+/// merge(job, std::any) and merge_model(): those that the granularity names are called.
+///
 /// `merge` returns as many values as it got, in float32 or the storage dtype (or part.result(),
 /// filled); the engine rounds to the output dtype. `merge` and `measure` are pure: they are called
 /// on any device, in any order of tensors and for several tensors concurrently. A method whose
@@ -43,6 +47,7 @@
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/parameters.h"
 #include "harness/core/registry.h"
+#include "harness/method/component.h"
 #include "harness/method/evidence.h"
 #include "harness/method/info.h"
 #include "harness/method/job.h"
@@ -61,6 +66,8 @@ class Method {
   /// What this configuration requires: info().needs, unless the parameters decide it. A method that
   /// lists statistics needs calibration inputs.
   virtual Needs needs() const { return info().needs; }
+  /// Whether the result depends on the seed.
+  virtual bool randomized() const { return info().randomized; }
   /// The statistics of every expert that merging reads (Evidence::statistic()).
   virtual std::vector<StatisticRef> statistics() const { return {}; }
   /// Every parameter, defaults included.
@@ -103,6 +110,12 @@ concept WholeModelMethod = requires(const T t, const ModelJob& job) {
 };
 
 template <typename T>
+concept PassingMethod = requires(const T t, const TensorJob& job, const std::any& measured) {
+  { t.granularity() } -> std::same_as<Granularity>;
+  { t.merge(job, measured) } -> std::same_as<at::Tensor>;
+};
+
+template <typename T>
 concept MeasuringTaskMethod = requires(const T t, const TensorJob& job, const TensorParts& tensor) {
   { t.merge_for(job, t.measure(tensor), size_t{}) } -> std::same_as<at::Tensor>;
 };
@@ -114,7 +127,8 @@ concept StreamingTaskMethod = requires(const T t, const TensorJob& job) {
 /// A registered method.
 struct MethodEntry {
   MethodInfo info;
-  std::vector<ParamDoc> parameters;
+  /// Read when asked for: components name other methods, which may register later.
+  std::function<std::vector<ParamDoc>()> parameters;
   std::vector<Preset> presets;
   std::function<std::unique_ptr<Method>(const JsonReader& parameters)> make;
   /// How a sweep chooses the parameters of rows that do not say so: JSON, as "search" in a sweep
@@ -135,12 +149,17 @@ MethodRef parse_method_ref(const std::string& text);
 /// UserError on unknown names and on parameters that are unknown, of wrong type, out of range or in
 /// conflict.
 std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& parameters);
+/// What is read then: the preset's parameters, with those given in their place.
+Json preset_with(const std::string& ref, const JsonReader& given);
+/// make_method(), but parameters may be in conflict.
+std::unique_ptr<Method> configure_method(const std::string& ref, const JsonReader& parameters);
 
 namespace detail {
 
 template <typename T>
 class MethodAdaptor final : public Method {
-  static_assert(MeasuringMethod<T> + StreamingMethod<T> + WholeModelMethod<T> == 1,
+  static_assert(PassingMethod<T> ||
+                    MeasuringMethod<T> + StreamingMethod<T> + WholeModelMethod<T> == 1,
                 "a method defines one of merge(TensorJob), merge(TensorJob, "
                 "measure(TensorParts)) and merge_model(ModelJob)");
 
@@ -149,18 +168,34 @@ class MethodAdaptor final : public Method {
   const MethodInfo& info() const override { return T::info; }
   Needs needs() const override {
     Needs needs = T::info.needs;
-    if constexpr (requires { method_.needs(); }) needs = method_.needs();
+    if constexpr (requires { method_.needs(); })
+      needs = method_.needs();
+    else
+      for_each_component([&](const Method& component, std::string_view) {
+        needs = unite(needs, component.needs());
+      });
     if (!statistics().empty()) needs.calibration_inputs = true;
     return needs;
   }
   std::vector<StatisticRef> statistics() const override {
+    std::vector<StatisticRef> statistics;
     if constexpr (requires { method_.statistics(); })
-      return method_.statistics();
+      statistics = method_.statistics();
     else
-      return {};
+      for_each_component([&](const Method& component, std::string_view) {
+        for (StatisticRef& one : component.statistics()) statistics.push_back(std::move(one));
+      });
+    return statistics;
+  }
+  bool randomized() const override {
+    bool randomized = T::info.randomized;
+    for_each_component(
+        [&](const Method& component, std::string_view) { randomized |= component.randomized(); });
+    return randomized;
   }
   Json parameters() const override { return parameters_to_json(method_); }
   Granularity granularity() const override {
+    if constexpr (PassingMethod<T>) return method_.granularity();
     if constexpr (WholeModelMethod<T>) return Granularity::kModel;
     return MeasuringMethod<T> || T::info.elementwise ? Granularity::kParts : Granularity::kTensors;
   }
@@ -171,10 +206,13 @@ class MethodAdaptor final : public Method {
       return 0;
   }
   std::optional<std::string> conflict() const override {
-    if constexpr (requires { method_.conflict(); })
-      return method_.conflict();
-    else
-      return std::nullopt;
+    std::optional<std::string> conflict;
+    if constexpr (requires { method_.conflict(); }) conflict = method_.conflict();
+    for_each_component([&](const Method& component, std::string_view name) {
+      if (const auto inner = component.conflict(); inner && !conflict)
+        conflict = fmt::format("{}: {}", name, *inner);
+    });
+    return conflict;
   }
   void prepare(const ModelJob& job) override {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);
@@ -186,7 +224,9 @@ class MethodAdaptor final : public Method {
       return {};
   }
   at::Tensor merge(const TensorJob& job, const std::any& measured) const override {
-    if constexpr (MeasuringMethod<T>)
+    if constexpr (PassingMethod<T>)
+      return method_.merge(job, measured);
+    else if constexpr (MeasuringMethod<T>)
       return method_.merge(
           job,
           *std::any_cast<decltype(method_.measure(std::declval<const TensorParts&>()))>(&measured));
@@ -225,12 +265,20 @@ class MethodAdaptor final : public Method {
   }
 
  private:
+  template <typename Visit>
+  void for_each_component(const Visit& visit) const {
+    T copy = method_;
+    visit_parameters(copy, [&]<typename Field>(Field& field, const ParamSpec& spec) {
+      if constexpr (std::is_same_v<Field, MethodComponent>) visit(std::as_const(*field), spec.name);
+    });
+  }
+
   T method_;
 };
 
 template <typename T>
 bool register_method() {
-  MethodEntry entry{T::info, describe_parameters<T>(), {}, [](const JsonReader& parameters) {
+  MethodEntry entry{T::info, describe_parameters<T>, {}, [](const JsonReader& parameters) {
                       return std::make_unique<MethodAdaptor<T>>(parameters);
                     }};
   if constexpr (requires { T::presets; })

@@ -1,13 +1,28 @@
 #include "harness/method/method.h"
 
+#include <algorithm>
+
 namespace assay {
 namespace {
 
-// `parameters`: what the user wrote.
-std::unique_ptr<Method> without_conflict(std::unique_ptr<Method> method,
-                                         const JsonReader& parameters) {
-  if (const auto conflict = method->conflict()) parameters.fail(*conflict);
-  return method;
+/// A preset's parameters with the user's in their place. A component that names no method is what
+/// the preset names, with these parameters.
+Json overridden(const MethodEntry& entry, Json preset, const JsonReader& given) {
+  std::vector<std::string> components;
+  for (const ParamDoc& doc : entry.parameters())
+    if (doc.type == MethodComponent::kType) components.push_back(doc.name);
+  for (const auto& [name, reader] : given.entries()) {
+    const Json& value = reader.json();
+    const bool adds = std::count(components.begin(), components.end(), name) > 0 &&
+                      preset.contains(name) && value.is_object() && !value.contains("method");
+    Json& place = preset[name];
+    if (adds && place.is_string()) place = {{"method", place}};
+    if (adds)
+      place.update(value);
+    else
+      place = value;
+  }
+  return preset;
 }
 
 }  // namespace
@@ -28,23 +43,31 @@ MethodRef parse_method_ref(const std::string& text) {
   return {text.substr(0, at), text.substr(at + 1)};
 }
 
-std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& parameters) {
+Json preset_with(const std::string& ref, const JsonReader& given) {
   const MethodRef parsed = parse_method_ref(ref);
-  const MethodEntry& entry = methods().at(parsed.name, parameters.where());
-  if (parsed.preset.empty()) return without_conflict(entry.make(parameters), parameters);
-
+  const MethodEntry& entry = methods().at(parsed.name, given.where());
+  if (parsed.preset.empty()) return given.json();
   std::vector<std::string> known;
   for (const Preset& preset : entry.presets) {
     known.emplace_back(preset.name);
-    if (preset.name != parsed.preset) continue;
-    Json merged = Json::parse(preset.parameters);
-    // The user's own parameters are read strictly first, so that a message shows what they wrote.
-    entry.make(parameters);
-    merged.update(parameters.json());
-    return without_conflict(entry.make(JsonReader(merged, parameters.where())), parameters);
+    if (preset.name == parsed.preset)
+      return overridden(entry, Json::parse(preset.parameters), given);
   }
-  throw UserError(unknown_name(fmt::format("preset of {}", parsed.name), parsed.preset,
-                               parameters.where(), known));
+  throw UserError(
+      unknown_name(fmt::format("preset of {}", parsed.name), parsed.preset, given.where(), known));
+}
+
+std::unique_ptr<Method> configure_method(const std::string& ref, const JsonReader& parameters) {
+  const Json all = preset_with(ref, parameters);
+  return methods()
+      .at(parse_method_ref(ref).name, parameters.where())
+      .make(JsonReader(all, parameters.where()));
+}
+
+std::unique_ptr<Method> make_method(const std::string& ref, const JsonReader& parameters) {
+  auto method = configure_method(ref, parameters);
+  if (const auto conflict = method->conflict()) parameters.fail(*conflict);
+  return method;
 }
 
 std::string_view output_name(Output output) {

@@ -119,4 +119,15 @@ std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture
   return blocks;
 }
 
+std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture,
+                                                const std::vector<TensorInfo>& stored) {
+  const CheckpointNames names = architecture.checkpoint_names();
+  const std::map<std::string, int64_t> known = block_of_tensors(architecture);
+  std::map<std::string, int64_t> blocks;
+  for (const TensorInfo& info : stored)
+    if (const auto block = known.find(canonical_name(names, info.name)); block != known.end())
+      blocks.emplace(info.name, block->second);
+  return blocks;
+}
+
 }  // namespace assay

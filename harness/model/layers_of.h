@@ -29,5 +29,8 @@ std::vector<LayerInfo> layers_of(const Architecture& architecture,
 
 /// The index of the transformer block of each tensor that is in one (Architecture::blocks()).
 std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture);
+/// The same under the names that a checkpoint stores.
+std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture,
+                                                const std::vector<TensorInfo>& stored);
 
 }  // namespace assay

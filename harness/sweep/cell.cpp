@@ -6,7 +6,6 @@
 
 #include "harness/core/error.h"
 #include "harness/merge/model_checks.h"
-#include "harness/method/method.h"
 #include "harness/model/open.h"
 
 namespace assay {
@@ -137,12 +136,17 @@ std::string Cell::model_key() const {
 std::string Cell::describe() const {
   const std::string on = fmt::format(" on {}", split_name(split));
   if (kind != CellKind::kMerge) return fmt::format("{}{}", run_kind_name(record_kind), on);
-  const Json usual = make_method(method, JsonReader(Json::object(), "a cell"))->parameters();
+  const auto usual = make_method(method, JsonReader(Json::object(), "a cell"));
   std::string unusual;
-  for (const auto& [parameter, value] : parameters.items())
-    if (usual.value(parameter, Json()) != value)
-      unusual += fmt::format(" {}={}", parameter, canonical(value));
+  const Json changed = changed_parameters(configured_docs(*usual), parameters);
+  for (const auto& [name, value] : changed.items())
+    unusual += fmt::format(" {}={}", name, canonical(value));
   return fmt::format("{}{}{}", method, unusual, on);
+}
+
+MethodConfiguration configuration_of(const Cell& cell) {
+  return MethodConfiguration::read(parse_method_ref(cell.method).name,
+                                   JsonReader(cell.parameters, "parameters"));
 }
 
 RunRecord empty_record(const Cell& cell) {

@@ -9,6 +9,7 @@
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/hash.h"
 #include "harness/core/json.h"
+#include "harness/method/configuration.h"
 #include "harness/sweep/device.h"
 #include "harness/task/dataset.h"
 #include "results/records.h"
@@ -72,6 +73,9 @@ struct Cell {
 void to_json(Json& json, const Cell& cell);
 /// Throws for what is no such form. Devices need not be available here.
 void from_json(const Json& json, Cell& cell);
+
+/// The method of a merge. The parameters are complete, so a preset has nothing to add.
+MethodConfiguration configuration_of(const Cell& cell);
 
 /// The part of a record that a worker sends back: status, reason, diagnostics, costs, scores.
 Json result_to_json(const RunRecord& record);

@@ -17,7 +17,7 @@ TaskRecord task_record(const Task& task) {
 MethodRecord method_record(const std::string& name) {
   const MethodEntry& entry = methods().at(name, "a sweep");
   Json parameters = Json::array();
-  for (const ParamDoc& parameter : entry.parameters)
+  for (const ParamDoc& parameter : entry.parameters())
     parameters.push_back(parameter_to_json(parameter));
   return {name,
           entry.info.version,
@@ -56,6 +56,8 @@ Json parameter_to_json(const ParamDoc& parameter) {
     json["range"] = {bound(parameter.range.low), bound(parameter.range.high)};
   if (!parameter.choices.empty()) json["choices"] = parameter.choices;
   if (!parameter.sweep.empty()) json["sweep"] = parameter.sweep;
+  for (const ParamDoc& inner : parameter.children)
+    json["parameters"].push_back(parameter_to_json(inner));
   return json;
 }
 

@@ -16,7 +16,8 @@ MethodRecord method_record(const std::string& name);
 
 /// Requirements as JSON: the form in which they are stored and printed.
 Json needs_to_json(const MethodInfo& info);
-/// One parameter: name, type, default, range, choices, the values of its own grid, help.
+/// One parameter: name, type, default, range, choices, the values of its own grid, help; of a
+/// component its own parameters, too.
 Json parameter_to_json(const ParamDoc& parameter);
 
 }  // namespace assay

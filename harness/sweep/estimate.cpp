@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/method/method.h"
 #include "harness/sweep/internal/choosing.h"
 
 namespace assay {
@@ -13,9 +12,7 @@ namespace {
 
 std::string needs_of(const Cell& cell) {
   if (cell.kind != CellKind::kMerge) return fmt::format("{} model(s)", cell.experts.size());
-  const Needs needs =
-      make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "a cell"))
-          ->needs();
+  const Needs needs = configuration_of(cell).needs();
   std::vector<std::string> parts;
   if (needs.base) parts.emplace_back("base");
   parts.push_back(fmt::format("{} experts", cell.experts.size()));

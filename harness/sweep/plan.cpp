@@ -6,7 +6,6 @@
 #include "harness/core/error.h"
 #include "harness/core/metrics.h"
 #include "harness/merge/merge.h"
-#include "harness/method/method.h"
 #include "harness/sweep/internal/expert_lists.h"
 #include "harness/sweep/search/search.h"
 
@@ -82,11 +81,11 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
 Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
                 const Json& parameters, uint64_t seed, Split split) {
   Cell cell = model_cell(sweep, set, CellKind::kMerge, RunKind::kMerge, set.experts, split);
-  const auto made = make_method(method.method, JsonReader(parameters, method.where));
+  const auto made = MethodConfiguration::read(method.method, JsonReader(parameters, method.where));
   cell.method = method.method;
-  cell.parameters = made->parameters();
-  cell.seed = made->info().randomized ? seed : 0;
-  if (made->needs().base && set.base) cell.base = sweep.models.at(*set.base).ref;
+  cell.parameters = made.parameters();
+  cell.seed = made.randomized() ? seed : 0;
+  if (made.needs().base && set.base) cell.base = sweep.models.at(*set.base).ref;
   return cell;
 }
 
@@ -99,12 +98,15 @@ Choice tuning(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec
             return method.search
                        ? make_search(
                              *method.search, method.parameters,
-                             make_method(method.method, JsonReader(method.parameters, method.where))
-                                 ->parameters(),
+                             flat_parameters(
+                                 MethodConfiguration::read(
+                                     method.method, JsonReader(method.parameters, method.where))
+                                     .parameters()),
                              {set.experts.size(), held_in})
                        : list_search(method.grid_points());
           },
-          [&sweep, &set, &method, seed](const Json& parameters, Split split) {
+          [&sweep, &set, &method, seed](const Json& candidate, Split split) {
+            const Json parameters = with_paths(method.method, candidate, method.where);
             return merge_cell(sweep, set, method, parameters, seed, split);
           },
           method.search ? &*method.search : nullptr,
@@ -113,9 +115,9 @@ Choice tuning(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec
 
 void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
                  Plan& plan) {
-  const auto made = make_method(method.method, JsonReader(method.parameters, method.where));
-  const MethodInfo& info = made->info();
-  auto unmet = sweep.unmet_need(set, made->needs());
+  const auto made =
+      MethodConfiguration::read(method.method, JsonReader(method.parameters, method.where));
+  auto unmet = sweep.unmet_need(set, made.needs());
   if (!unmet) unmet = unfit_lists(method, set.experts.size());
   for (const uint64_t seed : sweep.file.seeds) {
     // The defaults of a method with a search of its own are a place to start from.
@@ -125,8 +127,8 @@ void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodS
                             unmet});
     // One skipped row says all there is to say; its grid would repeat it.
     if (method.evaluations(set.experts.size()) > 0 && !unmet)
-      add_choice(tuning(sweep, set, method, info.randomized ? seed : 0), plan);
-    if (!info.randomized) break;  // the other seeds would give the same bytes
+      add_choice(tuning(sweep, set, method, made.randomized() ? seed : 0), plan);
+    if (!made.randomized()) break;  // the other seeds would give the same bytes
   }
 }
 

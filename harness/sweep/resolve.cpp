@@ -10,7 +10,7 @@
 #include "harness/merge/merge.h"
 #include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
-#include "harness/method/method.h"
+#include "harness/model/layers_of.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/internal/expert_lists.h"
@@ -105,8 +105,9 @@ void check_held_in(const ResolvedSweep& sweep) {
 void check_tuning(const ResolvedSweep& sweep) {
   for (const ExpertSet& set : sweep.file.sets)
     for (const MethodSpec& method : sweep.file.methods) {
-      const auto made = make_method(method.method, JsonReader(method.parameters, method.where));
-      if (method.evaluations(set.experts.size()) < 2 || sweep.unmet_need(set, made->needs()))
+      const auto made =
+          MethodConfiguration::read(method.method, JsonReader(method.parameters, method.where));
+      if (method.evaluations(set.experts.size()) < 2 || sweep.unmet_need(set, made.needs()))
         continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
@@ -138,6 +139,25 @@ void warn_of_differences(const ResolvedSweep& sweep) {
   }
 }
 
+// Tables by layer group have to fit the tensors of the set.
+void check_tables(const SweepFile& file, const MergeInputs& inputs, const Checkpoint& first) {
+  const auto may_have = [](const MethodSpec& method) {
+    const auto is_object = [](const Json& value) { return value.is_object(); };
+    return std::any_of(method.parameters.begin(), method.parameters.end(), is_object) ||
+           std::any_of(method.grid.begin(), method.grid.end(), [&](const auto& entry) {
+             return std::any_of(entry.second.begin(), entry.second.end(), is_object);
+           });
+  };
+  BlockOfTensor blocks;
+  if (!first.config().is_null())
+    blocks = block_of_tensors(*architecture_of(first), inputs.experts.front()->tensors());
+  for (const MethodSpec& method : file.methods)
+    if (may_have(method))
+      for (const Json& point : method.grid_points())
+        MethodConfiguration::read(method.method, JsonReader(point, method.where))
+            .groups(merged_names(inputs), blocks);
+}
+
 void check_models(const ResolvedSweep& sweep) {
   const Devices& devices = sweep.devices;
   for (const auto& [name, model] : sweep.models)
@@ -158,10 +178,12 @@ void check_models(const ResolvedSweep& sweep) {
     std::vector<std::string> notes;
     const MergeInputs inputs = reconciled_inputs(base, experts, &notes);
     check_compatible(inputs);
+    check_tables(sweep.file, inputs, *experts.front());
     const bool one_initialisation = std::any_of(
         sweep.file.methods.begin(), sweep.file.methods.end(), [](const MethodSpec& method) {
-          return make_method(method.method, JsonReader(method.parameters, method.where))
-              ->needs()
+          return MethodConfiguration::read(method.method,
+                                           JsonReader(method.parameters, method.where))
+              .needs()
               .same_initialization;
         });
     for (std::string& note : value_notes(inputs, one_initialisation))
@@ -209,7 +231,8 @@ std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set,
   std::vector<std::shared_ptr<const Checkpoint>> checkpoints;
   if (set.base) checkpoints.push_back(models.at(*set.base).checkpoint);
   for (const std::string& expert : set.experts) checkpoints.push_back(models.at(expert).checkpoint);
-  return unmet_tokenizer_need(needs, checkpoints);
+  if (auto reason = unmet_tokenizer_need(needs, checkpoints)) return reason;
+  return unmet_initialization_need(needs, checkpoints);
 }
 
 std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/method/configuration.h"
 
 namespace assay {
 namespace {
@@ -120,7 +121,7 @@ SearchSpec read_search(JsonReader search, const std::vector<ParamDoc>& parameter
 
   JsonReader space = search.at("space");
   for (const auto& [name, values] : space.entries()) {
-    if (fixed.contains(name)) values.fail("a fixed parameter cannot be searched too");
+    if (has_parameter(fixed, name)) values.fail("a fixed parameter cannot be searched too");
     spec.space.push_back(read_parameter(name, values, find_parameter(name, values, parameters)));
   }
   if (spec.space.empty()) space.fail("expected at least one parameter");

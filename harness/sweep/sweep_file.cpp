@@ -10,25 +10,26 @@
 #include "harness/core/files.h"
 #include "harness/core/log.h"
 #include "harness/core/regular_file.h"
-#include "harness/method/method.h"
+#include "harness/method/configuration.h"
 
 namespace assay {
 namespace {
 
 // "tune": true takes the method's own grid; an object names parameters and their values.
 std::map<std::string, std::vector<Json>> read_grid(const JsonReader& tune, const MethodSpec& spec) {
-  const MethodEntry& entry = methods().at(parse_method_ref(spec.method).name, spec.where);
   std::map<std::string, std::vector<Json>> grid;
   if (tune.json().is_boolean()) {
     if (!tune.as_bool()) return grid;
-    for (const ParamDoc& parameter : entry.parameters)
-      if (!parameter.sweep.empty() && !spec.parameters.contains(parameter.name))
+    const auto made =
+        MethodConfiguration::read(spec.method, JsonReader(spec.parameters, spec.where));
+    for (const ParamDoc& parameter : flat_docs(made.docs()))
+      if (!parameter.sweep.empty() && !has_parameter(spec.parameters, parameter.name))
         grid[parameter.name] = parameter.sweep;
     if (grid.empty()) tune.fail(fmt::format("{} has no parameter to tune", spec.method));
     return grid;
   }
   for (const auto& [name, values] : tune.entries()) {
-    if (spec.parameters.contains(name)) values.fail("a fixed parameter cannot be tuned too");
+    if (has_parameter(spec.parameters, name)) values.fail("a fixed parameter cannot be tuned too");
     for (const auto& value : values.elements()) grid[name].push_back(value.json());
     if (grid[name].empty()) values.fail("expected at least one value");
   }
@@ -51,10 +52,11 @@ void check_cell_count(const SweepFile& sweep) {
   for (const ExpertSet& set : sweep.sets) {
     cells += 2 * static_cast<double>(set.experts.size()) + 4;
     for (const MethodSpec& spec : sweep.methods) {
-      const MethodInfo& info = methods().at(parse_method_ref(spec.method).name, spec.where).info;
+      const auto made =
+          MethodConfiguration::read(spec.method, JsonReader(spec.parameters, spec.where));
       const auto scored = static_cast<double>(spec.evaluations(set.experts.size()));
       const double tuned = scored > 0 ? scored + 1 : 0;
-      cells += (info.randomized ? static_cast<double>(sweep.seeds.size()) : 1) * (1 + tuned);
+      cells += (made.randomized() ? static_cast<double>(sweep.seeds.size()) : 1) * (1 + tuned);
     }
   }
   if (cells > static_cast<double>(kMostCells))
@@ -70,9 +72,9 @@ void add_own_search(MethodSpec& spec) {
   if (entry.search.empty()) return;
   const std::string where = fmt::format("the search of '{}'", entry.info.name);
   const Json json = parse_json(std::string(entry.search), where);
-  SearchSpec search = read_search(JsonReader(json, where), entry.parameters, Json::object());
+  SearchSpec search = read_search(JsonReader(json, where), entry.parameters(), Json::object());
   for (const SearchedParameter& searched : search.space)
-    if (spec.parameters.contains(searched.name)) return;
+    if (has_parameter(spec.parameters, searched.name)) return;
   spec.search = std::move(search);
   spec.searched_by_default = true;
 }
@@ -82,7 +84,7 @@ MethodSpec read_method(JsonReader reader) {
   spec.where = reader.where();
   if (reader.is_string()) {
     spec.method = spec.label = reader.as_string();
-    make_method(spec.method, JsonReader(spec.parameters, spec.where));
+    MethodConfiguration::read(spec.method, JsonReader(spec.parameters, spec.where));
     add_own_search(spec);
   } else {
     spec.method = reader.string("method");
@@ -91,14 +93,12 @@ MethodSpec read_method(JsonReader reader) {
       parameters->entries();  // refuses anything but an object
       spec.parameters = parameters->json();
     }
-    make_method(spec.method, JsonReader(spec.parameters, spec.where + ".parameters"));
+    const auto made = MethodConfiguration::read(
+        spec.method, JsonReader(spec.parameters, spec.where + ".parameters"));
     const auto tune = reader.find("tune"), search = reader.find("search");
     if (tune && search) search->fail("a row has 'tune' or 'search', not both");
     if (tune) spec.grid = read_grid(*tune, spec);
-    if (search)
-      spec.search = read_search(
-          *search, methods().at(parse_method_ref(spec.method).name, spec.where).parameters,
-          spec.parameters);
+    if (search) spec.search = read_search(*search, flat_docs(made.docs()), spec.parameters);
     if (!tune && !search) add_own_search(spec);
     reader.finish();
     check_grid_size(spec);
@@ -139,7 +139,7 @@ std::vector<Json> MethodSpec::grid_points() const {
     for (const Json& point : points)
       for (const Json& value : values) {
         extended.push_back(point);
-        extended.back()[name] = value;
+        set_parameter(method, extended.back(), name, value, where);
       }
     points = std::move(extended);
   }
@@ -206,7 +206,7 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
   // Making each configuration once checks every name and value before anything is run.
   for (const MethodSpec& spec : sweep.methods)
     for (const Json& point : spec.grid_points())
-      make_method(spec.method, JsonReader(point, spec.where));
+      MethodConfiguration::read(spec.method, JsonReader(point, spec.where));
   return sweep;
 }
 

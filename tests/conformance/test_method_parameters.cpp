@@ -1,5 +1,6 @@
 // What holds for the declaration of every registered method: its parameters, presets and needs.
 #include <cmath>
+#include <functional>
 
 #include "harness/core/error.h"
 #include "tests/catch.h"
@@ -27,6 +28,41 @@ Json wrong_type(const ParamDoc& parameter) {
   return parameter.type == "number" || parameter.type == "integer" ? Json("text") : Json(12345);
 }
 
+/// Bad parameters are refused; `in` makes what the user wrote of those of a component.
+void check_refusals(const std::string& name, const std::vector<ParamDoc>& parameters,
+                    const std::function<Json(const Json& given)>& in) {
+  const auto refused = [&](const std::string& key, const Json& value) {
+    return refusal(name, in({{key, value}}));
+  };
+  CHECK_THAT(refused("no_such_parameter", 1), Contains("no_such_parameter"));
+  for (const ParamDoc& parameter : parameters) {
+    const std::string& own = parameter.name;
+    CAPTURE(own);
+    CHECK_THAT(refused(own + "x", parameter.default_value),
+               Contains(own + "x") && Contains("'" + own + "'?"));
+    CHECK_THAT(refused(own, wrong_type(parameter)), Contains(own));
+    if (parameter.type == "number")
+      for (const double value : {parameter.range.low - 1, parameter.range.high + 1})
+        CHECK_THAT(refused(own, value), Contains("must lie in"));
+    if (parameter.type == "integer") {
+      const auto high = static_cast<int64_t>(parameter.range.high);
+      CHECK_THAT(refused(own, high + 1), Contains("must lie in"));
+      CHECK_THAT(refused(own, 1.5), Contains(own));
+    }
+    if (parameter.type == "list of numbers")
+      CHECK_THAT(refused(own, {parameter.range.high + 1}), Contains("must lie in"));
+    if (parameter.type == "list of texts") CHECK_THAT(refused(own, {"a", 1}), Contains(own));
+    if (parameter.type == "choice") {
+      const std::string choice = parameter.choices.front();
+      CHECK_THAT(refused(own, choice + "x"), Contains("'" + choice + "'?"));
+    }
+    if (!parameter.children.empty())
+      check_refusals(name, parameter.children, [&](const Json& given) {
+        return in({{own, given}});
+      });
+  }
+}
+
 }  // namespace
 
 TEST_CASE("every method says what it is", "[conformance]") {
@@ -46,9 +82,11 @@ TEST_CASE("every parameter has help, a default in its range, and sweep values in
           "[conformance]") {
   const auto name = GENERATE(from_range(tested_methods()));
   size_t grid = 1;
-  for (const ParamDoc& parameter : entry_of(name).parameters) {
+  for (const ParamDoc& parameter : entry_of(name).parameters()) {
     CAPTURE(name, parameter.name);
     CHECK_FALSE(parameter.help.empty());
+    // As a component, the method has these keys besides its parameters.
+    CHECK((parameter.name != "method" && parameter.name != "version"));
     CHECK(parameter.range.low <= parameter.range.high);
     // Given to the method as a user would give it.
     CHECK_NOTHROW(
@@ -67,29 +105,7 @@ TEST_CASE("every method refuses bad parameters before it reads a tensor", "[conf
   const auto name = GENERATE(from_range(tested_methods()));
   CAPTURE(name);
   CHECK_THAT(refusal(name, Json::array()), Contains("object"));
-  CHECK_THAT(refusal(name, {{"no_such_parameter", 1}}), Contains("no_such_parameter"));
-
-  for (const ParamDoc& parameter : entry_of(name).parameters) {
-    CAPTURE(parameter.name);
-    CHECK_THAT(refusal(name, {{parameter.name + "x", parameter.default_value}}),
-               Contains(parameter.name + "x") && Contains("'" + parameter.name + "'?"));
-    CHECK_THAT(refusal(name, {{parameter.name, wrong_type(parameter)}}), Contains(parameter.name));
-    if (parameter.type == "number")
-      for (const double value : {parameter.range.low - 1, parameter.range.high + 1})
-        CHECK_THAT(refusal(name, {{parameter.name, value}}), Contains("must lie in"));
-    if (parameter.type == "integer") {
-      const auto high = static_cast<int64_t>(parameter.range.high);
-      CHECK_THAT(refusal(name, {{parameter.name, high + 1}}), Contains("must lie in"));
-      CHECK_THAT(refusal(name, {{parameter.name, 1.5}}), Contains(parameter.name));
-    }
-    if (parameter.type == "list of numbers")
-      CHECK_THAT(refusal(name, {{parameter.name, {parameter.range.high + 1}}}),
-                 Contains("must lie in"));
-    if (parameter.type == "choice") {
-      const std::string choice = parameter.choices.front();
-      CHECK_THAT(refusal(name, {{parameter.name, choice + "x"}}), Contains("'" + choice + "'?"));
-    }
-  }
+  check_refusals(name, entry_of(name).parameters(), [](const Json& given) { return given; });
 }
 
 TEST_CASE("every method stores the parameters that make it again", "[conformance]") {
@@ -100,7 +116,7 @@ TEST_CASE("every method stores the parameters that make it again", "[conformance
       make_method(parse_method_ref(ref).name, JsonReader(method->parameters(), "test"));
 
   CHECK(again->parameters() == method->parameters());
-  CHECK(method->parameters().size() == entry_of(ref).parameters.size());
+  CHECK(method->parameters().size() == entry_of(ref).parameters().size());
 }
 
 TEST_CASE("every preset has help, and an unknown one names the nearest", "[conformance]") {

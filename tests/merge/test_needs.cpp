@@ -4,6 +4,7 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/core/files.h"
 #include "harness/merge/model_checks.h"
+#include "harness/merge/request/merge_file.h"
 #include "harness/merge/request/reconcile.h"
 #include "harness/merge/request/requests.h"
 #include "tests/catch.h"
@@ -20,7 +21,95 @@ std::string unmet(const Needs& needs) {
   return unmet_need(needs, {.base = true, .experts = 2}).value_or("none");
 }
 
+/// Has the one need that its parameter names.
+struct Needing {
+  static constexpr MethodInfo info{
+      .name = "needing", .paper = "https://example.org", .summary = "for tests of needs"};
+  enum class Need { kInit, kBase, kThree, kInputs, kLabels, kGradients, kTokenizer, kOutput };
+  Need need = Need::kInit;
+
+  void parameters(auto&& p) {
+    p(need,
+      {.name = "need",
+       .choices = {"init", "base", "three", "inputs", "labels", "gradients", "tokenizer", "output"},
+       .help = "what it needs"});
+  }
+  Needs needs() const {
+    return {.base = need == Need::kBase,
+            .min_experts = need == Need::kThree ? 3 : 1,
+            .calibration_inputs = need == Need::kInputs,
+            .calibration_labels = need == Need::kLabels,
+            .gradients = need == Need::kGradients,
+            .same_initialization = need == Need::kInit,
+            .tokenizer = need == Need::kTokenizer,
+            .output = need == Need::kOutput ? Output::kEnsemble : Output::kSameArchitecture};
+  }
+  at::Tensor merge(const TensorJob& job) const { return job.experts.front(); }
+};
+ASSAY_METHOD(Needing)
+
+/// A recipe's checkpoint as its assay.json says.
+Json recipe_origin(const std::string& init, int64_t seed) {
+  return {{"recipe_hash", "x"}, {"init", init}, {"seed", seed}};
+}
+
+std::shared_ptr<const Checkpoint> checkpoint(const fs::path& folder, const Json& origin = {},
+                                             int64_t size = 2) {
+  write_checkpoint(folder, {{"w", at::ones({size})}}, {{}, origin, "", {}}, false);
+  return Checkpoint::open(folder);
+}
+
 }  // namespace
+
+TEST_CASE("a merge file refuses every need that is not met before it reads a tensor", "[merge]") {
+  const TemporaryFolder folder;
+  checkpoint(folder.path() / "a", recipe_origin("random", 1));
+  checkpoint(folder.path() / "b", recipe_origin("random", 2));
+  checkpoint(folder.path() / "wide", {}, 3);
+  const auto refusal = [&](const std::string& need,
+                           const std::vector<std::string>& experts = {"a", "b"}) -> std::string {
+    write_file(
+        folder.path() / "merge.json",
+        Json{{"method", "needing"}, {"parameters", {{"need", need}}}, {"experts", experts}}.dump());
+    try {
+      const MergeRequest request = MergeRequest::read(folder.path() / "merge.json");
+      return request.problems.empty() ? "none" : request.problems.front();
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+  };
+  CHECK_THAT(refusal("base"), Contains("needs the base checkpoint"));
+  CHECK_THAT(refusal("three"), Contains("at least 3"));
+  CHECK_THAT(refusal("inputs"), Contains("calibration"));
+  CHECK_THAT(refusal("labels"), Contains("calibration"));
+  CHECK_THAT(refusal("gradients"), Contains("gradients"));
+  CHECK_THAT(refusal("tokenizer"), Contains("one tokenizer"));
+  CHECK_THAT(refusal("output"), Contains("ensemble"));
+  CHECK_THAT(refusal("init"), Contains("seed 1") && Contains("seed 2"));
+  CHECK(refusal("init", {"a", "a"}) == "none");
+  CHECK_THAT(refusal("init", {"a", "wide"}), Contains("shape"));
+}
+
+TEST_CASE("checkpoints of a recipe say which initialisation they come from", "[merge]") {
+  const TemporaryFolder folder;
+  const auto model = [&](const std::string& name, const Json& origin) {
+    return checkpoint(folder.path() / name, origin);
+  };
+  const auto base = model("base", recipe_origin("random", 1)),
+             fine = model("fine", recipe_origin("base", 7)),
+             finer = model("finer", recipe_origin("fine", 8)),
+             twin = model("twin", recipe_origin("random", 1)),
+             other = model("other", recipe_origin("random", 2)),
+             lost = model("lost", recipe_origin("gone", 2)),
+             circle = model("circle", recipe_origin("circle", 2)), foreign = model("foreign", {});
+  const Needs needs{.same_initialization = true};
+  CHECK_FALSE(unmet_initialization_need(needs, {base, fine, finer, twin, nullptr}));
+  CHECK_FALSE(unmet_initialization_need(needs, {lost, circle, foreign, other}));  // not known
+  CHECK_FALSE(unmet_initialization_need({.same_initialization = false}, {base, other}));
+  CHECK_THAT(unmet_initialization_need(needs, {foreign, finer, other}).value_or("none"),
+             Contains(finer->label() + " starts") && Contains("seed 1") &&
+                 Contains(other->label()) && Contains("seed 2"));
+}
 
 TEST_CASE("needs that are not met are refused in words", "[merge]") {
   CHECK(unmet({}) == "none");

@@ -20,6 +20,8 @@ struct Sample {
   bool rescale = true;
   Scope scope = Scope::kModel;
   std::vector<double> weights;
+  std::string prompt = "none";
+  std::vector<std::string> words{"a"};
 
   void parameters(auto&& p) {
     p(density, {.name = "density", .range = {0, 1}, .sweep = {0.1, 0.5}, .help = "share kept"});
@@ -27,6 +29,8 @@ struct Sample {
     p(rescale, {.name = "rescale", .help = "a switch"});
     p(scope, {.name = "scope", .choices = {"model", "tensor"}, .help = "a choice"});
     p(weights, {.name = "weights", .range = {0, 2}, .help = "a list"});
+    p(prompt, {.name = "prompt", .help = "a text"});
+    p(words, {.name = "words", .help = "texts"});
   }
   at::Tensor merge(const TensorJob& job) const { return job.experts.at(0); }
 };
@@ -50,7 +54,7 @@ Json made(const std::string& ref, const std::string& json = "{}") {
 
 TEST_CASE("one declaration documents every parameter", "[method]") {
   const std::vector<ParamDoc> docs = describe_parameters<Sample>();
-  REQUIRE(docs.size() == 5);
+  REQUIRE(docs.size() == 7);
   CHECK(docs[0].name == "density");
   CHECK(docs[0].type == "number");
   CHECK(docs[0].default_value == 0.2);
@@ -64,6 +68,10 @@ TEST_CASE("one declaration documents every parameter", "[method]") {
   CHECK(docs[3].default_value == "model");
   CHECK(docs[3].choices == std::vector<std::string>{"model", "tensor"});
   CHECK(docs[4].type == "list of numbers");
+  CHECK(docs[5].type == "text");
+  CHECK(docs[5].default_value == "none");
+  CHECK(docs[6].type == "list of texts");
+  CHECK(docs[6].default_value == Json{"a"});
   CHECK(describe_parameters<WithoutParameters>().empty());
 }
 
@@ -75,9 +83,12 @@ TEST_CASE("parameters are set by name and the others keep their defaults", "[met
   CHECK(sample.weights == std::vector<double>{0.5, 2.0});
   CHECK(sample.steps == 7);
   CHECK(sample.rescale);
+  CHECK(assigned(R"({"prompt": "say", "words": ["b", ""]})").words ==
+        std::vector<std::string>{"b", ""});
 
   CHECK(parameters_to_json(sample) == Json::parse(R"({"density": 1.0, "steps": 7, "rescale": true,
-                                        "scope": "tensor", "weights": [0.5, 2.0]})"));
+                                        "scope": "tensor", "weights": [0.5, 2.0],
+                                        "prompt": "none", "words": ["a"]})"));
 }
 
 TEST_CASE("wrong parameters are refused with what is allowed", "[method]") {
@@ -91,6 +102,9 @@ TEST_CASE("wrong parameters are refused with what is allowed", "[method]") {
   CHECK_THROWS_AS(assigned(R"({"steps": 0})"), UserError);
   CHECK_THROWS_AS(assigned(R"({"rescale": 1})"), UserError);
   CHECK_THROWS_WITH(assigned(R"({"weights": [1, 3]})"), Contains("$.parameters.weights[1]"));
+  CHECK_THROWS_WITH(assigned(R"({"prompt": 3})"), Contains("$.parameters.prompt: expected"));
+  CHECK_THROWS_WITH(assigned(R"({"words": ["a", 3]})"), Contains("$.parameters.words[1]"));
+  CHECK_THROWS_AS(assigned(R"({"words": "a"})"), UserError);
   CHECK_THROWS_WITH(assigned(R"({"scope": "tensors"})"), Contains("Did you mean 'tensor'?"));
   CHECK_THROWS_WITH(assigned(R"({"denisty": 0.5})"), Contains("Did you mean 'density'?"));
   CHECK_THROWS_AS(assigned("[]"), UserError);

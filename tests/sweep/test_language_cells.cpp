@@ -107,6 +107,32 @@ TEST_CASE("encoder-decoders answer text tasks, alone, together and merged", "[sw
   }
 }
 
+TEST_CASE("a cell's parameters may be tables by layer group", "[sweep]") {
+  const TextHome home;
+  const std::vector<ModelRef> models{home.model(1), home.model(2)};
+  const auto merged = [&](const Json& weights) {
+    Cell cell = TextHome::cell("merge", models);
+    cell.method = "linear";
+    const Json given = {{"weights", weights}};
+    cell.parameters = MethodConfiguration::read("linear", JsonReader(given, "$")).parameters();
+    return cell;
+  };
+  const Cell table = merged({{"middle", {1, 0}}, {"*", {0, 1}}});
+  CHECK(table.key() != merged({0, 1}).key());
+  CHECK(Json(table).get<Cell>().key() == table.key());
+  CHECK_THAT(table.describe(), Contains("linear weights={\"*\":[0.0,1.0],\"middle\":[1.0,0.0]}"));
+
+  const RunRecord record = test::run_alone(table), second = test::run_alone(merged({0, 1}));
+  INFO(record.reason);
+  REQUIRE(record.status == RunStatus::kOk);
+  CHECK(record.scores.at(0).outcomes.size() == 3);
+  REQUIRE(second.status == RunStatus::kOk);
+
+  const RunRecord unfit = test::run_alone(merged({{"h.*", {1, 0}}}));
+  CHECK(unfit.status == RunStatus::kFailed);
+  CHECK_THAT(unfit.reason, Contains("no tensor's name matches the layer group 'h.*'"));
+}
+
 TEST_CASE("a cell's key covers how its model computes, besides its weights", "[sweep]") {
   const TextHome home;
   const ModelRef one = home.model(1), two = home.model(2);

@@ -74,6 +74,45 @@ TEST_CASE("tune: true takes the method's own grid, less what is fixed", "[sweep]
   CHECK_FALSE(sweep.methods[1].grid.contains("scale"));
 }
 
+TEST_CASE("grids name the parameters of components by dotted paths", "[sweep]") {
+  Json json = valid_sweep();
+  Json& row = json["methods"][1];
+  row = Json::parse(R"({"method": "component_outer", "parameters": {"of": {"strict": true}},
+                        "tune": {"of.scale": [1, 2], "steps": [3]}})");
+  CHECK(read(json).methods[1].grid_points() ==
+        std::vector<Json>{Json::parse(R"({"of": {"strict": true, "scale": 1}, "steps": 3})"),
+                          Json::parse(R"({"of": {"strict": true, "scale": 2}, "steps": 3})")});
+
+  row["tune"] = true;  // the component's own grid
+  CHECK(read(json).methods[1].grid.at("of.scale") == std::vector<Json>{1.0, 2.0});
+
+  row["tune"] = {{"of", {"ties", "component_inner"}}};
+  check_error(json, {"$.methods[1].tune.of", "a fixed parameter cannot be tuned too"});
+  row["tune"] = {{"of.strict", {false}}};
+  check_error(json, {"tune.of.strict", "a fixed parameter cannot be tuned too"});
+  row["tune"] = {{"of.scale", {9}}};
+  check_error(json, {"$.methods[1]", "of.scale", "must lie in [0, 4], found 9"});
+  row["tune"] = {{"of.scael", {1}}};
+  check_error(json, {"$.methods[1]", "Did you mean 'scale'?"});
+  row["parameters"]["of"]["scale"] = 5;
+  row.erase("tune");
+  check_error(json, {"$.methods[1].parameters.of.scale", "must lie in [0, 4], found 5"});
+}
+
+TEST_CASE("parameters and grids may hold tables by layer group", "[sweep]") {
+  Json json = valid_sweep();
+  Json& row = json["methods"][1];
+  row["parameters"] = Json::parse(R"({"scale": {"first": 1, "*.mlp.*": 2}})");
+  row["tune"] = Json::parse(R"({"density": [0.2, {"last": 0.3, "*": 0.1}]})");
+  CHECK(read(json).methods[1].grid_size() == 2);
+
+  row["tune"]["density"][1]["last"] = 3;
+  check_error(json, {"$.methods[1]", "density", "found 3", "layer group 'last'"});
+  row.erase("tune");
+  row["parameters"]["scale"]["first"] = "x";
+  check_error(json, {"$.methods[1].parameters.scale", "layer group 'first'"});
+}
+
 TEST_CASE("weights that cannot be normalized are refused with the sweep file", "[sweep]") {
   Json json = valid_sweep();
   Json& row = json["methods"][0];

@@ -15,7 +15,8 @@ TEST_CASE("the planner refuses every need that the set does not meet", "[sweep]"
   ResolvedSweep sweep;
   ExpertSet set;
   for (const char* name : {"a", "b"}) {
-    write_checkpoint(folder.path() / name, {{"w", at::ones({2})}}, {}, false);
+    const Json origin = {{"recipe_hash", "x"}, {"init", "random"}, {"seed", *name}};
+    write_checkpoint(folder.path() / name, {{"w", at::ones({2})}}, {{}, origin, "", {}}, false);
     write_file(folder.path() / name / "tokenizer.json", name);
     SweepModel model{.name = name, .role = "expert", .checkpoint = nullptr, .trained_on = {}};
     model.checkpoint = Checkpoint::open(folder.path() / name);
@@ -26,10 +27,12 @@ TEST_CASE("the planner refuses every need that the set does not meet", "[sweep]"
     return sweep.unmet_need(set, needs).value_or("none");
   };
 
-  CHECK(unmet({}) == "none");
+  CHECK(unmet({.same_initialization = false}) == "none");
   CHECK_THAT(unmet({.base = true}), Contains("base"));
   CHECK_THAT(unmet({.min_experts = 3}), Contains("at least 3"));
   CHECK_THAT(unmet({.calibration_inputs = true}), Contains("calibration data"));
+  CHECK_THAT(unmet({.calibration_labels = true}), Contains("calibration"));
+  CHECK_THAT(unmet({}), Contains("one initialisation") && Contains("seed 97"));
   CHECK_THAT(unmet({.gradients = true}), Contains("gradients"));
   CHECK_THAT(unmet({.tokenizer = true}), Contains("one tokenizer") && Contains("differ"));
   CHECK_THAT(unmet({.output = Output::kWider}), Contains("another form"));

@@ -19,7 +19,7 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   request.title = root.string("method");
   const auto parameters = root.find("parameters");
   const Json none = Json::object();
-  auto method = make_method(
+  const auto method = MethodConfiguration::read(
       request.title, parameters ? *parameters : JsonReader(none, root.where() + ".parameters"));
   const std::vector<std::string> experts = root.at("experts").as_strings();
   const std::string base = root.string("base", "");
@@ -39,9 +39,9 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   options.extra = choices.extra_tensors.value_or(options.extra);
   root.finish();
   if (const auto reason =
-          unmet_need(method->needs(), {.base = !base.empty(), .experts = experts.size()}))
+          unmet_need(method.needs(), {.base = !base.empty(), .experts = experts.size()}))
     user_error("{}: {}", root.where(), *reason);
-  if (const auto unfit = unfit_lists(method->parameters(), experts.size()))
+  if (const auto unfit = unfit_lists(method.parameters(), experts.size()))
     user_error("{}: {}", root.where(), *unfit);
 
   std::optional<ModelPath> base_path;
@@ -55,12 +55,14 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   if (!base.empty()) opened.erase(opened.begin());
   std::vector<std::shared_ptr<const Checkpoint>> all = opened;
   if (!base.empty()) all.push_back(like);
-  if (const auto reason = unmet_tokenizer_need(method->needs(), all))
+  if (const auto reason = unmet_tokenizer_need(method.needs(), all))
+    data_error("{}: {}", request.title, *reason);
+  if (const auto reason = unmet_initialization_need(method.needs(), all))
     data_error("{}: {}", request.title, *reason);
   set_models(request, base.empty() ? nullptr : like, opened, like, options);
   request.configuration = {{"method", request.title},
-                           {"version", method->info().version},
-                           {"parameters", method->parameters()},
+                           {"version", method.info().version},
+                           {"parameters", method.parameters()},
                            {"seed", request.inputs.seed},
                            {"dtype", request.inputs.dtype ? dtype_name(*request.inputs.dtype)
                                                           : std::string("as the inputs")},
@@ -68,8 +70,8 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
                            {"extra_tensors", extra_tensors_name(options.extra)}};
   note_paths(request, paths);
   if (!request.problems.empty()) return request;
-  std::vector<std::string> names = merged_names(request.inputs);
-  request.groups.push_back({std::move(method), std::move(names)});
+  if (method.has_tables() && choices.blocks) request.inputs.blocks = choices.blocks(*like);
+  request.groups = method.groups(merged_names(request.inputs), request.inputs.blocks);
   return request;
 }
 

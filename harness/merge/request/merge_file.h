@@ -9,6 +9,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +27,8 @@ struct MergeChoices {
   std::optional<uint64_t> seed{};
   std::optional<VocabPolicy> vocab_policy{};
   std::optional<ExtraTensors> extra_tensors{};
+  /// The blocks of a model by its config.json, for tables by layer group; null: not known.
+  std::function<BlockOfTensor(const Checkpoint& model)> blocks{};
 };
 
 /// A merge as it was requested: the inputs, and which methods make which tensors.

@@ -6,6 +6,7 @@
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/model/ensemble.h"
+#include "harness/model/layers_of.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/internal/device_cache.h"
@@ -93,10 +94,11 @@ std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
   MergeInputs inputs = cache.inputs(base, experts);
   inputs.seed = cell_.seed;
 
-  // The parameters are complete, so a preset has nothing to add.
-  const auto method =
-      make_method(parse_method_ref(cell_.method).name, JsonReader(cell_.parameters, "parameters"));
-  const MergeReport report = merge_models(*method, inputs, cache.merged());
+  const MethodConfiguration configuration = configuration_of(cell_);
+  if (configuration.has_tables())
+    inputs.blocks = block_of_tensors(
+        *computation.architecture, (inputs.base ? inputs.base : inputs.experts.front())->tensors());
+  const MergeReport report = merge_models(configuration, inputs, cache.merged());
   record.costs = merge_costs(cell_, inputs, report, cache.merged());
   record.diagnostics = report.diagnostics;
   const StateDict& tensors = cache.merged().tensors();

@@ -19,9 +19,7 @@ MergeReport merge_alone(const Cell& cell, MergeInputs inputs, MergeSink& sink) {
   // Its own cache keeps the check of the inputs out of the cost, as in a sweep.
   MergeCache nothing_shared(int64_t{256} << 20, 0);
   inputs.cache = &nothing_shared;
-  const auto method =
-      make_method(parse_method_ref(cell.method).name, JsonReader(cell.parameters, "parameters"));
-  return merge_models(*method, inputs, sink);
+  return merge_models(configuration_of(cell), inputs, sink);
 }
 
 }  // namespace

@@ -1,0 +1,194 @@
+#include "harness/method/configuration.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "harness/method/internal/layer_groups.h"
+
+namespace assay {
+namespace {
+
+using Path = std::vector<std::string>;
+
+Json& at_path(Json& parameters, const Path& path) {
+  Json* at = &parameters;
+  for (const std::string& name : path) at = &(*at)[name];
+  return *at;
+}
+
+const MethodEntry& entry_of(const std::string& ref, const std::string& where) {
+  return methods().at(parse_method_ref(ref).name, where);
+}
+
+/// The method that a component is, by what the user wrote; `usual` without that.
+std::string method_of(const Json& component, const std::string& usual) {
+  if (component.is_string()) return component.get<std::string>();
+  if (!component.is_object()) return usual;
+  const auto method = component.find("method");
+  return method != component.end() && method->is_string() ? method->get<std::string>() : usual;
+}
+
+/// The paths of the tables in what the user wrote for a method.
+void find_tables(const std::string& ref, const Json& parameters, const std::string& where,
+                 const Path& before, std::vector<Path>& found) {
+  const Json with_preset = preset_with(ref, JsonReader(parameters, where));
+  for (const ParamDoc& doc : entry_of(ref, where).parameters()) {
+    if (!parameters.contains(doc.name) || !parameters[doc.name].is_object()) continue;
+    Path path = before;
+    path.push_back(doc.name);
+    if (doc.type == MethodComponent::kType)
+      find_tables(method_of(with_preset[doc.name], doc.default_value["method"]),
+                  parameters[doc.name], fmt::format("{}.{}", where, doc.name), path, found);
+    else
+      found.push_back(std::move(path));
+  }
+}
+
+}  // namespace
+
+MethodConfiguration MethodConfiguration::read(const std::string& ref,
+                                              const JsonReader& parameters) {
+  MethodConfiguration made;
+  made.where_ = parameters.where();
+  parameters.entries();  // refuses anything but an object
+  std::vector<Path> paths;
+  find_tables(ref, parameters.json(), made.where_, {}, paths);
+  Json plain = parameters.json();
+  for (const Path& path : paths) {
+    Json& owner = at_path(plain, {path.begin(), path.end() - 1});
+    made.tables_.push_back({path, owner[path.back()].get<std::map<std::string, Json>>()});
+    owner.erase(path.back());
+  }
+  const auto usual = configure_method(ref, JsonReader(plain, made.where_));
+  const std::string name(usual->info().name);
+  made.rest_ = usual->parameters();
+
+  // The method with one more value in `rest_`, which becomes what the method makes of it.
+  const auto with = [&](const Table& table, const std::string& group, Json& value) {
+    Json tried = made.rest_;
+    at_path(tried, table.path) = value;
+    try {
+      auto method = configure_method(name, JsonReader(tried, made.where_));
+      tried = method->parameters();
+      value = at_path(tried, table.path);
+      return method;
+    } catch (const UserError& error) {
+      user_error("{} (layer group '{}')", error.what(), group);
+    }
+  };
+  for (Table& table : made.tables_) {
+    if (table.values.empty())
+      user_error("{}.{}: a table by layer group needs a group", made.where_,
+                 fmt::join(table.path, "."));
+    Json& rest = table.values.emplace("*", at_path(made.rest_, table.path)).first->second;
+    with(table, "*", rest);
+    at_path(made.rest_, table.path) = rest;
+  }
+  std::erase_if(made.tables_, [](const Table& table) { return table.values.size() == 1; });
+  made.variants_.push_back(configure_method(name, JsonReader(made.rest_, made.where_)));
+  made.parameters_ = made.rest_;
+  for (Table& table : made.tables_) {
+    for (auto& [group, value] : table.values)
+      if (group != "*") made.variants_.push_back(with(table, group, value));
+    at_path(made.parameters_, table.path) = table.values;
+  }
+  // Which values of several tables meet depends on the tensors.
+  if (made.tables_.size() <= 1)
+    for (const auto& variant : made.variants_)
+      if (const auto conflict = variant->conflict()) parameters.fail(*conflict);
+  if (made.tables_.empty()) return made;
+  for (const auto& variant : made.variants_)
+    if (variant->granularity() == Granularity::kModel ||
+        variant->needs().output != Output::kSameArchitecture)
+      parameters.fail(fmt::format(
+          "{} does not merge tensor by tensor, so that its parameters cannot be tables", ref));
+  return made;
+}
+
+Needs MethodConfiguration::needs() const {
+  Needs needs = variants_.front()->needs();
+  for (const auto& variant : variants_) needs = unite(needs, variant->needs());
+  return needs;
+}
+
+std::vector<StatisticRef> MethodConfiguration::statistics() const {
+  std::vector<StatisticRef> statistics;
+  for (const auto& variant : variants_)
+    for (StatisticRef& one : variant->statistics())
+      if (std::none_of(statistics.begin(), statistics.end(), [&](const StatisticRef& known) {
+            return known.name == one.name && known.parameters == one.parameters;
+          }))
+        statistics.push_back(std::move(one));
+  return statistics;
+}
+
+bool MethodConfiguration::randomized() const {
+  return std::any_of(variants_.begin(), variants_.end(),
+                     [](const auto& variant) { return variant->randomized(); });
+}
+
+std::vector<MethodGroup> MethodConfiguration::groups(const std::vector<std::string>& tensors,
+                                                     const BlockOfTensor& blocks) const {
+  std::vector<LayerGroups> tables;
+  for (const Table& table : tables_)
+    tables.emplace_back(fmt::format("{}.{}", where_, fmt::join(table.path, ".")), table.values,
+                        tensors, blocks);
+  const auto made = [&](const Json& parameters) {
+    return make_method(std::string(info().name), JsonReader(parameters, where_));
+  };
+  std::vector<MethodGroup> groups;
+  if (tables.empty()) {
+    groups.push_back({made(parameters_), tensors});
+    return groups;
+  }
+  std::map<std::string, size_t> index;
+  for (const std::string& tensor : tensors) {
+    Json parameters = rest_;
+    for (size_t i = 0; i < tables.size(); ++i)
+      at_path(parameters, tables_[i].path) = tables[i].value(tensor);
+    const auto [known, is_new] = index.emplace(canonical(parameters), groups.size());
+    if (is_new) groups.push_back({made(parameters), {}});
+    groups[known->second].tensors.push_back(tensor);
+  }
+  return groups;
+}
+
+bool has_parameter(const Json& parameters, const std::string& path) {
+  if (!parameters.is_object()) return false;
+  if (parameters.contains(path)) return true;
+  for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
+    const auto component = parameters.find(path.substr(0, dot));
+    if (component != parameters.end() && has_parameter(*component, path.substr(dot + 1)))
+      return true;
+  }
+  return false;
+}
+
+void set_parameter(const std::string& ref, Json& parameters, const std::string& path,
+                   const Json& value, const std::string& where) {
+  const std::vector<ParamDoc> docs = entry_of(ref, where).parameters();
+  const auto owner = std::find_if(docs.begin(), docs.end(), [&](const ParamDoc& doc) {
+    return doc.type == MethodComponent::kType && path.starts_with(doc.name + ".");
+  });
+  const bool plain =
+      std::any_of(docs.begin(), docs.end(), [&](const ParamDoc& doc) { return doc.name == path; });
+  if (plain || owner == docs.end()) {
+    parameters[path] = value;  // a name that is unknown is refused when it is read
+    return;
+  }
+  const Json with_preset = preset_with(ref, JsonReader(parameters, where));
+  const std::string method =
+      method_of(with_preset.value(owner->name, Json()), owner->default_value["method"]);
+  Json& component = parameters[owner->name];
+  if (component.is_string()) component = {{"method", component}};
+  set_parameter(method, component, path.substr(owner->name.size() + 1), value, where);
+}
+
+Json with_paths(const std::string& ref, const Json& parameters, const std::string& where) {
+  Json set = Json::object();
+  for (const auto& [path, value] : parameters.items()) set_parameter(ref, set, path, value, where);
+  return set;
+}
+
+}  // namespace assay
