@@ -81,9 +81,10 @@ class SearchSweep {
 };
 
 Json scale_search(const std::string& algorithm, int64_t budget) {
-  return {
-      {{"method", "task_arithmetic"},
-       {"search", {{"algorithm", algorithm}, {"budget", budget}, {"space", {{"scale", {0, 2}}}}}}}};
+  const Json search = {
+      {"algorithm", algorithm}, {"budget", budget}, {"space", {{"scale", {0, 2}}}}};
+  const Json row = {{"method", "task_arithmetic"}, {"search", search}};
+  return Json::array({row});
 }
 
 // The best scale is 1.3.
@@ -197,9 +198,9 @@ TEST_CASE("a greedy soup is searched without being asked", "[sweep][search][trai
 
 TEST_CASE("parameters that cannot be used together are a worst candidate, too",
           "[sweep][search][train]") {
-  const SearchSweep sweep(
-      {{{"method", "greedy_soup"},
-        {"search", {{"algorithm", "random"}, {"budget", 4}, {"space", {{"members", {0, 1}}}}}}}});
+  const Json search = {{"algorithm", "random"}, {"budget", 4}, {"space", {{"members", {0, 1}}}}};
+  const Json row = {{"method", "greedy_soup"}, {"search", search}};
+  const SearchSweep sweep(Json::array({row}));
   sweep.run([](const Cell&, size_t) { return 0.5; });  // members are fractions
 
   const SweepResults results = sweep.results();
