@@ -17,9 +17,9 @@ ModelBatch example_batch(const Architecture& architecture);
 
 /// Every linear and convolution layer, in the order in which a forward pass reaches them, under the
 /// names of Architecture::tensors(). Found in one pass of example_batch() that multiplies by no
-/// weight of a linear layer and holds none, so that models of any size take no time. Layers share
-/// an input when the architecture passes the same tensor to them. Left out: a layer whose weight is
-/// also a table of embeddings (a tied head), as it is no plain layer.
+/// weight and holds none, so that models of any size take no time. Layers share an input when the
+/// architecture passes the same tensor to them. Left out: a layer whose weight is also a table of
+/// embeddings (a tied head), as it is no plain layer.
 std::vector<LayerInfo> layers_of(const Architecture& architecture);
 
 /// The same under the names that a checkpoint stores, without layers that it does not store: a T5

@@ -37,7 +37,7 @@ class LayerObserver {
   virtual void layer(const LayerInput& input) = 0;
   /// The weight is used as a table of embeddings.
   virtual void embedding(const std::string& /*weight*/) {}
-  /// Whether it looks at shapes only: linear layers and embeddings then give zeros, at no cost.
+  /// Whether it looks at shapes only: layers and embeddings then give zeros, at no cost.
   virtual bool shapes_only() const { return false; }
 
   /// nullptr when there is none on this thread.

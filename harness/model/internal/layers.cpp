@@ -28,6 +28,17 @@ at::Tensor zeros(at::IntArrayRef shape, int64_t width, const at::Tensor& like) {
   return at::zeros(whole, like.options());
 }
 
+/// What a convolution to `channels` channels gives, as zeros.
+at::Tensor convolved_zeros(const at::Tensor& x, int64_t channels, const ConvolutionWindow& window) {
+  std::vector<int64_t> shape{x.size(0), channels};
+  for (size_t axis = 0; axis < 2; ++axis) {
+    const int64_t span =
+        x.size(static_cast<int64_t>(axis) + 2) + 2 * window.padding[axis] - window.kernel[axis];
+    shape.push_back(span / window.stride[axis] + 1);
+  }
+  return at::zeros(shape, x.options());
+}
+
 at::Tensor rms_normalize(const at::Tensor& x, double epsilon) {
   return x * at::rsqrt(x.pow(2).mean(-1, true) + epsilon);
 }
@@ -142,11 +153,12 @@ at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::T
                   const ConvolutionSteps& steps) {
   const std::string weight_name = name + ".weight";
   const at::Tensor& weight = weight_of(weights, weight_name);
-  if (LayerObserver* observer = LayerObserver::active())
-    observer->layer({.weight = weight_name,
-                     .x = x,
-                     .kind = LayerKind::kConvolution,
-                     .window = {{weight.size(2), weight.size(3)}, steps.stride, steps.padding}});
+  if (LayerObserver* observer = LayerObserver::active()) {
+    const ConvolutionWindow window{{weight.size(2), weight.size(3)}, steps.stride, steps.padding};
+    observer->layer(
+        {.weight = weight_name, .x = x, .kind = LayerKind::kConvolution, .window = window});
+    if (observer->shapes_only()) return convolved_zeros(x, weight.size(0), window);
+  }
   return at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
 }
 
