@@ -1,6 +1,8 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 #include "reports/internal/format.h"
 #include "reports/internal/renderers.h"
@@ -38,8 +40,9 @@ std::string header(bool per_set) {
   for (const char* name : {"held_in", "held_out", "held_in_normalised", "held_out_normalised"})
     for (const char* part : {"", "_ci_low", "_ci_high", "_min", "_max"})
       line.text(std::string(name) + part);
-  for (const char* phase : {"statistics", "merge", "tuning", "evaluation"})
+  for (const char* phase : {"statistics", "merge", "tuning", "evaluation", "calibration"})
     for (const CostField& field : kCostFields) line.text(fmt::format("{}_{}", phase, field.key));
+  for (const char* name : {"shipped_bytes", "calibration_splits"}) line.text(name);
   line.text("search");
   line.text("evaluations");
   if (per_set) line.text("set");
@@ -55,6 +58,12 @@ Line begin(const LeaderboardRow& row, const std::string& metric) {
   return line;
 }
 
+std::string calibration_splits(const LeaderboardRow& row) {
+  std::set<std::string> splits;
+  for (const Json& calibration : row.calibrations) splits.insert(calibration.value("split", ""));
+  return fmt::format("{}", fmt::join(splits, " "));
+}
+
 void add_scores(const RowScores& s, Line& line) {
   for (const Estimate* e : {&s.held_in, &s.held_out, &s.held_in_normalised, &s.held_out_normalised})
     line.estimate(*e);
@@ -63,13 +72,11 @@ void add_scores(const RowScores& s, Line& line) {
 // A row's scores in one set. Its costs and counts are in the row's own line.
 std::string set_line(const LeaderboardRow& row, const std::string& metric, const std::string& set,
                      const RowScores& scores) {
-  constexpr size_t kCounts = 4, kPhases = 4;
+  constexpr size_t kCounts = 4, kPhases = 5, kOtherFields = 4;
   Line line = begin(row, metric);
   for (size_t i = 0; i < kCounts; ++i) line.text("");
   add_scores(scores, line);
-  for (size_t i = 0; i < kPhases * kCostFields.size(); ++i) line.text("");
-  line.text("");
-  line.text("");
+  for (size_t i = 0; i < kPhases * kCostFields.size() + kOtherFields; ++i) line.text("");
   line.text(set);
   return line.take();
 }
@@ -86,9 +93,11 @@ std::string report_csv(const Leaderboard& board) {
       for (const int count : {row.sets_used, row.sets_total, row.runs_ok, row.runs_total})
         line.number(count);
       add_scores(row.scores.at(metric), line);
-      for (const CostValues* values :
-           {&row.costs.statistics, &row.costs.merge, &row.costs.tuning, &row.costs.evaluation})
+      for (const CostValues* values : {&row.costs.statistics, &row.costs.merge, &row.costs.tuning,
+                                       &row.costs.evaluation, &row.costs.calibration})
         for (const auto& value : *values) line.number(value);
+      line.number(row.costs.shipped_bytes);
+      line.text(calibration_splits(row));
       line.text(row.search);
       line.number(row.grid_points > 0 ? std::optional<double>(row.grid_points) : std::nullopt);
       if (per_set) line.text("");

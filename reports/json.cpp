@@ -68,10 +68,14 @@ Json row_json(const LeaderboardRow& row) {
                       {"normalised", optional_json(t.normalised)}});
   }
   json["costs"] = {{"statistics", costs_json(row.costs.statistics)},
+                   {"calibration", costs_json(row.costs.calibration)},
                    {"merge", costs_json(row.costs.merge)},
                    {"tuning", row.costs.tuned ? costs_json(row.costs.tuning) : Json()},
                    {"total", costs_json(row.costs.total)},
                    {"evaluation", costs_json(row.costs.evaluation)}};
+  json["shipped_bytes"] = optional_json(row.costs.shipped_bytes);
+  json["calibrations"] = row.calibrations;
+  json["transductive"] = row.is_transductive();
   json["cost_texts"] = {{"merge", cost_texts_json(row.costs.merge)},
                         {"total", cost_texts_json(row.costs.total)},
                         {"evaluation", cost_texts_json(row.costs.evaluation)}};
@@ -137,7 +141,17 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
 
 Json provenance_json(const SweepResults& results) {
   Json json{{"checkpoints", Json::array()},  {"tasks", Json::array()}, {"methods", Json::array()},
-            {"environments", Json::array()}, {"found", Json::array()}, {"sets", Json::array()}};
+            {"environments", Json::array()}, {"found", Json::array()}, {"sets", Json::array()},
+            {"statistics", Json::array()}};
+  for (const StatisticRecord& s : results.statistics)
+    json["statistics"].push_back({{"key", s.key},
+                                  {"name", s.name},
+                                  {"version", s.version},
+                                  {"parameters", s.parameters},
+                                  {"checkpoint", s.checkpoint},
+                                  {"data", s.data},
+                                  {"bytes", s.bytes},
+                                  {"cost", s.cost}});
   for (const CheckpointRecord& c : results.checkpoints)
     json["checkpoints"].push_back({{"name", c.name},
                                    {"hash", c.hash},

@@ -62,8 +62,15 @@ std::string time_text(const SweepResults& results) {
                                : merging) += cost.wall_s.value_or(0);
   const double all = merging + evaluating;
   if (all <= 0) return "";
-  return fmt::format("{:.3g} s merging ({:.1f} %), {:.3g} s evaluating; sharing saved {:.3g} s",
-                     merging, 100 * merging / all, evaluating, shared);
+  std::string text =
+      fmt::format("{:.3g} s merging ({:.1f} %), {:.3g} s evaluating; sharing saved {:.3g} s",
+                  merging, 100 * merging / all, evaluating, shared);
+  double statistics = 0;
+  for (const StatisticRecord& s : results.statistics) statistics += s.cost.wall_s.value_or(0);
+  if (!results.statistics.empty())
+    text += fmt::format("; {:.3g} s for {} statistics of the experts' data", statistics,
+                        results.statistics.size());
+  return text;
 }
 
 Table sweep_table(const SweepResults& results) {
@@ -292,8 +299,12 @@ Table failures_table(const SweepResults& results) {
 }
 
 std::vector<Table> provenance_tables(const SweepResults& results) {
-  return {sweep_table(results),       found_table(results), sets_table(results),
-          checkpoints_table(results), tasks_table(results), environments_table(results)};
+  std::vector<Table> tables{sweep_table(results), found_table(results), sets_table(results),
+                            checkpoints_table(results), tasks_table(results)};
+  if (Table calibration = calibration_table(results); !calibration.empty())
+    tables.push_back(std::move(calibration));
+  tables.push_back(environments_table(results));
+  return tables;
 }
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,17 +51,30 @@ using CostValues = std::array<std::optional<double>, kCostFields.size()>;
 struct RowCosts {
   /// Statistics that a method collects before it merges, in its own run or shared: mean over runs.
   CostValues statistics{};
-  CostValues merge{};       ///< merging, statistics included: mean over runs
-  CostValues tuning{};      ///< all phases of all runs of the grid: sum per set, mean over sets
+  /// The statistics of the experts' data that the method used, computed once for all methods and
+  /// charged in full to each: mean over runs.
+  CostValues calibration{};
+  CostValues merge{};  ///< merging, statistics and calibration included: mean over runs
+  /// All phases of all runs of the grid, and statistics that only they used: sum per set, mean over
+  /// sets.
+  CostValues tuning{};
   CostValues total{};       ///< merge and, of tuned rows, tuning
   CostValues evaluation{};  ///< on the test split: mean over runs
   bool tuned = false;
+  /// Bytes of these statistics, which are shipped in place of an expert's data: mean over runs and
+  /// experts; absent where there are none.
+  std::optional<double> shipped_bytes{};
 };
+
+/// The statistics of a sweep, by key.
+using StatisticsByKey = std::map<std::string, const StatisticRecord*>;
+StatisticsByKey statistics_by_key(const SweepResults& results);
 
 /// `runs`: the row's successful test runs. `grid_by_set`: the validation runs that chose its
 /// parameters; empty for rows that are not tuned. Peaks are always combined by their maximum.
 RowCosts row_costs(const std::vector<const RunRecord*>& runs,
-                   const std::vector<std::vector<const RunRecord*>>& grid_by_set);
+                   const std::vector<std::vector<const RunRecord*>>& grid_by_set,
+                   const StatisticsByKey& statistics = {});
 
 /// The value of the field with that key.
 std::optional<double> cost_value(const CostValues& values, std::string_view key);

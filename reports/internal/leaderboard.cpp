@@ -60,7 +60,7 @@ void count_runs(const SweepResults& results, const std::vector<const Placed*>& p
 }
 
 void add_costs(const std::vector<const Placed*>& usable, const std::vector<const Placed*>& grid,
-               LeaderboardRow& row) {
+               const StatisticsByKey& statistics, LeaderboardRow& row) {
   std::vector<const RunRecord*> runs;
   runs.reserve(usable.size());
   for (const Placed* p : usable) runs.push_back(&p->run);
@@ -75,7 +75,18 @@ void add_costs(const std::vector<const Placed*>& usable, const std::vector<const
   for (auto& [set, of_set] : by_set) grid_by_set.push_back(std::move(of_set));
   for (const auto& [set, parameters] : tried)
     row.grid_points = std::max(row.grid_points, static_cast<int>(parameters.size()));
-  row.costs = row_costs(runs, grid_by_set);
+  row.costs = row_costs(runs, grid_by_set, statistics);
+}
+
+void add_calibrations(const std::vector<const Placed*>& placed, LeaderboardRow& row) {
+  for (const Placed* p : placed) {
+    if (p->run.calibration.is_null()) continue;
+    Json calibration = p->run.calibration;
+    calibration.erase("tasks");
+    auto& known = row.calibrations;
+    if (std::find(known.begin(), known.end(), calibration) == known.end())
+      known.push_back(std::move(calibration));
+  }
 }
 
 std::map<std::string, RowScores> scores_by_set(const TermSource& source, const UsableRuns& usable,
@@ -91,6 +102,11 @@ std::map<std::string, RowScores> scores_by_set(const TermSource& source, const U
 
 bool LeaderboardRow::is_single_expert() const {
   return kind == RunKind::kExpert && name != kBestExpertRow;
+}
+
+bool LeaderboardRow::is_transductive() const {
+  return std::any_of(calibrations.begin(), calibrations.end(),
+                     [](const Json& c) { return c.value("split", "") == "test"; });
 }
 
 std::string LeaderboardRow::label() const {
@@ -120,6 +136,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
   }
 
   const TermSource source(results);
+  const StatisticsByKey statistics = statistics_by_key(results);
   std::map<std::string, UsableRuns> usable_runs;
   for (const auto& id : order) {
     const auto& of_row = placed.at(id);
@@ -140,7 +157,8 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     if (const auto it = placed.find({row.name, "grid"});
         row.variant == "tuned" && it != placed.end())
       grid = it->second;
-    add_costs(usable, grid, row);
+    add_costs(usable, grid, statistics, row);
+    add_calibrations(of_row, row);
     row.tuned_parameters = tuned_parameters(grid);
     for (const SearchRecord& search : results.searches)
       if (row.variant == "tuned" && search.row == row.name) row.search = search.algorithm;

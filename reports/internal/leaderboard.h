@@ -68,6 +68,9 @@ struct LeaderboardRow {
   std::optional<Comparison> with_base;  ///< of merges
   std::map<std::string, std::map<std::string, RowScores>> by_set;  ///< metric, set; on demand
   RowCosts costs;
+  /// What its runs were calibrated on, without the tasks: {"split", "examples", "seed", ...}; empty
+  /// for rows that look at weights alone.
+  std::vector<Json> calibrations{};
   std::vector<Configuration> configurations;  ///< of merges
   std::vector<std::string> tuned_parameters;  ///< parameters that its grid varied
   int grid_points = 0;                        ///< configurations tried per set; tuned rows only
@@ -75,6 +78,8 @@ struct LeaderboardRow {
 
   bool is_merge() const { return kind == RunKind::kMerge; }
   bool is_single_expert() const;
+  /// Whether it looked at the test split, whose scores it is then ranked by.
+  bool is_transductive() const;
   /// "ties (tuned)"; for references the name alone.
   std::string label() const;
 };

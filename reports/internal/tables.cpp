@@ -23,6 +23,12 @@ TableCell cost_cell(const CostValues& values, const CostField& field) {
       .cost = value};
 }
 
+TableCell shipped_cell(const LeaderboardRow& row) {
+  const auto& bytes = row.costs.shipped_bytes;
+  if (!bytes) return {.text = std::string(kNotAvailable)};
+  return {.text = cost_text(bytes, CostUnit::kBytes), .sort = bytes, .cost = bytes};
+}
+
 TableCell wall_cell(const CostValues& values) { return cost_cell(values, kCostFields.front()); }
 
 // The number of a cell, without its interval.
@@ -123,23 +129,40 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
                   {"Merge time", true, "wall, one merge", CostUnit::kSeconds},
                   {"Tuning time", true, "wall, per set", CostUnit::kSeconds}},
       .groups = {}};
+  const bool calibrated = std::any_of(board.rows.begin(), board.rows.end(),
+                                      [](const auto& row) { return !row.calibrations.empty(); });
+  if (calibrated) {
+    table.columns.push_back(
+        {"Calibration time", true, "wall, statistics; part of the merge time", CostUnit::kSeconds});
+    table.columns.push_back({"Shipped", true, "statistics, per expert", CostUnit::kBytes});
+  }
   table.groups = grouped(board, [&](const LeaderboardRow& row) {
     const RowScores& s = row.scores.at(metric);
     const auto range = [](const Estimate& e) {
       return TableCell{.text = range_text(e),
                        .sort = e.spread ? std::optional(e.spread->low) : std::nullopt};
     };
-    return std::vector<TableCell>{row_cell(row),
-                                  estimate_cell(s.held_in),
-                                  range(s.held_in),
-                                  estimate_cell(s.held_out),
-                                  range(s.held_out),
-                                  plain_estimate_cell(s.held_in_normalised),
-                                  plain_estimate_cell(s.held_out_normalised),
-                                  {.text = fmt::format("{}/{}", row.sets_used, row.sets_total),
-                                   .sort = static_cast<double>(row.sets_used)},
-                                  wall_cell(row.costs.merge),
-                                  wall_cell(row.costs.tuning)};
+    std::vector<TableCell> cells{row_cell(row),
+                                 estimate_cell(s.held_in),
+                                 range(s.held_in),
+                                 estimate_cell(s.held_out),
+                                 range(s.held_out),
+                                 plain_estimate_cell(s.held_in_normalised),
+                                 plain_estimate_cell(s.held_out_normalised),
+                                 {.text = fmt::format("{}/{}", row.sets_used, row.sets_total),
+                                  .sort = static_cast<double>(row.sets_used)},
+                                 wall_cell(row.costs.merge),
+                                 wall_cell(row.costs.tuning)};
+    if (row.is_transductive()) {
+      cells[0].note += fmt::format("{}transductive: calibrated on the test split",
+                                   cells[0].note.empty() ? "" : "; ");
+      cells[0].warning = true;
+    }
+    if (calibrated) {
+      cells.push_back(wall_cell(row.costs.calibration));
+      cells.push_back(shipped_cell(row));
+    }
+    return cells;
   });
   use_common_units(table);
   const bool less = lower_is_better(metric);
@@ -152,8 +175,9 @@ Table cost_table(const Leaderboard& board) {
   Table table{.id = "costs",
               .title = "Costs",
               .intro =
-                  "Merging (statistics included, and at their full cost where "
+                  "Merging (statistics and calibration included, and at their full cost where "
                   "another run had computed them) and evaluating: mean over runs. "
+                  "Calibration: the statistics of the experts' data that the method used. "
                   "Tuning: all runs of the grid, their validation included, per "
                   "set. Own peak memory is the most that the process held during "
                   "the phase, less what it held when the phase began: models and "
@@ -180,6 +204,7 @@ Table cost_table(const Leaderboard& board) {
     };
     if (row.is_merge()) {
       add("merge", row.costs.merge);
+      if (!row.calibrations.empty()) add("of it calibration", row.costs.calibration);
       add("of it statistics", row.costs.statistics);
     }
     if (row.costs.tuned) add("tuning", row.costs.tuning);
