@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <utility>
 
 #include "harness/core/error.h"
@@ -64,6 +65,14 @@ void from_json(const Json& json, TaskRef& task) {
   json.at("hash").get_to(task.hash);
 }
 
+void to_json(Json& json, const CellCalibration& calibration) {
+  json = {{"data", calibration_json(calibration.spec)}, {"tasks", calibration.tasks}};
+}
+void from_json(const Json& json, CellCalibration& calibration) {
+  calibration.spec = read_calibration(JsonReader(json.at("data"), "a cell"));
+  json.at("tasks").get_to(calibration.tasks);
+}
+
 void to_json(Json& json, const Cell& cell) {
   json = {{"kind", cell_kind_name(cell.kind)},
           {"record_kind", run_kind_name(cell.record_kind)},
@@ -75,7 +84,8 @@ void to_json(Json& json, const Cell& cell) {
           {"tasks", cell.tasks},
           {"split", split_name(cell.split)},
           {"device", device_text(cell.devices)},
-          {"dtype", cell.dtype ? dtype_name(*cell.dtype) : ""}};
+          {"dtype", cell.dtype ? dtype_name(*cell.dtype) : ""},
+          {"calibration", cell.calibration ? Json(*cell.calibration) : Json()}};
 }
 
 void from_json(const Json& json, Cell& cell) {
@@ -93,6 +103,9 @@ void from_json(const Json& json, Cell& cell) {
   const std::string dtype = text("dtype");
   cell.dtype.reset();
   if (!dtype.empty()) cell.dtype = dtype_from_name(dtype, "a cell");
+  cell.calibration.reset();
+  if (const Json& data = json.at("calibration"); !data.is_null())
+    cell.calibration = data.get<CellCalibration>();
 }
 
 void Cell::hash_model(Hasher& hasher) const {
@@ -109,11 +122,44 @@ void Cell::hash_model(Hasher& hasher) const {
                                     [](const ModelRef& expert) { return expert.settled; }))
       hasher.text("buffers and tied heads apart");
   }
+  if (calibration) hash_calibration(hasher);
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);
   // A merge computes as its first expert does, every other model as it does itself.
   for (const ModelRef& expert : experts)
     if (kind != CellKind::kMerge || &expert == &experts.front()) hasher.text(expert.computation);
+}
+
+// An expert's statistics are computed as the expert itself computes.
+void Cell::hash_calibration(Hasher& hasher) const {
+  hasher.text("calibration").text(canonical(calibration_json(calibration->spec)));
+  for (size_t i = 0; i < experts.size(); ++i) {
+    hasher.text(experts[i].computation).number(calibration->tasks[i].size());
+    for (const TaskRef& task : calibration->tasks[i]) hasher.text(task.name).text(task.hash);
+  }
+  for (const StatisticJob& job : statistic_jobs()) hasher.text(job.key());
+}
+
+StatisticJob Cell::statistic_job(const StatisticRef& statistic, size_t expert) const {
+  ASSAY_CHECK(calibration, "a statistic of a cell without calibration data");
+  const ModelRef& model = experts.at(expert);
+  std::vector<StatisticJob::OwnTask> own;
+  for (const TaskRef& task : calibration->tasks.at(expert)) own.push_back({task.name, task.hash});
+  // As merges: on the CPU where several devices hold the model.
+  const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
+  return assay::statistic_job(statistic, {model.path, model.adapter, model.hash, model.computation},
+                              std::move(own), calibration->spec, device.str());
+}
+
+std::vector<StatisticJob> Cell::statistic_jobs() const {
+  std::vector<StatisticJob> jobs;
+  if (!calibration) return jobs;
+  std::set<std::string> seen;
+  for (const StatisticRef& statistic : configuration_of(*this).statistics())
+    for (size_t i = 0; i < experts.size(); ++i)
+      if (StatisticJob job = statistic_job(statistic, i); seen.insert(job.key()).second)
+        jobs.push_back(std::move(job));
+  return jobs;
 }
 
 std::string Cell::key() const {
@@ -163,6 +209,12 @@ RunRecord empty_record(const Cell& cell) {
     record.method = ref.name;
     record.preset = ref.preset;
     record.method_version = methods().at(ref.name, "a cell").info.version;
+  }
+  if (cell.calibration) {
+    record.calibration = calibration_json(cell.calibration->spec);
+    record.calibration["tasks"] = cell.calibration->tasks;
+    for (const StatisticJob& job : cell.statistic_jobs()) record.statistics.push_back(job.key());
+    std::sort(record.statistics.begin(), record.statistics.end());
   }
   return record;
 }

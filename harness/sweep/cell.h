@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/calibration/job.h"
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/hash.h"
 #include "harness/core/json.h"
@@ -34,6 +35,12 @@ struct TaskRef {
   std::string hash;
 };
 
+/// The data that a cell's method looks at.
+struct CellCalibration {
+  CalibrationSpec spec;
+  std::vector<std::vector<TaskRef>> tasks;  ///< of every expert: those it was trained on
+};
+
 /// How a cell's model is made of its experts.
 enum class CellKind {
   kMerge,
@@ -58,15 +65,22 @@ struct Cell {
   Devices devices{at::kCPU};  ///< at least one
   /// What language models compute in; absent: float32 on the CPU, as stored on accelerators.
   std::optional<at::ScalarType> dtype{};
+  /// Of merges by methods that look at data; absent for all others.
+  std::optional<CellCalibration> calibration{};
 
   std::string key() const;
   /// Of everything that determines the model that is scored.
   std::string model_key() const;
   /// Short, for progress and messages: the method and the parameters that are not its defaults.
   std::string describe() const;
+  /// The statistic that its method asks for, of one expert.
+  StatisticJob statistic_job(const StatisticRef& statistic, size_t expert) const;
+  /// All that the method lists, each once.
+  std::vector<StatisticJob> statistic_jobs() const;
 
  private:
   void hash_model(Hasher& hasher) const;
+  void hash_calibration(Hasher& hasher) const;
 };
 
 /// With names and texts for kinds, split, devices and dtype: "" for no dtype.

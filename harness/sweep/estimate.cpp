@@ -6,6 +6,7 @@
 #include <set>
 
 #include "harness/sweep/internal/choosing.h"
+#include "harness/sweep/run_statistic.h"
 
 namespace assay {
 namespace {
@@ -46,7 +47,8 @@ class Estimator {
       if (!cell.base.path.empty()) row.bytes_read += bytes_[cell.base.hash];
       for (const ModelRef& expert : cell.experts) row.bytes_read += bytes_[expert.hash];
       row.items += items(cell);
-      note_stored(cell, row);
+      if (!note_stored(cell, row))
+        for (const StatisticJob& job : cell.statistic_jobs()) note_statistic(job);
     }
     if (row.cells > 0) {
       row.bytes_read = row.bytes_read / row.cells * count;
@@ -76,18 +78,27 @@ class Estimator {
                                             : count;
   }
 
-  void note_stored(const Cell& cell, RowEstimate& row) {
+  void note_statistic(const StatisticJob& job) {
+    if (!statistics_.insert(job.key()).second) return;
+    ++estimate_.statistics;
+    if (open_statistic(job)) ++estimate_.stored_statistics;
+  }
+
+  // False when there is no result.
+  bool note_stored(const Cell& cell, RowEstimate& row) {
     const auto run = store_ ? store_->find_run(cell.key()) : std::nullopt;
-    if (!run || run->status != RunStatus::kOk) return;
+    if (!run || run->status != RunStatus::kOk) return false;
     ++row.stored;
     ++known_cells_;
     for (const auto& [phase, cost] : run->costs)
       if (phase != kSharedPhase) known_seconds_ += cost.wall_s.value_or(0);
+    return true;
   }
 
   const Store* store_;
   SweepEstimate estimate_;
   std::map<std::string, int64_t> bytes_;
+  std::set<std::string> statistics_;  ///< keys
   int64_t known_cells_ = 0;
   double known_seconds_ = 0;
 };
@@ -152,6 +163,10 @@ std::string estimate_text(const SweepEstimate& estimate) {
                         static_cast<double>(row.bytes_read) / 1e6, row.items,
                         row.unmet.empty() ? row.needs : "will be skipped: " + row.unmet);
   }
+  if (estimate.statistics > 0)
+    text +=
+        fmt::format("{} statistics of the experts' data to compute, {} are there\n",
+                    estimate.statistics - estimate.stored_statistics, estimate.stored_statistics);
   if (!estimate.to_train.empty())
     text += fmt::format("to be trained first: {}\n", fmt::join(estimate.to_train, ", "));
   text += fmt::format("{} cells, {} of them stored; one more test run for every grid and search\n",
@@ -177,6 +192,9 @@ Json estimate_to_json(const SweepEstimate& estimate) {
                     {"items", row.items}});
   return {{"sweep", estimate.sweep},
           {"rows", rows},
+          {"statistics",
+           {{"to_compute", estimate.statistics - estimate.stored_statistics},
+            {"there", estimate.stored_statistics}}},
           {"to_train", estimate.to_train},
           {"seconds", estimate.seconds ? Json(*estimate.seconds) : Json(nullptr)}};
 }

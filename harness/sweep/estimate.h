@@ -24,6 +24,8 @@ struct RowEstimate {
 struct SweepEstimate {
   std::string sweep;
   std::vector<RowEstimate> rows;
+  int64_t statistics = 0;             ///< of the experts' data, that what is missing needs
+  int64_t stored_statistics = 0;      ///< of them have a file already
   std::vector<std::string> to_train;  ///< checkpoints that would be trained first
   /// Seconds of work for what is missing, from the mean of this sweep's stored results; absent when
   /// there are none.

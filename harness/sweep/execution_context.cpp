@@ -2,10 +2,14 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/model/open.h"
 #include "harness/sweep/internal/device_cache.h"
 
 namespace assay {
 namespace {
+
+// The part of the memory for what is kept that examples may take: one in so many bytes.
+constexpr int64_t kExamplesShare = 8;
 
 // Empty where a file is gone.
 std::string stamp_now(const Checkpoint& checkpoint) {
@@ -41,6 +45,48 @@ std::shared_ptr<const Checkpoint> ExecutionContext::open(const ModelRef& model) 
     data_error("{}: the weights changed since the sweep was planned", path.text());
   known = {checkpoint, stamp};
   return checkpoint;
+}
+
+std::shared_ptr<const Task> ExecutionContext::task(const std::string& name,
+                                                   const std::string& hash) const {
+  std::shared_ptr<const Task> task = load_task(name, "a cell", task_changes_);
+  if (task->hash() != hash)
+    data_error("task {}: its definition or data changed since the sweep was planned", name);
+  return task;
+}
+
+std::shared_ptr<const StatisticFile> ExecutionContext::statistic(const StatisticJob& job) {
+  auto& known = statistics_[job.key()];
+  if (!known)
+    known = compute_or_open(job, [&] {
+      StatisticInputs inputs{
+          open({job.model.path, job.model.hash, "", job.model.adapter}), {}, tokens_};
+      for (const auto& [name, hash] : job.tasks) inputs.tasks.push_back(task(name, hash));
+      return inputs;
+    });
+  return known;
+}
+
+std::shared_ptr<const CalibrationData> ExecutionContext::examples(const Cell& cell, size_t expert) {
+  const CalibrationSpec& spec = cell.calibration->spec;
+  const ModelRef& model = cell.experts.at(expert);
+  std::string key = canonical(calibration_json(spec)) + model.computation;
+  for (const TaskRef& task : cell.calibration->tasks.at(expert)) key += task.hash;
+  return examples_.get(key, [&] {
+    std::vector<std::shared_ptr<const Task>> tasks;
+    for (const TaskRef& ref : cell.calibration->tasks.at(expert))
+      tasks.push_back(task(ref.name, ref.hash));
+    return CalibrationData(open_computation(*open(model)), tasks, spec, tokens_);
+  });
+}
+
+void ExecutionContext::keep_examples() {
+  if (keeps_examples_) return;
+  keeps_examples_ = true;
+  const int64_t bytes = budget_.bytes / kExamplesShare;
+  budget_.bytes -= bytes;
+  examples_ = HeldExamples(bytes);
+  devices_.clear();  // each is made again with the smaller budget
 }
 
 DeviceCache& ExecutionContext::on(at::Device device) {

@@ -7,10 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "harness/calibration/statistic_file.h"
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/lm/token_cache.h"
 #include "harness/sweep/cache_memory.h"
 #include "harness/sweep/cell.h"
+#include "harness/sweep/internal/held_examples.h"
 #include "harness/task/task.h"
 
 namespace assay {
@@ -33,6 +35,15 @@ class ExecutionContext {
   std::shared_ptr<const Checkpoint> open(const ModelRef& model);
   /// What merges on the device share.
   DeviceCache& on(at::Device device);
+  /// DataError when its definition or data are not those that the work was planned with.
+  std::shared_ptr<const Task> task(const std::string& name, const std::string& hash) const;
+  /// The job's statistic: from its file, which is made when it is not there, and stays open.
+  std::shared_ptr<const StatisticFile> statistic(const StatisticJob& job);
+  /// The examples of one expert of a merge that looks at data. The latest are kept.
+  std::shared_ptr<const CalibrationData> examples(const Cell& cell, size_t expert);
+  /// Takes what keeps examples out of what merges share, which is dropped. Before a merge that
+  /// looks at data; once is enough.
+  void keep_examples();
   const std::shared_ptr<TokenCache>& tokens() const { return tokens_; }
   const TaskChanges& task_changes() const { return task_changes_; }
 
@@ -47,6 +58,9 @@ class ExecutionContext {
   std::shared_ptr<TokenCache> tokens_ = std::make_shared<TokenCache>();
   std::map<std::string, OpenCheckpoint> checkpoints_;            ///< by ModelPath::text()
   std::map<std::string, std::unique_ptr<DeviceCache>> devices_;  ///< by at::Device::str()
+  std::map<std::string, std::shared_ptr<const StatisticFile>> statistics_;  ///< by key
+  HeldExamples examples_{0};
+  bool keeps_examples_ = false;
 };
 
 }  // namespace assay

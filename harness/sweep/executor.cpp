@@ -6,13 +6,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <istream>
+#include <optional>
 #include <ostream>
+#include <variant>
 
 #include "harness/core/error.h"
 #include "harness/core/interrupt.h"
 #include "harness/core/process.h"
 #include "harness/sweep/internal/cell_protocol.h"
 #include "harness/sweep/run_cell.h"
+#include "harness/sweep/run_statistic.h"
 
 namespace assay {
 namespace {
@@ -24,6 +27,10 @@ class InProcess : public Executor {
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
     for (size_t i = 0; i < cells.size(); ++i) done(i, run_cell(context_, cells[i]));
+  }
+  void compute(const std::vector<StatisticJob>& jobs,
+               const std::function<void(size_t, const std::string&)>& done) override {
+    for (size_t i = 0; i < jobs.size(); ++i) done(i, run_statistic(context_, jobs[i]));
   }
 
  private:
@@ -42,49 +49,77 @@ class LocalWorkers : public Executor {
 
   void run(const std::vector<Cell>& cells,
            const std::function<void(size_t, RunRecord)>& done) override {
-    const DeferInterrupts deferred;
-    std::vector<Slot> slots(std::min(workers_, cells.size()));
-    size_t next = 0;
-    for (Slot& slot : slots) assign(slot, cells, next);
-    while (std::any_of(slots.begin(), slots.end(), [](const Slot& s) { return s.busy; })) {
-      for (const size_t i : ready(slots)) {
-        Slot& slot = slots[i];
-        const auto line = slot.child->read_line();
-        const size_t finished = slot.cell;
-        RunRecord record =
-            line ? result_from_line(cells[finished], *line) : crashed(cells[finished], slot);
-        assign(slot, cells, next);
-        done(finished, std::move(record));
-      }
-    }
+    work(
+        cells.size(), [&](size_t i) { return cell_to_line(cells[i]); },
+        [&](size_t i, const Answer& answer) {
+          done(i, answer.line ? result_from_line(cells[i], *answer.line)
+                              : failed(cells[i], answer.error));
+        });
+  }
+
+  void compute(const std::vector<StatisticJob>& jobs,
+               const std::function<void(size_t, const std::string&)>& done) override {
+    work(
+        jobs.size(), [&](size_t i) { return statistic_to_line(jobs[i]); },
+        [&](size_t i, const Answer& answer) {
+          done(i, answer.line ? statistic_error_from_line(*answer.line) : answer.error);
+        });
   }
 
  private:
   struct Slot {
     std::unique_ptr<ChildProcess> child;
-    size_t cell = 0;
+    size_t item = 0;
     bool busy = false;
   };
 
-  // Gives the slot the next cell, in a new process if it has none.
-  void assign(Slot& slot, const std::vector<Cell>& cells, size_t& next) {
-    slot.busy = next < cells.size();
-    if (!slot.busy) {
-      slot.child.reset();
-      return;
+  /// What a worker said, or why it ended without an answer.
+  struct Answer {
+    std::optional<std::string> line;
+    std::string error;
+  };
+
+  // Sends the line of every item to a worker.
+  void work(size_t items, const std::function<std::string(size_t)>& line_of,
+            const std::function<void(size_t, const Answer&)>& answered) {
+    const DeferInterrupts deferred;
+    std::vector<Slot> slots(std::min(workers_, items));
+    size_t next = 0;
+    const auto assign = [&](Slot& slot) {
+      slot.busy = next < items;
+      if (!slot.busy) {
+        slot.child.reset();
+        return;
+      }
+      if (!slot.child) slot.child = std::make_unique<ChildProcess>(command_, environment_);
+      slot.item = next++;
+      // A failed write shows as the end of the child's output, which read_line() reports.
+      slot.child->write_line(line_of(slot.item));
+    };
+    for (Slot& slot : slots) assign(slot);
+    while (std::any_of(slots.begin(), slots.end(), [](const Slot& s) { return s.busy; })) {
+      for (const size_t i : ready(slots)) {
+        Slot& slot = slots[i];
+        Answer answer{slot.child->read_line(), ""};
+        const size_t finished = slot.item;
+        if (!answer.line) answer.error = end_of(slot);
+        assign(slot);
+        answered(finished, answer);
+      }
     }
-    if (!slot.child) slot.child = std::make_unique<ChildProcess>(command_, environment_);
-    slot.cell = next++;
-    // A failed write shows as the end of the child's output, which read_line() reports.
-    slot.child->write_line(cell_to_line(cells[slot.cell]));
   }
 
-  static RunRecord crashed(const Cell& cell, Slot& slot) {
-    RunRecord record = empty_record(cell);
-    record.status = RunStatus::kFailed;
-    record.reason =
+  static std::string end_of(Slot& slot) {
+    std::string text =
         fmt::format("the worker process ended early: {}", exit_text(slot.child->wait()));
     slot.child.reset();
+    return text;
+  }
+
+  static RunRecord failed(const Cell& cell, const std::string& reason) {
+    RunRecord record = empty_record(cell);
+    record.status = RunStatus::kFailed;
+    record.reason = reason;
     return record;
   }
 
@@ -116,6 +151,12 @@ class LocalWorkers : public Executor {
 
 }  // namespace
 
+void Executor::compute(const std::vector<StatisticJob>& jobs,
+                       const std::function<void(size_t, const std::string&)>& done) {
+  ExecutionContext context;
+  for (size_t i = 0; i < jobs.size(); ++i) done(i, run_statistic(context, jobs[i]));
+}
+
 std::unique_ptr<Executor> in_process_executor(CacheBudget budget) {
   return std::make_unique<InProcess>(budget);
 }
@@ -127,14 +168,18 @@ std::unique_ptr<Executor> local_workers_executor(int workers, std::vector<std::s
 
 void serve_cells(ExecutionContext& context, std::istream& in, std::ostream& out) {
   for (std::string line; std::getline(in, line);) {
-    Cell cell;
+    std::variant<Cell, StatisticJob> work;
     try {
-      cell = cell_from_line(line);
+      work = work_from_line(line);
     } catch (const OtherProtocol&) {
       out << refusal_line() << std::endl;
       throw;
     }
-    out << result_to_line(run_cell(context, cell)) << std::endl;
+    if (const Cell* cell = std::get_if<Cell>(&work))
+      out << result_to_line(run_cell(context, *cell)) << std::endl;
+    else
+      out << statistic_error_to_line(run_statistic(context, std::get<StatisticJob>(work)))
+          << std::endl;
   }
 }
 

@@ -86,6 +86,7 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
   cell.parameters = made.parameters();
   cell.seed = made.randomized() ? seed : 0;
   if (made.needs().base && set.base) cell.base = sweep.models.at(*set.base).ref;
+  if (looks_at_data(made.needs())) cell.calibration = sweep.calibration(set, method.calibration);
   return cell;
 }
 
@@ -117,7 +118,7 @@ void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodS
                  Plan& plan) {
   const auto made =
       MethodConfiguration::read(method.method, JsonReader(method.parameters, method.where));
-  auto unmet = sweep.unmet_need(set, made.needs());
+  auto unmet = sweep.unmet_need(set, made.needs(), method.calibration);
   if (!unmet) unmet = unfit_lists(method, set.experts.size());
   for (const uint64_t seed : sweep.file.seeds) {
     // The defaults of a method with a search of its own are a place to start from.

@@ -37,8 +37,14 @@ struct ResolvedSweep {
   SweepRecord record() const;
   /// Tasks that an expert of the set was trained on, in task order; the other tasks are held out.
   std::vector<std::string> held_in(const ExpertSet& set) const;
-  /// What keeps a method from being applied to the set, in words; absent when nothing does.
-  std::optional<std::string> unmet_need(const ExpertSet& set, const Needs& needs) const;
+  /// The tasks that the model was trained on, in task order.
+  std::vector<std::shared_ptr<const Task>> own_tasks(const std::string& model) const;
+  /// What calibrates a method that looks at data: every expert's own tasks.
+  CellCalibration calibration(const ExpertSet& set, const CalibrationSpec& spec) const;
+  /// What keeps a method from being applied to the set, in words; absent when nothing does. Reads
+  /// neither tensors nor data.
+  std::optional<std::string> unmet_need(const ExpertSet& set, const Needs& needs,
+                                        const CalibrationSpec& spec = {}) const;
 };
 
 /// Where checkpoints made by a recipe are kept: out/models/RECIPE under the current folder, or

@@ -13,6 +13,7 @@
 #include "harness/model/layers_of.h"
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
+#include "harness/sweep/internal/calibration_needs.h"
 #include "harness/sweep/internal/expert_lists.h"
 #include "harness/sweep/internal/found_names.h"
 #include "harness/sweep/plan.h"
@@ -107,7 +108,8 @@ void check_tuning(const ResolvedSweep& sweep) {
     for (const MethodSpec& method : sweep.file.methods) {
       const auto made =
           MethodConfiguration::read(method.method, JsonReader(method.parameters, method.where));
-      if (method.evaluations(set.experts.size()) < 2 || sweep.unmet_need(set, made.needs()))
+      if (method.evaluations(set.experts.size()) < 2 ||
+          sweep.unmet_need(set, made.needs(), method.calibration))
         continue;  // nothing to choose from
       if (const auto obstacle = obstacle_to_choosing(sweep, set))
         user_error("{}: '{}' cannot be tuned for the set '{}' on the tasks held in there: {}",
@@ -223,16 +225,42 @@ ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing miss
   return sweep;
 }
 
-std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set,
-                                                     const Needs& needs) const {
-  if (auto reason =
-          assay::unmet_need(needs, {.base = set.base.has_value(), .experts = set.experts.size()}))
+std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set, const Needs& needs,
+                                                     const CalibrationSpec& spec) const {
+  // What calibration data lack is said in more words than whether there are any.
+  if (auto reason = assay::unmet_need(needs, {.base = set.base.has_value(),
+                                              .experts = set.experts.size(),
+                                              .calibration_inputs = true,
+                                              .calibration_labels = true,
+                                              .gradients = true}))
     return reason;
+  if (auto reason = unmet_calibration(*this, set, needs, spec)) return reason;
   std::vector<std::shared_ptr<const Checkpoint>> checkpoints;
   if (set.base) checkpoints.push_back(models.at(*set.base).checkpoint);
   for (const std::string& expert : set.experts) checkpoints.push_back(models.at(expert).checkpoint);
   if (auto reason = unmet_tokenizer_need(needs, checkpoints)) return reason;
   return unmet_initialization_need(needs, checkpoints);
+}
+
+std::vector<std::shared_ptr<const Task>> ResolvedSweep::own_tasks(const std::string& model) const {
+  const auto& on = models.at(model).trained_on;
+  const auto names = [&](const std::string& what) {
+    return !what.empty() && std::find(on.begin(), on.end(), what) != on.end();
+  };
+  std::vector<std::shared_ptr<const Task>> own;
+  for (const auto& task : tasks)
+    if (names(task->name()) || names(task->family())) own.push_back(task);
+  return own;
+}
+
+CellCalibration ResolvedSweep::calibration(const ExpertSet& set,
+                                           const CalibrationSpec& spec) const {
+  CellCalibration calibration{spec, {}};
+  for (const std::string& expert : set.experts) {
+    auto& tasks_of = calibration.tasks.emplace_back();
+    for (const auto& task : own_tasks(expert)) tasks_of.push_back({task->name(), task->hash()});
+  }
+  return calibration;
 }
 
 std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {

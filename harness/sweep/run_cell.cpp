@@ -37,13 +37,6 @@ std::optional<TaskError> task_error(Work&& work) {
   }
 }
 
-std::shared_ptr<const Task> load_checked(const TaskRef& ref, const TaskChanges& changes) {
-  std::shared_ptr<const Task> task = load_task(ref.name, "a cell", changes);
-  if (task->hash() != ref.hash)
-    data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
-  return task;
-}
-
 /// What a language model answered the tasks that ask it.
 using Answers = std::map<const Task*, TextResponses>;
 
@@ -87,7 +80,7 @@ std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
 }
 
 /// The cell's tasks one after the other, each with its scores in the record or an error here.
-std::map<std::string, TaskError> score_tasks(const Cell& cell, const TaskChanges& changes,
+std::map<std::string, TaskError> score_tasks(const Cell& cell, const ExecutionContext& context,
                                              const Predictor& predictor, RunRecord& record,
                                              const AnswerObserver& observer) {
   const Split split = cell.split;
@@ -97,7 +90,7 @@ std::map<std::string, TaskError> score_tasks(const Cell& cell, const TaskChanges
   };
   Tasks tasks;
   for (const TaskRef& ref : cell.tasks)
-    attempt(ref.name, [&] { tasks.push_back(load_checked(ref, changes)); });
+    attempt(ref.name, [&] { tasks.push_back(context.task(ref.name, ref.hash)); });
   const LanguagePredictor* language = as_language_model(predictor);
   const Answers answers =
       language ? ask_together(language->evaluator(), tasks, split, observer != nullptr) : Answers();
@@ -146,7 +139,7 @@ RunRecord run_cell(ExecutionContext& context, const Cell& cell, std::exception_p
       record.diagnostics["adapter"] = utf8_text(cell.experts.front().adapter);
     const auto predictor = make_predictor(context, cell, record);
     Meter meter(cell.devices.front());
-    const auto errors = score_tasks(cell, context.task_changes(), *predictor, record, observer);
+    const auto errors = score_tasks(cell, context, *predictor, record, observer);
     const Cost spent = meter.stop();
     // Before the cost is recorded: a failed cell with this cost is one whose tasks failed.
     check_mapped_files(model_paths(cell));

@@ -11,6 +11,7 @@
 #include "harness/core/provenance.h"
 #include "harness/sweep/describe.h"
 #include "harness/sweep/internal/choosing.h"
+#include "harness/sweep/run_statistic.h"
 
 namespace assay {
 namespace {
@@ -100,6 +101,7 @@ class SweepRun {
       missing.push_back(entry.cell);
     }
     store_.place_runs(sweep_, there);
+    prepare_statistics(missing, places);
     Progress progress(title, static_cast<int64_t>(missing.size()));
     executor_.run(missing, [&](size_t index, RunRecord record) {
       finish(record);
@@ -113,6 +115,54 @@ class SweepRun {
   const SweepSummary& summary() const { return summary_; }
 
  private:
+  // Computes the statistics that the cells need and that have no file yet, and stores what they
+  // cost. Cells whose statistics cannot be had have failed then, and are taken out.
+  void prepare_statistics(std::vector<Cell>& cells,
+                          const std::map<std::string, std::vector<PlacedKey>>& places) {
+    std::map<std::string, StatisticJob> wanted;
+    for (const Cell& cell : cells)
+      for (StatisticJob& job : cell.statistic_jobs())
+        if (!stored_statistics_.contains(job.key())) wanted.emplace(job.key(), std::move(job));
+    std::vector<StatisticJob> missing;
+    for (const auto& [key, job] : wanted)
+      if (!store_statistic(job)) missing.push_back(job);
+    std::map<std::string, std::string> errors;  // by key
+    Progress progress("statistics of the experts' data", static_cast<int64_t>(missing.size()));
+    executor_.compute(missing, [&](size_t index, const std::string& error) {
+      const StatisticJob& job = missing[index];
+      if (!error.empty() || !store_statistic(job))
+        errors[job.key()] = fmt::format("{}: {}", job.describe(),
+                                        error.empty() ? "its file is gone already" : error);
+      progress.advance(1, job.describe());
+    });
+    for (const auto& [key, error] : errors) log_warning("failed: {}", error);
+    if (!errors.empty())
+      std::erase_if(cells, [&](const Cell& cell) { return failed_by(errors, cell, places); });
+  }
+
+  // Whether its file is there; what it cost is then in the store.
+  bool store_statistic(const StatisticJob& job) {
+    const auto file = open_statistic(job);
+    if (!file) return false;
+    store_.put_statistic(statistic_record(*file));
+    stored_statistics_.insert(job.key());
+    return true;
+  }
+
+  bool failed_by(const std::map<std::string, std::string>& errors, const Cell& cell,
+                 const std::map<std::string, std::vector<PlacedKey>>& places) {
+    for (const StatisticJob& job : cell.statistic_jobs())
+      if (const auto error = errors.find(job.key()); error != errors.end()) {
+        RunRecord record = empty_record(cell);
+        record.status = RunStatus::kFailed;
+        record.reason = error->second;
+        finish(record);
+        store_.place_runs(sweep_, places.at(record.key));
+        return true;
+      }
+    return false;
+  }
+
   void skip(const Cell& cell, const std::string& reason) {
     RunRecord record = empty_record(cell);
     record.status = RunStatus::kSkipped;
@@ -120,7 +170,9 @@ class SweepRun {
     finish(record);
   }
 
-  void finish(const RunRecord& record) {
+  void finish(RunRecord record) {
+    // What failed or was skipped may lack its statistics.
+    if (record.status != RunStatus::kOk) record.statistics.clear();
     reported_.insert(record.key);
     if (!store_.put_run(record, environment_)) {  // another process was faster
       ++summary_.reused;
@@ -144,6 +196,7 @@ class SweepRun {
   Environment environment_;
   SweepSummary summary_;
   std::set<std::string> reported_;
+  std::set<std::string> stored_statistics_;  ///< keys
 };
 
 }  // namespace

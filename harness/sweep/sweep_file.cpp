@@ -79,8 +79,9 @@ void add_own_search(MethodSpec& spec) {
   spec.searched_by_default = true;
 }
 
-MethodSpec read_method(JsonReader reader) {
+MethodSpec read_method(JsonReader reader, const CalibrationSpec& calibration) {
   MethodSpec spec;
+  spec.calibration = calibration;
   spec.where = reader.where();
   if (reader.is_string()) {
     spec.method = spec.label = reader.as_string();
@@ -100,6 +101,10 @@ MethodSpec read_method(JsonReader reader) {
     if (tune) spec.grid = read_grid(*tune, spec);
     if (search) spec.search = read_search(*search, flat_docs(made.docs()), spec.parameters);
     if (!tune && !search) add_own_search(spec);
+    if (const auto own = reader.find("calibration")) {
+      spec.calibration = read_calibration(*own, calibration);
+      spec.own_calibration = true;
+    }
     reader.finish();
     check_grid_size(spec);
   }
@@ -181,10 +186,12 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
   sweep.tasks = root.at("tasks").as_strings();
   if (sweep.tasks.empty()) root.at("tasks").fail("a sweep needs at least one task");
 
+  if (const auto calibration = root.find("calibration"))
+    sweep.calibration = read_calibration(*calibration);
   names.clear();
   const JsonReader method_list = root.at("methods");
   for (const JsonReader& element : method_list.elements()) {
-    sweep.methods.push_back(read_method(element));
+    sweep.methods.push_back(read_method(element, sweep.calibration));
     names.push_back(sweep.methods.back().label);
   }
   refuse_repeats(names, "rows", method_list);
@@ -204,10 +211,19 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
   root.finish();
   check_cell_count(sweep);
   // Making each configuration once checks every name and value before anything is run.
-  for (const MethodSpec& spec : sweep.methods)
+  for (const MethodSpec& spec : sweep.methods) {
+    bool calibrated = false;
     for (const Json& point : spec.grid_points())
-      MethodConfiguration::read(spec.method, JsonReader(point, spec.where));
+      calibrated |= looks_at_data(
+          MethodConfiguration::read(spec.method, JsonReader(point, spec.where)).needs());
+    if (spec.own_calibration && !calibrated)
+      user_error("{}.calibration: {} does not look at data", spec.where, spec.method);
+  }
   return sweep;
+}
+
+bool looks_at_data(const Needs& needs) {
+  return needs.calibration_inputs || needs.calibration_labels || needs.gradients;
 }
 
 fs::path named_by(const fs::path& sweep_file, const std::string& name) {

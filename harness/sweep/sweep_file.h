@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "harness/calibration/data.h"
 #include "harness/core/json.h"
+#include "harness/method/info.h"
 #include "harness/sweep/search_spec.h"
 
 namespace assay {
@@ -25,6 +27,9 @@ struct MethodSpec {
   std::optional<SearchSpec> search{};             ///< instead of a grid
   bool searched_by_default = false;               ///< `search` is the method's own
   std::string where;                              ///< its place in the file, for messages
+  /// What a method that looks at data is calibrated on: the sweep's, unless the row has its own.
+  CalibrationSpec calibration{};
+  bool own_calibration = false;
 
   /// Every combination of the grid on top of the fixed parameters, in a fixed order.
   std::vector<Json> grid_points() const;
@@ -54,6 +59,7 @@ struct SweepFile {
   /// For checkpoints not made by Assay: which tasks a model was trained on, by model name.
   std::map<std::string, std::vector<std::string>> trained_on;
   std::vector<std::string> tasks;  ///< names and globs
+  CalibrationSpec calibration;     ///< of the rows that have none of their own
   std::vector<MethodSpec> methods;
   std::vector<MethodSpec> left_out{};  ///< rows of the file that keep_only() took away
   std::vector<uint64_t> seeds;
@@ -63,6 +69,9 @@ struct SweepFile {
   /// checkpoint or data is touched. `given_name`: what the user called the file; empty: its path.
   static SweepFile read(const std::filesystem::path& path, const std::string& given_name = "");
 };
+
+/// Whether a method with these needs is calibrated on data.
+bool looks_at_data(const Needs& needs);
 
 /// The file or folder that a name in a sweep file means: relative to the file, then as find_file()
 /// has it, with links followed. Says so when the current folder has another one of that name.

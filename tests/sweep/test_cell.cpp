@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "harness/core/error.h"
+#include "harness/method/method.h"
 #include "tests/catch.h"
 
 using namespace assay;
@@ -30,6 +31,14 @@ Cell settled_merge() {
   cell.split = Split::kValidation;
   cell.devices = {at::Device(at::kCUDA, 0), at::Device(at::kCUDA, 1)};
   cell.dtype = at::kBFloat16;
+  return cell;
+}
+
+Cell calibrated_merge() {
+  Cell cell = merge();
+  cell.method = "regmean";
+  cell.parameters = make_method("regmean", JsonReader(Json::object(), "a test"))->parameters();
+  cell.calibration = {{Split::kTrain, 64, 3}, {{{"t/one", "t1"}}, {{"t/two", "t2"}}}};
   return cell;
 }
 
@@ -90,6 +99,49 @@ TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
   CHECK_FALSE(changed([](Cell& c) { c.base.path = "/elsewhere"; }));
 }
 
+TEST_CASE("the key of a calibrated cell depends on its data", "[sweep]") {
+  const Cell cell = calibrated_merge();
+  const std::string key = cell.key(), model_key = cell.model_key();
+
+  const auto changed = [&](const std::function<void(Cell&)>& change) {
+    Cell other = cell;
+    change(other);
+    CHECK((other.key() != key) == (other.model_key() != model_key));
+    return other.key() != key;
+  };
+  CHECK(changed([](Cell& c) { c.calibration.reset(); }));
+  CHECK(changed([](Cell& c) { c.calibration->spec.split = Split::kTest; }));
+  CHECK(changed([](Cell& c) { c.calibration->spec.examples = 65; }));
+  CHECK(changed([](Cell& c) { c.calibration->spec.seed = 4; }));
+  CHECK(changed([](Cell& c) { c.calibration->tasks[1][0].hash = "other"; }));
+  CHECK(changed([](Cell& c) { std::swap(c.calibration->tasks[0], c.calibration->tasks[1]); }));
+  CHECK(changed([](Cell& c) { c.calibration->tasks[0].push_back({"t/two", "t2"}); }));
+  // An expert's statistics are computed by its own config.
+  CHECK(changed([](Cell& c) { c.experts[1].computation = "other"; }));
+}
+
+TEST_CASE("a cell lists each statistic of each expert once", "[sweep]") {
+  Cell cell = calibrated_merge();
+
+  const std::vector<StatisticJob> jobs = cell.statistic_jobs();
+
+  REQUIRE(jobs.size() == 2);
+  CHECK(jobs[1].statistic == "input_gram");
+  CHECK(jobs[1].model.path == "/y");
+  CHECK(jobs[1].model.adapter == "/lora");
+  CHECK(jobs[1].model.hash == "h2");
+  CHECK(jobs[1].tasks.at(0).name == "t/two");
+  CHECK(jobs[1].data == cell.calibration->spec);
+  CHECK(merge().statistic_jobs().empty());
+  cell.experts[1] = cell.experts[0];
+  cell.calibration->tasks[1] = cell.calibration->tasks[0];
+  CHECK(cell.statistic_jobs().size() == 1);
+  const RunRecord record = empty_record(cell);
+  CHECK(record.statistics == std::vector<std::string>{cell.statistic_jobs()[0].key()});
+  CHECK(record.calibration.at("split") == "train");
+  CHECK(record.calibration.at("tasks").at(1).at(0).at("name") == "t/one");
+}
+
 // By these the scores in old stores are found.
 TEST_CASE("cells have the keys that they have always had", "[sweep]") {
   Hasher hasher;
@@ -120,9 +172,11 @@ TEST_CASE("cells are sent as JSON with names", "[sweep]") {
     "experts": [
       {"path": "/x", "hash": "h1", "computation": "c1", "adapter": "", "settled": false},
       {"path": "/y", "hash": "h2", "computation": "c2", "adapter": "/lora", "settled": true}],
-    "tasks": [{"name": "t/one", "hash": "t1"}, {"name": "t/two", "hash": "t2"}]})"));
+    "tasks": [{"name": "t/one", "hash": "t1"}, {"name": "t/two", "hash": "t2"}],
+    "calibration": null})"));
   CHECK(Json(expert()).at("dtype") == "");
-  for (const Cell& cell : {merge(), settled_merge(), expert(), base(), ensemble()}) {
+  for (const Cell& cell :
+       {merge(), settled_merge(), calibrated_merge(), expert(), base(), ensemble()}) {
     const Cell read = Json(cell).get<Cell>();
     CHECK(Json(read) == Json(cell));
     CHECK(read.key() == cell.key());

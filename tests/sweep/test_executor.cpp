@@ -37,7 +37,7 @@ std::string answer(const std::string& protocol) {
   return fmt::format(R"(echo '{{{}"result":{}}}')", protocol, kResult);
 }
 
-std::string answer() { return answer(R"("protocol":1,)"); }
+std::string answer() { return answer(R"("protocol":2,)"); }
 
 }  // namespace
 
@@ -85,40 +85,64 @@ TEST_CASE("workers share the threads of this process", "[sweep]") {
 
 TEST_CASE("a sweep refuses workers of another version", "[sweep]") {
   for (const auto& [protocol, said] :
-       {std::pair(R"("protocol":2,)", "version 2"), {"", "no version"}}) {
+       {std::pair(R"("protocol":9,)", "version 9"), {"", "no version"}}) {
     const std::string script = fmt::format("while read cell; do {}; done", answer(protocol));
     CHECK_THROWS_AS(run(2, script, 3), DataError);
     CHECK_THROWS_WITH(run(2, script, 3),
-                      Catch::Contains("this one speaks version 1") && Catch::Contains(said));
+                      Catch::Contains("this one speaks version 2") && Catch::Contains(said));
   }
   CHECK_THROWS_WITH(run(1, "echo hello", 1), Catch::Contains("no version"));
-  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":1}')", 1), Catch::Contains("no 'result'"));
+  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":2}')", 1), Catch::Contains("no 'result'"));
 }
 
 TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep]") {
   Cell cell = cell_with_seed(3);
   cell.experts = {{"/nowhere", "h"}};
   ExecutionContext context;
-  std::istringstream in(Json{{"protocol", 1}, {"cell", cell}}.dump() + '\n' +
-                        Json{{"protocol", 2}, {"cell", cell}}.dump() + '\n');
+  std::istringstream in(Json{{"protocol", 2}, {"cell", cell}}.dump() + '\n' +
+                        Json{{"protocol", 9}, {"cell", cell}}.dump() + '\n');
   std::ostringstream out;
 
   CHECK_THROWS_WITH(serve_cells(context, in, out),
-                    Catch::Contains("version 1") && Catch::Contains("version 2"));
+                    Catch::Contains("version 2") && Catch::Contains("version 9"));
 
   std::istringstream lines(out.str());
   std::string first, second, third;
   std::getline(lines, first);
   std::getline(lines, second);
-  CHECK(Json::parse(first).at("protocol") == 1);
+  CHECK(Json::parse(first).at("protocol") == 2);
   CHECK(Json::parse(first).at("result").at("status") == "failed");
-  CHECK(second == R"({"protocol":1})");
+  CHECK(second == R"({"protocol":2})");
   CHECK(!std::getline(lines, third));
+}
+
+TEST_CASE("workers compute statistics, and one that cannot says why", "[sweep]") {
+  std::vector<StatisticJob> jobs(2);
+  for (StatisticJob& job : jobs) job.statistic = "input_gram";
+  jobs[1].parameters["dies"] = true;
+  std::vector<std::string> errors(2);
+  const std::string script =
+      "while read line; do case \"$line\" in *dies*) exit 3;; esac; "
+      R"(echo '{"protocol":2,"error":"no data"}'; done)";
+
+  local_workers_executor(1, {"sh", "-c", script})
+      ->compute(jobs, [&](size_t index, const std::string& error) { errors.at(index) = error; });
+
+  CHECK(errors[0] == "no data");
+  CHECK_THAT(errors[1], Catch::Contains("ended early") && Catch::Contains("exit code 3"));
+
+  StatisticJob job = jobs[0];
+  job.model.path = "/nowhere";
+  ExecutionContext context;
+  std::istringstream in(Json{{"protocol", 2}, {"statistic", job}}.dump() + '\n');
+  std::ostringstream out;
+  serve_cells(context, in, out);
+  CHECK_THAT(Json::parse(out.str()).at("error").get<std::string>(), Catch::Contains("/nowhere"));
 }
 
 TEST_CASE("a worker does not blame the version for a broken cell", "[sweep]") {
   ExecutionContext context;
-  std::istringstream in(R"({"protocol":1})"
+  std::istringstream in(R"({"protocol":2})"
                         "\n");
   std::ostringstream out;
 

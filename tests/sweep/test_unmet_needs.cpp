@@ -31,7 +31,7 @@ TEST_CASE("the planner refuses every need that the set does not meet", "[sweep]"
   CHECK_THAT(unmet({.base = true}), Contains("base"));
   CHECK_THAT(unmet({.min_experts = 3}), Contains("at least 3"));
   CHECK_THAT(unmet({.calibration_inputs = true}), Contains("calibration data"));
-  CHECK_THAT(unmet({.calibration_labels = true}), Contains("calibration"));
+  CHECK_THAT(unmet({.calibration_labels = true}), Contains("with labels"));
   CHECK_THAT(unmet({}), Contains("one initialisation") && Contains("seed 97"));
   CHECK_THAT(unmet({.gradients = true}), Contains("gradients"));
   CHECK_THAT(unmet({.tokenizer = true}), Contains("one tokenizer") && Contains("differ"));

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "harness/calibration/evidence.h"
 #include "harness/core/error.h"
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
@@ -27,6 +28,9 @@ class ModelMaker {
       std::vector<std::shared_ptr<const Predictor>> members) const;
 
  private:
+  /// For a method that looks at data; null for the others.
+  std::unique_ptr<const Evidence> evidence_of(const Computation& computation,
+                                              const MergeInputs& inputs) const;
   Computation computation_of(const ModelRef& model) const;
   /// `hash`: of the weights. Null when this is no model of text.
   std::shared_ptr<const Predictor> text_predictor(const Computation& computation,
@@ -82,6 +86,21 @@ std::shared_ptr<const Predictor> ModelMaker::load(const ModelRef& model) const {
   return std::make_shared<ModelPredictor>(architecture, std::move(weights), devices_.front());
 }
 
+std::unique_ptr<const Evidence> ModelMaker::evidence_of(const Computation& computation,
+                                                        const MergeInputs& inputs) const {
+  if (!cell_.calibration) return nullptr;
+  EvidenceSources sources;
+  sources.architecture = computation.architecture;
+  sources.reference = inputs.base ? inputs.base : inputs.experts.front();
+  sources.device = inputs.device;
+  sources.experts = inputs.experts.size();
+  sources.statistic = [this](const StatisticRef& statistic, size_t expert) {
+    return context_.statistic(cell_.statistic_job(statistic, expert));
+  };
+  sources.data = [this](size_t expert) { return context_.examples(cell_, expert); };
+  return std::make_unique<CalibrationEvidence>(std::move(sources));
+}
+
 std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
   // A model that needs several devices is merged in the host's memory.
   const at::Device device = devices_.size() == 1 ? devices_.front() : at::Device(at::kCPU);
@@ -90,9 +109,12 @@ std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
   std::vector<std::shared_ptr<const Checkpoint>> experts;
   for (const ModelRef& expert : cell_.experts) experts.push_back(context_.open(expert));
   const auto base = cell_.base.path.empty() ? nullptr : context_.open(cell_.base);
+  if (cell_.calibration) context_.keep_examples();
   DeviceCache& cache = context_.on(device);
   MergeInputs inputs = cache.inputs(base, experts);
   inputs.seed = cell_.seed;
+  const auto evidence = evidence_of(computation, inputs);
+  inputs.evidence = evidence.get();
 
   const MethodConfiguration configuration = configuration_of(cell_);
   if (configuration.has_tables())

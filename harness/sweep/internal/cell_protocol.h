@@ -1,8 +1,10 @@
 /// What a sweep and its worker processes say to each other: lines of JSON objects, each with the
-/// version of the protocol, {"protocol": 1, "cell": {...}} and {"protocol": 1, "result": {...}}.
+/// version of the protocol. {"protocol": 2, "cell": {...}} is answered by {"protocol": 2, "result":
+/// {...}}, and {"protocol": 2, "statistic": {...}} by {"protocol": 2, "error": "why it failed"}.
 #pragma once
 
 #include <string>
+#include <variant>
 
 #include "harness/core/error.h"
 #include "harness/sweep/cell.h"
@@ -10,7 +12,7 @@
 namespace assay {
 
 /// To be raised with any change of the lines.
-inline constexpr int64_t kCellProtocol = 1;
+inline constexpr int64_t kCellProtocol = 2;
 
 /// A line is of another version of the protocol, or of none. what() says both versions.
 struct OtherProtocol : DataError {
@@ -19,13 +21,17 @@ struct OtherProtocol : DataError {
 
 std::string cell_to_line(const Cell& cell);
 std::string result_to_line(const RunRecord& record);
+std::string statistic_to_line(const StatisticJob& job);
+/// "": it is in its file.
+std::string statistic_error_to_line(const std::string& error);
 /// A worker's answer to a line of another version.
 std::string refusal_line();
 
 /// OtherProtocol, which happens when the program is replaced under a sweep; DataError when the line
 /// holds no such object.
-Cell cell_from_line(const std::string& line);
+std::variant<Cell, StatisticJob> work_from_line(const std::string& line);
 /// The record of `cell`, which the line answers. Errors likewise.
 RunRecord result_from_line(const Cell& cell, const std::string& line);
+std::string statistic_error_from_line(const std::string& line);
 
 }  // namespace assay
