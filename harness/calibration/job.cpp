@@ -127,6 +127,19 @@ StatisticJob statistic_job(const StatisticRef& statistic, StatisticJob::Model mo
           device};
 }
 
+StatisticJob statistic_job(const StatisticRef& statistic, const Checkpoint& model,
+                           const std::vector<std::shared_ptr<const Task>>& tasks,
+                           const CalibrationSpec& data, const std::string& device) {
+  const Computation computation = open_computation(model);
+  std::vector<StatisticJob::OwnTask> own;
+  for (const auto& task : tasks) own.push_back({task->name(), task->hash()});
+  return statistic_job(
+      statistic,
+      {model.path().string(), model.model_path().adapter.string(), model.content_hash(),
+       computation_hash(*computation.architecture, computation.tokenizer.get())},
+      std::move(own), data, device);
+}
+
 int64_t working_bytes(const StatisticJob& job, const Architecture& architecture) {
   const std::vector<LayerInfo> layers = layers_of(architecture);
   return statistic_of(job)->working_bytes({architecture, layers});

@@ -50,6 +50,11 @@ StatisticJob statistic_job(const StatisticRef& statistic, StatisticJob::Model mo
                            std::vector<StatisticJob::OwnTask> tasks, const CalibrationSpec& data,
                            const std::string& device = "cpu");
 
+/// The same for an open model. DataError without a config.json.
+StatisticJob statistic_job(const StatisticRef& statistic, const Checkpoint& model,
+                           const std::vector<std::shared_ptr<const Task>>& tasks,
+                           const CalibrationSpec& data, const std::string& device = "cpu");
+
 /// What a job is computed from.
 struct StatisticInputs {
   std::shared_ptr<const Checkpoint> model;

@@ -26,6 +26,7 @@ void add_encode(CLI::App& app, const Common& common);
 void add_train(CLI::App& app, const Common& common);
 void add_data(CLI::App& app, const Common& common);
 void add_db(CLI::App& app, const Common& common);
+void add_statistics(CLI::App& app, const Common& common);
 void add_tokenize(CLI::App& app, const Common& common);
 void add_list(CLI::App& app, const Common& common);
 void add_show(CLI::App& app, const Common& common);

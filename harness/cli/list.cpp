@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "harness/calibration/statistic.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/task_options.h"
 #include "harness/cli/terminal_width.h"
@@ -70,6 +71,15 @@ std::vector<Line> architecture_lines() {
   return lines;
 }
 
+std::vector<Line> statistic_lines() {
+  std::vector<Line> lines;
+  for (const std::string& name : statistics().names()) {
+    const StatisticInfo& info = statistics().at(name, "the registry").info;
+    lines.push_back({name, fmt::format("{} [{}]", info.summary, info.paper)});
+  }
+  return lines;
+}
+
 // Definitions of tasks can contain long prompts. Truncates between characters.
 std::string truncated(std::string text) {
   constexpr size_t kMaxBytes = 240;
@@ -112,7 +122,8 @@ void print(const std::vector<Line>& lines, bool json) {
 }  // namespace
 
 void add_list(CLI::App& app, const Common&) {
-  CLI::App* command = app.add_subcommand("list", "list methods, tasks, datasets or architectures");
+  CLI::App* command =
+      app.add_subcommand("list", "list methods, tasks, datasets, statistics or architectures");
   command->require_subcommand(1);
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print JSON");
@@ -123,6 +134,7 @@ void add_list(CLI::App& app, const Common&) {
   add("methods", "merging methods and their presets", method_lines);
   add("tasks", "tasks, whether their data exist, and their definitions", task_lines);
   add("datasets", "datasets, with their licences", dataset_lines);
+  add("statistics", "statistics of a model on its own data", statistic_lines);
   add("architectures", "network architectures", architecture_lines);
 }
 

@@ -99,6 +99,7 @@ int run(int argc, char** argv) {
   cli::add_train(app, common);
   cli::add_data(app, common);
   cli::add_db(app, common);
+  cli::add_statistics(app, common);
   cli::add_tokenize(app, common);
   cli::add_list(app, common);
   cli::add_show(app, common);

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "harness/calibration/statistic.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/sample_log.h"
 #include "harness/cli/task_options.h"
@@ -91,6 +92,29 @@ void show_method(const std::string& name, bool json) {
   }
 }
 
+void show_statistic(const std::string& name, bool json) {
+  const StatisticEntry& entry = statistics().at(name, "the command line");
+  if (json) {
+    Json parameters = Json::array();
+    for (const ParamDoc& parameter : entry.parameters)
+      parameters.push_back(parameter_to_json(parameter));
+    fmt::print("{}\n", Json{{"name", entry.info.name},
+                            {"version", entry.info.version},
+                            {"paper", entry.info.paper},
+                            {"summary", entry.info.summary},
+                            {"gradients", entry.info.gradients},
+                            {"parameters", parameters}}
+                           .dump(2));
+    return;
+  }
+  print_folded(
+      fmt::format("{} (version {}): {}", entry.info.name, entry.info.version, entry.info.summary));
+  print_folded(fmt::format("paper: {}", entry.info.paper));
+  if (entry.info.gradients) print_folded("takes gradients, of one example at a time");
+  fmt::print("parameters:{}\n", entry.parameters.empty() ? " none" : "");
+  for (const ParamDoc& parameter : entry.parameters) print_parameter(parameter);
+}
+
 struct TaskOptions {
   std::string name, split = "test";
   int64_t item = 0;  // from 1; 0: the definition
@@ -141,7 +165,7 @@ void show_task(const TaskOptions& options) {
 }  // namespace
 
 void add_show(CLI::App& app, const Common&) {
-  CLI::App* command = app.add_subcommand("show", "describe one method or task");
+  CLI::App* command = app.add_subcommand("show", "describe one method, statistic or task");
   command->require_subcommand(1);
   CLI::App* method =
       command->add_subcommand("method", "summary, paper, needs, parameters and presets");
@@ -150,6 +174,12 @@ void add_show(CLI::App& app, const Common&) {
   method->add_option("NAME", *name, "method, for example ties")->required();
   method->add_flag("--json", *json, "print JSON");
   method->callback([name, json] { show_method(*name, *json); });
+
+  CLI::App* statistic =
+      command->add_subcommand("statistic", "summary, paper and parameters of a statistic");
+  statistic->add_option("NAME", *name, "statistic, for example input_gram")->required();
+  statistic->add_flag("--json", *json, "print JSON");
+  statistic->callback([name, json] { show_statistic(*name, *json); });
 
   CLI::App* task =
       command->add_subcommand("task", "its definition, or the requests about one item");
