@@ -13,10 +13,11 @@ AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjus
     : source_(std::move(source)), adjustments_(std::move(adjustments)) {
   std::set<std::string> renamed;  // names in the source that are not names here
   for (const auto& [name, of] : adjustments_.renamed) renamed.insert(of);
-  for (const TensorInfo& info : source_->tensors())
-    if (!adjustments_.left_out.contains(info.name) && !adjustments_.views.contains(info.name) &&
-        !adjustments_.borrowed.contains(info.name) && !renamed.contains(info.name))
-      infos_.push_back(info);
+  if (!adjustments_.only_these)
+    for (const TensorInfo& info : source_->tensors())
+      if (!adjustments_.left_out.contains(info.name) && !adjustments_.views.contains(info.name) &&
+          !adjustments_.borrowed.contains(info.name) && !renamed.contains(info.name))
+        infos_.push_back(info);
   for (const auto& [name, view] : adjustments_.views) {
     TensorInfo info = *source_->find(view.of);
     info.name = name;
@@ -35,25 +36,43 @@ AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjus
 AdjustedSource::Location AdjustedSource::locate(const std::string& name, int64_t end) const {
   if (const auto borrowed = adjustments_.borrowed.find(name);
       borrowed != adjustments_.borrowed.end())
-    return {*borrowed->second, name, end};
+    return {*borrowed->second, name, 0, end};
   if (const auto old = adjustments_.renamed.find(name); old != adjustments_.renamed.end())
-    return {*source_, old->second, end};
+    return {*source_, old->second, 0, end};
   const auto view = adjustments_.views.find(name);
-  if (view == adjustments_.views.end()) return {*source_, name, end};
-  const std::string& of = view->second.of;
-  return {*source_, of, std::min(end, source_->find(of)->numel())};
+  if (view == adjustments_.views.end()) return {*source_, name, 0, end};
+  const TensorInfo& of = *source_->find(view->second.of);
+  const int64_t start =
+      view->second.first == 0 ? 0 : view->second.first * (of.numel() / of.shape.front());
+  return {*source_, view->second.of, start, std::min(end, of.numel() - start)};
+}
+
+const TensorSource& AdjustedSource::holder(const std::string& name) const {
+  const auto [source, of, start, end] = locate(name, 0);
+  const auto* view = dynamic_cast<const AdjustedSource*>(&source);
+  return view ? view->holder(of) : source;
+}
+
+bool AdjustedSource::is_copied(const std::string& name) const {
+  if (adjustments_.copied.contains(name)) return true;
+  const auto [source, of, start, end] = locate(name, 0);
+  const auto* view = dynamic_cast<const AdjustedSource*>(&source);
+  return view && view->is_copied(of);
 }
 
 std::string AdjustedSource::content_hash() const {
   Hasher hasher;
   hasher.text("adjusted").text(source_->content_hash());
-  for (const auto& [name, view] : adjustments_.views)
+  for (const auto& [name, view] : adjustments_.views) {
     hasher.text("view").text(name).text(view.of).number(static_cast<uint64_t>(view.rows));
+    if (view.first != 0) hasher.text("from").number(static_cast<uint64_t>(view.first));
+  }
   for (const auto& [name, of] : adjustments_.renamed) hasher.text("renamed").text(name).text(of);
   for (const auto& [name, why] : adjustments_.left_out) hasher.text("left out").text(name);
   for (const auto& [name, owner] : adjustments_.borrowed)  // the text is part of stored hashes
     hasher.text("lent").text(name).text(owner->content_hash());
   for (const std::string& name : adjustments_.copied) hasher.text("copied").text(name);
+  if (adjustments_.only_these) hasher.text("only these");
   return hasher.hex();
 }
 
@@ -70,8 +89,8 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
   const TensorInfo* info = find(name);
   if (!info) data_error("{} has no tensor '{}'", label(), name);
   const int64_t end = first + count;
-  const auto [source, of, known_end] = locate(name, end);
-  if (known_end == end) return source.read_part(of, first, count);
+  const auto [source, of, start, known_end] = locate(name, end);
+  if (known_end == end) return source.read_part(of, start + first, count);
 
   const int64_t columns = info->numel() / info->shape.front();
   const int64_t added_first = std::max(first, known_end);
@@ -82,17 +101,21 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
                          .flatten()
                          .narrow(0, added_first - row * columns, end - added_first);
   if (added_first == first) return added;
-  return at::cat({source_->read_part(of, first, added_first - first), added});
+  return at::cat({source_->read_part(of, start + first, added_first - first), added});
 }
 
 std::string AdjustedSource::change(const std::string& name) const {
   const auto view = adjustments_.views.find(name);
   if (view == adjustments_.views.end()) {
     const auto borrowed = adjustments_.borrowed.find(name);
-    return borrowed == adjustments_.borrowed.end() ? "" : "from " + borrowed->second->label();
+    if (borrowed != adjustments_.borrowed.end()) return "from " + borrowed->second->label();
+    return inner() ? inner()->change(locate(name, 0).name) : "";
   }
   const int64_t known = source_->find(view->second.of)->shape.front();
   std::string text;
+  if (adjustments_.only_these)
+    return fmt::format("rows {} to {} of {}", view->second.first,
+                       view->second.first + view->second.rows - 1, view->second.of);
   if (view->second.of != name) text = fmt::format("tied to {}", view->second.of);
   if (view->second.rows == known) return text;
   if (!text.empty()) text += ", ";
@@ -123,13 +146,18 @@ at::Tensor AdjustedSource::mean_row(const std::string& name) const {
 }
 
 void AdjustedSource::prefetch(const std::string& name, int64_t first, int64_t count) const {
-  const auto [source, of, end] = locate(name, first + count);
-  if (end > first) source.prefetch(of, first, end - first);
+  const auto [source, of, start, end] = locate(name, first + count);
+  if (end > first) source.prefetch(of, start + first, end - first);
 }
 
 void AdjustedSource::release(const std::string& name, int64_t first, int64_t count) const {
-  const auto [source, of, end] = locate(name, first + count);
-  if (end > first) source.release(of, first, end - first);
+  const auto [source, of, start, end] = locate(name, first + count);
+  if (end > first) source.release(of, start + first, end - first);
+}
+
+const TensorSource& original(const TensorSource& source) {
+  const auto* view = dynamic_cast<const AdjustedSource*>(&source);
+  return view ? original(view->adjusted()) : source;
 }
 
 }  // namespace assay

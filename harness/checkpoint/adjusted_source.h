@@ -1,5 +1,6 @@
-/// A view of a model with some tensors renamed, left out, borrowed from another model, or with more
-/// or fewer rows. Nothing is copied: tensors are read from the models when they are needed.
+/// A view of a model with some tensors renamed, repeated, left out, borrowed from another model, or
+/// with more or fewer rows. Nothing is copied: tensors are read from the models when they are
+/// needed.
 #pragma once
 
 #include <map>
@@ -17,18 +18,21 @@ struct Adjustments {
   /// additional rows are the mean of that one's rows.
   struct View {
     std::string of;
-    int64_t rows = 0;  ///< the first dimension
+    int64_t rows = 0;   ///< the first dimension
+    int64_t first = 0;  ///< the first row of that one that is taken
   };
   std::map<std::string, View> views;
-  std::map<std::string, std::string> renamed;   ///< the model's names, by those they get
+  /// The model's names, by those they get. A tensor may get several.
+  std::map<std::string, std::string> renamed;
   std::map<std::string, std::string> left_out;  ///< why, by name: "tied", "dropped"
   /// The model that gives a tensor of this name in place of this one's, if it has one.
   std::map<std::string, std::shared_ptr<const TensorSource>> borrowed;
   std::set<std::string> copied;  ///< floating tensors that are not merged
+  bool only_these = false;       ///< other tensors than views and renamed ones are not there
 
   bool empty() const {
     return views.empty() && renamed.empty() && left_out.empty() && borrowed.empty() &&
-           copied.empty();
+           copied.empty() && !only_these;
   }
 };
 
@@ -48,21 +52,27 @@ class AdjustedSource : public TensorSource {
   std::string content_hash() const override;
   std::string stamp() const override { return source_->stamp(); }
 
+  // These look through views of views.
   /// What is changed about a tensor, in words; empty for nothing.
   std::string change(const std::string& name) const;
-  const std::map<std::string, std::string>& left_out() const { return adjustments_.left_out; }
   /// The model that a tensor is read from: the adjusted one, or the owner of a borrowed tensor.
-  const TensorSource& holder(const std::string& name) const { return locate(name, 0).source; }
-  bool is_copied(const std::string& name) const { return adjustments_.copied.contains(name); }
+  const TensorSource& holder(const std::string& name) const;
+  bool is_copied(const std::string& name) const;
+  const TensorSource& adjusted() const { return *source_; }
+
+  const std::map<std::string, std::string>& left_out() const { return adjustments_.left_out; }
 
  private:
-  /// Where a tensor is, and how many of the elements before `end` are there.
+  /// Where a tensor is: its first element there, and how many of the elements before `end` there
+  /// are.
   struct Location {
     const TensorSource& source;
     const std::string& name;
-    int64_t end;
+    int64_t start, end;
   };
   Location locate(const std::string& name, int64_t end) const;
+  /// The adjusted model, if that is a view itself.
+  const AdjustedSource* inner() const { return dynamic_cast<const AdjustedSource*>(source_.get()); }
   at::Tensor mean_row(const std::string& name) const;
 
   std::shared_ptr<const TensorSource> source_;
@@ -71,5 +81,8 @@ class AdjustedSource : public TensorSource {
   mutable std::mutex mutex_;
   mutable std::map<std::string, at::Tensor> mean_rows_;  // by the name in the source
 };
+
+/// The model that a source views, or that it is itself.
+const TensorSource& original(const TensorSource& source);
 
 }  // namespace assay

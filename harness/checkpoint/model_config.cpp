@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "harness/core/error.h"
+
 namespace assay {
 namespace {
 
@@ -10,6 +12,10 @@ namespace {
 constexpr const char* kTextParts[] = {"text_config", "llm_config", "language_config"};
 constexpr const char* kTie = "tie_word_embeddings";
 constexpr const char* kVocabSize = "vocab_size";
+constexpr const char* kLayerCounts[] = {"num_hidden_layers", "n_layer", "n_layers", "num_layers"};
+// Lists of an entry per layer.
+constexpr const char* kPerLayer[] = {"layer_types",       "mlp_layer_types",  "no_rope_layers",
+                                     "layers_block_type", "attention_layers", "block_configs"};
 
 // Model types whose head is tied to the embedding by default: those with a text head whose
 // configuration class in transformers 5.24 has tie_word_embeddings true.
@@ -142,6 +148,20 @@ bool tied_by_default(const Json& config) {
                    type->get_ref<const std::string&>()) != std::end(kTiedByDefault);
 }
 
+/// The number of layers of one part of a config.
+const char* layer_count_key(const Json& part) {
+  for (const char* key : kLayerCounts)
+    if (part.is_object() && part.contains(key) && part[key].is_number_integer()) return key;
+  return nullptr;
+}
+
+/// The part of the config that holds its language model's fields.
+Json& mutable_text_config(Json& config) {
+  for (const char* key : kTextParts)
+    if (config.is_object() && config.contains(key) && config[key].is_object()) return config[key];
+  return config;
+}
+
 }  // namespace
 
 const Json& text_config(const Json& config) {
@@ -178,6 +198,36 @@ void set_vocab_size(Json& config, int64_t rows) {
       set = true;
     }
   if (!set || config.contains(kVocabSize)) config[kVocabSize] = rows;
+}
+
+std::optional<int64_t> layer_count(const Json& config) {
+  const Json& text = text_config(config);
+  const char* key = layer_count_key(text);
+  if (!key || text.value("is_encoder_decoder", Json(false)) == Json(true)) return std::nullopt;
+  return text[key].get<int64_t>();
+}
+
+void set_layers(Json& config, const std::vector<LayerOrigin>& layers) {
+  Json& text = mutable_text_config(config);
+  const char* count_key = layer_count_key(text);
+  if (!count_key) return;
+  const auto before = text[count_key].get<int64_t>();
+  text[count_key] = layers.size();
+  for (const char* key : kPerLayer) {
+    if (!text.contains(key) || !text[key].is_array() || std::ssize(text[key]) != before) continue;
+    Json list = Json::array();
+    for (const auto& [of, layer] : layers) {
+      const Json& origin = text_config(*of);
+      const auto entries = origin.find(key);
+      if (entries == origin.end() || !entries->is_array() || layer >= std::ssize(*entries))
+        data_error(
+            "config.json of one model lists '{}' and that of another has no entry for its "
+            "layer {}",
+            key, layer);
+      list.push_back((*entries)[static_cast<size_t>(layer)]);
+    }
+    text[key] = std::move(list);
+  }
 }
 
 }  // namespace assay

@@ -101,8 +101,10 @@ Examples: assay merge merge.json -o merged/
                                        .resume = options->resume,
                                        .keep = {config}};
     check_merge_folder(request, folder_options, options->output);  // before any tensor is read
-    for (std::string& note : value_notes(request.inputs, needs_same_initialization(request.groups)))
-      request.notes.push_back(std::move(note));
+    for (const MergeSection& section : request.sections())
+      for (std::string& note :
+           value_notes(section.inputs, needs_same_initialization(request.groups)))
+        request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
     set_interrupt_note(
         fmt::format("nothing was written to '{}'; the same command starts "

@@ -63,12 +63,89 @@ std::string changes(const std::vector<const TensorSource*>& models, const std::s
   return text;
 }
 
+/// The models that a tensor is read from, by a method or, without one, to be copied.
+std::vector<const TensorSource*> models_read(const MergeInputs& inputs, const Method* method) {
+  if (!method) return {&reference_source(inputs)};
+  std::vector<const TensorSource*> models = all_models(inputs);
+  if (inputs.base && !method->needs().base) models.erase(models.begin());
+  return models;
+}
+
+/// "a model.layers.3.mlp.weight, b model.layers.1.mlp.weight", with the folders' names.
+std::string parts_text(const std::vector<TensorExplanation::Part>& parts) {
+  std::vector<std::string> texts;
+  for (const auto& [model, tensor] : parts)
+    texts.push_back(std::filesystem::path(model).filename().string() + " " + tensor);
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+/// What an output tensor is made of, by the plan.
+std::vector<TensorExplanation::Part> planned_parts(const MergeRequest& request,
+                                                   const OutputTensor& tensor, bool with_base) {
+  std::vector<TensorView> views = tensor.experts;
+  if (tensor.base && with_base) views.insert(views.begin(), *tensor.base);
+  std::vector<TensorExplanation::Part> parts;
+  for (const TensorView& view : views) {
+    const auto& model =
+        view.model == TensorView::kBase ? request.inputs.base : request.inputs.experts.at(view.model);
+    parts.push_back({model->label(), view.tensor});
+  }
+  return parts;
+}
+
+std::vector<std::string> config_changes(const Json& before, const Json& after) {
+  std::vector<std::string> changes;
+  if (!before.is_object() || !after.is_object()) return changes;
+  const auto text = [](const Json& config, const std::string& key) {
+    return config.contains(key) ? config[key].dump() : std::string("nothing");
+  };
+  std::set<std::string> keys;
+  for (const Json* config : {&before, &after})
+    for (const auto& [key, unused] : config->items()) keys.insert(key);
+  for (const std::string& key : keys)
+    if (text(before, key) != text(after, key))
+      changes.push_back(
+          fmt::format("config.json: {} {} -> {}", key, text(before, key), text(after, key)));
+  return changes;
+}
+
+/// Adds the tensors of one section.
+void explain_section(const MergeSection& section, const MergeRequest& request,
+                     const std::map<std::string, size_t>& group_of, Explanation& out) {
+  std::map<std::string, const OutputTensor*> planned;
+  if (request.plan)
+    for (const OutputTensor& tensor : request.plan->tensors) planned[tensor.name] = &tensor;
+  const MergeInputs& inputs = section.inputs;
+  for (const TensorInfo& info : result_layout(inputs)) {
+    const auto group = group_of.find(info.name);
+    const bool merged = group != group_of.end();
+    const Method* method = merged ? request.groups[group->second].method.get() : nullptr;
+    const std::vector<const TensorSource*> read = models_read(inputs, method);
+    TensorExplanation tensor{info.name, info.shape, {}, info.dtype, {}, {}};
+    if (merged) tensor.group = group->second;
+    tensor.role = merged ? "merged" + changes(all_models(inputs), info.name)
+                         : "copied" + changes(read, info.name);
+    for (const TensorSource* model : read) {
+      const TensorInfo& input = *model->find(info.name);
+      out.bytes_read += input.bytes();
+      if (std::find(tensor.from.begin(), tensor.from.end(), input.dtype) == tensor.from.end())
+        tensor.from.push_back(input.dtype);
+    }
+    if (request.plan) {
+      tensor.parts =
+          planned_parts(request, *planned.at(info.name), read.front() == inputs.base.get());
+      if (!merged) tensor.parts.resize(1);
+    }
+    out.values += info.numel();
+    out.bytes_written += info.bytes();
+    out.tensors.push_back(std::move(tensor));
+  }
+}
+
 }  // namespace
 
 Explanation explain(const MergeRequest& request, const std::filesystem::path& folder) {
-  const MergeInputs& inputs = request.inputs;
-  const TensorSource& reference = reference_source(inputs);
-  const std::vector<const TensorSource*> models = all_models(inputs);
+  const std::vector<MergeSection> sections = request.sections();
   Explanation out;
   std::map<std::string, size_t> group_of;
   for (size_t i = 0; i < request.groups.size(); ++i) {
@@ -77,28 +154,9 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
     out.parameters.push_back(chosen_parameters(method));
     for (const std::string& name : request.groups[i].tensors) group_of[name] = i;
   }
+  for (const MergeSection& section : sections) explain_section(section, request, group_of, out);
 
-  for (const TensorInfo& info : result_layout(inputs)) {
-    TensorExplanation tensor{
-        info.name, info.shape, {}, info.dtype, "copied" + changes({&reference}, info.name), {}};
-    std::vector<const TensorSource*> read{&reference};
-    if (const auto group = group_of.find(info.name); group != group_of.end()) {
-      tensor.group = group->second;
-      tensor.role = "merged" + changes(models, info.name);
-      read = models;
-      if (inputs.base && !request.groups[*tensor.group].method->needs().base)
-        read.erase(read.begin());
-    }
-    for (const TensorSource* model : read) {
-      const TensorInfo& input = *model->find(info.name);
-      out.bytes_read += input.bytes();
-      if (std::find(tensor.from.begin(), tensor.from.end(), input.dtype) == tensor.from.end())
-        tensor.from.push_back(input.dtype);
-    }
-    out.values += info.numel();
-    out.bytes_written += info.bytes();
-    out.tensors.push_back(std::move(tensor));
-  }
+  const std::vector<const TensorSource*> models = all_models(request.inputs);
   std::map<std::string, std::string> left_out;
   for (const TensorSource* model : models)
     if (const auto* adjusted = dynamic_cast<const AdjustedSource*>(model))
@@ -109,9 +167,10 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
             [](const auto& a, const auto& b) { return a.name < b.name; });
 
   out.num_models = models.size();
-  out.memory_bytes = std::max(inputs.memory_bytes, memory_need(request.groups, inputs));
-  out.scratch_bytes = scratch_need(request.groups, inputs);
+  out.memory_bytes = std::max(request.inputs.memory_bytes, memory_need(sections));
+  out.scratch_bytes = scratch_need(sections);
   out.disk_free_bytes = free_disk(folder);
+  if (request.plan) out.config_changes = config_changes(request.like->config(), request.config);
   out.notes = request.notes;
   return out;
 }
@@ -122,17 +181,18 @@ std::string explanation_text(const Explanation& explanation) {
   std::string text = fmt::format("{}", fmt::join(names, ", "));
   if (!shared.empty()) text += ": " + parameters_text(explanation.parameters.front(), shared);
 
-  std::vector<std::array<std::string, 6>> rows{{"tensor", "shape", "from", "to", "role", ""}};
+  std::vector<std::array<std::string, 7>> rows{{"tensor", "shape", "from", "to", "role", "", ""}};
   for (const TensorExplanation& tensor : explanation.tensors) {
     const bool there = !tensor.from.empty();
     std::vector<std::string> from;
     for (const at::ScalarType dtype : tensor.from) from.push_back(dtype_name(dtype));
-    rows.push_back(
-        {tensor.name, there ? shape_text(tensor.shape) : "",
-         fmt::format("{}", fmt::join(from, ", ")), there ? dtype_name(tensor.to) : "", tensor.role,
-         tensor.group ? parameters_text(explanation.parameters[*tensor.group], own) : ""});
+    rows.push_back({tensor.name, there ? shape_text(tensor.shape) : "",
+                    fmt::format("{}", fmt::join(from, ", ")), there ? dtype_name(tensor.to) : "",
+                    tensor.role,
+                    tensor.group ? parameters_text(explanation.parameters[*tensor.group], own) : "",
+                    parts_text(tensor.parts)});
   }
-  std::array<size_t, 6> widths{};
+  std::array<size_t, 7> widths{};
   for (const auto& row : rows)
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   text += "\n\n";
@@ -153,6 +213,7 @@ std::string explanation_text(const Explanation& explanation) {
   if (explanation.scratch_bytes > 0)
     text += fmt::format("Scratch file: up to {} of disk while it runs; with more --memory, none.\n",
                         bytes_text(explanation.scratch_bytes));
+  for (const std::string& change : explanation.config_changes) text += change + "\n";
   for (const std::string& note : explanation.notes) text += "Note: " + note + "\n";
   return text;
 }
@@ -170,6 +231,8 @@ Json explanation_json(const Explanation& explanation) {
       for (const at::ScalarType dtype : tensor.from) json["from"].push_back(dtype_name(dtype));
     }
     if (tensor.group) json["group"] = *tensor.group;
+    for (const auto& [model, name] : tensor.parts)
+      json["parts"].push_back({{"model", model}, {"tensor", name}});
     tensors.push_back(std::move(json));
   }
   return {{"groups", groups},
@@ -181,6 +244,7 @@ Json explanation_json(const Explanation& explanation) {
           {"memory_bytes", explanation.memory_bytes},
           {"scratch_bytes", explanation.scratch_bytes},
           {"disk_free_bytes", explanation.disk_free_bytes},
+          {"config_changes", explanation.config_changes},
           {"notes", explanation.notes}};
 }
 

@@ -11,6 +11,11 @@
 namespace assay {
 
 struct TensorExplanation {
+  /// A tensor that an output tensor is made of.
+  struct Part {
+    std::string model;
+    std::string tensor;
+  };
   std::string name;
   std::vector<int64_t> shape;
   std::vector<at::ScalarType> from;  ///< in the models that are read, each dtype once
@@ -18,6 +23,7 @@ struct TensorExplanation {
   /// "merged", "copied" or "left out", and what is adjusted about it before.
   std::string role;
   std::optional<size_t> group;  ///< of MergeRequest::groups; absent unless merged
+  std::vector<Part> parts{};    ///< with an output plan: what is read
 };
 
 struct Explanation {
@@ -32,6 +38,7 @@ struct Explanation {
       0;  ///< about: the limit, unless a method needs more; without the program itself
   int64_t scratch_bytes = 0;  ///< of disk, while it runs, for what does not fit in the memory
   int64_t disk_free_bytes = 0;
+  std::vector<std::string> config_changes;  ///< of config.json by an output plan, a line each
   std::vector<std::string> notes;
 };
 

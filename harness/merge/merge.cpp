@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "harness/checkpoint/adjusted_source.h"
 #include "harness/core/error.h"
 #include "harness/cost/meter.h"
 #include "harness/merge/engine/group_job.h"
@@ -14,9 +15,10 @@
 namespace assay {
 namespace {
 
-std::vector<std::string> merge_order(const MergeInputs& inputs) {
+std::vector<std::string> merge_order(const MergeInputs& inputs,
+                                     const std::vector<TensorInfo>& layout) {
   std::vector<std::string> names;
-  for (const TensorInfo& info : reference_source(inputs).tensors()) names.push_back(info.name);
+  for (const TensorInfo& info : layout) names.push_back(info.name);
   if (inputs.order.empty()) return names;
   std::vector<std::string> sorted = inputs.order;
   std::sort(sorted.begin(), sorted.end());
@@ -24,99 +26,162 @@ std::vector<std::string> merge_order(const MergeInputs& inputs) {
   return inputs.order;
 }
 
-/// What the result will hold: the reference's tensors in the output dtype. DataError when a method
-/// that works on whole models made others.
-std::vector<TensorInfo> layout(const MergeInputs& inputs, const GroupRef* maker,
-                               const StateDict& made) {
-  for (const auto& [name, unused] : made)
-    if (!reference_source(inputs).find(name))
-      data_error("{} returned a tensor '{}', which the models do not have",
-                 maker->method.info().name, name);
-  return result_layout(inputs);
+void check_needs(const MergeSection& section) {
+  const MergeInputs& inputs = section.inputs;
+  const bool evidence = inputs.evidence != nullptr;
+  for (const GroupRef& group : section.groups)
+    if (const auto reason = unmet_need(group.method.needs(), {.base = inputs.base != nullptr,
+                                                              .experts = inputs.experts.size(),
+                                                              .calibration_inputs = evidence,
+                                                              .calibration_labels = evidence,
+                                                              .gradients = evidence}))
+      throw SkipCell(fmt::format("{} {}", group.method.info().name, *reason));
 }
 
-/// `compatible`: check_compatible() has found nothing.
-MergeReport merge_groups(const std::vector<GroupRef>& groups, const MergeInputs& inputs,
-                         MergeSink& sink, bool compatible) {
-  bool with_base = false;
-  for (const GroupRef& group : groups) {
-    const Needs needs = group.method.needs();
-    const bool evidence = inputs.evidence != nullptr;
-    if (const auto reason = unmet_need(needs, {.base = inputs.base != nullptr,
-                                               .experts = inputs.experts.size(),
-                                               .calibration_inputs = evidence,
-                                               .calibration_labels = evidence,
-                                               .gradients = evidence}))
-      throw SkipCell(fmt::format("{} {}", group.method.info().name, *reason));
-    with_base |= needs.base;
+/// The sections of one merge, one after the other, into one sink.
+class Merging {
+ public:
+  /// check_compatible() has found nothing about any section.
+  Merging(const std::vector<MergeSection>& sections, const MergeInputs& inputs, MergeSink& sink)
+      : sections_(sections),
+        layout_(result_layout(sections)),
+        order_(merge_order(inputs, layout_)),
+        sink_(sink) {
+    for (const TensorInfo& info : layout_) info_of_[info.name] = &info;
   }
-  if (!compatible) check_compatible(inputs);
-  const std::vector<std::string> order = merge_order(inputs);
 
-  MergeReport report;
-  Diagnostics diagnostics;
-  ModelReader models(inputs, with_base, order);
-  models.begin_caching(merged_names(inputs));
-  std::vector<GroupJob> jobs;
-  jobs.reserve(groups.size());
-  {
+  MergeReport run() {
+    for (const MergeSection& section : sections_) run(section);
+    for (const auto& [name, mean] : diagnostics_.means()) report_.diagnostics[name] = mean;
+    return std::move(report_);
+  }
+
+ private:
+  void run(const MergeSection& section) {
+    const MergeInputs& inputs = section.inputs;
+    const bool with_base =
+        std::any_of(section.groups.begin(), section.groups.end(),
+                    [](const GroupRef& group) { return group.method.needs().base; });
+    const bool first = &section == &sections_.front();
+    const std::vector<std::string> names = names_of(section);
+    ModelReader models(inputs, with_base, names);
+    models.begin_caching(merged_names(inputs));
+    add(report_.statistics, prepare(section, models), first);
+
     Meter meter(inputs.device);
-    for (const GroupRef& group : groups) {
-      const GroupJob& job =
-          jobs.emplace_back(group.method.info(), group.names, models, diagnostics);
+    StateDict whole = merge_whole(section, models);
+    if (first) sink_.begin(layout_);
+    TensorMaker maker(section.groups, inputs, models, std::move(whole), sink_);
+    models.for_each(
+        names, [&](size_t i) { return maker.concurrent(*info_of_.at(names[i])); },
+        [&](size_t i) { maker.make(*info_of_.at(names[i])); });
+    maker.add_reports(diagnostics_);
+    add(report_.merge, meter.stop(), first);
+    if (const auto& reused = models.cache().reused()) {
+      if (report_.shared)
+        *report_.shared += *reused;
+      else
+        report_.shared = reused;
+    }
+    if (inputs.hash && first) take_hashes(models, with_base);
+  }
+
+  std::vector<std::string> names_of(const MergeSection& section) const {
+    if (sections_.size() == 1) return order_;
+    const TensorSource& reference = reference_source(section.inputs);
+    std::vector<std::string> names;
+    for (const std::string& name : order_)
+      if (reference.find(name)) names.push_back(name);
+    return names;
+  }
+
+  Cost prepare(const MergeSection& section, ModelReader& models) {
+    Meter meter(section.inputs.device);
+    for (const GroupRef& group : section.groups) {
+      const GroupJob job(group.method.info(), group.names, models, diagnostics_);
       in_method(
           group.method.info().name, [] { return " before it merged a tensor"; },
           [&] { group.method.prepare(job); });
     }
-    report.statistics = meter.stop();
+    return meter.stop();
   }
-  Meter meter(inputs.device);
-  StateDict whole;
-  const bool whole_model = groups.front().method.granularity() == Granularity::kModel;
-  ASSAY_CHECK(!whole_model || groups.size() == 1, "whole-model methods make all tensors");
-  if (whole_model)
-    whole = in_method(
-        groups.front().method.info().name, [] { return " in the whole model"; },
-        [&] { return groups.front().method.merge_model(jobs.front()); });
-  const std::vector<TensorInfo> infos =
-      layout(inputs, whole_model ? &groups.front() : nullptr, whole);
-  std::map<std::string, const TensorInfo*> info_of;
-  for (const TensorInfo& info : infos) info_of[info.name] = &info;
-  std::vector<std::string> made;
-  for (const std::string& name : order)
-    if (info_of.contains(name)) made.push_back(name);
-  sink.begin(infos);
-  TensorMaker maker(groups, inputs, models, std::move(whole), sink);
-  models.for_each(
-      made, [&](size_t i) { return maker.concurrent(*info_of.at(made[i])); },
-      [&](size_t i) { maker.make(*info_of.at(made[i])); });
-  maker.add_reports(diagnostics);
-  report.merge = meter.stop();
-  report.shared = models.cache().reused();
-  for (const auto& [name, mean] : diagnostics.means()) report.diagnostics[name] = mean;
-  if (inputs.hash) {
-    report.expert_hashes = models.check().content_hashes();
-    if (with_base) {
-      report.base_hash = report.expert_hashes.front();
-      report.expert_hashes.erase(report.expert_hashes.begin());
-    }
+
+  /// What a method that works on whole models makes; empty with other methods.
+  StateDict merge_whole(const MergeSection& section, ModelReader& models) {
+    if (section.groups.empty()) return {};
+    const GroupRef& group = section.groups.front();
+    if (group.method.granularity() != Granularity::kModel) return {};
+    ASSAY_CHECK(section.groups.size() == 1, "whole-model methods make all tensors");
+    const GroupJob job(group.method.info(), group.names, models, diagnostics_);
+    const std::string_view name = group.method.info().name;
+    StateDict made = in_method(
+        name, [] { return " in the whole model"; }, [&] { return group.method.merge_model(job); });
+    for (const auto& [tensor, unused] : made)
+      if (!reference_source(section.inputs).find(tensor))
+        data_error("{} returned a tensor '{}', which the models do not have", name, tensor);
+    return made;
   }
+
+  static void add(Cost& sum, const Cost& cost, bool first) {
+    if (first)
+      sum = cost;
+    else
+      sum += cost;
+  }
+
+  void take_hashes(const ModelReader& models, bool with_base) {
+    report_.expert_hashes = models.check().content_hashes();
+    if (!with_base) return;
+    report_.base_hash = report_.expert_hashes.front();
+    report_.expert_hashes.erase(report_.expert_hashes.begin());
+  }
+
+  const std::vector<MergeSection>& sections_;
+  std::vector<TensorInfo> layout_;
+  std::vector<std::string> order_;
+  MergeSink& sink_;
+  std::map<std::string, const TensorInfo*> info_of_;
+  MergeReport report_;
+  Diagnostics diagnostics_;
+};
+
+MergeReport merge(const std::vector<MergeSection>& sections, const MergeInputs& inputs,
+                  MergeSink& sink, const OutputPlan* plan) {
+  MergeReport report = Merging(sections, inputs, sink).run();
+  if (!plan) return report;
+  report.config = plan->config;
+  if (!inputs.hash) return report;
+  // What was read of the models may be more or less than their tensors.
+  report.base_hash.reset();
+  if (inputs.base) report.base_hash = assay::original(*inputs.base).content_hash();
+  report.expert_hashes.clear();
+  for (const auto& expert : inputs.experts)
+    report.expert_hashes.emplace_back(assay::original(*expert).content_hash());
   return report;
 }
 
 }  // namespace
 
 MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
-                         MergeSink& sink) {
-  std::vector<GroupRef> refs;
-  for (const MethodGroup& group : groups) refs.push_back({*group.method, group.tensors});
-  return merge_groups(refs, inputs, sink, true);
+                         MergeSink& sink, const OutputPlan* plan) {
+  const std::vector<MergeSection> sections = merge_sections(groups, inputs, plan);
+  for (const MergeSection& section : sections) check_needs(section);
+  return merge(sections, inputs, sink, plan);
 }
 
 MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink) {
-  const std::vector<std::string> names =
-      inputs.experts.empty() ? std::vector<std::string>{} : merged_names(inputs);
-  return merge_groups({{method, names}}, inputs, sink, false);
+  check_needs({inputs, {{method, {}}}});
+  const std::optional<OutputPlan> plan = plan_of(method, inputs);
+  const OutputPlan* planned = plan ? &*plan : nullptr;
+  std::vector<MergeSection> sections = merge_sections({}, inputs, planned);
+  for (MergeSection& section : sections) {
+    check_compatible(section.inputs);
+    std::vector<std::string> names = merged_names(section.inputs);
+    if (plan && names.empty()) continue;  // all are copied
+    section.groups.push_back({method, std::move(names)});
+    check_needs(section);
+  }
+  return merge(sections, inputs, sink, planned);
 }
 
 MergeReport merge_models(const MethodConfiguration& configuration, const MergeInputs& inputs,

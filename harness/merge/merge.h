@@ -19,6 +19,8 @@ namespace assay {
 struct MergeInputs {
   std::shared_ptr<const TensorSource> base;  ///< may be null
   std::vector<std::shared_ptr<const TensorSource>> experts;
+  /// config.json of the model that the result is like; for methods that change its shape.
+  Json config;
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   /// What all inputs are converted to before anything else; absent: methods see storage dtypes.
@@ -55,6 +57,9 @@ struct MergeReport {
   /// without a cache. Absent when none was used.
   std::optional<Cost> shared;
   Json diagnostics = Json::object();
+  /// config.json of a result of another shape than the inputs (Method::plan()); absent: it is
+  /// theirs.
+  std::optional<Json> config;
   /// Of the base and the experts, with MergeInputs::hash; absent where not all tensors were read.
   std::optional<std::string> base_hash;
   std::vector<std::optional<std::string>> expert_hashes;
@@ -85,13 +90,35 @@ std::vector<std::string> merged_names(const MergeInputs& inputs);
 /// data.
 void check_compatible(const MergeInputs& inputs);
 
-/// Merges models that check_compatible() finds nothing about. The result goes to `sink` on
-/// inputs.device in the output dtype; integer tensors are copied from the base, or the first expert
-/// without one. SkipCell when a need is not met; DataError, naming model and tensor, on NaN or
-/// infinity in an input or the output. Every tensor that is merged must be in one group.
+/// A method and the tensors that it makes.
+struct GroupRef {
+  Method& method;
+  std::vector<std::string> names;  ///< in name order
+};
+
+/// What of a result is made of the same models in the same roles. All of it, unless there is a
+/// plan.
+struct MergeSection {
+  MergeInputs inputs;  ///< their tensors have the names of the result's
+  std::vector<GroupRef> groups;
+};
+
+/// The method's plan for these models; absent when it keeps their shape.
+std::optional<OutputPlan> plan_of(const Method& method, const MergeInputs& inputs);
+
+/// The sections of a result: of a plan (null: the reference's tensors) that refers to the models of
+/// `inputs`. DataError when the plan names a tensor or rows that a model does not have, or one
+/// output twice.
+std::vector<MergeSection> merge_sections(const std::vector<MethodGroup>& groups,
+                                         const MergeInputs& inputs, const OutputPlan* plan);
+
+/// Merges models that check_compatible() finds nothing about, in any section. The result goes to
+/// `sink` on inputs.device in the output dtype; integer tensors are copied from the base, or the
+/// first expert without one. SkipCell when a need is not met; DataError, naming model and tensor,
+/// on NaN or infinity in an input or the output. Every tensor that is merged must be in one group.
 MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
-                         MergeSink& sink);
-/// One method for all tensors; calls check_compatible().
+                         MergeSink& sink, const OutputPlan* plan = nullptr);
+/// One method for all tensors, with its plan; calls check_compatible().
 MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink);
 /// The same with the method's parameters as they may be: tables become groups.
 MergeReport merge_models(const MethodConfiguration& configuration, const MergeInputs& inputs,

@@ -148,8 +148,7 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
   request.inputs.scratch = existing_parent(target).string();
   request.inputs.hash = true;
   std::vector<std::string> problems = request.problems;
-  for (std::string& problem :
-       resource_problems(request.groups, request.inputs, request.side_files, target))
+  for (std::string& problem : resource_problems(request.sections(), request.side_files, target))
     problems.push_back(std::move(problem));
   refuse(problems);
   FolderSink sink(target,
@@ -162,7 +161,8 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                   options.device);
   MergeReport report;
   try {
-    report = merge_models(request.groups, request.inputs, sink);
+    report =
+        merge_models(request.groups, request.inputs, sink, request.plan ? &*request.plan : nullptr);
   } catch (const std::exception&) {
     check_mapped_files();  // an input that changed is the cause of what else went wrong
     throw;

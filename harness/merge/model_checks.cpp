@@ -247,6 +247,7 @@ MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
   Reconciled reconciled = reconcile(models);
   if (notes) *notes = std::move(reconciled.notes);
   MergeInputs inputs;
+  if (!experts.empty()) inputs.config = experts.front()->config();
   if (base) inputs.base = reconciled.sources.front();
   inputs.experts.assign(reconciled.sources.begin() + (base ? 1 : 0), reconciled.sources.end());
   return inputs;

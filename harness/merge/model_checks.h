@@ -26,7 +26,8 @@ std::optional<std::string> unmet_initialization_need(
     const Needs& needs, const std::vector<std::shared_ptr<const Checkpoint>>& models);
 
 /// The models of a merge in memory as reconcile() leaves them with the policies `error`, for
-/// check_compatible() to look at. DataError as there. `base` may be null.
+/// check_compatible() to look at, with the config of the first expert. DataError as there. `base`
+/// may be null.
 MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
                               const std::vector<std::shared_ptr<const Checkpoint>>& experts,
                               std::vector<std::string>* notes = nullptr);

@@ -49,6 +49,14 @@ int64_t bytes_on_disk(const fs::path& folder) {
   return blocks * kBlock;
 }
 
+/// A method that does not work by parts, of which there is one.
+std::string_view whole_tensors_method(const std::vector<MergeSection>& sections) {
+  for (const MergeSection& section : sections)
+    for (const GroupRef& group : section.groups)
+      if (group.method.granularity() != Granularity::kParts) return group.method.info().name;
+  ASSAY_CHECK(false, "all methods work by parts");
+}
+
 }  // namespace
 
 std::vector<std::string> model_mismatches(const TensorSource& reference,
@@ -110,36 +118,47 @@ std::vector<TensorInfo> result_layout(const MergeInputs& inputs) {
   return infos;
 }
 
-int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs) {
+std::vector<TensorInfo> result_layout(const std::vector<MergeSection>& sections) {
+  std::vector<TensorInfo> infos;
+  for (const MergeSection& section : sections)
+    for (TensorInfo& info : result_layout(section.inputs)) infos.push_back(std::move(info));
+  std::sort(infos.begin(), infos.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+  return infos;
+}
+
+int64_t memory_need(const std::vector<MergeSection>& sections) {
   int64_t most = 0;
-  for (const MethodGroup& group : groups) {
-    const Granularity granularity = group.method->granularity();
-    if (granularity == Granularity::kParts) continue;
-    const bool base = inputs.base && group.method->needs().base;
-    int64_t all = 0, largest = 0;
-    for (const std::string& name : group.tensors) {
-      const TensorInfo& info = *reference_source(inputs).find(name);
-      // The inputs, and the result in float32.
-      int64_t bytes = info.numel() * static_cast<int64_t>(sizeof(float));
-      if (base) bytes += inputs.base->find(name)->bytes();
-      for (const auto& expert : inputs.experts) bytes += expert->find(name)->bytes();
-      all += bytes;
-      largest = std::max(largest, bytes);
+  for (const auto& [inputs, groups] : sections)
+    for (const GroupRef& group : groups) {
+      const Granularity granularity = group.method.granularity();
+      if (granularity == Granularity::kParts) continue;
+      const bool base = inputs.base && group.method.needs().base;
+      int64_t all = 0, largest = 0;
+      for (const std::string& name : group.names) {
+        const TensorInfo& info = *reference_source(inputs).find(name);
+        // The inputs, and the result in float32.
+        int64_t bytes = info.numel() * static_cast<int64_t>(sizeof(float));
+        if (base) bytes += inputs.base->find(name)->bytes();
+        for (const auto& expert : inputs.experts) bytes += expert->find(name)->bytes();
+        all += bytes;
+        largest = std::max(largest, bytes);
+      }
+      most = std::max(most, granularity == Granularity::kModel ? all : largest);
     }
-    most = std::max(most, granularity == Granularity::kModel ? all : largest);
-  }
   return most;
 }
 
-int64_t scratch_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs) {
+int64_t scratch_need(const std::vector<MergeSection>& sections) {
   int64_t most = 0;
-  for (const MethodGroup& group : groups)
-    for (const std::string& name : group.tensors) {
-      TensorInfo info = *reference_source(inputs).find(name);
-      info.dtype = inputs.load_dtype.value_or(info.dtype);
-      const int64_t bytes = group.method->working_bytes(info);
-      if (!working_memory(inputs).fits(bytes)) most = std::max(most, bytes);
-    }
+  for (const auto& [inputs, groups] : sections)
+    for (const GroupRef& group : groups)
+      for (const std::string& name : group.names) {
+        TensorInfo info = *reference_source(inputs).find(name);
+        info.dtype = inputs.load_dtype.value_or(info.dtype);
+        const int64_t bytes = group.method.working_bytes(info);
+        if (!working_memory(inputs).fits(bytes)) most = std::max(most, bytes);
+      }
   return most;
 }
 
@@ -160,13 +179,13 @@ int64_t free_disk(const std::filesystem::path& folder) {
 }
 
 std::vector<std::string> resource_problems(
-    const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
+    const std::vector<MergeSection>& sections,
     const std::map<std::filesystem::path, std::filesystem::path>& side_files,
     const std::filesystem::path& folder) {
   std::vector<std::string> problems;
   int64_t bytes = 0;
-  for (const TensorInfo& info : result_layout(inputs)) bytes += info.bytes();
-  bytes += scratch_need(groups, inputs);
+  for (const TensorInfo& info : result_layout(sections)) bytes += info.bytes();
+  bytes += scratch_need(sections);
   for (const auto& [name, file] : side_files) {
     struct stat status {};
     if (::access(file.c_str(), R_OK) != 0 || ::stat(file.c_str(), &status) != 0)
@@ -177,12 +196,12 @@ std::vector<std::string> resource_problems(
   if (bytes > available)
     problems.push_back(fmt::format("'{}': the result takes {} of disk, and {} are free",
                                    folder.string(), bytes_text(bytes), bytes_text(available)));
-  const int64_t memory = memory_need(groups, inputs);
-  if (inputs.memory_bytes > 0 && memory > inputs.memory_bytes)
-    problems.push_back(fmt::format(
-        "{} does not work by parts of tensors and takes about "
-        "{}, more than the {} of memory that are allowed",
-        groups.front().method->info().name, bytes_text(memory), bytes_text(inputs.memory_bytes)));
+  const int64_t memory = memory_need(sections), allowed = sections.front().inputs.memory_bytes;
+  if (allowed > 0 && memory > allowed)
+    problems.push_back(
+        fmt::format("{} does not work by parts of tensors and takes about "
+                    "{}, more than the {} of memory that are allowed",
+                    whole_tensors_method(sections), bytes_text(memory), bytes_text(allowed)));
   return problems;
 }
 

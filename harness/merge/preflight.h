@@ -20,16 +20,17 @@ std::vector<std::string> model_mismatches(const TensorSource& reference, const T
 /// heads, activation, ...). Such models can be merged, but rarely should be.
 std::vector<std::string> config_differences(const std::vector<MergeModel>& models);
 
-/// The tensors of the result and their dtypes, as far as the method keeps the architecture.
+/// The tensors of the result and their dtypes, in name order.
 std::vector<TensorInfo> result_layout(const MergeInputs& inputs);
+std::vector<TensorInfo> result_layout(const std::vector<MergeSection>& sections);
 
 /// About how much memory the merge takes in addition to parts, which keep to the limit: for methods
 /// that take whole tensors or whole models, what these are in memory.
-int64_t memory_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
+int64_t memory_need(const std::vector<MergeSection>& sections);
 
 /// The largest scratch file that a method makes, of what it holds of a tensor at once and cannot
-/// hold within inputs.memory_bytes; 0: none.
-int64_t scratch_need(const std::vector<MethodGroup>& groups, const MergeInputs& inputs);
+/// hold within MergeInputs::memory_bytes; 0: none.
+int64_t scratch_need(const std::vector<MergeSection>& sections);
 
 /// The nearest folder above an output, as resolve_output() gives it, that exists.
 std::filesystem::path existing_parent(const std::filesystem::path& target);
@@ -40,7 +41,7 @@ int64_t free_disk(const std::filesystem::path& folder);
 
 /// Not enough memory or disk, and side files (by the names they get) that cannot be read, in words.
 std::vector<std::string> resource_problems(
-    const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
+    const std::vector<MergeSection>& sections,
     const std::map<std::filesystem::path, std::filesystem::path>& side_files,
     const std::filesystem::path& folder);
 

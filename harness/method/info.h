@@ -7,7 +7,7 @@
 namespace assay {
 
 /// The kind of model that a merge returns.
-enum class Output { kSameArchitecture, kWider, kMixtureOfExperts, kEnsemble };
+enum class Output { kSameArchitecture, kReshaped, kWider, kMixtureOfExperts, kEnsemble };
 
 /// What a method requires. A cell of a sweep that does not meet it is skipped, with the reason.
 struct Needs {

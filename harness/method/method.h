@@ -31,6 +31,10 @@
 /// work on, it defines `Granularity granularity() const`, and then all of measure() (a std::any),
 /// merge(job, std::any) and merge_model(): those that the granularity names are called.
 ///
+/// A method that gives a model of another shape defines `OutputPlan plan(const PlanInputs&) const`
+/// (output_plan.h), and says so in needs.output. The functions above then see the output's tensors,
+/// those that are made of the same models at a time.
+///
 /// `merge` returns as many values as it got, in float32 or the storage dtype (or part.result(),
 /// filled); the engine rounds to the output dtype. `merge` and `measure` are pure: they are called
 /// on any device, in any order of tensors and for several tensors concurrently. A method whose
@@ -51,6 +55,7 @@
 #include "harness/method/evidence.h"
 #include "harness/method/info.h"
 #include "harness/method/job.h"
+#include "harness/method/output_plan.h"
 
 namespace assay {
 
@@ -78,7 +83,12 @@ class Method {
   virtual int64_t working_bytes(const TensorInfo& tensor) const = 0;
   /// Why its parameters, each of them allowed, cannot be used together; absent when they can.
   virtual std::optional<std::string> conflict() const { return std::nullopt; }
-  /// Called once, before the functions below.
+  /// The result's tensors and config where they are not the reference's; absent: they are.
+  virtual std::optional<OutputPlan> plan(const PlanInputs& /*models*/) const {
+    return std::nullopt;
+  }
+  /// Called before the functions below: once, or with a plan() for the tensors of each combination
+  /// of models.
   virtual void prepare(const ModelJob& job) = 0;
   /// Statistics of a tensor that merge() needs; empty where it needs none. Granularity::kParts
   /// only.
@@ -157,11 +167,19 @@ std::unique_ptr<Method> configure_method(const std::string& ref, const JsonReade
 namespace detail {
 
 template <typename T>
+concept ReshapingMethod = requires(const T t, const PlanInputs& models) {
+  { t.plan(models) } -> std::convertible_to<std::optional<OutputPlan>>;
+};
+
+template <typename T>
 class MethodAdaptor final : public Method {
   static_assert(PassingMethod<T> ||
                     MeasuringMethod<T> + StreamingMethod<T> + WholeModelMethod<T> == 1,
                 "a method defines one of merge(TensorJob), merge(TensorJob, "
                 "measure(TensorParts)) and merge_model(ModelJob)");
+  static_assert(ReshapingMethod<T> || T::info.needs.output == Output::kSameArchitecture ||
+                    T::info.needs.output == Output::kEnsemble,
+                "a method that gives a model of another shape defines plan(PlanInputs)");
 
  public:
   explicit MethodAdaptor(const JsonReader& parameters) { assign_parameters(method_, parameters); }
@@ -213,6 +231,12 @@ class MethodAdaptor final : public Method {
         conflict = fmt::format("{}: {}", name, *inner);
     });
     return conflict;
+  }
+  std::optional<OutputPlan> plan(const PlanInputs& models) const override {
+    if constexpr (ReshapingMethod<T>)
+      return method_.plan(models);
+    else
+      return std::nullopt;
   }
   void prepare(const ModelJob& job) override {
     if constexpr (requires { method_.prepare(job); }) method_.prepare(job);

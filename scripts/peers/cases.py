@@ -1,6 +1,7 @@
 """The merges whose outputs are compared: mergekit's configurations, without the models' places."""
 
 # name -> (method, parameters of every expert, parameters of all); a base is given where the method takes one.
+# Slices have, in place of the parameters of every expert, a list of slices of (model, first layer, end, parameters).
 DETERMINISTIC = {
     "linear, equal weights": ("linear", [{"weight": 1.0}] * 3, {}),
     "linear, unequal weights": ("linear", [{"weight": 0.5}, {"weight": 0.3}, {"weight": 0.35}], {}),
@@ -31,6 +32,18 @@ DETERMINISTIC = {
     "ties, not normalized, lambda": (
         "ties", [{"weight": 0.6, "density": 0.3}] * 3, {"normalize": False, "lambda": 0.8}),
     "passthrough": ("passthrough", [{}], {}),
+    "slices, stacked": (
+        "passthrough",
+        [[("expert1", 0, 3, {})], [("expert2", 1, 4, {"scale": [{"filter": "o_proj", "value": 0.3}, {"value": 1.0}]})],
+         [("expert1", 2, 4, {})]], {}),
+    "slices, slerp": (
+        "slerp", [[("base", 0, 2, {}), ("expert1", 1, 3, {})], [("expert2", 0, 3, {}), ("base", 1, 4, {})]],
+        {"t": [{"filter": "mlp", "value": [0.2, 0.8]}, {"value": 0.4}]}),
+    "slices, ties": (
+        "ties",
+        [[("base", 0, 4, {}), ("expert1", 0, 4, {"weight": [1, 0.5], "density": 1.0}),
+          ("expert2", 0, 4, {"weight": 0.4, "density": 1.0})],
+         [("base", 2, 3, {}), ("expert3", 2, 3, {"weight": 0.7, "density": 1.0})]], {}),
     "passthrough, scale": ("passthrough", [{}], {"scale": [{"filter": "o_proj", "value": 0.3}, {"value": 1.0}]}),
 }
 
@@ -57,8 +70,15 @@ def configuration(case, folder, dtypes):
     config = {"merge_method": method}
     if method not in WITHOUT_BASE:
         config["base_model"] = str(folder / "base")
-    config["models"] = [{"model": str(folder / f"expert{i + 1}"), **({"parameters": p} if p else {})}
-                        for i, p in enumerate(experts)]
+
+    def model(name, parameters):
+        return {"model": str(folder / name), **({"parameters": parameters} if parameters else {})}
+
+    if isinstance(experts[0], list):
+        config["slices"] = [{"sources": [{**model(name, own), "layer_range": [first, end]} for name, first, end, own in s]}
+                            for s in experts]
+    else:
+        config["models"] = [model(f"expert{i + 1}", p) for i, p in enumerate(experts)]
     if parameters:
         config["parameters"] = parameters
     return {**config, **dtypes}

@@ -104,7 +104,7 @@ def threshold_ties(config, name, tensors):
 
 def deterministic_row(merges, config, folder):
     explain = None
-    if config["merge_method"] == "ties":
+    if config["merge_method"] == "ties" and "models" in config:  # those of slices trim nothing
         tensors = {part.name: compare.open_folder(part) for part in folder.iterdir()}
         explain = lambda name: threshold_ties(config, name, tensors)
     return compare.compare(merges.assay(config), merges.mergekit(config), explain)

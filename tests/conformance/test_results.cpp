@@ -52,26 +52,34 @@ TEST_CASE("every method depends on the seed just when it says so", "[conformance
         !entry_of(ref).info.randomized);
 }
 
-TEST_CASE("every method keeps names, shapes and dtypes, and gives finite numbers",
-          "[conformance]") {
+TEST_CASE(
+    "every method gives the tensors that it plans, by default its inputs', and finite numbers",
+    "[conformance]") {
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
   const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
   const StateDict merged = merge(ref, Json::object(), inputs);
 
-  const TensorSource& reference = reference_source(inputs);
-  CHECK(merged.size() == reference.tensors().size());
-  for (const TensorInfo& info : reference.tensors()) {
-    CAPTURE(info.name);
-    REQUIRE(merged.count(info.name) == 1);
-    const at::Tensor& tensor = merged.at(info.name);
-    CHECK(tensor.sizes() == at::IntArrayRef(info.shape));
-    CHECK(tensor.scalar_type() == info.dtype);
-    if (tensor_role(reference, info) == TensorRole::kCopied)
-      CHECK(at::equal(tensor, reference.read(info.name)));
-    else
-      CHECK(count_nonfinite(tensor) == 0);
+  const Json none = Json::object();
+  const auto plan = plan_of(*make_method(ref, JsonReader(none, "test")), inputs);
+  CHECK(plan.has_value() == (entry_of(ref).info.needs.output != Output::kSameArchitecture));
+  size_t planned = 0;
+  for (const MergeSection& section : merge_sections({}, inputs, plan ? &*plan : nullptr)) {
+    const TensorSource& reference = reference_source(section.inputs);
+    for (const TensorInfo& info : reference.tensors()) {
+      CAPTURE(info.name);
+      ++planned;
+      REQUIRE(merged.count(info.name) == 1);
+      const at::Tensor& tensor = merged.at(info.name);
+      CHECK(tensor.sizes() == at::IntArrayRef(info.shape));
+      CHECK(tensor.scalar_type() == info.dtype);
+      if (tensor_role(reference, info) == TensorRole::kCopied)
+        CHECK(at::equal(tensor, reference.read(info.name)));
+      else
+        CHECK(count_nonfinite(tensor) == 0);
+    }
   }
+  CHECK(merged.size() == planned);
 }
 
 TEST_CASE("every method returns the expert that all experts are", "[conformance]") {

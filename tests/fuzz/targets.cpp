@@ -100,6 +100,16 @@ const std::vector<std::string> kTensors = {
 void mergekit(std::string_view input) {
   refusable([&] {
     const MergekitConfig config = parse_mergekit_yaml(input, "config.yaml");
+    for (const MergekitSlice& slice : config.slices) {
+      const MergekitModels models = mergekit_models(config, &slice);
+      const std::vector<std::string> inputs(models.experts.size(), kTensors.front());
+      mergekit_parameters(config, models.experts,
+                          {.tensor = kTensors.front(),
+                           .inputs = inputs,
+                           .depth = 0.5,
+                           .settings = {&slice.parameters, &config.parameters}});
+    }
+    if (!config.slices.empty()) return;
     const MergekitPlan plan = resolve_mergekit(config, mergekit_models(config), kTensors, 2);
     size_t tensors = 0;
     for (const MergekitGroup& group : plan.groups) tensors += group.tensors.size();

@@ -104,7 +104,7 @@ TEST_CASE("what stands in JSON is read too, and aliases are what they stand for"
 }
 
 TEST_CASE("what mergekit has and Assay does not read yet is named, with its line", "[mergekit]") {
-  for (const char* key : {"slices", "modules", "tokenizer_source", "tokenizer", "chat_template"})
+  for (const char* key : {"modules", "tokenizer_source", "tokenizer", "chat_template"})
     CHECK_THAT(error(linear(std::string(key) + ": x\n")),
                StartsWith("m.yaml:4: ") && Contains(key) && Contains("not supported yet"));
   for (const char* method : {"della", "karcher", "model_stock", "nuslerp"})
@@ -132,7 +132,7 @@ TEST_CASE("keys that mergekit ignores are noted: names of merges, places of anch
 
   CHECK_THAT(parse_mergekit_yaml(linear("base_modle: &x a\n"), "m.yaml").notes.at(0),
              Contains("Did you mean 'base_model'?"));
-  CHECK_THAT(error(linear("slices: &x []\n")), Contains("not supported yet"));
+  CHECK_THAT(error(linear("modules: &x []\n")), Contains("not supported yet"));
 }
 
 TEST_CASE("unknown names come with the nearest known one", "[mergekit]") {

@@ -117,8 +117,8 @@ TEST_CASE("needs that are not met are refused in words", "[merge]") {
   CHECK_THAT(unmet({.calibration_inputs = true}), Contains("calibration data"));
   CHECK_THAT(unmet({.calibration_labels = true}), Contains("calibration data"));
   CHECK_THAT(unmet({.gradients = true}), Contains("gradients"));
-  for (const Output output : {Output::kWider, Output::kMixtureOfExperts, Output::kEnsemble})
-    CHECK_THAT(unmet({.output = output}), Contains(std::string(output_name(output))));
+  CHECK(unmet({.output = Output::kReshaped}) == "none");
+  CHECK_THAT(unmet({.output = Output::kEnsemble}), Contains("another form (ensemble)"));
 }
 
 TEST_CASE("shapes are checked, whatever a method declares", "[merge]") {

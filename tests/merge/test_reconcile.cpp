@@ -88,7 +88,7 @@ TEST_CASE("disk and memory are checked before anything is read", "[merge]") {
   CHECK(free_disk("/") > 0);
   CHECK(existing_parent("/no/such/folder") == "/");
   CHECK(free_disk("/no/such/folder") > 0);
-  CHECK(resource_problems({}, inputs, {}, "/tmp/merged").empty());
+  CHECK(resource_problems(merge_sections({}, inputs, nullptr), {}, "/tmp/merged").empty());
   CHECK(bytes_text(1000) == "1000 bytes");
   CHECK(bytes_text(3 << 19) == "1.5 MiB");
 }

@@ -60,8 +60,9 @@ TensorMaker::TensorMaker(const std::vector<GroupRef>& groups, const MergeInputs&
       models_(models),
       whole_(std::move(whole)),
       sink_(sink),
-      whole_model_(groups.front().method.granularity() == Granularity::kModel ? &groups.front()
-                                                                              : nullptr) {
+      whole_model_(!groups.empty() && groups.front().method.granularity() == Granularity::kModel
+                       ? &groups.front()
+                       : nullptr) {
   for (const GroupRef& group : groups)
     for (const std::string& name : group.names) groups_[name] = &group;
 }

@@ -11,14 +11,8 @@
 
 namespace assay {
 
-/// A MethodGroup of a merge, not owned.
-struct GroupRef {
-  Method& method;
-  const std::vector<std::string>& names;
-};
-
-/// The tensors of one merge, one by one. Several threads may make a tensor each where concurrent()
-/// says so.
+/// The tensors of one section, one by one. Several threads may make a tensor each where
+/// concurrent() says so.
 class TensorMaker {
  public:
   /// `whole`: what a method that works on whole models returned, else empty.

@@ -4,47 +4,36 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/merge/request/layer_stack.h"
 
 namespace assay {
 namespace {
 
 using Models = MergekitMethod::Models;
 
-struct LayerName {
-  std::string stack;
-  int64_t index;
-};
-
-// "model.layers.7.mlp.weight" is layer 7 of "model.layers".
-std::optional<LayerName> layer_of(const std::string& tensor) {
-  constexpr size_t kMaxDigits = 6;
-  for (size_t begin = 0; begin < tensor.size();) {
-    const size_t end = std::min(tensor.find('.', begin), tensor.size());
-    const std::string part = tensor.substr(begin, end - begin);
-    if (!part.empty() && part.size() <= kMaxDigits &&
-        part.find_first_not_of("0123456789") == std::string::npos)
-      return LayerName{tensor.substr(0, begin), std::stoll(part)};
-    begin = end + 1;
-  }
-  return std::nullopt;
-}
-
-/// Looks parameters up as mergekit does: at the model, then at the top level.
+/// Looks parameters up as mergekit does: at the model, then in what surrounds it.
 class Lookup {
  public:
-  Lookup(const MergekitConfig& config, const std::string& tensor, double t)
-      : config_(config), tensor_(tensor), t_(t) {}
+  Lookup(const MergekitConfig& config, const MergekitScope& scope)
+      : config_(config), scope_(scope) {}
 
   double shared(std::string_view name) const {
-    if (const auto value = find(config_.parameters, name)) return *value;
+    if (const auto value = surrounding(name, scope_.tensor)) return *value;
     return fallback(name, config_.method_line, "");
+  }
+  /// Where the surroundings set it.
+  int line(std::string_view name) const {
+    for (const MergekitSettings* settings : scope_.settings)
+      if (const auto it = settings->find(name); it != settings->end()) return it->second.line;
+    return config_.method_line;
   }
   bool flag(std::string_view name) const { return shared(name) != 0; }
   std::vector<double> each(std::string_view name, const std::vector<MergekitModel>& models) const {
     std::vector<double> values;
-    for (const MergekitModel& model : models) {
-      auto value = find(model.parameters, name);
-      if (!value) value = find(config_.parameters, name);
+    for (size_t i = 0; i < models.size(); ++i) {
+      const MergekitModel& model = models[i];
+      auto value = find(model.parameters, name, scope_.inputs.at(i));
+      if (!value) value = surrounding(name, scope_.inputs[i]);
       values.push_back(
           value ? *value
                 : fallback(name, model.line, fmt::format(" of the model '{}'", model.model)));
@@ -53,9 +42,15 @@ class Lookup {
   }
 
  private:
-  std::optional<double> find(const MergekitSettings& settings, std::string_view name) const {
+  std::optional<double> find(const MergekitSettings& settings, std::string_view name,
+                             const std::string& tensor) const {
     const auto it = settings.find(name);
-    return it == settings.end() ? std::nullopt : it->second.find(tensor_, t_);
+    return it == settings.end() ? std::nullopt : it->second.find(tensor, scope_.depth);
+  }
+  std::optional<double> surrounding(std::string_view name, const std::string& tensor) const {
+    for (const MergekitSettings* settings : scope_.settings)
+      if (const auto value = find(*settings, name, tensor)) return value;
+    return std::nullopt;
   }
   double fallback(std::string_view name, int line, const std::string& owner) const {
     const auto& parameters = mergekit_method(config_.method).parameters;
@@ -63,22 +58,24 @@ class Lookup {
                                  [&](const auto& parameter) { return parameter.name == name; });
     if (!it->fallback)
       user_error("{}:{}: the parameter '{}'{} is missing for the tensor '{}'; {} needs it",
-                 config_.where, line, name, owner, tensor_, config_.method);
+                 config_.where, line, name, owner, scope_.tensor, config_.method);
     return *it->fallback;
   }
 
   const MergekitConfig& config_;
-  const std::string& tensor_;
-  double t_;
+  const MergekitScope& scope_;
 };
 
-Json method_parameters(const MergekitConfig& config, const MergekitModels& models,
-                       const Lookup& lookup) {
+}  // namespace
+
+Json mergekit_parameters(const MergekitConfig& config, const std::vector<MergekitModel>& experts,
+                         const MergekitScope& scope) {
+  const Lookup lookup(config, scope);
   const std::string& method = config.method;
   if (method == "slerp") return {{"t", lookup.shared("t")}};
-  if (method == "passthrough") return {{"scale", lookup.each("scale", models.experts).front()}};
+  if (method == "passthrough") return {{"scale", lookup.each("scale", experts).front()}};
 
-  Json out = {{"weights", lookup.each("weight", models.experts)}};
+  Json out = {{"weights", lookup.each("weight", experts)}};
   if (method == "linear") {
     out["normalize"] = lookup.flag("normalize");
     return out;
@@ -92,12 +89,12 @@ Json method_parameters(const MergekitConfig& config, const MergekitModels& model
   if (method == "task_arithmetic") return out;
 
   // mergekit clamps densities to 0 and 1.
-  std::vector<double> densities = lookup.each("density", models.experts);
+  std::vector<double> densities = lookup.each("density", experts);
   for (double& density : densities) density = std::clamp(density, 0.0, 1.0);
   if (method == "ties") {
     if (lookup.flag("rescale"))
       user_error("{}:{}: 'rescale' with ties is not supported yet", config.where,
-                 config.parameters.at("rescale").line);
+                 lookup.line("rescale"));
     // Nothing of a model is left at density 0, and so it has no vote.
     for (size_t i = 0; i < densities.size(); ++i)
       if (densities[i] == 0) out["weights"][i] = 0.0;
@@ -130,44 +127,53 @@ void note_settings(const MergekitConfig& config, const MergekitSettings& setting
   }
 }
 
-}  // namespace
+void MergekitGroups::add(const std::string& tensor, Json parameters) {
+  const auto [it, is_new] = group_of_.emplace(canonical(parameters), groups_.size());
+  if (is_new) groups_.push_back({method_, std::move(parameters), {}});
+  groups_[it->second].tensors.push_back(tensor);
+}
 
-MergekitModels mergekit_models(const MergekitConfig& config) {
+MergekitModels mergekit_models(const MergekitConfig& config, const MergekitSlice* slice) {
   const MergekitMethod& method = mergekit_method(config.method);
-  const auto& base = config.base_model;
-  const auto fail = [&](int line, const std::string& message) {
+  const auto& base = slice && slice->base_model ? slice->base_model : config.base_model;
+  const std::vector<MergekitModel>& listed = slice ? slice->sources : config.models;
+  const int line = slice ? slice->line : config.method_line;
+  const auto fail = [&](const std::string& message) {
     user_error("{}:{}: {} {}", config.where, line, config.method, message);
   };
-  MergekitModels models;
-  if (method.models == Models::kTaskVectors || method.models == Models::kPair)
-    if (!base) fail(config.method_line, "needs a base_model, and none is given");
+  const bool task_vectors = method.models == Models::kTaskVectors;
+  if ((task_vectors || method.models == Models::kPair) && !base)
+    fail("needs a base_model, and none is given");
 
-  for (const MergekitModel& model : config.models) {
+  MergekitModels models;
+  const MergekitModel* listed_base = nullptr;
+  for (const MergekitModel& model : listed) {
     const bool is_base = base && model.model == base->model;
-    if (is_base && method.models == Models::kTaskVectors) continue;
+    if (is_base) listed_base = &model;
+    if (is_base && task_vectors) continue;
     if (is_base) models.like = models.experts.size();
     models.experts.push_back(model);
   }
-  const bool listed = base && std::any_of(config.models.begin(), config.models.end(),
-                                          [&](const auto& m) { return m.model == base->model; });
-  if (method.models == Models::kTaskVectors) {
-    models.base = base;
-    if (models.experts.empty()) fail(config.method_line, "needs a model besides the base_model");
-  } else if (base && !listed) {  // as in mergekit: one more model, without parameters of its own
+  // Layers of a base are those that a slice says.
+  if (slice && !listed_base && (task_vectors || method.models == Models::kPair))
+    fail(fmt::format("needs the base_model '{}' among the sources of every slice", base->model));
+  if (task_vectors) {
+    models.base = slice ? *listed_base : *base;
+    if (models.experts.empty()) fail("needs a model besides the base_model");
+  } else if (!slice && base && !listed_base) {
+    // As in mergekit: one more model, without parameters of its own.
     models.like = models.experts.size();
     models.experts.push_back(*base);
   }
   if (method.models == Models::kPair) {
     if (models.experts.size() != 2)
-      fail(config.method_line, fmt::format("merges the base_model and one "
-                                           "other, and {} models are given",
-                                           models.experts.size()));
+      fail(fmt::format("merges the base_model and one other, and {} models are given",
+                       models.experts.size()));
     std::swap(models.experts.front(), models.experts[models.like]);
     models.like = 0;
   }
   if (method.models == Models::kOne && models.experts.size() != 1)
-    fail(config.method_line,
-         fmt::format("takes one model, and {} are given", models.experts.size()));
+    fail(fmt::format("takes one model, and {} are given", models.experts.size()));
   return models;
 }
 
@@ -175,15 +181,14 @@ MergekitPlan resolve_mergekit(const MergekitConfig& config, const MergekitModels
                               const std::vector<std::string>& tensors, int64_t num_layers) {
   MergekitPlan plan;
   const LayerDepths depth(tensors, num_layers);
-  std::map<std::string, size_t> group_of;
-  for (const std::string& tensor : tensors) {
-    Json parameters = method_parameters(config, models, Lookup(config, tensor, depth(tensor)));
-    const auto [it, is_new] = group_of.emplace(canonical(parameters), plan.groups.size());
-    if (is_new)
-      plan.groups.push_back(
-          {std::string(mergekit_method(config.method).preset), std::move(parameters), {}});
-    plan.groups[it->second].tensors.push_back(tensor);
-  }
+  MergekitGroups groups(std::string(mergekit_method(config.method).preset));
+  for (const std::string& tensor : tensors)
+    groups.add(tensor, mergekit_parameters(config, models.experts,
+                                           {.tensor = tensor,
+                                            .inputs = std::vector(models.experts.size(), tensor),
+                                            .depth = depth(tensor),
+                                            .settings = {&config.parameters}}));
+  plan.groups = groups.take();
   note_settings(config, config.parameters, tensors, plan.notes);
   for (const MergekitModel& model : config.models) {
     if (models.base && model.model == models.base->model && !model.parameters.empty())
@@ -197,7 +202,7 @@ MergekitPlan resolve_mergekit(const MergekitConfig& config, const MergekitModels
 
 LayerDepths::LayerDepths(const std::vector<std::string>& tensors, int64_t num_layers) {
   for (const std::string& tensor : tensors)
-    if (const auto layer = layer_of(tensor)) {
+    if (const auto layer = layer_name(tensor)) {
       int64_t& count = layers_[layer->stack];
       count = std::max(count, layer->index + 1);
     }
@@ -205,7 +210,7 @@ LayerDepths::LayerDepths(const std::vector<std::string>& tensors, int64_t num_la
 }
 
 double LayerDepths::operator()(const std::string& tensor) const {
-  const auto layer = layer_of(tensor);
+  const auto layer = layer_name(tensor);
   if (!layer) return 0;
   const int64_t count = layers_.at(layer->stack);
   if (count <= 1) return 1;

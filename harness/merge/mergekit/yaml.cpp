@@ -2,31 +2,25 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 
-#include "harness/core/ascii.h"
-#include "harness/core/error.h"
 #include "harness/core/yaml.h"
+#include "harness/merge/mergekit/parameters.h"
+#include "harness/merge/mergekit/yaml_messages.h"
 
 namespace assay {
 namespace {
-
-using Kind = MergekitParameter::Kind;
 
 // What mergekit knows and Assay does not read yet.
 const std::vector<std::string> kLaterMethods{
     "nuslerp",     "multislerp",   "karcher",     "breadcrumbs", "breadcrumbs_ties",
     "della",       "della_linear", "sce",         "ram",         "ramplus_tl",
     "model_stock", "nearswap",     "arcee_fusion"};
-const std::vector<std::string> kLaterKeys{"slices", "modules", "tokenizer_source", "tokenizer",
+const std::vector<std::string> kLaterKeys{"modules", "tokenizer_source", "tokenizer",
                                           "chat_template"};
 // Keys that people write and mergekit ignores.
 const std::vector<std::string> kIgnoredKeys{"name", "description", "author", "license"};
-const std::vector<std::string> kKeys{"merge_method", "models", "base_model",
+const std::vector<std::string> kKeys{"merge_method", "models", "slices",   "base_model",
                                      "parameters",   "dtype",  "out_dtype"};
-const std::vector<std::string> kOtherParameters{
-    "nuslerp_flatten", "nuslerp_row_wise", "normalize_weights", "eps", "max_iter", "tol",
-    "gamma",           "epsilon",          "select_topk",       "r",   "alpha",    "filter_wise"};
 const std::vector<std::string> kDtypes{"float32", "float16", "bfloat16"};
 const std::vector<std::string> kLaterDtypes{"float64", "int64"};
 
@@ -34,39 +28,9 @@ bool contains(const std::vector<std::string>& list, std::string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
 }
 
-bool is_mergekit_parameter(std::string_view name) {
-  if (contains(kOtherParameters, name)) return true;
-  const auto& methods = mergekit_methods();
-  return std::any_of(methods.begin(), methods.end(), [&](const MergekitMethod& method) {
-    return std::any_of(method.parameters.begin(), method.parameters.end(),
-                       [&](const MergekitParameter& known) { return known.name == name; });
-  });
-}
-
-std::optional<double> as_number(const YamlNode& node) {
-  if (!node.is_scalar() || node.quoted) return std::nullopt;
-  std::string_view text = node.text;
-  if (text.starts_with('+')) text.remove_prefix(1);
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number))
-    return std::nullopt;
-  return number;
-}
-
-// YAML 1.1's words, as mergekit's reader takes them, and the numbers 0 and 1.
-std::optional<double> as_flag(const YamlNode& node) {
-  if (!node.is_scalar() || node.quoted) return std::nullopt;
-  const std::string word = ascii_lower(node.text);
-  if (word == "true" || word == "yes" || word == "on") return 1;
-  if (word == "false" || word == "no" || word == "off") return 0;
-  const auto number = as_number(node);
-  return number == 0 || number == 1 ? number : std::nullopt;
-}
-
-class Reader {
+class Reader : YamlMessages {
  public:
-  explicit Reader(const std::string& where) { config_.where = where; }
+  explicit Reader(const std::string& where) : YamlMessages(where) { config_.where = where; }
 
   MergekitConfig read(const YamlNode& root) {
     if (!root.is_map()) wanted(root, "a merge configuration: a map with the key 'merge_method'");
@@ -82,12 +46,15 @@ class Reader {
     check_method();
     method_ = &mergekit_method(config_.method);
 
-    const YamlNode* models = root.find("models");
-    if (!models) fail(root.line, "the key 'models' is missing");
-    if (!models->is_list() || models->items.empty()) wanted(*models, "a list of models");
-    for (const YamlNode& model : models->items) read_model(model);
+    const YamlNode* models = given(root, "models");
+    const YamlNode* slices = given(root, "slices");
+    if (models && slices) fail(slices->line, "'models' and 'slices' exclude each other");
+    if (slices)
+      read_slices(*slices);
+    else
+      read_models(root);
     if (const YamlNode* base = given(root, "base_model"))
-      config_.base_model = MergekitModel{text(*base, "a model"), base->line, {}};
+      config_.base_model = MergekitModel{text(*base, "a model"), base->line, {}, {}};
     if (const YamlNode* settings = given(root, "parameters"))
       config_.parameters = read_parameters(*settings, /*of_model=*/false);
     config_.dtype = read_dtype(root, "dtype");
@@ -96,28 +63,6 @@ class Reader {
   }
 
  private:
-  [[noreturn]] void fail(int line, const std::string& message) const {
-    user_error("{}:{}: {}", config_.where, line, message);
-  }
-  [[noreturn]] void wanted(const YamlNode& node, const std::string& what) const {
-    fail(node.line, fmt::format("expected {}, found {}", what, yaml_found(node)));
-  }
-  [[noreturn]] void unknown(const std::string& kind, const std::string& name, int line,
-                            const std::vector<std::string>& known) const {
-    fail(line, fmt::format("unknown {} '{}'.{}", kind, name, suggestion(name, known)));
-  }
-
-  /// The value of a key; nullptr when it is missing or says nothing, which is the same.
-  static const YamlNode* given(const YamlNode& map, std::string_view key) {
-    const YamlNode* value = map.find(key);
-    return value && !value->is_null() ? value : nullptr;
-  }
-
-  std::string text(const YamlNode& node, const std::string& what) const {
-    if (!node.is_scalar() || node.text.empty()) wanted(node, what);
-    return node.text;
-  }
-
   // mergekit ignores keys that it does not know. Here they are errors, since they may be
   // misspelled, except for names of merges and keys where an anchor was set.
   void check_key(const YamlEntry& entry) {
@@ -147,111 +92,80 @@ class Reader {
       unknown("merge_method", config_.method, config_.method_line, known);
   }
 
-  void read_model(const YamlNode& node) {
-    if (!node.is_map()) wanted(node, "a map with the key 'model'");
-    for (const YamlEntry& entry : node.entries)
-      if (entry.key != "model" && entry.key != "parameters") {
+  void read_models(const YamlNode& root) {
+    const YamlNode* models = root.find("models");
+    if (!models) fail(root.line, "the key 'models' is missing, or 'slices'");
+    if (!models->is_list() || models->items.empty()) wanted(*models, "a list of models");
+    for (const YamlNode& model : models->items) {
+      if (!model.is_map()) wanted(model, "a map with the key 'model'");
+      for (const YamlEntry& entry : model.entries)
         if (entry.key == "layer_range" || entry.key == "sources")
-          fail(entry.line, fmt::format("'{}' belongs to mergekit's slices, "
-                                       "which are not supported yet",
-                                       entry.key));
-        unknown("key", entry.key, entry.line, {"model", "parameters"});
+          fail(entry.line,
+               fmt::format("'{}' belongs into an entry of 'slices'; in 'models' it has no effect",
+                           entry.key));
+      check_keys(model, {"model", "parameters"});
+      add_model(model, config_.models);
+    }
+  }
+
+  void read_slices(const YamlNode& slices) {
+    if (!slices.is_list() || slices.items.empty()) wanted(slices, "a list of slices");
+    for (const YamlNode& node : slices.items) {
+      if (!node.is_map()) wanted(node, "a map with the key 'sources'");
+      check_keys(node, {"sources", "base_model", "parameters"});
+      const YamlNode* sources = node.find("sources");
+      if (!sources) fail(node.line, "the key 'sources' is missing");
+      if (!sources->is_list() || sources->items.empty())
+        wanted(*sources, "a list of sources {model, layer_range}");
+      MergekitSlice& slice = config_.slices.emplace_back();
+      slice.line = node.line;
+      for (const YamlNode& source : sources->items) {
+        if (!source.is_map()) wanted(source, "a map with the keys 'model' and 'layer_range'");
+        check_keys(source, {"model", "layer_range", "parameters"});
+        add_model(source, slice.sources);
+        slice.sources.back().layers = read_range(source);
       }
+      if (const YamlNode* base = given(node, "base_model"))
+        slice.base_model = MergekitModel{text(*base, "a model"), base->line, {}, {}};
+      if (const YamlNode* settings = given(node, "parameters"))
+        slice.parameters = read_parameters(*settings, /*of_model=*/false);
+    }
+  }
+
+  MergekitLayers read_range(const YamlNode& source) const {
+    const YamlNode* node = source.find("layer_range");
+    if (!node) fail(source.line, "the key 'layer_range' is missing");
+    const auto number = [&](const YamlNode& entry) {
+      int64_t value = 0;
+      const char* end = entry.text.data() + entry.text.size();
+      const auto [read, error] = std::from_chars(entry.text.data(), end, value);
+      if (!entry.is_scalar() || entry.quoted || error != std::errc() || read != end || value < 0)
+        wanted(entry, "the number of a layer");
+      return value;
+    };
+    if (!node->is_list() || node->items.size() != 2)
+      wanted(*node, "a list of two numbers: the first layer, and the one after the last");
+    return {number(node->items[0]), number(node->items[1])};
+  }
+
+  MergekitSettings read_parameters(const YamlNode& node, bool of_model) const {
+    return read_mergekit_parameters(node, *method_, of_model, where_);
+  }
+
+  void add_model(const YamlNode& node, std::vector<MergekitModel>& list) const {
     const YamlNode* name = node.find("model");
     if (!name) fail(node.line, "the key 'model' is missing");
     if (name->is_map())
       fail(name->line,
            "a model as a map is not supported yet; write MODEL, MODEL@REVISION or MODEL+ADAPTER");
-    MergekitModel model{text(*name, "a model"), name->line, {}};
-    for (const MergekitModel& other : config_.models)
+    MergekitModel model{text(*name, "a model"), name->line, {}, {}};
+    for (const MergekitModel& other : list)
       if (other.model == model.model)
         fail(model.line,
              fmt::format("the model '{}' is listed already in line {}", model.model, other.line));
     if (const YamlNode* settings = given(node, "parameters"))
       model.parameters = read_parameters(*settings, /*of_model=*/true);
-    config_.models.push_back(std::move(model));
-  }
-
-  MergekitSettings read_parameters(const YamlNode& node, bool of_model) const {
-    if (!node.is_map()) wanted(node, "a map of parameters");
-    MergekitSettings settings;
-    for (const YamlEntry& entry : node.entries) {
-      const MergekitParameter& parameter = find_parameter(entry, of_model);
-      if (entry.value.is_null())
-        fail(entry.line, fmt::format("the parameter '{}' has no value", entry.key));
-      settings[entry.key] = read_setting(entry, parameter);
-    }
-    return settings;
-  }
-
-  const MergekitParameter& find_parameter(const YamlEntry& entry, bool of_model) const {
-    std::vector<std::string> known;
-    for (const MergekitParameter& parameter : method_->parameters) {
-      known.emplace_back(parameter.name);
-      if (parameter.name != entry.key) continue;
-      if (of_model && !parameter.per_model)
-        fail(entry.line, fmt::format("'{}' is a parameter of the whole merge and not of one model: "
-                                     "write it under 'parameters' at the top level",
-                                     entry.key));
-      return parameter;
-    }
-    if (is_mergekit_parameter(entry.key))
-      fail(entry.line, fmt::format("'{}' is no parameter of '{}', where mergekit ignores it.{}",
-                                   entry.key, method_->name, suggestion("", known)));
-    unknown(fmt::format("parameter of '{}'", method_->name), entry.key, entry.line, known);
-  }
-
-  MergekitSetting read_setting(const YamlEntry& entry, const MergekitParameter& parameter) const {
-    MergekitSetting setting{entry.line, {}};
-    const YamlNode& value = entry.value;
-    if (value.is_map()) {
-      setting.values.push_back(read_filtered(value, parameter));
-      return setting;
-    }
-    const bool conditional =
-        value.is_list() && std::any_of(value.items.begin(), value.items.end(),
-                                       [](const YamlNode& item) { return item.is_map(); });
-    if (!conditional) {
-      setting.values.push_back(read_value(value, entry.key, parameter.kind));
-      return setting;
-    }
-    for (const YamlNode& item : value.items)
-      setting.values.push_back(read_filtered(item, parameter));
-    return setting;
-  }
-
-  MergekitValue read_filtered(const YamlNode& item, const MergekitParameter& parameter) const {
-    if (!item.is_map()) wanted(item, "{filter, value}, as the other entries of this list");
-    for (const YamlEntry& entry : item.entries)
-      if (entry.key != "filter" && entry.key != "value")
-        unknown("key", entry.key, entry.line, {"filter", "value"});
-    const YamlNode* content = item.find("value");
-    if (!content) fail(item.line, "the key 'value' is missing");
-    MergekitValue value = read_value(*content, std::string(parameter.name), parameter.kind);
-    if (const YamlNode* filter = given(item, "filter")) {
-      if (!filter->is_scalar()) wanted(*filter, "a part of a tensor's name");
-      if (filter->text != "*") value.filter = filter->text;
-    }
-    return value;
-  }
-
-  MergekitValue read_value(const YamlNode& node, const std::string& name, Kind kind) const {
-    const bool flag = kind == Kind::kFlag;
-    const auto one = [&](const YamlNode& entry) {
-      const auto number = flag ? as_flag(entry) : as_number(entry);
-      if (!number)
-        wanted(entry, flag ? fmt::format("true or false for '{}'", name)
-                           : fmt::format("a finite number for '{}'", name));
-      return *number;
-    };
-    MergekitValue value;
-    if (!flag && node.is_list()) {
-      if (node.items.empty()) wanted(node, fmt::format("numbers for '{}'", name));
-      for (const YamlNode& item : node.items) value.points.push_back(one(item));
-    } else {
-      value.points = {one(node)};
-    }
-    return value;
+    list.push_back(std::move(model));
   }
 
   std::optional<std::string> read_dtype(const YamlNode& root, const char* key) const {

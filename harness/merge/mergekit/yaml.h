@@ -7,8 +7,11 @@
 ///     - {model: b, parameters: {weight: [{filter: mlp, value: 0.5}, {value: 1}]}}
 ///   parameters: {normalize: true}
 ///   dtype: bfloat16
+///
+/// or, in place of `models`, a list of `slices`, each with `sources` that have a `layer_range`.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -37,9 +40,23 @@ struct MergekitSetting {
 };
 using MergekitSettings = std::map<std::string, MergekitSetting, std::less<>>;
 
+/// Layers [first, last).
+struct MergekitLayers {
+  int64_t first = 0, last = 0;
+};
+
 struct MergekitModel {
   std::string model;  ///< as written; see find_model()
   int line = 0;
+  MergekitSettings parameters;
+  MergekitLayers layers{};  ///< of a source of a slice
+};
+
+/// Some layers of the result.
+struct MergekitSlice {
+  int line = 0;
+  std::vector<MergekitModel> sources;       ///< at least one
+  std::optional<MergekitModel> base_model;  ///< in place of the configuration's
   MergekitSettings parameters;
 };
 
@@ -47,7 +64,9 @@ struct MergekitConfig {
   std::string where;  ///< the file, for messages
   std::string method;
   int method_line = 0;
-  std::vector<MergekitModel> models;            ///< in the order of the file, at least one
+  /// Models or slices, at least one, in the order of the file; the other is empty.
+  std::vector<MergekitModel> models;
+  std::vector<MergekitSlice> slices;
   std::optional<MergekitModel> base_model;      ///< without parameters
   MergekitSettings parameters;                  ///< of the top level
   std::optional<std::string> dtype, out_dtype;  ///< "float32", "float16" or "bfloat16"

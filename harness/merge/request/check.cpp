@@ -63,7 +63,7 @@ std::optional<std::string> unmet_need(const Needs& needs, const Offered& offered
     return "needs calibration data with labels, and none is given";
   if (needs.gradients && !offered.gradients)
     return "needs gradients, and the models' architecture is not known";
-  if (needs.output != Output::kSameArchitecture)
+  if (needs.output == Output::kEnsemble)
     return fmt::format("gives a model of another form ({}), which cannot be made yet",
                        output_name(needs.output));
   return std::nullopt;

@@ -21,7 +21,9 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   const Json none = Json::object();
   const auto method = MethodConfiguration::read(
       request.title, parameters ? *parameters : JsonReader(none, root.where() + ".parameters"));
-  const std::vector<std::string> experts = root.at("experts").as_strings();
+  const auto slices = root.find("slices");
+  const std::vector<std::string> experts =
+      slices ? std::vector<std::string>() : root.at("experts").as_strings();
   const std::string base = root.string("base", "");
   const auto seed = root.find("seed");
   if (seed && seed->as_integer() < 0) seed->fail("a seed must not be negative");
@@ -38,6 +40,20 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   options.vocabulary = choices.vocab_policy.value_or(options.vocabulary);
   options.extra = choices.extra_tensors.value_or(options.extra);
   root.finish();
+  request.configuration = {{"method", request.title},
+                           {"version", method.info().version},
+                           {"parameters", method.parameters()},
+                           {"seed", request.inputs.seed},
+                           {"dtype", request.inputs.dtype ? dtype_name(*request.inputs.dtype)
+                                                          : std::string("as the inputs")},
+                           {"vocab_policy", vocab_policy_name(options.vocabulary)},
+                           {"extra_tensors", extra_tensors_name(options.extra)}};
+  if (slices) {
+    request.configuration["slices"] = slices->json();
+    set_slices(request, method, *slices, parameters ? parameters->json() : none, base,
+               path.parent_path(), options);
+    return request;
+  }
   if (const auto reason =
           unmet_need(method.needs(), {.base = !base.empty(), .experts = experts.size()}))
     user_error("{}: {}", root.where(), *reason);
@@ -60,18 +76,10 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   if (const auto reason = unmet_initialization_need(method.needs(), all))
     data_error("{}: {}", request.title, *reason);
   set_models(request, base.empty() ? nullptr : like, opened, like, options);
-  request.configuration = {{"method", request.title},
-                           {"version", method.info().version},
-                           {"parameters", method.parameters()},
-                           {"seed", request.inputs.seed},
-                           {"dtype", request.inputs.dtype ? dtype_name(*request.inputs.dtype)
-                                                          : std::string("as the inputs")},
-                           {"vocab_policy", vocab_policy_name(options.vocabulary)},
-                           {"extra_tensors", extra_tensors_name(options.extra)}};
   note_paths(request, paths);
   if (!request.problems.empty()) return request;
   if (method.has_tables() && choices.blocks) request.inputs.blocks = choices.blocks(*like);
-  request.groups = method.groups(merged_names(request.inputs), request.inputs.blocks);
+  set_method(request, method);
   return request;
 }
 
@@ -82,6 +90,10 @@ bool is_yaml(const fs::path& path, const std::string& text) {
 }
 
 }  // namespace
+
+std::vector<MergeSection> MergeRequest::sections() const {
+  return merge_sections(groups, inputs, plan ? &*plan : nullptr);
+}
 
 MergeRequest MergeRequest::read(const std::filesystem::path& path, const MergeChoices& choices) {
   const std::string text(without_byte_order_mark(read_configuration(path)));

@@ -5,7 +5,10 @@
 ///    "extra_tensors": "error"}
 ///
 /// Models are named as in find_model(), with paths relative to the file; an adapter among the
-/// experts is added to the base. Only "method" and "experts" are required.
+/// experts is added to the base. Only "method" and "experts" are required. In place of "experts",
+/// "slices" stack layers (slices.h):
+///
+///   {"method": "passthrough", "slices": [{"sources": [{"model": "a/", "layer_range": [0, 8]}]}]}
 #pragma once
 
 #include <filesystem>
@@ -38,6 +41,7 @@ struct MergeRequest {
   std::string yaml;    ///< the text of mergekit's configuration; empty for JSON
   MergeInputs inputs;  ///< base, experts, seed, dtypes
   std::vector<MethodGroup> groups;
+  std::optional<OutputPlan> plan{};        ///< of `inputs`; absent: the reference's tensors
   std::shared_ptr<const Checkpoint> like;  ///< gives config.json and the side files
   Json config;                             ///< config.json of the result; null for none
   /// What goes into the folder next to the weights (see side_files()), by the names there.
@@ -46,6 +50,9 @@ struct MergeRequest {
   std::vector<std::filesystem::path> read_from;
   std::vector<std::string> notes;     ///< what the user should know, a line each
   std::vector<std::string> problems;  ///< what keeps the merge from being done, likewise
+
+  /// What is merged of which models; refers to `groups`.
+  std::vector<MergeSection> sections() const;
 
   /// UserError on anything wrong with the file, before a checkpoint is opened; DataError from
   /// opening the checkpoints. What is wrong between them is in `problems`: there are no groups

@@ -51,7 +51,7 @@ class Reconciler {
     map_prefixes();
     reconcile_heads();
     reconcile_vocabulary(models_, options_.vocabulary, adjustments_, out_);
-    reconcile_missing();
+    if (!options_.partial) reconcile_missing();
     for (size_t i = 0; i < models_.size(); ++i)
       out_.sources.push_back(adjusted(models_[i].source, std::move(adjustments_[i])));
     return std::move(out_);

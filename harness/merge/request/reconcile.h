@@ -39,6 +39,8 @@ std::string extra_tensors_name(ExtraTensors extra);
 struct ReconcileOptions {
   VocabPolicy vocabulary = VocabPolicy::kError;
   ExtraTensors extra = ExtraTensors::kError;
+  /// The result is made of some tensors of each model: they need not have the same ones.
+  bool partial = false;
 };
 
 /// A model as it comes to a merge.

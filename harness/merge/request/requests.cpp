@@ -10,7 +10,9 @@
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
 #include "harness/merge/preflight.h"
+#include "harness/merge/request/roles.h"
 #include "harness/merge/request/side_files.h"
+#include "harness/merge/request/slices.h"
 
 namespace assay {
 
@@ -57,6 +59,7 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   request.like = like;
   request.config = like->config();
   if (reconciled.vocab_size) set_vocab_size(request.config, *reconciled.vocab_size);
+  request.inputs.config = request.config;
   request.notes = std::move(reconciled.notes);
   SideFiles side = side_files(like->path());
   request.side_files = std::move(side.files);
@@ -64,15 +67,38 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   for (std::string& difference : config_differences(models))
     request.notes.push_back(std::move(difference));
   request.problems = std::move(reconciled.problems);
-  const TensorSource& reference = *reconciled.sources.front();
-  for (const auto& source : reconciled.sources)
-    for (std::string& mismatch : model_mismatches(reference, *source))
-      request.problems.push_back(std::move(mismatch));
+  if (!options.partial) {
+    const TensorSource& reference = *reconciled.sources.front();
+    for (const auto& source : reconciled.sources)
+      for (std::string& mismatch : model_mismatches(reference, *source))
+        request.problems.push_back(std::move(mismatch));
+  }
 
   const size_t first = base ? 1 : 0;
   if (base) request.inputs.base = reconciled.sources.front();
   request.inputs.experts.assign(reconciled.sources.begin() + static_cast<int64_t>(first),
                                 reconciled.sources.end());
+}
+
+void set_plan(MergeRequest& request, OutputPlan plan) {
+  request.config = plan.config;
+  request.plan = std::move(plan);
+  for (const MergeSection& section : merge_sections({}, request.inputs, &*request.plan)) {
+    const TensorSource& reference = reference_source(section.inputs);
+    for (const auto& expert : section.inputs.experts)
+      for (std::string& mismatch : model_mismatches(reference, *expert))
+        request.problems.push_back(std::move(mismatch));
+  }
+}
+
+void set_method(MergeRequest& request, const MethodConfiguration& method) {
+  request.groups = method.groups(merged_names(request.inputs), request.inputs.blocks);
+  MethodGroup& group = request.groups.front();  // a method with a plan() has no tables
+  auto plan = plan_of(*group.method, request.inputs);
+  if (!plan) return;
+  const std::set<std::string> made = merged_by(*plan, request.inputs);
+  group.tensors.assign(made.begin(), made.end());
+  set_plan(request, std::move(*plan));
 }
 
 }  // namespace assay

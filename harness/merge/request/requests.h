@@ -23,6 +23,20 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
                 const std::vector<std::shared_ptr<const Checkpoint>>& experts,
                 const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options);
 
+/// The method makes all tensors, those of its plan where it has one. For requests with models and
+/// without problems.
+void set_method(MergeRequest& request, const MethodConfiguration& method);
+
+/// The result is what `plan` says: sets its config, and the problems of models whose tensors do not
+/// fit together.
+void set_plan(MergeRequest& request, OutputPlan plan);
+
+/// The request's models and groups from a JSON file's `slices`. `parameters` are those of the file,
+/// `base` may be empty.
+void set_slices(MergeRequest& request, const MethodConfiguration& method, const JsonReader& slices,
+                const Json& parameters, const std::string& base,
+                const std::filesystem::path& folder, ReconcileOptions options);
+
 /// The request of mergekit's YAML. Without groups when there are problems.
 MergeRequest mergekit_request(const std::filesystem::path& path, const std::string& text,
                               const MergeChoices& choices);

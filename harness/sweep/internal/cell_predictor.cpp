@@ -32,6 +32,8 @@ class ModelMaker {
   std::unique_ptr<const Evidence> evidence_of(const Computation& computation,
                                               const MergeInputs& inputs) const;
   Computation computation_of(const ModelRef& model) const;
+  /// That of a merge of models which compute like `expert`: the method may change their shape.
+  Computation merged_computation(Computation expert, const MergeReport& report) const;
   /// `hash`: of the weights. Null when this is no model of text.
   std::shared_ptr<const Predictor> text_predictor(const Computation& computation,
                                                   const TensorSource& weights,
@@ -48,6 +50,13 @@ Computation ModelMaker::computation_of(const ModelRef& model) const {
     data_error("{}: config.json or the tokenizer's files changed since the sweep was planned",
                model.path);
   return computation;
+}
+
+Computation ModelMaker::merged_computation(Computation expert, const MergeReport& report) const {
+  if (!report.config) return expert;
+  expert.architecture = make_architecture(JsonReader(*report.config, "the merged model's config"));
+  check_devices(*expert.architecture, devices_);
+  return expert;
 }
 
 std::shared_ptr<const Predictor> ModelMaker::text_predictor(const Computation& computation,
@@ -104,8 +113,8 @@ std::unique_ptr<const Evidence> ModelMaker::evidence_of(const Computation& compu
 std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
   // A model that needs several devices is merged in the host's memory.
   const at::Device device = devices_.size() == 1 ? devices_.front() : at::Device(at::kCPU);
-  const Computation computation = computation_of(cell_.experts.front());
-  check_devices(*computation.architecture, devices_);
+  const Computation of_expert = computation_of(cell_.experts.front());
+  check_devices(*of_expert.architecture, devices_);
   std::vector<std::shared_ptr<const Checkpoint>> experts;
   for (const ModelRef& expert : cell_.experts) experts.push_back(context_.open(expert));
   const auto base = cell_.base.path.empty() ? nullptr : context_.open(cell_.base);
@@ -123,6 +132,7 @@ std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
   const MergeReport report = merge_models(configuration, inputs, cache.merged());
   record.costs = merge_costs(cell_, inputs, report, cache.merged());
   record.diagnostics = report.diagnostics;
+  const Computation computation = merged_computation(of_expert, report);
   const StateDict& tensors = cache.merged().tensors();
   const MemorySource merged("the merged model", tensors);
   if (auto text = text_predictor(computation, merged, cell_.model_key())) return text;

@@ -1,0 +1,57 @@
+/// What a merge gives where that is not the tensors of its reference: fewer or more layers, tensors
+/// under other names, cut to rows, or merged with others of the same model. Planned from headers
+/// and config.json alone, before a tensor is read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/checkpoint/tensors.h"
+#include "harness/core/json.h"
+
+namespace assay {
+
+/// The models of a merge.
+struct PlanInputs {
+  const TensorSource* base;  ///< may be null
+  std::vector<const TensorSource*> experts;
+  const Json& config;  ///< config.json of the reference: the base, else the first expert
+};
+
+/// A tensor of one model, or some of its rows.
+struct TensorView {
+  static constexpr size_t kBase = std::numeric_limits<size_t>::max();
+
+  size_t model = 0;     ///< index among the experts, or kBase
+  std::string tensor;   ///< its name in that model
+  int64_t first = 0;    ///< the first row that is taken, an index of the first dimension
+  int64_t rows = kAll;  ///< how many are taken
+  static constexpr int64_t kAll = -1;  ///< all that follow
+};
+
+/// A tensor of the result.
+struct OutputTensor {
+  std::string name;
+  /// What a method gets as its experts, in its order: at least one, all of one shape, which is the
+  /// result's. A model may occur any number of times.
+  std::vector<TensorView> experts;
+  std::optional<TensorView> base{};  ///< what it gets as its base; of the same shape
+  /// The result is the base's view, else the first expert's, whatever its dtype. Integers and
+  /// buffers always are.
+  bool copied = false;
+};
+
+struct OutputPlan {
+  Json config;  ///< config.json of the result, which names its architecture
+  std::vector<OutputTensor> tensors;
+};
+
+/// The plan of a merge that keeps the shape of its models, as a start for others: every tensor of
+/// the reference, made of the tensors of that name of all models.
+OutputPlan same_tensors(const PlanInputs& models);
+
+}  // namespace assay
