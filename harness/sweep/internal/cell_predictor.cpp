@@ -122,13 +122,13 @@ std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
   DeviceCache& cache = context_.on(device);
   MergeInputs inputs = cache.inputs(base, experts);
   inputs.seed = cell_.seed;
-  const auto evidence = evidence_of(computation, inputs);
+  const auto evidence = evidence_of(of_expert, inputs);
   inputs.evidence = evidence.get();
 
   const MethodConfiguration configuration = configuration_of(cell_);
   if (configuration.has_tables())
     inputs.blocks = block_of_tensors(
-        *computation.architecture, (inputs.base ? inputs.base : inputs.experts.front())->tensors());
+        *of_expert.architecture, (inputs.base ? inputs.base : inputs.experts.front())->tensors());
   const MergeReport report = merge_models(configuration, inputs, cache.merged());
   record.costs = merge_costs(cell_, inputs, report, cache.merged());
   record.diagnostics = report.diagnostics;
