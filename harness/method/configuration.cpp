@@ -154,6 +154,14 @@ std::vector<MethodGroup> MethodConfiguration::groups(const std::vector<std::stri
   return groups;
 }
 
+void check_layer_groups(const std::vector<std::string>& groups,
+                        const std::vector<std::string>& tensors, const BlockOfTensor& blocks,
+                        const std::string& where) {
+  std::map<std::string, Json> values;
+  for (const std::string& group : groups) values.emplace(group, nullptr);
+  LayerGroups(where, values, tensors, blocks);
+}
+
 bool has_parameter(const Json& parameters, const std::string& path) {
   if (!parameters.is_object()) return false;
   if (parameters.contains(path)) return true;

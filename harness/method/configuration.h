@@ -64,6 +64,11 @@ class MethodConfiguration {
   std::vector<std::shared_ptr<const Method>> variants_;
 };
 
+/// UserError, naming `where`, when a layer group of these has none of the tensors.
+void check_layer_groups(const std::vector<std::string>& groups,
+                        const std::vector<std::string>& tensors, const BlockOfTensor& blocks,
+                        const std::string& where);
+
 /// Whether users' parameters give one by its path: "density", or "of.density" for a component's.
 bool has_parameter(const Json& parameters, const std::string& path);
 /// Sets one in users' parameters of the method `ref`. A parameter whose own name has the dots comes

@@ -153,11 +153,16 @@ void check_tables(const SweepFile& file, const MergeInputs& inputs, const Checkp
   BlockOfTensor blocks;
   if (!first.config().is_null())
     blocks = block_of_tensors(*architecture_of(first), inputs.experts.front()->tensors());
-  for (const MethodSpec& method : file.methods)
+  const std::vector<std::string> tensors = merged_names(inputs);
+  for (const MethodSpec& method : file.methods) {
+    if (method.search)
+      check_layer_groups(method.search->layer_groups, tensors, blocks,
+                         method.where + ".search.layer_groups");
     if (may_have(method))
       for (const Json& point : method.grid_points())
         MethodConfiguration::read(method.method, JsonReader(point, method.where))
-            .groups(merged_names(inputs), blocks);
+            .groups(tensors, blocks);
+  }
 }
 
 void check_models(const ResolvedSweep& sweep) {

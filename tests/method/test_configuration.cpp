@@ -192,6 +192,12 @@ TEST_CASE("groups that do not fit the tensors are refused", "[method]") {
              Contains("no tensor is in 'middle'") && Contains("2 transformer block(s)"));
 }
 
+TEST_CASE("layer groups are checked by themselves, too", "[method]") {
+  CHECK_NOTHROW(check_layer_groups({"first", "*.mlp", "*"}, kTensors, kBlocks, "here"));
+  CHECK_THROWS_WITH(check_layer_groups({"first", "*.map"}, kTensors, kBlocks, "here"),
+                    Contains("here: no tensor's name matches the layer group '*.map'"));
+}
+
 TEST_CASE("thirds are as even as they can be", "[method]") {
   const auto thirds = [](int64_t blocks) {
     std::vector<std::string> names;
