@@ -85,6 +85,9 @@ void run(const Options& options, const Common& common) {
       "{:.1f} % evaluating; sharing saved {:.1f} s of merging",
       summary.ran, summary.skipped, summary.failed, summary.reused, total_s,
       percent(summary.merge_s), percent(summary.evaluate_s), summary.shared_s);
+  if (summary.statistics > 0)
+    log_info("{} statistics of the experts' data computed in {:.1f} s of work", summary.statistics,
+             summary.statistics_s);
   const SweepResults results = store.load_sweep(sweep.file.name);
   if (options.json)
     fmt::print("{}\n", render_report(results, ReportFormat::kJson));

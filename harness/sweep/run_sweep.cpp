@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "harness/core/error.h"
@@ -125,14 +126,18 @@ class SweepRun {
         if (!stored_statistics_.contains(job.key())) wanted.emplace(job.key(), std::move(job));
     std::vector<StatisticJob> missing;
     for (const auto& [key, job] : wanted)
-      if (!store_statistic(job)) missing.push_back(job);
+      if (!stored_cost(job)) missing.push_back(job);
     std::map<std::string, std::string> errors;  // by key
     Progress progress("statistics of the experts' data", static_cast<int64_t>(missing.size()));
     executor_.compute(missing, [&](size_t index, const std::string& error) {
       const StatisticJob& job = missing[index];
-      if (!error.empty() || !store_statistic(job))
+      if (const auto cost = error.empty() ? stored_cost(job) : std::nullopt) {
+        ++summary_.statistics;
+        summary_.statistics_s += cost->wall_s.value_or(0);
+      } else {
         errors[job.key()] = fmt::format("{}: {}", job.describe(),
                                         error.empty() ? "its file is gone already" : error);
+      }
       progress.advance(1, job.describe());
     });
     for (const auto& [key, error] : errors) log_warning("failed: {}", error);
@@ -140,13 +145,13 @@ class SweepRun {
       std::erase_if(cells, [&](const Cell& cell) { return failed_by(errors, cell, places); });
   }
 
-  // Whether its file is there; what it cost is then in the store.
-  bool store_statistic(const StatisticJob& job) {
+  // What it cost, which is then in the store; absent when it has no file.
+  std::optional<Cost> stored_cost(const StatisticJob& job) {
     const auto file = open_statistic(job);
-    if (!file) return false;
+    if (!file) return std::nullopt;
     store_.put_statistic(statistic_record(*file));
     stored_statistics_.insert(job.key());
-    return true;
+    return file->cost();
   }
 
   bool failed_by(const std::map<std::string, std::string>& errors, const Cell& cell,

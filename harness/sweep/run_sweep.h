@@ -14,7 +14,9 @@ struct SweepSummary {
   int64_t reused = 0;   ///< results that were in the store already
   int64_t skipped = 0;  ///< of those run now
   int64_t failed = 0;
-  int64_t partly = 0;  ///< of the failed ones, those that keep the scores of some tasks
+  int64_t partly = 0;      ///< of the failed ones, those that keep the scores of some tasks
+  int64_t statistics = 0;  ///< of the experts' data, computed now
+  double statistics_s = 0;
   double merge_s = 0, evaluate_s = 0;  ///< of the cells run now, summed over workers
   double shared_s = 0;  ///< what merging would have taken in addition without caching
 };
