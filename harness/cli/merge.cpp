@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "harness/cli/commands.h"
+#include "harness/cli/merge_evidence.h"
 #include "harness/core/files.h"
 #include "harness/core/interrupt.h"
 #include "harness/core/log.h"
@@ -106,6 +107,8 @@ Examples: assay merge merge.json -o merged/
            value_notes(section.inputs, needs_same_initialization(request.groups)))
         request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
+    const auto evidence = merge_evidence(request, config, device);
+    request.inputs.evidence = evidence.get();
     set_interrupt_note(
         fmt::format("nothing was written to '{}'; the same command starts "
                     "again, with --resume it reuses the finished files",

@@ -1,5 +1,7 @@
 #include "harness/merge/request/merge_file.h"
 
+#include <algorithm>
+
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/regular_file.h"
@@ -10,6 +12,50 @@
 
 namespace assay {
 namespace {
+
+void read_evidence(JsonReader& root, const MethodConfiguration& method, MergeRequest& request) {
+  const Needs needs = method.needs();
+  request.statistics = method.statistics();
+  request.needs_data = needs.calibration_inputs || needs.calibration_labels || needs.gradients;
+  for (const auto& [key, kept] : {std::pair("calibration", &request.calibration),
+                                  std::pair("statistics", &request.statistics_files)})
+    if (const auto given = root.find(key)) {
+      if (!given->is_object()) given->fail("expected an object");
+      if (!request.needs_data)
+        given->fail(fmt::format("the method '{}' looks at no data", request.title));
+      *kept = given->json();
+    }
+}
+
+// Files of all statistics that a method reads stand in for data, labels and gradients.
+Offered offered(const MergeRequest& request, bool base, const std::vector<std::string>& experts) {
+  const auto in_files = [&](const StatisticRef& statistic) {
+    return request.statistics_files.contains(statistic.name);
+  };
+  const bool evidence =
+      !request.calibration.is_null() ||
+      (!request.statistics.empty() &&
+       std::all_of(request.statistics.begin(), request.statistics.end(), in_files));
+  return {.base = base,
+          .experts = experts.size(),
+          .calibration_inputs = evidence,
+          .calibration_labels = evidence,
+          .gradients = evidence};
+}
+
+// Where what is missing could come from; empty where it is no data.
+std::string evidence_hint(const MergeRequest& request) {
+  if (!request.needs_data || !request.calibration.is_null()) return "";
+  std::string hint =
+      ": give \"calibration\": {\"split\": \"validation\", \"examples\": 256}, with \"tasks\" for "
+      "experts that do not say what they were trained on";
+  for (const StatisticRef& statistic : request.statistics)
+    hint += fmt::format(
+        ", or \"statistics\": {{\"{}\": [a file per expert]}} "
+        "(assay statistics compute {})",
+        statistic.name, statistic.name);
+  return hint;
+}
 
 MergeRequest json_request(const fs::path& path, const std::string& text,
                           const MergeChoices& choices) {
@@ -39,6 +85,7 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
     options.extra = extra_tensors_from_name(name->as_string(), name->where());
   options.vocabulary = choices.vocab_policy.value_or(options.vocabulary);
   options.extra = choices.extra_tensors.value_or(options.extra);
+  read_evidence(root, method, request);
   root.finish();
   request.configuration = {{"method", request.title},
                            {"version", method.info().version},
@@ -48,15 +95,15 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
                                                           : std::string("as the inputs")},
                            {"vocab_policy", vocab_policy_name(options.vocabulary)},
                            {"extra_tensors", extra_tensors_name(options.extra)}};
+  if (!request.calibration.is_null()) request.configuration["calibration"] = request.calibration;
   if (slices) {
     request.configuration["slices"] = slices->json();
     set_slices(request, method, *slices, parameters ? parameters->json() : none, base,
                path.parent_path(), options);
     return request;
   }
-  if (const auto reason =
-          unmet_need(method.needs(), {.base = !base.empty(), .experts = experts.size()}))
-    user_error("{}: {}", root.where(), *reason);
+  if (const auto reason = unmet_need(method.needs(), offered(request, !base.empty(), experts)))
+    user_error("{}: {}{}", root.where(), *reason, evidence_hint(request));
   if (const auto unfit = unfit_lists(method.parameters(), experts.size()))
     user_error("{}: {}", root.where(), *unfit);
 
@@ -69,6 +116,7 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   std::vector<std::shared_ptr<const Checkpoint>> opened = open_models(paths);
   const std::shared_ptr<const Checkpoint> like = opened.front();
   if (!base.empty()) opened.erase(opened.begin());
+  for (size_t i = 0; i < experts.size(); ++i) request.experts.emplace_back(experts[i], opened[i]);
   std::vector<std::shared_ptr<const Checkpoint>> all = opened;
   if (!base.empty()) all.push_back(like);
   if (const auto reason = unmet_tokenizer_need(method.needs(), all))

@@ -5,8 +5,13 @@
 ///    "extra_tensors": "error"}
 ///
 /// Models are named as in find_model(), with paths relative to the file; an adapter among the
-/// experts is added to the base. Only "method" and "experts" are required. In place of "experts",
-/// "slices" stack layers (slices.h):
+/// experts is added to the base. Only "method" and "experts" are required. Methods that look at
+/// data take them from the experts' own tasks, or statistics of them from files, one per expert:
+///
+///   "calibration": {"tasks": {"a/": ["digits/mnist-012"], "b/": [...]}, "split": "validation"}
+///   "statistics": {"input_gram": ["a.safetensors", "b.safetensors"]}
+///
+/// In place of "experts", "slices" stack layers (slices.h):
 ///
 ///   {"method": "passthrough", "slices": [{"sources": [{"model": "a/", "layer_range": [0, 8]}]}]}
 #pragma once
@@ -17,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
@@ -41,7 +47,14 @@ struct MergeRequest {
   std::string yaml;    ///< the text of mergekit's configuration; empty for JSON
   MergeInputs inputs;  ///< base, experts, seed, dtypes
   std::vector<MethodGroup> groups;
-  std::optional<OutputPlan> plan{};        ///< of `inputs`; absent: the reference's tensors
+  std::optional<OutputPlan> plan{};  ///< of `inputs`; absent: the reference's tensors
+  /// The experts as they are named and stored, in the order of inputs.experts.
+  std::vector<std::pair<std::string, std::shared_ptr<const Checkpoint>>> experts;
+  std::vector<StatisticRef> statistics;  ///< that the method reads
+  bool needs_data = false;               ///< the method needs calibration data or statistics
+  /// What the file says of calibration and of statistics files; null: nothing. Whoever can read
+  /// data makes MergeInputs::evidence of it.
+  Json calibration, statistics_files;
   std::shared_ptr<const Checkpoint> like;  ///< gives config.json and the side files
   Json config;                             ///< config.json of the result; null for none
   /// What goes into the folder next to the weights (see side_files()), by the names there.
