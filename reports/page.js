@@ -303,6 +303,7 @@
     const primary = data.metrics[0], fraction = data.units[primary].fraction;
     const text = (v) => fraction ? `${(v * 100).toFixed(2)} %` : v.toPrecision(4);
     const sets = [], values = [], names = [];
+    const point = (p, color) => ({type: 'scatter', data: p, borderColor: color, backgroundColor: color});
     let evaluations = 1;
     for (const search of searches) {
       const row = data.rows.find((r) => r.name === search.row && r.kind === 'merge');
@@ -314,15 +315,17 @@
       names.push(`${name}: ${text(best.at(-1).y)} after ${search.steps.length} of ${search.budget}`);
       evaluations = Math.max(evaluations, search.steps.length);
       values.push(...at('merit').map((p) => p.y));
-      sets.push({type: 'line', rows: [{label: name}], labelColor: color, tooltip: [search.algorithm], data: best,
-                 stepped: true, borderColor: color, borderWidth: 2, pointRadius: 0, fill: false},
-                {type: 'scatter', data: at('merit'), pointRadius: 2, borderColor: color, backgroundColor: color,
-                 pointHitRadius: 0});
+      sets.push({type: 'line', data: best, stepped: true, borderColor: color, borderWidth: 2, pointRadius: 0,
+                 pointHitRadius: 0, fill: false},
+                {...point(at('merit'), color), pointRadius: 2, pointHitRadius: 0},
+                {...point([best.at(-1)], color), rows: [{label: name}], labelColor: color, clip: 8,
+                 tooltip: [`best ${text(best.at(-1).y)}`]});
     }
+    const margin = 0.05 * (Math.max(...values) - Math.min(...values)) || 0.01;
     const config = sets.length && {type: 'scatter', data: {datasets: sets},
         options: options('Evaluations', `Mean ${primary} on validation` + (fraction ? ', %' : ''),
                          {min: 1, max: evaluations},
-                         {min: Math.min(...values), max: Math.max(...values)}, {})};
+                         {min: Math.min(...values) - margin, max: Math.max(...values) + margin}, {})};
     if (config) config.options.scales.x.ticks.callback = (v) => Number.isInteger(v) ? v : '';
     draw('search', config);
     byId('search-rows').textContent = names.join('; ');
