@@ -33,8 +33,8 @@ class Trace final : public LayerObserver {
     if (weights_.contains(bias)) info.bias = bias;
     const auto same = std::find_if(inputs_.begin(), inputs_.end(),
                                    [&](const Input& other) { return other.x.is_same(input.x); });
-    if (same == inputs_.end()) inputs_.push_back({input.x, input.weight});
     info.input = same == inputs_.end() ? input.weight : same->first_weight;
+    if (info.input == input.weight) inputs_.push_back({input.x, input.weight});
     layers_.push_back(std::move(info));
   }
   void embedding(const std::string& weight) override { embeddings_.insert(weight); }

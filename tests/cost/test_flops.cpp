@@ -50,7 +50,7 @@ TEST_CASE("gradients that are added up count one per element", "[cost]") {
   CHECK(flops_of([&] { looked_up.backward(); }) == 3 * 4);
   const at::Tensor selected = table.index_select(0, ids).sum();
   CHECK(flops_of([&] { selected.backward(); }) == 3 * 4 + 3 * 4);  // and to the gradient before
-  CHECK(flops_of([] { at::im2col(at::ones({1, 2, 4, 4}), {3, 3}, 1, 0, 1); }) == 0);
+  CHECK(flops_of([] { at::im2col(at::ones({1, 2, 4, 4}), {3, 3}, {1, 1}, {0, 0}, {1, 1}); }) == 0);
 }
 
 TEST_CASE("convolutions count the filter once per element of the result", "[cost]") {
