@@ -83,7 +83,7 @@ class Merging {
       else
         report_.shared = reused;
     }
-    if (inputs.hash && first) take_hashes(models, with_base);
+    if (inputs.hash) take_hashes(models, with_base);
   }
 
   std::vector<std::string> names_of(const MergeSection& section) const {
@@ -151,7 +151,7 @@ MergeReport merge(const std::vector<MergeSection>& sections, const MergeInputs& 
   if (!plan) return report;
   report.config = plan->config;
   if (!inputs.hash) return report;
-  // What was read of the models may be more or less than their tensors.
+  // Tensors may have been read in part, several times or not at all.
   report.base_hash.reset();
   if (inputs.base) report.base_hash = assay::original(*inputs.base).content_hash();
   report.expert_hashes.clear();

@@ -90,6 +90,7 @@ MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
   for (size_t i = 0; i < tensors.front()->experts.size(); ++i)
     inputs.experts.push_back(viewed([i](const OutputTensor& tensor) { return tensor.experts[i]; }));
   inputs.order.clear();
+  inputs.hash = false;  // of what is read: the models are hashed whole
   return inputs;
 }
 
