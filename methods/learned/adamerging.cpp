@@ -16,7 +16,8 @@ namespace {
 
 /// AdaMerging: coefficients of the task vectors that make the merged model sure of its predictions
 /// on unlabelled examples of every task. The authors take the test inputs (transductive); here they
-/// are those of the calibration data.
+/// are those of the calibration data. A surer model is not always a better one: experts of
+/// different classes can lose to the one whose classes the model is surest of.
 ///
 /// The coefficients' gradient is the inner product of the weights' gradient with the task vectors,
 /// so that no graph is kept of how the weights were made.
