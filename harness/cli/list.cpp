@@ -41,7 +41,10 @@ std::vector<Line> method_lines() {
   std::vector<Line> lines;
   for (const std::string& name : methods().names()) {
     const MethodEntry& entry = methods().at(name, "the registry");
-    lines.push_back({name, fmt::format("{} [{}]", entry.info.summary, entry.info.paper)});
+    const Output output = entry.info.needs.output;
+    const std::string gives =
+        output == Output::kSameArchitecture ? "" : fmt::format("; gives {}", output_name(output));
+    lines.push_back({name, fmt::format("{}{} [{}]", entry.info.summary, gives, entry.info.paper)});
     for (const Preset& preset : entry.presets)
       lines.push_back({fmt::format("{}@{}", name, preset.name), std::string(preset.help)});
   }

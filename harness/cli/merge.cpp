@@ -42,6 +42,7 @@ void add_merge(CLI::App& app, const Common&) {
   struct Options {
     std::string config, output, device = "auto", vocab_policy, extra_tensors;
     std::optional<uint64_t> seed;
+    std::optional<std::string> task_expert;
     uint64_t memory = uint64_t{1} << 30, shard_size = uint64_t{5} << 30;
     bool replace = false, resume = false, json = false, explain = false;
   };
@@ -57,6 +58,9 @@ Examples: assay merge merge.json -o merged/
   command->add_flag("--explain", options->explain,
                     "print the planned operation for every tensor; reads headers only");
   command->add_option("--seed", options->seed, "seed of random methods");
+  command->add_option("--task-expert", options->task_expert,
+                      "with a method that makes a model per task: the expert, by its name in the "
+                      "configuration or its index from 0, whose tasks the model is for");
   command->add_option("--vocab-policy", options->vocab_policy,
                       "for vocabularies of different sizes: error, "
                       "truncate_to_base, common_submatrix or mean_fill");
@@ -79,7 +83,7 @@ Examples: assay merge merge.json -o merged/
   command->add_flag("--json", options->json, "print the costs, or the explanation, as JSON");
   command->callback([options, output] {
     const at::Device device = parse_device(options->device);
-    MergeChoices choices{.seed = options->seed};
+    MergeChoices choices{.seed = options->seed, .task_expert = options->task_expert};
     if (!options->vocab_policy.empty())
       choices.vocab_policy = vocab_policy_from_name(options->vocab_policy, "--vocab-policy");
     if (!options->extra_tensors.empty())
@@ -118,6 +122,7 @@ Examples: assay merge merge.json -o merged/
       fmt::print("{}\n", Json{{"output", utf8_text(options->output)},
                               {"statistics", report.statistics},
                               {"merge", report.merge},
+                              {"task_bytes", report.task_bytes ? Json(*report.task_bytes) : Json()},
                               {"diagnostics", report.diagnostics}}
                              .dump(2));
     log_info("merged {} experts with {} into {}", request.inputs.experts.size(), request.title,

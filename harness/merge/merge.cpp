@@ -26,6 +26,20 @@ std::vector<std::string> merge_order(const MergeInputs& inputs,
   return inputs.order;
 }
 
+/// UserError when there is no such task model.
+void check_task_expert(const MergeSection& section) {
+  const std::optional<size_t> expert = section.inputs.task_expert;
+  if (!expert || section.groups.empty()) return;
+  if (std::none_of(section.groups.begin(), section.groups.end(),
+                   [](const GroupRef& group) { return group.method.has_task_outputs(); }))
+    user_error("{} makes one model for all tasks, none for an expert's alone",
+               section.groups.front().method.info().name);
+  if (*expert >= section.inputs.experts.size())
+    user_error(
+        "the model for the tasks of expert {} is asked for: the merge has the experts 0 to {}",
+        *expert, section.inputs.experts.size() - 1);
+}
+
 void check_needs(const MergeSection& section) {
   const MergeInputs& inputs = section.inputs;
   const bool evidence = inputs.evidence != nullptr;
@@ -36,6 +50,19 @@ void check_needs(const MergeSection& section) {
                                                               .calibration_labels = evidence,
                                                               .gradients = evidence}))
       throw SkipCell(fmt::format("{} {}", group.method.info().name, *reason));
+  check_task_expert(section);
+}
+
+std::optional<int64_t> task_bytes(const MergeSection& section) {
+  std::optional<int64_t> bytes;
+  for (const GroupRef& group : section.groups) {
+    if (!group.method.has_task_outputs()) continue;
+    std::vector<TensorInfo> infos;
+    for (const std::string& name : group.names)
+      infos.push_back(*reference_source(section.inputs).find(name));
+    bytes = bytes.value_or(0) + group.method.task_bytes(infos);
+  }
+  return bytes;
 }
 
 /// The sections of one merge, one after the other, into one sink.
@@ -83,6 +110,8 @@ class Merging {
       else
         report_.shared = reused;
     }
+    if (const auto bytes = task_bytes(section))
+      report_.task_bytes = report_.task_bytes.value_or(0) + *bytes;
     if (inputs.hash) take_hashes(models, with_base);
   }
 

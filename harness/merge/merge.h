@@ -45,8 +45,8 @@ struct MergeInputs {
   BlockOfTensor blocks{};
   /// For methods that look at data; null: there is none.
   const Evidence* evidence = nullptr;
-  /// Makes the variant of this expert's tasks, with a method that has task outputs (method.h);
-  /// absent: the part that all tasks share.
+  /// Makes the model for this expert's tasks; absent: the part that all tasks share. UserError
+  /// unless a method has task outputs (method.h).
   std::optional<size_t> task_expert{};
 };
 
@@ -56,6 +56,8 @@ struct MergeReport {
   /// What cached values cost when they were computed: what this merge would have cost in addition
   /// without a cache. Absent when none was used.
   std::optional<Cost> shared;
+  /// Of a method with task outputs: the bytes that a task model takes beyond the shared part.
+  std::optional<int64_t> task_bytes;
   Json diagnostics = Json::object();
   /// config.json of a result of another shape than the inputs (Method::plan()); absent: it is
   /// theirs.

@@ -7,7 +7,14 @@
 namespace assay {
 
 /// The kind of model that a merge returns.
-enum class Output { kSameArchitecture, kReshaped, kWider, kMixtureOfExperts, kEnsemble };
+enum class Output {
+  kSameArchitecture,
+  kModelPerTask,  ///< one for each expert's tasks (merge_for() in method.h)
+  kReshaped,
+  kWider,
+  kMixtureOfExperts,
+  kEnsemble
+};
 
 /// What a method requires. A cell of a sweep that does not meet it is skipped, with the reason.
 struct Needs {
@@ -32,8 +39,9 @@ struct MethodInfo {
   std::string_view paper;    ///< "arXiv:2306.01708 §3", or a URL
   std::string_view summary;  ///< one line
   Needs needs{};
-  bool randomized = false;   ///< the result depends on the seed
-  bool elementwise = false;  ///< an element depends on the same element of the models alone
+  bool randomized = false;  ///< the result depends on the seed
+  /// An element depends on the same element of the models alone, besides what prepare() found.
+  bool elementwise = false;
   /// JSON parameters under which merging identical experts returns that expert, up to rounding; the
   /// conformance tests hold every method to it. Empty: there are none (say why in a comment).
   std::string_view identity = "{}";

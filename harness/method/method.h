@@ -21,11 +21,11 @@
 ///   kTensors   merge(tensor) without elementwise: whole tensors in their shape, one at a time.
 ///   kModel     StateDict merge_model(const ModelJob&) const: the whole models.
 ///
-/// A method that makes a variant of the model for each expert's tasks also defines
-/// `at::Tensor merge_for(part, measured, expert) const` (or `merge_for(part, expert)` without
-/// measure()), and `int64_t task_bytes(const TensorInfo&) const`, what one variant adds to the
-/// bytes of the shared part. merge() then makes the shared part, which held-out tasks are scored
-/// with.
+/// A method that makes a model for each expert's tasks declares the output kModelPerTask. It also
+/// defines `at::Tensor merge_for(part, measured, expert) const` (or `merge_for(part, expert)` where
+/// merge() takes no measured values), and `int64_t task_bytes(const std::vector<TensorInfo>&)
+/// const`, what such a task model of these tensors adds to the bytes of the shared part. merge()
+/// then makes the shared part, which held-out tasks are scored with.
 ///
 /// A method that modifies another has that one as a parameter (component.h). Where it passes the
 /// work on, it defines `Granularity granularity() const`, and then all of measure() (a std::any),
@@ -98,12 +98,12 @@ class Method {
   virtual at::Tensor merge(const TensorJob& job, const std::any& measured) const = 0;
   /// Granularity::kModel only.
   virtual StateDict merge_model(const ModelJob& job) const = 0;
-  /// Whether merge_for() makes a variant for each expert's tasks.
+  /// Whether merge_for() makes a task model for each expert's tasks.
   virtual bool has_task_outputs() const { return false; }
   /// merge() for the tasks of one expert. Not for Granularity::kModel.
   virtual at::Tensor merge_for(const TensorJob& job, const std::any& measured, size_t expert) const;
-  /// Bytes that one expert's variant of a tensor takes beyond the shared part.
-  virtual int64_t task_bytes(const TensorInfo& /*tensor*/) const { return 0; }
+  /// Bytes that a task model of these tensors, the merged ones, takes beyond the shared part.
+  virtual int64_t task_bytes(const std::vector<TensorInfo>& /*tensors*/) const { return 0; }
 };
 
 template <typename T>
@@ -170,6 +170,8 @@ template <typename T>
 concept ReshapingMethod = requires(const T t, const PlanInputs& models) {
   { t.plan(models) } -> std::convertible_to<std::optional<OutputPlan>>;
 };
+template <typename T>
+inline constexpr bool kHasTaskOutputs = MeasuringTaskMethod<T> || StreamingTaskMethod<T>;
 
 template <typename T>
 class MethodAdaptor final : public Method {
@@ -178,8 +180,20 @@ class MethodAdaptor final : public Method {
                 "a method defines one of merge(TensorJob), merge(TensorJob, "
                 "measure(TensorParts)) and merge_model(ModelJob)");
   static_assert(ReshapingMethod<T> || T::info.needs.output == Output::kSameArchitecture ||
+                    T::info.needs.output == Output::kModelPerTask ||
                     T::info.needs.output == Output::kEnsemble,
                 "a method that gives a model of another shape defines plan(PlanInputs)");
+  static_assert(kHasTaskOutputs<T> == (T::info.needs.output == Output::kModelPerTask),
+                "a method defines merge_for() if, and only if, its output is kModelPerTask");
+  static_assert(
+      kHasTaskOutputs<T> ==
+          requires(const T t, const std::vector<TensorInfo>& tensors) {
+            { t.task_bytes(tensors) } -> std::same_as<int64_t>;
+          },
+      "merge_for() and task_bytes() go together");
+  static_assert(!kHasTaskOutputs<T> ||
+                    (!WholeModelMethod<T> && MeasuringTaskMethod<T> == MeasuringMethod<T>),
+                "merge_for() takes what merge() takes, and the expert");
 
  public:
   explicit MethodAdaptor(const JsonReader& parameters) { assign_parameters(method_, parameters); }
@@ -266,9 +280,7 @@ class MethodAdaptor final : public Method {
       ASSAY_CHECK(false, "{} merges tensor by tensor", T::info.name);
   }
 
-  bool has_task_outputs() const override {
-    return MeasuringTaskMethod<T> || StreamingTaskMethod<T>;
-  }
+  bool has_task_outputs() const override { return kHasTaskOutputs<T>; }
   at::Tensor merge_for(const TensorJob& job, const std::any& measured,
                        size_t expert) const override {
     if constexpr (MeasuringTaskMethod<T>)
@@ -281,9 +293,9 @@ class MethodAdaptor final : public Method {
     else
       return Method::merge_for(job, measured, expert);
   }
-  int64_t task_bytes(const TensorInfo& tensor) const override {
-    if constexpr (requires { method_.task_bytes(tensor); })
-      return method_.task_bytes(tensor);
+  int64_t task_bytes(const std::vector<TensorInfo>& tensors) const override {
+    if constexpr (kHasTaskOutputs<T>)
+      return method_.task_bytes(tensors);
     else
       return 0;
   }

@@ -74,6 +74,8 @@ std::string_view output_name(Output output) {
   switch (output) {
     case Output::kSameArchitecture:
       return "same architecture";
+    case Output::kModelPerTask:
+      return "a model per task";
     case Output::kReshaped:
       return "other layers or shapes";
     case Output::kWider:

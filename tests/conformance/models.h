@@ -63,13 +63,19 @@ inline const FakeEvidence& mixed_evidence() {
   return evidence;
 }
 
-/// As many experts as the method takes, three if it can.
-inline MergeInputs mixed_inputs(const MethodInfo& info) {
+inline bool needs_evidence(const Needs& needs) {
+  return needs.calibration_inputs || needs.calibration_labels || needs.gradients;
+}
+
+/// What the method, with its default parameters, needs and no more: as many experts as it takes,
+/// three if it can.
+inline MergeInputs mixed_inputs(const std::string& ref) {
+  const Needs needs = make_method(ref, JsonReader(Json::object(), "test"))->needs();
   MergeInputs inputs;
   inputs.seed = 42;
-  inputs.evidence = &mixed_evidence();
-  if (info.needs.base) inputs.base = source("base", mixed_model(1));
-  const int count = std::clamp(3, info.needs.min_experts, info.needs.max_experts);
+  if (needs.base) inputs.base = source("base", mixed_model(1));
+  if (needs_evidence(needs)) inputs.evidence = &mixed_evidence();
+  const int count = std::clamp(3, needs.min_experts, needs.max_experts);
   for (int i = 0; i < count; ++i)
     inputs.experts.push_back(
         source("expert " + std::to_string(i), mixed_model(static_cast<uint64_t>(i) + 2)));
@@ -126,14 +132,32 @@ inline double tolerance(at::ScalarType dtype) {
   return 8 * unit;
 }
 
+/// All that a method makes of the models: one model, and where it makes a model per task the task
+/// model of every expert after it.
+using Results = std::vector<StateDict>;
+inline Results merge_all(const std::string& ref, const Json& parameters, MergeInputs inputs) {
+  Results results{merge(ref, parameters, inputs)};
+  if (entry_of(ref).info.needs.output != Output::kModelPerTask) return results;
+  for (size_t i = 0; i < inputs.experts.size(); ++i) {
+    inputs.task_expert = i;
+    results.push_back(merge(ref, parameters, inputs));
+  }
+  return results;
+}
+
 /// Two results of one method that are to be the same, in the sense that it declares.
-inline bool same_results(const std::string& ref, const StateDict& a, const StateDict& b) {
+inline bool same_models(const std::string& ref, const StateDict& a, const StateDict& b) {
   if (entry_of(ref).info.same_bytes) return same_bytes(a, b);
   return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
            const auto other = b.find(entry.first);
            return other != b.end() && entry.second.sizes() == other->second.sizes() &&
                   distance(entry.second, other->second) <= tolerance(entry.second.scalar_type());
          });
+}
+inline bool same_results(const std::string& ref, const Results& a, const Results& b) {
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(),
+      [&](const StateDict& one, const StateDict& other) { return same_models(ref, one, other); });
 }
 
 }  // namespace assay::testing

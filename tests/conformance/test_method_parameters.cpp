@@ -16,7 +16,7 @@ namespace {
 /// read.
 std::string refusal(const std::string& name, const Json& parameters) {
   try {
-    merge(name, parameters, untouchable(mixed_inputs(entry_of(name).info)));
+    merge(name, parameters, untouchable(mixed_inputs(name)));
   } catch (const UserError& error) {
     return error.what();
   }
@@ -136,17 +136,17 @@ TEST_CASE("every method refuses a cell whose needs are not met, before it reads 
           "[conformance]") {
   const auto name = GENERATE(from_range(tested_methods()));
   CAPTURE(name);
-  const Needs& needs = entry_of(name).info.needs;
-  MergeInputs inputs = untouchable(mixed_inputs(entry_of(name).info));
+  const Needs needs = make_method(name, JsonReader(Json::object(), "test"))->needs();
+  MergeInputs inputs = untouchable(mixed_inputs(name));
+  if (needs_evidence(needs)) {
+    MergeInputs without_evidence = inputs;
+    without_evidence.evidence = nullptr;
+    CHECK_THROWS_AS(merge(name, Json::object(), without_evidence), SkipCell);
+  }
   if (needs.base) {
     MergeInputs without_base = inputs;
     without_base.base = nullptr;
     CHECK_THROWS_AS(merge(name, Json::object(), without_base), SkipCell);
-  }
-  if (needs.calibration_inputs || needs.calibration_labels || needs.gradients) {
-    MergeInputs without_data = inputs;
-    without_data.evidence = nullptr;
-    CHECK_THROWS_AS(merge(name, Json::object(), without_data), SkipCell);
   }
   if (needs.max_experts < Needs::kAnyNumber) {
     inputs.experts.resize(static_cast<size_t>(needs.max_experts) + 1, inputs.experts.front());

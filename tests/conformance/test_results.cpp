@@ -15,40 +15,41 @@ using namespace assay::testing;
 TEST_CASE("every method gives the same bytes on any number of threads", "[conformance]") {
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
-  const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
-  StateDict expected;
+  const MergeInputs inputs = mixed_inputs(ref);
+  Results expected;
   {
     const Threads one(1);
-    expected = merge(ref, Json::object(), inputs);
+    expected = merge_all(ref, Json::object(), inputs);
   }
 
   for (const int threads : {1, 2, 4}) {
     const Threads several(threads);
-    CHECK(same_results(ref, merge(ref, Json::object(), inputs), expected));
+    CHECK(same_results(ref, merge_all(ref, Json::object(), inputs), expected));
   }
 }
 
 TEST_CASE("every method gives the same bytes in any order of tensors", "[conformance]") {
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
-  MergeInputs inputs = mixed_inputs(entry_of(ref).info);
-  const StateDict expected = merge(ref, Json::object(), inputs);
+  MergeInputs inputs = mixed_inputs(ref);
+  const Results expected = merge_all(ref, Json::object(), inputs);
 
-  for (const auto& [name, unused] : expected) inputs.order.insert(inputs.order.begin(), name);
-  CHECK(same_results(ref, merge(ref, Json::object(), inputs), expected));
+  for (const auto& [name, unused] : expected.front())
+    inputs.order.insert(inputs.order.begin(), name);
+  CHECK(same_results(ref, merge_all(ref, Json::object(), inputs), expected));
   std::swap(inputs.order[0], inputs.order[5]);
   std::swap(inputs.order[2], inputs.order[7]);
-  CHECK(same_results(ref, merge(ref, Json::object(), inputs), expected));
+  CHECK(same_results(ref, merge_all(ref, Json::object(), inputs), expected));
 }
 
 TEST_CASE("every method depends on the seed just when it says so", "[conformance]") {
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
-  MergeInputs inputs = mixed_inputs(entry_of(ref).info);
-  const StateDict expected = merge(ref, Json::object(), inputs);
+  MergeInputs inputs = mixed_inputs(ref);
+  const Results expected = merge_all(ref, Json::object(), inputs);
 
   inputs.seed = 43;
-  CHECK(same_results(ref, merge(ref, Json::object(), inputs), expected) ==
+  CHECK(same_results(ref, merge_all(ref, Json::object(), inputs), expected) ==
         !entry_of(ref).info.randomized);
 }
 
@@ -57,29 +58,31 @@ TEST_CASE(
     "[conformance]") {
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
-  const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
-  const StateDict merged = merge(ref, Json::object(), inputs);
-
+  const MergeInputs inputs = mixed_inputs(ref);
   const Json none = Json::object();
   const auto plan = plan_of(*make_method(ref, JsonReader(none, "test")), inputs);
-  CHECK(plan.has_value() == (entry_of(ref).info.needs.output != Output::kSameArchitecture));
-  size_t planned = 0;
-  for (const MergeSection& section : merge_sections({}, inputs, plan ? &*plan : nullptr)) {
-    const TensorSource& reference = reference_source(section.inputs);
-    for (const TensorInfo& info : reference.tensors()) {
-      CAPTURE(info.name);
-      ++planned;
-      REQUIRE(merged.count(info.name) == 1);
-      const at::Tensor& tensor = merged.at(info.name);
-      CHECK(tensor.sizes() == at::IntArrayRef(info.shape));
-      CHECK(tensor.scalar_type() == info.dtype);
-      if (tensor_role(reference, info) == TensorRole::kCopied)
-        CHECK(at::equal(tensor, reference.read(info.name)));
-      else
-        CHECK(count_nonfinite(tensor) == 0);
+  const Output output = entry_of(ref).info.needs.output;
+  CHECK(plan.has_value() ==
+        (output != Output::kSameArchitecture && output != Output::kModelPerTask));
+  for (const StateDict& merged : merge_all(ref, none, inputs)) {
+    size_t planned = 0;
+    for (const MergeSection& section : merge_sections({}, inputs, plan ? &*plan : nullptr)) {
+      const TensorSource& reference = reference_source(section.inputs);
+      for (const TensorInfo& info : reference.tensors()) {
+        CAPTURE(info.name);
+        ++planned;
+        REQUIRE(merged.count(info.name) == 1);
+        const at::Tensor& tensor = merged.at(info.name);
+        CHECK(tensor.sizes() == at::IntArrayRef(info.shape));
+        CHECK(tensor.scalar_type() == info.dtype);
+        if (tensor_role(reference, info) == TensorRole::kCopied)
+          CHECK(at::equal(tensor, reference.read(info.name)));
+        else
+          CHECK(count_nonfinite(tensor) == 0);
+      }
     }
+    CHECK(merged.size() == planned);
   }
-  CHECK(merged.size() == planned);
 }
 
 TEST_CASE("every method returns the expert that all experts are", "[conformance]") {
@@ -87,25 +90,24 @@ TEST_CASE("every method returns the expert that all experts are", "[conformance]
   CAPTURE(name);
   const MethodInfo& info = entry_of(name).info;
   if (info.identity.empty()) return;  // it declares none
-  MergeInputs inputs = mixed_inputs(info);
+  MergeInputs inputs = mixed_inputs(name);
   const auto expert = inputs.experts.front();
   const int count = std::min(std::max(2, info.needs.min_experts), info.needs.max_experts);
   inputs.experts.assign(static_cast<size_t>(count), expert);
 
-  const StateDict merged = merge(name, Json::parse(info.identity), inputs);
-
-  for (const auto& [tensor, value] : merged) {
-    CAPTURE(tensor);
-    const at::Tensor wanted = expert->read(tensor);
-    if (!wanted.is_floating_point()) continue;
-    CHECK(distance(value, wanted) <= tolerance(wanted.scalar_type()));
-  }
+  for (const StateDict& merged : merge_all(name, Json::parse(info.identity), inputs))
+    for (const auto& [tensor, value] : merged) {
+      CAPTURE(tensor);
+      const at::Tensor wanted = expert->read(tensor);
+      if (!wanted.is_floating_point()) continue;
+      CHECK(distance(value, wanted) <= tolerance(wanted.scalar_type()));
+    }
 }
 
 TEST_CASE("every method merges from disk as it merges from memory", "[conformance]") {
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
-  const MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+  const MergeInputs inputs = mixed_inputs(ref);
   const auto folder =
       std::filesystem::temp_directory_path() / ("assay-conformance-" + std::to_string(getpid()));
   const auto stored = [&](const std::string& name, const TensorSource& model) {
@@ -119,17 +121,31 @@ TEST_CASE("every method merges from disk as it merges from memory", "[conformanc
   if (inputs.base) from_disk.base = stored("base", *inputs.base);
   for (size_t i = 0; i < inputs.experts.size(); ++i)
     from_disk.experts[i] = stored("expert" + std::to_string(i), *inputs.experts[i]);
-  const bool same =
-      same_results(ref, merge(ref, Json::object(), from_disk), merge(ref, Json::object(), inputs));
+  const bool same = same_results(ref, merge_all(ref, Json::object(), from_disk),
+                                 merge_all(ref, Json::object(), inputs));
   std::filesystem::remove_all(folder);
 
   CHECK(same);
 }
 
+TEST_CASE("a method makes task models if, and only if, it says so", "[conformance]") {
+  const auto ref = GENERATE(from_range(all_refs()));
+  CAPTURE(ref);
+  MergeInputs inputs = mixed_inputs(ref);
+  const bool per_task = entry_of(ref).info.needs.output == Output::kModelPerTask;
+  MergeReport report;
+  merge(ref, Json::object(), inputs, &report);
+
+  CHECK(report.task_bytes.has_value() == per_task);
+  if (per_task) CHECK(*report.task_bytes > 0);
+  inputs.task_expert = per_task ? inputs.experts.size() : 0;
+  CHECK_THROWS_AS(merge(ref, Json::object(), untouchable(inputs)), UserError);
+}
+
 TEST_CASE("every method refuses NaN by model and tensor", "[conformance]") {
   const auto name = GENERATE(from_range(tested_methods()));
   CAPTURE(name);
-  MergeInputs inputs = mixed_inputs(entry_of(name).info);
+  MergeInputs inputs = mixed_inputs(name);
   StateDict broken = mixed_model(2);
   broken["head.weight"] = broken["head.weight"].clone();
   broken["head.weight"][3][5] = NAN;
@@ -145,7 +161,7 @@ TEST_CASE("every method gives on CUDA what it gives on the CPU", "[conformance][
   skip_without_gpu();
   for (const std::string& ref : all_refs()) {
     CAPTURE(ref);
-    MergeInputs inputs = mixed_inputs(entry_of(ref).info);
+    MergeInputs inputs = mixed_inputs(ref);
     const StateDict expected = merge(ref, Json::object(), inputs);
     inputs.device = at::Device(at::kCUDA, 0);
     for (const auto& [name, value] : merge(ref, Json::object(), inputs)) {

@@ -58,6 +58,7 @@ TensorMaker::TensorMaker(const std::vector<GroupRef>& groups, const MergeInputs&
                          ModelReader& models, StateDict whole, MergeSink& sink)
     : reference_(reference_source(inputs)),
       models_(models),
+      task_expert_(inputs.task_expert),
       whole_(std::move(whole)),
       sink_(sink),
       whole_model_(!groups.empty() && groups.front().method.granularity() == Granularity::kModel
@@ -104,6 +105,13 @@ const GroupRef& TensorMaker::group_of(const TensorInfo& info) const {
   return *found->second;
 }
 
+at::Tensor TensorMaker::merged(const Method& method, const TensorJob& job,
+                               const std::any& measured) const {
+  if (task_expert_ && method.has_task_outputs())
+    return method.merge_for(job, measured, *task_expert_);
+  return method.merge(job, measured);
+}
+
 void TensorMaker::copy(const TensorInfo& info) {
   for (int64_t first = 0; first < info.numel(); first += kPartElements) {
     const int64_t count = std::min(kPartElements, info.numel() - first);
@@ -121,9 +129,9 @@ void TensorMaker::merge(const TensorInfo& info, Diagnostics& diagnostics) {
   const std::string_view by = method.info().name;
   const auto where = [&] { return fmt::format(" in tensor '{}'", info.name); };
   if (method.granularity() == Granularity::kTensors) {
-    const at::Tensor merged =
-        in_method(by, where, [&] { return method.merge(job.tensor(info.name), {}); });
-    return put_whole(merged, info, method.info(), diagnostics);
+    const at::Tensor whole =
+        in_method(by, where, [&] { return merged(method, job.tensor(info.name), {}); });
+    return put_whole(whole, info, method.info(), diagnostics);
   }
   const auto handle = job.handle(info.name);
   const TensorParts tensor = job.parts(handle);
@@ -132,8 +140,8 @@ void TensorMaker::merge(const TensorInfo& info, Diagnostics& diagnostics) {
   tensor.for_each([&](const TensorJob& part) {
     const at::Tensor buffer = output.buffer(part.offset, part.experts.front().numel());
     handle->begin_part(buffer);
-    const at::Tensor merged = method.merge(part, measured);
-    output.put(part.offset, buffer, merged, handle->end_part());
+    const at::Tensor values = merged(method, part, measured);
+    output.put(part.offset, buffer, values, handle->end_part());
   });
   output.end(record_of(info.name, diagnostics));
 }

@@ -1,8 +1,10 @@
 /// Makes the tensors of a merge's result.
 #pragma once
 
+#include <any>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,8 @@ class TensorMaker {
  private:
   bool is_copied(const TensorInfo& info) const;
   const GroupRef& group_of(const TensorInfo& info) const;
+  /// What the method makes of a part or tensor, for the tasks that the merge is for.
+  at::Tensor merged(const Method& method, const TensorJob& job, const std::any& measured) const;
   void copy(const TensorInfo& info);
   void merge(const TensorInfo& info, Diagnostics& diagnostics);
   void put_whole(const at::Tensor& merged, const TensorInfo& info, const MethodInfo& method,
@@ -39,6 +43,7 @@ class TensorMaker {
 
   const TensorSource& reference_;
   ModelReader& models_;
+  std::optional<size_t> task_expert_;  ///< MergeInputs::task_expert
   StateDict whole_;
   MergeSink& sink_;
   const GroupRef* whole_model_;  ///< the group of a method that works on whole models; else null

@@ -57,6 +57,30 @@ std::string evidence_hint(const MergeRequest& request) {
   return hint;
 }
 
+/// The place of an expert that is named as in the list of experts, or by its index from 0.
+size_t expert_index(const std::string& name, const std::vector<std::string>& experts,
+                    const std::string& where) {
+  for (size_t i = 0; i < experts.size(); ++i)
+    if (name == experts[i] || name == fmt::format("{}", i)) return i;
+  throw UserError(unknown_name("expert", name, where, experts));
+}
+
+/// The expert whose task model is to be made; absent: the part that all share is.
+/// `given`: as it stands in the file.
+std::optional<size_t> task_expert(const MethodInfo& method, const std::optional<JsonReader>& given,
+                                  const MergeChoices& choices,
+                                  const std::vector<std::string>& experts) {
+  if (!given && !choices.task_expert) return std::nullopt;
+  const std::string where = choices.task_expert ? "--task-expert" : given->where();
+  if (method.needs.output != Output::kModelPerTask)
+    user_error("{}: {} makes one model for all tasks, none for an expert's alone", where,
+               method.name);
+  if (choices.task_expert) return expert_index(*choices.task_expert, experts, where);
+  return expert_index(
+      given->json().is_string() ? given->as_string() : fmt::format("{}", given->as_integer()),
+      experts, where);
+}
+
 MergeRequest json_request(const fs::path& path, const std::string& text,
                           const MergeChoices& choices) {
   const Json json = parse_json(text, path.string());
@@ -78,6 +102,8 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
     request.inputs.dtype = dtype_from_name(dtype->as_string(), dtype->where());
     if (!c10::isFloatingType(*request.inputs.dtype)) dtype->fail("expected a floating dtype");
   }
+  request.inputs.task_expert =
+      task_expert(method.info(), root.find("task_expert"), choices, experts);
   ReconcileOptions options;
   if (const auto name = root.find("vocab_policy"))
     options.vocabulary = vocab_policy_from_name(name->as_string(), name->where());
@@ -124,6 +150,13 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   if (const auto reason = unmet_initialization_need(method.needs(), all))
     data_error("{}: {}", request.title, *reason);
   set_models(request, base.empty() ? nullptr : like, opened, like, options);
+  if (request.inputs.task_expert)
+    request.configuration["task_expert"] = experts[*request.inputs.task_expert];
+  else if (method.info().needs.output == Output::kModelPerTask)
+    request.notes.push_back(fmt::format(
+        "{} makes a model per task: this is the part that all share, which --task-expert EXPERT "
+        "turns into the model for the tasks of an expert",
+        request.title));
   note_paths(request, paths);
   if (!request.problems.empty()) return request;
   if (method.has_tables() && choices.blocks) request.inputs.blocks = choices.blocks(*like);
@@ -145,8 +178,10 @@ std::vector<MergeSection> MergeRequest::sections() const {
 
 MergeRequest MergeRequest::read(const std::filesystem::path& path, const MergeChoices& choices) {
   const std::string text(without_byte_order_mark(read_configuration(path)));
-  return is_yaml(path, text) ? mergekit_request(path, text, choices)
-                             : json_request(path, text, choices);
+  if (!is_yaml(path, text)) return json_request(path, text, choices);
+  if (choices.task_expert)
+    user_error("--task-expert: the methods of mergekit's YAML make one model for all tasks");
+  return mergekit_request(path, text, choices);
 }
 
 }  // namespace assay

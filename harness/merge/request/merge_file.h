@@ -11,7 +11,8 @@
 ///   "calibration": {"tasks": {"a/": ["digits/mnist-012"], "b/": [...]}, "split": "validation"}
 ///   "statistics": {"input_gram": ["a.safetensors", "b.safetensors"]}
 ///
-/// In place of "experts", "slices" stack layers (slices.h):
+/// "task_expert", the name or index of an expert, is for methods that make a model per task. In
+/// place of "experts", "slices" stack layers (slices.h):
 ///
 ///   {"method": "passthrough", "slices": [{"sources": [{"model": "a/", "layer_range": [0, 8]}]}]}
 #pragma once
@@ -36,6 +37,7 @@ struct MergeChoices {
   std::optional<uint64_t> seed{};
   std::optional<VocabPolicy> vocab_policy{};
   std::optional<ExtraTensors> extra_tensors{};
+  std::optional<std::string> task_expert{};  ///< JSON only
   /// The blocks of a model by its config.json, for tables by layer group; null: not known.
   std::function<BlockOfTensor(const Checkpoint& model)> blocks{};
 };
