@@ -87,6 +87,10 @@ RunKind run_kind_from_name(const std::string& name);
 /// method's own cost includes it, time spent does not.
 inline constexpr const char* kSharedPhase = "shared";
 
+/// The key in RunRecord::diagnostics of the bytes that a task model takes beyond the shared part,
+/// of a method that makes a model per task.
+inline constexpr const char* kTaskBytes = "task_bytes";
+
 /// One evaluated model: a merge with given parameters, or a reference model.
 struct RunRecord {
   std::string key;  ///< hash of everything that determines the scores; unique in the store

@@ -15,6 +15,10 @@ namespace {
 // Raise it when the way cells are scored changes: old scores are then not reused.
 constexpr uint64_t kScoringVersion = 1;
 
+void hash_owner(std::optional<size_t> owner, Hasher& hasher) {
+  if (owner) hasher.text("task model").number(*owner);
+}
+
 constexpr std::array<std::pair<CellKind, const char*>, 3> kKinds{
     {{CellKind::kMerge, "merge"}, {CellKind::kModel, "model"}, {CellKind::kEnsemble, "ensemble"}}};
 
@@ -59,10 +63,15 @@ void from_json(const Json& json, ModelRef& model) {
   json.at("adapter").get_to(model.adapter);
   json.at("settled").get_to(model.settled);
 }
-void to_json(Json& json, const TaskRef& task) { json = {{"name", task.name}, {"hash", task.hash}}; }
+void to_json(Json& json, const TaskRef& task) {
+  json = {{"name", task.name}, {"hash", task.hash}};
+  if (task.owner) json["owner"] = *task.owner;
+}
 void from_json(const Json& json, TaskRef& task) {
   json.at("name").get_to(task.name);
   json.at("hash").get_to(task.hash);
+  task.owner.reset();
+  if (json.contains("owner")) task.owner = json.at("owner").get<size_t>();
 }
 
 void to_json(Json& json, const CellCalibration& calibration) {
@@ -167,15 +176,19 @@ std::string Cell::key() const {
   hasher.number(kScoringVersion).text(ASSAY_LIBTORCH_VERSION).text(cell_kind_name(kind));
   hasher.text(split_name(split)).text(device_kinds(devices));
   hash_model(hasher);
-  for (const TaskRef& task : tasks) hasher.text(task.name).text(task.hash);
+  for (const TaskRef& task : tasks) {
+    hasher.text(task.name).text(task.hash);
+    hash_owner(task.owner, hasher);
+  }
   if (dtype) hasher.text(dtype_name(*dtype));
   return hasher.hex();
 }
 
-std::string Cell::model_key() const {
+std::string Cell::model_key(std::optional<size_t> owner) const {
   Hasher hasher;
   hasher.text(ASSAY_LIBTORCH_VERSION).text(cell_kind_name(kind)).text(device_kinds(devices));
   hash_model(hasher);
+  hash_owner(owner, hasher);
   return hasher.hex();
 }
 

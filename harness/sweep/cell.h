@@ -33,6 +33,9 @@ ModelRef model_ref(const Checkpoint& checkpoint);
 struct TaskRef {
   std::string name;
   std::string hash;
+  /// Of a method that makes a model per task: the expert whose task model is scored on it; absent
+  /// for the part that all share.
+  std::optional<size_t> owner{};
 };
 
 /// The data that a cell's method looks at.
@@ -69,8 +72,8 @@ struct Cell {
   std::optional<CellCalibration> calibration{};
 
   std::string key() const;
-  /// Of everything that determines the model that is scored.
-  std::string model_key() const;
+  /// Of everything that determines the model that is scored, or that `owner`'s task model.
+  std::string model_key(std::optional<size_t> owner = {}) const;
   /// Short, for progress and messages: the method and the parameters that are not its defaults.
   std::string describe() const;
   /// The statistic that its method asks for, of one expert.

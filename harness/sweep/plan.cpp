@@ -24,6 +24,13 @@ std::vector<TaskRef> scored_tasks(const ResolvedSweep& sweep, const ExpertSet& s
   return out;
 }
 
+// Each held-in task is scored with the task model of its own expert.
+void set_owners(const ResolvedSweep& sweep, const ExpertSet& set, std::vector<TaskRef>& tasks) {
+  for (TaskRef& ref : tasks)
+    for (const auto& task : sweep.tasks)
+      if (task->name() == ref.name) ref.owner = sweep.owner(set, *task);
+}
+
 Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, CellKind kind,
                 RunKind record_kind, const std::vector<std::string>& models, Split split) {
   Cell cell;
@@ -87,6 +94,7 @@ Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSp
   cell.seed = made.randomized() ? seed : 0;
   if (made.needs().base && set.base) cell.base = sweep.models.at(*set.base).ref;
   if (looks_at_data(made.needs())) cell.calibration = sweep.calibration(set, method.calibration);
+  if (made.info().needs.output == Output::kModelPerTask) set_owners(sweep, set, cell.tasks);
   return cell;
 }
 

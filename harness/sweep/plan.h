@@ -35,6 +35,8 @@ struct ResolvedSweep {
   std::vector<std::shared_ptr<const Task>> tasks;
   Devices devices;
   SweepRecord record() const;
+  /// The first expert of the set that was trained on the task; absent when it is held out.
+  std::optional<size_t> owner(const ExpertSet& set, const Task& task) const;
   /// Tasks that an expert of the set was trained on, in task order; the other tasks are held out.
   std::vector<std::string> held_in(const ExpertSet& set) const;
   /// The tasks that the model was trained on, in task order.

@@ -27,6 +27,15 @@ std::vector<std::string> string_list(const Json& origin, const char* key) {
                                                     : std::vector<std::string>{};
 }
 
+/// Whether the model was trained on the task, or on its family.
+bool is_own_task(const SweepModel& model, const Task& task) {
+  const auto& on = model.trained_on;
+  const auto names = [&](const std::string& what) {
+    return !what.empty() && std::find(on.begin(), on.end(), what) != on.end();
+  };
+  return names(task.name()) || names(task.family());
+}
+
 class ModelOpener {
  public:
   explicit ModelOpener(ResolvedSweep& sweep) : sweep_(sweep) {
@@ -248,13 +257,9 @@ std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set, const
 }
 
 std::vector<std::shared_ptr<const Task>> ResolvedSweep::own_tasks(const std::string& model) const {
-  const auto& on = models.at(model).trained_on;
-  const auto names = [&](const std::string& what) {
-    return !what.empty() && std::find(on.begin(), on.end(), what) != on.end();
-  };
   std::vector<std::shared_ptr<const Task>> own;
   for (const auto& task : tasks)
-    if (names(task->name()) || names(task->family())) own.push_back(task);
+    if (is_own_task(models.at(model), *task)) own.push_back(task);
   return own;
 }
 
@@ -268,17 +273,16 @@ CellCalibration ResolvedSweep::calibration(const ExpertSet& set,
   return calibration;
 }
 
+std::optional<size_t> ResolvedSweep::owner(const ExpertSet& set, const Task& task) const {
+  for (size_t i = 0; i < set.experts.size(); ++i)
+    if (is_own_task(models.at(set.experts[i]), task)) return i;
+  return std::nullopt;
+}
+
 std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {
-  std::set<std::string> trained;
-  for (const std::string& expert : set.experts) {
-    const auto& on = models.at(expert).trained_on;
-    trained.insert(on.begin(), on.end());
-  }
   std::vector<std::string> out;
   for (const auto& task : tasks)
-    if (trained.contains(task->name()) ||
-        (!task->family().empty() && trained.contains(task->family())))
-      out.push_back(task->name());
+    if (owner(set, *task)) out.push_back(task->name());
   return out;
 }
 
@@ -289,17 +293,9 @@ SweepRecord ResolvedSweep::record() const {
     for (const std::string& expert : set.experts)
       set_record.experts.push_back(models.at(expert).checkpoint->content_hash());
     for (const auto& task : tasks) {
-      SetTask entry{task->name(), false, ""};
-      for (const std::string& expert : set.experts) {
-        const SweepModel& model = models.at(expert);
-        const auto& on = model.trained_on;
-        const auto names = [&](const std::string& what) {
-          return !what.empty() && std::find(on.begin(), on.end(), what) != on.end();
-        };
-        if (entry.held_in || !(names(task->name()) || names(task->family()))) continue;
-        entry = {task->name(), true, model.checkpoint->content_hash()};
-      }
-      set_record.tasks.push_back(std::move(entry));
+      const auto of = owner(set, *task);
+      set_record.tasks.push_back(
+          {task->name(), of.has_value(), of ? set_record.experts.at(*of) : std::string()});
     }
     record.sets.push_back(std::move(set_record));
   }

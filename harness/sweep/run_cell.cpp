@@ -1,5 +1,6 @@
 #include "harness/sweep/run_cell.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -79,17 +80,26 @@ std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
   return scores;
 }
 
-/// The cell's tasks one after the other, each with its scores in the record or an error here.
-std::map<std::string, TaskError> score_tasks(const Cell& cell, const ExecutionContext& context,
+/// Adds the counts of one model's report to those of the cell's other models.
+void add_report(const Json& report, Json& sum) {
+  if (sum.is_null()) sum = Json::object();
+  for (const auto& [key, value] : report.items()) {
+    const bool counts = value.is_number_integer() && key != "max_length" && sum.contains(key);
+    sum[key] = counts ? Json(sum[key].get<int64_t>() + value.get<int64_t>()) : value;
+  }
+}
+
+/// The tasks one after the other, each with its scores in the record or an error here.
+std::map<std::string, TaskError> score_tasks(const std::vector<TaskRef>& refs, Split split,
+                                             const ExecutionContext& context,
                                              const Predictor& predictor, RunRecord& record,
                                              const AnswerObserver& observer) {
-  const Split split = cell.split;
   std::map<std::string, TaskError> errors;
   const auto attempt = [&](const std::string& task, const auto& work) {
     if (auto error = task_error(work)) errors.emplace(task, std::move(*error));
   };
   Tasks tasks;
-  for (const TaskRef& ref : cell.tasks)
+  for (const TaskRef& ref : refs)
     attempt(ref.name, [&] { tasks.push_back(context.task(ref.name, ref.hash)); });
   const LanguagePredictor* language = as_language_model(predictor);
   const Answers answers =
@@ -101,10 +111,28 @@ std::map<std::string, TaskError> score_tasks(const Cell& cell, const ExecutionCo
       for (ScoreRecord& score : scores_of(*task, predictor, answers, split))
         record.scores.push_back(std::move(score));
     });
-  if (language) record.diagnostics["language"] = language->evaluator().report();
+  if (language) add_report(language->evaluator().report(), record.diagnostics["language"]);
   if (const EncoderPredictor* encoder = as_encoder(predictor))
-    record.diagnostics["encoder"] = encoder->report();
+    add_report(encoder->report(), record.diagnostics["encoder"]);
   return errors;
+}
+
+/// The cell's tasks by the model that they are scored with (TaskRef::owner): most methods make one
+/// for all.
+std::map<std::optional<size_t>, std::vector<TaskRef>> tasks_by_model(const Cell& cell) {
+  std::map<std::optional<size_t>, std::vector<TaskRef>> tasks;
+  for (const TaskRef& task : cell.tasks) tasks[task.owner].push_back(task);
+  if (tasks.empty()) tasks[std::nullopt];  // the model is made all the same
+  return tasks;
+}
+
+/// Puts the scores in the order of the cell's tasks.
+void sort_scores(const Cell& cell, std::vector<ScoreRecord>& scores) {
+  std::map<std::string, size_t> place;
+  for (const TaskRef& task : cell.tasks) place.emplace(task.name, place.size());
+  std::stable_sort(scores.begin(), scores.end(), [&](const ScoreRecord& a, const ScoreRecord& b) {
+    return place.at(a.task) < place.at(b.task);
+  });
 }
 
 /// Throws one error of the tasks' errors, of the first one's kind.
@@ -137,13 +165,22 @@ RunRecord run_cell(ExecutionContext& context, const Cell& cell, std::exception_p
     check_available(cell.devices);
     if (cell.kind == CellKind::kModel && !cell.experts.front().adapter.empty())
       record.diagnostics["adapter"] = utf8_text(cell.experts.front().adapter);
-    const auto predictor = make_predictor(context, cell, record);
-    Meter meter(cell.devices.front());
-    const auto errors = score_tasks(cell, context, *predictor, record, observer);
-    const Cost spent = meter.stop();
+    std::map<std::string, TaskError> errors;
+    std::optional<Cost> spent;
+    for (const auto& [owner, tasks] : tasks_by_model(cell)) {
+      const auto predictor = make_predictor(context, cell, owner, record);
+      Meter meter(cell.devices.front());
+      errors.merge(score_tasks(tasks, cell.split, context, *predictor, record, observer));
+      const Cost cost = meter.stop();
+      if (spent)
+        *spent += cost;
+      else
+        spent = cost;
+    }
+    sort_scores(cell, record.scores);
     // Before the cost is recorded: a failed cell with this cost is one whose tasks failed.
     check_mapped_files(model_paths(cell));
-    Cost& cost = record.costs["evaluation"] = spent;
+    Cost& cost = record.costs["evaluation"] = *spent;
     if (cell.devices.size() > 1) {  // the meter sees the first device alone
       cost.device_s.reset();
       cost.peak_device_bytes.reset();

@@ -23,7 +23,7 @@ class ModelMaker {
       : context_(context), cell_(cell), devices_(cell.devices) {}
 
   std::shared_ptr<const Predictor> load(const ModelRef& model) const;
-  std::shared_ptr<const Predictor> merge(RunRecord& record) const;
+  std::shared_ptr<const Predictor> merge(std::optional<size_t> owner, RunRecord& record) const;
   std::shared_ptr<const Predictor> ensemble(
       std::vector<std::shared_ptr<const Predictor>> members) const;
 
@@ -110,7 +110,8 @@ std::unique_ptr<const Evidence> ModelMaker::evidence_of(const Computation& compu
   return std::make_unique<CalibrationEvidence>(std::move(sources));
 }
 
-std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
+std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
+                                                   RunRecord& record) const {
   // A model that needs several devices is merged in the host's memory.
   const at::Device device = devices_.size() == 1 ? devices_.front() : at::Device(at::kCPU);
   const Computation of_expert = computation_of(cell_.experts.front());
@@ -124,18 +125,20 @@ std::shared_ptr<const Predictor> ModelMaker::merge(RunRecord& record) const {
   inputs.seed = cell_.seed;
   const auto evidence = evidence_of(of_expert, inputs);
   inputs.evidence = evidence.get();
+  inputs.task_expert = owner;
 
   const MethodConfiguration configuration = configuration_of(cell_);
   if (configuration.has_tables())
     inputs.blocks = block_of_tensors(
         *of_expert.architecture, (inputs.base ? inputs.base : inputs.experts.front())->tensors());
   const MergeReport report = merge_models(configuration, inputs, cache.merged());
-  record.costs = merge_costs(cell_, inputs, report, cache.merged());
-  record.diagnostics = report.diagnostics;
+  add_merge_costs(merge_costs(cell_, inputs, report, cache.merged()), record.costs);
+  record.diagnostics.update(report.diagnostics);
+  if (report.task_bytes) record.diagnostics[kTaskBytes] = *report.task_bytes;
   const Computation computation = merged_computation(of_expert, report);
   const StateDict& tensors = cache.merged().tensors();
   const MemorySource merged("the merged model", tensors);
-  if (auto text = text_predictor(computation, merged, cell_.model_key())) return text;
+  if (auto text = text_predictor(computation, merged, cell_.model_key(owner))) return text;
   return std::make_shared<ModelPredictor>(computation.architecture, tensors, device);
 }
 
@@ -160,9 +163,9 @@ std::shared_ptr<const Predictor> ModelMaker::ensemble(
 }  // namespace
 
 std::shared_ptr<const Predictor> make_predictor(ExecutionContext& context, const Cell& cell,
-                                                RunRecord& record) {
+                                                std::optional<size_t> owner, RunRecord& record) {
   const ModelMaker maker(context, cell);
-  if (cell.kind == CellKind::kMerge) return maker.merge(record);
+  if (cell.kind == CellKind::kMerge) return maker.merge(owner, record);
   if (cell.kind == CellKind::kEnsemble && cell.devices.size() > 1)
     throw SkipCell("the members of an output ensemble must be on one device");
   std::vector<std::shared_ptr<const Predictor>> members;

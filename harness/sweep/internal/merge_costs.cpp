@@ -27,7 +27,9 @@ MergeReport merge_alone(const Cell& cell, MergeInputs inputs, MergeSink& sink) {
 std::map<std::string, Cost> merge_costs(const Cell& cell, const MergeInputs& inputs,
                                         const MergeReport& first, MergeSink& sink) {
   MergeReport measured = first;
-  if (cell.split == Split::kTest && seconds(first) < kShortMergeSeconds) {
+  const bool per_task = std::any_of(cell.tasks.begin(), cell.tasks.end(),
+                                    [](const TaskRef& task) { return task.owner.has_value(); });
+  if (cell.split == Split::kTest && !per_task && seconds(first) < kShortMergeSeconds) {
     std::vector<MergeReport> repeated;
     for (int i = 0; i < kMergeRepetitions; ++i) repeated.push_back(merge_alone(cell, inputs, sink));
     std::sort(repeated.begin(), repeated.end(),
@@ -38,6 +40,14 @@ std::map<std::string, Cost> merge_costs(const Cell& cell, const MergeInputs& inp
   std::map<std::string, Cost> costs{{"statistics", measured.statistics}, {"merge", measured.merge}};
   if (measured.shared) costs[kSharedPhase] = *measured.shared;
   return costs;
+}
+
+void add_merge_costs(const std::map<std::string, Cost>& costs, std::map<std::string, Cost>& sums) {
+  const bool first = sums.empty();
+  for (const auto& [phase, cost] : costs) {
+    if (phase == kSharedPhase && !first) continue;
+    if (const auto [sum, is_new] = sums.emplace(phase, cost); !is_new) sum->second += cost;
+  }
 }
 
 }  // namespace assay
