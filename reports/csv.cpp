@@ -45,6 +45,8 @@ std::string header(bool per_set) {
   for (const char* name : {"shipped_bytes", "calibration_splits"}) line.text(name);
   line.text("search");
   line.text("evaluations");
+  line.text("needs_task_name");
+  line.text("task_bytes");
   if (per_set) line.text("set");
   return line.take();
 }
@@ -72,7 +74,7 @@ void add_scores(const RowScores& s, Line& line) {
 // A row's scores in one set. Its costs and counts are in the row's own line.
 std::string set_line(const LeaderboardRow& row, const std::string& metric, const std::string& set,
                      const RowScores& scores) {
-  constexpr size_t kCounts = 4, kPhases = 5, kOtherFields = 4;
+  constexpr size_t kCounts = 4, kPhases = 5, kOtherFields = 6;
   Line line = begin(row, metric);
   for (size_t i = 0; i < kCounts; ++i) line.text("");
   add_scores(scores, line);
@@ -100,6 +102,8 @@ std::string report_csv(const Leaderboard& board) {
       line.text(calibration_splits(row));
       line.text(row.search);
       line.number(row.grid_points > 0 ? std::optional<double>(row.grid_points) : std::nullopt);
+      line.number(row.needs_task_name);
+      line.number(row.task_bytes);
       if (per_set) line.text("");
       csv += line.take();
       if (const auto of_metric = row.by_set.find(metric); of_metric != row.by_set.end())

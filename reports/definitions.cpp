@@ -51,6 +51,11 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "used. The best expert is chosen in the same way. Only the chosen configuration is scored "
        "on the test split. A search chooses from the candidates that it came to, which stand in "
        "the place of the grid."},
+      {"A model per task",
+       "Some methods keep something for each task beside one shared model, and must be told which "
+       "task they are asked about. Held-in tasks are scored with the model of their own expert, "
+       "held-out tasks with the shared model. Such rows are shown apart and are not ranked with "
+       "single models; the bytes are what each task adds to the shared model."},
       {"Partial rows",
        "A row with failed, skipped or missing runs is an average over its other runs and is "
        "marked as partial: it is not directly comparable with complete rows."},

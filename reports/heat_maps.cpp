@@ -4,7 +4,7 @@
 
 #include "harness/core/metrics.h"
 #include "reports/internal/format.h"
-#include "reports/internal/tables.h"
+#include "reports/internal/row_cells.h"
 
 namespace assay {
 namespace {
@@ -68,8 +68,7 @@ HeatMap heat_map(const Leaderboard& board, const std::string& metric, const std:
   map.table.groups.emplace_back();
   const Shades range = shades(board, metric);
   for (const LeaderboardRow& row : board.rows) {
-    std::vector<TableCell> cells{
-        {.text = row.name, .tag = row.variant == "reference" ? "" : row.variant}};
+    std::vector<TableCell> cells{name_cell(row)};
     bool any = false;
     for (const std::string& task : board.tasks) {
       cells.push_back(heat_cell(row, metric, range, [&](const TaskScore& score) {

@@ -50,6 +50,8 @@ Json row_json(const LeaderboardRow& row) {
             {"method", row.method},
             {"preset", row.preset},
             {"lone_expert", row.is_single_expert()},
+            {"needs_task_name", row.needs_task_name},
+            {"task_bytes", row.task_bytes ? Json(*row.task_bytes) : Json()},
             {"sets_used", row.sets_used},
             {"sets_total", row.sets_total},
             {"runs_ok", row.runs_ok},
@@ -114,7 +116,7 @@ constexpr CostAxis kCostAxes[] = {
 };
 
 // The Pareto front (non-dominated rows) per cost axis and quality, among rows that have both
-// values.
+// values and do not need the task's name.
 Json pareto_json(const Leaderboard& board, const std::string& metric) {
   Json fronts = Json::array();
   for (const CostAxis& axis : kCostAxes) {
@@ -127,7 +129,7 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
         const RowScores& s = row.scores.at(metric);
         const auto quality = held_in ? s.held_in.value : s.held_out.value;
         const auto cost = cost_value(row.costs.*axis.values, axis.field);
-        if (!quality || !cost || row.is_single_expert()) continue;
+        if (!quality || !cost || row.is_single_expert() || row.needs_task_name) continue;
         points.push_back({merit(metric, *quality), *cost});
         labels.push_back(row.label());
       }

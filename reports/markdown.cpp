@@ -24,12 +24,18 @@ std::string markdown_table(const Table& table) {
     rule += column.numeric ? "|---:" : "|---";
   }
   text += "|\n" + rule + "|\n";
-  for (const RowGroup& group : table.groups)
+  for (const RowGroup& group : table.groups) {
+    if (!group.title.empty() && table.groups.size() > 1) {
+      text += fmt::format("| *{}* ", escape_markdown(group.title));
+      for (size_t i = 1; i < table.columns.size(); ++i) text += "| ";
+      text += "|\n";
+    }
     for (const auto& row : group.rows) {
       for (size_t i = 0; i < row.size(); ++i)
         text += fmt::format("| {} ", cell_text(row[i], i == 0));
       text += "|\n";
     }
+  }
   return text + "\n";
 }
 

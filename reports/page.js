@@ -168,7 +168,7 @@
   function pointSet(row, x, y, tooltip) {
     const color = colorOf(row);
     const open = row.variant === 'default';
-    const shape = shapes[row.kind] || 'circle';
+    const shape = row.needs_task_name ? 'crossRot' : shapes[row.kind] || 'circle';
     return {
       rows: [row], tooltip, labelColor: color, data: [{x, y}],
       clip: 8, pointStyle: shape, radius: shape === 'circle' ? 5 : 6, hoverRadius: 8, borderWidth: 2,
@@ -248,7 +248,7 @@
       if (x.value === null || y.value === null) continue;
       scatter.push(pointSet(row, x.value, y.value,
                             [`held-in ${y.text}${unit()}`, `held-out ${x.text}${unit()}`]));
-      if (fitSelect.value === 'all' || row.kind === 'merge' || row.kind === 'base')
+      if (fitSelect.value === 'all' || (row.kind === 'merge' && !row.needs_task_name) || row.kind === 'base')
         fitted.push({x: x.value, y: y.value});
     }
     if (!fitted.length) fitted.push(...scatter.map((set) => set.data[0]));
@@ -273,7 +273,7 @@
     const quality = qualitySelect.value;
     const sets = [], missing = [], line = [];
     const onFront = new Set(front[quality]);
-    for (const row of shown.filter((r) => !r.lone_expert)) {
+    for (const row of shown.filter((r) => !r.lone_expert && !r.needs_task_name)) {
       const y = row.scores[metric][quality], x = row.costs[front.phase]?.[front.field] ?? null;
       if (y.value === null) continue;
       if (!(x > 0)) {

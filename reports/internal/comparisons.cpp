@@ -10,11 +10,12 @@ namespace {
 
 constexpr const char* kAverageMethod = "average";
 
-// The best merge of the comparisons: complete rows first, then by held-in mean.
+// The best single merge, for the comparisons: complete rows first, then by held-in mean.
 const LeaderboardRow* best_merge(const Leaderboard& board) {
   const LeaderboardRow* best = nullptr;
   for (const LeaderboardRow& row : board.rows)
-    if (row.is_merge() && row.sets_used > 0 && (!best || (best->partial() && !row.partial())))
+    if (row.is_single_merge() && row.sets_used > 0 &&
+        (!best || (best->partial() && !row.partial())))
       best = &row;
   return best;
 }

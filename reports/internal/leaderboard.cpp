@@ -37,11 +37,25 @@ std::vector<std::string> metrics_in_order(const SweepResults& results) {
 }
 
 int reference_rank(const LeaderboardRow& row) {
-  if (row.is_merge()) return 0;
-  if (row.kind == RunKind::kMultitask) return 1;
-  if (row.kind == RunKind::kEnsemble) return 2;
-  if (row.kind == RunKind::kBase) return 4;
-  return row.is_single_expert() ? 5 : 3;
+  if (row.is_merge()) return row.needs_task_name ? 1 : 0;
+  if (row.kind == RunKind::kMultitask) return 2;
+  if (row.kind == RunKind::kEnsemble) return 3;
+  if (row.kind == RunKind::kBase) return 5;
+  return row.is_single_expert() ? 6 : 4;
+}
+
+// Whether a method makes a model per task: see output_name() of harness/method.
+bool makes_model_per_task(const SweepResults& results, const std::string& method) {
+  return std::any_of(
+      results.methods.begin(), results.methods.end(), [&](const MethodRecord& known) {
+        return known.name == method && known.needs.value("output", "") == "a model per task";
+      });
+}
+
+void add_task_bytes(const std::vector<const Placed*>& placed, LeaderboardRow& row) {
+  for (const Placed* p : placed)
+    if (const auto bytes = p->run.diagnostics.find(kTaskBytes); bytes != p->run.diagnostics.end())
+      row.task_bytes = std::max(row.task_bytes.value_or(0), bytes->get<int64_t>());
 }
 
 void count_runs(const SweepResults& results, const std::vector<const Placed*>& placed,
@@ -146,6 +160,8 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     row.kind = of_row.front()->run.kind;
     row.method = of_row.front()->run.method;
     row.preset = of_row.front()->run.preset;
+    row.needs_task_name = makes_model_per_task(results, row.method);
+    add_task_bytes(of_row, row);
     const UsableRuns usable = source.usable(of_row);
     count_runs(results, of_row, usable, row);
     for (const std::string& metric : board.metrics) {

@@ -55,6 +55,10 @@ struct LeaderboardRow {
   RunKind kind = RunKind::kMerge;
   std::string method;  ///< registry name; empty for references
   std::string preset;
+  /// A merge that makes a model per task: it is told which task it is asked about, so it is no
+  /// single model and stands apart from those.
+  bool needs_task_name = false;
+  std::optional<int64_t> task_bytes;  ///< of such: what each task adds to the shared part, at most
 
   /// Sets with a successful run, of those the row belongs to. A single expert belongs to the sets
   /// that contain it, every other row to all.
@@ -77,6 +81,8 @@ struct LeaderboardRow {
   std::string search;  ///< the algorithm that tuned it, as "cma_es"; empty: a grid, or not tuned
 
   bool is_merge() const { return kind == RunKind::kMerge; }
+  /// One model for all tasks, made by a method: such rows are compared with each other.
+  bool is_single_merge() const { return is_merge() && !needs_task_name; }
   bool is_single_expert() const;
   /// Whether it looked at the test split, whose scores it is then ranked by.
   bool is_transductive() const;
@@ -88,10 +94,10 @@ struct Leaderboard {
   std::vector<std::string> metrics;  ///< the primary one first
   std::vector<std::string> sets;     ///< expert sets, in the sweep's order
   std::vector<std::string> tasks;    ///< in the sweep's order
-  /// Merges by descending held-in mean of the primary metric, then references: multitask, ensemble,
-  /// best expert, base, then the experts.
+  /// Merges by descending held-in mean of the primary metric, those that need the task's name after
+  /// the others; then references: multitask, ensemble, best expert, base, then the experts.
   std::vector<LeaderboardRow> rows;
-  std::string best;  ///< label of the best merge, for comparisons; empty without one
+  std::string best;  ///< label of the best single merge, for comparisons; empty without one
   const std::string& primary() const { return metrics.front(); }
 };
 

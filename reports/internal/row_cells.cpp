@@ -1,5 +1,7 @@
 #include "reports/internal/row_cells.h"
 
+#include <fmt/format.h>
+
 #include "reports/internal/format.h"
 
 namespace assay {
@@ -18,10 +20,17 @@ TableCell plain_estimate_cell(const Estimate& estimate) {
 }
 
 TableCell name_cell(const LeaderboardRow& row) {
-  return {.text = row.name, .tag = row.variant == "reference" ? "" : row.variant};
+  TableCell cell{.text = row.name, .tag = row.variant == "reference" ? "" : row.variant};
+  if (row.needs_task_name)
+    cell.note = row.task_bytes
+                    ? fmt::format("needs the task's name; {} per task",
+                                  cost_text(static_cast<double>(*row.task_bytes), CostUnit::kBytes))
+                    : "needs the task's name";
+  return cell;
 }
 
 std::string group_of(const LeaderboardRow& row) {
+  if (row.needs_task_name) return "Merging methods that make a model per task";
   if (row.is_merge()) return "Merging methods";
   return row.is_single_expert() ? "Single experts" : "References";
 }

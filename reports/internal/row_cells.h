@@ -12,7 +12,7 @@ namespace assay {
 TableCell estimate_cell(const Estimate& estimate);
 /// The same without a mark.
 TableCell plain_estimate_cell(const Estimate& estimate);
-/// The row's name, tagged "default" or "tuned".
+/// The row's name, tagged "default" or "tuned", with a note where it needs the task's name.
 TableCell name_cell(const LeaderboardRow& row);
 /// The title of the row's group in a table.
 std::string group_of(const LeaderboardRow& row);

@@ -47,7 +47,7 @@ void add_ties(const Leaderboard& board, Names& sentences) {
   size_t below = 0;
   for (const LeaderboardRow& row : board.rows)
     for (const Comparison& c : row.comparisons) {
-      if (c.against != board.best) continue;
+      if (c.against != board.best || row.needs_task_name) continue;
       if (!c.held_in.ci)
         untested.push_back(row.label());
       else if (const int v = verdict(board.primary(), *c.held_in.ci); v == 0)
@@ -77,7 +77,7 @@ void add_below_base(const Leaderboard& board, Names& sentences) {
     Names below;
     size_t tested = 0;
     for (const LeaderboardRow& row : board.rows) {
-      if (!row.with_base) continue;
+      if (!row.with_base || row.needs_task_name) continue;
       const Estimate& e = held_in ? row.with_base->held_in : row.with_base->held_out;
       if (!e.ci) continue;
       ++tested;
@@ -95,6 +95,17 @@ void add_below_base(const Leaderboard& board, Names& sentences) {
           fmt::format("No merging row is significantly below the base on {} tasks.", kind));
   }
   if (!any_base) sentences.push_back("No merging row could be tested against the base.");
+}
+
+void add_models_per_task(const Leaderboard& board, Names& sentences) {
+  Names rows;
+  for (const LeaderboardRow& row : board.rows)
+    if (const Estimate& e = row.scores.at(board.primary()).held_in; row.needs_task_name && e.value)
+      rows.push_back(fmt::format("{} {}{}", row.label(), estimate_text(e),
+                                 is_fraction(board.primary()) ? " %" : ""));
+  if (!rows.empty())
+    sentences.push_back(fmt::format(
+        "Not ranked with these, as a model per task needs the task's name: {}.", list(rows)));
 }
 
 struct TuningTime {
@@ -207,6 +218,7 @@ std::vector<std::string> summary(const SweepResults& results, const Leaderboard&
   } else {
     sentences.push_back("No merging row has a held-in score.");
   }
+  add_models_per_task(board, sentences);
   add_tuning(results, board, sentences);
   add_edges(board, sentences);
   add_without_result(results, board, sentences);

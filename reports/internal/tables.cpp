@@ -34,14 +34,15 @@ TableCell wall_cell(const CostValues& values) { return cost_cell(values, kCostFi
 // The number of a cell, without its interval.
 std::string number_of(const TableCell& cell) { return cell.text.substr(0, cell.text.find(" ±")); }
 
-// Marks the best cells of a column among complete merges; equal texts are equally good.
+// Marks the best cells of a column among complete single merges; equal texts are equally good.
 void mark_best(Table& table, const Leaderboard& board, size_t column, bool less_is_better) {
   if (table.groups.empty()) return;
   auto& rows = table.groups.front().rows;  // merges come first
   const TableCell* best = nullptr;
   size_t compared = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (!board.rows[i].is_merge() || board.rows[i].partial() || !rows[i][column].sort) continue;
+    if (!board.rows[i].is_single_merge() || board.rows[i].partial() || !rows[i][column].sort)
+      continue;
     ++compared;
     const TableCell& cell = rows[i][column];
     if (!best || (less_is_better ? *cell.sort < *best->sort : *cell.sort > *best->sort))
@@ -50,7 +51,8 @@ void mark_best(Table& table, const Leaderboard& board, size_t column, bool less_
   if (compared < 2) return;
   const std::string text = number_of(*best);
   for (size_t i = 0; i < rows.size(); ++i)
-    if (board.rows[i].is_merge() && !board.rows[i].partial() && number_of(rows[i][column]) == text)
+    if (board.rows[i].is_single_merge() && !board.rows[i].partial() &&
+        number_of(rows[i][column]) == text)
       rows[i][column].best = true;
 }
 
@@ -64,11 +66,11 @@ TableCell row_cell(const LeaderboardRow& row) {
   else if (row.partial())
     note = fmt::format("partial: {} of {} runs", row.runs_ok, row.runs_total);
   TableCell cell = name_cell(row);
-  cell.note = note;
+  if (!note.empty()) cell.note += (cell.note.empty() ? "" : "; ") + note;
   return cell;
 }
 
-// Rows in the leaderboard's order, in its three groups.
+// Rows in the leaderboard's order, in its groups.
 template <typename MakeRow>
 std::vector<RowGroup> grouped(const Leaderboard& board, MakeRow&& make_row) {
   std::vector<RowGroup> groups;
@@ -116,7 +118,7 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
           "Scores {}. ± is a 95 % confidence interval over test items; tasks, seeds and "
           "expert sets are taken as given. Over sets: the minimum and maximum over the means "
           "of single sets and seeds. Held-in: tasks that an expert of the set was trained "
-          "on; held-out: all others. Bold: the best of complete merging rows.",
+          "on; held-out: all others. Bold: the best of complete merging rows that give one model.",
           is_fraction(metric) ? "in %" : "unscaled; lower is better"),
       .columns = {{"Model", false, ""},
                   {"Held-in", true, "± over items"},
