@@ -73,6 +73,7 @@ inline MergeInputs mixed_inputs(const std::string& ref) {
   const Needs needs = make_method(ref, JsonReader(Json::object(), "test"))->needs();
   MergeInputs inputs;
   inputs.seed = 42;
+  inputs.config = {{"num_hidden_layers", 2}};
   if (needs.base) inputs.base = source("base", mixed_model(1));
   if (needs_evidence(needs)) inputs.evidence = &mixed_evidence();
   const int count = std::clamp(3, needs.min_experts, needs.max_experts);

@@ -1,8 +1,5 @@
 // Cells whose method gives a model of another shape.
-#include <fmt/format.h>
-
 #include "harness/checkpoint/writer.h"
-#include "harness/method/method.h"
 #include "harness/model/architecture.h"
 #include "harness/task/task.h"
 #include "tests/catch.h"
@@ -11,35 +8,6 @@
 #include "tests/sweep/run_alone.h"
 
 using namespace assay;
-
-namespace {
-
-// The example of docs/adding-a-method.md.
-/// The first expert without its last block.
-struct DropBlock {
-  static constexpr MethodInfo info{.name = "drop_block",
-                                   .paper = "arXiv:2403.17887",
-                                   .summary = "the first expert without its last block",
-                                   .needs = {.output = Output::kReshaped},
-                                   .elementwise = true,
-                                   .identity = ""};  // it never returns the expert
-
-  void parameters(auto&&) {}
-
-  OutputPlan plan(const PlanInputs& models) const {
-    OutputPlan plan = same_tensors(models);
-    const auto last = plan.config.value("num_hidden_layers", int64_t{1}) - 1;
-    const std::string block = fmt::format("model.layers.{}.", last);
-    std::erase_if(plan.tensors,
-                  [&](const OutputTensor& tensor) { return tensor.name.starts_with(block); });
-    plan.config["num_hidden_layers"] = last;
-    return plan;
-  }
-
-  at::Tensor merge(const TensorJob& part) const { return part.experts.front(); }
-};
-
-}  // namespace
 
 TEST_CASE("a cell is scored with the architecture that the method's plan names", "[sweep]") {
   const TemporaryFolder folder;
@@ -63,14 +31,12 @@ TEST_CASE("a cell is scored with the architecture that the method's plan names",
                 [](const auto& entry) { return entry.first.starts_with("model.layers.1."); });
   config["num_hidden_layers"] = 1;
   write_checkpoint(folder.path() / "one", weights, {config, {}, {}, {}}, false);
-  static const bool registered = assay::detail::register_method<DropBlock>();
-  REQUIRE(registered);
 
   const auto scores = [&](const std::string& kind, const std::string& model) {
     Cell cell;
     cell.kind = cell_kind_from_name(kind);
     cell.record_kind = run_kind_from_name(kind);
-    if (kind == "merge") cell.method = "drop_block";
+    if (kind == "merge") cell.method = "drop_block";  // of docs/adding-a-method.md
     if (kind == "merge") cell.parameters = Json::object();
     cell.experts = {model_ref(*Checkpoint::open(folder.path() / model))};
     cell.tasks.push_back({"texts/first", load_task("texts/first")->hash()});
