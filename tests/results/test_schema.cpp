@@ -283,6 +283,7 @@ TEST_CASE("Every query of the README runs and finds something", "[results]") {
   auto& regmean = fake::add_average(results, "k-regmean", {"s", "regmean", "default"});
   regmean.run.calibration = {{"split", "validation"}, {"examples", 256}};
   regmean.run.statistics = {"s-1"};
+  results.searches = {{"s", "average", 0, "random", 1, 0, {{"k-grid", 0.5}}}};
   fill_store(path, results);
   std::ifstream in(std::filesystem::path(ASSAY_TESTS_FOLDER).parent_path() / "results/README.md");
   const std::string readme{std::istreambuf_iterator<char>(in), {}};

@@ -127,7 +127,7 @@ TEST_CASE("a row is searched on validation and its winner alone is scored on tes
   CHECK(search.steps.size() == 30);
   REQUIRE(tuned(results).size() == 1);
   const double winner = tuned(results).front()["scale"].get<double>();
-  CHECK(std::abs(winner - 1.3) < 0.02);
+  CHECK(std::abs(winner - 1.3) < 0.1);
   for (const auto& placed : results.runs) {
     if (placed.placement.row != "task_arithmetic") continue;
     CHECK(placed.run.split == (placed.placement.variant == "grid" ? "validation" : "test"));
