@@ -40,18 +40,20 @@ void check_inputs_of(const StatisticJob& job, const StatisticInputs& inputs,
                  job.statistic);
 }
 
-// Null where there is none, or a broken one.
+// Null where there is none, or a broken one, which is said when it is going to be replaced.
 std::shared_ptr<const StatisticFile> open_existing(const StatisticJob& job,
-                                                   const std::filesystem::path& path) {
+                                                   const std::filesystem::path& path,
+                                                   bool replacing) {
   if (!std::filesystem::exists(path)) return nullptr;
+  std::string problem;
   try {
     auto file = StatisticFile::open(path);
     if (file->job().key() == job.key()) return file;
-    log_warning("{} holds another statistic than its name says; it is computed again",
-                path.string());
+    problem = path.string() + ": another statistic than the file's name says";
   } catch (const DataError& error) {
-    log_warning("{}; it is computed again", error.what());
+    problem = error.what();
   }
+  if (replacing) log_warning("{}; it is computed again", problem);
   return nullptr;
 }
 
@@ -174,10 +176,11 @@ std::shared_ptr<const StatisticFile> compute(const StatisticJob& job, const Stat
 std::shared_ptr<const StatisticFile> compute_or_open(
     const StatisticJob& job, const std::function<StatisticInputs()>& inputs) {
   const std::filesystem::path path = statistic_path(job);
-  if (auto file = open_existing(job, path)) return file;
+  if (auto file = open_existing(job, path, /*replacing=*/false)) return file;
   std::filesystem::create_directories(path.parent_path());
   const FileLock lock = lock_of(job, path);
-  if (auto file = open_existing(job, path)) return file;  // by another process meanwhile
+  if (auto file = open_existing(job, path, /*replacing=*/true))
+    return file;  // by another process meanwhile
   return compute(job, inputs(), path);
 }
 

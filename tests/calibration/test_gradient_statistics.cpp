@@ -114,7 +114,7 @@ TEST_CASE("a tensor's sensitivity is the sum of |weight x gradient|", "[calibrat
   double expected = 0;
   for (const auto& [x, label] : examples) {
     const at::Tensor p = w.mv(x).softmax(0);
-    const at::Tensor gradient = p - at::one_hot(at::tensor(label), 3);
+    const at::Tensor gradient = p - at::one_hot(at::tensor({label}, at::kLong), 3).squeeze(0);
     expected += (w * gradient.ger(x)).abs().sum().item<double>() / 2;
   }
   CHECK(found.at("head.weight").item<double>() == Approx(expected));
