@@ -3,10 +3,8 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/writer.h"
-#include "harness/kernels/dtype/convert.h"
-#include "harness/merge/request/roles.h"
 #include "tests/catch.h"
-#include "tests/conformance/models.h"
+#include "tests/conformance/contracts.h"
 #include "tests/skip.h"
 
 using namespace assay;
@@ -59,30 +57,7 @@ TEST_CASE(
   const auto ref = GENERATE(from_range(all_refs()));
   CAPTURE(ref);
   const MergeInputs inputs = mixed_inputs(ref);
-  const Json none = Json::object();
-  const auto plan = plan_of(*make_method(ref, JsonReader(none, "test")), inputs);
-  const Output output = entry_of(ref).info.needs.output;
-  CHECK(plan.has_value() ==
-        (output != Output::kSameArchitecture && output != Output::kModelPerTask));
-  for (const StateDict& merged : merge_all(ref, none, inputs)) {
-    size_t planned = 0;
-    for (const MergeSection& section : merge_sections({}, inputs, plan ? &*plan : nullptr)) {
-      const TensorSource& reference = reference_source(section.inputs);
-      for (const TensorInfo& info : reference.tensors()) {
-        CAPTURE(info.name);
-        ++planned;
-        REQUIRE(merged.count(info.name) == 1);
-        const at::Tensor& tensor = merged.at(info.name);
-        CHECK(tensor.sizes() == at::IntArrayRef(info.shape));
-        CHECK(tensor.scalar_type() == info.dtype);
-        if (tensor_role(reference, info) == TensorRole::kCopied)
-          CHECK(at::equal(tensor, reference.read(info.name)));
-        else
-          CHECK(count_nonfinite(tensor) == 0);
-      }
-    }
-    CHECK(merged.size() == planned);
-  }
+  check_planned(ref, inputs, merge_all(ref, Json::object(), inputs));
 }
 
 TEST_CASE("every method returns the expert that all experts are", "[conformance]") {
@@ -92,16 +67,9 @@ TEST_CASE("every method returns the expert that all experts are", "[conformance]
   if (info.identity.empty()) return;  // it declares none
   MergeInputs inputs = mixed_inputs(name);
   const auto expert = inputs.experts.front();
-  const int count = std::min(std::max(2, info.needs.min_experts), info.needs.max_experts);
-  inputs.experts.assign(static_cast<size_t>(count), expert);
+  inputs.experts.assign(identical_experts(name), expert);
 
-  for (const StateDict& merged : merge_all(name, Json::parse(info.identity), inputs))
-    for (const auto& [tensor, value] : merged) {
-      CAPTURE(tensor);
-      const at::Tensor wanted = expert->read(tensor);
-      if (!wanted.is_floating_point()) continue;
-      CHECK(distance(value, wanted) <= tolerance(wanted.scalar_type()));
-    }
+  check_expert(*expert, merge_all(name, Json::parse(info.identity), inputs));
 }
 
 TEST_CASE("every method merges from disk as it merges from memory", "[conformance]") {
