@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 
 #include "harness/kernels/one_thread.h"
@@ -55,11 +56,18 @@ struct SensMerging {
     return all;
   }
   std::optional<std::string> conflict() const {
-    if (of->needs().base) return std::nullopt;
-    return fmt::format(
-        "parameter 'of' is {}, which merges no task vectors: expected a method that "
-        "needs a base",
-        of->info().name);
+    const Needs inner = of->needs();
+    const auto wrong = [&](std::string_view found) {
+      return fmt::format("parameter 'of' is {}, {}", of->info().name, found);
+    };
+    if (!inner.base)
+      return wrong("which merges no task vectors: expected a method that needs a base");
+    if (inner.output != Output::kSameArchitecture)
+      return wrong(
+          fmt::format("whose output is {}: expected a method that gives one model of the "
+                      "same architecture",
+                      output_name(inner.output)));
+    return std::nullopt;
   }
   Granularity granularity() const { return of->granularity(); }
   int64_t working_bytes(const TensorInfo& tensor) const { return of->working_bytes(tensor); }
@@ -77,15 +85,13 @@ struct SensMerging {
     return factors_.at(tensor);
   }
   ScaledModel scaled(const ModelJob& job) const {
-    return {job, [this](const std::string& tensor) -> const auto& {return factors(tensor);
+    return ScaledModel(job, std::bind_front(&SensMerging::factors, this));
   }
-};
-}  // namespace
-/// One per expert; their sum is 1.
-std::vector<double> taus(const ModelJob& job) const;
+  /// One per expert; their sum is 1.
+  std::vector<double> taus(const ModelJob& job) const;
 
-std::map<std::string, std::vector<double>> factors_;  ///< by tensor, of each expert
-};                                                    // namespace assay
+  std::map<std::string, std::vector<double>> factors_;  ///< by tensor, of each expert
+};
 
 /// The layer that a tensor belongs to: its transformer block, or else its module.
 std::string layer_of(const Evidence& evidence, const std::string& tensor) {

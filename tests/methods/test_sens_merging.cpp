@@ -146,4 +146,6 @@ TEST_CASE("Sens-Merging asks for what the other method asks for, too", "[methods
 
   CHECK_THROWS_WITH(make_method("sens_merging", JsonReader(Json{{"of", "average"}}, "test")),
                     Contains("average") && Contains("needs a base"));
+  CHECK_THROWS_WITH(make_method("sens_merging", JsonReader(Json{{"of", "emr"}}, "test")),
+                    Contains("emr") && Contains("a model per task"));
 }
