@@ -21,9 +21,12 @@ OneThreadEach::~OneThreadEach() { active_guard = outer_; }
 const OneThreadEach* OneThreadEach::active() { return active_guard; }
 
 void concurrently(int64_t count, const std::function<void(int64_t index)>& body) {
-  const int64_t threads = active_guard ? active_guard->threads() : 1;
+  if (!active_guard) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
   const bool gradients = c10::GradMode::is_enabled();
-  ThreadPool::shared().run(threads, count, [&](IndexQueue& indices) {
+  ThreadPool::shared().run(active_guard->threads(), count, [&](IndexQueue& indices) {
     at::set_num_threads(1);  // of this thread; the pool's threads remember larger numbers
     const c10::AutoGradMode mode(gradients);
     while (const auto index = indices.next()) body(*index);

@@ -27,9 +27,9 @@ class OneThreadEach {
   const OneThreadEach* outer_;
 };
 
-/// Calls `body` once with each index below `count`, concurrently where a OneThreadEach lives on
-/// this thread. Gradients are recorded on the threads as on this one. When bodies throw, rethrows
-/// the exception of the lowest index.
+/// Calls `body` once with each index below `count`: concurrently where a OneThreadEach lives on
+/// this thread, else in order. Gradients are recorded on the threads as on this one. When bodies
+/// throw, rethrows the exception of the lowest index.
 void concurrently(int64_t count, const std::function<void(int64_t index)>& body);
 
 }  // namespace assay

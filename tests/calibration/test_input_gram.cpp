@@ -94,6 +94,20 @@ TEST_CASE("Gram matrices have the same bytes on any number of threads", "[calibr
   }
 }
 
+TEST_CASE("concurrent work leaves the number of threads as it was", "[calibration]") {
+  const Threads used(4);
+  std::vector<int> done(9);
+  concurrently(9, [&](int64_t i) { ++done[static_cast<size_t>(i)]; });
+  CHECK(at::get_num_threads() == 4);
+  {
+    const OneThreadEach guard;
+    concurrently(9, [&](int64_t i) { ++done[static_cast<size_t>(i)]; });
+    CHECK(at::get_num_threads() == 1);
+  }
+  CHECK(at::get_num_threads() == 4);
+  CHECK(done == std::vector<int>(9, 2));
+}
+
 TEST_CASE("a sum of outer products does not depend on the sizes of its pieces", "[calibration]") {
   // More than one chunk and more than one block, both with a remainder.
   const int64_t size = GramSum::kBlock + 40, rows = 2 * GramSum::kChunkRows + 100;
