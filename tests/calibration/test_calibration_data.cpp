@@ -1,6 +1,8 @@
 #include <set>
 
 #include "harness/calibration/data.h"
+#include "harness/model/forward.h"
+#include "harness/model/sequence_to_sequence.h"
 #include "tests/calibration/toy_task.h"
 #include "tests/catch.h"
 #include "tests/lm/encoder_models.h"
@@ -124,6 +126,46 @@ TEST_CASE("a decoder scores the true answer after its context", "[calibration]")
   CHECK(cut.targets(0, 2).numel() == 6);
   REQUIRE(cut.notes().size() == 2);
   CHECK_THAT(cut.notes()[1], Contains("1 of 2 texts"));
+  // Nor does a model of 3 tokens take the longer one.
+  const CalibrationData short_model(characters(3), {task}, {.examples = 2});
+  CHECK(short_model.batch(0, 2).inputs.size(1) == 3);
+  REQUIRE(short_model.notes().size() == 1);
+  CHECK_THAT(short_model.notes()[0], Contains("1 of 2 texts"));
+}
+
+TEST_CASE("an encoder-decoder reads the context and scores the true answer", "[calibration]") {
+  const fs::path golden = fs::path(ASSAY_TESTS_FOLDER) / "golden/seq2seq";
+  const Computation model = open_computation(*Checkpoint::open(golden));
+  const auto& architecture =
+      dynamic_cast<const SequenceToSequenceArchitecture&>(*model.architecture);
+  const TextFolder folder;
+  const Json definition{
+      {"dataset",
+       {{"files",
+         {{"validation", folder.lines("a.jsonl", {{{"q", "a"}, {"a", "the first answer"}},
+                                                  {{"q", "a longer one"}, {"a", "no"}}})}}}}},
+      {"prompt", "{{q}}"},
+      {"target", "{{a}}"}};
+  const CalibrationData data(model, {make_text_task("generation", definition)}, {.examples = 2});
+  const ModelBatch batch = data.batch(0, 2);
+  const at::Tensor targets = data.targets(0, 2), examples = row_examples(batch);
+  REQUIRE(batch.decoder_mask.defined());
+  CHECK(at::equal(batch.scored, batch.decoder_mask));
+  CHECK(targets.numel() == batch.scored.sum().item<int64_t>());
+  CHECK(
+      at::equal(batch.decoder_ids.select(1, 0), at::full({2}, architecture.start_id(), at::kLong)));
+  for (int64_t i = 0; i < 2; ++i) {
+    const at::Tensor answer = targets.index({examples == i});
+    const int64_t count = answer.numel();
+    CHECK(at::equal(batch.decoder_ids[i].slice(0, 1, count), answer.slice(0, 0, count - 1)));
+    // The longer text has the shorter answer.
+    const bool longer = batch.mask[i].all().item<bool>();
+    CHECK(longer != batch.decoder_mask[i].all().item<bool>());
+    const TokenIds text = model.tokenizer->encode(longer ? "a longer one" : "a", true);
+    const at::Tensor read = batch.inputs[i].slice(0, 0, static_cast<int64_t>(text.size()));
+    CHECK(at::equal(read, at::tensor(std::vector<int64_t>(text.begin(), text.end()), at::kLong)));
+    CHECK(batch.mask[i].sum().item<int64_t>() == static_cast<int64_t>(text.size()));
+  }
 }
 
 TEST_CASE("a text without an answer is scored whole, an answer of a generation after its prompt",

@@ -160,10 +160,10 @@ class Cutter {
       sequence.tokens.erase(sequence.tokens.begin(), sequence.tokens.begin() + excess);
       sequence.first = context;
     }
-    cut_ += sequence.tokens.size() < before ? 1 : 0;
+    count(sequence.tokens.size() < before || sequence.dropped > 0);
     return sequence;
   }
-  void count(int64_t cut) { cut_ += cut; }
+  void count(bool is_cut) { cut_ += is_cut ? 1 : 0; }
   int64_t cut_texts() const { return cut_; }
 
  private:
@@ -185,7 +185,7 @@ ScoredSequence scored_sequence(const TextEncoder& encoder, const ItemRequests& i
   const int64_t window = request.window > 0 ? request.window : encoder.max_length();
   request.window = std::min(window, spec.max_tokens);
   std::vector<ScoredSequence> windows = encoder.windows(request);
-  cutter.count(windows.size() > 1 ? 1 : 0);
+  cutter.count(windows.size() > 1);
   return std::move(windows.front());
 }
 
@@ -225,7 +225,7 @@ std::unique_ptr<const CalibrationExamples> encoder_examples(const EncoderArchite
     TokenizedInput input =
         encode_input(model, tokenizer, tokens, item.texts.front(),
                      item.texts.size() > 1 ? &item.texts[1] : nullptr, max_tokens, item.where);
-    cutter.count(input.dropped > 0 ? 1 : 0);
+    cutter.count(input.dropped > 0);
     examples->add(std::move(input), item.label);
   }
   return examples;
@@ -258,8 +258,9 @@ std::unique_ptr<const CalibrationExamples> text_examples(
     result = encoder_examples(*encoder, *model.tokenizer, items, spec, drawn, *tokens, cutter);
   }
   if (cutter.cut_texts() > 0)
-    notes.push_back(fmt::format("{} of {} texts are longer than {} tokens and were cut",
-                                cutter.cut_texts(), drawn.size(), spec.max_tokens));
+    notes.push_back(fmt::format(
+        "{} of {} texts are longer than {} tokens, or than the model accepts, and were cut",
+        cutter.cut_texts(), drawn.size(), spec.max_tokens));
   return result;
 }
 

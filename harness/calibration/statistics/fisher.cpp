@@ -1,7 +1,8 @@
 // The diagonal of the Fisher information, one value per weight: the mean over examples of squared
 // gradients of a log-probability. What is differentiated differs between implementations that are
 // all called Fisher, and so do the values, by orders of magnitude. Every example has a gradient of
-// its own. For a model that generates text, the log-probability is that of the whole answer.
+// its own. For a model that generates text, the log-probability is that of the whole answer; tokens
+// that are drawn, or the most probable, follow the true ones before them.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
