@@ -207,3 +207,15 @@ TEST_CASE("an encoder reads padded texts with their classes", "[calibration]") {
   const at::Tensor lengths = batch.mask.sum(1);
   CHECK(at::equal(data.targets(0, 2), (lengths == 5).to(at::kLong)));
 }
+
+TEST_CASE("an encoder without a head reads texts one by one, as it embeds them", "[calibration]") {
+  const TextFolder folder;
+  const std::string pair = folder.lines("a.jsonl", {{{"a", "t5 t6"}, {"b", "t7"}, {"score", 1}}});
+  const auto task =
+      make_text_task("sentence_similarity", {{"dataset", {{"files", {{"validation", pair}}}}},
+                                             {"text", "{{a}}"},
+                                             {"text_pair", "{{b}}"}});
+  const EncoderModel model = tiny_encoder("bert-bare");
+  const CalibrationData data({model.architecture, model.tokenizer}, {task}, {});
+  CHECK(at::equal(data.batch(0, 1).inputs, at::tensor({2, 5, 6, 3}, at::kLong).unsqueeze(0)));
+}

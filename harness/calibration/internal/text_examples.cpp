@@ -222,9 +222,11 @@ std::unique_ptr<const CalibrationExamples> encoder_examples(const EncoderArchite
     if (item.label && *item.label >= model.classes())
       user_error("the task '{}' has the class {}, but the model has {} classes", task.name(),
                  *item.label, model.classes());
-    TokenizedInput input =
-        encode_input(model, tokenizer, tokens, item.texts.front(),
-                     item.texts.size() > 1 ? &item.texts[1] : nullptr, max_tokens, item.where);
+    // A head reads two texts as one input. Without a head each is embedded alone: the first stands
+    // for both.
+    const bool is_pair = item.texts.size() > 1 && model.classes() > 0;
+    TokenizedInput input = encode_input(model, tokenizer, tokens, item.texts.front(),
+                                        is_pair ? &item.texts[1] : nullptr, max_tokens, item.where);
     cutter.count(input.dropped > 0);
     examples->add(std::move(input), item.label);
   }
