@@ -66,6 +66,15 @@ at::Tensor row_logits(const Architecture& architecture, const StateDict& weights
   return architecture.logits(weights, batch.inputs.to(any.device(), any.scalar_type()));
 }
 
+at::Tensor class_logits(const Architecture& architecture, const StateDict& weights,
+                        const ModelBatch& batch) {
+  const auto* encoder = dynamic_cast<const EncoderArchitecture*>(&architecture);
+  if (encoder && encoder->classes() == 0)
+    user_error(
+        "probabilities of classes are asked for, but the model is an encoder without a head");
+  return row_logits(architecture, weights, batch);
+}
+
 at::Tensor row_examples(const ModelBatch& batch) {
   if (batch.scored.defined()) return batch.scored.cpu().nonzero().select(1, 0).contiguous();
   return at::arange(batch.inputs.size(0), at::kLong);

@@ -14,6 +14,10 @@ namespace assay {
 at::Tensor row_logits(const Architecture& architecture, const StateDict& weights,
                       const ModelBatch& batch);
 
+/// row_logits() of classes. UserError for an encoder without a head, whose rows are embeddings.
+at::Tensor class_logits(const Architecture& architecture, const StateDict& weights,
+                        const ModelBatch& batch);
+
 /// The example of each of these rows: int64 [rows], on the CPU.
 at::Tensor row_examples(const ModelBatch& batch);
 

@@ -92,4 +92,6 @@ TEST_CASE("a classifier has a row per example, an encoder without a head its emb
   const ModelBatch texts = text_batch(*encoder, {{2, 7, 9}, {2, 5}}, {});
   CHECK(at::equal(row_logits(*encoder, bare.weights, texts),
                   encoder->embed(bare.weights, {texts.inputs, {}, texts.mask})));
+  CHECK_THROWS_WITH(class_logits(*encoder, bare.weights, texts),
+                    Catch::Matchers::Contains("without a head"));
 }

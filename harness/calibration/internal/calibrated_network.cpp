@@ -53,7 +53,7 @@ at::Tensor CalibratedNetwork::logits(const StateDict& weights, size_t expert, in
                                      int64_t count) const {
   const ModelBatch batch = moved(data(expert).batch(first, count), device_);
   counters::examples += count;
-  return row_logits(*architecture_, own_weights(weights), batch);
+  return class_logits(*architecture_, own_weights(weights), batch);
 }
 
 at::Tensor CalibratedNetwork::targets(size_t expert, int64_t first, int64_t count) const {

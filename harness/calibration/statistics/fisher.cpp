@@ -65,7 +65,7 @@ struct Fisher {
   StateDict observe(const StatisticBatch& batch) const {
     const GradientWeights weights(batch.network.architecture, batch.weights);
     const at::Tensor log_p =
-        row_logits(batch.network.architecture, batch.weights, batch.inputs).log_softmax(1);
+        class_logits(batch.network.architecture, batch.weights, batch.inputs).log_softmax(1);
     StateDict squares;
     if (estimator == Estimator::kExact) {
       const at::Tensor probabilities = checked_rows(log_p).detach().exp().to(at::kDouble).cpu();

@@ -23,7 +23,7 @@ struct LayerSensitivity {
   StateDict observe(const StatisticBatch& batch) const {
     const GradientWeights weights(batch.network.architecture, batch.weights);
     const at::Tensor log_p =
-        row_logits(batch.network.architecture, batch.weights, batch.inputs).log_softmax(1);
+        class_logits(batch.network.architecture, batch.weights, batch.inputs).log_softmax(1);
     const std::vector<at::Tensor> gradients =
         weights.gradients(-log_p.gather(1, batch.targets.unsqueeze(1)).mean());
     const c10::NoGradGuard no_gradients;
