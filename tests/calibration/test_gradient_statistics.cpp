@@ -105,6 +105,15 @@ TEST_CASE("an exact Fisher over many classes is refused", "[calibration]") {
                     Contains("'sampled'"));
 }
 
+TEST_CASE("a class that the model does not have is refused", "[calibration]") {
+  const CalibrationData data({kArchitecture, nullptr},
+                             {toy_task("toy/a", at::ones({1, 2}), at::full({1}, 3, at::kLong))},
+                             {});
+  for (const auto* name : {"fisher", "layer_sensitivity"})
+    CHECK_THROWS_WITH(run(name, Json::object(), regression(), data),
+                      Contains("class 3") && Contains("3 classes"));
+}
+
 TEST_CASE("a tensor's sensitivity is the sum of |weight x gradient|", "[calibration]") {
   const StateDict found =
       run("layer_sensitivity", Json::object(), regression(), two_examples()).tensors;

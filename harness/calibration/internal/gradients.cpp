@@ -7,6 +7,7 @@
 
 #include "harness/calibration/parallel.h"
 #include "harness/core/cost.h"
+#include "harness/core/error.h"
 
 namespace assay {
 
@@ -31,6 +32,12 @@ std::vector<at::Tensor> GradientWeights::gradients(const at::Tensor& output,
   counters::gradient_steps += 1;
   return torch::autograd::grad({output}, weights_, /*grad_outputs=*/{}, keep_graph,
                                /*create_graph=*/false, /*allow_unused=*/true);
+}
+
+at::Tensor of_classes(const at::Tensor& log_p, const at::Tensor& classes) {
+  if (const auto highest = classes.max().item<int64_t>(); highest >= log_p.size(1))
+    user_error("an example has the class {}, but the model has {} classes", highest, log_p.size(1));
+  return log_p.gather(1, classes.unsqueeze(1)).squeeze(1);
 }
 
 void NamedSums::add(const StateDict& values) {

@@ -29,6 +29,10 @@ class GradientWeights {
   std::vector<at::Tensor> weights_;
 };
 
+/// The log-probability of each row's class: [rows] of `log_p` [rows, classes]. UserError for a
+/// class that the model does not have.
+at::Tensor of_classes(const at::Tensor& log_p, const at::Tensor& classes);
+
 /// Sums of tensors by name, in float64. Adding to several names is concurrent.
 class NamedSums {
  public:

@@ -110,7 +110,7 @@ struct Fisher {
     if (estimator == Estimator::kSampled)
       answer = draw(log_p.detach().to(at::kDouble).exp(),
                     Rng(batch.seed, fmt::format("Fisher answer of example {}", batch.first)));
-    return log_p.gather(1, answer.unsqueeze(1)).sum();
+    return of_classes(log_p, answer).sum();
   }
 
   static void add_square(const GradientWeights& weights, const at::Tensor& output, bool keep_graph,

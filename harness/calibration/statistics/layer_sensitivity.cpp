@@ -25,7 +25,7 @@ struct LayerSensitivity {
     const at::Tensor log_p =
         class_logits(batch.network.architecture, batch.weights, batch.inputs).log_softmax(1);
     const std::vector<at::Tensor> gradients =
-        weights.gradients(-log_p.gather(1, batch.targets.unsqueeze(1)).mean());
+        weights.gradients(-of_classes(log_p, batch.targets).mean());
     const c10::NoGradGuard no_gradients;
     StateDict sums;
     for (size_t i = 0; i < gradients.size(); ++i)
