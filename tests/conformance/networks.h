@@ -52,15 +52,6 @@ inline Networks small_cnns() {
   return made;
 }
 
-/// The words t0 ... t31 without anything around a text.
-inline std::shared_ptr<const Tokenizer> plain_words() {
-  Json tokenizer = Json::parse(word_tokenizer());
-  tokenizer.erase("post_processor");
-  const TemporaryFolder folder;
-  write_file(folder.path() / "tokenizer.json", tokenizer.dump());
-  return Tokenizer::open(folder.path());
-}
-
 /// Answers are one token, as the exact Fisher information of longer ones cannot be computed.
 inline Networks decoders() {
   Json config = example_config("llama");

@@ -26,6 +26,19 @@ inline std::string word_tokenizer() {
   return json.dump();
 }
 
+/// The same without anything around a text.
+inline std::string plain_word_tokenizer() {
+  Json tokenizer = Json::parse(word_tokenizer());
+  tokenizer.erase("post_processor");
+  return tokenizer.dump();
+}
+
+inline std::shared_ptr<const Tokenizer> plain_words() {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "tokenizer.json", plain_word_tokenizer());
+  return Tokenizer::open(folder.path());
+}
+
 inline EncoderModel tiny_encoder(const std::string& family) {
   const TemporaryFolder folder;
   write_file(folder.path() / "tokenizer.json", word_tokenizer());
