@@ -8,6 +8,7 @@
 
 #include "harness/calibration/statistic.h"
 #include "harness/calibration/statistic_file.h"
+#include "harness/calibration/version.h"
 #include "harness/core/error.h"
 #include "harness/core/file_lock.h"
 #include "harness/core/hash.h"
@@ -17,9 +18,6 @@
 
 namespace assay {
 namespace {
-
-// Raise it when data are drawn or batched in another way: old files are then not used.
-constexpr uint64_t kCalibrationVersion = 1;
 
 std::unique_ptr<Statistic> statistic_of(const StatisticJob& job) {
   return make_statistic(

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "harness/calibration/version.h"
 #include "harness/core/error.h"
 #include "harness/merge/model_checks.h"
 #include "harness/model/open.h"
@@ -141,7 +142,8 @@ void Cell::hash_model(Hasher& hasher) const {
 
 // An expert's statistics are computed as the expert itself computes.
 void Cell::hash_calibration(Hasher& hasher) const {
-  hasher.text("calibration").text(canonical(calibration_json(calibration->spec)));
+  hasher.text("calibration").number(kCalibrationVersion);
+  hasher.text(canonical(calibration_json(calibration->spec)));
   for (size_t i = 0; i < experts.size(); ++i) {
     hasher.text(experts[i].computation).number(calibration->tasks[i].size());
     for (const TaskRef& task : calibration->tasks[i]) hasher.text(task.name).text(task.hash);
