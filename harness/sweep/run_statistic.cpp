@@ -20,7 +20,8 @@ std::shared_ptr<const StatisticFile> open_statistic(const StatisticJob& job) {
   const fs::path path = statistic_path(job);
   if (!fs::exists(path)) return nullptr;
   try {
-    return StatisticFile::open(path);
+    auto file = StatisticFile::open(path);
+    return file->job().key() == job.key() ? file : nullptr;
   } catch (const DataError&) {  // compute_or_open() says so and makes it again
     return nullptr;
   }

@@ -12,7 +12,7 @@ namespace assay {
 /// like an error of a cell, it does not stop a sweep.
 std::string run_statistic(ExecutionContext& context, const StatisticJob& job);
 
-/// The job's file; null when it is not there or cannot be used.
+/// The job's file; null when it is not there, cannot be used or holds another statistic.
 std::shared_ptr<const StatisticFile> open_statistic(const StatisticJob& job);
 
 /// What the store keeps of it.

@@ -242,6 +242,24 @@ TEST_CASE("a file of a statistic that is broken is made again", "[sweep][train]"
   CHECK(scores_of(sweep.results("later.sqlite")) == before);
 }
 
+TEST_CASE("a file that holds another statistic than its name says is made again",
+          "[sweep][train]") {
+  const CalibratedSweep sweep;
+  sweep.run();
+  const auto before = scores_of(sweep.results());
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(sweep.statistics()))
+    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
+  REQUIRE(files.size() >= 2);
+  fs::copy_file(files[0], files[1], fs::copy_options::overwrite_existing);
+
+  Counting executor;
+  sweep.run(executor, "later.sqlite");
+
+  CHECK(executor.computed == 1);
+  CHECK(scores_of(sweep.results("later.sqlite")) == before);
+}
+
 // Run by the next test in processes of its own, which know its tasks.
 TEST_CASE("a worker for blobs", "[.example]") {
   ExecutionContext context;
