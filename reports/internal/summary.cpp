@@ -38,6 +38,7 @@ std::string best_sentence(const Leaderboard& board, const LeaderboardRow& best) 
   if (e.ci) text += " (± over test items, 95 %)";
   if (e.spread) text += fmt::format("; over sets and seeds {}{}", range_text(e), unit);
   if (best.partial()) text += "; some of its runs have no result";
+  if (best.is_transductive()) text += "; transductive: it looked at the inputs of the test split";
   return text + ".";
 }
 

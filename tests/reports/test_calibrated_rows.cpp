@@ -1,4 +1,5 @@
 // Rows of methods that look at data: what they are charged and how they are marked.
+#include "reports/internal/summary.h"
 #include "reports/internal/tables.h"
 #include "reports/report.h"
 #include "tests/catch.h"
@@ -88,6 +89,11 @@ TEST_CASE("Rows that looked at data have their columns, and the test split is fl
   CHECK(json_row(report, "regmean (default)").at("transductive") == false);
   CHECK(json_row(report, "regmean (default)").at("calibrations").at(0).at("examples") == 64);
   CHECK(report.at("provenance").at("statistics").size() == 3);
+  // The sentence on the best row says so, too.
+  for (auto& placed : results.runs)
+    if (placed.run.kind == RunKind::kMerge) placed.run.calibration["split"] = "test";
+  const Leaderboard board = make_leaderboard(results);
+  CHECK_THAT(summary(results, board).at(0), Contains("transductive"));
 }
 
 TEST_CASE("The table of calibration says which data every row looked at", "[reports]") {
