@@ -1,6 +1,7 @@
 #include "harness/calibration/job.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <chrono>
 #include <cstdlib>
@@ -14,7 +15,6 @@
 #include "harness/core/hash.h"
 #include "harness/core/log.h"
 #include "harness/cost/meter.h"
-#include "harness/model/layers_of.h"
 
 namespace assay {
 namespace {
@@ -140,9 +140,10 @@ StatisticJob statistic_job(const StatisticRef& statistic, const Checkpoint& mode
       std::move(own), data, device);
 }
 
-int64_t working_bytes(const StatisticJob& job, const Architecture& architecture) {
-  const std::vector<LayerInfo> layers = layers_of(architecture);
-  return statistic_of(job)->working_bytes({architecture, layers});
+StatisticPasses passes_of(const StatisticJob& job, const Architecture& architecture,
+                          int64_t memory_bytes) {
+  const int64_t at_once = at::Device(job.device).is_cpu() ? at::get_num_threads() : 1;
+  return passes_of(*statistic_of(job), architecture, memory_bytes, kBatchTokens, at_once);
 }
 
 std::filesystem::path statistics_folder() {
@@ -165,8 +166,10 @@ std::shared_ptr<const StatisticFile> compute(const StatisticJob& job, const Stat
   for (const std::string& note : data.notes()) log_info("note: {}: {}", job.describe(), note);
   const StateDict weights = load_weights(*computation.architecture, *inputs.model,
                                          at::Device(job.device), statistic->dtype());
-  const StatisticTensors result =
-      compute_statistic(*statistic, *computation.architecture, weights, data, job.data.seed);
+  StatisticPasses passes = passes_of(job, *computation.architecture, inputs.memory_bytes);
+  passes.scratch = std::filesystem::absolute(path).parent_path();
+  const StatisticTensors result = compute_statistic(*statistic, *computation.architecture, weights,
+                                                    data, job.data.seed, kBatchTokens, passes);
   StatisticFile::write(path, job, data.size(), result, meter.stop());
   return StatisticFile::open(path);
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/calibration/data.h"
+#include "harness/calibration/passes.h"
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/json.h"
 #include "harness/method/evidence.h"
@@ -60,10 +61,12 @@ struct StatisticInputs {
   std::shared_ptr<const Checkpoint> model;
   std::vector<std::shared_ptr<const Task>> tasks;
   std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>();
+  int64_t memory_bytes = 0;  ///< about how much the sums may take; 0: no limit
 };
 
-/// About how much memory the job's sums take, in bytes, besides the model and its data.
-int64_t working_bytes(const StatisticJob& job, const Architecture& architecture);
+/// How the job is computed within that much memory (0: no limit).
+StatisticPasses passes_of(const StatisticJob& job, const Architecture& architecture,
+                          int64_t memory_bytes);
 
 /// Where statistics are kept: ASSAY_STATISTICS_DIR, else out/statistics.
 std::filesystem::path statistics_folder();

@@ -7,9 +7,11 @@
 ///     Part observe(const StatisticBatch& batch) const;     // what a batch adds, of any type
 ///     void add(Part part);                                 // in the order of the batches
 ///     StatisticTensors finish(const NetworkShape& network, int64_t examples);  // often means
-///     int64_t working_bytes(const NetworkShape& shape) const;  // of its sums
-///     bool labels() const;                                 // optional: whether it needs answers
-///     at::ScalarType dtype() const;                        // optional: of the network; float32
+///     int64_t working_bytes(const NetworkShape& network) const;  // of its sums
+///     int64_t part_bytes(const NetworkShape& network, int64_t tokens) const;  // optional: of a
+///     Part bool labels() const;                                 // optional: whether it needs
+///     answers at::ScalarType dtype() const;                        // optional: of the network;
+///     float32
 ///   };
 ///   ASSAY_STATISTIC(InputGram)
 ///
@@ -28,6 +30,7 @@
 #include <vector>
 
 #include "harness/calibration/data.h"
+#include "harness/calibration/passes.h"
 #include "harness/core/parameters.h"
 #include "harness/core/registry.h"
 #include "harness/method/evidence.h"
@@ -42,12 +45,16 @@ struct StatisticInfo {
   std::string_view paper;    ///< "arXiv:2212.09849 §3", or a URL
   std::string_view summary;  ///< one line
   bool gradients = false;    ///< the weights require gradients, and a batch is one example
+  /// Its tensors are those of single layers and need no other's: where NetworkShape lists some of
+  /// the layers, it is of these alone. After finish() it is as new.
+  bool by_layer = false;
 };
 
 /// The network of an expert, as far as its weights do not matter.
 struct NetworkShape {
   const Architecture& architecture;
-  const std::vector<LayerInfo>& layers;  ///< all of them, by the architecture's names
+  /// By the architecture's names: all, or those of a pass of a statistic by_layer.
+  const std::vector<LayerInfo>& layers;
 };
 
 /// A batch of an expert's examples and the expert's network.
@@ -82,6 +89,8 @@ class Statistic {
   virtual at::ScalarType dtype() const = 0;
   /// About how much memory its sums take, in bytes.
   virtual int64_t working_bytes(const NetworkShape& network) const = 0;
+  /// Likewise what observe() returns for a batch of so many tokens.
+  virtual int64_t part_bytes(const NetworkShape& network, int64_t tokens) const = 0;
   virtual std::any observe(const StatisticBatch& batch) const = 0;
   virtual void add(std::any part) = 0;
   virtual StatisticTensors finish(const NetworkShape& network, int64_t examples) = 0;
@@ -101,12 +110,16 @@ std::unique_ptr<Statistic> make_statistic(const std::string& name, const JsonRea
 /// Likewise, with complete parameters: what two methods ask for in different words is then equal.
 StatisticRef complete(const StatisticRef& statistic);
 
+/// Tokens of one batch, as CalibrationData::fitting() counts them.
+inline constexpr int64_t kBatchTokens = 2048;
+
 /// Runs the statistic over all examples. `weights`: by the architecture's names, in
-/// statistic.dtype(), on one device. `batch_tokens`: of one batch, as CalibrationData::fitting()
-/// counts them.
+/// statistic.dtype(), on one device. `passes`: of a statistic by_layer, as passes_of()
+/// makes them; empty: one.
 StatisticTensors compute_statistic(Statistic& statistic, const Architecture& architecture,
                                    const StateDict& weights, const CalibrationData& data,
-                                   uint64_t seed, int64_t batch_tokens = 2048);
+                                   uint64_t seed, int64_t batch_tokens = kBatchTokens,
+                                   const StatisticPasses& passes = {});
 
 namespace detail {
 
@@ -132,6 +145,12 @@ class StatisticAdaptor final : public Statistic {
   }
   int64_t working_bytes(const NetworkShape& network) const override {
     return statistic_.working_bytes(network);
+  }
+  int64_t part_bytes(const NetworkShape& network, int64_t tokens) const override {
+    if constexpr (requires { statistic_.part_bytes(network, tokens); })
+      return statistic_.part_bytes(network, tokens);
+    else
+      return 0;
   }
   std::any observe(const StatisticBatch& batch) const override { return statistic_.observe(batch); }
   void add(std::any part) override {

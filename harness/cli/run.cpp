@@ -34,10 +34,16 @@ std::string kept_in(const Options& options) {
       options.db);
 }
 
+/// Of each process that runs cells.
+int64_t memory_of_process(const Options& options) {
+  return options.cache_memory / std::max(1, options.workers);
+}
+
 void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& options) {
   const bool known = fs::exists(options.db);
   const auto store = known ? std::optional(Store::open_read_only(options.db)) : std::nullopt;
-  const SweepEstimate estimate = estimate_sweep(sweep, plan, store ? &*store : nullptr);
+  const SweepEstimate estimate =
+      estimate_sweep(sweep, plan, store ? &*store : nullptr, memory_of_process(options));
   if (options.json) {
     fmt::print("{}\n", estimate_to_json(estimate).dump(2));
     return;
@@ -50,8 +56,7 @@ std::unique_ptr<Executor> make_executor(const Options& options, const Common& co
                                         int64_t merges) {
   const int processes = std::max(1, options.workers);
   // A process that has no later merge keeps no task vectors.
-  const CacheBudget budget{.bytes = options.cache_memory / processes,
-                           .task_vectors = merges > processes};
+  const CacheBudget budget{.bytes = memory_of_process(options), .task_vectors = merges > processes};
   if (options.workers == 0) return in_process_executor(budget);
   std::vector<std::string> worker{common.program, "--quiet", "worker", "--cache-memory",
                                   std::to_string(budget.bytes)};
@@ -119,9 +124,11 @@ Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers 2
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command
-      ->add_option("--cache-memory", options->cache_memory,
-                   "how much memory, over all workers, to keep task vectors and statistics in that "
-                   "merges share, as in 2GiB; 0: share nothing")
+      ->add_option(
+          "--cache-memory", options->cache_memory,
+          "how much memory, over all workers, to keep task vectors and statistics in that "
+          "merges share, and for the sums of statistics, as in 2GiB; 0: share nothing, sums "
+          "without a limit")
       ->transform(CLI::AsSizeValue(false))
       ->default_str("an eighth of the machine's, at most 4.25GiB");
   command->add_flag("--dry-run", options->dry_run,

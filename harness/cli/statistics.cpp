@@ -21,6 +21,7 @@ struct ComputeOptions {
   std::string split = "validation";
   std::vector<std::string> tasks;
   CalibrationSpec data;
+  int64_t memory = int64_t{4} << 30;
 };
 
 // A file that exists is replaced only when it is a statistic.
@@ -46,9 +47,13 @@ void compute(const ComputeOptions& options) {
   const auto model = Checkpoint::open(named_model(options.model, options.adapter));
   const StatisticJob job =
       statistic_job({options.statistic, parameters}, *model, tasks, data, device);
-  log_info("{}: sums of about {}", job.describe(),
-           bytes_text(working_bytes(job, *architecture_of(*model))));
-  const StatisticInputs inputs{model, tasks};
+  const StatisticPasses passes = passes_of(job, *architecture_of(*model), options.memory);
+  log_info("{}: about {} besides the model, {} pass{} over the examples", job.describe(),
+           bytes_text(passes.bytes), passes.layers.size(), passes.layers.size() == 1 ? "" : "es");
+  if (passes.bytes > options.memory && options.memory > 0)
+    log_warning("that is more than --memory, and cannot be divided further");
+  StatisticInputs inputs{model, tasks};
+  inputs.memory_bytes = options.memory;
   const auto file = options.output.empty() ? compute_or_open(job, [&] { return inputs; })
                                            : compute(job, inputs, resolve_output(options.output));
   fmt::print("{}\n", file->path().string());
@@ -148,6 +153,13 @@ Example: assay statistics compute input_gram out/models/digits/expert-mnist \
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->add_option("-o,--output", options->output, "file to write");
+  command
+      ->add_option(
+          "--memory", options->memory,
+          "approximate limit of memory besides the model, as in 2GiB: more passes over the "
+          "examples take less; 0: no limit")
+      ->transform(CLI::AsSizeValue(false))
+      ->default_str("4GiB");
   command->add_option("--device", options->device, "auto, cpu or cuda[:INDEX]")
       ->capture_default_str();
   add_tasks_dir(*command);

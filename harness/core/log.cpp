@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <mutex>
@@ -17,6 +18,7 @@ namespace {
 LogLevel current_level = LogLevel::kInfo;
 std::mutex output_mutex;
 bool progress_line_shown = false;
+std::atomic<int> progresses{0};  // that are not over
 
 bool on_terminal() {
   static const bool terminal = ::isatty(STDERR_FILENO) == 1;
@@ -66,9 +68,14 @@ void log_warning_once(const std::string& text) {
 }
 
 Progress::Progress(std::string title, int64_t total)
-    : title_(std::move(title)), total_(total), started_s_(now_s()), drawn_s_(started_s_) {}
+    : title_(std::move(title)),
+      total_(total),
+      inner_(progresses++ > 0),
+      started_s_(now_s()),
+      drawn_s_(started_s_) {}
 
 Progress::~Progress() {
+  --progresses;
   const std::lock_guard lock(output_mutex);
   clear_progress_line();
 }
@@ -77,9 +84,10 @@ void Progress::advance(int64_t steps, const std::string& note) {
   done_ += steps;
   if (!note.empty())
     log_line(LogLevel::kDebug, fmt::format("{} {}/{}: {}", title_, done_, total_, note));
-  // Redraw often on a terminal, rarely in a log file, and always at the end.
+  // Redraw often on a terminal, rarely in a log file, and always at the end: of a part of something
+  // larger, that one's progress says it.
   const double interval_s = on_terminal() ? 0.1 : 10.0;
-  if (done_ < total_ && now_s() - drawn_s_ < interval_s) return;
+  if ((done_ < total_ || inner_) && now_s() - drawn_s_ < interval_s) return;
   drawn_s_ = now_s();
   draw(note);
 }

@@ -44,6 +44,7 @@ class Progress {
   void draw(const std::string& note);
   std::string title_;
   int64_t total_, done_ = 0;
+  bool inner_;  ///< another one counts what this is a part of
   double started_s_, drawn_s_;
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/merge/preflight.h"
+#include "harness/model/open.h"
 #include "harness/sweep/internal/choosing.h"
 #include "harness/sweep/run_statistic.h"
 
@@ -25,7 +27,8 @@ std::string needs_of(const Cell& cell) {
 
 class Estimator {
  public:
-  Estimator(const ResolvedSweep& sweep, const Store* store) : store_(store) {
+  Estimator(const ResolvedSweep& sweep, const Store* store, int64_t memory_bytes)
+      : store_(store), memory_bytes_(memory_bytes) {
     for (const auto& [name, model] : sweep.models) {
       if (!model.checkpoint) {
         estimate_.to_train.push_back(name);
@@ -33,6 +36,7 @@ class Estimator {
       }
       for (const TensorInfo& info : model.checkpoint->tensors())
         bytes_[model.checkpoint->content_hash()] += info.bytes();
+      checkpoints_[model.checkpoint->content_hash()] = model.checkpoint.get();
     }
     estimate_.sweep = sweep.file.name;
   }
@@ -81,7 +85,16 @@ class Estimator {
   void note_statistic(const StatisticJob& job) {
     if (!statistics_.insert(job.key()).second) return;
     ++estimate_.statistics;
-    if (open_statistic(job)) ++estimate_.stored_statistics;
+    if (open_statistic(job)) {
+      ++estimate_.stored_statistics;
+      return;
+    }
+    const auto model = checkpoints_.find(job.model.hash);
+    if (model == checkpoints_.end()) return;
+    const StatisticPasses passes = passes_of(job, *architecture_of(*model->second), memory_bytes_);
+    estimate_.statistic_bytes = std::max(estimate_.statistic_bytes, passes.bytes);
+    estimate_.statistic_passes =
+        std::max<int64_t>(estimate_.statistic_passes, std::ssize(passes.layers));
   }
 
   // False when there is no result.
@@ -96,17 +109,20 @@ class Estimator {
   }
 
   const Store* store_;
+  int64_t memory_bytes_;
   SweepEstimate estimate_;
   std::map<std::string, int64_t> bytes_;
-  std::set<std::string> statistics_;  ///< keys
+  std::map<std::string, const Checkpoint*> checkpoints_;  ///< by content hash
+  std::set<std::string> statistics_;                      ///< keys
   int64_t known_cells_ = 0;
   double known_seconds_ = 0;
 };
 
 }  // namespace
 
-SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store) {
-  Estimator estimator(sweep, store);
+SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store,
+                             int64_t memory_bytes) {
+  Estimator estimator(sweep, store, memory_bytes);
   for (const PlannedCell& planned : plan.fixed)
     estimator.add(planned.placement, {planned.cell}, planned.unmet.value_or(""), 1);
   for (const Choice& choice : plan.choices) {
@@ -167,6 +183,9 @@ std::string estimate_text(const SweepEstimate& estimate) {
     text +=
         fmt::format("{} statistics of the experts' data to compute, {} are there\n",
                     estimate.statistics - estimate.stored_statistics, estimate.stored_statistics);
+  if (estimate.statistic_passes > 0)
+    text += fmt::format("  a statistic takes {} besides its model, in {} pass(es), at most\n",
+                        bytes_text(estimate.statistic_bytes), estimate.statistic_passes);
   if (!estimate.to_train.empty())
     text += fmt::format("to be trained first: {}\n", fmt::join(estimate.to_train, ", "));
   text += fmt::format("{} cells, {} of them stored; one more test run for every grid and search\n",
@@ -194,7 +213,9 @@ Json estimate_to_json(const SweepEstimate& estimate) {
           {"rows", rows},
           {"statistics",
            {{"to_compute", estimate.statistics - estimate.stored_statistics},
-            {"there", estimate.stored_statistics}}},
+            {"there", estimate.stored_statistics},
+            {"bytes", estimate.statistic_bytes},
+            {"passes", estimate.statistic_passes}}},
           {"to_train", estimate.to_train},
           {"seconds", estimate.seconds ? Json(*estimate.seconds) : Json(nullptr)}};
 }

@@ -26,13 +26,17 @@ struct SweepEstimate {
   std::vector<RowEstimate> rows;
   int64_t statistics = 0;             ///< of the experts' data, that what is missing needs
   int64_t stored_statistics = 0;      ///< of them have a file already
+  int64_t statistic_bytes = 0;        ///< about what the largest to compute takes
+  int64_t statistic_passes = 0;       ///< over the examples; the most of any
   std::vector<std::string> to_train;  ///< checkpoints that would be trained first
   /// Seconds of work for what is missing, from the mean of this sweep's stored results; absent when
   /// there are none.
   std::optional<double> seconds;
 };
 
-SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store);
+/// `memory_bytes`: for the sums of a statistic; 0: no limit.
+SweepEstimate estimate_sweep(const ResolvedSweep& sweep, const Plan& plan, const Store* store,
+                             int64_t memory_bytes = 0);
 /// How many merges with a base are still to be run, at most. While a choice is open, its test cell
 /// counts once unless those of all candidates are stored.
 int64_t merges_with_base(const Plan& plan, const Store& store);

@@ -59,8 +59,10 @@ std::shared_ptr<const StatisticFile> ExecutionContext::statistic(const Statistic
   auto& known = statistics_[job.key()];
   if (!known)
     known = compute_or_open(job, [&] {
-      StatisticInputs inputs{
-          open({job.model.path, job.model.hash, "", job.model.adapter}), {}, tokens_};
+      StatisticInputs inputs{open({job.model.path, job.model.hash, "", job.model.adapter}),
+                             {},
+                             tokens_,
+                             budget_.bytes};
       for (const auto& [name, hash] : job.tasks) inputs.tasks.push_back(task(name, hash));
       return inputs;
     });

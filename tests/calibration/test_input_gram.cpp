@@ -6,6 +6,7 @@
 #include "harness/kernels/one_thread.h"
 #include "tests/calibration/toy_task.h"
 #include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/merge/models.h"
 
 using namespace assay;
@@ -106,6 +107,40 @@ TEST_CASE("concurrent work leaves the number of threads as it was", "[calibratio
   }
   CHECK(at::get_num_threads() == 4);
   CHECK(done == std::vector<int>(9, 2));
+}
+
+TEST_CASE("Gram matrices have the same bytes in any number of passes", "[calibration]") {
+  const auto mlp = toy_mlp(30, 20, 3);
+  const auto task = toy_task("toy/a", noise({300, 30}, 5), at::zeros({300}, at::kLong));
+  const CalibrationData data({mlp, nullptr}, {task}, {.examples = 300});
+  const StateDict weights = mlp->initial_weights(3);
+  const Json none = Json::object();
+  const auto passes_within = [&](int64_t bytes) {
+    return passes_of(*make_statistic("input_gram", JsonReader(none, "the test")), *mlp, bytes,
+                     kBatchTokens, 2);
+  };
+  // 30² and 20² float64, chunks of 1024 vectors and two batches of 2048 in float32.
+  const int64_t first = 8 * 900 + 4 * 30 * (1024 + 2 * 2048);
+  const int64_t second = 8 * 400 + 4 * 20 * (1024 + 2 * 2048);
+  CHECK(passes_within(0).bytes == first + second);
+  CHECK(passes_within(first + second).layers.size() == 1);
+  CHECK(passes_within(first + second - 1).bytes == first);
+  CHECK(passes_within(1).layers.size() == 2);
+
+  const StatisticTensors whole = run("input_gram", none, *mlp, weights, data, kBatchTokens);
+  const TemporaryFolder folder;
+  for (const std::string& scratch : {std::string(), folder.path().string()}) {
+    StatisticPasses two = passes_within(1);
+    two.scratch = scratch;
+    const auto statistic = make_statistic("input_gram", JsonReader(none, "the test"));
+    const StatisticTensors divided =
+        compute_statistic(*statistic, *mlp, weights, data, 0, kBatchTokens, two);
+    REQUIRE(divided.tensors.size() == 2);
+    for (const auto& [name, gram] : divided.tensors) CHECK(at::equal(gram, whole.tensors.at(name)));
+    CHECK(divided.rows == whole.rows);
+    REQUIRE(divided.layers.size() == 2);
+    CHECK(divided.layers[0].weight == whole.layers[0].weight);
+  }
 }
 
 TEST_CASE("a sum of outer products does not depend on the sizes of its pieces", "[calibration]") {

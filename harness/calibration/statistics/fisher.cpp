@@ -84,14 +84,22 @@ struct Fisher {
     return {sums_.means(examples, at::kFloat)};
   }
 
-  // The sums, and the squares of one example.
   int64_t working_bytes(const NetworkShape& network) const {
-    int64_t values = 0;
-    for (const TensorInfo& tensor : network.architecture.tensors()) values += tensor.numel();
-    return 2 * values * static_cast<int64_t>(sizeof(double));
+    return values_of(network) * static_cast<int64_t>(sizeof(double));
+  }
+
+  // An example's squares, and the gradients that they are made of. A thread works on each.
+  int64_t part_bytes(const NetworkShape& network, int64_t /*tokens*/) const {
+    return values_of(network) * static_cast<int64_t>(sizeof(double) + c10::elementSize(dtype()));
   }
 
  private:
+  static int64_t values_of(const NetworkShape& network) {
+    int64_t values = 0;
+    for (const TensorInfo& tensor : network.architecture.tensors()) values += tensor.numel();
+    return values;
+  }
+
   static const at::Tensor& checked_rows(const at::Tensor& log_p) {
     if (log_p.size(0) != 1 || log_p.size(1) > kMostClasses)
       user_error(

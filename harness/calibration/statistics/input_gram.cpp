@@ -5,6 +5,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 
 #include "harness/calibration/internal/gram.h"
 #include "harness/calibration/statistic.h"
@@ -43,7 +44,8 @@ struct InputGram {
   static constexpr StatisticInfo info{
       .name = "input_gram",
       .paper = "arXiv:2212.09849 §3",
-      .summary = "mean outer product of every layer's input with itself"};
+      .summary = "mean outer product of every layer's input with itself",
+      .by_layer = true};
 
   Precision compute = Precision::kFloat32;
   Precision storage = Precision::kFloat32;
@@ -75,7 +77,7 @@ struct InputGram {
 
   StatisticTensors finish(const NetworkShape& network, int64_t /*examples*/) {
     StatisticTensors result;
-    for (auto& [layer, sum] : sums_) {
+    for (auto& [layer, sum] : std::exchange(sums_, {})) {
       result.rows[layer] = sum.rows();
       result.tensors[layer] = sum.mean().to(dtype_of(storage));
     }
@@ -85,15 +87,26 @@ struct InputGram {
   }
 
   int64_t working_bytes(const NetworkShape& network) const {
-    std::map<std::string, int64_t> sizes;
-    for (const LayerInfo& layer : network.layers) sizes[layer.input] = layer.inputs;
     int64_t total = 0;
-    for (const auto& [unused, size] : sizes)
-      total += GramSum::working_bytes(size, static_cast<int64_t>(c10::elementSize(dtype())));
+    for (const auto& [unused, size] : sizes_of(network))
+      total += GramSum::working_bytes(size, value_bytes());
     return total;
   }
 
+  int64_t part_bytes(const NetworkShape& network, int64_t tokens) const {
+    int64_t values = 0;
+    for (const auto& [unused, size] : sizes_of(network)) values += size;
+    return tokens * values * value_bytes();
+  }
+
  private:
+  int64_t value_bytes() const { return static_cast<int64_t>(c10::elementSize(dtype())); }
+  static std::map<std::string, int64_t> sizes_of(const NetworkShape& network) {
+    std::map<std::string, int64_t> sizes;
+    for (const LayerInfo& layer : network.layers) sizes[layer.input] = layer.inputs;
+    return sizes;
+  }
+
   std::map<std::string, GramSum> sums_;
 };
 
