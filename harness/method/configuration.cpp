@@ -45,6 +45,38 @@ void find_tables(const std::string& ref, const Json& parameters, const std::stri
   }
 }
 
+/// Why the method cannot modify what a component of it is, in words: it would lose task models, and
+/// the plan of another shape.
+std::optional<std::string> unmodifiable(const Method& method) {
+  if (method.info().needs.output != Output::kSameArchitecture) return std::nullopt;
+  const Json parameters = method.parameters();
+  for (const auto& [name, value] : parameters.items()) {
+    if (!is_component(value)) continue;
+    MethodComponent component{value["method"].get<std::string>()};
+    component.read(JsonReader(value, name));
+    if (const Output output = component->needs().output; output != Output::kSameArchitecture)
+      return fmt::format(
+          "parameter '{}' is {}, which gives another form of model ({}): {} modifies methods that "
+          "give one model of the inputs' shape",
+          name, component->info().name, output_name(output), method.info().name);
+  }
+  return std::nullopt;
+}
+
+bool has_statistic(const std::vector<StatisticRef>& statistics, const StatisticRef& wanted) {
+  return std::any_of(statistics.begin(), statistics.end(), [&](const StatisticRef& known) {
+    return known.name == wanted.name && known.parameters == wanted.parameters;
+  });
+}
+
+/// Adds those that are new; whether there are any.
+bool add_statistics(const Method& method, std::vector<StatisticRef>& statistics) {
+  const size_t before = statistics.size();
+  for (StatisticRef& one : method.statistics())
+    if (!has_statistic(statistics, one)) statistics.push_back(std::move(one));
+  return statistics.size() > before;
+}
+
 }  // namespace
 
 MethodConfiguration MethodConfiguration::read(const std::string& ref,
@@ -63,6 +95,7 @@ MethodConfiguration MethodConfiguration::read(const std::string& ref,
   const auto usual = configure_method(ref, JsonReader(plain, made.where_));
   const std::string name(usual->info().name);
   made.rest_ = usual->parameters();
+  if (const auto reason = unmodifiable(*usual)) parameters.fail(*reason);
 
   // The method with one more value in `rest_`, which becomes what the method makes of it.
   const auto with = [&](const Table& table, const std::string& group, Json& value) {
@@ -114,12 +147,23 @@ Needs MethodConfiguration::needs() const {
 
 std::vector<StatisticRef> MethodConfiguration::statistics() const {
   std::vector<StatisticRef> statistics;
-  for (const auto& variant : variants_)
-    for (StatisticRef& one : variant->statistics())
-      if (std::none_of(statistics.begin(), statistics.end(), [&](const StatisticRef& known) {
-            return known.name == one.name && known.parameters == one.parameters;
-          }))
-        statistics.push_back(std::move(one));
+  for (const auto& variant : variants_) add_statistics(*variant, statistics);
+  if (statistics.empty() || tables_.size() < 2) return statistics;
+  // Tensors combine the values of several tables: all combinations count, or those of the first
+  // tables where there are many; groups() refuses what is not among them.
+  constexpr size_t kMostCombinations = 64;
+  std::vector<Json> combinations{rest_};
+  for (const Table& table : tables_) {
+    if (combinations.size() * table.values.size() > kMostCombinations) break;
+    std::vector<Json> combined;
+    for (const Json& other : combinations)
+      for (const auto& [group, value] : table.values)
+        at_path(combined.emplace_back(other), table.path) = value;
+    combinations = std::move(combined);
+  }
+  for (const Json& parameters : combinations)
+    add_statistics(*configure_method(std::string(info().name), JsonReader(parameters, where_)),
+                   statistics);
   return statistics;
 }
 
@@ -142,13 +186,22 @@ std::vector<MethodGroup> MethodConfiguration::groups(const std::vector<std::stri
     groups.push_back({made(parameters_), tensors});
     return groups;
   }
+  const std::vector<StatisticRef> listed = statistics();
   std::map<std::string, size_t> index;
   for (const std::string& tensor : tensors) {
     Json parameters = rest_;
     for (size_t i = 0; i < tables.size(); ++i)
       at_path(parameters, tables_[i].path) = tables[i].value(tensor);
     const auto [known, is_new] = index.emplace(canonical(parameters), groups.size());
-    if (is_new) groups.push_back({made(parameters), {}});
+    if (is_new) {
+      groups.push_back({made(parameters), {}});
+      for (const StatisticRef& one : groups.back().method->statistics())
+        if (!has_statistic(listed, one))
+          user_error(
+              "{}: the tables give '{}' values that together need another statistic ({} {}) than "
+              "each does by itself, and they are too many to try all combinations; use fewer tables",
+              where_, tensor, one.name, canonical(one.parameters));
+    }
     groups[known->second].tensors.push_back(tensor);
   }
   return groups;

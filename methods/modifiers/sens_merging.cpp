@@ -56,18 +56,10 @@ struct SensMerging {
     return all;
   }
   std::optional<std::string> conflict() const {
-    const Needs inner = of->needs();
-    const auto wrong = [&](std::string_view found) {
-      return fmt::format("parameter 'of' is {}, {}", of->info().name, found);
-    };
-    if (!inner.base)
-      return wrong("which merges no task vectors: expected a method that needs a base");
-    if (inner.output != Output::kSameArchitecture)
-      return wrong(
-          fmt::format("whose output is {}: expected a method that gives one model of the "
-                      "same architecture",
-                      output_name(inner.output)));
-    return std::nullopt;
+    if (of->needs().base) return std::nullopt;
+    return fmt::format(
+        "parameter 'of' is {}, which merges no task vectors: expected a method that needs a base",
+        of->info().name);
   }
   Granularity granularity() const { return of->granularity(); }
   int64_t working_bytes(const TensorInfo& tensor) const { return of->working_bytes(tensor); }

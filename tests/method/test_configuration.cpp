@@ -67,6 +67,29 @@ struct WholeSample {
 };
 [[maybe_unused]] const bool also_registered = assay::detail::register_method<WholeSample>();
 
+/// Reads a statistic unless it is exact. "whitened" decides which one only together with "wide".
+struct StatisticSample {
+  static constexpr MethodInfo info{.name = "statistic_sample",
+                                   .paper = "https://example.org",
+                                   .summary = "for tests of statistics and tables"};
+  int64_t rank = 1;
+  bool exact = true, wide = false, whitened = false;
+
+  void parameters(auto&& p) {
+    p(rank, {.name = "rank", .range = {1, 9}, .help = "of approximations"});
+    p(exact, {.name = "exact", .help = "a switch"});
+    p(wide, {.name = "wide", .help = "a switch"});
+    p(whitened, {.name = "whitened", .help = "a switch that needs another"});
+  }
+  std::vector<StatisticRef> statistics() const {
+    if (exact) return {};
+    return {{"low_rank", {{"rank", rank}, {"wide", wide}, {"whitened", wide && whitened}}}};
+  }
+  at::Tensor merge(const TensorJob& job) const { return job.experts.front(); }
+};
+[[maybe_unused]] const bool statistic_registered =
+    assay::detail::register_method<StatisticSample>();
+
 MethodConfiguration read(const std::string& json, const std::string& ref = "table_sample") {
   const Json parsed = Json::parse(json);
   return MethodConfiguration::read(ref, JsonReader(parsed, "$.parameters"));
@@ -218,6 +241,38 @@ TEST_CASE("thirds are as even as they can be", "[method]") {
 TEST_CASE("needs are those of every value in a table", "[method]") {
   CHECK_FALSE(read("{}").needs().base);
   CHECK(read(R"({"needs_base": {"head": true}})").needs().base);
+}
+
+TEST_CASE("statistics are those of all values that tables combine", "[method]") {
+  const auto count = [](const std::string& json) {
+    return read(json, "statistic_sample").statistics().size();
+  };
+  CHECK(count("{}") == 0);
+  CHECK(count(R"({"rank": {"head": 2}})") == 0);
+  CHECK(count(R"({"exact": {"head": false}})") == 1);
+  CHECK(count(R"({"exact": {"head": false}, "rank": {"head": 2}})") == 2);
+  CHECK(count(R"({"exact": false, "rank": {"head": 2, "embed": 3}})") == 3);
+  CHECK(count(R"({"exact": false, "rank": {"head": 2}, "wide": {"embed": true}})") == 4);
+
+  CHECK(count(R"({"exact": false, "wide": {"head": true}, "whitened": {"head": true}})") == 3);
+
+  // Of many tables, values that decide something together are refused where a tensor has them.
+  const auto groups = [](const std::string& whitened) {
+    Json json = {{"exact", {{"head", false}}}, {"wide", {{"head", true}}}};
+    for (size_t i = 0; i < kTensors.size(); ++i) json["rank"][kTensors[i]] = i + 1;
+    json["whitened"][whitened] = true;
+    return read(json.dump(), "statistic_sample").groups(kTensors, kBlocks).size();
+  };
+  CHECK(groups("embed") == kTensors.size());
+  CHECK_THROWS_WITH(groups("head"), Contains("'head'") && Contains("low_rank") &&
+                                        Contains("\"whitened\":true") && Contains("fewer tables"));
+}
+
+TEST_CASE("a method that modifies others is none for task models", "[method]") {
+  CHECK_NOTHROW(read("{}", "emr"));
+  CHECK_THROWS_WITH(read(R"({"of": "emr"})", "table_holder"),
+                    Contains("$.parameters: parameter 'of' is emr") &&
+                        Contains("a model per task") && Contains("table_holder"));
 }
 
 TEST_CASE("parameters are named by paths", "[method]") {

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "harness/method/configuration.h"
 #include "tests/catch.h"
 #include "tests/methods/fake_evidence.h"
 
@@ -146,6 +147,7 @@ TEST_CASE("Sens-Merging asks for what the other method asks for, too", "[methods
 
   CHECK_THROWS_WITH(make_method("sens_merging", JsonReader(Json{{"of", "average"}}, "test")),
                     Contains("average") && Contains("needs a base"));
-  CHECK_THROWS_WITH(make_method("sens_merging", JsonReader(Json{{"of", "emr"}}, "test")),
-                    Contains("emr") && Contains("a model per task"));
+  CHECK_THROWS_WITH(
+      MethodConfiguration::read("sens_merging", JsonReader(Json{{"of", "emr"}}, "test")),
+      Contains("emr") && Contains("a model per task"));
 }
