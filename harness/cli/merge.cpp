@@ -17,13 +17,33 @@
 namespace assay::cli {
 namespace {
 
+/// "Statistic input_gram {} of each of 2 experts: ...".
+std::string statistic_text(const Json& planned, size_t experts) {
+  std::string from = "computed unless it is stored";
+  if (planned.contains("files"))
+    from = "read from files";
+  else if (planned.contains("memory_bytes"))
+    from += fmt::format(", with sums of about {}", bytes_text(planned["memory_bytes"]));
+  return fmt::format("Statistic {} {} of each of {} experts: {}.\n",
+                     planned["statistic"].get<std::string>(), canonical(planned["parameters"]),
+                     experts, from);
+}
+
 void print_explanation(MergeRequest request, const fs::path& folder, int64_t memory_bytes,
                        bool json) {
   refuse(request.problems);
   request.inputs.memory_bytes = memory_bytes;
   const Explanation explanation = explain(request, folder);
-  fmt::print("{}",
-             json ? explanation_json(explanation).dump(2) + "\n" : explanation_text(explanation));
+  const Json statistics = planned_statistics(request);
+  if (json) {
+    Json all = explanation_json(explanation);
+    all["statistics"] = statistics;
+    fmt::print("{}\n", all.dump(2));
+    return;
+  }
+  fmt::print("{}", explanation_text(explanation));
+  for (const Json& one : statistics)
+    fmt::print("{}", statistic_text(one, request.inputs.experts.size()));
 }
 
 // None for a model of an architecture that Assay does not know, which can be merged all the same.
@@ -111,8 +131,8 @@ Examples: assay merge merge.json -o merged/
            value_notes(section.inputs, needs_same_initialization(request.groups)))
         request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
-    const auto evidence = merge_evidence(request, config, device);
-    request.inputs.evidence = evidence.get();
+    const MergeEvidence evidence = merge_evidence(request, config, device);
+    request.inputs.evidence = evidence.evidence.get();
     set_interrupt_note(
         fmt::format("nothing was written to '{}'; the same command starts "
                     "again, with --resume it reuses the finished files",
@@ -122,6 +142,7 @@ Examples: assay merge merge.json -o merged/
       fmt::print("{}\n", Json{{"output", utf8_text(options->output)},
                               {"statistics", report.statistics},
                               {"merge", report.merge},
+                              {"data_statistics", evidence.costs},
                               {"task_bytes", report.task_bytes ? Json(*report.task_bytes) : Json()},
                               {"diagnostics", report.diagnostics}}
                              .dump(2));

@@ -113,9 +113,9 @@ std::string key_of(const StatisticRef& statistic, size_t expert) {
 
 }  // namespace
 
-std::unique_ptr<const Evidence> merge_evidence(MergeRequest& request, const fs::path& config,
-                                               at::Device device) {
-  if (!request.needs_data) return nullptr;
+MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::Device device) {
+  MergeEvidence made;
+  if (!request.needs_data) return made;
   const std::string where = config.filename().string();
   const auto calibration =
       std::make_shared<const CalibrationRequest>(request, where + ".calibration");
@@ -137,6 +137,12 @@ std::unique_ptr<const Evidence> merge_evidence(MergeRequest& request, const fs::
                                [&] { return inputs; });
       }
       request.configuration["statistics"].push_back(provenance(name, *file));
+      made.costs.push_back({{"statistic", statistic.name},
+                            {"parameters", statistic.parameters},
+                            {"expert", name},
+                            {"examples", file->examples()},
+                            {"bytes", file->bytes()},
+                            {"cost", file->cost()}});
       files[key_of(statistic, i)] = std::move(file);
     }
   }
@@ -163,7 +169,28 @@ std::unique_ptr<const Evidence> merge_evidence(MergeRequest& request, const fs::
       return data;
     };
   }
-  return std::make_unique<CalibrationEvidence>(std::move(sources));
+  made.evidence = std::make_unique<CalibrationEvidence>(std::move(sources));
+  return made;
+}
+
+Json planned_statistics(const MergeRequest& request) {
+  Json planned = Json::array();
+  for (const StatisticRef& wanted : request.statistics) {
+    const StatisticRef statistic = complete(wanted);
+    Json& one = planned.emplace_back(
+        Json{{"statistic", statistic.name}, {"parameters", statistic.parameters}});
+    if (request.statistics_files.contains(statistic.name)) {
+      one["files"] = request.statistics_files[statistic.name];
+      continue;
+    }
+    if (request.config.is_null()) continue;
+    StatisticJob job;
+    job.statistic = statistic.name;
+    job.parameters = statistic.parameters;
+    one["memory_bytes"] =
+        working_bytes(job, *make_architecture(JsonReader(request.config, "config.json")));
+  }
+  return planned;
 }
 
 }  // namespace assay::cli

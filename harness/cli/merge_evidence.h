@@ -8,12 +8,21 @@
 
 namespace assay::cli {
 
+/// What a merge knows of data.
+struct MergeEvidence {
+  std::unique_ptr<const Evidence> evidence;  ///< null when the method needs none
+  Json costs = Json::array();  ///< of the statistics: what each is of, its bytes and its cost
+};
+
 /// What the request's method needs of data: statistics from the files that it names, or computed
-/// and kept (statistics_folder()), and the network on calibration data; null when it needs none.
-/// Adds what they are of to the request's configuration. Files are named relative to `config`.
-/// UserError, naming expert and remedy, when tasks or files are missing or of another model.
-std::unique_ptr<const Evidence> merge_evidence(MergeRequest& request,
-                                               const std::filesystem::path& config,
-                                               at::Device device);
+/// and kept (statistics_folder()), and the network on calibration data. Adds what they are of to
+/// the request's configuration. Files are named relative to `config`. UserError, naming expert and
+/// remedy, when tasks or files are missing or of another model.
+MergeEvidence merge_evidence(MergeRequest& request, const std::filesystem::path& config,
+                             at::Device device);
+
+/// The statistics that the request's method reads, from headers and config.json alone: where they
+/// come from, and about how much memory the sums of one take while it is computed.
+Json planned_statistics(const MergeRequest& request);
 
 }  // namespace assay::cli

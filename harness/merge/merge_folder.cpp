@@ -129,16 +129,10 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
 
 }  // namespace
 
-void check_merge_folder(const MergeRequest& request, const FolderOptions& options,
+void check_merge_folder(MergeRequest& request, const FolderOptions& options,
                         const fs::path& folder) {
-  check_output_folder(resolve_output(folder), options.replace, read_paths(request, options.keep));
-}
-
-MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
-                            const fs::path& folder) {
   const fs::path target = resolve_output(folder);
-  const std::vector<fs::path> keep = read_paths(request, options.keep);
-  check_output_folder(target, options.replace, keep);
+  check_output_folder(target, options.replace, read_paths(request, options.keep));
   if (options.memory_bytes < kMinMemory)
     user_error("--memory: a merge takes at least {} MiB, found {} MiB", kMinMemory >> 20,
                options.memory_bytes >> 20);
@@ -151,13 +145,19 @@ MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
   for (std::string& problem : resource_problems(request.sections(), request.side_files, target))
     problems.push_back(std::move(problem));
   refuse(problems);
+}
+
+MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
+                            const fs::path& folder) {
+  check_merge_folder(request, options, folder);
+  const fs::path target = resolve_output(folder);
   FolderSink sink(target,
                   {.shard_bytes = options.shard_bytes,
                    .replace = options.replace,
                    .identity = merge_identity(request, options.shard_bytes),
                    .resume = options.resume,
                    .queue_bytes = options.memory_bytes / kQueueShare,
-                   .keep = keep},
+                   .keep = read_paths(request, options.keep)},
                   options.device);
   MergeReport report;
   try {

@@ -19,15 +19,17 @@ struct FolderOptions {
   std::vector<std::filesystem::path> keep{};
 };
 
-/// UserError when the result cannot be put at `folder` (check_output_folder()): it may not be
-/// replaced, or holds something that the merge reads. merge_to_folder() calls it too.
-void check_merge_folder(const MergeRequest& request, const FolderOptions& options,
+/// Gives the request the options that its inputs have too. Then, before a tensor is read: UserError
+/// when the result cannot be put at `folder` (check_output_folder()): it may not be replaced, or
+/// holds something that the merge reads; DataError with the request's problems and where memory or
+/// disk do not suffice. merge_to_folder() calls it too.
+void check_merge_folder(MergeRequest& request, const FolderOptions& options,
                         const std::filesystem::path& folder);
 
 /// Merges and writes `folder`: weights in shards with an index, config.json and the side files of
 /// the base (or the first expert), assay.json and README.md with the exact configuration
-/// and the inputs' hashes. The folder appears complete or not at all (by a rename). UserError,
-/// before anything is read, when it cannot be put there (check_merge_folder()).
+/// and the inputs' hashes. The folder appears complete or not at all (by a rename). Errors as
+/// check_merge_folder().
 MergeReport merge_to_folder(MergeRequest& request, const FolderOptions& options,
                             const std::filesystem::path& folder);
 

@@ -59,6 +59,7 @@ std::vector<size_t> models_of(const OutputTensor& tensor) {
 
 /// The tensors of equal models, in the order of the plan.
 std::vector<Tensors> by_models(const OutputPlan& plan) {
+  if (plan.tensors.empty()) data_error("the result is planned without a tensor");
   std::map<std::vector<size_t>, size_t> places;
   std::vector<Tensors> out;
   std::set<std::string> names;

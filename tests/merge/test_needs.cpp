@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/merge/model_checks.h"
 #include "harness/merge/request/merge_file.h"
@@ -88,6 +89,39 @@ TEST_CASE("a merge file refuses every need that is not met before it reads a ten
   CHECK_THAT(refusal("init"), Contains("seed 1") && Contains("seed 2"));
   CHECK(refusal("init", {"a", "a"}) == "none");
   CHECK_THAT(refusal("init", {"a", "wide"}), Contains("shape"));
+}
+
+TEST_CASE("files of statistics that the method does not read are refused", "[merge]") {
+  const TemporaryFolder folder;
+  const auto refusal = [&](const std::string& method, const std::string& statistic) -> std::string {
+    write_file(
+        folder.path() / "merge.json",
+        Json{{"method", method}, {"experts", {"a", "b"}}, {"statistics", {{statistic, {"a", "b"}}}}}
+            .dump());
+    try {
+      MergeRequest::read(folder.path() / "merge.json");
+    } catch (const UserError& error) {
+      return error.what();
+    }
+    return "none";
+  };
+  CHECK_THAT(refusal("regmean", "input_grams"),
+             Contains("merge.json.statistics") && Contains("Did you mean 'input_gram'?"));
+  CHECK_THAT(refusal("average", "input_gram"), Contains("looks at no data"));
+}
+
+TEST_CASE("a merge reads the statistics of the values that tensors have", "[merge]") {
+  const TemporaryFolder folder;
+  checkpoint(folder.path() / "a");
+  write_file(folder.path() / "merge.json",
+             Json{{"method", "fisher"},
+                  {"experts", {"a", "a"}},
+                  {"parameters", {{"estimator", {{"w*", "empirical"}}}}},
+                  {"calibration", {{"examples", 4}}}}
+                 .dump());
+  const MergeRequest request = MergeRequest::read(folder.path() / "merge.json");
+  REQUIRE(request.statistics.size() == 1);
+  CHECK(request.statistics[0].parameters["estimator"] == "empirical");
 }
 
 TEST_CASE("checkpoints of a recipe say which initialisation they come from", "[merge]") {

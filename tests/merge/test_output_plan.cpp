@@ -115,6 +115,8 @@ TEST_CASE("a plan names what the models have", "[merge]") {
                         },
                         two_models()),
                     Contains("twice"));
+  CHECK_THROWS_WITH(planned([](const PlanInputs&) { return OutputPlan{}; }, two_models()),
+                    Contains("without a tensor"));
 }
 
 TEST_CASE("threads, order and shared caches leave a planned merge alone", "[merge]") {

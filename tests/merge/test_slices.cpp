@@ -18,6 +18,18 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
+/// Works on whole models.
+struct WholeSlices {
+  static constexpr MethodInfo info{.name = "whole_slices", .paper = "test", .summary = "for tests"};
+  void parameters(auto&&) {}
+  StateDict merge_model(const ModelJob& job) const {
+    StateDict made;
+    for (const std::string& name : job.names()) made[name] = job.tensor(name).experts.front();
+    return made;
+  }
+};
+ASSAY_METHOD(WholeSlices)
+
 std::string mlp(int64_t layer) { return fmt::format("model.layers.{}.mlp.weight", layer); }
 
 /// Models of an embedding, layers, a norm and a head in a folder. Layer i of a model has the value
@@ -230,6 +242,17 @@ TEST_CASE("what slices need is said", "[merge]") {
   CHECK_THAT(folder.error(R"({"method": "ties", "base": "a", "slices": [{"sources": [
              {"model": "b", "layer_range": [0, 1]}]}]})"),
              Contains("base"));
+  const auto refused = [&](const std::string& method) {
+    return folder.error(fmt::format(R"({{"method": "{}", "base": "a", "slices": [{{"sources": [
+             {{"model": "a", "layer_range": [0, 1]}}, {{"model": "b", "layer_range": [0, 1]}}]}}]}})",
+                                    method));
+  };
+  CHECK_THAT(refused("emr"),
+             Contains("slices[0]") && Contains("emr gives") && Contains("a model per task"));
+  CHECK_THAT(refused("regmean"), Contains("slices[0]") && Contains("looks at data"));
+  CHECK_THAT(refused("whole_slices"), Contains("merges whole models"));
+  CHECK_THAT(refused(R"(needing", "parameters": {"need": "tokenizer"}, "dtype": "float32)"),
+             Contains("needing: needs models of one tokenizer"));
 }
 
 TEST_CASE("the layers of a model are one numbered stack", "[merge]") {

@@ -7,7 +7,6 @@
 #include "harness/core/regular_file.h"
 #include "harness/core/text_encoding.h"
 #include "harness/merge/expert_lists.h"
-#include "harness/merge/model_checks.h"
 #include "harness/merge/request/requests.h"
 
 namespace assay {
@@ -25,6 +24,25 @@ void read_evidence(JsonReader& root, const MethodConfiguration& method, MergeReq
         given->fail(fmt::format("the method '{}' looks at no data", request.title));
       *kept = given->json();
     }
+  if (request.statistics_files.is_null()) return;
+  std::vector<std::string> names;
+  for (const StatisticRef& statistic : request.statistics) names.push_back(statistic.name);
+  for (const auto& [name, unused] : request.statistics_files.items())
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      throw UserError(unknown_name(fmt::format("statistic of {}", request.title), name,
+                                   root.where() + ".statistics", names));
+}
+
+// Those of the groups: values in tables that no tensor has need none.
+std::vector<StatisticRef> statistics_read(const std::vector<MethodGroup>& groups) {
+  std::vector<StatisticRef> all;
+  for (const MethodGroup& group : groups)
+    for (StatisticRef& one : group.method->statistics())
+      if (std::none_of(all.begin(), all.end(), [&](const StatisticRef& known) {
+            return known.name == one.name && known.parameters == one.parameters;
+          }))
+        all.push_back(std::move(one));
+  return all;
 }
 
 // Files of all statistics that a method reads stand in for data, labels and gradients.
@@ -145,10 +163,7 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   for (size_t i = 0; i < experts.size(); ++i) request.experts.emplace_back(experts[i], opened[i]);
   std::vector<std::shared_ptr<const Checkpoint>> all = opened;
   if (!base.empty()) all.push_back(like);
-  if (const auto reason = unmet_tokenizer_need(method.needs(), all))
-    data_error("{}: {}", request.title, *reason);
-  if (const auto reason = unmet_initialization_need(method.needs(), all))
-    data_error("{}: {}", request.title, *reason);
+  check_origins(request, method.needs(), all);
   set_models(request, base.empty() ? nullptr : like, opened, like, options);
   if (request.inputs.task_expert)
     request.configuration["task_expert"] = experts[*request.inputs.task_expert];
@@ -161,6 +176,7 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   if (!request.problems.empty()) return request;
   if (method.has_tables() && choices.blocks) request.inputs.blocks = choices.blocks(*like);
   set_method(request, method);
+  request.statistics = statistics_read(request.groups);
   return request;
 }
 

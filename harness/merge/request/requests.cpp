@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
+#include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/request/roles.h"
 #include "harness/merge/request/side_files.h"
@@ -78,6 +79,14 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   if (base) request.inputs.base = reconciled.sources.front();
   request.inputs.experts.assign(reconciled.sources.begin() + static_cast<int64_t>(first),
                                 reconciled.sources.end());
+}
+
+void check_origins(const MergeRequest& request, const Needs& needs,
+                   const std::vector<std::shared_ptr<const Checkpoint>>& models) {
+  if (const auto reason = unmet_tokenizer_need(needs, models))
+    data_error("{}: {}", request.title, *reason);
+  if (const auto reason = unmet_initialization_need(needs, models))
+    data_error("{}: {}", request.title, *reason);
 }
 
 void set_plan(MergeRequest& request, OutputPlan plan) {

@@ -23,6 +23,11 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
                 const std::vector<std::shared_ptr<const Checkpoint>>& experts,
                 const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options);
 
+/// DataError, beginning with the request's title, when models that are merged with each other do
+/// not have the one tokenizer or initialisation that the method needs.
+void check_origins(const MergeRequest& request, const Needs& needs,
+                   const std::vector<std::shared_ptr<const Checkpoint>>& models);
+
 /// The method makes all tensors, those of its plan where it has one. For requests with models and
 /// without problems.
 void set_method(MergeRequest& request, const MethodConfiguration& method);

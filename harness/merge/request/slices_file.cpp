@@ -37,9 +37,15 @@ class SlicesReader {
     entry.finish();
     written.method = MethodConfiguration::read(
         method_, JsonReader(parameters, own ? own->where() : entry.where()));
-    if (const auto reason = unmet_need(
-            written.method.needs(),
-            {.base = written.slice.base.has_value(), .experts = written.slice.experts.size()}))
+    const Needs needs = written.method.needs();
+    if (needs.output != Output::kSameArchitecture)
+      user_error("{}: {} gives another form of model ({}), which slices cannot be made of",
+                 entry.where(), method_, output_name(needs.output));
+    if (needs.calibration_inputs || needs.calibration_labels || needs.gradients)
+      user_error("{}: {} looks at data, and layers of slices cannot be run on them", entry.where(),
+                 method_);
+    if (const auto reason = unmet_need(needs, {.base = written.slice.base.has_value(),
+                                               .experts = written.slice.experts.size()}))
       user_error("{}: {} {}", entry.where(), method_, *reason);
     if (const auto unfit = unfit_lists(written.method.parameters(), written.slice.experts.size()))
       user_error("{}: {}", entry.where(), *unfit);
@@ -106,6 +112,11 @@ void set_slices(MergeRequest& request, const MethodConfiguration& method, const 
   const std::shared_ptr<const Checkpoint> like = opened.front();
   if (with_base) opened.erase(opened.begin());
   const std::shared_ptr<const Checkpoint> of_base = with_base ? like : nullptr;
+  for (const auto& [slice, slice_method] : written) {
+    std::vector<std::shared_ptr<const Checkpoint>> models{slice.base ? of_base : nullptr};
+    for (const LayerRange& range : slice.experts) models.push_back(opened[range.model]);
+    check_origins(request, slice_method.needs(), models);
+  }
   options.partial = true;
   set_models(request, of_base, opened, like, options);
   note_paths(request, paths);
@@ -118,10 +129,14 @@ void set_slices(MergeRequest& request, const MethodConfiguration& method, const 
     if (const std::string& name = sliced.plan.tensors[i].name; merged.contains(name))
       names[sliced.places[i].slice].insert(name);
   set_plan(request, std::move(sliced.plan));
+  if (!request.problems.empty()) return;
   for (size_t i = 0; i < written.size(); ++i)
     for (MethodGroup& group :
-         written[i].method.groups({names[i].begin(), names[i].end()}, request.inputs.blocks))
+         written[i].method.groups({names[i].begin(), names[i].end()}, request.inputs.blocks)) {
+      if (group.method->granularity() == Granularity::kModel)
+        slices.fail(fmt::format("{} merges whole models, not slices of them", request.title));
       request.groups.push_back(std::move(group));
+    }
 }
 
 }  // namespace assay
