@@ -47,11 +47,12 @@ class Workspace {
     if (named) words.insert(words.end(), {"-o", file(model)});
     return assay_program(words);
   }
-  ProcessResult merge(const Json& more, const std::string& output = "merged") const {
+  ProcessResult merge(const Json& more, const std::string& output = "merged",
+                      const std::string& flag = "--json") const {
     Json json{{"method", "regmean"}, {"experts", {"a", "b"}}};
     json.update(more);
     write_file(path() / "merge.json", json.dump());
-    return assay_program({"merge", path() / "merge.json", "-o", path() / output});
+    return assay_program({"merge", path() / "merge.json", "-o", path() / output, flag});
   }
   Json calibration() const {
     return {{"calibration", {{"tasks", {{"a", {"s/a"}}, {"b", {"s/b"}}}}}}};
@@ -162,6 +163,20 @@ TEST_CASE("a merge by statistics files has the bytes of one by data", "[cli]") {
   const ProcessResult swapped = work.merge(files("b", "a"));
   check_exit(swapped, kUserError);
   CHECK_THAT(swapped.output, Contains("statistic of other weights") && Contains("expert 'a'"));
+}
+
+TEST_CASE("a merge says which statistics it reads, and what they cost", "[cli]") {
+  const Workspace work;
+  const ProcessResult planned = work.merge(work.calibration(), "merged", "--explain");
+  check_exit(planned, 0);
+  CHECK_THAT(planned.output, Contains("Statistic input_gram") && Contains("of each of 2 experts") &&
+                                 Contains("sums of about"));
+  CHECK_FALSE(fs::exists(work.path() / "kept"));
+  const ProcessResult done = work.merge(work.calibration());
+  check_exit(done, 0);
+  CHECK_THAT(done.output, Contains("\"data_statistics\"") && Contains("\"wall_s\""));
+  const Json files{{"statistics", {{"input_gram", {"a.safetensors", "b.safetensors"}}}}};
+  CHECK_THAT(work.merge(files, "merged", "--explain").output, Contains("read from files"));
 }
 
 TEST_CASE("a merge that needs data says where it could come from", "[cli]") {
