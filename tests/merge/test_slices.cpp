@@ -20,7 +20,8 @@ namespace {
 
 /// Works on whole models.
 struct WholeSlices {
-  static constexpr MethodInfo info{.name = "whole_slices", .paper = "test", .summary = "for tests"};
+  static constexpr MethodInfo info{
+      .name = "whole_slices", .paper = "https://example.org", .summary = "for tests"};
   void parameters(auto&&) {}
   StateDict merge_model(const ModelJob& job) const {
     StateDict made;
