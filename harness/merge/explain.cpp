@@ -86,8 +86,8 @@ std::vector<TensorExplanation::Part> planned_parts(const MergeRequest& request,
   if (tensor.base && with_base) views.insert(views.begin(), *tensor.base);
   std::vector<TensorExplanation::Part> parts;
   for (const TensorView& view : views) {
-    const auto& model =
-        view.model == TensorView::kBase ? request.inputs.base : request.inputs.experts.at(view.model);
+    const auto& model = view.model == TensorView::kBase ? request.inputs.base
+                                                        : request.inputs.experts.at(view.model);
     parts.push_back({model->label(), view.tensor});
   }
   return parts;
