@@ -23,7 +23,8 @@ std::string statistic_text(const Json& planned, size_t experts) {
   if (planned.contains("files"))
     from = "read from files";
   else if (planned.contains("memory_bytes"))
-    from += fmt::format(", with sums of about {}", bytes_text(planned["memory_bytes"]));
+    from += fmt::format(", with sums of about {} in {} pass(es)",
+                        bytes_text(planned["memory_bytes"]), planned["passes"].get<size_t>());
   return fmt::format("Statistic {} {} of each of {} experts: {}.\n",
                      planned["statistic"].get<std::string>(), canonical(planned["parameters"]),
                      experts, from);
@@ -131,7 +132,8 @@ Examples: assay merge merge.json -o merged/
            value_notes(section.inputs, needs_same_initialization(request.groups)))
         request.notes.push_back(std::move(note));
     for (const std::string& note : request.notes) log_info("note: {}", note);
-    const MergeEvidence evidence = merge_evidence(request, config, device);
+    const MergeEvidence evidence =
+        merge_evidence(request, config, device, folder_options.memory_bytes);
     request.inputs.evidence = evidence.evidence.get();
     set_interrupt_note(
         fmt::format("nothing was written to '{}'; the same command starts "

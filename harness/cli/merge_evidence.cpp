@@ -113,7 +113,8 @@ std::string key_of(const StatisticRef& statistic, size_t expert) {
 
 }  // namespace
 
-MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::Device device) {
+MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::Device device,
+                             int64_t memory_bytes) {
   MergeEvidence made;
   if (!request.needs_data) return made;
   const std::string where = config.filename().string();
@@ -131,7 +132,7 @@ MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::
                                fmt::format("{}.statistics.{}", where, statistic.name));
         file = given_file(given, statistic, i, request, config.parent_path());
       } else {
-        const StatisticInputs inputs{model, calibration->tasks(i), tokens};
+        const StatisticInputs inputs{model, calibration->tasks(i), tokens, memory_bytes};
         file = compute_or_open(statistic_job(statistic, *model, calibration->tasks(i),
                                              calibration->spec(), device.str()),
                                [&] { return inputs; });
@@ -187,8 +188,11 @@ Json planned_statistics(const MergeRequest& request) {
     StatisticJob job;
     job.statistic = statistic.name;
     job.parameters = statistic.parameters;
-    one["memory_bytes"] =
-        working_bytes(job, *make_architecture(JsonReader(request.config, "config.json")));
+    const StatisticPasses passes =
+        passes_of(job, *make_architecture(JsonReader(request.config, "config.json")),
+                  request.inputs.memory_bytes);
+    one["memory_bytes"] = passes.bytes;
+    one["passes"] = passes.layers.size();
   }
   return planned;
 }
