@@ -136,6 +136,13 @@ MethodConfiguration MethodConfiguration::read(const std::string& ref,
         variant->needs().output != Output::kSameArchitecture)
       parameters.fail(fmt::format(
           "{} does not merge tensor by tensor, so that its parameters cannot be tables", ref));
+  // A group's job has the tensors of the group alone: a network of them is no expert's.
+  for (const auto& variant : made.variants_)
+    if (variant->needs().gradients)
+      parameters.fail(
+          fmt::format("{} may run the network on whole models, so that its parameters cannot be "
+                      "tables",
+                      ref));
   return made;
 }
 

@@ -184,6 +184,8 @@ TEST_CASE("every value of a table is checked when it is read", "[method]") {
   CHECK_THROWS_WITH(read(R"({"scale": {"first": 0.1}})", "whole_sample"),
                     Contains("does not merge tensor by tensor"));
   CHECK_THROWS_WITH(read(R"({"density": {"first": 0}, "steps": 1})"), Contains("nothing is left"));
+  CHECK_THROWS_WITH(read(R"({"of": {"scale": {"first": 0.1}}})", "sens_merging"),
+                    Contains("the network on whole models"));
 }
 
 TEST_CASE("conflicts of several tables are those of values that meet", "[method]") {
