@@ -45,7 +45,7 @@ StateDict with_gradients(const StateDict& weights) {
 
 // A copy in a file, which lives as long as the tensor.
 at::Tensor in_scratch(const at::Tensor& tensor, const std::filesystem::path& folder) {
-  const at::Tensor values = tensor.cpu().contiguous();
+  at::Tensor values = tensor.cpu().contiguous();
   if (values.nbytes() == 0) return values;
   const auto memory = std::make_shared<ScratchMemory>(folder, values.nbytes());
   std::memcpy(memory->data(), values.const_data_ptr(), values.nbytes());

@@ -28,7 +28,7 @@ PaddedRows padded(int64_t count, const Rows& rows) {
   at::Tensor ids = at::zeros({count, width}, at::kLong);
   at::Tensor mask = at::zeros({count, width}, at::kBool);
   for (int64_t i = 0; i < count; ++i) {
-    const auto row = rows(i);
+    const auto& row = rows(i);
     std::copy(row.begin(), row.end(), ids.data_ptr<int64_t>() + i * width);
     std::fill_n(mask.data_ptr<bool>() + i * width, row.size(), true);
   }

@@ -65,7 +65,7 @@ struct InputGram {
     return std::move(observer.inputs);
   }
 
-  void add(Inputs inputs) {
+  void add(const Inputs& inputs) {
     std::vector<GramSum*> changed;
     for (const auto& [layer, pieces] : inputs) {
       GramSum& sum = sums_.try_emplace(layer, pieces.front().size(1)).first->second;
