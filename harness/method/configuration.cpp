@@ -137,12 +137,13 @@ MethodConfiguration MethodConfiguration::read(const std::string& ref,
       parameters.fail(fmt::format(
           "{} does not merge tensor by tensor, so that its parameters cannot be tables", ref));
   // A group's job has the tensors of the group alone: a network of them is no expert's.
-  for (const auto& variant : made.variants_)
-    if (variant->needs().gradients)
-      parameters.fail(
-          fmt::format("{} may run the network on whole models, so that its parameters cannot be "
-                      "tables",
-                      ref));
+  const std::vector<ParamDoc> docs = entry_of(ref, made.where_).parameters();
+  const bool modifies = std::any_of(docs.begin(), docs.end(), [](const ParamDoc& doc) {
+    return doc.type == MethodComponent::kType;
+  });
+  if (modifies && made.needs().gradients)
+    parameters.fail(fmt::format(
+        "{} runs the network on whole models, so that its parameters cannot be tables", ref));
   return made;
 }
 
