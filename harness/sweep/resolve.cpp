@@ -159,6 +159,10 @@ void check_tables(const SweepFile& file, const MergeInputs& inputs, const Checkp
              return std::any_of(entry.second.begin(), entry.second.end(), is_object);
            });
   };
+  if (std::none_of(file.methods.begin(), file.methods.end(), [&](const MethodSpec& method) {
+        return method.search.has_value() || may_have(method);
+      }))
+    return;
   BlockOfTensor blocks;
   if (!first.config().is_null())
     blocks = block_of_tensors(*architecture_of(first), inputs.experts.front()->tensors());
