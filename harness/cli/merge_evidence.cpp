@@ -5,6 +5,7 @@
 
 #include "harness/calibration/evidence.h"
 #include "harness/calibration/job.h"
+#include "harness/checkpoint/origin.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/log.h"
@@ -14,12 +15,6 @@ namespace {
 
 using TaskList = std::vector<std::shared_ptr<const Task>>;
 using FilePtr = std::shared_ptr<const StatisticFile>;
-
-std::vector<std::string> trained_on(const Checkpoint& model) {
-  const Json& origin = model.origin();
-  if (!origin.is_object() || !origin.contains("trained_on")) return {};
-  return origin.at("trained_on").get<std::vector<std::string>>();
-}
 
 /// What a merge's file says of calibration.
 class CalibrationRequest {

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "harness/checkpoint/origin.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
@@ -21,11 +22,6 @@
 
 namespace assay {
 namespace {
-
-std::vector<std::string> string_list(const Json& origin, const char* key) {
-  return origin.is_object() && origin.contains(key) ? origin.at(key).get<std::vector<std::string>>()
-                                                    : std::vector<std::string>{};
-}
 
 /// Whether the model was trained on the task, or on its family.
 bool is_own_task(const SweepModel& model, const Task& task) {
@@ -67,8 +63,8 @@ class ModelOpener {
     }
     const auto given = sweep_.file.trained_on.find(name);
     model.trained_on = given != sweep_.file.trained_on.end() ? given->second
-                       : model.checkpoint ? string_list(model.checkpoint->origin(), "trained_on")
-                                          : recipe_->trained_on(name);
+                       : model.checkpoint                    ? trained_on(*model.checkpoint)
+                                                             : recipe_->trained_on(name);
     sweep_.models.emplace(name, std::move(model));
   }
 
