@@ -54,7 +54,10 @@ const LayerInfo* CalibrationEvidence::layer(const std::string& weight) const {
     const std::vector<LayerInfo> all =
         sources_.architecture ? layers_of(*sources_.architecture, sources_.reference->tensors())
                               : sources_.layers;
-    for (const LayerInfo& layer : all) layers_->emplace(layer.weight, layer);
+    for (LayerInfo layer : all) {
+      layer.depth = static_cast<int64_t>(layers_->size());
+      layers_->emplace(layer.weight, std::move(layer));
+    }
   }
   const auto found = layers_->find(weight);
   return found == layers_->end() ? nullptr : &found->second;

@@ -27,7 +27,7 @@ struct EvidenceSources {
   at::Device device = at::kCPU;
   size_t experts = 0;
   /// A statistic with complete parameters (complete()), of one expert. SkipCell or UserError where
-  /// there is none.
+  /// there is none; null: there are no statistics.
   std::function<std::shared_ptr<const StatisticFile>(const StatisticRef&, size_t expert)> statistic;
   /// The examples of one expert; null: there are none.
   std::function<std::shared_ptr<const CalibrationData>(size_t expert)> data;
@@ -39,6 +39,7 @@ class CalibrationEvidence : public Evidence {
   explicit CalibrationEvidence(EvidenceSources sources);
   ~CalibrationEvidence() override;
 
+  bool has_data() const override { return sources_.statistic || sources_.data; }
   std::shared_ptr<const TensorSource> statistic(const StatisticRef& statistic,
                                                 size_t expert) const override;
   /// UserError without data or architecture.

@@ -47,13 +47,13 @@ void print_explanation(MergeRequest request, const fs::path& folder, int64_t mem
     fmt::print("{}", statistic_text(one, request.inputs.experts.size()));
 }
 
-// None for a model of an architecture that Assay does not know, which can be merged all the same.
-BlockOfTensor known_blocks(const Checkpoint& model) {
-  if (model.config().is_null()) return {};
+// Absent for a model of an architecture that Assay does not know, which can be merged all the same.
+std::optional<BlockOfTensor> known_blocks(const Checkpoint& model) {
+  if (model.config().is_null()) return std::nullopt;
   try {
     return block_of_tensors(*architecture_of(model), model.tensors());
   } catch (const UserError&) {
-    return {};
+    return std::nullopt;
   }
 }
 

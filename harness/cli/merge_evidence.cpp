@@ -111,7 +111,7 @@ std::string key_of(const StatisticRef& statistic, size_t expert) {
 MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::Device device,
                              int64_t memory_bytes) {
   MergeEvidence made;
-  if (!request.needs_data) return made;
+  if (!request.needs_data && !request.needs_architecture) return made;
   const std::string where = config.filename().string();
   const auto calibration =
       std::make_shared<const CalibrationRequest>(request, where + ".calibration");
@@ -151,9 +151,10 @@ MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::
     sources.architecture = make_architecture(JsonReader(request.config, "config.json"));
   else if (!files.empty())
     sources.layers = files.begin()->second->layers();
-  sources.statistic = [files](const StatisticRef& statistic, size_t expert) {
-    return files.at(key_of(statistic, expert));
-  };
+  if (!files.empty())
+    sources.statistic = [files](const StatisticRef& statistic, size_t expert) {
+      return files.at(key_of(statistic, expert));
+    };
   if (calibration->given()) {
     std::vector<std::shared_ptr<const Checkpoint>> models;
     for (const auto& [unused, model] : request.experts) models.push_back(model);

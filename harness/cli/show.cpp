@@ -30,6 +30,7 @@ std::string needs_text(const Needs& needs) {
   if (needs.calibration_inputs) parts.emplace_back("calibration inputs");
   if (needs.calibration_labels) parts.emplace_back("calibration labels");
   if (needs.gradients) parts.emplace_back("gradients");
+  if (needs.architecture) parts.emplace_back("layers of a known architecture");
   if (needs.tokenizer) parts.emplace_back("one tokenizer");
   return fmt::format("{}", fmt::join(parts, ", "));
 }

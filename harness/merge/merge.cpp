@@ -42,13 +42,15 @@ void check_task_expert(const MergeSection& section) {
 
 void check_needs(const MergeSection& section) {
   const MergeInputs& inputs = section.inputs;
-  const bool evidence = inputs.evidence != nullptr;
+  const bool evidence = inputs.evidence != nullptr && inputs.evidence->has_data();
   for (const GroupRef& group : section.groups)
-    if (const auto reason = unmet_need(group.method.needs(), {.base = inputs.base != nullptr,
-                                                              .experts = inputs.experts.size(),
-                                                              .calibration_inputs = evidence,
-                                                              .calibration_labels = evidence,
-                                                              .gradients = evidence}))
+    if (const auto reason =
+            unmet_need(group.method.needs(), {.base = inputs.base != nullptr,
+                                              .experts = inputs.experts.size(),
+                                              .calibration_inputs = evidence,
+                                              .calibration_labels = evidence,
+                                              .gradients = evidence,
+                                              .architecture = inputs.evidence != nullptr}))
       throw SkipCell(fmt::format("{} {}", group.method.info().name, *reason));
   check_task_expert(section);
 }

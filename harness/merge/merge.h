@@ -73,7 +73,8 @@ struct Offered {
   size_t experts = 0;
   bool calibration_inputs = false;
   bool calibration_labels = false;
-  bool gradients = false;  ///< the models' architecture is known, so they can be run
+  bool gradients = false;     ///< data, and the models' architecture is known: they can be run
+  bool architecture = false;  ///< the models' architecture is known
 };
 
 /// What keeps a method with these needs from being applied, in words; absent when nothing does.

@@ -75,6 +75,7 @@ Needs unite(const Needs& one, const Needs& other) {
           .calibration_inputs = one.calibration_inputs || other.calibration_inputs,
           .calibration_labels = one.calibration_labels || other.calibration_labels,
           .gradients = one.gradients || other.gradients,
+          .architecture = one.architecture || other.architecture,
           .same_shapes = one.same_shapes || other.same_shapes,
           .same_initialization = one.same_initialization || other.same_initialization,
           .tokenizer = one.tokenizer || other.tokenizer,

@@ -32,6 +32,7 @@ struct LayerInfo {
   /// Features of one input: of a convolution, channels times the kernel's height and width.
   int64_t inputs = 0;
   std::optional<int64_t> block{};  ///< index of its transformer block; absent outside of blocks
+  int64_t depth = 0;               ///< its place among the layers in the order in which they run
   /// The weight of the first layer that reads the same input, which may be this one: query, key and
   /// value share one Gram matrix.
   std::string input{};
@@ -56,10 +57,12 @@ class Network {
   virtual at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const = 0;
 };
 
-/// Handed to methods whose needs ask for calibration data.
+/// Handed to methods whose needs ask for calibration data or the architecture.
 class Evidence {
  public:
   virtual ~Evidence() = default;
+  /// Whether there are statistics or data; else there are layers and blocks only.
+  virtual bool has_data() const { return true; }
   /// A statistic that the method lists in statistics(). Its tensors are documented with it.
   virtual std::shared_ptr<const TensorSource> statistic(const StatisticRef& statistic,
                                                         size_t expert) const = 0;

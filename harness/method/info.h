@@ -25,7 +25,10 @@ struct Needs {
   int max_experts = kAnyNumber;
   bool calibration_inputs = false;  ///< unlabelled examples
   bool calibration_labels = false;
-  bool gradients = false;           ///< backward passes through the experts
+  bool gradients = false;  ///< backward passes through the experts
+  /// Which tensors are weights of layers, and in which block they are (Evidence::layer(), block()):
+  /// models of an architecture that Assay knows. Implied by the three above.
+  bool architecture = false;
   bool same_shapes = true;          ///< every expert has the same tensors with the same shapes
   bool same_initialization = true;  ///< only meaningful between models of one loss basin
   bool tokenizer = false;           ///< all models must share one

@@ -36,6 +36,7 @@ Json needs_to_json(const MethodInfo& info) {
           {"calibration_inputs", needs.calibration_inputs},
           {"calibration_labels", needs.calibration_labels},
           {"gradients", needs.gradients},
+          {"architecture", needs.architecture},
           {"same_shapes", needs.same_shapes},
           {"same_initialization", needs.same_initialization},
           {"tokenizer", needs.tokenizer},

@@ -239,14 +239,23 @@ ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing miss
   return sweep;
 }
 
+namespace {
+bool is_known_architecture(const ResolvedSweep& sweep, const std::string& model) {
+  const auto& checkpoint = sweep.models.at(model).checkpoint;
+  return !checkpoint || !checkpoint->config().is_null();  // one that is trained yet has a config
+}
+}  // namespace
+
 std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set, const Needs& needs,
                                                      const CalibrationSpec& spec) const {
   // What calibration data lack is said in more words than whether there are any.
-  if (auto reason = assay::unmet_need(needs, {.base = set.base.has_value(),
-                                              .experts = set.experts.size(),
-                                              .calibration_inputs = true,
-                                              .calibration_labels = true,
-                                              .gradients = true}))
+  if (auto reason = assay::unmet_need(
+          needs, {.base = set.base.has_value(),
+                  .experts = set.experts.size(),
+                  .calibration_inputs = true,
+                  .calibration_labels = true,
+                  .gradients = true,
+                  .architecture = is_known_architecture(*this, set.experts.front())}))
     return reason;
   if (auto reason = unmet_calibration(*this, set, needs, spec)) return reason;
   std::vector<std::shared_ptr<const Checkpoint>> checkpoints;

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <map>
 
 #include "harness/kernels/one_thread.h"
+#include "harness/method/modifier.h"
 #include "methods/dense/weights.h"
 #include "methods/modifiers/scaled_experts.h"
 
@@ -30,13 +30,11 @@ struct SensMerging {
                 .calibration_labels = true,
                 .gradients = true},
       .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})"};
-  MethodComponent of{"task_arithmetic"};
   Tau tau = Tau::kDistance;
   double temperature = 1;
   int64_t batch = 16;
 
   void parameters(auto&& p) {
-    p(of, {.name = "of", .help = "the method that merges the scaled task vectors"});
     p(tau, {.name = "tau",
             .choices = {"distance", "inverse_distance"},
             .help = "whether an expert counts more, or less, the further its predictions on the "
@@ -49,36 +47,13 @@ struct SensMerging {
     p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a forward pass"});
   }
 
-  Needs needs() const { return unite(info.needs, of->needs()); }
-  std::vector<StatisticRef> statistics() const {
-    std::vector<StatisticRef> all = of->statistics();
-    all.push_back({"layer_sensitivity"});
-    return all;
-  }
-  std::optional<std::string> conflict() const {
-    if (of->needs().base) return std::nullopt;
-    return fmt::format(
-        "parameter 'of' is {}, which merges no task vectors: expected a method that needs a base",
-        of->info().name);
-  }
-  Granularity granularity() const { return of->granularity(); }
-  int64_t working_bytes(const TensorInfo& tensor) const { return of->working_bytes(tensor); }
+  std::vector<StatisticRef> statistics() const { return {{"layer_sensitivity"}}; }
   void prepare(const ModelJob& job);
-  std::any measure(const TensorParts& tensor) const {
-    return of->measure(scale_experts(tensor, factors(tensor.name())));
+  std::vector<at::Tensor> experts(const TensorJob& part) const {
+    return scaled_experts(part, factors_.at(part.name));
   }
-  at::Tensor merge(const TensorJob& job, const std::any& measured) const {
-    return of->merge(scale_experts(job, factors(job.name)), measured);
-  }
-  StateDict merge_model(const ModelJob& job) const { return of->merge_model(scaled(job)); }
 
  private:
-  const std::vector<double>& factors(const std::string& tensor) const {
-    return factors_.at(tensor);
-  }
-  ScaledModel scaled(const ModelJob& job) const {
-    return ScaledModel(job, std::bind_front(&SensMerging::factors, this));
-  }
   /// One per expert; their sum is 1.
   std::vector<double> taus(const ModelJob& job) const;
 
@@ -169,10 +144,9 @@ void SensMerging::prepare(const ModelJob& job) {
     reports.report("factor_min", least);
     reports.report("factor_max", most);
   }
-  of->prepare(scaled(job));
 }
 
-ASSAY_METHOD(SensMerging)
+ASSAY_MODIFIER(SensMerging)
 
 }  // namespace
 }  // namespace assay

@@ -63,6 +63,9 @@ std::optional<std::string> unmet_need(const Needs& needs, const Offered& offered
     return "needs calibration data with labels, and none is given";
   if (needs.gradients && !offered.gradients)
     return "needs gradients, and the models' architecture is not known";
+  if (needs.architecture && !offered.architecture)
+    return "needs to know the models' layers, and their config.json names no architecture that "
+           "Assay knows";
   if (needs.output == Output::kEnsemble)
     return fmt::format("gives a model of another form ({}), which cannot be made yet",
                        output_name(needs.output));

@@ -16,6 +16,7 @@ void read_evidence(JsonReader& root, const MethodConfiguration& method, MergeReq
   const Needs needs = method.needs();
   request.statistics = method.statistics();
   request.needs_data = needs.calibration_inputs || needs.calibration_labels || needs.gradients;
+  request.needs_architecture = needs.architecture;
   for (const auto& [key, kept] : {std::pair("calibration", &request.calibration),
                                   std::pair("statistics", &request.statistics_files)})
     if (const auto given = root.find(key)) {
@@ -58,7 +59,8 @@ Offered offered(const MergeRequest& request, bool base, const std::vector<std::s
           .experts = experts.size(),
           .calibration_inputs = evidence,
           .calibration_labels = evidence,
-          .gradients = evidence};
+          .gradients = evidence,
+          .architecture = true};  // seen when the models are open
 }
 
 // Where what is missing could come from; empty where it is no data.
@@ -174,7 +176,12 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
         request.title));
   note_paths(request, paths);
   if (!request.problems.empty()) return request;
-  if (method.has_tables() && choices.blocks) request.inputs.blocks = choices.blocks(*like);
+  std::optional<BlockOfTensor> blocks;
+  if (choices.blocks && (method.has_tables() || request.needs_architecture))
+    blocks = choices.blocks(*like);
+  if (request.needs_architecture && !blocks)
+    user_error("{}: {}", root.where(), *unmet_need({.architecture = true}, {.experts = 1}));
+  request.inputs.blocks = blocks.value_or(BlockOfTensor());
   set_method(request, method);
   request.statistics = statistics_read(request.groups);
   return request;

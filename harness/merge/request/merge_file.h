@@ -38,8 +38,9 @@ struct MergeChoices {
   std::optional<VocabPolicy> vocab_policy{};
   std::optional<ExtraTensors> extra_tensors{};
   std::optional<std::string> task_expert{};  ///< JSON only
-  /// The blocks of a model by its config.json, for tables by layer group; null: not known.
-  std::function<BlockOfTensor(const Checkpoint& model)> blocks{};
+  /// The blocks of a model by its config.json, for tables by layer group; absent where Assay does
+  /// not know the architecture. Null: no architecture is known.
+  std::function<std::optional<BlockOfTensor>(const Checkpoint& model)> blocks{};
 };
 
 /// A merge as it was requested: the inputs, and which methods make which tensors.
@@ -54,6 +55,7 @@ struct MergeRequest {
   std::vector<std::pair<std::string, std::shared_ptr<const Checkpoint>>> experts;
   std::vector<StatisticRef> statistics;  ///< that the method reads
   bool needs_data = false;               ///< the method needs calibration data or statistics
+  bool needs_architecture = false;       ///< it needs to know the layers
   /// What the file says of calibration and of statistics files; null: nothing. Whoever can read
   /// data makes MergeInputs::evidence of it.
   Json calibration, statistics_files;

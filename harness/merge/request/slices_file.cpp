@@ -41,9 +41,10 @@ class SlicesReader {
     if (needs.output != Output::kSameArchitecture)
       user_error("{}: {} gives another form of model ({}), which slices cannot be made of",
                  entry.where(), method_, output_name(needs.output));
-    if (needs.calibration_inputs || needs.calibration_labels || needs.gradients)
-      user_error("{}: {} looks at data, and layers of slices cannot be run on them", entry.where(),
-                 method_);
+    if (needs.calibration_inputs || needs.calibration_labels || needs.gradients ||
+        needs.architecture)
+      user_error("{}: {} looks at {}, and slices are no whole network", entry.where(), method_,
+                 needs.architecture ? "the network's layers" : "data");
     if (const auto reason = unmet_need(needs, {.base = written.slice.base.has_value(),
                                                .experts = written.slice.experts.size()}))
       user_error("{}: {} {}", entry.where(), method_, *reason);

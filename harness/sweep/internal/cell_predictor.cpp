@@ -97,12 +97,13 @@ std::shared_ptr<const Predictor> ModelMaker::load(const ModelRef& model) const {
 
 std::unique_ptr<const Evidence> ModelMaker::evidence_of(const Computation& computation,
                                                         const MergeInputs& inputs) const {
-  if (!cell_.calibration) return nullptr;
+  if (!cell_.calibration && !configuration_of(cell_).needs().architecture) return nullptr;
   EvidenceSources sources;
   sources.architecture = computation.architecture;
   sources.reference = inputs.base ? inputs.base : inputs.experts.front();
   sources.device = inputs.device;
   sources.experts = inputs.experts.size();
+  if (!cell_.calibration) return std::make_unique<CalibrationEvidence>(std::move(sources));
   sources.statistic = [this](const StatisticRef& statistic, size_t expert) {
     return context_.statistic(cell_.statistic_job(statistic, expert));
   };
