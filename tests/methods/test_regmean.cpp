@@ -160,12 +160,60 @@ TEST_CASE("RegMean gives the same bytes on any number of threads", "[methods]") 
   }
 }
 
-TEST_CASE("RegMean takes the mean of what is no layer", "[methods]") {
+TEST_CASE("RegMean leaves what is no layer to another method", "[methods]") {
   const FakeEvidence evidence;
   const std::vector<at::Tensor> experts{at::tensor({1.0f, 2.0f}), at::tensor({4.0f, 4.0f})};
 
   CHECK(at::equal(merge_with(evidence, Json::object(), experts), at::tensor({2.5f, 3.0f})));
-  CHECK(at::equal(merge_with(evidence, {{"weights", {3, 1}}}, experts), at::tensor({1.75f, 2.5f})));
+  const Json linear{{"method", "linear"}, {"weights", {3, 1}}};
+  CHECK(at::equal(merge_with(evidence, {{"others", linear}}, experts), at::tensor({1.75f, 2.5f})));
+}
+
+TEST_CASE("RegMean's other method sees parts and the other tensors alone", "[methods]") {
+  // TIES keeps the largest magnitudes of a whole model: those of the layer "a" must not count.
+  FakeEvidence evidence;
+  evidence.add_linear("a", 2);
+  evidence.statistics["input_gram"] = {{{"a", at::eye(2)}}, {{"a", at::eye(2)}}};
+  const int64_t size = kPartElements + 1000;
+  StateDict base{{"a", at::zeros({2, 2})}, {"b", noise({size}, 1)}};
+  MergeInputs whole, others;
+  whole.evidence = others.evidence = &evidence;
+  whole.base = source("base", base);
+  others.base = source("base", {{"b", base.at("b")}});
+  for (uint64_t i = 0; i < 2; ++i) {
+    const at::Tensor b = base.at("b") + noise({size}, 2 + i);
+    whole.experts.push_back(source("expert", {{"a", at::full({2, 2}, 100.0f)}, {"b", b}}));
+    others.experts.push_back(source("expert", {{"b", b}}));
+  }
+  const Json ties{{"method", "ties"}, {"density", .3}, {"trim.scope", "model"}};
+  const StateDict merged = merge("regmean", {{"others", ties}}, whole);
+  CHECK(distance(merged.at("a"), at::full({2, 2}, 100.0f)) < 1e-4);
+  const Json parameters{{"density", .3}, {"trim.scope", "model"}};
+  CHECK(at::equal(merged.at("b"), merge("ties", parameters, others).at("b")));
+
+  // A merge per task has no place in one model.
+  CHECK_THROWS_WITH(merge("regmean", {{"others", "emr"}}, whole),
+                    Contains("'others' is emr") && Contains("makes other models"));
+}
+
+TEST_CASE("RegMean fits heads only when it is told to", "[methods]") {
+  for (const auto* name : {"lm_head.weight", "classifier.out_proj.weight", "head.weight"}) {
+    FakeEvidence evidence;
+    evidence.add_linear(name, 2);
+    evidence.statistics["input_gram"] = {{{name, at::diag(at::tensor({3.0f, 1.0f}))}},
+                                         {{name, at::diag(at::tensor({1.0f, 1.0f}))}}};
+    MergeInputs inputs;
+    inputs.evidence = &evidence;
+    inputs.experts = {source("one", {{name, at::ones({1, 2})}}),
+                      source("two", {{name, at::zeros({1, 2})}})};
+    const at::Tensor mean = at::full({1, 2}, .5f);
+    const at::Tensor fit = at::tensor({.75f, .5f}).reshape({1, 2});
+    CHECK(at::equal(merge("regmean", Json::object(), inputs).at(name), mean));
+    CHECK(distance(merge("regmean", {{"heads", "fit"}}, inputs).at(name), fit) < 1e-6);
+    // A layer of a block is no head, whatever its name.
+    evidence.layers.at(name).block = 0;
+    CHECK(distance(merge("regmean", Json::object(), inputs).at(name), fit) < 1e-6);
+  }
 }
 
 TEST_CASE("RegMean refuses statistics of another shape and what is no Gram matrix", "[methods]") {

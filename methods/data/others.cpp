@@ -1,0 +1,102 @@
+#include "methods/data/others.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "harness/core/error.h"
+#include "harness/method/engine_handle.h"
+
+namespace assay {
+namespace {
+
+/// Some tensors of a merge.
+class SomeTensors final : public ModelJob {
+ public:
+  SomeTensors(const ModelJob& job, const std::function<bool(const std::string&)>& taken)
+      : job_(job) {
+    for (const std::string& name : job.names()) {
+      places_.push_back(taken(name) ? std::optional(names_.size()) : std::nullopt);
+      if (places_.back()) names_.push_back(name);
+    }
+  }
+  size_t num_experts() const override { return job_.num_experts(); }
+  const std::vector<std::string>& names() const override { return names_; }
+  TensorParts parts(const std::string& name) const override { return job_.parts(name); }
+  void for_each(const std::function<void(size_t index)>& body) const override {
+    job_.for_each([&](size_t index) {
+      if (places_[index]) body(*places_[index]);
+    });
+  }
+  TensorJob tensor(const std::string& name) const override { return job_.tensor(name); }
+  const Evidence& evidence() const override { return job_.evidence(); }
+
+ private:
+  const ModelJob& job_;
+  std::vector<std::string> names_;
+  std::vector<std::optional<size_t>> places_;  ///< in names_, of each of the job's names
+};
+
+/// The engine of a whole tensor, for its parts, which have no place in the whole one's buffer.
+class PartHandle final : public EngineHandle {
+ public:
+  explicit PartHandle(const TensorJob& whole) : whole_(whole) {}
+  uint64_t seed_key() const override { return whole_.expert_key(0); }
+  void report(const std::string& name, double value) override { whole_.report(name, value); }
+  const Evidence* evidence() const override { return &whole_.evidence(); }
+
+ private:
+  const TensorJob whole_;
+};
+
+at::Tensor by_parts(const Method& method, const TensorJob& job) {
+  const int64_t elements = job.experts.front().numel();
+  const auto handle = std::make_shared<PartHandle>(job);
+  const auto visit = [&](const TensorParts::Body& body) {
+    for (int64_t first = 0; first < elements; first += kPartElements) {
+      const int64_t count = std::min(kPartElements, elements - first);
+      const auto piece = [&](const at::Tensor& whole) {
+        return whole.reshape({-1}).narrow(0, first, count);
+      };
+      TensorJob part(job.name, handle);
+      part.offset = first;
+      if (job.base.defined()) part.base = piece(job.base);
+      for (const at::Tensor& expert : job.experts) part.experts.push_back(piece(expert));
+      body(part);
+    }
+  };
+  const at::Tensor& like = job.base.defined() ? job.base : job.experts.front();
+  const std::any measured = method.measure(
+      {TensorJob(job.name, handle), job.experts.size(), elements, like.scalar_type(), {}, visit});
+  at::Tensor merged = at::empty({elements}, like.options().dtype(at::kFloat));
+  visit([&](const TensorJob& part) {
+    merged.narrow(0, part.offset, part.experts.front().numel()).copy_(method.merge(part, measured));
+  });
+  return merged.reshape(like.sizes());
+}
+
+}  // namespace
+
+std::optional<std::string> others_conflict(const MethodComponent& others) {
+  const auto refuse = [&](const char* why) {
+    return fmt::format(
+        "parameter 'others' is {}, which {}: expected a method that merges tensor by tensor into "
+        "one model of the same shape",
+        others->info().name, why);
+  };
+  if (others->granularity() == Granularity::kModel) return refuse("merges whole models");
+  if (others->needs().output != Output::kSameArchitecture) return refuse("makes other models");
+  return std::nullopt;
+}
+
+void prepare_others(MethodComponent& others, const ModelJob& job,
+                    const std::function<bool(const std::string& tensor)>& is_own) {
+  others->prepare(SomeTensors(job, is_own));
+}
+
+at::Tensor merge_other(const MethodComponent& others, const TensorJob& job) {
+  return others->granularity() == Granularity::kParts ? by_parts(*others, job)
+                                                      : others->merge(job, {});
+}
+
+}  // namespace assay
