@@ -12,8 +12,15 @@ namespace {
 /// its own data depend on it: the diagonal of its Fisher information.
 struct FisherMerging {
   enum class Estimator { kExact, kEmpirical, kSampled, kArgmax, kMergelm };
-  enum class Floor { kMax, kAdd };
-  using Statistics = std::vector<std::shared_ptr<const TensorSource>>;
+  enum class Floor { kMax, kAdd, kTarget, kOne };
+  enum class When { kAfter, kBefore };
+  enum class Over { kModel, kTensor };
+  /// Of each expert, for one tensor.
+  struct Measured {
+    /// Null where the statistic lacks the tensor.
+    std::vector<std::shared_ptr<const TensorSource>> statistics;
+    std::vector<double> factors;  ///< what multiplies the Fisher information
+  };
 
   static constexpr MethodInfo info{
       .name = "fisher",
@@ -24,12 +31,23 @@ struct FisherMerging {
       {"mergelm", R"({"estimator": "mergelm", "floor.rule": "add", "normalize": false})",
        "MergeLM's code: the squared gradient of a sum over classes, which is no Fisher "
        "information, plus 1e-6"},
+      {"fusionbench", R"({"estimator": "mergelm", "floor.rule": "add", "floor.when": "before"})",
+       "MergeLM's code with its scaling of models, the default of FusionBench"},
       {"mats", R"({"estimator": "empirical", "floor": 1e-8, "normalize": false})",
-       "as in MaTS and Realistic Evaluation: the true labels' gradients, a floor of 1e-8"}};
+       "as in MaTS and Realistic Evaluation: the true labels' gradients, a floor of 1e-8"},
+      {"git_theta", R"({"estimator": "empirical", "floor.rule": "one", "normalize": false})",
+       "the merges of git-theta, where an element without Fisher information becomes 0"},
+      {"bloomberg",
+       R"({"estimator": "argmax", "floor.rule": "add", "floor": 1e-10, "normalize": false})",
+       "Bloomberg's code: the gradients of the most probable labels, plus 1e-10"},
+      {"original", R"({"floor.rule": "target", "floor.when": "before"})",
+       "the code of the paper: without any Fisher information the first expert counts alone"}};
   Estimator estimator = Estimator::kExact;
   bool normalize = true;
+  Over over = Over::kModel;
   Floor floor_rule = Floor::kMax;
   double floor = 1e-6;
+  When floor_when = When::kAfter;
   std::vector<double> weights;
 
   void parameters(auto&& p) {
@@ -40,14 +58,23 @@ struct FisherMerging {
                "(exact), of the true one (empirical), of one that is drawn (sampled), of the most "
                "probable one (argmax), or MergeLM's sum over classes (mergelm)"});
     p(normalize, {.name = "normalize",
-                  .help = "divide each expert's Fisher information by its norm over the model"});
+                  .help = "divide each expert's Fisher information by its norm, so that no expert "
+                          "counts more because its gradients are large"});
+    p(over, {.name = "normalize.over",
+             .choices = {"model", "tensor"},
+             .help = "whether that is the norm over the model, or over each tensor"});
     p(floor_rule, {.name = "floor.rule",
-                   .choices = {"max", "add"},
-                   .help = "whether Fisher information below the floor is raised to it, or the "
-                           "floor is added to all; without any, elements become the mean"});
-    p(floor, {.name = "floor",
-              .range = {1e-30, 1},
-              .help = "the least Fisher information, after normalizing"});
+                   .choices = {"max", "add", "target", "one"},
+                   .help = "max: Fisher information below the floor is raised to it; add: the "
+                           "floor is added to all, and elements without any become the mean; "
+                           "target: raised in the first expert alone; one: a divisor of 0 becomes "
+                           "1, which sets elements without Fisher information to 0, as git-theta "
+                           "does"});
+    p(floor, {.name = "floor", .range = {1e-30, 1}, .help = "the least Fisher information"});
+    p(floor_when, {.name = "floor.when",
+                   .choices = {"after", "before"},
+                   .help = "whether the floor is that of Fisher information after it is "
+                           "normalized, or before; before, 'add' adds it to the norms as well"});
     p(weights, {.name = "weights", .range = {0, 10}, .help = kWeightsHelp});
   }
 
@@ -59,76 +86,101 @@ struct FisherMerging {
   std::vector<StatisticRef> statistics() const {
     return {{"fisher", {{"estimator", kEstimators[static_cast<size_t>(estimator)]}}}};
   }
-  std::optional<std::string> conflict() const { return zero_sum(weights, "a sum above 0"); }
+  std::optional<std::string> conflict() const {
+    if (floor_rule == Floor::kTarget && !weights.empty() && weights.front() == 0)
+      return "parameter 'floor.rule' is target, and the first of 'weights', which is the "
+             "target's, is 0: expected a weight above 0";
+    return zero_sum(weights, "a sum above 0");
+  }
   void prepare(const ModelJob& job);
-  /// The statistic of each expert; null for a tensor that it lacks.
-  Statistics measure(const TensorParts& tensor) const;
-  at::Tensor merge(const TensorJob& part, const Statistics& fishers) const;
+  Measured measure(const TensorParts& tensor) const;
+  at::Tensor merge(const TensorJob& part, const Measured& measured) const;
 
  private:
   static constexpr std::array<std::string_view, 5> kEstimators = {"exact", "empirical", "sampled",
                                                                   "argmax", "mergelm"};
 
-  Statistics open(const Evidence& evidence, size_t experts) const;
+  std::vector<std::shared_ptr<const TensorSource>> open(const Evidence& evidence,
+                                                        size_t experts) const;
+  /// What divides by a norm, given its square.
+  double factor(double squares) const;
 
-  /// What multiplies each expert's Fisher information before the floor.
-  std::vector<double> factors_;
+  std::vector<double> factors_;  ///< of each expert, over its model
 };
 
-FisherMerging::Statistics FisherMerging::open(const Evidence& evidence, size_t experts) const {
-  Statistics fishers;
+/// The sum of the squares of a tensor's values; 0 where there is no such tensor.
+double sum_of_squares(const TensorSource& source, const std::string& name) {
+  double squares = 0;
+  const TensorInfo* found = source.find(name);
+  for (int64_t first = 0; found && first < found->numel(); first += kPartElements) {
+    const int64_t count = std::min(kPartElements, found->numel() - first);
+    squares += dot_products({source.read_part(name, first, count)})(0, 0);
+  }
+  return squares;
+}
+
+std::vector<std::shared_ptr<const TensorSource>> FisherMerging::open(const Evidence& evidence,
+                                                                     size_t experts) const {
+  std::vector<std::shared_ptr<const TensorSource>> fishers;
   for (size_t i = 0; i < experts; ++i) fishers.push_back(evidence.statistic(statistics()[0], i));
   return fishers;
+}
+
+double FisherMerging::factor(double squares) const {
+  double norm = std::sqrt(squares);
+  if (floor_when == When::kBefore && floor_rule == Floor::kAdd) norm += floor;
+  return norm > 0 ? 1 / norm : 1;
 }
 
 void FisherMerging::prepare(const ModelJob& job) {
   check_weights(weights, job);
   factors_.assign(job.num_experts(), 1);
-  if (!normalize) return;
-  const Statistics fishers = open(job.evidence(), job.num_experts());
+  if (!normalize || over == Over::kTensor) return;
+  const auto fishers = open(job.evidence(), job.num_experts());
   for (size_t i = 0; i < fishers.size(); ++i) {
     double squares = 0;
-    for (const std::string& name : job.names()) {
-      const TensorInfo* found = fishers[i]->find(name);
-      for (int64_t first = 0; found && first < found->numel(); first += kPartElements) {
-        const int64_t count = std::min(kPartElements, found->numel() - first);
-        squares += dot_products({fishers[i]->read_part(name, first, count)})(0, 0);
-      }
-    }
-    if (squares > 0) factors_[i] = 1 / std::sqrt(squares);
+    for (const std::string& name : job.names()) squares += sum_of_squares(*fishers[i], name);
+    factors_[i] = factor(squares);
   }
 }
 
-FisherMerging::Statistics FisherMerging::measure(const TensorParts& tensor) const {
-  Statistics fishers = open(tensor.evidence(), tensor.num_experts());
-  for (size_t i = 0; i < fishers.size(); ++i) {
-    const TensorInfo* found = fishers[i]->find(tensor.name());
-    if (!found)
-      fishers[i] = nullptr;
-    else if (found->numel() != tensor.elements())
+FisherMerging::Measured FisherMerging::measure(const TensorParts& tensor) const {
+  Measured measured{open(tensor.evidence(), tensor.num_experts()), factors_};
+  for (size_t i = 0; i < measured.statistics.size(); ++i) {
+    auto& fisher = measured.statistics[i];
+    const TensorInfo* found = fisher->find(tensor.name());
+    if (found && found->numel() != tensor.elements())
       data_error("the statistic 'fisher' of expert {} has {} elements for tensor '{}': expected {}",
                  i, found->numel(), tensor.name(), tensor.elements());
+    if (found && normalize && over == Over::kTensor)
+      measured.factors[i] = factor(sum_of_squares(*fisher, tensor.name()));
+    if (!found) fisher = nullptr;
   }
-  return fishers;
+  return measured;
 }
 
-at::Tensor FisherMerging::merge(const TensorJob& part, const Statistics& fishers) const {
+at::Tensor FisherMerging::merge(const TensorJob& part, const Measured& measured) const {
   const std::vector<double> lambdas = expert_weights(weights, part.experts.size());
   const int64_t count = part.experts.front().numel();
   at::Tensor sum, divisor;
   for (size_t i = 0; i < part.experts.size(); ++i) {
     const at::Tensor expert = part.experts[i].to(at::kDouble);
     at::Tensor fisher = at::zeros_like(expert);  // as of tensors that no gradient reaches
-    if (fishers[i])
-      fisher.copy_(fishers[i]->read_part(part.name, part.offset, count)).mul_(factors_[i]);
-    if (floor_rule == Floor::kMax)
-      fisher.clamp_min_(floor);
-    else
-      fisher.add_(floor);
+    if (measured.statistics[i])
+      fisher.copy_(measured.statistics[i]->read_part(part.name, part.offset, count));
+    const auto keep_above_floor = [&] {
+      if (floor_rule == Floor::kAdd) fisher.add_(floor);
+      if (floor_rule == Floor::kMax || (floor_rule == Floor::kTarget && i == 0))
+        fisher.clamp_min_(floor);
+    };
+    if (floor_when == When::kBefore) keep_above_floor();
+    fisher.mul_(measured.factors[i]);
+    if (floor_when == When::kAfter) keep_above_floor();
     fisher.mul_(lambdas[i]);
     sum = sum.defined() ? sum.addcmul_(fisher, expert) : fisher * expert;
     divisor = divisor.defined() ? divisor.add_(fisher) : fisher;
   }
+  if (floor_rule == Floor::kOne) divisor.masked_fill_(divisor == 0, 1);
   return sum.div_(divisor).to(at::kFloat);
 }
 

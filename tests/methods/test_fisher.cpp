@@ -63,6 +63,46 @@ TEST_CASE("Fisher merging normalizes over the whole model", "[methods]") {
   CHECK(weighted.at("b").item<double>() == Approx((3 * 1 + 3 * 2) / 6.0));
 }
 
+TEST_CASE("Fisher merging normalizes over each tensor", "[methods]") {
+  // "b" has norm 3 and 1: after normalizing 1 and 1, whatever "a" has.
+  FakeEvidence evidence;
+  evidence.statistics["fisher"] = {{{"a", at::tensor({4.0f})}, {"b", at::tensor({3.0f})}},
+                                   {{"a", at::tensor({0.0f})}, {"b", at::tensor({1.0f})}}};
+  MergeInputs inputs;
+  inputs.evidence = &evidence;
+  inputs.experts = {source("one", {{"a", at::tensor({1.0f})}, {"b", at::tensor({1.0f})}}),
+                    source("two", {{"a", at::tensor({2.0f})}, {"b", at::tensor({2.0f})}})};
+
+  const StateDict merged = merge("fisher", {{"normalize.over", "tensor"}}, inputs);
+  CHECK(merged.at("b").item<double>() == Approx(1.5));
+  CHECK(merged.at("a").item<double>() == Approx((1 + 2e-6) / (1 + 1e-6)));
+}
+
+TEST_CASE("Fisher merging's floors", "[methods]") {
+  // Norms 5 and 1, values 1 and 3; the second element has no Fisher information at all.
+  const FakeEvidence evidence =
+      fishers({at::tensor({4.0f, 0.0f, 3.0f}), at::tensor({1.0f, 0.0f, 0.0f})});
+  const std::vector<at::Tensor> experts{at::full({3}, 1.0f), at::full({3}, 3.0f)};
+  const auto merged = [&](const Json& parameters) {
+    return merge_with(evidence, parameters, experts);
+  };
+  const auto pair = [](double first, double second) {
+    return (first + 3 * second) / (first + second);
+  };
+  const double floor = .1;
+
+  CHECK(distance(merged({{"floor.rule", "target"}, {"floor", floor}}),
+                 at::tensor({pair(.8, 1), 1., 1.})) < 1e-6);
+  CHECK(distance(merged({{"floor.rule", "one"}}), at::tensor({pair(.8, 1), 0., 1.})) < 1e-6);
+  CHECK(distance(merged({{"floor.when", "before"}, {"floor", floor}}),
+                 at::tensor({pair(.8, 1), pair(.02, .1), pair(.6, .1)})) < 1e-6);
+  const Json before{{"floor.rule", "add"}, {"floor.when", "before"}, {"floor", floor}};
+  CHECK(distance(merged(before), at::tensor({pair(4.1 / 5.1, 1.1 / 1.1), pair(.1 / 5.1, .1 / 1.1),
+                                             pair(3.1 / 5.1, .1 / 1.1)})) < 1e-6);
+  CHECK_THROWS_WITH(merged({{"floor.rule", "target"}, {"weights", {0, 1}}}),
+                    Contains("'floor.rule' is target") && Contains("above 0"));
+}
+
 TEST_CASE("Fisher merging takes the mean of what no gradient reaches", "[methods]") {
   FakeEvidence evidence;
   evidence.statistics["fisher"] = {StateDict{}, StateDict{}};
