@@ -166,16 +166,17 @@ class StatisticAdaptor final : public Statistic {
 };
 
 template <typename T>
-bool register_statistic() {
-  return statistics().add(std::string(T::info.name),
-                          {T::info, describe_parameters<T>(), [](const JsonReader& parameters) {
-                             return std::make_unique<StatisticAdaptor<T>>(parameters);
-                           }});
+void register_statistic() {
+  statistics().add(std::string(T::info.name),
+                   {T::info, describe_parameters<T>(), [](const JsonReader& parameters) {
+                      return std::make_unique<StatisticAdaptor<T>>(parameters);
+                    }});
 }
 
 }  // namespace detail
 }  // namespace assay
 
 /// Registers a statistic. At namespace scope, once per statistic.
-#define ASSAY_STATISTIC(Type) \
-  [[maybe_unused]] static const bool assay_registered = ::assay::detail::register_statistic<Type>();
+#define ASSAY_STATISTIC(Type)                           \
+  [[maybe_unused]] static const bool assay_registered = \
+      ::assay::register_entry([] { ::assay::detail::register_statistic<Type>(); });

@@ -1,28 +1,57 @@
 /// Named things that register themselves from their own source file: methods, architectures, task
-/// kinds, dataset loaders. One registry of each kind exists, in the core library, for built-in and
-/// loaded entries alike.
+/// kinds, dataset loaders. One registry of each kind exists, in the core library, for built-in
+/// entries and those of plugins alike.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/core/error.h"
 
 namespace assay {
 
-template <typename Entry>
-class Registry {
- public:
-  explicit Registry(std::string kind) : kind_(std::move(kind)) {}
+/// A library loaded at run time. It lives as long as the process.
+struct Plugin {
+  std::string name;            ///< "mine" of libmine.so
+  std::filesystem::path path;  ///< absolute, links followed
+  std::string hash;            ///< of the file's bytes
+  /// (kind, name) of what it has registered, in that order: ("method", "median").
+  std::vector<std::pair<std::string, std::string>> entries{};
+};
 
-  /// Names are [a-z0-9_]+ and unique: anything else is a bug of the registering file and aborts.
+/// The names of a registry and who registered them.
+class RegistryNames {
+ public:
+  explicit RegistryNames(std::string kind) : kind_(std::move(kind)) {}
+
+  const std::string& kind() const { return kind_; }
+  /// In alphabetical order.
+  std::vector<std::string> names() const;
+  /// Null: the entry is built in, or there is none.
+  const Plugin* plugin_of(const std::string& name) const;
+
+ protected:
+  /// Names are [a-z0-9_]+ and unique. Anything else is a UserError in a plugin; in the program it
+  /// is a bug, and aborts.
+  void claim(const std::string& name);
+
+ private:
+  std::string kind_;
+  std::map<std::string, const Plugin*> owners_;
+};
+
+template <typename Entry>
+class Registry : public RegistryNames {
+ public:
+  using RegistryNames::RegistryNames;
+
+  /// Errors as claim().
   bool add(const std::string& name, Entry entry) {
-    ASSAY_CHECK(!name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
-                                     std::string::npos,
-                "{} name '{}'", kind_, name);
-    const bool inserted = entries_.emplace(name, std::move(entry)).second;
-    ASSAY_CHECK(inserted, "two {}s register the name '{}'", kind_, name);
+    claim(name);
+    entries_.emplace(name, std::move(entry));
     return true;
   }
 
@@ -30,20 +59,33 @@ class Registry {
   /// that asked for it.
   const Entry& at(const std::string& name, const std::string& where) const {
     const auto it = entries_.find(name);
-    if (it == entries_.end()) throw UserError(unknown_name(kind_, name, where, names()));
+    if (it == entries_.end()) throw UserError(unknown_name(kind(), name, where, names()));
     return it->second;
   }
 
-  /// In alphabetical order.
-  std::vector<std::string> names() const {
-    std::vector<std::string> out;
-    for (const auto& [name, unused] : entries_) out.push_back(name);
-    return out;
-  }
-
  private:
-  std::string kind_;
   std::map<std::string, Entry> entries_;
+};
+
+/// What stands for `text`, a hash or a version, in the keys of scores: with the hash of the plugin
+/// that it is of. Itself where there is none.
+std::string with_plugin(const std::string& text, const Plugin* plugin);
+
+/// What a source file does at namespace scope to register something. In a plugin `add` runs once
+/// the library is open: what it throws could not be caught within dlopen().
+bool register_entry(void (*add)());
+
+/// While one exists, entries belong to the plugin, and register_entry() keeps what it is given.
+/// Not for several threads.
+class PluginRegistration {
+ public:
+  explicit PluginRegistration(Plugin& plugin);
+  ~PluginRegistration();
+  PluginRegistration(const PluginRegistration&) = delete;
+  PluginRegistration& operator=(const PluginRegistration&) = delete;
+
+  /// Registers what was kept. Throws what the plugin throws.
+  void finish();
 };
 
 }  // namespace assay

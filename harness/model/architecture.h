@@ -126,8 +126,8 @@ class ArchitectureAdaptor final : public Architecture {
 };
 
 template <typename T>
-bool register_architecture() {
-  return architectures().add(
+void register_architecture() {
+  architectures().add(
       std::string(T::name),
       {std::string(T::summary), std::string(T::paper), describe_parameters<T>(),
        [](const JsonReader& fields) { return std::make_unique<ArchitectureAdaptor<T>>(fields); },
@@ -139,4 +139,4 @@ bool register_architecture() {
 
 #define ASSAY_ARCHITECTURE(Type)                        \
   [[maybe_unused]] static const bool assay_registered = \
-      ::assay::detail::register_architecture<Type>();
+      ::assay::register_entry([] { ::assay::detail::register_architecture<Type>(); });

@@ -59,15 +59,16 @@ Computation open_computation(const Checkpoint& checkpoint) {
 }
 
 std::string computation_hash(const Architecture& architecture, const Tokenizer* tokenizer) {
+  const Json config = architecture.config();
   Hasher hasher;
-  hasher.text(canonical(architecture.config()));
+  hasher.text(canonical(config));
   if (tokenizer) {
     hasher.text(tokenizer->hash());
     // Earlier versions ended at the tokenizer's own EOS alone.
     for (const TokenId end : tokenizer->end_ids())
       if (end != tokenizer->eos()) hasher.text("end").number(static_cast<uint64_t>(end));
   }
-  return hasher.hex();
+  return with_plugin(hasher.hex(), architectures().plugin_of(config.value("model_type", "")));
 }
 
 at::ScalarType compute_dtype(std::optional<at::ScalarType> requested, at::Device device,

@@ -124,7 +124,8 @@ DatasetManifest read_manifest(const std::string& name, const std::string& where)
   if (!std::holds_alternative<HttpsSource>(from)) {
     manifest.loader = reader.string("loader");
     manifest.options = reader.at("options").json();
-    version = dataset_loaders().at(manifest.loader, path.string()).version;
+    version = with_plugin(dataset_loaders().at(manifest.loader, path.string()).version,
+                          dataset_loaders().plugin_of(manifest.loader));
   }
   reader.finish();
   apply_fetched(manifest);

@@ -78,6 +78,7 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name);
 
 }  // namespace assay
 
-#define ASSAY_DATASET_LOADER(name, function, version)   \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::dataset_loaders().add(name, ::assay::DatasetLoader{function, version});
+#define ASSAY_DATASET_LOADER(name, function, version)                                \
+  [[maybe_unused]] static const bool assay_registered = ::assay::register_entry([] { \
+    ::assay::dataset_loaders().add(name, ::assay::DatasetLoader{function, version}); \
+  });

@@ -114,6 +114,17 @@ std::vector<std::string> names_of(const std::vector<TaskEntry>& entries) {
   return names;
 }
 
+// The plugin whose kind makes a task on this thread; null: none.
+thread_local const Plugin* making = nullptr;
+
+class MakingTask {
+ public:
+  explicit MakingTask(const Plugin* plugin) { making = plugin; }
+  ~MakingTask() { making = nullptr; }
+  MakingTask(const MakingTask&) = delete;
+  MakingTask& operator=(const MakingTask&) = delete;
+};
+
 std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges& changes) {
   struct Made {
     Json definition;  // must outlive the task, which refers to it
@@ -130,12 +141,19 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges&
   if (!task) {
     known = std::move(definition);
     const TaskKind& kind = task_kinds().at(entry.kind, entry.where);
+    const MakingTask of_plugin(task_kinds().plugin_of(entry.kind));
     task = kind(entry.name, JsonReader(known, entry.where));
   }
   return task;
 }
 
 }  // namespace
+
+Task::Task(std::string name, std::string hash, Json definition)
+    : name_(std::move(name)),
+      hash_(with_plugin(hash, making)),
+      plugin_(making),
+      definition_(std::move(definition)) {}
 
 MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
   const double value = mean(outcomes);

@@ -53,6 +53,8 @@ class Task {
   const std::string& name() const { return name_; }
   /// Hash of the definition and of the data's manifest: part of every cell's key.
   const std::string& hash() const { return hash_; }
+  /// What registered its kind; null: Assay itself.
+  const Plugin* plugin() const { return plugin_; }
   /// The task's entry in its suite file, for the store.
   const Json& definition() const { return definition_; }
   /// The definition's "family", to which models refer in what they were trained on; may be empty.
@@ -81,11 +83,12 @@ class Task {
                                                      Split split) const;
 
  protected:
-  Task(std::string name, std::string hash, Json definition)
-      : name_(std::move(name)), hash_(std::move(hash)), definition_(std::move(definition)) {}
+  /// `hash`: of what the kind knows of. That of a plugin that registered the kind is added to it.
+  Task(std::string name, std::string hash, Json definition);
 
  private:
   std::string name_, hash_;
+  const Plugin* plugin_;
   Json definition_;
 };
 
@@ -125,5 +128,6 @@ void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split s
 
 }  // namespace assay
 
-#define ASSAY_TASK_KIND(name, function) \
-  [[maybe_unused]] static const bool assay_registered = ::assay::task_kinds().add(name, function);
+#define ASSAY_TASK_KIND(name, function)                 \
+  [[maybe_unused]] static const bool assay_registered = \
+      ::assay::register_entry([] { ::assay::task_kinds().add(name, function); });

@@ -107,7 +107,9 @@ std::string TextData::content_hash() const {
       if (!path.empty()) files.emplace(has_absolute_path_ ? content_of(path) : name, path);
   Hasher hasher;
   for (const auto& [unused, path] : files) hasher.text(content_of(path));
-  if (!reader_.empty()) hasher.text(text_readers().at(reader_, where_).version);
+  if (!reader_.empty())
+    hasher.text(
+        with_plugin(text_readers().at(reader_, where_).version, text_readers().plugin_of(reader_)));
   return hasher.hex();
 }
 

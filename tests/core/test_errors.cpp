@@ -78,3 +78,47 @@ TEST_CASE("a name registered twice, or badly formed, is a bug that aborts", "[co
              Contains("method name 'Big Name'"));
   CHECK(abort_message([] { Registry<int>("method").add("ties_2", 1); }).empty());
 }
+
+TEST_CASE("what a plugin registers belongs to it, once its library is open", "[core]") {
+  Plugin mine{"mine", "/lib/libmine.so", "01"};
+  Registry<int> registry("method");
+  registry.add("ties", 1);
+  {
+    static Registry<int>* registered;
+    registered = &registry;
+    PluginRegistration registration(mine);
+    register_entry([] { registered->add("median", 2); });
+    CHECK(registry.names() == std::vector<std::string>{"ties"});
+    registration.finish();
+  }
+
+  CHECK(registry.at("median", "here") == 2);
+  CHECK(registry.plugin_of("median") == &mine);
+  CHECK(registry.plugin_of("ties") == nullptr);
+  CHECK(registry.plugin_of("nothing") == nullptr);
+  CHECK(mine.entries == std::vector<std::pair<std::string, std::string>>{{"method", "median"}});
+  CHECK(with_plugin("02", nullptr) == "02");
+  CHECK(with_plugin("02", &mine) != with_plugin("03", &mine));
+}
+
+TEST_CASE("a plugin's wrong names are errors that say whose they are", "[core]") {
+  Plugin first{"first", "/lib/libfirst.so", "01"}, second{"second", "/lib/libsecond.so", "02"};
+  Registry<int> registry("method");
+  registry.add("ties", 1);
+  {
+    const PluginRegistration registration(first);
+    registry.add("median", 2);
+    CHECK_THROWS_WITH(registry.add("ties", 2),
+                      "the plugin 'first' (/lib/libfirst.so) registers the method 'ties', a name "
+                      "that Assay itself has registered already: rename one");
+    CHECK_THROWS_WITH(registry.add("median", 2), Contains("a name that it has registered already"));
+    CHECK_THROWS_WITH(registry.add("Big Name", 2), Contains("made of a-z, 0-9 and '_'"));
+  }
+  const PluginRegistration registration(second);
+  CHECK_THROWS_WITH(registry.add("median", 2),
+                    Contains("'second' (/lib/libsecond.so)") &&
+                        Contains("the plugin 'first' (/lib/libfirst.so) has registered already"));
+  CHECK(registry.at("median", "here") == 2);
+  CHECK(first.entries.size() == 1);
+  CHECK(second.entries.empty());
+}

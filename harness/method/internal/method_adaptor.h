@@ -189,14 +189,14 @@ class MethodAdaptor final : public Method {
 };
 
 template <typename T>
-bool register_method() {
+void register_method() {
   MethodEntry entry{T::info, describe_parameters<T>, {}, [](const JsonReader& parameters) {
                       return std::make_unique<MethodAdaptor<T>>(parameters);
                     }};
   if constexpr (requires { T::presets; })
     entry.presets.assign(std::begin(T::presets), std::end(T::presets));
   if constexpr (requires { T::search; }) entry.search = T::search;
-  return methods().add(std::string(T::info.name), std::move(entry));
+  methods().add(std::string(T::info.name), std::move(entry));
 }
 
 }  // namespace assay::detail
