@@ -37,6 +37,23 @@ struct TrimElect {
 
   /// All but `density` and `before`, which methods declare themselves.
   void parameters(auto&& p) {
+    trim_parameters(p);
+    p(elect, {.name = "elect.rule",
+              .choices = {"mass", "count"},
+              .help = "the sign of an entry is that of the sum, or of the majority"});
+    p(tie, {.name = "elect.tie",
+            .choices = {"global_majority", "plus_one", "zero"},
+            .help = "the sign where the vote is exactly zero: that "
+                    "of most entries of the model, plus, or none"});
+    p(reduce, {.name = "reduce",
+               .choices = {"mean_agree", "sum_agree", "max_agree", "weighted_mean_agree"},
+               .help = "what becomes of the nonzero entries that have the elected sign"});
+    p(weights, {.name = "weights", .range = {-10, 10}, .help = kWeightsHelp});
+    compute_parameter(compute, p);
+  }
+
+  /// Of these, those of the trim.
+  void trim_parameters(auto&& p) {
     p(densities, {.name = "densities",
                   .range = {0, 1},
                   .help = "a density per expert; empty: density for all of them"});
@@ -53,18 +70,6 @@ struct TrimElect {
        .choices = {"index", "introsort"},
        .help = "which of the entries of equal magnitude an exact count keeps: the first, or "
                "those that mergekit's sort puts first"});
-    p(elect, {.name = "elect.rule",
-              .choices = {"mass", "count"},
-              .help = "the sign of an entry is that of the sum, or of the majority"});
-    p(tie, {.name = "elect.tie",
-            .choices = {"global_majority", "plus_one", "zero"},
-            .help = "the sign where the vote is exactly zero: that "
-                    "of most entries of the model, plus, or none"});
-    p(reduce, {.name = "reduce",
-               .choices = {"mean_agree", "sum_agree", "max_agree", "weighted_mean_agree"},
-               .help = "what becomes of the nonzero entries that have the elected sign"});
-    p(weights, {.name = "weights", .range = {-10, 10}, .help = kWeightsHelp});
-    compute_parameter(compute, p);
   }
 
   /// The keys of one expert's tensor, where ties are kept as introsort leaves them.

@@ -8,7 +8,7 @@
 #include "harness/kernels/one_thread.h"
 #include "harness/method/modifier.h"
 #include "methods/dense/weights.h"
-#include "methods/modifiers/scaled_experts.h"
+#include "methods/modifiers/changed_experts.h"
 
 namespace assay {
 namespace {
