@@ -21,8 +21,8 @@ class EngineHandle {
  public:
   virtual ~EngineHandle() = default;
 
-  /// A hash of seed, method, version and tensor name.
-  virtual uint64_t seed_key() const { return 0; }
+  /// See TensorJob::expert_key().
+  virtual uint64_t expert_key(size_t expert) const { return expert; }
   /// Where merge() is to write its result: flat, in the output dtype. Undefined: anywhere.
   virtual at::Tensor result_buffer() const { return {}; }
   /// How many values of the result are NaN or infinite.

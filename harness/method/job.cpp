@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "harness/core/error.h"
-#include "harness/core/hash.h"
 #include "harness/method/engine_handle.h"
 
 namespace assay {
@@ -41,9 +40,7 @@ void TensorJob::report(const std::string& what, double value) const {
   engine_->report(what, value);
 }
 
-uint64_t TensorJob::expert_key(size_t expert) const {
-  return Hasher().number(engine_->seed_key()).number(expert).low64();
-}
+uint64_t TensorJob::expert_key(size_t expert) const { return engine_->expert_key(expert); }
 
 const Evidence& TensorJob::evidence() const {
   const Evidence* evidence = engine_->evidence();

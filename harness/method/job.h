@@ -48,8 +48,8 @@ struct TensorJob {
   /// A number about the method's work, averaged over tensors and stored with the run: for instance
   /// the share of tensors that SLERP interpolated linearly.
   void report(const std::string& what, double value) const;
-  /// The Philox key of this tensor for one expert. With the element's index in the whole tensor as
-  /// counter, draws depend on (seed, method, version, tensor, expert, element) and nothing else.
+  /// A hash of seed, tensor and expert, alike for all methods, so that equal draws of two methods
+  /// can be compared in pairs. A method hashes what it draws into it to get its Philox key.
   uint64_t expert_key(size_t expert) const;
 
   /// See ModelJob::evidence().

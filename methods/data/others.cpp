@@ -41,7 +41,7 @@ class SomeTensors final : public ModelJob {
 class PartHandle final : public EngineHandle {
  public:
   explicit PartHandle(const TensorJob& whole) : whole_(whole) {}
-  uint64_t seed_key() const override { return whole_.expert_key(0); }
+  uint64_t expert_key(size_t expert) const override { return whole_.expert_key(expert); }
   void report(const std::string& name, double value) override { whole_.report(name, value); }
   const Evidence* evidence() const override { return &whole_.evidence(); }
 

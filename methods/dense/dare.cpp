@@ -7,7 +7,7 @@ namespace {
 /// base.
 struct Dare {
   static constexpr MethodInfo info{.name = "dare",
-                                   .version = 3,
+                                   .version = 4,
                                    .paper = "arXiv:2311.03099 §3",
                                    .summary = "random drop and rescale, then task arithmetic",
                                    .needs = {.base = true},

@@ -6,7 +6,7 @@ namespace {
 /// DARE with TIES: drop and rescale the task vectors, then trim, elect and merge them.
 struct DareTies {
   static constexpr MethodInfo info{.name = "dare_ties",
-                                   .version = 3,
+                                   .version = 4,
                                    .paper = "arXiv:2311.03099 §3",
                                    .summary = "random drop and rescale, then TIES",
                                    .needs = {.base = true},

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "harness/core/hash.h"
 #include "harness/kernels/task_vector/delta_merge.h"
 #include "methods/dense/weights.h"
 #include "methods/mergekit/l1_match.h"
@@ -34,19 +35,30 @@ inline std::vector<DeltaTerm> rounded_terms(std::vector<DeltaTerm> terms, Comput
 at::Tensor merge_sharing_delta(const TensorJob& part, const std::vector<DeltaTerm>& terms,
                                const DeltaRule& rule);
 
-/// base + scale * sum of all terms; with `normalize` divided by the sum of the weights, unless
-/// that is next to 0.
-inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>& terms,
-                            double scale, bool normalize, Compute compute) {
-  const DType dtype = rounding(compute, part.base);
+/// Of a sum of all terms, which are rounded; with `normalize` divided by the sum of the weights,
+/// unless that is next to 0.
+inline DeltaRule sum_rule(const std::vector<DeltaTerm>& terms, double scale, bool normalize,
+                          DType dtype) {
   float sum = 0;
   for (const DeltaTerm& term : terms) sum += round_to(term.weight, dtype);
   sum = round_to(sum, dtype);
-  const std::vector<DeltaTerm> rounded = rounded_terms(terms, compute, part);
-  const DeltaRule rule{.divisor = normalize && std::abs(sum) >= mergekit::kMinDivisor ? sum : 1.0F,
-                       .scale = static_cast<float>(scale),
-                       .rounding = dtype};
-  return merge_sharing_delta(part, rounded, rule);
+  return {.divisor = normalize && std::abs(sum) >= mergekit::kMinDivisor ? sum : 1.0F,
+          .scale = static_cast<float>(scale),
+          .rounding = dtype};
+}
+
+/// base + scale * sum of all terms.
+inline at::Tensor add_terms(const TensorJob& part, const std::vector<DeltaTerm>& terms,
+                            double scale, bool normalize, Compute compute) {
+  const DType dtype = rounding(compute, part.base);
+  return merge_sharing_delta(part, rounded_terms(terms, compute, part),
+                             sum_rule(terms, scale, normalize, dtype));
+}
+
+/// The key of random drops, which all methods that drop share: of one seed they drop the same
+/// entries, so that their scores differ by what else they do.
+inline uint64_t drop_key(const auto& tensor, size_t expert) {
+  return Hasher().text("drop").number(tensor.expert_key(expert)).low64();
 }
 
 inline constexpr std::string_view kNormalizeHelp =
@@ -86,7 +98,7 @@ struct RandomDrop {
       if (share == 0) continue;
       any = true;
       terms[i].drop = static_cast<float>(share);
-      terms[i].key = tensor.expert_key(i);
+      terms[i].key = drop_key(tensor, i);
       if (rescale == Rescale::kInvKeep && share < 1)
         terms[i].rescale = static_cast<float>(1 / (1 - share));
     }

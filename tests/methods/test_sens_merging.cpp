@@ -136,6 +136,17 @@ TEST_CASE("Sens-Merging works on TIES, DARE and whole models", "[methods]") {
     CHECK(testing::distance(tensor, expert.at(name)) < 1e-6);
 }
 
+TEST_CASE("DARE drops the same entries inside Sens-Merging as alone", "[methods]") {
+  const StateDict base{{"w", at::zeros({100})}}, expert{{"w", at::ones({100})}};
+  const StateDict sensitivity{{"w", at::tensor(1.0)}};
+  const Json dare{{"method", "dare"}, {"drop", .5}};
+  Merge inside(base, {expert, expert}, {sensitivity, sensitivity});
+
+  const StateDict merged = inside(of(dare));
+  const StateDict alone = testing::merge("dare", {{"drop", .5}}, inside.inputs);
+  CHECK(testing::distance(merged.at("w"), alone.at("w")) < 1e-6);
+}
+
 TEST_CASE("Sens-Merging asks for what the other method asks for, too", "[methods]") {
   const auto method = make_method(
       "sens_merging", JsonReader(Json{{"of", {{"method", "ties"}, {"density", .3}}}}, "test"));

@@ -174,6 +174,22 @@ TEST_CASE("DARE's masks follow the seed, the expert and the tensor", "[methods]"
   CHECK(std::abs(first.eq(second).sum().item<double>() - 500) < 79);
 }
 
+TEST_CASE("methods that drop at random drop the same entries under one seed", "[methods]") {
+  MergeInputs inputs = one_tensor_inputs(at::zeros({1000}), {at::ones({1000})});
+  inputs.seed = 5;
+  const auto kept = [&](const char* ref, Json parameters) {
+    parameters["rescale"] = "none";
+    return merge(ref, parameters, inputs).at("w").ne(0);
+  };
+  const at::Tensor dare = kept("dare", {{"drop", .6}});
+
+  CHECK(at::equal(dare, kept("dare_ties", {{"drop", .6}, {"density", 1}})));
+  // A larger drop keeps some of what a smaller one keeps, and nothing else.
+  const at::Tensor fewer = kept("dare", {{"drop", .9}});
+  CHECK(at::equal(fewer.logical_and(dare), fewer));
+  CHECK_FALSE(at::equal(fewer, dare));
+}
+
 TEST_CASE("DARE's rescale: by the share kept, by the L1 norm, or not", "[methods]") {
   const at::Tensor base = at::zeros({1000}), expert = noise({1000}, 3);
   const auto merged = [&](const char* rescale) {

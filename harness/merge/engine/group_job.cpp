@@ -1,20 +1,13 @@
 #include "harness/merge/engine/group_job.h"
 
 #include "harness/core/error.h"
-#include "harness/core/hash.h"
 #include "harness/merge/engine/method_errors.h"
 #include "harness/merge/request/roles.h"
 
 namespace assay {
 
 std::shared_ptr<TensorHandle> GroupJob::handle(const std::string& name) const {
-  const uint64_t seed_key = Hasher()
-                                .number(models_.inputs().seed)
-                                .text(info_.name)
-                                .number(static_cast<uint64_t>(info_.version))
-                                .text(name)
-                                .low64();
-  return std::make_shared<TensorHandle>(name, seed_key, diagnostics_, models_.cache(),
+  return std::make_shared<TensorHandle>(name, models_.inputs().seed, diagnostics_, models_.cache(),
                                         models_.inputs().evidence);
 }
 

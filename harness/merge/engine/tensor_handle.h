@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "harness/core/hash.h"
 #include "harness/merge/engine/cache_session.h"
 #include "harness/merge/engine/diagnostics.h"
 #include "harness/method/engine_handle.h"
@@ -15,10 +16,10 @@ namespace assay {
 /// Must not outlive `diagnostics` and `cache`.
 class TensorHandle final : public EngineHandle {
  public:
-  TensorHandle(std::string name, uint64_t seed_key, Diagnostics& diagnostics, CacheSession& cache,
+  TensorHandle(std::string name, uint64_t seed, Diagnostics& diagnostics, CacheSession& cache,
                const Evidence* evidence)
       : name_(std::move(name)),
-        seed_key_(seed_key),
+        seed_(seed),
         diagnostics_(diagnostics),
         cache_(cache),
         evidence_(evidence) {}
@@ -35,7 +36,9 @@ class TensorHandle final : public EngineHandle {
     return nonfinite_;
   }
 
-  uint64_t seed_key() const override { return seed_key_; }
+  uint64_t expert_key(size_t expert) const override {
+    return Hasher().number(seed_).text(name_).number(expert).low64();
+  }
   at::Tensor result_buffer() const override { return buffer_; }
   void report_nonfinite(int64_t count) override { nonfinite_ = count; }
   void report(const std::string& name, double value) override { diagnostics_.report(name, value); }
@@ -56,7 +59,7 @@ class TensorHandle final : public EngineHandle {
 
  private:
   std::string name_;
-  uint64_t seed_key_;
+  uint64_t seed_;
   Diagnostics& diagnostics_;
   CacheSession& cache_;
   const Evidence* evidence_;  ///< may be null

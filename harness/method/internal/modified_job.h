@@ -24,7 +24,7 @@ class PassedHandle final : public EngineHandle {
   /// `last`: nothing changes the result after the inner method, so that it may write it where the
   /// engine wants it and count what is not finite.
   PassedHandle(const Outer& outer, bool last) : outer_(outer), last_(last) {}
-  uint64_t seed_key() const override { return outer_.expert_key(0); }
+  uint64_t expert_key(size_t expert) const override { return outer_.expert_key(expert); }
   at::Tensor result_buffer() const override {
     if constexpr (requires { outer_.result(); })
       if (last_) return outer_.result();
