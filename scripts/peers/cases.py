@@ -1,6 +1,7 @@
 """The merges whose outputs are compared: mergekit's configurations, without the models' places."""
 
-# name -> (method, parameters of every expert, parameters of all); a base is given where the method takes one.
+# name -> (method, parameters of every expert, parameters of all); a base is given where the method takes one,
+# unless a False follows.
 # Slices have, in place of the parameters of every expert, a list of slices of (model, first layer, end, parameters).
 DETERMINISTIC = {
     "linear, equal weights": ("linear", [{"weight": 1.0}] * 3, {}),
@@ -31,6 +32,35 @@ DETERMINISTIC = {
          {"weight": [{"filter": "mlp", "value": 0.7}, {"value": 0.25}], "density": 0.4}], {}),
     "ties, not normalized, lambda": (
         "ties", [{"weight": 0.6, "density": 0.3}] * 3, {"normalize": False, "lambda": 0.8}),
+    "breadcrumbs, density 0.3": ("breadcrumbs", [{"weight": 0.5, "density": 0.3}] * 3, {}),
+    "breadcrumbs, densities, gammas, normalized": (
+        "breadcrumbs",
+        [{"weight": 0.6, "density": 0.1, "gamma": 0.05}, {"weight": 0.3, "density": 0.995, "gamma": 0.02},
+         {"weight": [0.2, 0.9], "density": 1.0}],
+        {"normalize": True, "lambda": 0.8}),
+    "breadcrumbs_ties, density 0.3": ("breadcrumbs_ties", [{"weight": 0.5, "density": 0.3, "gamma": 0.001}] * 3, {}),
+    "breadcrumbs_ties, normalized": (
+        "breadcrumbs_ties", [{"weight": 0.6, "density": 0.5}, {"weight": 0.3, "density": 0.2}], {"normalize": True}),
+    "breadcrumbs, rescaled": ("breadcrumbs", [{"weight": 0.5, "density": 0.3}] * 2, {"rescale": True}),
+    "della, nothing dropped": ("della", [{"weight": 0.6}, {"weight": 0.3}, {"weight": -0.2}], {"lambda": 0.7}),
+    "della_linear, nothing dropped": ("della_linear", [{"weight": 0.6}, {"weight": 0.3}, {"weight": -0.2}], {}),
+    "sce": ("sce", [{}] * 3, {}),
+    "sce, a tenth selected": ("sce", [{}] * 3, {"select_topk": 0.1}),
+    "ram": ("ram", [{}] * 3, {}),
+    "ram, epsilon 0.002": ("ram", [{}] * 3, {"epsilon": 0.002}),
+    "ramplus_tl": ("ramplus_tl", [{}] * 3, {"epsilon": 0.002, "r": 0.3, "alpha": 0.9}),
+    "model_stock": ("model_stock", [{}] * 3, {}),
+    "model_stock, two experts": ("model_stock", [{}] * 2, {}),
+    "model_stock, filter-wise": ("model_stock", [{}] * 3, {"filter_wise": True}),
+    "nuslerp": ("nuslerp", [{"weight": 0.7}, {"weight": 0.2}], {}, False),
+    "nuslerp, task vectors": ("nuslerp", [{"weight": 0.7}, {"weight": 0.2}], {}),
+    "nuslerp, rows": ("nuslerp", [{"weight": 0.7}, {"weight": 0.2}], {"nuslerp_flatten": False}),
+    "nuslerp, columns": (
+        "nuslerp", [{"weight": 0.7}, {"weight": [0.2, 0.9]}], {"nuslerp_flatten": False, "nuslerp_row_wise": True}),
+    "nearswap, t 0.001": ("nearswap", [{}], {"t": 0.001}),
+    "nearswap, filters and gradients": (
+        "nearswap", [{}], {"t": [{"filter": "mlp", "value": [0.0001, 0.01]}, {"value": 0.002}]}),
+    "arcee_fusion": ("arcee_fusion", [{}], {}),
     "passthrough": ("passthrough", [{}], {}),
     "slices, stacked": (
         "passthrough",
@@ -59,6 +89,8 @@ RANDOM = {
     "dare_ties, one expert": ("dare_ties", [{"weight": 1.0, "density": DENSITY}], {}),
     "dare_linear": ("dare_linear", [{"weight": 0.5, "density": DENSITY}] * 3, {}),
     "dare_ties": ("dare_ties", [{"weight": 0.5, "density": DENSITY}] * 3, {}),
+    "della_linear": ("della_linear", [{"weight": 0.5, "density": DENSITY}] * 3, {}),
+    "della": ("della", [{"weight": 0.5, "density": DENSITY}] * 3, {}),
 }
 
 WITHOUT_BASE = ("linear", "passthrough")
@@ -66,9 +98,9 @@ WITHOUT_BASE = ("linear", "passthrough")
 
 def configuration(case, folder, dtypes):
     """mergekit's configuration of a case as plain data, over the checkpoints in `folder`."""
-    method, experts, parameters = case
+    method, experts, parameters, *base = case
     config = {"merge_method": method}
-    if method not in WITHOUT_BASE:
+    if base != [False] and method not in WITHOUT_BASE:
         config["base_model"] = str(folder / "base")
 
     def model(name, parameters):

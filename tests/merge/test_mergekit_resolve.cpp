@@ -1,5 +1,6 @@
 #include "harness/core/error.h"
 #include "harness/merge/mergekit/resolve.h"
+#include "harness/method/method.h"
 #include "tests/catch.h"
 
 using namespace assay;
@@ -139,6 +140,82 @@ TEST_CASE("each method of mergekit has its defaults", "[mergekit]") {
             .of("model.layers.1.mlp.weight") == Json({{"t", 0.5}}));
   CHECK(Resolved("merge_method: passthrough\nmodels: [{model: b, parameters: {scale: 2}}]\n")
             .of("lm_head.weight") == Json({{"scale", 2.0}}));
+}
+
+TEST_CASE("each of mergekit's sparsifying methods has its defaults", "[mergekit]") {
+  const auto of = [](const std::string& method, const std::string& more = "") {
+    return Resolved("merge_method: " + method +
+                    "\nbase_model: base\nmodels: [{model: a, parameters: {weight: 2" + more + "}}]")
+        .of("lm_head.weight");
+  };
+  const Json weights = Json::array({2.0}), all = Json::array({1.0}), none = Json::array({0.0});
+  CHECK(of("breadcrumbs") == Json({{"weights", weights},
+                                   {"scale", 1.0},
+                                   {"normalize", false},
+                                   {"densities", all},
+                                   {"gammas", {0.01}},
+                                   {"rescale", false}}));
+  CHECK(of("breadcrumbs_ties")["reduce"] == "sum_agree");
+  CHECK(of("breadcrumbs_ties", ", gamma: 0.5")["gammas"] == Json({0.5}));
+  CHECK(of("della") == Json({{"weights", weights},
+                             {"scale", 1.0},
+                             {"reduce", "weighted_mean_agree"},
+                             {"drops", none},
+                             {"windows", {0.3}},
+                             {"rescale", "l1_match"}}));
+  CHECK(of("della_linear") == Json({{"weights", weights},
+                                    {"scale", 1.0},
+                                    {"normalize", false},
+                                    {"drops", none},
+                                    {"windows", {0.3}},
+                                    {"rescale", "l1_match"}}));
+  CHECK(of("della", ", density: 0.75, epsilon: 0.125")["drops"] == Json({0.25}));
+  CHECK(of("della", ", density: 0.75, epsilon: 0.125")["windows"] == Json({0.25}));
+}
+
+TEST_CASE("each of mergekit's methods on entries and angles has its defaults", "[mergekit]") {
+  const auto of = [](const std::string& method, const std::string& list,
+                     const std::string& parameters = "{}") {
+    const Resolved resolved("merge_method: " + method + "\nbase_model: base\nmodels: " + list +
+                            "\nparameters: " + parameters);
+    const MergekitGroup& group = resolved.plan.groups.front();
+    // The preset takes them.
+    CHECK_NOTHROW(make_method(group.method, JsonReader(group.parameters, "test")));
+    return group.parameters;
+  };
+  const std::string one = "[{model: a}]", two = "[{model: a}, {model: b}]";
+  CHECK(of("sce", one) == Json({{"select_topk", 1.0}}));
+  CHECK(of("ram", one) == Json({{"epsilon", 1e-5}}));
+  CHECK(of("ramplus_tl", one) == Json({{"r", .1}, {"alpha", .2}, {"epsilon", 1e-5}}));
+  CHECK(of("ramplus_tl", one, "{r: 0.5}")["r"] == .5);
+  CHECK(of("model_stock", two) == Json({{"scope", "tensor"}}));
+  CHECK(of("model_stock", two, "{filter_wise: true}") == Json({{"scope", "row"}}));
+  CHECK(of("nearswap", one, "{t: 0.25}") == Json({{"t", .25}}));
+  CHECK(of("arcee_fusion", one) == Json::object());
+  CHECK(of("nuslerp", two, "{weight: 3}") ==
+        Json({{"weights", {3.0, 3.0}}, {"scope", "tensor"}, {"task_vectors", true}}));
+  CHECK(of("nuslerp", two, "{weight: 3, nuslerp_flatten: false}")["scope"] == "row");
+  CHECK(of("nuslerp", two,
+           "{weight: 3, nuslerp_flatten: false, nuslerp_row_wise: true}")["scope"] == "column");
+}
+
+TEST_CASE("nuslerp merges two models, of task vectors where there is a base", "[mergekit]") {
+  const auto models = [](const std::string& rest) {
+    return Resolved("merge_method: nuslerp\nparameters: {weight: 1}\n" + rest);
+  };
+  const Resolved alone = models("models: [{model: a}, {model: b}]");
+  CHECK_FALSE(alone.models.base);
+  CHECK(alone.of("lm_head.weight")["task_vectors"] == false);
+  const Resolved based = models("base_model: c\nmodels: [{model: a}, {model: c}, {model: b}]");
+  CHECK(based.models.base->model == "c");
+  CHECK(based.experts() == Names{"a", "b"});
+
+  const std::string nuslerp = "merge_method: nuslerp\nparameters: {weight: 1}\n";
+  CHECK_THAT(error(nuslerp + "base_model: a\nmodels: [{model: a}, {model: b}]"),
+             StartsWith("m.yaml:1: ") && Contains("two models besides the base_model"));
+  CHECK_THAT(error(nuslerp + "models: [{model: a}]"), Contains("1 are given"));
+  CHECK_THAT(error("merge_method: nearswap\nbase_model: a\nmodels: [{model: b}]"),
+             StartsWith("m.yaml:1: ") && Contains("'t'"));
 }
 
 TEST_CASE("the base plays the part that mergekit gives it", "[mergekit]") {

@@ -107,7 +107,7 @@ TEST_CASE("what mergekit has and Assay does not read yet is named, with its line
   for (const char* key : {"modules", "tokenizer_source", "tokenizer", "chat_template"})
     CHECK_THAT(error(linear(std::string(key) + ": x\n")),
                StartsWith("m.yaml:4: ") && Contains(key) && Contains("not supported yet"));
-  for (const char* method : {"della", "karcher", "model_stock", "nuslerp"})
+  for (const char* method : {"karcher", "multislerp"})
     CHECK_THAT(error(std::string("models:\n- model: a\nmerge_method: ") + method),
                StartsWith("m.yaml:3: ") && Contains(method) && Contains("not supported yet"));
   CHECK_THAT(error("merge_method: linear\nmodels:\n- model: {model: {path: a}}\n"),

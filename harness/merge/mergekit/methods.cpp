@@ -21,6 +21,15 @@ const std::vector<MergekitMethod>& mergekit_methods() {
     parameter.no_effect = why;
     return parameter;
   };
+  const std::vector<MergekitParameter> sparse{weight, density, lambda, mask};
+  const auto with = [](std::vector<MergekitParameter> parameters,
+                       const std::vector<MergekitParameter>& more) {
+    parameters.insert(parameters.end(), more.begin(), more.end());
+    return parameters;
+  };
+  const MergekitParameter gamma{.name = "gamma", .per_model = true, .fallback = 0.01};
+  const MergekitParameter window{.name = "epsilon", .per_model = true, .fallback = 0.15};
+  const MergekitParameter least_change{.name = "epsilon", .fallback = 1e-5};
   using Models = MergekitMethod::Models;
   static const std::vector<MergekitMethod> methods{
       {"linear", "linear@mergekit", Models::kList, {weight, flag("normalize", true)}},
@@ -42,6 +51,27 @@ const std::vector<MergekitMethod>& mergekit_methods() {
        "dare_ties@mergekit",
        Models::kTaskVectors,
        {weight, density, lambda, flag("normalize", false), flag("rescale", true), mask}},
+      {"breadcrumbs", "breadcrumbs@mergekit", Models::kTaskVectors,
+       with(sparse, {gamma, flag("normalize", false), flag("rescale", false)})},
+      {"breadcrumbs_ties", "breadcrumbs@mergekit_ties", Models::kTaskVectors,
+       with(sparse, {gamma, flag("normalize", false), flag("rescale", false)})},
+      {"della", "della@mergekit", Models::kTaskVectors,
+       with(sparse, {window, flag("normalize", true), flag("rescale", true)})},
+      {"della_linear", "della_linear@mergekit", Models::kTaskVectors,
+       with(sparse, {window, flag("normalize", false), flag("rescale", true)})},
+      {"sce", "sce@mergekit", Models::kTaskVectors, {{.name = "select_topk", .fallback = 1}, mask}},
+      {"ram", "ram@mergekit", Models::kTaskVectors, {least_change}},
+      {"ramplus_tl",
+       "ram_plus@mergekit",
+       Models::kTaskVectors,
+       {{.name = "r", .fallback = 0.1}, {.name = "alpha", .fallback = 0.2}, least_change}},
+      {"model_stock", "model_stock@mergekit", Models::kTaskVectors, {flag("filter_wise", false)}},
+      {"nuslerp",
+       "nuslerp@mergekit",
+       Models::kTwo,
+       {weight, flag("nuslerp_flatten", true), flag("nuslerp_row_wise", false)}},
+      {"nearswap", "nearswap@mergekit", Models::kPair, {{.name = "t"}}},
+      {"arcee_fusion", "arcee_fusion@mergekit", Models::kPair, {}},
       {"passthrough",
        "passthrough@mergekit",
        Models::kOne,

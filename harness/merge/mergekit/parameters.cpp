@@ -13,9 +13,7 @@ namespace {
 using Kind = MergekitParameter::Kind;
 
 // Parameters of methods that Assay does not read yet.
-const std::vector<std::string> kOtherParameters{
-    "nuslerp_flatten", "nuslerp_row_wise", "normalize_weights", "eps", "max_iter", "tol",
-    "gamma",           "epsilon",          "select_topk",       "r",   "alpha",    "filter_wise"};
+const std::vector<std::string> kOtherParameters{"normalize_weights", "eps", "max_iter", "tol"};
 
 bool is_mergekit_parameter(std::string_view name) {
   if (std::find(kOtherParameters.begin(), kOtherParameters.end(), name) != kOtherParameters.end())

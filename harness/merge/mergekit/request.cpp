@@ -116,7 +116,7 @@ class SliceModels {
  public:
   explicit SliceModels(const MergekitConfig& config) : config_(config) {
     const bool task_vectors =
-        mergekit_method(config.method).models == MergekitMethod::Models::kTaskVectors;
+        mergekit_method(config.method).takes_task_vectors(config.base_model.has_value());
     if (config.base_model && task_vectors) named_.base = &*config.base_model;
     if (config.base_model && !task_vectors) {
       named_.experts.push_back(&*config.base_model);

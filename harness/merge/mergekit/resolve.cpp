@@ -66,33 +66,16 @@ class Lookup {
   const MergekitScope& scope_;
 };
 
-}  // namespace
-
-Json mergekit_parameters(const MergekitConfig& config, const std::vector<MergekitModel>& experts,
-                         const MergekitScope& scope) {
-  const Lookup lookup(config, scope);
+/// Of the methods that leave out entries of the task vectors.
+void add_sparsification(const MergekitConfig& config, const std::vector<MergekitModel>& experts,
+                        const Lookup& lookup, Json& out) {
   const std::string& method = config.method;
-  if (method == "slerp") return {{"t", lookup.shared("t")}};
-  if (method == "passthrough") return {{"scale", lookup.each("scale", experts).front()}};
-
-  Json out = {{"weights", lookup.each("weight", experts)}};
-  if (method == "linear") {
-    out["normalize"] = lookup.flag("normalize");
-    return out;
-  }
-  out["scale"] = lookup.shared("lambda");
-  const bool votes = method == "ties" || method == "dare_ties";
-  if (votes)
-    out["reduce"] = lookup.flag("normalize") ? "weighted_mean_agree" : "sum_agree";
-  else
-    out["normalize"] = lookup.flag("normalize");
-  if (method == "task_arithmetic") return out;
-
   // mergekit clamps densities to 0 and 1.
   std::vector<double> densities = lookup.each("density", experts);
   for (double& density : densities) density = std::clamp(density, 0.0, 1.0);
+  const bool rescale = lookup.flag("rescale");
   if (method == "ties") {
-    if (lookup.flag("rescale"))
+    if (rescale)
       user_error("{}:{}: 'rescale' with ties is not supported yet", config.where,
                  lookup.line("rescale"));
     // Nothing of a model is left at density 0, and so it has no vote.
@@ -100,11 +83,58 @@ Json mergekit_parameters(const MergekitConfig& config, const std::vector<Mergeki
       if (densities[i] == 0) out["weights"][i] = 0.0;
     out["densities"] = densities;
     out["trim.ties"] = "introsort";
-    return out;
+    return;
+  }
+  if (method.starts_with("breadcrumbs")) {
+    out["densities"] = densities;
+    out["gammas"] = lookup.each("gamma", experts);
+    out["rescale"] = rescale;
+    return;
   }
   for (double& density : densities) density = 1 - density;
   out["drops"] = densities;
-  out["rescale"] = lookup.flag("rescale") ? "l1_match" : "none";
+  out["rescale"] = rescale ? "l1_match" : "none";
+  if (!method.starts_with("della")) return;
+  std::vector<double> windows = lookup.each("epsilon", experts);
+  for (double& window : windows) window *= 2;
+  out["windows"] = windows;
+}
+
+}  // namespace
+
+Json mergekit_parameters(const MergekitConfig& config, const std::vector<MergekitModel>& experts,
+                         const MergekitScope& scope) {
+  const Lookup lookup(config, scope);
+  const std::string& method = config.method;
+  if (method == "slerp" || method == "nearswap") return {{"t", lookup.shared("t")}};
+  if (method == "passthrough") return {{"scale", lookup.each("scale", experts).front()}};
+  if (method == "arcee_fusion") return Json::object();
+  if (method == "sce") return {{"select_topk", std::clamp(lookup.shared("select_topk"), 0.0, 1.0)}};
+  if (method == "ram") return {{"epsilon", lookup.shared("epsilon")}};
+  if (method == "ramplus_tl")
+    return {{"r", lookup.shared("r")},
+            {"alpha", lookup.shared("alpha")},
+            {"epsilon", lookup.shared("epsilon")}};
+  if (method == "model_stock") return {{"scope", lookup.flag("filter_wise") ? "row" : "tensor"}};
+
+  Json out = {{"weights", lookup.each("weight", experts)}};
+  if (method == "nuslerp") {
+    const char* vectors = lookup.flag("nuslerp_row_wise") ? "column" : "row";
+    out["scope"] = lookup.flag("nuslerp_flatten") ? "tensor" : vectors;
+    out["task_vectors"] = config.base_model.has_value();
+    return out;
+  }
+  if (method == "linear") {
+    out["normalize"] = lookup.flag("normalize");
+    return out;
+  }
+  out["scale"] = lookup.shared("lambda");
+  const bool votes = method.ends_with("ties") || method == "della";
+  if (votes)
+    out["reduce"] = lookup.flag("normalize") ? "weighted_mean_agree" : "sum_agree";
+  else
+    out["normalize"] = lookup.flag("normalize");
+  if (method != "task_arithmetic") add_sparsification(config, experts, lookup, out);
   return out;
 }
 
@@ -141,8 +171,8 @@ MergekitModels mergekit_models(const MergekitConfig& config, const MergekitSlice
   const auto fail = [&](const std::string& message) {
     user_error("{}:{}: {} {}", config.where, line, config.method, message);
   };
-  const bool task_vectors = method.models == Models::kTaskVectors;
-  if ((task_vectors || method.models == Models::kPair) && !base)
+  const bool task_vectors = method.takes_task_vectors(base.has_value());
+  if ((method.models == Models::kTaskVectors || method.models == Models::kPair) && !base)
     fail("needs a base_model, and none is given");
 
   MergekitModels models;
@@ -172,6 +202,9 @@ MergekitModels mergekit_models(const MergekitConfig& config, const MergekitSlice
     std::swap(models.experts.front(), models.experts[models.like]);
     models.like = 0;
   }
+  if (method.models == Models::kTwo && models.experts.size() != 2)
+    fail(fmt::format("merges two models besides the base_model, and {} are given",
+                     models.experts.size()));
   if (method.models == Models::kOne && models.experts.size() != 1)
     fail(fmt::format("takes one model, and {} are given", models.experts.size()));
   return models;

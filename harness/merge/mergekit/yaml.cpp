@@ -11,10 +11,7 @@ namespace assay {
 namespace {
 
 // What mergekit knows and Assay does not read yet.
-const std::vector<std::string> kLaterMethods{
-    "nuslerp",     "multislerp",   "karcher",     "breadcrumbs", "breadcrumbs_ties",
-    "della",       "della_linear", "sce",         "ram",         "ramplus_tl",
-    "model_stock", "nearswap",     "arcee_fusion"};
+const std::vector<std::string> kLaterMethods{"multislerp", "karcher"};
 const std::vector<std::string> kLaterKeys{"modules", "tokenizer_source", "tokenizer",
                                           "chat_template"};
 // Keys that people write and mergekit ignores.

@@ -90,6 +90,7 @@ struct MergekitMethod {
     kList,         ///< those listed; the base only when it is listed
     kTaskVectors,  ///< the base, and those listed in addition
     kPair,         ///< the base and one other
+    kTwo,          ///< two; with a base, which is none of them, their task vectors
     kOne
   };
 
@@ -97,6 +98,11 @@ struct MergekitMethod {
   std::string_view preset;  ///< what it becomes: "ties@mergekit"
   Models models;
   std::vector<MergekitParameter> parameters;
+
+  /// Whether the base is what task vectors are taken from, and no model of its own.
+  bool takes_task_vectors(bool has_base) const {
+    return models == Models::kTaskVectors || (models == Models::kTwo && has_base);
+  }
 };
 
 const std::vector<MergekitMethod>& mergekit_methods();
