@@ -60,7 +60,7 @@ DETERMINISTIC = {
     "nearswap, t 0.001": ("nearswap", [{}], {"t": 0.001}),
     "nearswap, filters and gradients": (
         "nearswap", [{}], {"t": [{"filter": "mlp", "value": [0.0001, 0.01]}, {"value": 0.002}]}),
-    "arcee_fusion": ("arcee_fusion", [{}], {}),
+    "arcee_fusion, tensors of up to 1,000,000 entries": ("arcee_fusion", [{}], {}),
     "passthrough": ("passthrough", [{}], {}),
     "slices, stacked": (
         "passthrough",

@@ -107,7 +107,9 @@ def deterministic_row(merges, config, folder):
     if config["merge_method"] == "ties" and "models" in config:  # those of slices trim nothing
         tensors = {part.name: compare.open_folder(part) for part in folder.iterdir()}
         explain = lambda name: threshold_ties(config, name, tensors)
-    return compare.compare(merges.assay(config), merges.mergekit(config), explain)
+    # Of larger tensors mergekit takes quantiles from a random sample.
+    most = 1_000_000 if config["merge_method"] == "arcee_fusion" else None
+    return compare.compare(merges.assay(config), merges.mergekit(config), explain, most)
 
 
 def mergekit_with_itself(merges):
