@@ -69,6 +69,9 @@ class ModifiedMethod : public M {
   static_assert(kGivesExperts || kFinishes, "a modifier defines experts(), finish() or both");
 
  public:
+  // No aggregate: of one with bases g++ 12 takes members for uninitialised.
+  ModifiedMethod() = default;
+
   MethodComponent of{"task_arithmetic"};
 
   void parameters(auto&& p) {

@@ -51,7 +51,8 @@ struct TableHolder {
   void parameters(auto&& p) { p(of, {.name = "of", .help = "the method that it holds"}); }
   at::Tensor merge(const TensorJob& job) const { return job.experts.front(); }
 };
-[[maybe_unused]] const bool registered = assay::detail::register_method<TableHolder>();
+[[maybe_unused]] const bool registered =
+    assay::register_entry([] { assay::detail::register_method<TableHolder>(); });
 
 /// Merges whole models.
 struct WholeSample {
@@ -65,7 +66,8 @@ struct WholeSample {
     return made;
   }
 };
-[[maybe_unused]] const bool also_registered = assay::detail::register_method<WholeSample>();
+[[maybe_unused]] const bool also_registered =
+    assay::register_entry([] { assay::detail::register_method<WholeSample>(); });
 
 /// Reads a statistic unless it is exact. "whitened" decides which one only together with "wide".
 struct StatisticSample {
@@ -88,7 +90,7 @@ struct StatisticSample {
   at::Tensor merge(const TensorJob& job) const { return job.experts.front(); }
 };
 [[maybe_unused]] const bool statistic_registered =
-    assay::detail::register_method<StatisticSample>();
+    assay::register_entry([] { assay::detail::register_method<StatisticSample>(); });
 
 MethodConfiguration read(const std::string& json, const std::string& ref = "table_sample") {
   const Json parsed = Json::parse(json);
