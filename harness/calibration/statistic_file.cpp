@@ -2,6 +2,7 @@
 
 #include "harness/checkpoint/described_tensors.h"
 #include "harness/core/error.h"
+#include "harness/core/paths.h"
 
 namespace assay {
 namespace {
@@ -52,6 +53,7 @@ void StatisticFile::write(const std::filesystem::path& path, const StatisticJob&
 }
 
 std::shared_ptr<const StatisticFile> StatisticFile::open(const std::filesystem::path& path) {
+  if (!path_exists(path)) data_error("there is no statistic '{}'", path.string());
   std::shared_ptr<StatisticFile> file(new StatisticFile());
   file->path_ = path;
   file->file_ = Checkpoint::open(path);

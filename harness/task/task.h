@@ -118,8 +118,8 @@ struct TaskChanges {
 std::shared_ptr<const Task> load_task(const std::string& name,
                                       const std::string& where = "the request",
                                       const TaskChanges& changes = {});
-/// Resolves names and globs ("digits/*") to tasks, in file order, without repeats. UserError when
-/// one matches nothing.
+/// Resolves names, globs ("digits/*") and families to tasks, in file order, without repeats.
+/// UserError when one matches nothing.
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
                                                     const std::string& where = "the request",
                                                     const TaskChanges& changes = {});

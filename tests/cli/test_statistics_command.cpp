@@ -81,6 +81,12 @@ void check_exit(const ProcessResult& result, int code) {
 
 }  // namespace
 
+TEST_CASE("a statistic that is not there is refused by its name", "[cli]") {
+  const ProcessResult shown = assay_program({"statistics", "show", "none.safetensors"});
+  check_exit(shown, 3);
+  CHECK_THAT(shown.output, Contains("there is no statistic 'none.safetensors'"));
+}
+
 TEST_CASE("a statistic is computed, shown and verified", "[cli]") {
   const Workspace work;
   const std::string file = work.file("a");

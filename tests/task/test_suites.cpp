@@ -36,6 +36,13 @@ TEST_CASE("patterns select tasks without repeats, in file order", "[task]") {
   CHECK_THROWS_WITH(load_tasks({"digits/*", "letters/*"}), Contains("'letters/*'"));
 }
 
+TEST_CASE("a family stands for its tasks", "[task]") {
+  const std::vector<std::string> science = names({"science"});
+  REQUIRE(science.size() > 1);
+  for (const auto& task : load_tasks({"science"})) CHECK(task->family() == "science");
+  CHECK(names({"science", science.front()}) == science);
+}
+
 TEST_CASE("an unknown task is answered with the nearest name", "[task]") {
   CHECK_THROWS_WITH(load_task("digits/mnist-123"), Contains("unknown task 'digits/mnist-123'") &&
                                                        Contains("Did you mean 'digits/mnist-"));
