@@ -13,6 +13,9 @@ namespace assay {
 /// What becomes of the tensors that are no matrices.
 enum class Others { kMean, kBase };
 
+/// Embeddings by the names that they have in published models.
+inline const std::vector<std::string> kEmbeddings{"*embed*", "*wte*", "*wpe*", "*shared.weight"};
+
 struct MatrixRule {
   std::vector<std::string> exclude{"*text_projection*"};
   bool unfold = false;
@@ -20,8 +23,8 @@ struct MatrixRule {
   /// Declares them.
   void parameters(auto&& p) {
     p(exclude, {.name = "exclude",
-                .help = "globs of tensors that are no matrices to this method, such as "
-                        "\"*embed*\"; published code leaves out CLIP's text projection"});
+                .help = "globs of tensors that are no matrices to this method, as published code "
+                        "leaves out embeddings or CLIP's text projection"});
     p(unfold, {.name = "unfold",
                .help = "take tensors of more than two dimensions, such as filters of "
                        "convolutions, as matrices with a row per output"});

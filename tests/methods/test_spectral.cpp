@@ -3,6 +3,7 @@
 #include "methods/spectral/svd.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
+#include "tests/methods/low_rank.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -39,15 +40,6 @@ at::Tensor delta_of(const StateDict& merged, const MergeInputs& inputs) {
   return merged.at("w").to(at::kDouble) - inputs.base->read("w").to(at::kDouble);
 }
 
-/// A matrix of this rank, with singular values 1, 1/4, 1/16, ...
-at::Tensor low_rank(int64_t rows, int64_t columns, int64_t rank, uint64_t key) {
-  const at::Tensor left = std::get<0>(at::linalg_qr(noise({rows, rank}, key).to(at::kDouble)));
-  const at::Tensor right =
-      std::get<0>(at::linalg_qr(noise({columns, rank}, key + 1).to(at::kDouble)));
-  const at::Tensor values = at::pow(0.25, at::arange(rank, at::kDouble));
-  return (left * values).mm(right.t());
-}
-
 double orthogonality(const at::Tensor& columns) {
   return distance(columns.t().mm(columns), at::eye(columns.size(1), at::kDouble));
 }
@@ -74,7 +66,7 @@ TEST_CASE("a factorisation gives the matrix and orthonormal vectors", "[methods]
 TEST_CASE("a factorisation finds values that a Gram matrix loses, and no zeros",
           "[methods][spectral]") {
   // 4^-19 is 4e-12: its square is far below a rounding of the largest.
-  const at::Tensor matrix = low_rank(40, 30, 20, 1);
+  const at::Tensor matrix = low_rank_matrix(40, 30, 20, 1);
   const Svd found = factorize(matrix);
 
   CHECK(found.count() == 20);

@@ -1,0 +1,122 @@
+// Closed forms on truncated or filtered spectra: STAR, CART and IWUDI.
+#include <cmath>
+
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+#include "tests/methods/low_rank.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+constexpr double kTolerance = 2e-6;
+
+at::Tensor diagonal(const std::vector<float>& values) { return at::diag(at::tensor(values)); }
+
+at::Tensor merged(const std::string& ref, const Json& parameters,
+                  const std::vector<at::Tensor>& deltas) {
+  return merge(ref, parameters, one_tensor_inputs(at::zeros_like(deltas.front()), deltas)).at("w");
+}
+
+double sum_of_singular_values(const at::Tensor& matrix) {
+  return at::linalg_svdvals(matrix.to(at::kDouble)).sum().item<double>();
+}
+
+}  // namespace
+
+TEST_CASE("STAR keeps the fewest components with a share of the nuclear norm",
+          "[methods][spectral]") {
+  const at::Tensor delta = diagonal({4, 3, 2, 1});
+  const auto star = [&](double eta) { return merged("star", {{"eta", eta}}, {delta}); };
+
+  CHECK(distance(star(0), diagonal({10, 0, 0, 0})) < kTolerance);
+  CHECK(distance(star(39), diagonal({10, 0, 0, 0})) < kTolerance);
+  CHECK(distance(star(41), diagonal({40 / 7.f, 30 / 7.f, 0, 0})) < kTolerance);
+  CHECK(distance(star(100), delta) < kTolerance);
+  CHECK(distance(merged("star", {{"eta", 39}}, {delta, at::zeros({4, 4})}),
+                 diagonal({5, 0, 0, 0})) < kTolerance);
+}
+
+TEST_CASE("STAR keeps the nuclear norm of a task vector", "[methods][spectral]") {
+  const at::Tensor delta = noise({9, 13}, 1);
+  for (const double eta : {5., 40., 80.})
+    CHECK(sum_of_singular_values(merged("star", {{"eta", eta}}, {delta})) ==
+          Approx(sum_of_singular_values(delta)));
+}
+
+TEST_CASE("CART adds low-rank differences to the experts' mean", "[methods][spectral]") {
+  const std::vector<at::Tensor> experts{diagonal({6, 2}), diagonal({0, 0})};
+  const auto cart = [&](const Json& parameters) {
+    return merge("cart", parameters, one_tensor_inputs({}, experts)).at("w");
+  };
+
+  CHECK(distance(cart({{"weights", {1, 0}}}), diagonal({4.5f, 1})) < kTolerance);
+  CHECK(distance(cart({{"weights", {1, 0}}, {"rank", 2}}), diagonal({4.5f, 1.5f})) < kTolerance);
+  CHECK(distance(cart({{"weights", {1, 0}}, {"rank", 0.1}}), diagonal({4.5f, 1})) < kTolerance);
+  // Whole differences from the mean add up to zero.
+  CHECK(distance(cart({{"rank", 1}, {"scale", 1}}), diagonal({3, 1})) < kTolerance);
+}
+
+TEST_CASE("IWUDI follows the gradient flow of WUDI's loss", "[methods][spectral]") {
+  // One entry, twice 2: from 4 towards 2 with the rate 2.
+  const std::vector<at::Tensor> twice(2, at::full({1, 1}, 2.0f));
+  const auto entry = [&](const Json& parameters) {
+    return merged("iwudi", parameters, twice).item<double>();
+  };
+
+  CHECK(entry({{"time", 0}}) == 4);
+  CHECK(entry({{"time", 1}}) == Approx(2 + 2 * std::exp(-2.0)));
+  CHECK(entry({{"time", 1e9}}) == Approx(2));
+  CHECK(entry({{"filter", "tikhonov"}, {"ridge", 2}}) == Approx(3));
+  CHECK(entry({{"filter", "landweber"}, {"iterations", 1}}) == Approx(4 - 2 * 0.9));
+}
+
+TEST_CASE("IWUDI's limit solves WUDI's equations", "[methods][spectral]") {
+  std::vector<at::Tensor> deltas;
+  at::Tensor weights = at::zeros({8, 8}, at::kDouble), right = at::zeros({6, 8}, at::kDouble);
+  for (uint64_t i = 0; i < 3; ++i) {
+    deltas.push_back(noise({6, 8}, i));
+    const at::Tensor delta = deltas.back().to(at::kDouble);
+    const at::Tensor gram = delta.t().mm(delta) / delta.square().sum();
+    weights += gram;
+    right += delta.mm(gram);
+  }
+  const at::Tensor solution = at::linalg_solve(weights, right.t()).t();
+  const at::Tensor limit = merged("iwudi", {{"time", 1e9}}, deltas);
+
+  CHECK(distance(limit, solution) < kTolerance);
+  CHECK(distance(merged("iwudi", {{"filter", "tikhonov"}, {"ridge", 0}}, deltas), solution) <
+        kTolerance);
+  std::vector<at::Tensor> tripled;
+  for (const at::Tensor& delta : deltas) tripled.push_back(3 * delta);
+  CHECK(distance(merged("iwudi", {{"time", 1e9}}, tripled), 3 * solution) < 3 * kTolerance);
+}
+
+TEST_CASE("IWUDI keeps the sum of task vectors of orthogonal inputs", "[methods][spectral]") {
+  at::Tensor first = noise({5, 8}, 1), second = noise({5, 8}, 2);
+  first.narrow(1, 4, 4).zero_();
+  second.narrow(1, 0, 4).zero_();
+
+  for (const double time : {1., 300., 1e9})
+    CHECK(distance(merged("iwudi", {{"time", time}}, {first, second}), first + second) <
+          kTolerance);
+}
+
+TEST_CASE("directions that IWUDI's cut leaves out stay as in the sum", "[methods][spectral]") {
+  const std::vector<at::Tensor> twice(2, diagonal({2, 0.02f, 0.01f}));
+  const Json exact{{"filter", "tikhonov"}, {"ridge", 0}};
+  const auto cut = [&](Json parameters) {
+    parameters.update(exact);
+    return merged("iwudi", parameters, twice);
+  };
+
+  CHECK(distance(cut({{"cut", "share"}, {"share", 0.3}}), diagonal({2, 0.04f, 0.02f})) <
+        kTolerance);
+  CHECK(distance(cut({{"cut", "share"}, {"share", 0.4}}), diagonal({2, 0.02f, 0.02f})) <
+        kTolerance);
+  // (2 + 0.02 + 0.01)^2 / (4 + 0.0004 + 0.0001) = 1.03: two directions.
+  CHECK(distance(cut({{"cut", "participation"}}), diagonal({2, 0.02f, 0.02f})) < kTolerance);
+  CHECK(distance(merged("iwudi@aswudi", Json::object(), twice), diagonal({2, 0.02f, 0.02f})) <
+        kTolerance);
+}
