@@ -18,6 +18,7 @@ struct Definition {
   std::string dataset;
   std::vector<int64_t> labels;  // ascending
   int64_t classes;              // of the joint label space
+  bool own_first = false;       // acc_own is the primary metric
 };
 
 Definition read_definition(JsonReader reader) {
@@ -38,6 +39,12 @@ Definition read_definition(JsonReader reader) {
   if (std::adjacent_find(definition.labels.begin(), definition.labels.end()) !=
       definition.labels.end())
     labels.fail("a label occurs twice");
+  if (const auto metrics = reader.find("metrics")) {
+    const std::vector<std::string> names = metrics->as_strings();
+    definition.own_first = names == std::vector<std::string>{"acc_own", "acc"};
+    if (!definition.own_first && names != std::vector<std::string>{"acc", "acc_own"})
+      metrics->fail("expected [\"acc\", \"acc_own\"] in the order of their weight");
+  }
   reader.finish();
   return definition;
 }
@@ -53,7 +60,7 @@ class ImageClassification : public Task {
         dataset_hash_(std::move(dataset_hash)) {}
 
   std::vector<MetricResult> evaluate(const Predictor& predictor, Split split) const override;
-  std::string primary_metric() const override { return "acc"; }
+  std::string primary_metric() const override { return definition_.own_first ? "acc_own" : "acc"; }
   Examples examples(Split split) const override;
   int64_t size(Split split) const override { return examples(split).targets.size(0); }
 

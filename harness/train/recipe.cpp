@@ -19,6 +19,7 @@ constexpr size_t kMaxShown = 200;  // characters of a chain in a message
 
 const std::vector<std::string> kRoles = {"base", "expert", "multitask"};
 const std::vector<std::string> kSchedules = {"constant", "cosine"};
+const std::vector<std::string> kLosses = {"joint", "own_labels"};
 
 std::string one_of(const std::string& kind, const std::vector<std::string>& known,
                    const JsonReader& value) {
@@ -78,6 +79,8 @@ void read_settings(JsonReader& settings, const std::vector<std::string>& known_t
   if (const auto v = settings.find("weight_decay")) recipe.weight_decay = number_from(*v, 0);
   if (const auto v = settings.find("schedule"))
     recipe.schedule = one_of("schedule", kSchedules, *v);
+  if (const auto v = settings.find("loss")) recipe.loss = one_of("loss", kLosses, *v);
+  if (const auto v = settings.find("freeze")) recipe.freeze = v->as_strings();
   if (const auto v = settings.find("seed")) {
     const int64_t seed = v->as_integer();
     if (seed < 0) v->fail("expected an integer of at least 0");
@@ -204,18 +207,21 @@ std::string Recipe::hash(const std::string& checkpoint) const {
     mixture.push_back({{"task", part.task},
                        {"data", load_task(part.task)->hash()},
                        {"examples", part.examples ? Json(*part.examples) : Json(nullptr)}});
-  const Json everything = {{"version", kTrainingVersion},
-                           {"architecture", architecture_},
-                           {"name", recipe.name},
-                           {"role", recipe.role},
-                           {"init", recipe.init == "random" ? "random" : hash(recipe.init)},
-                           {"mixture", mixture},
-                           {"steps", recipe.steps},
-                           {"batch", recipe.batch},
-                           {"learning_rate", recipe.learning_rate},
-                           {"weight_decay", recipe.weight_decay},
-                           {"schedule", recipe.schedule},
-                           {"seed", recipe.seed}};
+  Json everything = {{"version", kTrainingVersion},
+                     {"architecture", architecture_},
+                     {"name", recipe.name},
+                     {"role", recipe.role},
+                     {"init", recipe.init == "random" ? "random" : hash(recipe.init)},
+                     {"mixture", mixture},
+                     {"steps", recipe.steps},
+                     {"batch", recipe.batch},
+                     {"learning_rate", recipe.learning_rate},
+                     {"weight_decay", recipe.weight_decay},
+                     {"schedule", recipe.schedule},
+                     {"seed", recipe.seed}};
+  // Absent where they are as in recipes from before there were such settings.
+  if (recipe.loss != "joint") everything["loss"] = recipe.loss;
+  if (!recipe.freeze.empty()) everything["freeze"] = recipe.freeze;
   return hash_text(canonical(everything));
 }
 

@@ -29,7 +29,11 @@ struct CheckpointRecipe {
   double learning_rate = 0;  ///< of AdamW, initial
   double weight_decay = 0;
   std::string schedule = "cosine";  ///< of the learning rate: "cosine" (decays to 0) or "constant"
-  uint64_t seed = 0;                ///< of the initial weights and of the order of the examples
+  /// "joint": cross entropy over all classes. "own_labels": over those that the example's task has,
+  /// as with a head per task.
+  std::string loss = "joint";
+  std::vector<std::string> freeze{};  ///< globs of tensors that are not trained
+  uint64_t seed = 0;                  ///< of the initial weights and of the order of the examples
 };
 
 class Recipe {
@@ -77,7 +81,7 @@ void check_destination(const std::filesystem::path& path);
 /// it was trained on ("trained_on": in this step and earlier ones after the base) and pre-trained
 /// on
 /// ("pretrained_on": by its base), examples per part, steps, seed, cost and final loss (the mean
-/// over the last tenth of the steps). Training minimises cross entropy over the joint label space
+/// over the last tenth of the steps). Training minimises cross entropy (CheckpointRecipe::loss)
 /// with AdamW, on minibatches from a new permutation of the whole mixture per epoch. It uses one
 /// CPU thread, so that the bytes do not depend on the number of cores. When another process makes
 /// the same checkpoint, waits for that and opens it. DataError, naming the recipe, when the loss is

@@ -2,8 +2,12 @@
 #include <c10/core/GradMode.h>
 #include <torch/optim/adamw.h>
 
+#include <fnmatch.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <thread>
 
@@ -26,7 +30,8 @@ namespace {
 
 struct Mixture {
   Examples examples;
-  std::vector<int64_t> sizes;  // of the parts
+  std::vector<int64_t> sizes;      // of the parts
+  std::vector<at::Tensor> labels;  // those that each part's task has, ascending
 };
 
 Mixture read_mixture(const CheckpointRecipe& recipe, const std::string& where) {
@@ -45,6 +50,7 @@ Mixture read_mixture(const CheckpointRecipe& recipe, const std::string& where) {
     inputs.push_back(all.inputs.index_select(0, index));
     targets.push_back(all.targets.index_select(0, index));
     mixture.sizes.push_back(wanted);
+    mixture.labels.push_back(std::get<0>(at::_unique(all.targets)));
   }
   mixture.examples = {at::cat(inputs), at::cat(targets)};
   return mixture;
@@ -53,24 +59,24 @@ Mixture read_mixture(const CheckpointRecipe& recipe, const std::string& where) {
 /// Minibatches without end; a new permutation for every epoch. A batch may span two epochs.
 class Minibatches {
  public:
-  Minibatches(const Examples& examples, int64_t batch, uint64_t key)
+  Minibatches(int64_t examples, int64_t batch, uint64_t key)
       : examples_(examples), batch_(batch), rng_(key) {}
 
-  Examples next() {
+  /// Places of the examples.
+  at::Tensor next() {
     std::vector<int64_t> indices;
     while (static_cast<int64_t>(indices.size()) < batch_) {
       if (position_ == order_.size()) {
-        order_ = rng_.permutation(examples_.inputs.size(0));
+        order_ = rng_.permutation(examples_);
         position_ = 0;
       }
       indices.push_back(order_[position_++]);
     }
-    const at::Tensor index = at::tensor(indices, at::kLong);
-    return {examples_.inputs.index_select(0, index), examples_.targets.index_select(0, index)};
+    return at::tensor(indices, at::kLong);
   }
 
  private:
-  const Examples& examples_;
+  int64_t examples_;
   int64_t batch_;
   Rng rng_;
   std::vector<int64_t> order_;
@@ -83,26 +89,74 @@ double learning_rate_at(const CheckpointRecipe& recipe, int64_t step) {
   return recipe.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * fraction));
 }
 
+/// Adds -infinity to the scores of the classes that an example's task does not have.
+class OwnLabels {
+ public:
+  explicit OwnLabels(const Mixture& mixture) : labels_(mixture.labels) {
+    std::vector<at::Tensor> parts;
+    for (size_t part = 0; part < mixture.sizes.size(); ++part)
+      parts.push_back(at::full({mixture.sizes[part]}, static_cast<int64_t>(part), at::kLong));
+    part_of_ = at::cat(parts);
+  }
+  at::Tensor mask(const at::Tensor& scores, const at::Tensor& index) {
+    if (!excluded_.defined()) {
+      excluded_ = at::ones({static_cast<int64_t>(labels_.size()), scores.size(1)}, at::kBool);
+      for (size_t part = 0; part < labels_.size(); ++part)
+        excluded_[static_cast<int64_t>(part)].index_fill_(0, labels_[part], false);
+    }
+    return scores.masked_fill(excluded_.index_select(0, part_of_.index_select(0, index)),
+                              -std::numeric_limits<double>::infinity());
+  }
+
+ private:
+  const std::vector<at::Tensor>& labels_;
+  at::Tensor part_of_;   // of each example
+  at::Tensor excluded_;  // bool [parts, classes]
+};
+
+bool is_frozen(const CheckpointRecipe& recipe, const std::string& tensor) {
+  return std::any_of(recipe.freeze.begin(), recipe.freeze.end(), [&](const std::string& glob) {
+    return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
+  });
+}
+
+std::vector<at::Tensor> trained_tensors(const CheckpointRecipe& recipe, const std::string& where,
+                                        StateDict& weights) {
+  for (const std::string& glob : recipe.freeze)
+    if (std::none_of(weights.begin(), weights.end(), [&](const auto& entry) {
+          return ::fnmatch(glob.c_str(), entry.first.c_str(), 0) == 0;
+        }))
+      data_error("{}: 'freeze' names '{}', and the model has no such tensor", where, glob);
+  std::vector<at::Tensor> parameters;
+  for (auto& [name, tensor] : weights)
+    if (!is_frozen(recipe, name)) parameters.push_back(tensor.requires_grad_(true));
+  if (parameters.empty()) data_error("{}: 'freeze' leaves no tensor to train", where);
+  return parameters;
+}
+
 /// Trains `weights` in place; returns the mean loss over the last tenth of the steps.
 double train(const Architecture& architecture, const CheckpointRecipe& recipe,
-             const Examples& examples, const std::string& where, StateDict& weights) {
+             const Mixture& mixture, const std::string& where, StateDict& weights) {
   const c10::AutoGradMode with_gradients(true);
-  std::vector<at::Tensor> parameters;
-  for (auto& [unused, tensor] : weights) parameters.push_back(tensor.requires_grad_(true));
+  const Examples& examples = mixture.examples;
+  const std::vector<at::Tensor> parameters = trained_tensors(recipe, where, weights);
+  OwnLabels own(mixture);
   torch::optim::AdamW optimizer(
       parameters,
       torch::optim::AdamWOptions(recipe.learning_rate).weight_decay(recipe.weight_decay));
 
-  Minibatches batches(examples, recipe.batch, stream_key(recipe.seed, "order for " + recipe.name));
+  Minibatches batches(examples.inputs.size(0), recipe.batch,
+                      stream_key(recipe.seed, "order for " + recipe.name));
   Progress progress("train " + recipe.name, recipe.steps);
   const int64_t last_tenth = recipe.steps - std::max<int64_t>(1, recipe.steps / 10);
   double loss_sum = 0;
   for (int64_t step = 0; step < recipe.steps; ++step) {
     optimizer.param_groups().front().options().set_lr(learning_rate_at(recipe, step));
-    const Examples batch = batches.next();
+    const at::Tensor index = batches.next();
     optimizer.zero_grad();
-    at::Tensor loss =
-        at::cross_entropy_loss(architecture.logits(weights, batch.inputs), batch.targets);
+    at::Tensor scores = architecture.logits(weights, examples.inputs.index_select(0, index));
+    if (recipe.loss == "own_labels") scores = own.mask(scores, index);
+    at::Tensor loss = at::cross_entropy_loss(scores, examples.targets.index_select(0, index));
     const double value = loss.item<double>();
     if (!std::isfinite(value))
       data_error("{}: the loss is {} at step {} of {}; a smaller learning_rate than {} may help",
@@ -135,6 +189,8 @@ Json describe(const Recipe& file, const CheckpointRecipe& recipe,
           {"learning_rate", recipe.learning_rate},
           {"weight_decay", recipe.weight_decay},
           {"schedule", recipe.schedule},
+          {"loss", recipe.loss},
+          {"freeze", recipe.freeze},
           {"seed", recipe.seed}};
 }
 
@@ -207,7 +263,7 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
                            : architecture->initial_weights(entry.seed);
   for (auto& [unused, tensor] : weights)
     tensor = tensor.clone();  // a copy of the memory-mapped file
-  const double final_loss = train(*architecture, entry, mixture.examples, where, weights);
+  const double final_loss = train(*architecture, entry, mixture, where, weights);
 
   Json origin = describe(recipe, entry, mixture.sizes);
   origin["final_loss"] = final_loss;

@@ -76,6 +76,15 @@ TEST_CASE("acc counts over all labels, acc_own among the task's", "[task]") {
   CHECK(results[1].value == Approx(own / static_cast<double>(n)));
 }
 
+TEST_CASE("a definition says which accuracy is the primary metric", "[task]") {
+  CHECK(make(definition())->primary_metric() == "acc");
+  Json own = definition();
+  own["metrics"] = {"acc_own", "acc"};
+  CHECK(make(own)->primary_metric() == "acc_own");
+  own["metrics"] = {"acc_own"};
+  CHECK_THROWS_WITH(make(own), Contains("metrics") && Contains("acc_own"));
+}
+
 TEST_CASE("equal scores go to the lowest label", "[task]") {
   const auto task = load_task("digits/mnist-345");
   const MadeUp flat(20, [](int64_t, int64_t) { return 0.f; });

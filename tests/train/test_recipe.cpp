@@ -61,6 +61,8 @@ TEST_CASE("the recipe hash changes with whatever determines the weights", "[trai
   CHECK(hash("expert-a", R"({"checkpoints": {"expert-a": {"steps": 41}}})") != expert);
   CHECK(hash("expert-a", R"({"checkpoints": {"expert-a": {"seed": 1}}})") != expert);
   CHECK(hash("expert-a", R"({"checkpoints": {"expert-a": {"mixture": ["blobs/b"]}}})") != expert);
+  CHECK(hash("expert-a", R"({"checkpoints": {"expert-a": {"loss": "own_labels"}}})") != expert);
+  CHECK(hash("expert-a", R"({"checkpoints": {"expert-a": {"freeze": ["head.*"]}}})") != expert);
   CHECK(hash("expert-a", R"({"architecture": {"hidden": 9}})") != expert);
   CHECK(hash("expert-a", R"({"checkpoints": {"base": {"steps": 6}}})") != expert);  // of its init
   CHECK(hash("expert-a", R"({"checkpoints": {"expert-b": {"steps": 6}}})") == expert);

@@ -167,6 +167,45 @@ TEST_CASE("one step of AdamW moves every weight by the learning rate against its
   CHECK(moved[3].item<double>() == Approx(-0.01).epsilon(1e-3));
 }
 
+TEST_CASE("a loss over own labels leaves the other labels' scores alone", "[train]") {
+  const BlobHome home;
+  const Recipe recipe = changed_recipe(
+      home, R"({"checkpoints": {"base": {"loss": "own_labels", "mixture": ["blobs/a"]}}})");
+  const StateDict before =
+      make_architecture(JsonReader(recipe.architecture(), "recipe"))->initial_weights(0);
+
+  const auto after = ensure_checkpoint(recipe, "base", home.models());
+
+  // The scores of labels 2 and 3, which blob a does not have, take no part.
+  for (const char* name : {"head.bias", "head.weight"}) {
+    const at::Tensor moved = after->read(name) - before.at(name);
+    CHECK((moved.narrow(0, 2, 2) == 0).all().item<bool>());
+    CHECK((moved.narrow(0, 0, 2) != 0).any().item<bool>());
+  }
+  CHECK(after->origin().at("loss") == "own_labels");
+}
+
+TEST_CASE("frozen tensors are not trained", "[train]") {
+  const BlobHome home;
+  const Recipe recipe =
+      changed_recipe(home, R"({"checkpoints": {"expert-a": {"freeze": ["head.*"]}}})");
+
+  const auto base = ensure_checkpoint(recipe, "base", home.models());
+  const auto expert = ensure_checkpoint(recipe, "expert-a", home.models());
+
+  for (const TensorInfo& info : base->tensors()) {
+    CAPTURE(info.name);
+    CHECK(at::equal(base->read(info.name), expert->read(info.name)) ==
+          info.name.starts_with("head."));
+  }
+  const Recipe none =
+      changed_recipe(home, R"({"checkpoints": {"expert-a": {"freeze": ["tail.*"]}}})");
+  CHECK_THROWS_WITH(ensure_checkpoint(none, "expert-a", home.models()), Contains("'tail.*'"));
+  const Recipe all = changed_recipe(home, R"({"checkpoints": {"expert-a": {"freeze": ["*"]}}})");
+  CHECK_THROWS_WITH(ensure_checkpoint(all, "expert-a", home.models()),
+                    Contains("no tensor to train"));
+}
+
 TEST_CASE("training that fails names the recipe and leaves no folder", "[train]") {
   const BlobHome home;
   const Recipe broken =
