@@ -8,6 +8,7 @@
 #include "harness/kernels/one_thread.h"
 #include "harness/method/modifier.h"
 #include "methods/dense/weights.h"
+#include "methods/layer_key.h"
 #include "methods/modifiers/changed_experts.h"
 
 namespace assay {
@@ -60,17 +61,11 @@ struct SensMerging {
   std::map<std::string, std::vector<double>> factors_;  ///< by tensor, of each expert
 };
 
-/// The layer that a tensor belongs to: its transformer block, or else its module.
-std::string layer_of(const Evidence& evidence, const std::string& tensor) {
-  if (const auto block = evidence.block(tensor)) return fmt::format("block {}", *block);
-  return tensor.substr(0, tensor.rfind('.'));
-}
-
 /// The share of each layer in an expert's sensitivity, in the L2 norm over layers.
 std::map<std::string, double> layer_shares(const ModelJob& job, const TensorSource& sensitivity) {
   std::map<std::string, double> shares;
   for (const std::string& name : job.names()) {
-    double& share = shares[layer_of(job.evidence(), name)];
+    double& share = shares[layer_key(job.evidence(), name)];
     if (sensitivity.find(name)) share += sensitivity.read(name).item<double>();
   }
   double squares = 0;
@@ -127,7 +122,7 @@ void SensMerging::prepare(const ModelJob& job) {
   factors_.clear();
   double least = 1, most = 1;
   for (const std::string& name : job.names()) {
-    const std::string layer = layer_of(job.evidence(), name);
+    const std::string layer = layer_key(job.evidence(), name);
     std::vector<double>& factors = factors_[name];
     for (size_t i = 0; i < experts; ++i)
       factors.push_back(of_experts[i] * shares[i].at(layer) / temperature);

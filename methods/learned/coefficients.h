@@ -1,0 +1,83 @@
+/// Models that are sums of tensors times coefficients, and the coefficients' gradients. These come
+/// from the gradient of the merged weights, so that no graph is kept of how the weights were made.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "harness/checkpoint/tensors.h"
+#include "harness/method/method.h"
+
+namespace assay {
+
+/// Which tensors share their coefficients: all, those of a layer, or none.
+enum class Sharing { kTask, kLayer, kTensor };
+
+inline constexpr std::string_view kSharingHelp =
+    "one coefficient per expert (task), per expert and transformer block, with modules outside of "
+    "blocks on their own (block), or per expert and tensor";
+
+/// Of which tensors share coefficients: equal names do.
+std::string sharing_key(Sharing sharing, const Evidence& evidence, const std::string& tensor);
+
+/// One tensor of the merged model: base + c_0 terms[0] + c_1 terms[1] + ...
+struct LearnedTensor {
+  std::string name;
+  size_t group = 0;   ///< whose coefficients it has
+  at::Tensor base{};  ///< undefined: none
+  std::vector<at::Tensor> terms{};
+  /// The shape, for broadcasting, of a term's coefficients; empty: one for the whole tensor.
+  std::vector<int64_t> shape{};
+};
+
+/// Coefficients in groups, and the tensors that they make.
+class LearnedModel {
+ public:
+  /// What a coefficient is of the value that is learned; empty: the same.
+  using Constraint = at::Tensor (*)(const at::Tensor& raw);
+
+  explicit LearnedModel(Constraint constraint = nullptr) : constraint_(constraint) {}
+
+  /// Adds coefficients for each term, `initial`, [terms, width], and returns their group. Those
+  /// that are not trained stay as they are and have no constraint.
+  size_t add_group(const at::Tensor& initial, bool trained = true);
+  /// The group of this key: a new one the first time, one coefficient of this value for each term.
+  size_t group_of(const std::string& key, size_t terms, double initial);
+  void add(LearnedTensor tensor) { tensors_.push_back(std::move(tensor)); }
+
+  /// What an optimiser changes: float64 [terms, width] of each trained group, that require
+  /// gradients.
+  std::vector<at::Tensor> parameters() const;
+  /// The coefficients [terms, width] of a group, as they are now. Gradients reach its parameters.
+  at::Tensor coefficients(size_t group) const;
+  /// What is learned of a group, before the constraint.
+  const at::Tensor& raw(size_t group) const { return groups_[group].raw; }
+  /// The mean of all trained coefficients.
+  double mean_coefficient() const;
+
+  /// The merged weights, float32. With `leaves` they require gradients.
+  StateDict weights(bool leaves) const;
+  /// Adds to the parameters' gradients what follows from those of the weights. A group whose
+  /// tensors the network does not use gets none.
+  void add_gradients(const StateDict& weights) const;
+
+ private:
+  struct Group {
+    at::Tensor raw;
+    bool trained;
+  };
+
+  Constraint constraint_;
+  std::vector<Group> groups_;
+  std::map<std::string, size_t> keys_;
+  std::vector<LearnedTensor> tensors_;
+};
+
+/// The task vectors of a tensor, float32.
+std::vector<at::Tensor> task_vectors(const TensorJob& tensor);
+
+}  // namespace assay
