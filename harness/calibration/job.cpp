@@ -143,7 +143,12 @@ StatisticJob statistic_job(const StatisticRef& statistic, const Checkpoint& mode
 StatisticPasses passes_of(const StatisticJob& job, const Architecture& architecture,
                           int64_t memory_bytes) {
   const int64_t at_once = at::Device(job.device).is_cpu() ? at::get_num_threads() : 1;
-  return passes_of(*statistic_of(job), architecture, memory_bytes, kBatchTokens, at_once);
+  const auto statistic = statistic_of(job);
+  StatisticPasses passes = passes_of(*statistic, architecture, memory_bytes, kBatchTokens, at_once);
+  passes.bytes +=
+      job.data.examples *
+      statistic->example_bytes({architecture, passes.layers.front()}, job.data.max_tokens);
+  return passes;
 }
 
 std::filesystem::path statistics_folder() {

@@ -8,10 +8,11 @@
 ///     void add(Part part);                                 // in the order of the batches
 ///     StatisticTensors finish(const NetworkShape& network, int64_t examples);  // often means
 ///     int64_t working_bytes(const NetworkShape& network) const;  // of its sums
-///     int64_t part_bytes(const NetworkShape& network, int64_t tokens) const;  // optional: of a
-///     Part bool labels() const;                                 // optional: whether it needs
-///     answers at::ScalarType dtype() const;                        // optional: of the network;
-///     float32
+///     // Optional: of a Part; of what is kept of an example of so many tokens at most.
+///     int64_t part_bytes(const NetworkShape& network, int64_t tokens) const;
+///     int64_t example_bytes(const NetworkShape& network, int64_t tokens) const;
+///     bool labels() const;            // optional: whether it needs answers
+///     at::ScalarType dtype() const;   // optional: of the network; float32
 ///   };
 ///   ASSAY_STATISTIC(InputGram)
 ///
@@ -91,6 +92,8 @@ class Statistic {
   virtual int64_t working_bytes(const NetworkShape& network) const = 0;
   /// Likewise what observe() returns for a batch of so many tokens.
   virtual int64_t part_bytes(const NetworkShape& network, int64_t tokens) const = 0;
+  /// Likewise what it keeps of an example of so many tokens at most, until it is finished.
+  virtual int64_t example_bytes(const NetworkShape& network, int64_t tokens) const = 0;
   virtual std::any observe(const StatisticBatch& batch) const = 0;
   virtual void add(std::any part) = 0;
   virtual StatisticTensors finish(const NetworkShape& network, int64_t examples) = 0;
@@ -149,6 +152,12 @@ class StatisticAdaptor final : public Statistic {
   int64_t part_bytes(const NetworkShape& network, int64_t tokens) const override {
     if constexpr (requires { statistic_.part_bytes(network, tokens); })
       return statistic_.part_bytes(network, tokens);
+    else
+      return 0;
+  }
+  int64_t example_bytes(const NetworkShape& network, int64_t tokens) const override {
+    if constexpr (requires { statistic_.example_bytes(network, tokens); })
+      return statistic_.example_bytes(network, tokens);
     else
       return 0;
   }
