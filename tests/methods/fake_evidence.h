@@ -18,16 +18,18 @@ class FakeNetwork : public Network {
  public:
   using Logits = std::function<at::Tensor(const StateDict& weights, size_t expert, int64_t first,
                                           int64_t count)>;
-  FakeNetwork(std::vector<int64_t> examples, Logits logits)
-      : examples_(std::move(examples)), logits_(std::move(logits)) {}
+  using Targets = std::function<at::Tensor(size_t expert, int64_t first, int64_t count)>;
+  FakeNetwork(std::vector<int64_t> examples, Logits logits, Targets targets = {})
+      : examples_(std::move(examples)), logits_(std::move(logits)), targets_(std::move(targets)) {}
   int64_t examples(size_t expert) const override { return examples_.at(expert); }
   at::Tensor logits(const StateDict& weights, size_t expert, int64_t first,
                     int64_t count) const override {
     REQUIRE((first >= 0 && count > 0 && first + count <= examples(expert)));
     return logits_(weights, expert, first, count);
   }
-  at::Tensor targets(size_t, int64_t, int64_t) const override {
-    throw std::logic_error("no targets");
+  at::Tensor targets(size_t expert, int64_t first, int64_t count) const override {
+    if (!targets_) throw std::logic_error("no targets");
+    return targets_(expert, first, count);
   }
   at::Tensor row_examples(size_t, int64_t, int64_t count) const override {
     return at::arange(count);
@@ -36,6 +38,7 @@ class FakeNetwork : public Network {
  private:
   std::vector<int64_t> examples_;
   Logits logits_;
+  Targets targets_;
 };
 
 /// All that is asked for must have been put here.
