@@ -2,6 +2,7 @@
 #include <torch/optim/adam.h>
 
 #include "methods/dense/trim_elect.h"
+#include "methods/dense/whole_deltas.h"
 #include "methods/learned/descent.h"
 
 namespace assay {
@@ -105,7 +106,7 @@ StateDict AdaMerging::merge_model(const ModelJob& job) const {
         .name = name,
         .group = model.group_of(sharing_key(granularity, job.evidence(), name), experts, init),
         .base = tensor.base,
-        .terms = task_vectors(tensor)};
+        .terms = whole_deltas(tensor, Compute::kFloat32)};
     if (vectors == Vectors::kTies) learned.terms = elected(job.parts(name), learned.terms);
     model.add(std::move(learned));
   }

@@ -1,6 +1,7 @@
 #include <torch/nn/utils/clip_grad.h>
 #include <torch/optim/adamw.h>
 
+#include "methods/dense/whole_deltas.h"
 #include "methods/learned/descent.h"
 
 namespace assay {
@@ -60,7 +61,7 @@ StateDict Atlas::merge_model(const ModelJob& job) const {
         {.name = name,
          .group = model.group_of(sharing_key(granularity, job.evidence(), name), experts, init),
          .base = tensor.base,
-         .terms = task_vectors(tensor)});
+         .terms = whole_deltas(tensor, Compute::kFloat32)});
   }
   const Network& network = job.evidence().network();
   const std::vector<at::Tensor> learned = model.parameters();

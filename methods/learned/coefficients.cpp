@@ -59,13 +59,6 @@ std::string sharing_key(Sharing sharing, const Evidence& evidence, const std::st
   return sharing == Sharing::kLayer ? layer_key(evidence, tensor) : tensor;
 }
 
-std::vector<at::Tensor> task_vectors(const TensorJob& tensor) {
-  const at::Tensor base = tensor.base.to(at::kFloat);
-  std::vector<at::Tensor> vectors;
-  for (const at::Tensor& expert : tensor.experts) vectors.push_back(expert.to(at::kFloat) - base);
-  return vectors;
-}
-
 size_t LearnedModel::add_group(const at::Tensor& initial, bool trained) {
   groups_.push_back({initial.to(at::kDouble).clone().requires_grad_(trained), trained});
   return groups_.size() - 1;

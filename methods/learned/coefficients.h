@@ -77,7 +77,4 @@ class LearnedModel {
   std::vector<LearnedTensor> tensors_;
 };
 
-/// The task vectors of a tensor, float32.
-std::vector<at::Tensor> task_vectors(const TensorJob& tensor);
-
 }  // namespace assay
