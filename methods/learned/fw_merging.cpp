@@ -148,7 +148,7 @@ StateDict FwMerging::merge_model(const ModelJob& job) const {
       const auto own = chosen.find(name);
       const bool by_tensor = selection == Selection::kTensor && own != chosen.end();
       const size_t model = by_tensor ? own->second : least_of(sums);
-      tensor = weighted_sum({tensor, models_of(name)[model]}, {1 - share, share});
+      tensor = tensor + (models_of(name)[model].to(at::kFloat) - tensor) * share;
     }
   }
   if (steps > 0 && !job.names().empty()) {

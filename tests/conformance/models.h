@@ -37,6 +37,7 @@ inline const StateDict& mixed_model(uint64_t key) {
 inline const FakeEvidence& mixed_evidence() {
   static const FakeEvidence evidence = [] {
     constexpr uint64_t kExperts = 3;
+    constexpr int64_t kExamples = 40;
     FakeEvidence made;
     made.add_linear("head.weight", 33);
     for (uint64_t i = 0; i < kExperts; ++i) {
@@ -50,13 +51,20 @@ inline const FakeEvidence& mixed_evidence() {
         if (tensor.is_floating_point()) fishers[name] = noise(tensor.sizes(), 20 + i).square();
       StateDict& sensitivities = made.statistics["layer_sensitivity"].emplace_back();
       for (const auto& [name, fisher] : fishers) sensitivities[name] = fisher.sum();
+      made.statistics["expert_logits"].push_back(
+          {{"scores", noise({kExamples, 7}, 40 + i)},
+           {"classes", at::arange(7, at::kInt).expand({kExamples, 7}).contiguous()},
+           {"first_rows", at::arange(kExamples + 1, at::kLong)}});
     }
     made.of_network = std::make_shared<FakeNetwork>(
-        std::vector<int64_t>(kExperts, 40),
+        std::vector<int64_t>(kExperts, kExamples),
         [](const StateDict& weights, size_t expert, int64_t first, int64_t count) {
-          const at::Tensor x = noise({40, 33}, 30 + expert).narrow(0, first, count);
+          const at::Tensor x = noise({kExamples, 33}, 30 + expert).narrow(0, first, count);
           return at::linear(x.to(weights.at("head.weight").device()), weights.at("head.weight"),
                             weights.at("head.bias"));
+        },
+        [](size_t expert, int64_t first, int64_t count) {
+          return at::arange(first, first + count).add(static_cast<int64_t>(expert)).remainder(7);
         });
     return made;
   }();
