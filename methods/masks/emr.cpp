@@ -2,6 +2,7 @@
 
 #include "harness/core/hash.h"
 #include "harness/kernels/task_vector/delta_statistics.h"
+#include "methods/dense/part_deltas.h"
 #include "methods/dense/task_vectors.h"
 
 namespace assay {
@@ -34,10 +35,10 @@ struct Emr {
   }
 
   /// The model that no task's mask has been applied to.
-  at::Tensor merge(const TensorJob& part) const { return changed(part, unified(part), 1.0F); }
+  at::Tensor merge(const TensorJob& part) const { return add_to_base(part, unified(part), 1.0); }
 
   at::Tensor merge_for(const TensorJob& part, size_t expert) const {
-    return changed(part, masked(part, unified(part), expert), rescalers_.at(expert));
+    return add_to_base(part, masked(part, unified(part), expert), rescalers_.at(expert));
   }
 
   /// A mask of one bit per element, and the rescaler.
@@ -74,14 +75,7 @@ struct Emr {
   /// `unified` where the expert's delta has its sign, else 0. Signs are multiplied, since a product
   /// of small values could become 0.
   static at::Tensor masked(const TensorJob& part, const at::Tensor& unified, size_t expert) {
-    const at::Tensor delta = part.experts[expert].to(at::kFloat) - part.base.to(at::kFloat);
-    return at::where(at::gt(delta.sign_() * unified.sign(), 0), unified, 0.0F);
-  }
-
-  static at::Tensor changed(const TensorJob& part, const at::Tensor& delta, float scale) {
-    at::Tensor out = part.result();
-    part.report_nonfinite(add_delta_into(part.base, delta, scale, out));
-    return out;
+    return at::where(at::gt(part_delta(part, expert).sign_() * unified.sign(), 0), unified, 0.0F);
   }
 
   /// The means over a tensor of |delta| of every expert, and of what its mask keeps of the unified
