@@ -1,5 +1,5 @@
 #include "methods/dense/part_deltas.h"
-#include "methods/dense/weights.h"
+#include "methods/dense/whole_deltas.h"
 
 namespace assay {
 namespace {
@@ -55,15 +55,6 @@ struct Cabs {
   /// A tensor's elements. Parts have whole blocks but for the last block of the tensor.
   int64_t measure(const TensorParts& tensor) const { return tensor.elements(); }
   at::Tensor merge(const TensorJob& part, int64_t elements) const;
-
- private:
-  /// Which of [blocks, size] magnitudes are the `count` largest of their block; the first of equal
-  /// ones.
-  static at::Tensor largest(const at::Tensor& magnitudes, int64_t count) {
-    const auto [unused, order] =
-        at::sort(magnitudes, /*stable=*/true, /*dim=*/1, /*descending=*/true);
-    return at::zeros_like(magnitudes, at::kBool).scatter_(1, order.narrow(1, 0, count), true);
-  }
 };
 
 at::Tensor Cabs::merge(const TensorJob& part, int64_t elements) const {
@@ -79,10 +70,11 @@ at::Tensor Cabs::merge(const TensorJob& part, int64_t elements) const {
     const at::Tensor free = delta.abs().masked_fill_(taken, -1);
     at::Tensor kept = at::zeros_like(taken);
     if (whole > 0)
-      kept.narrow(0, 0, whole).copy_(largest(free.narrow(0, 0, whole).view({-1, m}), n).flatten());
+      kept.narrow(0, 0, whole)
+          .copy_(largest_of_rows(free.narrow(0, 0, whole).view({-1, m}), n).flatten());
     if (rest > 0 && of_rest > 0)
       kept.narrow(0, whole, rest)
-          .copy_(largest(free.narrow(0, whole, rest).view({1, rest}), of_rest).flatten());
+          .copy_(largest_of_rows(free.narrow(0, whole, rest).view({1, rest}), of_rest).flatten());
     kept.logical_and_(free >= 0);  // fewer than n may be left
     sum.add_(at::where(kept, delta, 0.0F), factors[i]);
     taken.logical_or_(kept);

@@ -1,0 +1,100 @@
+#include <ATen/ATen.h>
+
+#include "harness/kernels/one_thread.h"
+#include "methods/data/layer_fit.h"
+#include "methods/data/others.h"
+#include "methods/dense/weights.h"
+
+namespace assay {
+namespace {
+
+/// LOT Merging: of each linear layer the task vector whose outputs come closest, in least squares,
+/// to those of every expert on that expert's own inputs, and which is 0 where these inputs say
+/// nothing: T (sum_i G_i)^+, T = sum_i T_i G_i, with G_i the Gram matrix of the inputs.
+struct Lot {
+  static constexpr MethodInfo info{
+      .name = "lot",
+      .paper = "arXiv:2505.23859 §4",
+      .summary = "least-squares fit of each linear layer's task vector on the experts' own inputs",
+      .needs = {.base = true, .calibration_inputs = true},
+      .identity = ""};  // where the data say nothing it is the base
+  double cutoff = 1e-6;
+  double scale = 1;
+  std::vector<double> weights;
+  Heads heads = Heads::kOthers;
+  MethodComponent others{kOthersDefault};
+
+  void parameters(auto&& p) {
+    p(cutoff, {.name = "cutoff",
+               .range = {0, 1},
+               .sweep = {1e-6, 1e-4, 1e-2},
+               .help = "directions of the inputs whose eigenvalue is at most this share of the "
+                       "largest count as not seen, and stay the base's"});
+    p(scale, {.name = "scale",
+              .range = {0, 5},
+              .help = "multiplier of the fitted task vectors; the paper's is 1"});
+    p(weights, {.name = "weights",
+                .range = {0, 10},
+                .help = "a weight per expert in the fits, in the order of the merge; empty: all "
+                        "equal"});
+    heads_parameter(heads, p);
+    others_parameter(others, p);
+  }
+
+  std::vector<StatisticRef> statistics() const {
+    std::vector<StatisticRef> all = others->statistics();
+    all.push_back({"input_gram"});
+    return all;
+  }
+  std::optional<std::string> conflict() const {
+    if (auto reason = zero_sum(weights, "a sum above 0")) return reason;
+    return others_conflict(others);
+  }
+  void prepare(const ModelJob& job) {
+    check_weights(weights, job);
+    prepare_others(others, job, [&](const std::string& tensor) {
+      return !fitted_layer(job.evidence(), tensor, heads);
+    });
+  }
+  at::Tensor merge(const TensorJob& job) const;
+};
+
+at::Tensor Lot::merge(const TensorJob& job) const {
+  const LayerInfo* layer = fitted_layer(job.evidence(), job.name, heads);
+  if (!layer) return merge_other(others, job);
+  const std::vector<double> shares = normalized_weights(weights, job.experts.size());
+  const LayerMatrices matrices = layer_matrices(job.experts, *layer, shares);
+  const at::Tensor base = layer_matrices({job.base}, *layer, {1.0}).mean;
+  const GramReader grams{{"input_gram"}};
+
+  at::Tensor sum, right = at::zeros_like(base);
+  for (size_t i = 0; i < job.experts.size(); ++i) {
+    const at::Tensor gram =
+        grams.read(job.evidence(), i, layer->input, matrices.inputs(), base.device()) * shares[i];
+    sum = sum.defined() ? sum.add_(gram) : gram.clone();
+    for_row_chunks(right, [&](int64_t first, int64_t count) {
+      const at::Tensor delta =
+          matrices.experts[i].narrow(0, first, count) - base.narrow(0, first, count);
+      right.narrow(0, first, count).addmm_(delta, gram);
+    });
+  }
+  at::Tensor inverse, seen;
+  {
+    const OneThread one;
+    const auto [values, vectors] = at::linalg_eigh(sum);  // ascending
+    seen = values > cutoff * values[-1];
+    inverse = (vectors * at::where(seen, values, 1).reciprocal_().mul_(seen)).mm(vectors.t());
+    job.report("directions_seen", seen.to(at::kDouble).mean().item<double>());
+  }
+  at::Tensor merged = at::empty_like(base);
+  for_row_chunks(merged, [&](int64_t first, int64_t count) {
+    const at::Tensor delta = right.narrow(0, first, count).mm(inverse);
+    merged.narrow(0, first, count).copy_(base.narrow(0, first, count).add(delta, scale));
+  });
+  return stored_weight(merged, *layer, job.base.sizes());
+}
+
+ASSAY_METHOD(Lot)
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,98 @@
+// WUDI: steps of Adam on its loss, and the minimum in closed form.
+#include <cmath>
+
+#include "tests/catch.h"
+#include "tests/merge/models.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+at::Tensor merged(const std::string& ref, const Json& parameters,
+                  const std::vector<at::Tensor>& deltas) {
+  return merge(ref, parameters, one_tensor_inputs(at::zeros_like(deltas.front()), deltas)).at("w");
+}
+
+/// The gradient of sum_i |(m - d_i) d_i^T|^2 / |d_i|^2, expert by expert.
+at::Tensor plain_gradient(const at::Tensor& m, const std::vector<at::Tensor>& deltas) {
+  at::Tensor gradient = at::zeros_like(m);
+  for (const at::Tensor& delta : deltas)
+    gradient += 2 * (m - delta).mm(delta.t()).mm(delta) / delta.square().sum();
+  return gradient;
+}
+
+double plain_loss(const at::Tensor& m, const std::vector<at::Tensor>& deltas) {
+  double loss = 0;
+  for (const at::Tensor& delta : deltas)
+    loss += ((m - delta).mm(delta.t()).square().sum() / delta.square().sum()).item<double>();
+  return loss;
+}
+
+std::vector<at::Tensor> in_double(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> wide;
+  for (const at::Tensor& tensor : tensors) wide.push_back(tensor.to(at::kDouble));
+  return wide;
+}
+
+}  // namespace
+
+TEST_CASE("WUDI starts at the sum, and Adam's first step is the rate", "[methods]") {
+  // Numbers: the loss is (m - 1)^2 + (m - 3)^2, which falls from the sum 4 to the mean 2.
+  const std::vector<at::Tensor> deltas{at::full({1, 1}, 1.0f), at::full({1, 1}, 3.0f)};
+  CHECK(merged("wudi", {{"steps", 0}}, deltas).item<float>() == 4);
+  CHECK(merged("wudi", {{"steps", 1}, {"rate", .25}}, deltas).item<float>() == Approx(3.75));
+  CHECK(merged("wudi@closed", Json::object(), deltas).item<float>() == Approx(2));
+  CHECK(merged("wudi@actmat", Json::object(), deltas).item<float>() == Approx(2.8));  // 28 / 10
+}
+
+TEST_CASE("WUDI's steps are Adam's on the loss as it is written", "[methods]") {
+  const std::vector<at::Tensor> deltas{noise({300, 5}, 1), 2 * noise({300, 5}, 2),
+                                       noise({300, 5}, 3)};
+  const std::vector<at::Tensor> wide = in_double(deltas);
+  constexpr int kSteps = 20;
+  constexpr double kRate = .01;
+  at::Tensor m = wide[0] + wide[1] + wide[2], mean = at::zeros_like(m), square = mean.clone();
+  for (int step = 1; step <= kSteps; ++step) {
+    const at::Tensor gradient = plain_gradient(m, wide);
+    mean = .9 * mean + .1 * gradient;
+    square = .999 * square + .001 * gradient.square();
+    m = m - kRate * (mean / (1 - std::pow(.9, step))) /
+                ((square / (1 - std::pow(.999, step))).sqrt() + 1e-8);
+  }
+  CHECK(distance(merged("wudi", {{"steps", kSteps}, {"rate", kRate}}, deltas), m) < 1e-6);
+}
+
+TEST_CASE("WUDI's closed form is where the gradient vanishes and steps lead", "[methods]") {
+  const std::vector<at::Tensor> deltas{noise({6, 4}, 1), noise({6, 4}, 2)};
+  const std::vector<at::Tensor> wide = in_double(deltas);
+  const at::Tensor closed = merged("wudi@closed", Json::object(), deltas).to(at::kDouble);
+  const at::Tensor stepped =
+      merged("wudi", {{"steps", 3000}, {"rate", 2e-3}}, deltas).to(at::kDouble);
+
+  CHECK(plain_gradient(closed, wide).abs().max().item<double>() < 1e-5);
+  CHECK(plain_loss(stepped, wide) < plain_loss(closed, wide) + 1e-4);
+}
+
+TEST_CASE("WUDI's closed form of copies, scaled and orthogonal task vectors", "[methods]") {
+  const at::Tensor delta = noise({3, 8}, 1), other = noise({3, 8}, 2);
+  const at::Tensor left = at::cat({delta.narrow(1, 0, 4), at::zeros({3, 4})}, 1);
+  const at::Tensor right = at::cat({at::zeros({3, 4}), other.narrow(1, 4, 4)}, 1);
+  for (const char* ref : {"wudi@closed", "wudi@actmat"}) {
+    const auto closed = [&](const std::vector<at::Tensor>& deltas) {
+      return merged(ref, Json::object(), deltas);
+    };
+    CHECK(distance(closed({delta}), delta) < 1e-6);
+    CHECK(distance(closed({delta, delta, delta}), delta) < 1e-6);
+    CHECK(distance(closed({left, right}), left + right) < 1e-6);
+    CHECK(distance(closed({1e-3f * delta, 1e-3f * other}), 1e-3f * closed({delta, other})) < 1e-8);
+  }
+}
+
+TEST_CASE("WUDI passes over experts that are the base, and averages what is no matrix",
+          "[methods]") {
+  const at::Tensor delta = noise({3, 8}, 1), vector = noise({8}, 2);
+  CHECK(distance(merged("wudi@closed", Json::object(), {delta, at::zeros({3, 8})}), delta) < 1e-6);
+  CHECK(at::equal(merged("wudi", Json::object(), {at::zeros({2, 2})}), at::zeros({2, 2})));
+  CHECK(distance(merged("wudi", Json::object(), {vector, 3 * vector}), 2 * vector) < 1e-6);
+}
