@@ -55,7 +55,6 @@ at::Tensor DeltaReduction::merge(const TensorJob& job, const std::vector<at::Ten
   DeltaRule rule = sum_rule(terms, scale, normalize, dtype);
   rule.reduce = reduce;
   rule.tie_sign = tie == Tie::kPlusOne ? 1.0F : 0.0F;
-  if (reduce == Reduce::kWeightedMeanAgree) rule.min_divisor = mergekit::kMinDivisor;
   // Deltas over a base of zeros are what they are, whatever was done to them.
   return base + delta_merge(at::zeros_like(base), deltas, terms, rule).to(base.scalar_type());
 }

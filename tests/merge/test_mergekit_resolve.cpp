@@ -214,6 +214,13 @@ TEST_CASE("nuslerp merges two models, of task vectors where there is a base", "[
   CHECK_THAT(error(nuslerp + "base_model: a\nmodels: [{model: a}, {model: b}]"),
              StartsWith("m.yaml:1: ") && Contains("two models besides the base_model"));
   CHECK_THAT(error(nuslerp + "models: [{model: a}]"), Contains("1 are given"));
+  const MergekitConfig sliced = parse_mergekit_yaml(
+      nuslerp +
+          "slices:\n- base_model: c\n  sources:\n  - {model: a, layer_range: [0, 1]}\n"
+          "  - {model: b, layer_range: [0, 1]}\n  - {model: c, layer_range: [0, 1]}\n",
+      "m.yaml");
+  CHECK_THROWS_WITH(mergekit_models(sliced, &sliced.slices[0]),
+                    StartsWith("m.yaml:4: ") && Contains("at the top level"));
   CHECK_THAT(error("merge_method: nearswap\nbase_model: a\nmodels: [{model: b}]"),
              StartsWith("m.yaml:1: ") && Contains("'t'"));
 }

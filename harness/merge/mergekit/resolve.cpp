@@ -184,6 +184,9 @@ MergekitModels mergekit_models(const MergekitConfig& config, const MergekitSlice
     if (is_base) models.like = models.experts.size();
     models.experts.push_back(model);
   }
+  // Whether a merge is one of task vectors holds for all of its slices.
+  if (method.models == Models::kTwo && base && !config.base_model)
+    fail("needs a base_model at the top level where a slice names one");
   // Layers of a base are those that a slice says.
   if (slice && !listed_base && (task_vectors || method.models == Models::kPair))
     fail(fmt::format("needs the base_model '{}' among the sources of every slice", base->model));
