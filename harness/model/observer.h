@@ -25,6 +25,9 @@ struct LayerInput {
   ConvolutionWindow window{};  ///< of a convolution
 };
 
+/// Where in a transformer block hidden states are.
+enum class BlockPlace { kInput, kFeedForwardInput };
+
 /// Sees every linear and convolution layer that runs on this thread for as long as it lives.
 /// Observers nest: only the innermost one sees.
 class LayerObserver {
@@ -37,6 +40,9 @@ class LayerObserver {
   virtual void layer(const LayerInput& input) = 0;
   /// The weight is used as a table of embeddings.
   virtual void embedding(const std::string& /*weight*/) {}
+  /// Hidden states [rows, tokens, width] of a decoder, block by block: what the block reads, and
+  /// what its feed-forward does, after the norm.
+  virtual void hidden(BlockPlace /*place*/, const at::Tensor& /*x*/) {}
   /// Whether it looks at shapes only: layers and embeddings then give zeros, at no cost.
   virtual bool shapes_only() const { return false; }
 

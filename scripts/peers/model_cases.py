@@ -83,6 +83,41 @@ def qwen3(rng: random.Random) -> dict:
     return qwen2(rng) | {"head_dim": rng.choice([4, 8, 16]), "attention_bias": rng.random() < 0.5}
 
 
+def mixtral(rng: random.Random) -> dict:
+    return mistral(rng) | {"num_local_experts": rng.choice([2, 3, 5]), "num_experts_per_tok": rng.choice([1, 2])}
+
+
+def sparse(rng: random.Random, sizes: dict) -> dict:
+    return sizes | {
+        "num_experts": rng.choice([2, 3, 5]),
+        "num_experts_per_tok": rng.choice([1, 2]),
+        "moe_intermediate_size": rng.choice([12, 24]),
+        "norm_topk_prob": rng.random() < 0.5,
+        "decoder_sparse_step": rng.choice([1, 2]),
+        "mlp_only_layers": rng.choice([[], [0]]),
+    }
+
+
+def qwen2_moe(rng: random.Random) -> dict:
+    return sparse(rng, qwen2(rng)) | {"shared_expert_intermediate_size": rng.choice([12, 24]), "qkv_bias": rng.random() < 0.5}
+
+
+def qwen3_moe(rng: random.Random) -> dict:
+    return sparse(rng, qwen3(rng))
+
+
+def olmoe(rng: random.Random) -> dict:
+    sizes = heads(rng)
+    del sizes["head_dim"]
+    return sizes | {
+        "num_experts": rng.choice([2, 3, 5]),
+        "num_experts_per_tok": rng.choice([1, 2]),
+        "norm_topk_prob": rng.random() < 0.5,
+        "attention_bias": rng.random() < 0.5,
+        "rope_parameters": rope(rng, sizes["hidden_size"] // sizes["num_attention_heads"], SCALINGS),
+    }
+
+
 def gemma2(rng: random.Random) -> dict:
     sizes = heads(rng)
     return sizes | {
@@ -163,6 +198,10 @@ FAMILIES = {
     "phi3": (transformers.Phi3Config, phi3),
     "gpt2": (transformers.GPT2Config, gpt2),
     "gpt_neox": (transformers.GPTNeoXConfig, gpt_neox),
+    "mixtral": (transformers.MixtralConfig, mixtral),
+    "qwen2_moe": (transformers.Qwen2MoeConfig, qwen2_moe),
+    "qwen3_moe": (transformers.Qwen3MoeConfig, qwen3_moe),
+    "olmoe": (transformers.OlmoeConfig, olmoe),
     "t5": (transformers.T5Config, t5),
     "mt5": (transformers.MT5Config, t5),
 }

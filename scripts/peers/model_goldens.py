@@ -45,6 +45,14 @@ LONGROPE = {
     "long_factor": [4.0],
 }
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 16}
+SPARSE = {  # a dense block, then one of experts
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 8,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [0],
+    "tie_word_embeddings": False,
+}
 CASES = {
     "llama": SMALL | {"rope_parameters": LLAMA3, "attention_bias": True, "mlp_bias": False, "tie_word_embeddings": True},
     "mistral": SMALL | {"sliding_window": 4, "tie_word_embeddings": False},
@@ -71,6 +79,12 @@ CASES = {
         "use_parallel_residual": True,
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
     },
+    "mixtral": SMALL | {"sliding_window": 4, "tie_word_embeddings": False, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen2_moe": NO_HEAD_DIM
+    | SPARSE
+    | {"shared_expert_intermediate_size": 12, "norm_topk_prob": False, "qkv_bias": True, "use_sliding_window": False},
+    "qwen3_moe": SMALL | SPARSE | {"norm_topk_prob": True, "attention_bias": False, "use_sliding_window": False},
+    "olmoe": NO_HEAD_DIM | {"num_experts": 4, "num_experts_per_tok": 2, "norm_topk_prob": False, "tie_word_embeddings": False},
 }
 ADAPTERS = {
     "llama": {"target_modules": ["q_proj", "down_proj"], "lora_alpha": 6, "use_rslora": True, "rank_pattern": {"q_proj": 3}},

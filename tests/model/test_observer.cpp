@@ -95,6 +95,8 @@ TEST_CASE("padding does not change what observers see", "[model][observer]") {
       GramObserver together;
       row_logits(*model, weights, text_batch(*model, texts, answers, padding));
 
+      // An expert of a mixture may be sent nothing but padding.
+      std::erase_if(together.grams, [](const auto& gram) { return gram.second.rows == 0; });
       REQUIRE(together.grams.size() == alone.grams.size());
       for (const auto& [weight, gram] : alone.grams) {
         INFO(weight);

@@ -8,6 +8,7 @@
 #include "harness/core/error.h"
 #include "harness/core/rng.h"
 #include "harness/model/internal/attention.h"
+#include "harness/model/observer.h"
 
 namespace assay {
 namespace {
@@ -31,6 +32,10 @@ at::Tensor softcap(const at::Tensor& x, double cap) {
 /// [rows, tokens, heads * size] to [rows, heads, tokens, size].
 at::Tensor split_heads(const at::Tensor& x, int64_t size) {
   return x.view({x.size(0), x.size(1), x.size(2) / size, size}).transpose(1, 2);
+}
+
+void show(BlockPlace place, const at::Tensor& x) {
+  if (LayerObserver* observer = LayerObserver::active()) observer->hidden(place, x);
 }
 
 void check_sizes(const DecoderConfig& c, const std::string& model) {
@@ -101,8 +106,9 @@ std::vector<TensorInfo> Decoder::block_tensors(const Block& block) const {
   add(n.value, c.width, keys, c.qkv_bias);
   add(n.query_key_value, c.width, queries + 2 * keys, c.qkv_bias);
   add(n.attention_output, queries, c.width, c.attention_output_bias);
-  add_any_norm(n.query_norm, c.head_size);
-  add_any_norm(n.key_norm, c.head_size);
+  const bool of_all = c.query_key_norm == QueryKeyNorm::kAllHeads;
+  add_any_norm(n.query_norm, of_all ? queries : c.head_size);
+  add_any_norm(n.key_norm, of_all ? keys : c.head_size);
   return all;
 }
 
@@ -140,9 +146,17 @@ at::Tensor Decoder::attention(const StateDict& weights, const Block& block, cons
     return linear(weights, name, x, c.attention_layout);
   };
   at::Tensor queries, keys, values;
+  const bool normed = !n.query_norm.empty();
+  const bool of_all = normed && c.query_key_norm == QueryKeyNorm::kAllHeads;
   if (n.query_key_value.empty()) {
-    queries = split_heads(project(n.query), c.head_size);
-    keys = split_heads(project(n.key), c.head_size);
+    queries = project(n.query);
+    keys = project(n.key);
+    if (of_all) {
+      queries = norm(weights, n.query_norm, queries);
+      keys = norm(weights, n.key_norm, keys);
+    }
+    queries = split_heads(queries, c.head_size);
+    keys = split_heads(keys, c.head_size);
     values = split_heads(project(n.value), c.head_size);
   } else if (c.qkv_layout == QkvLayout::kPerHead) {
     const auto parts = split_heads(project(n.query_key_value), 3 * c.head_size).chunk(3, -1);
@@ -155,7 +169,7 @@ at::Tensor Decoder::attention(const StateDict& weights, const Block& block, cons
     keys = split_heads(parts[1], c.head_size);
     values = split_heads(parts[2], c.head_size);
   }
-  if (!n.query_norm.empty()) {
+  if (normed && !of_all) {
     queries = norm(weights, n.query_norm, queries);
     keys = norm(weights, n.key_norm, keys);
   }
@@ -188,13 +202,16 @@ void Decoder::move_to_block(const StateDict& weights, const Block& block, at::Te
 at::Tensor Decoder::run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
                               const ForwardPass& pass, KvCache::Layer* cache) const {
   const DecoderNames& n = block.names;
+  show(BlockPlace::kInput, x);
   at::Tensor attention_out =
       attention(weights, block, norm(weights, n.attention_norm, x), pass, cache);
   if (!n.after_attention_norm.empty())
     attention_out = norm(weights, n.after_attention_norm, attention_out);
   const at::Tensor after_attention = x + attention_out;
-  at::Tensor feed_forward_out = block.feed_forward->forward(
-      weights, norm(weights, n.feed_forward_norm, config_.parallel_residual ? x : after_attention));
+  const at::Tensor normed =
+      norm(weights, n.feed_forward_norm, config_.parallel_residual ? x : after_attention);
+  show(BlockPlace::kFeedForwardInput, normed);
+  at::Tensor feed_forward_out = block.feed_forward->forward(weights, normed);
   if (!n.after_feed_forward_norm.empty())
     feed_forward_out = norm(weights, n.after_feed_forward_norm, feed_forward_out);
   return after_attention + feed_forward_out;

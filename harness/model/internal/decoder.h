@@ -21,7 +21,7 @@ struct DecoderNames {
   std::string embedding, positions, layers, final_norm, head;
   std::string attention_norm, after_attention_norm, feed_forward_norm, after_feed_forward_norm;
   std::string query, key, value, query_key_value, attention_output;
-  std::string query_norm, key_norm;  ///< norm over each head, before the rotary embedding
+  std::string query_norm, key_norm;  ///< before the rotary embedding: see QueryKeyNorm
 };
 
 /// Order of queries, keys and values in a fused weight (DecoderNames::query_key_value).
@@ -29,6 +29,9 @@ enum class QkvLayout {
   kBlocks,   ///< all queries, then all keys, then all values
   kPerHead,  ///< per head: its query, key and value
 };
+
+/// What DecoderNames::query_norm and key_norm are norms over.
+enum class QueryKeyNorm { kEachHead, kAllHeads };
 
 /// Makes the feed-forward of a block; `block` is the prefix of its weights' names.
 using FeedForwardMaker =
@@ -43,6 +46,7 @@ struct DecoderConfig {
   double norm_epsilon = 0;
   std::optional<RotaryConfig> rotary;  ///< none: learned positions (DecoderNames::positions)
   QkvLayout qkv_layout = QkvLayout::kBlocks;
+  QueryKeyNorm query_key_norm = QueryKeyNorm::kEachHead;
   LinearLayout attention_layout = LinearLayout::kOutIn;
   bool qkv_bias = false, attention_output_bias = false;
   bool parallel_residual = false;  ///< the feed-forward reads the block's input

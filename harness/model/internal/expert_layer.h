@@ -1,0 +1,33 @@
+/// The feed-forward of a mixture of experts: a router sends every token to a few of many
+/// feed-forward networks.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/model/internal/layers.h"
+
+namespace assay {
+
+struct ExpertLayerShape {
+  int64_t width = 0;
+  int64_t experts = 0;
+  int64_t per_token = 0;   ///< the experts that a token is sent to, those of the largest logits
+  bool normalized = true;  ///< the weights of a token's experts sum to 1
+};
+
+/// y = sum over the token's experts of weight * expert(x). The weights are the softmax, in float32
+/// or the wider dtype of x, over the logits of all experts (`router`.weight [experts, width]); of
+/// equal logits the first experts' count as larger. Tokens are sorted by expert, so that each
+/// expert multiplies its tokens at once.
+std::unique_ptr<FeedForward> expert_layer(const ExpertLayerShape& shape, std::string router,
+                                          std::vector<std::unique_ptr<FeedForward>> experts);
+
+/// routed(x) + sigmoid(gate(x)) * shared(x), where `gate`.weight is [1, width]: an expert that
+/// every token is sent to.
+std::unique_ptr<FeedForward> with_shared_expert(int64_t width, std::unique_ptr<FeedForward> routed,
+                                                std::string gate,
+                                                std::unique_ptr<FeedForward> shared);
+
+}  // namespace assay
