@@ -9,6 +9,7 @@
 #include "harness/core/json.h"
 #include "harness/core/text_encoding.h"
 #include "harness/method/method.h"
+#include "harness/method/router.h"
 #include "harness/model/architecture.h"
 #include "harness/sweep/describe.h"
 #include "harness/task/task.h"
@@ -47,6 +48,15 @@ std::vector<Line> method_lines() {
     lines.push_back({name, fmt::format("{}{} [{}]", entry.info.summary, gives, entry.info.paper)});
     for (const Preset& preset : entry.presets)
       lines.push_back({fmt::format("{}@{}", name, preset.name), std::string(preset.help)});
+  }
+  return lines;
+}
+
+std::vector<Line> router_lines() {
+  std::vector<Line> lines;
+  for (const std::string& name : routers().names()) {
+    const RouterInfo& info = routers().at(name, "the registry").info;
+    lines.push_back({name, fmt::format("{} [{}]", info.summary, info.paper)});
   }
   return lines;
 }
@@ -125,8 +135,8 @@ void print(const std::vector<Line>& lines, bool json) {
 }  // namespace
 
 void add_list(CLI::App& app, const Common&) {
-  CLI::App* command =
-      app.add_subcommand("list", "list methods, tasks, datasets, statistics or architectures");
+  CLI::App* command = app.add_subcommand(
+      "list", "list methods, routers, tasks, datasets, statistics or architectures");
   command->require_subcommand(1);
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print JSON");
@@ -135,6 +145,7 @@ void add_list(CLI::App& app, const Common&) {
     command->add_subcommand(name, help)->callback([lines, json] { print(lines(), *json); });
   };
   add("methods", "merging methods and their presets", method_lines);
+  add("routers", "routers of mixtures of experts", router_lines);
   add("tasks", "tasks, whether their data exist, and their definitions", task_lines);
   add("datasets", "datasets, with their licences", dataset_lines);
   add("statistics", "statistics of a model on its own data", statistic_lines);

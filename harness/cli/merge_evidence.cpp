@@ -147,8 +147,8 @@ MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::
   sources.device = device;
   sources.experts = request.experts.size();
   sources.reference = request.inputs.base ? request.inputs.base : request.inputs.experts.front();
-  if (!request.config.is_null())
-    sources.architecture = make_architecture(JsonReader(request.config, "config.json"));
+  if (!request.inputs.config.is_null())  // of the models: the result may have another form
+    sources.architecture = make_architecture(JsonReader(request.inputs.config, "config.json"));
   else if (!files.empty())
     sources.layers = files.begin()->second->layers();
   if (!files.empty())
@@ -180,12 +180,12 @@ Json planned_statistics(const MergeRequest& request) {
       one["files"] = request.statistics_files[statistic.name];
       continue;
     }
-    if (request.config.is_null()) continue;
+    if (request.inputs.config.is_null()) continue;
     StatisticJob job;
     job.statistic = statistic.name;
     job.parameters = statistic.parameters;
     const StatisticPasses passes =
-        passes_of(job, *make_architecture(JsonReader(request.config, "config.json")),
+        passes_of(job, *make_architecture(JsonReader(request.inputs.config, "config.json")),
                   request.inputs.memory_bytes);
     one["memory_bytes"] = passes.bytes;
     one["passes"] = passes.layers.size();

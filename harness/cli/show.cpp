@@ -8,10 +8,12 @@
 #include "harness/cli/sample_log.h"
 #include "harness/cli/task_options.h"
 #include "harness/cli/terminal_width.h"
+#include "harness/core/component_json.h"
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/core/paths.h"
 #include "harness/method/method.h"
+#include "harness/method/router.h"
 #include "harness/sweep/describe.h"
 
 namespace assay::cli {
@@ -40,7 +42,7 @@ void print_parameter(const ParamDoc& parameter, int indent = 2) {
   const Json json = parameter_to_json(parameter);
   const Json& usual = parameter.default_value;
   print_folded(fmt::format("{:{}}{}  ({}, default {})", "", indent, parameter.name, parameter.type,
-                           canonical(is_component(usual) ? usual["method"] : usual)));
+                           canonical(is_component(usual) ? Json(component_name(usual)) : usual)));
   const auto print_more = [&](const std::string& text) {
     print_folded(fmt::format("{:{}}{}", "", indent + 4, text));
   };
@@ -116,6 +118,34 @@ void show_statistic(const std::string& name, bool json) {
   for (const ParamDoc& parameter : entry.parameters) print_parameter(parameter);
 }
 
+void show_router(const std::string& name, bool json) {
+  const RouterEntry& entry = routers().at(name, "the command line");
+  const RouterInfo& info = entry.info;
+  if (json) {
+    Json parameters = Json::array();
+    for (const ParamDoc& parameter : entry.parameters)
+      parameters.push_back(parameter_to_json(parameter));
+    fmt::print("{}\n", Json{{"name", info.name},
+                            {"version", info.version},
+                            {"paper", info.paper},
+                            {"summary", info.summary},
+                            {"needs", needs_to_json({.name = info.name,
+                                                     .paper = info.paper,
+                                                     .summary = info.summary,
+                                                     .needs = info.needs,
+                                                     .randomized = info.randomized})},
+                            {"parameters", parameters}}
+                           .dump(2));
+    return;
+  }
+  print_folded(fmt::format("{} (version {}): {}", info.name, info.version, info.summary));
+  print_folded(fmt::format("paper: {}", info.paper));
+  print_folded(fmt::format("needs: {}", needs_text(info.needs)));
+  if (info.randomized) print_folded("the gates depend on the seed");
+  fmt::print("parameters:{}\n", entry.parameters.empty() ? " none" : "");
+  for (const ParamDoc& parameter : entry.parameters) print_parameter(parameter);
+}
+
 struct TaskOptions {
   std::string name, split = "test";
   int64_t item = 0;  // from 1; 0: the definition
@@ -166,7 +196,7 @@ void show_task(const TaskOptions& options) {
 }  // namespace
 
 void add_show(CLI::App& app, const Common&) {
-  CLI::App* command = app.add_subcommand("show", "describe one method, statistic or task");
+  CLI::App* command = app.add_subcommand("show", "describe one method, router, statistic or task");
   command->require_subcommand(1);
   CLI::App* method =
       command->add_subcommand("method", "summary, paper, needs, parameters and presets");
@@ -175,6 +205,12 @@ void add_show(CLI::App& app, const Common&) {
   method->add_option("NAME", *name, "method, for example ties")->required();
   method->add_flag("--json", *json, "print JSON");
   method->callback([name, json] { show_method(*name, *json); });
+
+  CLI::App* router =
+      command->add_subcommand("router", "summary, paper, needs and parameters of a router");
+  router->add_option("NAME", *name, "router, for example hidden_avg")->required();
+  router->add_flag("--json", *json, "print JSON");
+  router->callback([name, json] { show_router(*name, *json); });
 
   CLI::App* statistic =
       command->add_subcommand("statistic", "summary, paper and parameters of a statistic");

@@ -3,21 +3,18 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/core/component_json.h"
+
 namespace assay {
 
-bool is_component(const Json& value) {
-  return value.is_object() && value.contains("method") && value.contains("version");
-}
+bool is_component(const Json& value) { return !component_kind(value).empty(); }
 
 Json flat_parameters(const Json& parameters) {
   Json flat = Json::object();
   for (const auto& [name, value] : parameters.items()) {
-    flat[name] = is_component(value) ? value["method"] : value;
+    flat[name] = is_component(value) ? Json(component_name(value)) : value;
     if (!is_component(value)) continue;
-    Json own = value;
-    own.erase("method");
-    own.erase("version");
-    const Json flat_own = flat_parameters(own);
+    const Json flat_own = flat_parameters(component_parameters(value));
     for (const auto& [inner, inner_value] : flat_own.items())
       flat[fmt::format("{}.{}", name, inner)] = inner_value;
   }

@@ -40,18 +40,27 @@ void check_task_expert(const MergeSection& section) {
         *expert, section.inputs.experts.size() - 1);
 }
 
-void check_needs(const MergeSection& section) {
-  const MergeInputs& inputs = section.inputs;
-  const bool evidence = inputs.evidence != nullptr && inputs.evidence->has_data();
-  for (const GroupRef& group : section.groups)
+/// Whether the method itself decides which models each tensor is made of, in plan().
+bool plans(const Method& method) {
+  const Output output = method.needs().output;
+  return output == Output::kReshaped || output == Output::kWider ||
+         output == Output::kMixtureOfExperts;
+}
+
+/// A method that plans needs what it does of the whole merge; others of each section.
+void check_needs(const MergeSection& section, const MergeInputs& whole) {
+  const bool evidence = whole.evidence != nullptr && whole.evidence->has_data();
+  for (const GroupRef& group : section.groups) {
+    const MergeInputs& inputs = plans(group.method) ? whole : section.inputs;
     if (const auto reason =
             unmet_need(group.method.needs(), {.base = inputs.base != nullptr,
                                               .experts = inputs.experts.size(),
                                               .calibration_inputs = evidence,
                                               .calibration_labels = evidence,
                                               .gradients = evidence,
-                                              .architecture = inputs.evidence != nullptr}))
+                                              .architecture = whole.evidence != nullptr}))
       throw SkipCell(fmt::format("{} {}", group.method.info().name, *reason));
+  }
   check_task_expert(section);
 }
 
@@ -89,8 +98,8 @@ class Merging {
   void run(const MergeSection& section) {
     const MergeInputs& inputs = section.inputs;
     const bool with_base =
-        std::any_of(section.groups.begin(), section.groups.end(),
-                    [](const GroupRef& group) { return group.method.needs().base; });
+        inputs.base && std::any_of(section.groups.begin(), section.groups.end(),
+                                   [](const GroupRef& group) { return group.method.needs().base; });
     const bool first = &section == &sections_.front();
     const std::vector<std::string> names = names_of(section);
     ModelReader models(inputs, with_base, names);
@@ -196,12 +205,12 @@ MergeReport merge(const std::vector<MergeSection>& sections, const MergeInputs& 
 MergeReport merge_models(const std::vector<MethodGroup>& groups, const MergeInputs& inputs,
                          MergeSink& sink, const OutputPlan* plan) {
   const std::vector<MergeSection> sections = merge_sections(groups, inputs, plan);
-  for (const MergeSection& section : sections) check_needs(section);
+  for (const MergeSection& section : sections) check_needs(section, inputs);
   return merge(sections, inputs, sink, plan);
 }
 
 MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& sink) {
-  check_needs({inputs, {{method, {}}}});
+  check_needs({inputs, {{method, {}}}}, inputs);
   const std::optional<OutputPlan> plan = plan_of(method, inputs);
   const OutputPlan* planned = plan ? &*plan : nullptr;
   std::vector<MergeSection> sections = merge_sections({}, inputs, planned);
@@ -210,7 +219,7 @@ MergeReport merge_models(Method& method, const MergeInputs& inputs, MergeSink& s
     std::vector<std::string> names = merged_names(section.inputs);
     if (plan && names.empty()) continue;  // all are copied
     section.groups.push_back({method, std::move(names)});
-    check_needs(section);
+    check_needs(section, inputs);
   }
   return merge(sections, inputs, sink, planned);
 }

@@ -2,17 +2,27 @@
 
 #include <algorithm>
 
+#include "harness/core/component_json.h"
 #include "harness/method/method.h"
+#include "harness/method/router.h"
 
 namespace assay {
 namespace {
 
-std::vector<ParamDoc> docs_of(const std::string& method, const Json& parameters) {
-  std::vector<ParamDoc> docs = methods().at(method, "a component").parameters();
+/// The parameters of a stored component, with their own defaults.
+std::vector<ParamDoc> docs_of(const Json& component) {
+  const std::string name = component_name(component);
+  return component_kind(component) == RouterComponent::kType
+             ? routers().at(name, "a component").parameters
+             : methods().at(name, "a component").parameters();
+}
+
+/// The docs with these values as defaults.
+std::vector<ParamDoc> configured(std::vector<ParamDoc> docs, const Json& parameters) {
   for (ParamDoc& doc : docs) {
     doc.default_value = parameters.at(doc.name);
     if (is_component(doc.default_value))
-      doc.children = docs_of(doc.default_value["method"], doc.default_value);
+      doc.children = configured(docs_of(doc.default_value), doc.default_value);
   }
   return docs;
 }
@@ -47,7 +57,8 @@ Json MethodComponent::to_json() const {
 std::vector<ParamDoc> MethodComponent::describe() const { return configured_docs(*method_); }
 
 std::vector<ParamDoc> configured_docs(const Method& method) {
-  return docs_of(std::string(method.info().name), method.parameters());
+  const std::string name(method.info().name);
+  return configured(methods().at(name, "a component").parameters(), method.parameters());
 }
 
 Json changed_parameters(const std::vector<ParamDoc>& docs, const Json& parameters) {
@@ -58,10 +69,9 @@ Json changed_parameters(const std::vector<ParamDoc>& docs, const Json& parameter
       if (value != doc.default_value) changed[doc.name] = value;
       continue;
     }
-    const bool usual = value["method"] == doc.default_value["method"];
-    if (!usual) changed[doc.name] = value["method"];
-    const Json inner = changed_parameters(
-        usual ? doc.children : methods().at(value["method"], "a component").parameters(), value);
+    const bool usual = component_name(value) == component_name(doc.default_value);
+    if (!usual) changed[doc.name] = component_name(value);
+    const Json inner = changed_parameters(usual ? doc.children : docs_of(value), value);
     for (const auto& [name, inner_value] : inner.items())
       changed[fmt::format("{}.{}", doc.name, name)] = inner_value;
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "harness/core/component_json.h"
 #include "harness/method/internal/layer_groups.h"
 
 namespace assay {
@@ -21,12 +22,12 @@ const MethodEntry& entry_of(const std::string& ref, const std::string& where) {
   return methods().at(parse_method_ref(ref).name, where);
 }
 
-/// The method that a component is, by what the user wrote; `usual` without that.
-std::string method_of(const Json& component, const std::string& usual) {
+/// The method that a component is, by what the user wrote; that of the stored one `usual` without.
+std::string method_of(const Json& component, const Json& usual) {
   if (component.is_string()) return component.get<std::string>();
-  if (!component.is_object()) return usual;
-  const auto method = component.find("method");
-  return method != component.end() && method->is_string() ? method->get<std::string>() : usual;
+  const auto named = component.is_object() ? component.find("method") : component.end();
+  return named != component.end() && named->is_string() ? named->get<std::string>()
+                                                        : component_name(usual);
 }
 
 /// The paths of the tables in what the user wrote for a method.
@@ -38,9 +39,9 @@ void find_tables(const std::string& ref, const Json& parameters, const std::stri
     Path path = before;
     path.push_back(doc.name);
     if (doc.type == MethodComponent::kType)
-      find_tables(method_of(with_preset[doc.name], doc.default_value["method"]),
-                  parameters[doc.name], fmt::format("{}.{}", where, doc.name), path, found);
-    else
+      find_tables(method_of(with_preset[doc.name], doc.default_value), parameters[doc.name],
+                  fmt::format("{}.{}", where, doc.name), path, found);
+    else if (!is_component_kind(doc.type))
       found.push_back(std::move(path));
   }
 }
@@ -51,8 +52,8 @@ std::optional<std::string> unmodifiable(const Method& method) {
   if (method.info().needs.output != Output::kSameArchitecture) return std::nullopt;
   const Json parameters = method.parameters();
   for (const auto& [name, value] : parameters.items()) {
-    if (!is_component(value)) continue;
-    MethodComponent component{value["method"].get<std::string>()};
+    if (component_kind(value) != MethodComponent::kType) continue;
+    MethodComponent component{component_name(value)};
     component.read(JsonReader(value, name));
     if (const Output output = component->needs().output; output != Output::kSameArchitecture)
       return fmt::format(
@@ -238,7 +239,7 @@ void set_parameter(const std::string& ref, Json& parameters, const std::string& 
                    const Json& value, const std::string& where) {
   const std::vector<ParamDoc> docs = entry_of(ref, where).parameters();
   const auto owner = std::find_if(docs.begin(), docs.end(), [&](const ParamDoc& doc) {
-    return doc.type == MethodComponent::kType && path.starts_with(doc.name + ".");
+    return is_component_kind(doc.type) && path.starts_with(doc.name + ".");
   });
   const bool plain =
       std::any_of(docs.begin(), docs.end(), [&](const ParamDoc& doc) { return doc.name == path; });
@@ -247,11 +248,14 @@ void set_parameter(const std::string& ref, Json& parameters, const std::string& 
     return;
   }
   const Json with_preset = preset_with(ref, JsonReader(parameters, where));
-  const std::string method =
-      method_of(with_preset.value(owner->name, Json()), owner->default_value["method"]);
   Json& component = parameters[owner->name];
-  if (component.is_string()) component = {{"method", component}};
-  set_parameter(method, component, path.substr(owner->name.size() + 1), value, where);
+  if (component.is_string()) component = {{owner->type, component}};
+  const std::string inner = path.substr(owner->name.size() + 1);
+  if (owner->type == MethodComponent::kType)
+    set_parameter(method_of(with_preset.value(owner->name, Json()), owner->default_value),
+                  component, inner, value, where);
+  else
+    component[inner] = value;  // other kinds have no components of their own
 }
 
 Json with_paths(const std::string& ref, const Json& parameters, const std::string& where) {

@@ -1,22 +1,25 @@
 #include "harness/method/method.h"
 
-#include <algorithm>
+#include <map>
+
+#include "harness/core/component_json.h"
 
 namespace assay {
 namespace {
 
-/// A preset's parameters with the user's in their place. A component that names no method is what
-/// the preset names, with these parameters.
+/// A preset's parameters with the user's in their place. A component that does not say what it is
+/// is what the preset names, with these parameters.
 Json overridden(const MethodEntry& entry, Json preset, const JsonReader& given) {
-  std::vector<std::string> components;
+  std::map<std::string, std::string> kinds;  // of components
   for (const ParamDoc& doc : entry.parameters())
-    if (doc.type == MethodComponent::kType) components.push_back(doc.name);
+    if (is_component_kind(doc.type)) kinds[doc.name] = doc.type;
   for (const auto& [name, reader] : given.entries()) {
     const Json& value = reader.json();
-    const bool adds = std::count(components.begin(), components.end(), name) > 0 &&
-                      preset.contains(name) && value.is_object() && !value.contains("method");
+    const auto kind = kinds.find(name);
+    const bool adds = kind != kinds.end() && preset.contains(name) && value.is_object() &&
+                      !value.contains(kind->second);
     Json& place = preset[name];
-    if (adds && place.is_string()) place = {{"method", place}};
+    if (adds && place.is_string()) place = {{kind->second, place}};
     if (adds)
       place.update(value);
     else

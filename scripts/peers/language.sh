@@ -34,6 +34,9 @@ in_all_dtypes encoders.py 4
 echo "adapters: merged weights against PEFT's merge_and_unload"
 "$env/bin/python" "$here/adapters.py" "$program"
 
+echo "mixtures: mixtures of experts opened by transformers"
+"$env/bin/python" "$here/mixtures.py" "$program"
+
 echo "tokenizers: ids, texts and time against tokenizers and sentencepiece"
 data=()
 [ -z "${ASSAY_TEST_DATA:-}" ] || data=(--data "$ASSAY_TEST_DATA/tokenizers")

@@ -193,7 +193,7 @@ TEST_CASE("wrong options and files have their exit codes", "[cli]") {
 }
 
 TEST_CASE("every registry can be listed, and every method shown", "[cli]") {
-  for (const char* kind : {"methods", "tasks", "datasets", "architectures"}) {
+  for (const char* kind : {"methods", "routers", "tasks", "datasets", "architectures"}) {
     const ProcessResult result = assay_program({"list", "--json", kind});
     INFO(kind << ": " << result.output);
     REQUIRE(result.exit_code == 0);
@@ -204,6 +204,15 @@ TEST_CASE("every registry can be listed, and every method shown", "[cli]") {
     CHECK(shown.exit_code == 0);
     CHECK_THAT(shown.output, Catch::Contains("needs:"));
   }
+  for (const Json& router : Json::parse(assay_program({"list", "--json", "routers"}).output)) {
+    const ProcessResult shown = assay_program({"show", "router", router["name"]});
+    CHECK(shown.exit_code == 0);
+    CHECK_THAT(shown.output, Catch::Contains("needs:"));
+  }
+  // The parameters of a method's components follow it.
+  CHECK_THAT(
+      assay_program({"show", "method", "moe"}).output,
+      Catch::Contains("router  (router, default \"random\")") && Catch::Contains("deviation"));
 }
 
 TEST_CASE("generate continues token ids, and refuses invalid ones", "[cli]") {

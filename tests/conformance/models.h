@@ -8,6 +8,7 @@
 
 #include "tests/merge/models.h"
 #include "tests/methods/fake_evidence.h"
+#include "tests/methods/mixtures.h"
 
 namespace assay::testing {
 
@@ -75,19 +76,32 @@ inline bool needs_evidence(const Needs& needs) {
   return needs.calibration_inputs || needs.calibration_labels || needs.gradients;
 }
 
+inline const MethodEntry& entry_of(const std::string& ref) {
+  return methods().at(parse_method_ref(ref).name, "test");
+}
+
+/// A model that the method can merge: the mixed one, or a decoder where a mixture is made of it.
+inline const StateDict& model_for(const std::string& ref, uint64_t key) {
+  if (entry_of(ref).info.needs.output != Output::kMixtureOfExperts) return mixed_model(key);
+  static std::map<uint64_t, StateDict> decoders;
+  StateDict& model = decoders[key];
+  if (model.empty()) model = small_model(key);
+  return model;
+}
+
 /// What the method, with its default parameters, needs and no more: as many experts as it takes,
 /// three if it can.
 inline MergeInputs mixed_inputs(const std::string& ref) {
   const Needs needs = make_method(ref, JsonReader(Json::object(), "test"))->needs();
   MergeInputs inputs;
   inputs.seed = 42;
-  inputs.config = {{"num_hidden_layers", 2}};
-  if (needs.base) inputs.base = source("base", mixed_model(1));
+  inputs.config = small_llama_config();
+  if (needs.base) inputs.base = source("base", model_for(ref, 1));
   if (needs_evidence(needs)) inputs.evidence = &mixed_evidence();
   const int count = std::clamp(3, needs.min_experts, needs.max_experts);
   for (int i = 0; i < count; ++i)
     inputs.experts.push_back(
-        source("expert " + std::to_string(i), mixed_model(static_cast<uint64_t>(i) + 2)));
+        source("expert " + std::to_string(i), model_for(ref, static_cast<uint64_t>(i) + 2)));
   return inputs;
 }
 
@@ -129,10 +143,6 @@ inline std::vector<std::string> all_refs() {
       refs.push_back(name + "@" + std::string(preset.name));
   }
   return refs;
-}
-
-inline const MethodEntry& entry_of(const std::string& ref) {
-  return methods().at(parse_method_ref(ref).name, "test");
 }
 
 /// A few roundings of numbers of size 1 to 2, in float32 and then in the storage dtype.

@@ -78,7 +78,8 @@ inline Networks decoders() {
 /// Those that the method applies to. One that changes the shape knows the configs of transformers.
 inline std::vector<Networks> networks_for(const std::string& ref) {
   static const Networks cnns = small_cnns(), language_models = decoders();
-  if (entry_of(ref).info.needs.output == Output::kReshaped) return {language_models};
+  const Output output = entry_of(ref).info.needs.output;
+  if (output == Output::kReshaped || output == Output::kMixtureOfExperts) return {language_models};
   return {cnns, language_models};
 }
 

@@ -12,7 +12,7 @@ TEST_CASE("every method gives the same bytes with and without a cache", "[confor
   MergeInputs reversed = inputs, other_seed = inputs, other_expert = inputs;
   std::reverse(reversed.experts.begin(), reversed.experts.end());
   other_seed.seed = 43;
-  other_expert.experts.front() = source("another", mixed_model(9));
+  other_expert.experts.front() = source("another", model_for(ref, 9));
 
   MergeCache cache;
   const std::vector<MergeInputs> merges{inputs, reversed, other_seed, other_expert, inputs};

@@ -1,7 +1,9 @@
 #include "harness/calibration/internal/calibrated_network.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
+#include "harness/calibration/internal/state_observer.h"
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/model/forward.h"
@@ -62,6 +64,32 @@ at::Tensor CalibratedNetwork::targets(size_t expert, int64_t first, int64_t coun
 
 at::Tensor CalibratedNetwork::row_examples(size_t expert, int64_t first, int64_t count) const {
   return assay::row_examples(data(expert).batch(first, count)).to(device_);
+}
+
+std::vector<at::Tensor> CalibratedNetwork::states(size_t expert, int64_t first, int64_t count,
+                                                  Tap tap, Tokens tokens) const {
+  const c10::NoGradGuard no_gradients;
+  const ModelBatch batch = moved(data(expert).batch(first, count), device_);
+  counters::examples += count;
+  StateObserver observer(tap, tokens);
+  row_logits(*architecture_, own_weights({}), batch);
+  if (observer.states.empty())
+    user_error("hidden states are asked for, and models of type '{}' show none: decoders do",
+               architecture_->config().at("model_type").get<std::string>());
+  return std::move(observer.states);
+}
+
+at::Tensor CalibratedNetwork::embedding_sums(size_t expert, int64_t first, int64_t count) const {
+  const c10::NoGradGuard no_gradients;
+  const ModelBatch batch = moved(data(expert).batch(first, count), device_);
+  counters::examples += count;
+  const StateDict weights = own_weights({});
+  const std::string name = token_embedding(*architecture_, weights);
+  if (name.empty())
+    user_error("embeddings are asked for, and models of type '{}' have none",
+               architecture_->config().at("model_type").get<std::string>());
+  const at::Tensor rows = at::embedding(weights.at(name), batch.inputs).to(at::kDouble);
+  return sum_over_tokens(rows, batch.mask);
 }
 
 }  // namespace assay

@@ -9,12 +9,13 @@
 
 #include "harness/calibration/data.h"
 #include "harness/method/evidence.h"
+#include "harness/method/hidden_states.h"
 #include "harness/model/architecture.h"
 
 namespace assay {
 
 /// Data and the reference's weights are loaded when they are first needed. Thread-safe.
-class CalibratedNetwork final : public Network {
+class CalibratedNetwork final : public Network, public HiddenStates {
  public:
   using DataOf = std::function<std::shared_ptr<const CalibrationData>(size_t expert)>;
 
@@ -28,6 +29,10 @@ class CalibratedNetwork final : public Network {
                     int64_t count) const override;
   at::Tensor targets(size_t expert, int64_t first, int64_t count) const override;
   at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const override;
+
+  std::vector<at::Tensor> states(size_t expert, int64_t first, int64_t count, Tap tap,
+                                 Tokens tokens) const override;
+  at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const override;
 
  private:
   const CalibrationData& data(size_t expert) const;

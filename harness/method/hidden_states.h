@@ -1,0 +1,36 @@
+/// Hidden states of a network on the experts' examples, for routers: what a block reads tells which
+/// expert a text is like.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "harness/method/evidence.h"
+
+namespace assay {
+
+/// Of the base, or else of the first expert. Examples are those of Network.
+class HiddenStates {
+ public:
+  enum class Tap {
+    kBlockInput,       ///< the residual stream before the block
+    kFeedForwardInput  ///< what the block's feed-forward reads, after its norm: a router's input
+  };
+  enum class Tokens { kAll, kLast };
+
+  virtual ~HiddenStates() = default;
+  /// For each block, float64 [count, width] of the expert's examples [first, first + count): the
+  /// mean over an example's tokens, or the last one's. Padding does not count. UserError when the
+  /// architecture shows no such states.
+  virtual std::vector<at::Tensor> states(size_t expert, int64_t first, int64_t count, Tap tap,
+                                         Tokens tokens) const = 0;
+  /// Float64 [count, width]: for each example the sum of its tokens' embeddings. Runs no block.
+  virtual at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const = 0;
+};
+
+/// Those of a network. UserError when it has none.
+const HiddenStates& hidden_states(const Network& network);
+
+}  // namespace assay

@@ -1,0 +1,53 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "harness/kernels/one_thread.h"
+#include "harness/method/hidden_states.h"
+#include "methods/moe/routers/directions.h"
+
+namespace assay {
+namespace {
+
+/// Gates whose rows are the sums of the embeddings of each expert's examples: the same in every
+/// block, and without a forward pass.
+struct CheapEmbed {
+  static constexpr RouterInfo info{
+      .name = "cheap_embed",
+      .paper = "https://github.com/arcee-ai/mergekit (mergekit-moe)",
+      .summary = "embeddings of each expert's examples, the same in every block",
+      .needs = {.base = true, .calibration_inputs = true}};
+  Negatives negatives = Negatives::kNone;
+  double temperature = 1;
+  int64_t batch = 256;
+
+  void parameters(auto&& p) {
+    p(negatives, {.name = "negatives", .choices = {"none", "others"}, .help = kNegativesHelp});
+    p(temperature, {.name = "temperature",
+                    .range = {1e-3, 1000},
+                    .sweep = {0.3, 1, 3},
+                    .help = "divides the gates, whose rows have unit length"});
+    p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples that are read at a time"});
+  }
+
+  std::vector<at::Tensor> gates(const RouterJob& job) const {
+    const OneThread one;  // on the CPU, sums over more threads would go in another order
+    const Network& network = job.models.evidence().network();
+    std::vector<at::Tensor> directions;
+    for (size_t i = 0; i < job.experts; ++i) {
+      at::Tensor sum = at::zeros({job.width}, at::kDouble);
+      for (int64_t first = 0; first < network.examples(i); first += batch) {
+        const int64_t count = std::min(batch, network.examples(i) - first);
+        sum = sum + hidden_states(network).embedding_sums(i, first, count).sum(0).cpu();
+      }
+      directions.push_back(unit(sum));  // before others' are subtracted, too
+    }
+    const std::vector<std::vector<at::Tensor>> of_blocks(job.gates.size(), directions);
+    return gates_of(job, of_blocks, negatives, temperature);
+  }
+};
+
+ASSAY_ROUTER(CheapEmbed)
+
+}  // namespace
+}  // namespace assay

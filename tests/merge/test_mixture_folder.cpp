@@ -1,0 +1,82 @@
+// Mixtures of experts on disk.
+#include "harness/checkpoint/writer.h"
+#include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/merge/explain.h"
+#include "harness/merge/merge_folder.h"
+#include "harness/model/open.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+#include "tests/methods/mixtures.h"
+
+using namespace assay;
+using namespace assay::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// A base and two experts in bfloat16.
+class MixtureFolder {
+ public:
+  MixtureFolder() {
+    for (const uint64_t key : {0, 1, 2}) {
+      StateDict weights = small_model(key);
+      for (auto& [unused, tensor] : weights) tensor = tensor.to(at::kBFloat16);
+      Json config = small_llama_config();
+      config["torch_dtype"] = "bfloat16";
+      write_checkpoint(path(key == 0 ? "base" : fmt::format("expert{}", key)), weights,
+                       {config, Json(), "", {}}, false);
+    }
+  }
+  fs::path path(const std::string& name) const { return folder_.path() / name; }
+  MergeRequest request(const Json& parameters) const {
+    write_file(path("merge.json"), Json{{"method", "moe"},
+                                        {"parameters", parameters},
+                                        {"base", "base"},
+                                        {"experts", {"expert1", "expert2"}}}
+                                       .dump());
+    return MergeRequest::read(path("merge.json"));
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+}  // namespace
+
+TEST_CASE("a mixture is written, explained and opened", "[merge][moe]") {
+  const MixtureFolder folder;
+  MergeRequest request = folder.request({{"base_expert", true}, {"shared", "task_arithmetic"}});
+  const std::string text = explanation_text(explain(request, folder.path("out")));
+  CHECK_THAT(text, Contains("model.layers.1.block_sparse_moe.experts.2.w1.weight"));
+  CHECK_THAT(text, Contains("config.json: num_local_experts nothing -> 3"));
+
+  const MergeReport report = merge_to_folder(request, {}, folder.path("out"));
+  const auto made = Checkpoint::open(folder.path("out"));
+  CHECK(made->config().at("model_type") == "mixtral");
+  CHECK(made->config().at("architectures") == Json{"MixtralForCausalLM"});
+  for (const TensorInfo& info : made->tensors()) CHECK(info.dtype == at::kBFloat16);
+  CHECK(report.expert_hashes.size() == 2);
+  const OpenModel model = open_model(folder.path("out"), {});
+  const at::Tensor ids = at::tensor({3, 1, 4}, at::kLong).view({1, 3});
+  CHECK(model.architecture->logits(model.weights, ids).isfinite().all().item<bool>());
+}
+
+TEST_CASE("the same mixture has the same bytes, whatever the memory", "[merge][moe]") {
+  const MixtureFolder folder;
+  std::string first;
+  for (const int64_t mebibytes : {64, 1024}) {
+    MergeRequest request = folder.request(Json::object());
+    merge_to_folder(request, {.memory_bytes = mebibytes << 20, .replace = true},
+                    folder.path("out"));
+    const std::string hash = Checkpoint::open(folder.path("out"))->content_hash();
+    if (first.empty()) first = hash;
+    CHECK(hash == first);
+  }
+}
+
+TEST_CASE("a mixture's router needs what it says, in a merge's file", "[merge][moe]") {
+  const MixtureFolder folder;
+  CHECK_THROWS_WITH(folder.request({{"router", "hidden_avg"}}), Contains("needs calibration"));
+  CHECK_THROWS_AS(folder.request({{"top_k", 3}}), SkipCell);
+}

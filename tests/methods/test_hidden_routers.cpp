@@ -1,0 +1,148 @@
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/method/hidden_states.h"
+#include "harness/model/forward.h"
+#include "harness/model/observer.h"
+#include "tests/catch.h"
+#include "tests/conformance/networks.h"
+#include "tests/methods/mixtures.h"
+
+using namespace assay;
+using namespace assay::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// Two examples of each expert. Block b's states are those of block 0 times b + 1.
+class FakeStates : public FakeNetwork, public HiddenStates {
+ public:
+  FakeStates()
+      : FakeNetwork({2, 2}, [](const StateDict&, size_t, int64_t, int64_t) -> at::Tensor {
+          throw std::logic_error("no logits");
+        }) {}
+  std::vector<at::Tensor> states(size_t expert, int64_t first, int64_t count, Tap tap,
+                                 Tokens tokens) const override {
+    at::Tensor one = embedding_sums(expert, first, count);
+    if (tap == Tap::kFeedForwardInput) one = -one;
+    if (tokens == Tokens::kLast) one = one * 10 + 1;
+    return {one, 2 * one};
+  }
+  /// The examples of expert 0 are (4, 0, ...) and (2, 8, 0, ...), of expert 1 (0, 0, 3, 0, ...).
+  at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const override {
+    at::Tensor all = at::zeros({2, 8}, at::kDouble);
+    if (expert == 0) {
+      all[0][0] = 4;
+      all[1][0] = 2;
+      all[1][1] = 8;
+    } else {
+      all.select(1, 2).fill_(3);
+    }
+    return all.narrow(0, first, count);
+  }
+};
+
+at::Tensor gate(const Json& router, int block = 0) {
+  static const FakeEvidence evidence = [] {
+    FakeEvidence made;
+    made.of_network = std::make_shared<FakeStates>();
+    return made;
+  }();
+  MergeInputs inputs = small_models(2);
+  inputs.evidence = &evidence;
+  return merge("moe", {{"router", router}}, inputs)
+      .at(fmt::format("model.layers.{}.block_sparse_moe.gate.weight", block));
+}
+
+at::Tensor row(std::vector<float> first) {
+  first.resize(8);
+  return at::tensor(first);
+}
+
+}  // namespace
+
+TEST_CASE("hidden_avg's rows are unit vectors of mean states", "[methods][moe]") {
+  // The mean of expert 0's examples is (3, 4, 0, ...).
+  for (const int block : {0, 1})
+    for (const int batch : {1, 2}) {
+      const at::Tensor found = gate({{"router", "hidden_avg"}, {"batch", batch}}, block);
+      CHECK(distance(found[0], row({.6f, .8f})) <= 1e-6);
+      CHECK(distance(found[1], row({0, 0, 1})) <= 1e-6);
+    }
+  const at::Tensor other = gate({{"router", "hidden_avg"}, {"tap", "router_input"}});
+  CHECK(distance(other[0], row({-.6f, -.8f})) <= 1e-6);
+  const at::Tensor last = gate({{"router", "hidden_avg"}, {"tokens", "last"}});
+  const double length = std::sqrt(31.0 * 31 + 41 * 41 + 6);
+  CHECK(last[0][0].item<double>() == Approx(31 / length));
+  CHECK(last[0][7].item<double>() == Approx(1 / length));
+}
+
+TEST_CASE("a router's temperature divides, and negatives are subtracted", "[methods][moe]") {
+  const at::Tensor cool = gate({{"router", "hidden_avg"}, {"temperature", 2}});
+  CHECK(distance(cool[0], row({.3f, .4f})) <= 1e-6);
+  const at::Tensor away = gate({{"router", "hidden_avg"}, {"negatives", "others"}});
+  const auto length = static_cast<float>(std::sqrt(34.0));
+  CHECK(distance(away[0], row({3 / length, 4 / length, -3 / length})) <= 1e-6);
+  CHECK(distance(away[1], -away[0]) <= 1e-6);
+}
+
+TEST_CASE("cheap_embed's rows are unit vectors of summed embeddings", "[methods][moe]") {
+  for (const int block : {0, 1}) {
+    const at::Tensor found = gate({{"router", "cheap_embed"}, {"batch", 1}}, block);
+    CHECK(distance(found[0], row({.6f, .8f})) <= 1e-6);
+    CHECK(distance(found[1], row({0, 0, 1})) <= 1e-6);
+  }
+  // Each side has unit length before it is subtracted.
+  const at::Tensor away = gate({{"router", "cheap_embed"}, {"negatives", "others"}});
+  const auto half = static_cast<float>(std::sqrt(0.5));
+  CHECK(distance(away[0], row({.6f * half, .8f * half, -half})) <= 1e-6);
+}
+
+TEST_CASE("a network gives the states of its blocks", "[methods][moe]") {
+  const Networks networks = decoders();
+  const NetworkEvidence evidence(networks);
+  const HiddenStates& hidden = hidden_states(evidence.get().network());
+  struct Inputs final : LayerObserver {
+    void layer(const LayerInput& input) override {
+      if (input.weight == "model.layers.1.mlp.gate_proj.weight")
+        rows = counted_rows(input).to(at::kDouble);
+    }
+    at::Tensor rows;
+  } observer;
+  const StateDict weights =
+      load_weights(*networks.architecture, *networks.base, at::kCPU, at::kFloat);
+  const ModelBatch batch = networks.data[2]->batch(1, 1);
+  row_logits(*networks.architecture, weights, batch);
+  const at::Tensor embeddings =
+      weights.at("model.embed_tokens.weight")
+          .index_select(0, batch.mask.defined() ? batch.inputs.masked_select(batch.mask)
+                                                : batch.inputs.flatten())
+          .to(at::kDouble);
+
+  using Tap = HiddenStates::Tap;
+  using Tokens = HiddenStates::Tokens;
+  // Example 1 alone, and among others, with padding.
+  for (const int64_t first : {1, 0}) {
+    const int64_t count = 3 - first, own = 1 - first;
+    const auto routed = hidden.states(2, first, count, Tap::kFeedForwardInput, Tokens::kAll);
+    REQUIRE(routed.size() == 2);
+    CHECK(distance(routed[1][own], observer.rows.mean(0)) <= 1e-6);
+    const auto last = hidden.states(2, first, count, Tap::kFeedForwardInput, Tokens::kLast);
+    CHECK(distance(last[1][own], observer.rows[-1]) <= 1e-6);
+    const auto read = hidden.states(2, first, count, Tap::kBlockInput, Tokens::kAll);
+    CHECK(distance(read[0][own], embeddings.mean(0)) <= 1e-6);
+    CHECK(distance(hidden.embedding_sums(2, first, count)[own], embeddings.sum(0)) <= 1e-6);
+  }
+}
+
+TEST_CASE("a network without blocks shows no hidden states", "[methods][moe]") {
+  const Networks networks = small_cnns();
+  const NetworkEvidence evidence(networks);
+  const HiddenStates& hidden = hidden_states(evidence.get().network());
+  CHECK_THROWS_WITH(
+      hidden.states(0, 0, 1, HiddenStates::Tap::kBlockInput, HiddenStates::Tokens::kAll),
+      Contains("'small_cnn' show none"));
+  CHECK_THROWS_WITH(hidden.embedding_sums(0, 0, 1), Contains("'small_cnn' have none"));
+  const FakeNetwork other({1}, {});
+  CHECK_THROWS_AS(hidden_states(other), UserError);
+}
