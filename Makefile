@@ -1,5 +1,6 @@
 # The way in. Everything here can be run by hand; each target is a few lines.
 #   make build    the program, at build/assay (installs what is missing first)
+#   make install  the program, its library, headers and data below PREFIX (/usr/local); works wherever it is moved
 #   make demo     a leaderboard on real data: out/quickstart.html
 #   make test     all tests; with ASSAY_REQUIRE_DATA=1 a test whose data are absent fails, else it is skipped
 #   make conformance METHOD=ties    what every method is held to, for one of them
@@ -33,12 +34,16 @@ RUNS ?= 100000
 # torch's CPU build looks for a CUDA toolkit's libraries.
 peers_python = LD_LIBRARY_PATH=$${LD_LIBRARY_PATH:-/usr/local/cuda/lib64} $(ASSAY_PEERS_ENV)/bin/python
 
-.PHONY: build demo test conformance asan fuzz peers bench lint format clean
+.PHONY: build install demo test conformance asan fuzz peers bench lint format clean
 
 build:
 	@scripts/bootstrap.sh build
 	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA))
 	@$(call compile,default) --target assay
+
+PREFIX ?= /usr/local
+install: build
+	cmake --install build --prefix "$(PREFIX)"
 
 demo: build
 	build/assay data fetch $(image_data)

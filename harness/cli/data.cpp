@@ -50,7 +50,8 @@ void list() {
 void add_data(CLI::App& app, const Common&) {
   CLI::App* command = app.add_subcommand("data", "list, fetch or verify datasets");
   command->footer(
-      R"(Data are stored in the folder ASSAY_DATA_DIR, else in data/ of the source tree.
+      R"(Data are stored in the folder ASSAY_DATA_DIR, else in data/ of the source tree, or in
+~/.cache/assay/data when the program is installed.
 Example: assay data fetch mnist5k optdigits)");
   command->require_subcommand(1);
   auto names = std::make_shared<std::vector<std::string>>();

@@ -12,4 +12,10 @@ struct WorkFailed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// `assay doctor`: this machine lacks what Assay needs.
+struct NotReady : std::runtime_error {
+  static constexpr int kExitCode = 5;
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace assay::cli

@@ -36,6 +36,8 @@ int guarded(const std::function<int()>& work) {
     return say(e.what(), e.exit_code());
   } catch (const assay::cli::WorkFailed& e) {
     return say(e.what(), assay::cli::WorkFailed::kExitCode);
+  } catch (const assay::cli::NotReady& e) {
+    return say(e.what(), assay::cli::NotReady::kExitCode);
   } catch (const assay::UserError& e) {
     return say(e.what(), assay::UserError::kExitCode);
   } catch (const assay::SkipCell& e) {
@@ -63,8 +65,8 @@ constexpr const char* kExamples = R"(Examples:
   assay show method ties                                           one method: needs, parameters
   assay merge merge.json -o merged/                                one merge to a folder
 Exit codes: 0 success, 1 unexpected, 2 wrong input or options, 3 missing or damaged data or a full
-disk, 4 the command finished but some of its work failed, 130 or 143 stopped by Ctrl-C or
-SIGTERM.)";
+disk, 4 the command finished but some of its work failed, 5 what 'assay doctor' found wrong, 130
+or 143 stopped by Ctrl-C or SIGTERM.)";
 
 int run(int argc, char** argv) {
   using namespace assay;
@@ -103,8 +105,10 @@ int run(int argc, char** argv) {
   cli::add_tokenize(app, common);
   cli::add_list(app, common);
   cli::add_show(app, common);
+  cli::add_doctor(app, common);
   cli::add_worker(app, common);
   cli::add_help(app);
+  cli::add_completion(app, "assay " ASSAY_VERSION);
   app.add_subcommand("version", "the same as --version")->callback([version] {
     fmt::print("{}\n", version);
   });

@@ -1,5 +1,6 @@
 #include "harness/core/files.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -103,16 +104,40 @@ class TemporaryFile {
   int file_ = -1;
 };
 
+/// PREFIX/share/assay when this library lies in PREFIX/lib: found through the library, so that a
+/// moved PREFIX is found too. Empty in a build folder.
+fs::path installed_home() {
+  Dl_info self{};
+  if (::dladdr(reinterpret_cast<void*>(&home_folder), &self) == 0) return {};
+  std::error_code absent;
+  const fs::path library = fs::canonical(self.dli_fname, absent);
+  if (absent) return {};
+  fs::path home = library.parent_path().parent_path() / "share" / "assay";
+  return fs::is_directory(home / "tasks", absent) ? home : fs::path();
+}
+
+fs::path environment_path(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
 }  // namespace
 
 fs::path home_folder() {
-  if (const char* home = std::getenv("ASSAY_HOME"); home && *home) return home;
-  return ASSAY_SOURCE_FOLDER;
+  if (const fs::path chosen = environment_path("ASSAY_HOME"); !chosen.empty()) return chosen;
+  const fs::path installed = installed_home();
+  return installed.empty() ? ASSAY_SOURCE_FOLDER : installed;
 }
 
 fs::path data_folder() {
-  if (const char* data = std::getenv("ASSAY_DATA_DIR"); data && *data) return data;
-  return home_folder() / "data";
+  if (const fs::path chosen = environment_path("ASSAY_DATA_DIR"); !chosen.empty()) return chosen;
+  if (!environment_path("ASSAY_HOME").empty() || installed_home().empty())
+    return home_folder() / "data";
+  if (const fs::path cache = environment_path("XDG_CACHE_HOME"); cache.is_absolute())
+    return cache / "assay" / "data";
+  if (const fs::path user = environment_path("HOME"); user.is_absolute())
+    return user / ".cache" / "assay" / "data";
+  user_error("no folder for data: set ASSAY_DATA_DIR, XDG_CACHE_HOME or HOME");
 }
 
 fs::path find_file(const fs::path& path, const fs::path& base) {

@@ -9,11 +9,11 @@ namespace assay {
 
 namespace fs = std::filesystem;
 
-/// Assay's own folder with `tasks/`, `datasets/`, `recipes/` and `sweeps/`: the environment
-/// variable ASSAY_HOME, else the source folder the program was built from.
+/// Assay's own folder with `tasks/`, `datasets/`, `recipes/` and `sweeps/`: ASSAY_HOME in the
+/// environment, else share/assay of an installed program, else the source folder it was built from.
 fs::path home_folder();
 
-/// Where datasets are kept: ASSAY_DATA_DIR, else `data` under home_folder().
+/// ASSAY_DATA_DIR, else `data` under home_folder(), or ~/.cache/assay/data of an installed program.
 fs::path data_folder();
 
 /// A path named in a file or on the command line: absolute, or under `base`, the folder of the file

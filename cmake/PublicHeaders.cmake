@@ -1,0 +1,26 @@
+# assay_public_headers(ROOT OUT): the headers that authors of methods, statistics, architectures, tasks and data sets
+# include, with all that these include, relative to ROOT and in alphabetical order. They are installed, and their
+# declarations are part of the ABI of plugins.
+function(assay_public_headers root out)
+  file(GLOB_RECURSE headers RELATIVE "${root}" "${root}/harness/*.h" "${root}/methods/*.h")
+  list(FILTER headers INCLUDE REGEX
+       "^methods/|^harness/(core|checkpoint|cost|method|tokenizer|model|lm|task|calibration|merge)/[a-z_0-9]+[.]h$|^harness/kernels/")
+  list(FILTER headers EXCLUDE REGEX "/(internal|avx512)/")
+  set(seen "")
+  while(headers)
+    list(POP_FRONT headers header)
+    if(header IN_LIST seen)
+      continue()
+    endif()
+    list(APPEND seen "${header}")
+    file(STRINGS "${root}/${header}" includes REGEX "^#include \"")
+    foreach(include IN LISTS includes)
+      string(REGEX REPLACE "^#include \"(.*)\".*" "\\1" include "${include}")
+      if(EXISTS "${root}/${include}")
+        list(APPEND headers "${include}")
+      endif()
+    endforeach()
+  endwhile()
+  list(SORT seen)
+  set(${out} "${seen}" PARENT_SCOPE)
+endfunction()
