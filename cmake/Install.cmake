@@ -20,6 +20,7 @@ if(ASSAY_INSTALL_LIBTORCH)
   # LibTorch looks for its CUDA libraries beside itself.
   install(DIRECTORY "${ASSAY_TORCH_ROOT}/lib" "${ASSAY_TORCH_ROOT}/include" DESTINATION lib/assay/torch)
   install(DIRECTORY "${torch_home}/nvidia" DESTINATION lib/assay OPTIONAL)
+  set(ASSAY_INSTALLED_LIBTORCH "${torch_home}" CACHE INTERNAL "what is installed to lib/assay")
 endif()
 set_target_properties(assay_core PROPERTIES INSTALL_RPATH "${core_rpath}")
 set_target_properties(assay PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;${program_rpath}")

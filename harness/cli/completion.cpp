@@ -10,8 +10,8 @@ void add_completion(CLI::App& app, const std::string& version) {
   CLI::App* command =
       app.add_subcommand("completion", "completion of commands and options for a shell");
   command->footer(
-      R"(In bash or zsh: source <(assay completion bash); in fish: assay completion fish | source.
-'assay completion man' prints the manual page.)");
+      R"(To be sourced: in ~/.bashrc, in ~/.zshrc after compinit, or in fish's config.fish.
+Example: assay completion bash)");
   command->require_subcommand(1);
   const auto add = [&](const char* name, const char* help, auto text) {
     command->add_subcommand(name, help)->callback([&app, text] {

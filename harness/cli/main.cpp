@@ -65,8 +65,8 @@ constexpr const char* kExamples = R"(Examples:
   assay show method ties                                           one method: needs, parameters
   assay merge merge.json -o merged/                                one merge to a folder
 Exit codes: 0 success, 1 unexpected, 2 wrong input or options, 3 missing or damaged data or a full
-disk, 4 the command finished but some of its work failed, 5 what 'assay doctor' found wrong, 130
-or 143 stopped by Ctrl-C or SIGTERM.)";
+disk, 4 the command finished but some of its work failed, 5 'doctor' found that something needed is
+missing, 130 or 143 stopped by Ctrl-C or SIGTERM.)";
 
 int run(int argc, char** argv) {
   using namespace assay;
