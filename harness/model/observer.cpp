@@ -17,6 +17,15 @@ at::Tensor patches(const LayerInput& input) {
   return columns.transpose(1, 2).flatten(0, 1);
 }
 
+// The last dimension's vectors, of the tokens that count.
+at::Tensor rows_of_tokens(const at::Tensor& x, const at::Tensor& mask) {
+  if (!mask.defined()) return x.reshape({-1, x.size(-1)});
+  ASSAY_CHECK(mask.sizes() == x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)),
+              "tokens {} to count in values {} of a layer", shape_text(mask.sizes()),
+              shape_text(x.sizes()));
+  return x.index({mask.to(x.device())});
+}
+
 }  // namespace
 
 LayerObserver::LayerObserver() : outer_(active_observer) { active_observer = this; }
@@ -37,13 +46,13 @@ at::Tensor CountedTokens::current() {
 
 at::Tensor counted_rows(const LayerInput& input) {
   if (input.kind == LayerKind::kConvolution) return patches(input);
-  const at::Tensor x = input.x.detach();
-  const at::Tensor mask = CountedTokens::current();
-  if (!mask.defined()) return x.reshape({-1, x.size(-1)});
-  ASSAY_CHECK(mask.sizes() == x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)),
-              "tokens {} to count in the input {} of {}", shape_text(mask.sizes()),
-              shape_text(x.sizes()), input.weight);
-  return x.index({mask.to(x.device())});
+  return rows_of_tokens(input.x.detach(), CountedTokens::current());
+}
+
+at::Tensor output_rows(const at::Tensor& y, LayerKind kind, const at::Tensor& mask) {
+  const at::Tensor values = y.detach();
+  if (kind == LayerKind::kLinear) return rows_of_tokens(values, mask);
+  return values.permute({0, 2, 3, 1}).reshape({-1, values.size(1)});
 }
 
 }  // namespace assay

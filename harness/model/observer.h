@@ -38,6 +38,9 @@ class LayerObserver {
   LayerObserver& operator=(const LayerObserver&) = delete;
 
   virtual void layer(const LayerInput& input) = 0;
+  /// What the layer made of that input: linear [..., out], convolution [n, channels, height,
+  /// width]. Not called where shapes_only().
+  virtual void output(const LayerInput& /*input*/, const at::Tensor& /*y*/) {}
   /// The weight is used as a table of embeddings.
   virtual void embedding(const std::string& /*weight*/) {}
   /// Hidden states [rows, tokens, width] of a decoder, block by block: what the block reads, and
@@ -71,6 +74,11 @@ class CountedTokens {
   at::Tensor mask_;
   CountedTokens* outer_;
 };
+
+/// The vectors of a layer's output or of its gradient, one per row [rows, outputs]: linear layers'
+/// without the tokens that `mask` leaves out (CountedTokens::current() as the layer ran),
+/// convolutions' at every position.
+at::Tensor output_rows(const at::Tensor& y, LayerKind kind, const at::Tensor& mask);
 
 /// The vectors that the layer's weight multiplies, one per row: [rows, LayerInfo::inputs]. Tokens
 /// that do not count are left out. A convolution's are the patches of its input, unfolded in the

@@ -120,13 +120,17 @@ TEST_CASE("a tensor's sensitivity is the sum of |weight x gradient|", "[calibrat
   const at::Tensor w = regression().at("head.weight").narrow(1, 0, 2);
   const std::vector<std::pair<at::Tensor, int64_t>> examples{
       {at::tensor({1., 2.}, at::kDouble), 0}, {at::tensor({-1., .5}, at::kDouble), 2}};
-  double expected = 0;
+  double expected = 0, root = 0;
   for (const auto& [x, label] : examples) {
     const at::Tensor p = w.mv(x).softmax(0);
     const at::Tensor gradient = p - at::one_hot(at::tensor({label}, at::kLong), 3).squeeze(0);
     expected += (w * gradient.ger(x)).abs().sum().item<double>() / 2;
+    root += (w * gradient.ger(x)).square().sum().sqrt().item<double>() / 2;
   }
   CHECK(found.at("head.weight").item<double>() == Approx(expected));
+  const StateDict l2 =
+      run("layer_sensitivity", {{"norm", "l2"}}, regression(), two_examples()).tensors;
+  CHECK(l2.at("head.weight").item<double>() == Approx(root));
   CHECK(found.at("head.weight").scalar_type() == at::kDouble);
   CHECK(found.at("head.bias").item<double>() == 0);
   CHECK(found.at("hidden.weight").item<double>() > 0);

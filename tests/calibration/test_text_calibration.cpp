@@ -139,3 +139,30 @@ TEST_CASE("statistics of gradients of texts are those of autograd", "[calibratio
   CHECK(fisher.size() == model.architecture->tensors().size());
   CHECK(sensitivity.size() == fisher.size());
 }
+
+TEST_CASE("moments and output gradients of padded texts leave padding out", "[calibration]") {
+  const std::string family = GENERATE("llama", "t5", "bert");
+  CAPTURE(family);
+  const CalibratedTexts model(family);
+  const Json exact{{"compute", "float64"}, {"storage", "float64"}};
+  const StatisticTensors grams = model.compute("input_gram", exact);
+  const StatisticTensors moments = model.compute("activation_moments", {{"compute", "float64"}});
+  CHECK(moments.rows == grams.rows);
+  for (const auto& [name, values] : moments.tensors) {
+    CAPTURE(name);
+    CHECK(distance(values[1], grams.tensors.at(name).diagonal()) < 1e-12);
+  }
+  const StatisticTensors outputs = model.compute("output_gradient_gram", exact);
+  for (const LayerInfo& layer : grams.layers) {
+    CAPTURE(layer.weight);
+    CHECK(outputs.rows.at(layer.weight) == grams.rows.at(layer.input));
+  }
+  if (family != "bert") return;
+  // The head reads a vector per text: the gradient of its output is that of its bias.
+  at::Tensor expected = at::zeros({3, 3}, at::kDouble);
+  for (const size_t text : {0, 1}) {
+    const at::Tensor gradient = model.gradients(text).at("classifier.bias");
+    expected += gradient.ger(gradient) / 2;
+  }
+  CHECK(distance(outputs.tensors.at("classifier.weight"), expected) < 1e-12);
+}

@@ -3,13 +3,31 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <set>
 
 #include "harness/calibration/parallel.h"
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
+#include "harness/core/rng.h"
 
 namespace assay {
+namespace {
+
+// A class drawn from each row of probabilities: one number per row decides.
+at::Tensor draw(const at::Tensor& probabilities, Rng rng) {
+  const at::Tensor sums = probabilities.cumsum(1).cpu();
+  at::Tensor drawn = at::empty({sums.size(0)}, at::kLong);
+  for (int64_t row = 0; row < sums.size(0); ++row) {
+    const double* of_row = sums.const_data_ptr<double>() + row * sums.size(1);
+    const double number = rng.uniform() * of_row[sums.size(1) - 1];
+    drawn.data_ptr<int64_t>()[row] = std::min(
+        std::upper_bound(of_row, of_row + sums.size(1), number) - of_row, sums.size(1) - 1);
+  }
+  return drawn.to(probabilities.device());
+}
+
+}  // namespace
 
 GradientWeights::GradientWeights(const Architecture& architecture, const StateDict& weights) {
   std::set<std::string> copies;
@@ -38,6 +56,16 @@ at::Tensor of_classes(const at::Tensor& log_p, const at::Tensor& classes) {
   if (const auto highest = classes.max().item<int64_t>(); highest >= log_p.size(1))
     user_error("an example has the class {}, but the model has {} classes", highest, log_p.size(1));
   return log_p.gather(1, classes.unsqueeze(1)).squeeze(1);
+}
+
+at::Tensor answer_log_probability(const at::Tensor& log_p, Answer answer, const at::Tensor& targets,
+                                  uint64_t seed, int64_t example) {
+  at::Tensor classes = targets;
+  if (answer == Answer::kArgmax) classes = log_p.argmax(1);
+  if (answer == Answer::kSampled)
+    classes = draw(log_p.detach().to(at::kDouble).exp(),
+                   Rng(seed, fmt::format("Fisher answer of example {}", example)));
+  return of_classes(log_p, classes).sum();
 }
 
 void NamedSums::add(const StateDict& values) {

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,6 +33,14 @@ class GradientWeights {
 /// The log-probability of each row's class: [rows] of `log_p` [rows, classes]. UserError for a
 /// class that the model does not have.
 at::Tensor of_classes(const at::Tensor& log_p, const at::Tensor& classes);
+
+/// The answer whose log-probability is differentiated: the true one, one that is drawn from the
+/// model's probabilities, or the most probable one.
+enum class Answer { kTrue, kSampled, kArgmax };
+/// The sum over rows of that answer's log-probability. `targets`: true classes, for kTrue alone.
+/// `example`: of these rows, and `seed`: what decides a draw.
+at::Tensor answer_log_probability(const at::Tensor& log_p, Answer answer, const at::Tensor& targets,
+                                  uint64_t seed, int64_t example);
 
 /// Sums of tensors by name, in float64. Adding to several names is concurrent.
 class NamedSums {

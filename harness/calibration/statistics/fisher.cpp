@@ -6,12 +6,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <algorithm>
-
 #include "harness/calibration/internal/gradients.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/error.h"
-#include "harness/core/rng.h"
 #include "harness/model/forward.h"
 
 namespace assay {
@@ -22,19 +19,6 @@ enum class Precision { kFloat32, kFloat64 };
 
 /// `exact` takes a backward pass per class.
 constexpr int64_t kMostClasses = 1000;
-
-// A class drawn from each row of probabilities: one number per row decides.
-at::Tensor draw(const at::Tensor& probabilities, Rng rng) {
-  const at::Tensor sums = probabilities.cumsum(1).cpu();
-  at::Tensor drawn = at::empty({sums.size(0)}, at::kLong);
-  for (int64_t row = 0; row < sums.size(0); ++row) {
-    const double* of_row = sums.const_data_ptr<double>() + row * sums.size(1);
-    const double number = rng.uniform() * of_row[sums.size(1) - 1];
-    drawn.data_ptr<int64_t>()[row] = std::min(
-        std::upper_bound(of_row, of_row + sums.size(1), number) - of_row, sums.size(1) - 1);
-  }
-  return drawn.to(probabilities.device());
-}
 
 struct Fisher {
   static constexpr StatisticInfo info{
@@ -113,12 +97,10 @@ struct Fisher {
   // The scalar to differentiate.
   at::Tensor objective(const StatisticBatch& batch, const at::Tensor& log_p) const {
     if (estimator == Estimator::kMergelm) return ((log_p.detach() / 2).exp() * log_p).sum();
-    at::Tensor answer = batch.targets;
-    if (estimator == Estimator::kArgmax) answer = log_p.argmax(1);
-    if (estimator == Estimator::kSampled)
-      answer = draw(log_p.detach().to(at::kDouble).exp(),
-                    Rng(batch.seed, fmt::format("Fisher answer of example {}", batch.first)));
-    return of_classes(log_p, answer).sum();
+    const Answer answer = estimator == Estimator::kArgmax    ? Answer::kArgmax
+                          : estimator == Estimator::kSampled ? Answer::kSampled
+                                                             : Answer::kTrue;
+    return answer_log_probability(log_p, answer, batch.targets, batch.seed, batch.first);
   }
 
   static void add_square(const GradientWeights& weights, const at::Tensor& output, bool keep_graph,

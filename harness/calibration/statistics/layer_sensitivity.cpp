@@ -1,5 +1,5 @@
-// How much a tensor's values matter to the loss: the mean over examples of the sum of |w dL/dw|
-// over its weights w, where L is the mean negative log-probability of the true answer's tokens. One
+// How much a tensor's values matter to the loss: the mean over examples of a norm of w dL/dw over
+// its weights w, where L is the mean negative log-probability of the true answer's tokens. One
 // number per tensor.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -15,8 +15,18 @@ struct LayerSensitivity {
   static constexpr StatisticInfo info{
       .name = "layer_sensitivity",
       .paper = "arXiv:2502.12420 §3.2",
-      .summary = "sum of |weight x gradient of the loss| of every tensor",
+      .summary = "norm of weight x gradient of the loss of every tensor",
       .gradients = true};
+
+  enum class Norm { kL1, kL2 };
+  Norm norm = Norm::kL1;
+
+  void parameters(auto&& p) {
+    p(norm, {.name = "norm",
+             .choices = {"l1", "l2"},
+             .help = "over a tensor's products of weight and gradient: the sum of their magnitudes "
+                     "or the root of the sum of their squares"});
+  }
 
   bool labels() const { return true; }
 
@@ -28,11 +38,16 @@ struct LayerSensitivity {
         weights.gradients(-of_classes(log_p, batch.targets).mean());
     const c10::NoGradGuard no_gradients;
     StateDict sums;
-    for (size_t i = 0; i < gradients.size(); ++i)
-      sums[weights.names()[i]] =
-          gradients[i].defined()
-              ? (weights.weights()[i].to(at::kDouble) * gradients[i].to(at::kDouble)).abs().sum()
-              : at::zeros({}, weights.weights()[i].options().dtype(at::kDouble));
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      at::Tensor& sum = sums[weights.names()[i]];
+      if (!gradients[i].defined()) {
+        sum = at::zeros({}, weights.weights()[i].options().dtype(at::kDouble));
+        continue;
+      }
+      const at::Tensor products =
+          weights.weights()[i].to(at::kDouble) * gradients[i].to(at::kDouble);
+      sum = norm == Norm::kL1 ? products.abs().sum() : products.square().sum().sqrt();
+    }
     return sums;
   }
 

@@ -140,26 +140,31 @@ at::Tensor linear(const StateDict& weights, const std::string& name, const at::T
   const std::string weight_name = name + ".weight";
   const bool in_out = layout == LinearLayout::kInOut;
   const at::Tensor& weight = weight_of(weights, weight_name);
-  if (LayerObserver* observer = LayerObserver::active()) {
-    observer->layer({.weight = weight_name, .x = x, .in_out = in_out});
-    if (observer->shapes_only())
-      return zeros(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)),
-                   weight.size(in_out ? 1 : 0), x);
-  }
-  return at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
+  const LayerInput input{.weight = weight_name, .x = x, .in_out = in_out};
+  LayerObserver* observer = LayerObserver::active();
+  if (observer) observer->layer(input);
+  if (observer && observer->shapes_only())
+    return zeros(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)), weight.size(in_out ? 1 : 0),
+                 x);
+  const at::Tensor y = at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
+  if (observer) observer->output(input, y);
+  return y;
 }
 
 at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::Tensor& x,
                   const ConvolutionSteps& steps) {
   const std::string weight_name = name + ".weight";
   const at::Tensor& weight = weight_of(weights, weight_name);
-  if (LayerObserver* observer = LayerObserver::active()) {
-    const ConvolutionWindow window{{weight.size(2), weight.size(3)}, steps.stride, steps.padding};
-    observer->layer(
-        {.weight = weight_name, .x = x, .kind = LayerKind::kConvolution, .window = window});
-    if (observer->shapes_only()) return convolved_zeros(x, weight.size(0), window);
-  }
-  return at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
+  const LayerInput input{.weight = weight_name,
+                         .x = x,
+                         .kind = LayerKind::kConvolution,
+                         .window = {{weight.size(2), weight.size(3)}, steps.stride, steps.padding}};
+  LayerObserver* observer = LayerObserver::active();
+  if (observer) observer->layer(input);
+  if (observer && observer->shapes_only()) return convolved_zeros(x, weight.size(0), input.window);
+  const at::Tensor y = at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
+  if (observer) observer->output(input, y);
+  return y;
 }
 
 at::Tensor embedding(const StateDict& weights, const std::string& name, const at::Tensor& ids,

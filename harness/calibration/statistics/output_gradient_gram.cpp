@@ -1,0 +1,161 @@
+// Gram matrices of the gradients with respect to the outputs of linear and convolution layers: the
+// mean of g gᵀ over all vectors g, one per token or per position of a convolution. With input_gram
+// they are the two factors of K-FAC. What is differentiated is the log-probability of an example's
+// answer, the sum over its tokens. Padding is left out.
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <map>
+#include <utility>
+
+#include "harness/calibration/internal/gradients.h"
+#include "harness/calibration/internal/gram.h"
+#include "harness/calibration/statistic.h"
+#include "harness/core/cost.h"
+#include "harness/model/forward.h"
+#include "harness/model/observer.h"
+
+namespace assay {
+namespace {
+
+enum class Estimator { kEmpirical, kSampled };
+enum class Precision { kFloat32, kFloat64 };
+
+/// The gradients of an example, by the layers' weights: [rows, outputs].
+using Gradients = std::map<std::string, std::vector<at::Tensor>>;
+
+class OutputObserver final : public LayerObserver {
+ public:
+  explicit OutputObserver(const std::map<std::string, int64_t>& sizes) : sizes_(sizes) {}
+  void layer(const LayerInput&) override {}
+  void output(const LayerInput& input, const at::Tensor& y) override {
+    if (!sizes_.contains(input.weight)) return;
+    outputs.push_back(y);
+    made_by.push_back({input.weight, input.kind, CountedTokens::current()});
+  }
+
+  struct Layer {
+    std::string weight;
+    LayerKind kind;
+    at::Tensor mask;
+  };
+  std::vector<at::Tensor> outputs;
+  std::vector<Layer> made_by;  ///< of each output
+
+ private:
+  const std::map<std::string, int64_t>& sizes_;
+};
+
+struct OutputGradientGram {
+  static constexpr StatisticInfo info{
+      .name = "output_gradient_gram",
+      .paper = "arXiv:2312.04339 §3",
+      .summary = "mean outer product of the gradient of every layer's output with itself",
+      .gradients = true,
+      .by_layer = true};
+
+  Estimator estimator = Estimator::kEmpirical;
+  int64_t largest = 16384;
+  Precision compute = Precision::kFloat32;
+  Precision storage = Precision::kFloat32;
+
+  void parameters(auto&& p) {
+    p(estimator,
+      {.name = "estimator",
+       .choices = {"empirical", "sampled"},
+       .help = "whose log-probability is differentiated: that of the true answer, or of one that "
+               "is drawn from the model"});
+    p(largest, {.name = "largest",
+                .range = {1, 1 << 20},
+                .help = "layers with more outputs, such as heads over a vocabulary, are left out"});
+    p(compute, {.name = "compute",
+                .choices = {"float32", "float64"},
+                .help = "of the network and of products; sums are float64"});
+    p(storage, {.name = "storage", .choices = {"float32", "float64"}, .help = "of the matrices"});
+  }
+
+  bool labels() const { return estimator == Estimator::kEmpirical; }
+  at::ScalarType dtype() const { return dtype_of(compute); }
+
+  Gradients observe(const StatisticBatch& batch) const {
+    const std::map<std::string, int64_t> sizes = sizes_of(batch.network);
+    OutputObserver observer(sizes);
+    const at::Tensor log_p =
+        class_logits(batch.network.architecture, batch.weights, batch.inputs).log_softmax(1);
+    const Answer answer = estimator == Estimator::kSampled ? Answer::kSampled : Answer::kTrue;
+    const at::Tensor score =
+        answer_log_probability(log_p, answer, batch.targets, batch.seed, batch.first);
+    counters::gradient_steps += 1;
+    const std::vector<at::Tensor> found =
+        torch::autograd::grad({score}, observer.outputs, /*grad_outputs=*/{},
+                              /*retain_graph=*/false, /*create_graph=*/false,
+                              /*allow_unused=*/true);
+    Gradients gradients;
+    for (size_t i = 0; i < found.size(); ++i) {
+      const OutputObserver::Layer& layer = observer.made_by[i];
+      const at::Tensor& y = observer.outputs[i];
+      gradients[layer.weight].push_back(
+          output_rows(found[i].defined() ? found[i] : at::zeros_like(y), layer.kind, layer.mask));
+    }
+    return gradients;
+  }
+
+  void add(const Gradients& gradients) {
+    std::vector<GramSum*> changed;
+    for (const auto& [layer, pieces] : gradients) {
+      GramSum& sum = sums_.try_emplace(layer, pieces.front().size(1)).first->second;
+      for (const at::Tensor& piece : pieces) sum.append(piece);
+      changed.push_back(&sum);
+    }
+    GramSum::accumulate(changed);
+  }
+
+  StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) {
+    StatisticTensors result;
+    for (auto& [layer, sum] : std::exchange(sums_, {})) {
+      result.rows[layer] = sum.rows();
+      result.tensors[layer] = sum.mean().to(dtype_of(storage));
+    }
+    return result;
+  }
+
+  int64_t working_bytes(const NetworkShape& network) const {
+    int64_t total = 0;
+    for (const auto& [unused, size] : sizes_of(network))
+      total += GramSum::working_bytes(size, value_bytes());
+    return total;
+  }
+
+  // Outputs and their gradients.
+  int64_t part_bytes(const NetworkShape& network, int64_t tokens) const {
+    int64_t values = 0;
+    for (const auto& [unused, size] : sizes_of(network)) values += 2 * size;
+    return tokens * values * value_bytes();
+  }
+
+ private:
+  static at::ScalarType dtype_of(Precision precision) {
+    return precision == Precision::kFloat64 ? at::kDouble : at::kFloat;
+  }
+  int64_t value_bytes() const { return static_cast<int64_t>(c10::elementSize(dtype())); }
+
+  /// The outputs of the layers that are looked at.
+  std::map<std::string, int64_t> sizes_of(const NetworkShape& network) const {
+    std::map<std::string, const TensorInfo*> weights;
+    const std::vector<TensorInfo> tensors = network.architecture.tensors();
+    for (const TensorInfo& tensor : tensors) weights.emplace(tensor.name, &tensor);
+    std::map<std::string, int64_t> sizes;
+    for (const LayerInfo& layer : network.layers) {
+      const int64_t outputs = weights.at(layer.weight)->shape[layer.in_out ? 1 : 0];
+      if (outputs <= largest) sizes.emplace(layer.weight, outputs);
+    }
+    return sizes;
+  }
+
+  std::map<std::string, GramSum> sums_;
+};
+
+ASSAY_STATISTIC(OutputGradientGram)
+
+}  // namespace
+}  // namespace assay
