@@ -120,3 +120,35 @@ TEST_CASE("directions that IWUDI's cut leaves out stay as in the sum", "[methods
   CHECK(distance(merged("iwudi@aswudi", Json::object(), twice), diagonal({2, 0.02f, 0.02f})) <
         kTolerance);
 }
+
+TEST_CASE("DRM elects signs among renormalised parts of common directions", "[methods][spectral]") {
+  // One input direction; lengths 5 and 13 return after the entries have been compared.
+  const std::vector<at::Tensor> deltas{at::tensor({3.0f, 4.0f, 0.0f}).reshape({3, 1}),
+                                       at::tensor({-5.0f, 12.0f, 0.0f}).reshape({3, 1})};
+  const auto column = [](float a, float b, float c) {
+    return at::tensor({a, b, c}).reshape({3, 1});
+  };
+
+  CHECK(distance(merged("drm", {{"drop", 0}}, deltas), column(-5, 8, 0)) < kTolerance);
+  // Shares of a length: 0.6, 0.8, 0 and 0.38, 0.92, 0. Keeps what reaches the fourth smallest.
+  CHECK(distance(merged("drm", {{"drop", 4 / 6.0}}, deltas), column(3, 8, 0)) < kTolerance);
+  std::vector<at::Tensor> transposed;
+  for (const at::Tensor& delta : deltas) transposed.push_back(delta.t().contiguous());
+  CHECK(distance(merged("drm@horizontal", {{"drop", 4 / 6.0}}, transposed), column(3, 8, 0).t()) <
+        kTolerance);
+}
+
+TEST_CASE("DRM leaves out small directions, and elects in what is no matrix",
+          "[methods][spectral]") {
+  const std::vector<at::Tensor> deltas{diagonal({2, 0.01f}), diagonal({2, 0.01f})};
+  CHECK(distance(merged("drm", {{"drop", 0}}, deltas), diagonal({2, 0})) < kTolerance);
+  CHECK(distance(merged("drm", {{"drop", 0}, {"cut", 0}}, deltas), diagonal({2, 0.01f})) <
+        kTolerance);
+
+  const std::vector<at::Tensor> biases{at::tensor({3.0f, 0.0f, 1.0f, 1.0f}),
+                                       at::tensor({-1.0f, 2.0f, 2.0f, -1.0f})};
+  CHECK(at::equal(merged("drm", Json::object(), biases), at::tensor({3.0f, 2.0f, 1.5f, 1.0f})));
+  CHECK(
+      at::equal(merged("drm", {{"others", "mean"}}, biases), at::tensor({1.0f, 1.0f, 1.5f, 0.0f})));
+  CHECK(at::equal(merged("drm", {{"others", "base"}}, biases), at::zeros({4})));
+}
