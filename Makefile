@@ -84,6 +84,7 @@ bench: build
 	@scripts/peers/install.sh $(ASSAY_PEERS_ENV)
 	@$(call compile,default) --target bench_merging
 	build/bench/bench_merging
+	$(peers_python) scripts/bench/spectral.py --work $(ASSAY_BENCH_DIR)
 	$(peers_python) scripts/bench/merges.py --work $(ASSAY_BENCH_DIR) --write docs/performance.md
 
 lint:
