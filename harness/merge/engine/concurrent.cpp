@@ -3,9 +3,11 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "harness/core/cost.h"
 #include "harness/core/thread_pool.h"
+#include "harness/kernels/one_thread.h"
 
 namespace assay {
 namespace {
@@ -28,6 +30,8 @@ void run_concurrently(size_t count, const std::function<void(size_t i)>& work) {
   const int threads = static_cast<int>(std::min<size_t>(at::get_num_threads(), count));
   ThreadPool::shared().run(threads, static_cast<int64_t>(count), [&](IndexQueue& indices) {
     const ConcurrentScope scope(threads);
+    std::optional<OneThread> one;  // LibTorch's operators would start threads of their own
+    if (threads > 1) one.emplace();
     while (const auto i = indices.next()) work(static_cast<size_t>(*i));
   });
 }

@@ -20,6 +20,9 @@ constexpr int64_t kKeepShare = 4, kReadAheadShare = 4;
 
 // At most this share of the models may be unfinished by some threads when others have ended.
 constexpr int64_t kLastShare = 32;
+// Steps on whole tensors often cannot be divided among threads: to wait for the last one is less
+// than to have one thread work on each. Of the inputs they hold copies, in float64 for instance.
+constexpr int64_t kLastWholeShare = 8, kWholeCopies = 8;
 
 int64_t input_bytes(const Sources& sources, const std::string& name) {
   int64_t bytes = 0;
@@ -101,11 +104,12 @@ bool ModelReader::stays_mapped(const std::string& name) const {
   return inputs_.memory_bytes == 0 || input_bytes(read_, name) <= inputs_.memory_bytes / kKeepShare;
 }
 
-bool ModelReader::small(const std::string& name) const {
+bool ModelReader::small(const std::string& name, bool whole) const {
   if (!inputs_.device.is_cpu()) return false;
-  const int64_t bound =
-      inputs_.memory_bytes > 0 ? inputs_.memory_bytes / kKeepShare : all_bytes_ / kLastShare;
-  return input_bytes(read_, name) <= bound / at::get_num_threads();
+  const int64_t bytes = input_bytes(read_, name), threads = at::get_num_threads();
+  if (inputs_.memory_bytes > 0)
+    return bytes * (whole ? kWholeCopies : 1) <= inputs_.memory_bytes / kKeepShare / threads;
+  return bytes <= all_bytes_ / (whole ? kLastWholeShare : kLastShare) / threads;
 }
 
 void ModelReader::for_each(const std::vector<std::string>& names,

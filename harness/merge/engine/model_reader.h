@@ -37,7 +37,8 @@ class ModelReader {
   /// Whether tensors like this one may be merged concurrently, a thread each: the models' tensors
   /// of this name take a small share of the memory limit or, without one, of the models, so that
   /// threads end together. Never on an accelerator.
-  bool small(const std::string& name) const;
+  /// `whole`: the method is given the whole tensor, which it may hold in several forms at once.
+  bool small(const std::string& name, bool whole = false) const;
   /// Calls `work` with the indices of `names`; concurrently for those that are `concurrent`.
   /// Without a memory limit these come last, so that threads wait for one another once.
   void for_each(const std::vector<std::string>& names,

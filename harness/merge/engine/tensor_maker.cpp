@@ -87,8 +87,10 @@ void TensorMaker::make(const TensorInfo& info) {
 }
 
 bool TensorMaker::concurrent(const TensorInfo& info) const {
-  if (whole_model_ || !models_.small(info.name)) return false;
-  return is_copied(info) || group_of(info).method.granularity() == Granularity::kParts;
+  if (whole_model_) return false;
+  const bool whole =
+      !is_copied(info) && group_of(info).method.granularity() == Granularity::kTensors;
+  return models_.small(info.name, whole);
 }
 
 void TensorMaker::add_reports(Diagnostics& diagnostics) const {
