@@ -42,6 +42,10 @@ Json row_scores_json(const RowScores& s) {
           {"not_normalised", s.not_normalised}};
 }
 
+Json plugin_use_json(const PluginUse& use) {
+  return {{"kind", use.kind}, {"name", use.name}, {"plugin", use.plugin}, {"hash", use.hash}};
+}
+
 Json row_json(const LeaderboardRow& row) {
   Json json{{"label", row.label()},
             {"name", row.name},
@@ -75,6 +79,8 @@ Json row_json(const LeaderboardRow& row) {
                    {"tuning", row.costs.tuned ? costs_json(row.costs.tuning) : Json()},
                    {"total", costs_json(row.costs.total)},
                    {"evaluation", costs_json(row.costs.evaluation)}};
+  json["plugins"] = Json::array();
+  for (const PluginUse& use : row.plugins) json["plugins"].push_back(plugin_use_json(use));
   json["shipped_bytes"] = optional_json(row.costs.shipped_bytes);
   json["calibrations"] = row.calibrations;
   json["transductive"] = row.is_transductive();

@@ -305,6 +305,8 @@ std::vector<Table> provenance_tables(const SweepResults& results) {
                             checkpoints_table(results), tasks_table(results)};
   if (Table calibration = calibration_table(results); !calibration.empty())
     tables.push_back(std::move(calibration));
+  if (Table plugins = plugins_table(results); !plugins.empty())
+    tables.push_back(std::move(plugins));
   tables.push_back(environments_table(results));
   return tables;
 }

@@ -70,6 +70,8 @@ std::string StatisticJob::key() const {
   Hasher hasher;
   hasher.number(kCalibrationVersion).text(ASSAY_LIBTORCH_VERSION);
   hasher.text(statistic).number(static_cast<uint64_t>(version)).text(canonical(parameters));
+  if (const Plugin* plugin = statistics().plugin_of(statistic))
+    hasher.text("plugin").text(plugin->hash);
   hasher.text(model.hash).text(model.computation);
   hasher.text(canonical(calibration_json(data)));
   for (const OwnTask& task : tasks) hasher.text(task.name).text(task.hash);

@@ -7,10 +7,12 @@
 #include "harness/cli/task_options.h"
 #include "harness/cli/terminal_width.h"
 #include "harness/core/json.h"
+#include "harness/core/paths.h"
 #include "harness/core/text_encoding.h"
 #include "harness/method/method.h"
 #include "harness/method/router.h"
 #include "harness/model/architecture.h"
+#include "harness/plugin/plugins.h"
 #include "harness/sweep/describe.h"
 #include "harness/task/task.h"
 #include "harness/task/text_data.h"
@@ -23,6 +25,7 @@ struct Line {
   std::string name, text;
   std::string data{};     ///< of tasks: "there", or the number of missing files
   std::string display{};  ///< shown instead of `text`; may be empty
+  const Plugin* plugin = nullptr;
 };
 
 // Checks only that the files exist; 'assay data verify' verifies them.
@@ -45,9 +48,11 @@ std::vector<Line> method_lines() {
     const Output output = entry.info.needs.output;
     const std::string gives =
         output == Output::kSameArchitecture ? "" : fmt::format("; gives {}", output_name(output));
-    lines.push_back({name, fmt::format("{}{} [{}]", entry.info.summary, gives, entry.info.paper)});
+    lines.push_back({name, fmt::format("{}{} [{}]", entry.info.summary, gives, entry.info.paper),
+                     "", "", methods().plugin_of(name)});
     for (const Preset& preset : entry.presets)
-      lines.push_back({fmt::format("{}@{}", name, preset.name), std::string(preset.help)});
+      lines.push_back({fmt::format("{}@{}", name, preset.name), std::string(preset.help), "", "",
+                       methods().plugin_of(name)});
   }
   return lines;
 }
@@ -80,7 +85,8 @@ std::vector<Line> dataset_lines() {
 std::vector<Line> architecture_lines() {
   std::vector<Line> lines;
   for (const std::string& name : architectures().names())
-    lines.push_back({name, architectures().at(name, "the registry").summary});
+    lines.push_back({name, architectures().at(name, "the registry").summary, "", "",
+                     architectures().plugin_of(name)});
   return lines;
 }
 
@@ -88,9 +94,33 @@ std::vector<Line> statistic_lines() {
   std::vector<Line> lines;
   for (const std::string& name : statistics().names()) {
     const StatisticInfo& info = statistics().at(name, "the registry").info;
-    lines.push_back({name, fmt::format("{} [{}]", info.summary, info.paper)});
+    lines.push_back({name, fmt::format("{} [{}]", info.summary, info.paper), "", "",
+                     statistics().plugin_of(name)});
   }
   return lines;
+}
+
+void print_plugins(bool json) {
+  Json out = Json::array();
+  for (const Plugin& plugin : plugins()) {
+    Json entries = Json::array();
+    for (const auto& [kind, name] : plugin.entries)
+      entries.push_back({{"kind", kind}, {"name", name}});
+    out.push_back({{"name", plugin.name},
+                   {"path", utf8_text(plugin.path.string())},
+                   {"hash", plugin.hash},
+                   {"entries", std::move(entries)}});
+  }
+  if (json) {
+    fmt::print("{}\n", out.dump(2));
+    return;
+  }
+  for (const Json& plugin : out) {
+    fmt::print("{}  {}  {}\n", plugin["name"].get<std::string>(), plugin["hash"].get<std::string>(),
+               printable(plugin["path"].get<std::string>()));
+    for (const Json& entry : plugin["entries"])
+      fmt::print("  {} {}\n", entry["kind"].get<std::string>(), entry["name"].get<std::string>());
+  }
 }
 
 // Definitions of tasks can contain long prompts. Truncates between characters.
@@ -105,8 +135,10 @@ std::string truncated(std::string text) {
 // The text follows the name if both fit in a line, else it is below.
 void print_line(const Line& line, size_t name_width, size_t width) {
   const std::string data = line.data.empty() ? "" : fmt::format("[data {}] ", line.data);
+  const std::string from =
+      line.plugin ? fmt::format(" [from {}]", plugin_text(*line.plugin)) : std::string();
   const std::string text =
-      printable(data + truncated(line.display.empty() ? line.text : line.display));
+      printable(data + truncated(line.display.empty() ? line.text : line.display) + from);
   const size_t indent = name_width + 2;
   const std::string on_one_line =
       folded(fmt::format("{:{}}  {}", line.name, name_width, text), width, indent);
@@ -123,6 +155,7 @@ void print(const std::vector<Line>& lines, bool json) {
     for (const Line& line : lines) {
       out.push_back({{"name", line.name}, {"summary", line.text}});
       if (!line.data.empty()) out.back()["data"] = line.data;
+      if (line.plugin) out.back()["plugin"] = plugin_json(line.plugin);
     }
     fmt::print("{}\n", out.dump(2));
     return;
@@ -136,7 +169,7 @@ void print(const std::vector<Line>& lines, bool json) {
 
 void add_list(CLI::App& app, const Common&) {
   CLI::App* command = app.add_subcommand(
-      "list", "list methods, routers, tasks, datasets, statistics or architectures");
+      "list", "list methods, routers, tasks, datasets, statistics, architectures, plugins");
   command->require_subcommand(1);
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "print JSON");
@@ -150,6 +183,9 @@ void add_list(CLI::App& app, const Common&) {
   add("datasets", "datasets, with their licences", dataset_lines);
   add("statistics", "statistics of a model on its own data", statistic_lines);
   add("architectures", "network architectures", architecture_lines);
+  command->add_subcommand("plugins", "loaded libraries and what each holds")->callback([json] {
+    print_plugins(*json);
+  });
 }
 
 }  // namespace assay::cli

@@ -19,6 +19,7 @@
 #include "harness/core/log.h"
 #include "harness/core/provenance.h"
 #include "harness/core/standard_streams.h"
+#include "harness/plugin/plugins.h"
 
 namespace {
 
@@ -55,6 +56,8 @@ int guarded(const std::function<int()>& work) {
   } catch (const std::exception& e) {
     if (std::ferror(stdout) != 0) return assay::DataError::kExitCode;  // reported below
     return say(fmt::format("unexpected: {}", e.what()), kUnexpected);
+  } catch (...) {  // by a plugin: Assay throws nothing else
+    return say("unexpected: something was thrown that is no std::exception", kUnexpected);
   }
 }
 
@@ -88,7 +91,15 @@ int run(int argc, char** argv) {
   int threads = 0;
   app.add_option("--threads", threads, "threads of this process (default: all cores)")
       ->check(CLI::Range(1, 4096));
+  std::vector<std::string> plugin_files;
+  app.add_option("--plugin", plugin_files,
+                 "a library with methods, statistics, tasks ... of your own (repeatable); "
+                 "ASSAY_PLUGIN_PATH lists files and folders likewise")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.parse_complete_callback([&] {
+    for (const std::string& file : plugin_files) load_plugin(file);
+    load_plugins_of_environment();
     if (threads > 0) at::set_num_threads(threads);
   });
   app.fallthrough();
@@ -106,6 +117,7 @@ int run(int argc, char** argv) {
   cli::add_list(app, common);
   cli::add_show(app, common);
   cli::add_doctor(app, common);
+  cli::add_new(app, common);
   cli::add_worker(app, common);
   cli::add_help(app);
   cli::add_completion(app, "assay " ASSAY_VERSION);

@@ -11,6 +11,7 @@
 #include "harness/core/files.h"
 #include "harness/core/interrupt.h"
 #include "harness/core/log.h"
+#include "harness/plugin/plugins.h"
 #include "harness/sweep/cache_memory.h"
 #include "harness/sweep/device.h"
 #include "harness/sweep/estimate.h"
@@ -61,6 +62,8 @@ std::unique_ptr<Executor> make_executor(const Options& options, const Common& co
   std::vector<std::string> worker{common.program, "--quiet", "worker", "--cache-memory",
                                   std::to_string(budget.bytes)};
   if (!budget.task_vectors) worker.emplace_back("--no-task-vectors");
+  for (const Plugin& plugin : plugins())
+    worker.insert(worker.end(), {"--plugin", plugin.path.string()});
   return local_workers_executor(options.workers, std::move(worker));
 }
 

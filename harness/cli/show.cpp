@@ -14,6 +14,7 @@
 #include "harness/core/paths.h"
 #include "harness/method/method.h"
 #include "harness/method/router.h"
+#include "harness/plugin/plugins.h"
 #include "harness/sweep/describe.h"
 
 namespace assay::cli {
@@ -57,6 +58,12 @@ void print_parameter(const ParamDoc& parameter, int indent = 2) {
   for (const ParamDoc& inner : parameter.children) print_parameter(inner, indent + 4);
 }
 
+void print_plugin(const Plugin* plugin) {
+  if (plugin)
+    print_folded(
+        fmt::format("from {}: {}", plugin_text(*plugin), utf8_text(plugin->path.string())));
+}
+
 void show_method(const std::string& name, bool json) {
   const MethodEntry& entry = methods().at(parse_method_ref(name).name, "the command line");
   if (json) {
@@ -73,6 +80,7 @@ void show_method(const std::string& name, bool json) {
                             {"needs", record.needs},
                             {"parameters", record.parameters},
                             {"presets", presets},
+                            {"plugin", plugin_json(methods().plugin_of(record.name))},
                             {"search", entry.search.empty() ? Json() : Json::parse(entry.search)}}
                            .dump(2));
     return;
@@ -80,6 +88,7 @@ void show_method(const std::string& name, bool json) {
   print_folded(
       fmt::format("{} (version {}): {}", entry.info.name, entry.info.version, entry.info.summary));
   print_folded(fmt::format("paper: {}", entry.info.paper));
+  print_plugin(methods().plugin_of(std::string(entry.info.name)));
   print_folded(fmt::format("needs: {}", needs_text(entry.info.needs)));
   print_folded(fmt::format("gives: {}", output_name(entry.info.needs.output)));
   if (entry.info.randomized) print_folded("the result depends on the seed");
@@ -106,6 +115,7 @@ void show_statistic(const std::string& name, bool json) {
                             {"paper", entry.info.paper},
                             {"summary", entry.info.summary},
                             {"gradients", entry.info.gradients},
+                            {"plugin", plugin_json(statistics().plugin_of(name))},
                             {"parameters", parameters}}
                            .dump(2));
     return;
@@ -113,6 +123,7 @@ void show_statistic(const std::string& name, bool json) {
   print_folded(
       fmt::format("{} (version {}): {}", entry.info.name, entry.info.version, entry.info.summary));
   print_folded(fmt::format("paper: {}", entry.info.paper));
+  print_plugin(statistics().plugin_of(name));
   if (entry.info.gradients) print_folded("takes gradients, of one example at a time");
   fmt::print("parameters:{}\n", entry.parameters.empty() ? " none" : "");
   for (const ParamDoc& parameter : entry.parameters) print_parameter(parameter);
@@ -189,6 +200,7 @@ void show_task(const TaskOptions& options) {
              Json{{"name", task->name()},
                   {"suite_file", utf8_text(suite_files({task->name()}).front().second.string())},
                   {"primary_metric", task->primary_metric()},
+                  {"plugin", plugin_json(task->plugin())},
                   {"definition", task->definition()}}
                  .dump(2));
 }

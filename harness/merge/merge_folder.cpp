@@ -11,6 +11,7 @@
 #include "harness/core/paths.h"
 #include "harness/core/provenance.h"
 #include "harness/merge/preflight.h"
+#include "harness/method/plugin_methods.h"
 
 namespace assay {
 namespace {
@@ -50,10 +51,21 @@ class FolderSink : public MergeSink {
   std::unique_ptr<CheckpointWriter> writer_;
 };
 
+// {"median": {"name": "mine", "hash": ...}} for the methods of plugins.
+Json plugins_json(const MergeRequest& request) {
+  Json json = Json::object();
+  for (const MethodGroup& group : request.groups)
+    for (const auto& [name, plugin] :
+         plugin_methods(std::string(group.method->info().name), group.method->parameters()))
+      json[name] = {{"name", plugin->name}, {"hash", plugin->hash}};
+  return json;
+}
+
 std::string merge_identity(const MergeRequest& request, int64_t shard_bytes) {
   Hasher hasher;
   hasher.number(kRecordFormat);
   hasher.text(request.configuration.dump()).number(static_cast<uint64_t>(shard_bytes));
+  if (const Json plugins = plugins_json(request); !plugins.empty()) hasher.text(plugins.dump());
   const auto add = [&](const TensorSource& model) {
     hasher.text(model.label()).text(model.stamp());
   };
@@ -121,6 +133,8 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
                    {"git_revision", git_revision()},
                    {"merge", request.configuration},
                    {"diagnostics", report.diagnostics}};
+  if (Json plugins = plugins_json(request); !plugins.empty())
+    extras.origin["plugins"] = std::move(plugins);
   extras.origin["merge"]["inputs"] = inputs_json(request.inputs, report);
   extras.card = model_card(request, extras.origin);
   extras.copies = request.side_files;

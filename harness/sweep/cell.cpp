@@ -8,7 +8,9 @@
 #include "harness/calibration/version.h"
 #include "harness/core/error.h"
 #include "harness/merge/model_checks.h"
+#include "harness/method/plugin_methods.h"
 #include "harness/model/open.h"
+#include "harness/sweep/internal/used_plugins.h"
 
 namespace assay {
 namespace {
@@ -124,6 +126,9 @@ void Cell::hash_model(Hasher& hasher) const {
     hasher.text(info.name).number(static_cast<uint64_t>(info.version));
     // A preset is its parameters: they are all here.
     hasher.text(canonical(parameters)).number(seed).text(base.hash);
+    // A library may change without its methods' versions. Built-in methods add nothing.
+    for (const auto& [name, plugin] : plugin_methods(method, parameters))
+      hasher.text("plugin").text(name).text(plugin->hash);
     // Models that several devices hold are merged in the host's memory.
     if (devices.size() > 1) hasher.text("merged on the cpu");
     // What spans the model saw these tensors once: scores of that time are not reused. Models
@@ -231,6 +236,7 @@ RunRecord empty_record(const Cell& cell) {
     for (const StatisticJob& job : cell.statistic_jobs()) record.statistics.push_back(job.key());
     std::sort(record.statistics.begin(), record.statistics.end());
   }
+  note_plugins(cell, record);
   return record;
 }
 

@@ -12,12 +12,16 @@
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/sweep/internal/cell_predictor.h"
+#include "harness/sweep/internal/used_plugins.h"
 #include "harness/tokenizer/utf8.h"
 
 namespace assay {
 namespace {
 
 using Tasks = std::vector<std::shared_ptr<const Task>>;
+
+/// Of what is thrown and no std::exception, as a plugin may do.
+constexpr const char* kUnknownError = "something was thrown that is no std::exception";
 
 /// Why a task has no score.
 struct TaskError {
@@ -35,6 +39,8 @@ std::optional<TaskError> task_error(Work&& work) {
     return TaskError{true, e.what()};
   } catch (const std::exception& e) {  // a device out of memory, too
     return TaskError{false, e.what()};
+  } catch (...) {
+    return TaskError{false, kUnknownError};
   }
 }
 
@@ -100,7 +106,10 @@ std::map<std::string, TaskError> score_tasks(const std::vector<TaskRef>& refs, S
   };
   Tasks tasks;
   for (const TaskRef& ref : refs)
-    attempt(ref.name, [&] { tasks.push_back(context.task(ref.name, ref.hash)); });
+    attempt(ref.name, [&] {
+      tasks.push_back(context.task(ref.name, ref.hash));
+      note_plugins(*tasks.back(), record);
+    });
   const LanguagePredictor* language = as_language_model(predictor);
   const Answers answers =
       language ? ask_together(language->evaluator(), tasks, split, observer != nullptr) : Answers();
@@ -191,6 +200,10 @@ RunRecord run_cell(ExecutionContext& context, const Cell& cell, std::exception_p
   } catch (const std::exception& e) {
     record.status = dynamic_cast<const SkipCell*>(&e) ? RunStatus::kSkipped : RunStatus::kFailed;
     record.reason = valid_utf8(e.what());  // it may quote data
+    if (error) *error = std::current_exception();
+  } catch (...) {
+    record.status = RunStatus::kFailed;
+    record.reason = kUnknownError;
     if (error) *error = std::current_exception();
   }
   if (!scored) record.scores.clear();

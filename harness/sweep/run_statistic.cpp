@@ -13,6 +13,8 @@ std::string run_statistic(ExecutionContext& context, const StatisticJob& job) {
     return "";
   } catch (const std::exception& e) {
     return valid_utf8(e.what());
+  } catch (...) {
+    return "something was thrown that is no std::exception";
   }
 }
 

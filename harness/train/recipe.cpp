@@ -222,6 +222,8 @@ std::string Recipe::hash(const std::string& checkpoint) const {
   // Absent where they are as in recipes from before there were such settings.
   if (recipe.loss != "joint") everything["loss"] = recipe.loss;
   if (!recipe.freeze.empty()) everything["freeze"] = recipe.freeze;
+  if (const Plugin* plugin = architectures().plugin_of(architecture_.value("model_type", "")))
+    everything["plugin"] = plugin->hash;
   return hash_text(canonical(everything));
 }
 

@@ -58,6 +58,13 @@ void add_task_bytes(const std::vector<const Placed*>& placed, LeaderboardRow& ro
       row.task_bytes = std::max(row.task_bytes.value_or(0), bytes->get<int64_t>());
 }
 
+void add_plugins(const std::vector<const Placed*>& placed, LeaderboardRow& row) {
+  std::set<PluginUse> uses;
+  for (const Placed* p : placed)
+    for (PluginUse& use : plugin_uses(p->run)) uses.insert(std::move(use));
+  row.plugins.assign(uses.begin(), uses.end());
+}
+
 void count_runs(const SweepResults& results, const std::vector<const Placed*>& placed,
                 const std::vector<const Placed*>& usable, LeaderboardRow& row) {
   std::set<std::string> used;
@@ -162,6 +169,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     row.preset = of_row.front()->run.preset;
     row.needs_task_name = makes_model_per_task(results, row.method);
     add_task_bytes(of_row, row);
+    add_plugins(of_row, row);
     const UsableRuns usable = source.usable(of_row);
     count_runs(results, of_row, usable, row);
     for (const std::string& metric : board.metrics) {

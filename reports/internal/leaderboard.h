@@ -9,6 +9,7 @@
 
 #include "reports/internal/costs.h"
 #include "reports/internal/statistics.h"
+#include "results/plugin_uses.h"
 #include "results/store.h"
 
 namespace assay {
@@ -75,6 +76,7 @@ struct LeaderboardRow {
   /// What its runs were calibrated on, without the tasks: {"split", "examples", "seed", ...}; empty
   /// for rows that look at weights alone.
   std::vector<Json> calibrations{};
+  std::vector<PluginUse> plugins{};           ///< what any of its runs used of plugins
   std::vector<Configuration> configurations;  ///< of merges
   std::vector<std::string> tuned_parameters;  ///< parameters that its grid varied
   int grid_points = 0;                        ///< configurations tried per set; tuned rows only

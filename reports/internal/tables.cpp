@@ -67,6 +67,10 @@ TableCell row_cell(const LeaderboardRow& row) {
     note = fmt::format("partial: {} of {} runs", row.runs_ok, row.runs_total);
   TableCell cell = name_cell(row);
   if (!note.empty()) cell.note += (cell.note.empty() ? "" : "; ") + note;
+  for (const PluginUse& use : row.plugins)
+    if (use.kind == "method")
+      cell.note += fmt::format("{}from the plugin {} ({})", cell.note.empty() ? "" : "; ",
+                               use.plugin, short_hash(use.hash));
   return cell;
 }
 

@@ -72,6 +72,8 @@ Table requirements_table(const SweepResults& results, const Leaderboard& board);
 Table failures_table(const SweepResults& results);
 /// Which data the runs were calibrated on.
 Table calibration_table(const SweepResults& results);
+/// What came from plugins; empty when nothing did.
+Table plugins_table(const SweepResults& results);
 /// The sweep itself, its sets, checkpoints, tasks and environments.
 std::vector<Table> provenance_tables(const SweepResults& results);
 

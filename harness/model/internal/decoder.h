@@ -113,24 +113,25 @@ namespace detail {
 /// A family T has: `static constexpr std::string_view name, summary, paper, example` (a small
 /// config.json) and `static DecoderConfig read(ConfigFields&)`.
 template <typename T>
-bool register_decoder() {
-  return architectures().add(std::string(T::name), {std::string(T::summary),
-                                                    std::string(T::paper),
-                                                    {},
-                                                    [](const JsonReader& fields) {
-                                                      ConfigFields config(fields);
-                                                      DecoderConfig decoder = T::read(config);
-                                                      config.finish();
-                                                      Json json = fields.json();
-                                                      json["model_type"] = T::name;
-                                                      return std::make_unique<Decoder>(
-                                                          std::move(decoder), std::move(json));
-                                                    },
-                                                    std::string(T::example)});
+void register_decoder() {
+  architectures().add(std::string(T::name), {std::string(T::summary),
+                                             std::string(T::paper),
+                                             {},
+                                             [](const JsonReader& fields) {
+                                               ConfigFields config(fields);
+                                               DecoderConfig decoder = T::read(config);
+                                               config.finish();
+                                               Json json = fields.json();
+                                               json["model_type"] = T::name;
+                                               return std::make_unique<Decoder>(std::move(decoder),
+                                                                                std::move(json));
+                                             },
+                                             std::string(T::example)});
 }
 
 }  // namespace detail
 }  // namespace assay
 
-#define ASSAY_DECODER(Type) \
-  [[maybe_unused]] static const bool assay_registered = ::assay::detail::register_decoder<Type>();
+#define ASSAY_DECODER(Type)                             \
+  [[maybe_unused]] static const bool assay_registered = \
+      ::assay::register_entry([] { ::assay::detail::register_decoder<Type>(); });

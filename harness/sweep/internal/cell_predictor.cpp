@@ -12,6 +12,7 @@
 #include "harness/model/placement.h"
 #include "harness/sweep/internal/device_cache.h"
 #include "harness/sweep/internal/merge_costs.h"
+#include "harness/sweep/internal/used_plugins.h"
 
 namespace assay {
 namespace {
@@ -22,7 +23,7 @@ class ModelMaker {
   ModelMaker(ExecutionContext& context, const Cell& cell)
       : context_(context), cell_(cell), devices_(cell.devices) {}
 
-  std::shared_ptr<const Predictor> load(const ModelRef& model) const;
+  std::shared_ptr<const Predictor> load(const ModelRef& model, RunRecord& record) const;
   std::shared_ptr<const Predictor> merge(std::optional<size_t> owner, RunRecord& record) const;
   std::shared_ptr<const Predictor> ensemble(
       std::vector<std::shared_ptr<const Predictor>> members) const;
@@ -82,10 +83,11 @@ std::shared_ptr<const Predictor> ModelMaker::text_predictor(const Computation& c
       context_.tokens());
 }
 
-std::shared_ptr<const Predictor> ModelMaker::load(const ModelRef& model) const {
+std::shared_ptr<const Predictor> ModelMaker::load(const ModelRef& model, RunRecord& record) const {
   const auto checkpoint = context_.open(model);
   const Computation computation = computation_of(model);
   const auto& architecture = computation.architecture;
+  note_plugins(*architecture, record);
   check_devices(*architecture, devices_);
   if (auto text = text_predictor(computation, *checkpoint, model.hash)) return text;
   if (cell_.dtype)
@@ -116,6 +118,7 @@ std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
   // A model that needs several devices is merged in the host's memory.
   const at::Device device = devices_.size() == 1 ? devices_.front() : at::Device(at::kCPU);
   const Computation of_expert = computation_of(cell_.experts.front());
+  note_plugins(*of_expert.architecture, record);
   check_devices(*of_expert.architecture, devices_);
   std::vector<std::shared_ptr<const Checkpoint>> experts;
   for (const ModelRef& expert : cell_.experts) experts.push_back(context_.open(expert));
@@ -170,7 +173,7 @@ std::shared_ptr<const Predictor> make_predictor(ExecutionContext& context, const
   if (cell.kind == CellKind::kEnsemble && cell.devices.size() > 1)
     throw SkipCell("the members of an output ensemble must be on one device");
   std::vector<std::shared_ptr<const Predictor>> members;
-  for (const ModelRef& expert : cell.experts) members.push_back(maker.load(expert));
+  for (const ModelRef& expert : cell.experts) members.push_back(maker.load(expert, record));
   if (cell.kind == CellKind::kEnsemble) return maker.ensemble(std::move(members));
   ASSAY_CHECK(members.size() == 1, "a model cell of {} models", members.size());
   return members.front();

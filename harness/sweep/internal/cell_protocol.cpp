@@ -1,9 +1,21 @@
 #include "harness/sweep/internal/cell_protocol.h"
 
+#include "harness/plugin/plugins.h"
+
 namespace assay {
 namespace {
 
-Json message() { return {{"protocol", kCellProtocol}}; }
+Json plugin_hashes() {
+  Json hashes = Json::array();
+  for (const Plugin& plugin : plugins()) hashes.push_back(plugin.hash);
+  return hashes;
+}
+
+Json message() {
+  Json json = {{"protocol", kCellProtocol}};
+  if (Json hashes = plugin_hashes(); !hashes.empty()) json["plugins"] = std::move(hashes);
+  return json;
+}
 
 std::string line_of(const char* name, Json content) {
   Json json = message();
@@ -20,6 +32,12 @@ Json read_line(const std::string& line) {
         "a sweep and its worker processes must be the same build of assay: this one speaks version "
         "{} of their protocol, the other one {}",
         kCellProtocol, protocol.is_null() ? "sent no version" : "version " + protocol.dump()));
+  const Json own = plugin_hashes(), others = json.value("plugins", Json::array());
+  if (others != own)
+    throw OtherProtocol(fmt::format(
+        "a sweep and its worker processes must load the same plugins: the hashes of this one's are "
+        "{}, of the other's {}; a library was replaced while the sweep ran",
+        own.dump(), others.dump()));
   return json;
 }
 

@@ -1,6 +1,7 @@
 /// What a sweep and its worker processes say to each other: lines of JSON objects, each with the
-/// version of the protocol. {"protocol": 2, "cell": {...}} is answered by {"protocol": 2, "result":
-/// {...}}, and {"protocol": 2, "statistic": {...}} by {"protocol": 2, "error": "why it failed"}.
+/// version of the protocol and, where plugins are loaded, their hashes. {"protocol": 3, "plugins":
+/// ["..."], "cell": {...}} is answered by {"protocol": 3, "plugins": ["..."], "result": {...}}, and
+/// "statistic": {...} by "error": "why it failed".
 #pragma once
 
 #include <string>
@@ -12,9 +13,10 @@
 namespace assay {
 
 /// To be raised with any change of the lines.
-inline constexpr int64_t kCellProtocol = 2;
+inline constexpr int64_t kCellProtocol = 3;
 
-/// A line is of another version of the protocol, or of none. what() says both versions.
+/// A line is of another version of the protocol, or of none, or of a process with other plugins.
+/// what() says both versions.
 struct OtherProtocol : DataError {
   using DataError::DataError;
 };
@@ -24,11 +26,11 @@ std::string result_to_line(const RunRecord& record);
 std::string statistic_to_line(const StatisticJob& job);
 /// "": it is in its file.
 std::string statistic_error_to_line(const std::string& error);
-/// A worker's answer to a line of another version.
+/// A worker's answer to a line of another version, or of a process with other plugins.
 std::string refusal_line();
 
-/// OtherProtocol, which happens when the program is replaced under a sweep; DataError when the line
-/// holds no such object.
+/// OtherProtocol, which happens when the program or a plugin is replaced under a sweep; DataError
+/// when the line holds no such object.
 std::variant<Cell, StatisticJob> work_from_line(const std::string& line);
 /// The record of `cell`, which the line answers. Errors likewise.
 RunRecord result_from_line(const Cell& cell, const std::string& line);

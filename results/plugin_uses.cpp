@@ -1,0 +1,28 @@
+#include "results/plugin_uses.h"
+
+#include <algorithm>
+
+namespace assay {
+namespace {
+
+constexpr const char* kKey = "plugins";
+
+}  // namespace
+
+void add_plugin_use(RunRecord& run, const std::string& kind, const std::string& name,
+                    const Plugin* plugin) {
+  if (!plugin) return;
+  Json& uses = run.diagnostics[kKey];
+  if (uses.is_null()) uses = Json::array();
+  Json use = {{"kind", kind}, {"name", name}, {"plugin", plugin->name}, {"hash", plugin->hash}};
+  if (std::find(uses.begin(), uses.end(), use) == uses.end()) uses.push_back(std::move(use));
+}
+
+std::vector<PluginUse> plugin_uses(const RunRecord& run) {
+  std::vector<PluginUse> uses;
+  for (const Json& use : run.diagnostics.value(kKey, Json::array()))
+    uses.push_back({use.at("kind"), use.at("name"), use.at("plugin"), use.at("hash")});
+  return uses;
+}
+
+}  // namespace assay

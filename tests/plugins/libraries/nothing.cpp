@@ -1,0 +1,2 @@
+// Registers nothing.
+int nothing() { return 0; }

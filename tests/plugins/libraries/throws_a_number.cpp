@@ -1,0 +1,3 @@
+#include "harness/core/registry.h"
+
+[[maybe_unused]] static const bool registered = assay::register_entry([] { throw 7; });
