@@ -149,8 +149,9 @@ MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::
   sources.reference = request.inputs.base ? request.inputs.base : request.inputs.experts.front();
   if (!request.inputs.config.is_null())  // of the models: the result may have another form
     sources.architecture = make_architecture(JsonReader(request.inputs.config, "config.json"));
-  else if (!files.empty())
-    sources.layers = files.begin()->second->layers();
+  else
+    for (const auto& [unused, file] : files)  // those of one statistic of layers
+      if (sources.layers.empty()) sources.layers = file->layers();
   if (!files.empty())
     sources.statistic = [files](const StatisticRef& statistic, size_t expert) {
       return files.at(key_of(statistic, expert));
