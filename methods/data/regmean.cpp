@@ -1,7 +1,9 @@
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "methods/data/layer_fit.h"
-#include "methods/data/others.h"
+#include "methods/data/tensor_components.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -25,8 +27,10 @@ struct RegMean {
       {"fusionbench", R"({"alpha": 0.95})", "FusionBench's choice for CLIP"},
       {"fusionbench_gpt2", R"({"alpha": 0.6})", "FusionBench's choice for GPT-2"},
       {"mergebench", R"({"alpha": 0.5})", "MergeBench's scripts for language models"},
-      {"diagonal", R"({"alpha": 0})", "inputs count as uncorrelated"}};
+      {"diagonal", R"({"block": 1})",
+       "inputs count as uncorrelated: it needs their mean squares alone"}};
   double alpha = 0.9;
+  int64_t block = 0;
   std::vector<double> weights;
   Heads heads = Heads::kOthers;
   MethodComponent others{kOthersDefault};
@@ -37,6 +41,10 @@ struct RegMean {
               .sweep = {0.1, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0},
               .help = "multiplier of the entries off the Gram matrices' diagonals; below 1 inputs "
                       "count as less correlated than they are, which keeps the fit stable"});
+    p(block, {.name = "block",
+              .range = {0, 1 << 16},
+              .help = "0: whole Gram matrices; else inputs count as correlated within blocks of so "
+                      "many alone, which takes less memory"});
     p(weights, {.name = "weights",
                 .range = {0, 10},
                 .help = "a weight per expert in the fits, in the order of the merge; empty: all "
@@ -47,34 +55,96 @@ struct RegMean {
 
   std::vector<StatisticRef> statistics() const {
     std::vector<StatisticRef> all = others->statistics();
-    all.push_back({"input_gram"});
+    all.push_back(own_statistic());
     return all;
   }
   std::optional<std::string> conflict() const {
     if (auto reason = zero_sum(weights, "a sum above 0")) return reason;
-    return others_conflict(others);
+    return component_conflict("others", others);
   }
   void prepare(const ModelJob& job) {
     check_weights(weights, job);
-    prepare_others(others, job, [&](const std::string& tensor) {
+    prepare_component(others, job, [&](const std::string& tensor) {
       return !fitted_layer(job.evidence(), tensor, heads);
     });
   }
   at::Tensor merge(const TensorJob& job) const;
+
+ private:
+  StatisticRef own_statistic() const {
+    return block == 0 ? StatisticRef{"input_gram"} : StatisticRef{"block_gram", {{"block", block}}};
+  }
+  /// The differences between the fit and the mean: by whole Gram matrices, or in blocks of inputs.
+  at::Tensor whole(const TensorJob& job, const LayerInfo& layer, const LayerMatrices& matrices,
+                   const std::vector<double>& shares, SolveNotes& notes) const;
+  at::Tensor in_blocks(const TensorJob& job, const LayerInfo& layer, const LayerMatrices& matrices,
+                       const std::vector<double>& shares, SolveNotes& notes) const;
 };
+
+at::Tensor RegMean::whole(const TensorJob& job, const LayerInfo& layer,
+                          const LayerMatrices& matrices, const std::vector<double>& shares,
+                          SolveNotes& notes) const {
+  const GramReader grams{own_statistic(), alpha};
+  NormalEquations equations = normal_equations(matrices, shares, [&](size_t expert) {
+    return grams.read(job.evidence(), expert, layer.input, matrices.inputs(),
+                      matrices.mean.device());
+  });
+  return solve(equations, job.name, notes);
+}
+
+at::Tensor RegMean::in_blocks(const TensorJob& job, const LayerInfo& layer,
+                              const LayerMatrices& matrices, const std::vector<double>& shares,
+                              SolveNotes& notes) const {
+  const int64_t inputs = matrices.inputs(), blocks = (inputs + block - 1) / block;
+  std::vector<at::Tensor> grams;  // [blocks, block, block]
+  for (size_t i = 0; i < shares.size(); ++i) {
+    const at::Tensor stored = job.evidence().statistic(own_statistic(), i)->read(layer.input);
+    if (stored.sizes() != at::IntArrayRef{blocks, block, block})
+      data_error(
+          "the statistic 'block_gram' of expert {} has shape {} for '{}': expected "
+          "[{}, {}, {}]",
+          i, shape_text(stored.sizes()), layer.input, blocks, block, block);
+    grams.push_back(stored.to(matrices.mean.device(), at::kDouble));
+  }
+  at::Tensor difference = at::empty_like(matrices.mean);
+  if (block == 1) {  // nothing to solve for
+    at::Tensor sum = at::zeros({inputs}, difference.options());
+    difference.zero_();
+    for (size_t i = 0; i < shares.size(); ++i) {
+      const at::Tensor squares = grams[i].flatten() * shares[i];
+      sum += squares;
+      difference.addcmul_(matrices.experts[i] - matrices.mean, squares);
+    }
+    const at::Tensor dead = sum == 0;
+    notes.dead_inputs = dead.to(at::kDouble).mean().item<double>();
+    return difference.div_(sum.masked_fill_(dead, 1));
+  }
+  double dead = 0, ridge = 0;
+  for (int64_t k = 0; k < blocks; ++k) {
+    const int64_t first = k * block, count = std::min(block, inputs - first);
+    LayerMatrices piece;
+    piece.mean = matrices.mean.narrow(1, first, count).contiguous();
+    for (const at::Tensor& expert : matrices.experts)
+      piece.experts.push_back(expert.narrow(1, first, count).contiguous());
+    NormalEquations equations = normal_equations(piece, shares, [&](size_t expert) {
+      return reduced_gram(grams[expert][k].narrow(0, 0, count).narrow(1, 0, count), alpha);
+    });
+    difference.narrow(1, first, count).copy_(solve(equations, job.name, notes));
+    dead += notes.dead_inputs * static_cast<double>(count) / static_cast<double>(inputs);
+    ridge = std::max(ridge, notes.ridge);
+  }
+  notes = {ridge, dead};
+  return difference;
+}
 
 at::Tensor RegMean::merge(const TensorJob& job) const {
   const LayerInfo* layer = fitted_layer(job.evidence(), job.name, heads);
-  if (!layer) return merge_other(others, job);
+  if (!layer) return merge_by(others, job);
   const std::vector<double> shares = normalized_weights(weights, job.experts.size());
   const LayerMatrices matrices = layer_matrices(job.experts, *layer, shares);
-  const GramReader grams{{"input_gram"}, alpha};
-  NormalEquations equations = normal_equations(matrices, shares, [&](size_t expert) {
-    return grams.read(job.evidence(), expert, layer->input, matrices.inputs(),
-                      matrices.mean.device());
-  });
   SolveNotes notes;
-  const at::Tensor difference = solve(equations, job.name, notes);
+  const at::Tensor difference = block == 0 ? whole(job, *layer, matrices, shares, notes)
+                                           : in_blocks(job, *layer, matrices, shares, notes);
   job.report("dead_inputs", notes.dead_inputs);
   job.report("ridge", notes.ridge);
   return stored_weight(matrices.mean + difference, *layer, job.experts.front().sizes());

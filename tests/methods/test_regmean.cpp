@@ -81,6 +81,38 @@ TEST_CASE("RegMean is the least-squares fit to the experts' outputs", "[methods]
                                {experts[0], experts[0], experts[1]})) < 1e-6);
 }
 
+TEST_CASE("RegMean counts inputs as correlated within blocks", "[methods]") {
+  // Five inputs in blocks of two: the last one is of one input.
+  const std::vector<at::Tensor> experts{noise({4, 5}, 3), noise({4, 5}, 4)};
+  FakeEvidence evidence;
+  evidence.add_linear("w", 5);
+  for (uint64_t i = 0; i < 2; ++i) {
+    const at::Tensor gram = gram_of(noise({30, 5}, 10 + i));
+    at::Tensor blocks = at::zeros({3, 2, 2}, at::kDouble), diagonal = at::zeros_like(gram);
+    for (int64_t k = 0; k < 3; ++k) {
+      const int64_t count = k < 2 ? 2 : 1;
+      const auto piece = [&](const at::Tensor& of) {
+        return of.narrow(0, 2 * k, count).narrow(1, 2 * k, count);
+      };
+      piece(diagonal).copy_(piece(gram));
+      blocks[k].narrow(0, 0, count).narrow(1, 0, count).copy_(piece(gram));
+    }
+    evidence.statistics["input_gram"].push_back({{"w", diagonal}});
+    evidence.statistics["block_gram"].push_back({{"w", blocks}});
+  }
+  for (const double alpha : {1.0, .5})
+    CHECK(distance(merge_with(evidence, {{"alpha", alpha}, {"block", 2}}, experts),
+                   merge_with(evidence, {{"alpha", alpha}}, experts)) < 1e-6);
+
+  for (size_t i = 0; i < 2; ++i)
+    evidence.statistics["block_gram"][i]["w"] =
+        evidence.statistics["input_gram"][i]["w"].diagonal().reshape({5, 1, 1});
+  CHECK(distance(merge_with(evidence, {{"block", 1}}, experts),
+                 merge_with(evidence, {{"alpha", 0}}, experts)) < 1e-6);
+  CHECK_THROWS_WITH(merge_with(evidence, {{"block", 2}}, experts),
+                    Contains("expert 0") && Contains("[5, 1, 1]") && Contains("[3, 2, 2]"));
+}
+
 TEST_CASE("RegMean fits a convolution to its unfolded inputs", "[methods]") {
   std::vector<at::Tensor> unfolded, experts;
   FakeEvidence evidence;
@@ -191,6 +223,9 @@ TEST_CASE("RegMean's other method sees parts and the other tensors alone", "[met
   const Json parameters{{"density", .3}, {"trim.scope", "model"}};
   CHECK(at::equal(merged.at("b"), merge("ties", parameters, others).at("b")));
 
+  // It draws what it would draw alone.
+  CHECK(at::equal(merge("regmean", {{"others", "dare"}}, whole).at("b"),
+                  merge("dare", Json::object(), others).at("b")));
   // A merge per task has no place in one model.
   CHECK_THROWS_WITH(merge("regmean", {{"others", "emr"}}, whole),
                     Contains("'others' is emr") && Contains("makes other models"));

@@ -1,4 +1,4 @@
-#include "methods/data/others.h"
+#include "methods/data/tensor_components.h"
 
 #include <ATen/ATen.h>
 
@@ -51,26 +51,27 @@ at::Tensor by_parts(const Method& method, const TensorJob& job) {
 
 }  // namespace
 
-std::optional<std::string> others_conflict(const MethodComponent& others) {
+std::optional<std::string> component_conflict(std::string_view parameter,
+                                              const MethodComponent& component) {
   const auto refuse = [&](const char* why) {
     return fmt::format(
-        "parameter 'others' is {}, which {}: expected a method that merges tensor by tensor into "
-        "one model of the same shape",
-        others->info().name, why);
+        "parameter '{}' is {}, which {}: expected a method that merges tensor by tensor into one "
+        "model of the same shape",
+        parameter, component->info().name, why);
   };
-  if (others->granularity() == Granularity::kModel) return refuse("merges whole models");
-  if (others->needs().output != Output::kSameArchitecture) return refuse("makes other models");
+  if (component->granularity() == Granularity::kModel) return refuse("merges whole models");
+  if (component->needs().output != Output::kSameArchitecture) return refuse("makes other models");
   return std::nullopt;
 }
 
-void prepare_others(MethodComponent& others, const ModelJob& job,
-                    const std::function<bool(const std::string& tensor)>& is_own) {
-  others->prepare(SomeTensors(job, is_own));
+void prepare_component(MethodComponent& component, const ModelJob& job,
+                       const std::function<bool(const std::string& tensor)>& is_own) {
+  component->prepare(SomeTensors(job, is_own));
 }
 
-at::Tensor merge_other(const MethodComponent& others, const TensorJob& job) {
-  return others->granularity() == Granularity::kParts ? by_parts(*others, job)
-                                                      : others->merge(job, {});
+at::Tensor merge_by(const MethodComponent& component, const TensorJob& job) {
+  return component->granularity() == Granularity::kParts ? by_parts(*component, job)
+                                                         : component->merge(job, {});
 }
 
 }  // namespace assay
