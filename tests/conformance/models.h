@@ -50,6 +50,17 @@ inline const FakeEvidence& mixed_evidence() {
       StateDict& fishers = made.statistics["fisher"].emplace_back();
       for (const auto& [name, tensor] : mixed_model(1))
         if (tensor.is_floating_point()) fishers[name] = noise(tensor.sizes(), 20 + i).square();
+      StateDict& vectors = made.statistics["vector_fisher"].emplace_back();
+      for (const auto& [name, tensor] : mixed_model(1))
+        if (tensor.is_floating_point() && tensor.dim() == 1) {
+          const at::Tensor g = noise({100, tensor.numel()}, 40 + i);
+          vectors[name] = g.t().mm(g) / 100;
+        }
+      StateDict& outputs = made.statistics["output_gradient_gram"].emplace_back();
+      const at::Tensor g = noise({100, 7}, 50 + i);
+      outputs["head.weight"] = g.t().mm(g) / 100;
+      StateDict& moments = made.statistics["activation_moments"].emplace_back();
+      moments["head.weight"] = noise({4, 33}, 60 + i).abs();
       StateDict& sensitivities = made.statistics["layer_sensitivity"].emplace_back();
       for (const auto& [name, fisher] : fishers) sensitivities[name] = fisher.sum();
       made.statistics["expert_logits"].push_back(
