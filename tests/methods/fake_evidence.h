@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "harness/method/evidence.h"
+#include "harness/method/layer_inputs.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
 namespace assay::testing {
 
 /// A network that is a function, with a number of examples for each expert.
-class FakeNetwork : public Network {
+class FakeNetwork : public Network, public LayerInputs {
  public:
   using Logits = std::function<at::Tensor(const StateDict& weights, size_t expert, int64_t first,
                                           int64_t count)>;
@@ -34,6 +35,15 @@ class FakeNetwork : public Network {
   at::Tensor row_examples(size_t, int64_t, int64_t count) const override {
     return at::arange(count);
   }
+  StateDict input_grams(const StateDict& weights, size_t expert,
+                        const std::vector<LayerInfo>& layers) const override {
+    return grams(weights, expert, layers);
+  }
+
+  /// Gram matrices of what layers read.
+  std::function<StateDict(const StateDict& weights, size_t expert,
+                          const std::vector<LayerInfo>& layers)>
+      grams;
 
  private:
   std::vector<int64_t> examples_;

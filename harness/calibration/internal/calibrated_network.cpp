@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 
 #include "harness/calibration/internal/state_observer.h"
+#include "harness/calibration/statistic.h"
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/model/forward.h"
@@ -56,6 +57,29 @@ at::Tensor CalibratedNetwork::logits(const StateDict& weights, size_t expert, in
   const ModelBatch batch = moved(data(expert).batch(first, count), device_);
   counters::examples += count;
   return class_logits(*architecture_, own_weights(weights), batch);
+}
+
+StateDict CalibratedNetwork::input_grams(const StateDict& weights, size_t expert,
+                                         const std::vector<LayerInfo>& layers) const {
+  const c10::NoGradGuard no_gradients;
+  StatisticPasses passes;
+  passes.layers.emplace_back();
+  std::map<std::string, std::string> merge_names;  // by the architecture's
+  for (LayerInfo layer : layers) {
+    for (std::string* name : {&layer.weight, &layer.input}) {
+      const std::string& own = own_names_.at(*name);
+      merge_names.emplace(own, *name);
+      *name = own;
+    }
+    passes.layers.front().push_back(std::move(layer));
+  }
+  const StatisticRef reference = complete({"input_gram"});
+  const auto statistic = make_statistic(reference.name, JsonReader(reference.parameters, "merge"));
+  StatisticTensors found = compute_statistic(*statistic, *architecture_, own_weights(weights),
+                                             data(expert), 0, kBatchTokens, passes);
+  StateDict grams;
+  for (auto& [name, gram] : found.tensors) grams.emplace(merge_names.at(name), std::move(gram));
+  return grams;
 }
 
 at::Tensor CalibratedNetwork::targets(size_t expert, int64_t first, int64_t count) const {

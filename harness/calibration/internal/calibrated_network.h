@@ -10,12 +10,13 @@
 #include "harness/calibration/data.h"
 #include "harness/method/evidence.h"
 #include "harness/method/hidden_states.h"
+#include "harness/method/layer_inputs.h"
 #include "harness/model/architecture.h"
 
 namespace assay {
 
 /// Data and the reference's weights are loaded when they are first needed. Thread-safe.
-class CalibratedNetwork final : public Network, public HiddenStates {
+class CalibratedNetwork final : public Network, public HiddenStates, public LayerInputs {
  public:
   using DataOf = std::function<std::shared_ptr<const CalibrationData>(size_t expert)>;
 
@@ -29,6 +30,8 @@ class CalibratedNetwork final : public Network, public HiddenStates {
                     int64_t count) const override;
   at::Tensor targets(size_t expert, int64_t first, int64_t count) const override;
   at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const override;
+  StateDict input_grams(const StateDict& weights, size_t expert,
+                        const std::vector<LayerInfo>& layers) const override;
 
   std::vector<at::Tensor> states(size_t expert, int64_t first, int64_t count, Tap tap,
                                  Tokens tokens) const override;
