@@ -11,22 +11,18 @@
 #include "harness/kernels/one_thread.h"
 
 namespace assay {
-namespace {
-
-int64_t batches_of(int64_t examples, int64_t batch) { return (examples + batch - 1) / batch; }
-
-}  // namespace
+int64_t batches_of(const Network& network, size_t expert, int64_t batch) {
+  return (network.examples(expert) + batch - 1) / batch;
+}
 
 ExampleBatch batch_of(const Network& network, size_t expert, int64_t step, int64_t batch) {
-  const int64_t examples = network.examples(expert);
-  const int64_t first = step % batches_of(examples, batch) * batch;
-  return {first, std::min(batch, examples - first)};
+  const int64_t first = step % batches_of(network, expert, batch) * batch;
+  return {first, std::min(batch, network.examples(expert) - first)};
 }
 
 int64_t steps_of(const Network& network, size_t experts, int64_t epochs, int64_t batch) {
   int64_t most = 0;
-  for (size_t i = 0; i < experts; ++i)
-    most = std::max(most, batches_of(network.examples(i), batch));
+  for (size_t i = 0; i < experts; ++i) most = std::max(most, batches_of(network, i, batch));
   return epochs * most;
 }
 

@@ -13,6 +13,8 @@ struct ExampleBatch {
   int64_t first, count;
 };
 
+/// How many batches an expert's examples make.
+int64_t batches_of(const Network& network, size_t expert, int64_t batch);
 /// The examples of a step. Batches go over an expert's examples in order, again and again.
 ExampleBatch batch_of(const Network& network, size_t expert, int64_t step, int64_t batch);
 
