@@ -29,9 +29,12 @@ struct CoordinateMerge {
   /// Of tensors that are no matrices.
   enum class Rest { kMethod, kMean, kBase };
 
+  CoordinateMerge(std::string method, double factor, Rest rest)
+      : of(std::move(method)), scale(factor), others(rest) {}
+
   MethodComponent of;
-  double scale = 1;
-  Rest others = Rest::kMethod;
+  double scale;
+  Rest others;
   MatrixRule matrices{};
 
   void parameters(auto&& p) {
@@ -53,10 +56,6 @@ struct CoordinateMerge {
  private:
   friend class CoordinateModel;
   std::map<std::string, Coordinates> held_;  ///< what prepare() has made, for merge()
-
- public:
-  CoordinateMerge(std::string method, double factor, Rest rest)
-      : of(std::move(method)), scale(factor), others(rest) {}
 };
 
 }  // namespace assay
