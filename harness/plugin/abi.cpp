@@ -37,9 +37,9 @@
 #endif
 
 extern "C" {
-extern const char assay_plugin_abi[];
+extern __attribute__((visibility("default"))) const char assay_plugin_abi[];
 // `used`: nothing of a plugin refers to it.
-__attribute__((used, visibility("default"))) const char assay_plugin_abi[] =
+__attribute__((used)) const char assay_plugin_abi[] =
     "plugin interface " ASSAY_VALUE(
         ASSAY_PLUGIN_INTERFACE) ", " ASSAY_COMPILER ", " ASSAY_STANDARD_LIBRARY
                                 ", LibTorch " ASSAY_VALUE(TORCH_VERSION_MAJOR) "." ASSAY_VALUE(

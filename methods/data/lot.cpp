@@ -2,7 +2,7 @@
 
 #include "harness/kernels/one_thread.h"
 #include "methods/data/layer_fit.h"
-#include "methods/data/others.h"
+#include "methods/data/tensor_components.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -48,11 +48,11 @@ struct Lot {
   }
   std::optional<std::string> conflict() const {
     if (auto reason = zero_sum(weights, "a sum above 0")) return reason;
-    return others_conflict(others);
+    return component_conflict("others", others);
   }
   void prepare(const ModelJob& job) {
     check_weights(weights, job);
-    prepare_others(others, job, [&](const std::string& tensor) {
+    prepare_component(others, job, [&](const std::string& tensor) {
       return !fitted_layer(job.evidence(), tensor, heads);
     });
   }
@@ -61,7 +61,7 @@ struct Lot {
 
 at::Tensor Lot::merge(const TensorJob& job) const {
   const LayerInfo* layer = fitted_layer(job.evidence(), job.name, heads);
-  if (!layer) return merge_other(others, job);
+  if (!layer) return merge_by(others, job);
   const std::vector<double> shares = normalized_weights(weights, job.experts.size());
   const LayerMatrices matrices = layer_matrices(job.experts, *layer, shares);
   const at::Tensor base = layer_matrices({job.base}, *layer, {1.0}).mean;

@@ -35,7 +35,7 @@ struct Wudi {
   double cutoff = 1e-10;
   double scale = 1;
   std::vector<double> weights;
-  MatrixRule matrices{{"*embed*", "*wte*", "*wpe*", "*shared.weight"}};
+  MatrixRule matrices{kEmbeddings};
   Others others = Others::kMean;
 
   void parameters(auto&& p) {
