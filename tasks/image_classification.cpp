@@ -100,7 +100,10 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
       own.push_back(argmax(row, definition_.labels) == target[i] ? 1.f : 0.f);
     }
   }
-  return {mean_of("acc", std::move(joint)), mean_of("acc_own", std::move(own))};
+  std::vector<MetricResult> results{mean_of("acc", std::move(joint)),
+                                    mean_of("acc_own", std::move(own))};
+  if (definition_.own_first) std::swap(results[0], results[1]);
+  return results;
 }
 
 at::Tensor ImageClassification::checked_logits(const Predictor& predictor,
