@@ -39,10 +39,9 @@
 extern "C" {
 extern __attribute__((visibility("default"))) const char assay_plugin_abi[];
 // `used`: nothing of a plugin refers to it.
-__attribute__((used)) const char assay_plugin_abi[] =
-    "plugin interface " ASSAY_VALUE(
-        ASSAY_PLUGIN_INTERFACE) ", " ASSAY_COMPILER ", " ASSAY_STANDARD_LIBRARY
-                                ", LibTorch " ASSAY_VALUE(TORCH_VERSION_MAJOR) "." ASSAY_VALUE(
-                                    TORCH_VERSION_MINOR) "." ASSAY_VALUE(TORCH_VERSION_PATCH)
-                                    ASSAY_ASSERTIONS ", headers " ASSAY_HEADERS_HASH;
+__attribute__((used)) const char assay_plugin_abi[] = "plugin interface " ASSAY_VALUE(
+    ASSAY_PLUGIN_INTERFACE) ", " ASSAY_COMPILER ", " ASSAY_STANDARD_LIBRARY
+                            ", LibTorch " ASSAY_VALUE(TORCH_VERSION_MAJOR) "." ASSAY_VALUE(
+                                TORCH_VERSION_MINOR) "." ASSAY_VALUE(TORCH_VERSION_PATCH)
+                                ASSAY_ASSERTIONS ", headers " ASSAY_HEADERS_HASH;
 }

@@ -83,9 +83,10 @@ inline const FakeEvidence& mixed_evidence() {
   return evidence;
 }
 
-inline bool needs_evidence(const Needs& needs) {
+inline bool needs_data(const Needs& needs) {
   return needs.calibration_inputs || needs.calibration_labels || needs.gradients;
 }
+inline bool needs_evidence(const Needs& needs) { return needs_data(needs) || needs.architecture; }
 
 inline const MethodEntry& entry_of(const std::string& ref) {
   return methods().at(parse_method_ref(ref).name, "test");

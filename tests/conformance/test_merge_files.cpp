@@ -31,14 +31,16 @@ class ModelFolders {
     const int count = std::clamp(3, needs.min_experts, needs.max_experts);
     for (int i = 0; i < count; ++i) file["experts"].push_back(fmt::format("{}", i));
     if (needs.base) file["base"] = "base";
-    if (needs_evidence(needs)) file["calibration"] = Json::object();
+    if (needs_data(needs)) file["calibration"] = Json::object();
     return file;
   }
   /// Why the merge is refused before a tensor or a data set is read; empty when it is not.
-  std::string refusal(const Json& file) const {
+  std::string refusal(const Json& file, bool architecture = true) const {
+    MergeChoices choices;
+    if (architecture) choices.blocks = [](const Checkpoint&) { return BlockOfTensor(); };
     write_file(folder_.path() / "merge.json", file.dump());
     try {
-      const MergeRequest request = MergeRequest::read(folder_.path() / "merge.json");
+      const MergeRequest request = MergeRequest::read(folder_.path() / "merge.json", choices);
       return request.problems.empty() ? "" : request.problems.front();
     } catch (const std::exception& error) {
       return error.what();
@@ -82,9 +84,11 @@ TEST_CASE("every method's merge file is refused where something that it needs is
     return folders.refusal(file);
   };
   if (needs.base) CHECK_THAT(without("base"), Contains("needs the base checkpoint"));
-  if (needs_evidence(needs))
+  if (needs_data(needs))
     CHECK_THAT(without("calibration"),
                Contains("needs calibration data") || Contains("needs gradients"));
+  if (needs.architecture)
+    CHECK_THAT(folders.refusal(whole, /*architecture=*/false), Contains("the models' layers"));
   if (needs.tokenizer) CHECK_THAT(first_expert("foreign"), Contains("one tokenizer"));
   const bool compares = needs.base || whole["experts"].size() > 1;
   if (needs.same_initialization && compares)

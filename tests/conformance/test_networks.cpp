@@ -15,7 +15,7 @@ namespace {
 std::vector<std::string> refs_with_data() {
   std::vector<std::string> refs;
   for (const std::string& ref : all_refs())
-    if (needs_evidence(make_method(ref, JsonReader(Json::object(), "test"))->needs()))
+    if (needs_data(make_method(ref, JsonReader(Json::object(), "test"))->needs()))
       refs.push_back(ref);
   return refs;
 }

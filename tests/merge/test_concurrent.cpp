@@ -40,11 +40,12 @@ TEST_CASE("large pieces come one after the other, those between them concurrentl
   std::atomic<size_t> begun{0};
   std::atomic<int> passed{0}, threads_wrong{0};
   std::vector<std::atomic<int>> done(40);
+  const int all_threads = at::get_num_threads();
   const auto small = [](size_t i) { return i % 10 != 0; };
   run_concurrently(done.size(), small, [&](size_t i) {
     const size_t before = begun++;
     if (before / 10 != i / 10 || (!small(i) && before != i)) ++passed;  // a large one
-    const int threads = small(i) ? std::min(at::get_num_threads(), 9) : 1;
+    const int threads = small(i) ? std::min(all_threads, 9) : 1;
     if (counters::concurrent_threads != threads) ++threads_wrong;
     ++done[i];
   });
