@@ -86,7 +86,7 @@ struct Opcm {
     const TensorParts first = job.parts(job.names().front());
     std::vector<uint64_t> draws;
     for (const size_t i : arrivals)
-      draws.push_back(Hasher().text("order").number(first.expert_key(i)).low64());
+      draws.push_back(Hasher().text("experts in order").number(first.expert_key(i)).low64());
     std::sort(arrivals.begin(), arrivals.end(),
               [&](size_t a, size_t b) { return draws[a] < draws[b]; });
     return arrivals;
