@@ -47,7 +47,8 @@ at::Tensor MagnitudeDrop::keep_probabilities(const at::Tensor& delta, double dro
   const at::Tensor rows = as_rows(delta.abs().to(at::kFloat));
   const int64_t columns = rows.size(1);
   if (columns < 2) return at::full(delta.sizes(), 1 - drop, rows.options());
-  const at::Tensor order = std::get<1>(rows.sort(/*stable=*/true, 1));
+  const at::Tensor order =
+      std::get<1>(rows.sort(std::optional<bool>(true), 1, /*descending=*/false));
   const at::Tensor steps = at::arange(columns, rows.options()) / static_cast<double>(columns - 1);
   const at::Tensor by_rank = (1 - drop - window / 2) + steps * window;
   return at::empty_like(rows).scatter_(1, order, by_rank.expand_as(rows)).reshape(delta.sizes());
