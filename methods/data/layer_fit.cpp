@@ -120,7 +120,10 @@ at::Tensor reduced_gram(const at::Tensor& gram, double alpha) {
 
 at::Tensor GramReader::read(const Evidence& evidence, size_t expert, const std::string& name,
                             int64_t size, at::Device device) const {
-  const at::Tensor stored = evidence.statistic(statistic, expert)->read(name);
+  const std::shared_ptr<const TensorSource> source = evidence.statistic(statistic, expert);
+  if (!source->find(name))
+    return at::zeros({size, size}, at::TensorOptions(device).dtype(at::kDouble));
+  const at::Tensor stored = source->read(name);
   if (stored.sizes() != at::IntArrayRef{size, size})
     data_error("the statistic '{}' of expert {} has shape {} for '{}': expected [{}, {}]",
                statistic.name, expert, shape_text(stored.sizes()), name, size, size);

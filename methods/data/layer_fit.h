@@ -26,7 +26,8 @@ LayerMatrices layer_matrices(const std::vector<at::Tensor>& experts, const Layer
 /// The weight in the shape in which the layer stores it, float32.
 at::Tensor stored_weight(const at::Tensor& matrix, const LayerInfo& layer, at::IntArrayRef shape);
 
-/// What Gram matrices are read as: [size, size] on this device. DataError on another shape.
+/// What Gram matrices are read as: [size, size] on this device; zeros where the statistic has none,
+/// as of a layer that no token reached. DataError on another shape.
 struct GramReader {
   StatisticRef statistic;
   double alpha = 1;  ///< multiplies what is off the diagonal

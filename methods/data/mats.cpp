@@ -177,7 +177,7 @@ at::Tensor MatchingProblem::apply(const at::Tensor& x) const {
 
 MatchingProblem Mats::problem(const TensorJob& job) const {
   const Evidence& evidence = job.evidence();
-  const std::vector<double> shares = normalized_weights(weights, job.experts.size());
+  const std::vector<double> shares = expert_weights(weights, job.experts.size());
   const at::Device device = job.experts.front().device();
   MatchingProblem problem;
   problem.elements = objective == Objective::kDiagonal;
@@ -203,15 +203,13 @@ MatchingProblem Mats::problem(const TensorJob& job) const {
     right = right * shares[i];
     problem.right.push_back(problem.elements ? right.reshape({1, -1}) : right);
   }
-  // A layer without such matrices has too many outputs for them, as heads over a vocabulary have.
-  const auto has_outputs = [&](size_t i) {
-    return evidence.statistic(outputs.statistic, i)->find(job.name) != nullptr;
-  };
-  if (objective == Objective::kKfac)
-    for (size_t i = 0; i < problem.experts.size() && has_outputs(i); ++i)
-      problem.left.push_back(
-          outputs.read(evidence, i, job.name, problem.experts.front().size(0), device));
-  if (problem.left.size() < problem.experts.size()) problem.left.clear();
+  // A layer without any has too many outputs, as heads over a vocabulary have: only inputs count.
+  bool has_outputs = false;
+  for (size_t i = 0; i < problem.experts.size() && objective == Objective::kKfac; ++i)
+    has_outputs |= evidence.statistic(outputs.statistic, i)->find(job.name) != nullptr;
+  for (size_t i = 0; i < problem.experts.size() && has_outputs; ++i)
+    problem.left.push_back(
+        outputs.read(evidence, i, job.name, problem.experts.front().size(0), device));
   if (problem.left.empty()) {
     problem.total = problem.right[0].clone();
     for (size_t i = 1; i < problem.right.size(); ++i) problem.total.add_(problem.right[i]);

@@ -98,7 +98,10 @@ at::Tensor RegMean::in_blocks(const TensorJob& job, const LayerInfo& layer,
   const int64_t inputs = matrices.inputs(), blocks = (inputs + block - 1) / block;
   std::vector<at::Tensor> grams;  // [blocks, block, block]
   for (size_t i = 0; i < shares.size(); ++i) {
-    const at::Tensor stored = job.evidence().statistic(own_statistic(), i)->read(layer.input);
+    const auto source = job.evidence().statistic(own_statistic(), i);
+    const at::Tensor stored = source->find(layer.input)
+                                  ? source->read(layer.input)
+                                  : at::zeros({blocks, block, block}, at::kDouble);
     if (stored.sizes() != at::IntArrayRef{blocks, block, block})
       data_error(
           "the statistic 'block_gram' of expert {} has shape {} for '{}': expected "

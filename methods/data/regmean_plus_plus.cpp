@@ -115,8 +115,10 @@ StateDict RegMeanPlusPlus::merge_model(const ModelJob& job) const {
       const TensorJob tensor = job.tensor(layer.weight);
       const LayerMatrices matrices = layer_matrices(tensor.experts, layer, shares);
       NormalEquations equations = normal_equations(matrices, shares, [&](size_t expert) {
-        const at::Tensor& gram = of_experts[expert].at(layer.input);
-        return reduced_gram(gram.to(matrices.mean.device()), alpha);
+        const auto gram = of_experts[expert].find(layer.input);
+        if (gram == of_experts[expert].end())  // no token reached the layer
+          return at::zeros({matrices.inputs(), matrices.inputs()}, matrices.mean.options());
+        return reduced_gram(gram->second.to(matrices.mean.device()), alpha);
       });
       SolveNotes notes;
       const at::Tensor difference = solve(equations, layer.weight, notes);

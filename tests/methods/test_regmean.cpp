@@ -150,6 +150,16 @@ TEST_CASE("RegMean keeps the mean where the data say nothing", "[methods]") {
   CHECK(report.diagnostics.at("dead_inputs").get<double>() == Approx(1.0 / 3));
 }
 
+TEST_CASE("RegMean counts an expert whose layer no token reached not at all", "[methods]") {
+  const std::vector<at::Tensor> experts{noise({4, 3}, 3), noise({4, 3}, 4)};
+  FakeEvidence evidence = linear_evidence({gram_of(noise({20, 3}, 1)), at::eye(3)});
+  evidence.statistics["input_gram"][1].clear();
+  CHECK(distance(merge_with(evidence, Json::object(), experts), experts[0]) < 1e-6);
+  evidence.statistics["input_gram"][0].clear();
+  CHECK(distance(merge_with(evidence, Json::object(), experts), (experts[0] + experts[1]) / 2) <
+        1e-7);
+}
+
 TEST_CASE("RegMean with fewer examples than inputs", "[methods]") {
   // One example each: the Gram matrices are of rank 1, their sum of rank 2.
   const std::vector<at::Tensor> inputs{noise({1, 5}, 1), noise({1, 5}, 2)};

@@ -87,6 +87,7 @@ struct BlockGram {
   StatisticTensors finish(const NetworkShape& network, int64_t /*examples*/) {
     StatisticTensors result;
     for (auto& [layer, sum] : std::exchange(sums_, {})) {
+      if (sum.rows == 0) continue;  // an expert of a mixture that no token was sent to
       result.rows[layer] = sum.rows;
       result.tensors[layer] = sum.sum / static_cast<double>(sum.rows);
     }

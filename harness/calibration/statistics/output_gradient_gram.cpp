@@ -113,6 +113,7 @@ struct OutputGradientGram {
   StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) {
     StatisticTensors result;
     for (auto& [layer, sum] : std::exchange(sums_, {})) {
+      if (sum.rows() == 0) continue;  // an expert of a mixture that no token was sent to
       result.rows[layer] = sum.rows();
       result.tensors[layer] = sum.mean().to(dtype_of(storage));
     }
