@@ -20,7 +20,8 @@ TEST_CASE("an expert that only padding is sent to has no Gram matrix", "[calibra
   gate[0][1] = 1;
   gate[2][0] = 1;
 
-  const CalibrationData& data = *decoders().data.front();  // texts of several lengths
+  const auto texts = decoders().data.front();  // of several lengths
+  const CalibrationData& data = *texts;
   const auto statistic = make_statistic("input_gram", JsonReader(Json::object(), "a test"));
   const StatisticTensors grams = compute_statistic(*statistic, *mixtral, weights, data, 0);
 
