@@ -4,6 +4,8 @@
 
 #include "harness/calibration/statistic.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/method_filter.h"
+#include "harness/cli/methods_page.h"
 #include "harness/cli/task_options.h"
 #include "harness/cli/terminal_width.h"
 #include "harness/core/json.h"
@@ -41,10 +43,11 @@ std::string data_of(const Json& definition) {
   return missing == 0 ? "there" : fmt::format("{} file(s) missing", missing);
 }
 
-std::vector<Line> method_lines() {
+std::vector<Line> method_lines(const MethodFilter& filter) {
   std::vector<Line> lines;
   for (const std::string& name : methods().names()) {
     const MethodEntry& entry = methods().at(name, "the registry");
+    if (!filter.keeps(entry.info.needs)) continue;
     const Output output = entry.info.needs.output;
     const std::string gives =
         output == Output::kSameArchitecture ? "" : fmt::format("; gives {}", output_name(output));
@@ -177,7 +180,22 @@ void add_list(CLI::App& app, const Common&) {
   const auto add = [&](const char* name, const char* help, std::vector<Line> (*lines)()) {
     command->add_subcommand(name, help)->callback([lines, json] { print(lines(), *json); });
   };
-  add("methods", "merging methods and their presets", method_lines);
+  struct Chosen {
+    std::vector<std::string> needs;
+    bool markdown = false;
+  };
+  auto chosen = std::make_shared<Chosen>();
+  CLI::App* listed = command->add_subcommand("methods", "merging methods and their presets");
+  listed->add_option("--needs", chosen->needs,
+                     "only those of which this holds, as data=none, data=inputs, data=labels, "
+                     "gradients=no, base=no, architecture=no, experts=3, output=one, output=task");
+  listed->add_flag("--markdown", chosen->markdown, "print docs/methods.md: all of them at length");
+  listed->callback([chosen, json] {
+    if (chosen->markdown)
+      fmt::print("{}", methods_page());
+    else
+      print(method_lines(MethodFilter(chosen->needs)), *json);
+  });
   add("routers", "routers of mixtures of experts", router_lines);
   add("tasks", "tasks, whether their data exist, and their definitions", task_lines);
   add("datasets", "datasets, with their licences", dataset_lines);

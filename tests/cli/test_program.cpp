@@ -1,5 +1,6 @@
 /// End-to-end tests of the program: messages, exit codes and output files.
 #include <ATen/ATen.h>
+#include <set>
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/checkpoint/writer.h"
@@ -200,6 +201,7 @@ TEST_CASE("every registry can be listed, and every method shown", "[cli]") {
     CHECK_FALSE(Json::parse(result.output).empty());
   }
   for (const Json& method : Json::parse(assay_program({"list", "--json", "methods"}).output)) {
+    if (method["name"].get<std::string>().find('@') != std::string::npos) continue;  // one page
     const ProcessResult shown = assay_program({"show", "method", method["name"]});
     CHECK(shown.exit_code == 0);
     CHECK_THAT(shown.output, Catch::Contains("needs:"));
@@ -213,6 +215,46 @@ TEST_CASE("every registry can be listed, and every method shown", "[cli]") {
   CHECK_THAT(
       assay_program({"show", "method", "moe"}).output,
       Catch::Contains("router  (router, default \"random\")") && Catch::Contains("deviation"));
+}
+
+TEST_CASE("methods are listed by what they need", "[cli]") {
+  const auto listed = [](const std::vector<std::string>& conditions) {
+    std::vector<std::string> arguments{"list", "--json", "methods"};
+    for (const std::string& condition : conditions) {
+      arguments.emplace_back("--needs");
+      arguments.push_back(condition);
+    }
+    std::set<std::string> names;
+    for (const Json& method : Json::parse(assay_program(arguments).output))
+      names.insert(method["name"]);
+    return names;
+  };
+  const std::set<std::string> plain = listed({"data=none", "base=no"});
+  CHECK(plain.count("average") == 1);
+  CHECK(plain.count("ties") == 0);
+  CHECK(plain.count("regmean") == 0);
+  const std::set<std::string> data = listed({"data=inputs", "experts=3"});
+  CHECK(data.count("regmean") == 1);
+  CHECK(data.count("fisher") + data.count("average") + data.count("sens_merging") == 0);
+  CHECK(listed({"output=task"}).count("emr") == 1);
+
+  const auto refused = [](const std::string& condition, const std::string& text) {
+    const ProcessResult result = assay_program({"list", "methods", "--needs", condition});
+    CHECK(result.exit_code == kUserError);
+    CHECK_THAT(result.output, Catch::Contains(text));
+  };
+  refused("date=none", "Did you mean 'data'?");
+  refused("data=non", "Did you mean 'none'?");
+  refused("base", "KEY=VALUE");
+  refused("experts=0", "at least 1");
+}
+
+TEST_CASE("the page of methods is what the registry says", "[cli]") {
+  const std::string page = fs::path(ASSAY_TESTS_FOLDER).parent_path() / "docs" / "methods.md";
+  const ProcessResult result = assay_program({"list", "methods", "--markdown"});
+  REQUIRE(result.exit_code == 0);
+  INFO("assay list methods --markdown > docs/methods.md");
+  CHECK((result.output == read_file(page)));  // the texts are long
 }
 
 TEST_CASE("generate continues token ids, and refuses invalid ones", "[cli]") {
