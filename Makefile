@@ -1,6 +1,7 @@
 # The way in. Everything here can be run by hand; each target is a few lines.
 #   make build    the program, at build/assay (installs what is missing first)
 #   make install  the program, its library, headers and data below PREFIX (/usr/local); works wherever it is moved
+#   make bundle   out/assay.tar.zst: program and tests for a machine with a GPU and PyTorch, where ./assay-gpu-check runs
 #   make demo     a leaderboard on real data: out/quickstart.html
 #   make test     all tests; with ASSAY_REQUIRE_DATA=1 a test whose data are absent fails, else it is skipped
 #   make conformance METHOD=ties    what every method is held to, for one of them
@@ -34,7 +35,7 @@ RUNS ?= 100000
 # torch's CPU build looks for a CUDA toolkit's libraries.
 peers_python = LD_LIBRARY_PATH=$${LD_LIBRARY_PATH:-/usr/local/cuda/lib64} $(ASSAY_PEERS_ENV)/bin/python
 
-.PHONY: build install demo test conformance asan fuzz peers bench lint format clean
+.PHONY: build install bundle demo test conformance asan fuzz peers bench lint format clean
 
 build:
 	@scripts/bootstrap.sh build
@@ -44,6 +45,14 @@ build:
 PREFIX ?= /usr/local
 install: build
 	cmake --install build --prefix "$(PREFIX)"
+
+# For the GPUs of other machines, too.
+bundle:
+	@scripts/bootstrap.sh build
+	@$(call configure,default,-DASSAY_CUDA=$(ASSAY_CUDA) '-DASSAY_CUDA_ARCHITECTURES=80;86;89;90;100;120')
+	@$(call compile,default) --target assay assay_tests
+	@mkdir -p out
+	scripts/bundle.sh build out/assay.tar.zst
 
 demo: build
 	build/assay data fetch $(image_data)
@@ -82,8 +91,9 @@ peers: build
 
 bench: build
 	@scripts/peers/install.sh $(ASSAY_PEERS_ENV)
-	@$(call compile,default) --target bench_merging
+	@$(call compile,default) --target bench_merging bench_startup
 	build/bench/bench_merging
+	build/bench/bench_startup
 	$(peers_python) scripts/bench/spectral.py --work $(ASSAY_BENCH_DIR)
 	$(peers_python) scripts/bench/merges.py --work $(ASSAY_BENCH_DIR) --write docs/performance.md
 

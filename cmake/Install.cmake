@@ -29,6 +29,7 @@ install(TARGETS assay assay_core RUNTIME DESTINATION bin LIBRARY DESTINATION lib
 foreach(folder tasks datasets sweeps recipes)
   install(DIRECTORY "${folder}/" DESTINATION "share/assay/${folder}" FILES_MATCHING PATTERN "*.json")
 endforeach()
+install(DIRECTORY templates/ DESTINATION share/assay/templates)
 install(FILES LICENSE DESTINATION share/doc/assay)
 
 # New headers make a build configure itself again.
@@ -39,6 +40,10 @@ foreach(header IN LISTS headers)
   get_filename_component(folder "${header}" DIRECTORY)
   install(FILES "${header}" DESTINATION "include/assay/${folder}")
 endforeach()
+
+# Compiled into every plugin: with what it was built.
+install(FILES harness/plugin/abi.cpp DESTINATION lib/cmake/assay)
+install(FILES "${ASSAY_HEADERS_HASH_FILE}" DESTINATION include/assay/harness/plugin)
 
 include(CMakePackageConfigHelpers)
 configure_package_config_file(cmake/assayConfig.cmake.in "${PROJECT_BINARY_DIR}/assayConfig.cmake"

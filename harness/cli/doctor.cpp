@@ -16,6 +16,7 @@
 #include "harness/core/paths.h"
 #include "harness/core/process.h"
 #include "harness/core/provenance.h"
+#include "harness/plugin/plugins.h"
 #include "harness/sweep/device.h"
 #include "harness/task/dataset.h"
 #include "harness/task/task.h"
@@ -142,6 +143,13 @@ void check_home(Checks& checks) {
                     there ? "" : "export ASSAY_HOME=/folder/with/tasks"});
 }
 
+// Those of --plugin and ASSAY_PLUGIN_PATH: one of another ABI has already ended the program.
+void check_plugins(Checks& checks) {
+  checks.push_back({"plugin", "ABI", State::kThere, std::string(plugin_abi())});
+  for (const Plugin& plugin : plugins())
+    checks.push_back({"plugin", plugin.name, State::kThere, plugin_text(plugin)});
+}
+
 void check_memory(Checks& checks) {
   std::ifstream in("/proc/meminfo");
   double total = 0, available = 0;
@@ -185,6 +193,7 @@ Checks all_checks() {
        fmt::format("{}, revision {}, {}", utf8_text(fs::read_symlink("/proc/self/exe").string()),
                    git_revision().empty() ? "unknown" : git_revision(), compiler_name())});
   check_libraries(checks);
+  check_plugins(checks);
   check_devices(checks);
   check_memory(checks);
   check_home(checks);

@@ -86,4 +86,12 @@ cmake -S "$here/plugin" -B plugin -G Ninja -DCMAKE_PREFIX_PATH="$work/moved" >"$
 cmake --build plugin >"$work/log" 2>&1 || { cat "$work/log"; fail "the plugin does not compile"; }
 grep -q 'ffp-contract=off' plugin/build.ninja || fail "the plugin may contract products and sums"
 ! grep -q "$(dirname "$(dirname "$here")")/harness" plugin/.ninja_deps || fail "the source tree was used"
+"$assay" --plugin plugin/example.so list methods | grep -A1 '^installed_example' >listed || fail "the plugin is not loaded"
+sed -i 's/average/installed_example/' merge.json
+"$assay" -q --plugin plugin/example.so merge merge.json -o doubled
+python3 - <<'END' || fail "the merge by the plugin is wrong"
+import struct
+assert struct.unpack("<2f", open("doubled/model.safetensors", "rb").read()[-8:]) == (4, 8)
+END
+"$assay" new method mine >"$work/log" 2>&1 || { cat "$work/log"; fail "'assay new' finds no templates"; }
 echo "install: all is as it should be"
