@@ -1,11 +1,11 @@
 # assay_public_headers(ROOT OUT): the headers that authors of methods, statistics, architectures, tasks and data sets
 # include, with all that these include, relative to ROOT and in alphabetical order. They are installed, and their
-# declarations are part of the ABI of plugins.
+# declarations are part of the ABI of plugins. Architectures are made of the layers in model/internal.
 function(assay_public_headers root out)
   file(GLOB_RECURSE headers RELATIVE "${root}" "${root}/harness/*.h" "${root}/methods/*.h")
   list(FILTER headers INCLUDE REGEX
-       "^methods/|^harness/(core|checkpoint|cost|method|tokenizer|model|lm|task|calibration|merge)/[a-z_0-9]+[.]h$|^harness/kernels/")
-  list(FILTER headers EXCLUDE REGEX "/(internal|avx512)/")
+       "^methods/|^harness/(core|checkpoint|cost|method|tokenizer|model|lm|task|calibration|merge)/[a-z_0-9]+[.]h$|^harness/kernels/|^harness/model/internal/")
+  list(FILTER headers EXCLUDE REGEX "/kernels/.*/?internal/|/avx512/")
   set(seen "")
   while(headers)
     list(POP_FRONT headers header)

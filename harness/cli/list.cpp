@@ -64,7 +64,8 @@ std::vector<Line> router_lines() {
   std::vector<Line> lines;
   for (const std::string& name : routers().names()) {
     const RouterInfo& info = routers().at(name, "the registry").info;
-    lines.push_back({name, fmt::format("{} [{}]", info.summary, info.paper)});
+    lines.push_back({name, fmt::format("{} [{}]", info.summary, info.paper), "", "",
+                     routers().plugin_of(name)});
   }
   return lines;
 }

@@ -145,12 +145,14 @@ void show_router(const std::string& name, bool json) {
                                                      .summary = info.summary,
                                                      .needs = info.needs,
                                                      .randomized = info.randomized})},
+                            {"plugin", plugin_json(routers().plugin_of(name))},
                             {"parameters", parameters}}
                            .dump(2));
     return;
   }
   print_folded(fmt::format("{} (version {}): {}", info.name, info.version, info.summary));
   print_folded(fmt::format("paper: {}", info.paper));
+  print_plugin(routers().plugin_of(name));
   print_folded(fmt::format("needs: {}", needs_text(info.needs)));
   if (info.randomized) print_folded("the gates depend on the seed");
   fmt::print("parameters:{}\n", entry.parameters.empty() ? " none" : "");

@@ -11,7 +11,7 @@
 #include "harness/core/paths.h"
 #include "harness/core/provenance.h"
 #include "harness/merge/preflight.h"
-#include "harness/method/plugin_methods.h"
+#include "harness/method/plugin_components.h"
 
 namespace assay {
 namespace {
@@ -51,13 +51,14 @@ class FolderSink : public MergeSink {
   std::unique_ptr<CheckpointWriter> writer_;
 };
 
-// {"median": {"name": "mine", "hash": ...}} for the methods of plugins.
+// {"method median": {"name": "mine", "hash": ...}} for methods and routers of plugins.
 Json plugins_json(const MergeRequest& request) {
   Json json = Json::object();
   for (const MethodGroup& group : request.groups)
-    for (const auto& [name, plugin] :
-         plugin_methods(std::string(group.method->info().name), group.method->parameters()))
-      json[name] = {{"name", plugin->name}, {"hash", plugin->hash}};
+    for (const PluginComponent& part :
+         plugin_components(std::string(group.method->info().name), group.method->parameters()))
+      json[part.kind + " " + part.name] = {{"name", part.plugin->name},
+                                           {"hash", part.plugin->hash}};
   return json;
 }
 

@@ -8,7 +8,7 @@
 #include "harness/calibration/version.h"
 #include "harness/core/error.h"
 #include "harness/merge/model_checks.h"
-#include "harness/method/plugin_methods.h"
+#include "harness/method/plugin_components.h"
 #include "harness/model/open.h"
 #include "harness/sweep/internal/used_plugins.h"
 
@@ -127,8 +127,8 @@ void Cell::hash_model(Hasher& hasher) const {
     // A preset is its parameters: they are all here.
     hasher.text(canonical(parameters)).number(seed).text(base.hash);
     // A library may change without its methods' versions. Built-in methods add nothing.
-    for (const auto& [name, plugin] : plugin_methods(method, parameters))
-      hasher.text("plugin").text(name).text(plugin->hash);
+    for (const PluginComponent& part : plugin_components(method, parameters))
+      hasher.text("plugin").text(part.kind).text(part.name).text(part.plugin->hash);
     // Models that several devices hold are merged in the host's memory.
     if (devices.size() > 1) hasher.text("merged on the cpu");
     // What spans the model saw these tensors once: scores of that time are not reused. Models

@@ -315,7 +315,7 @@ TEST_CASE("a merge to a folder says which plugins made it", "[plugins]") {
   INFO(result.output);
   REQUIRE(result.exit_code == 0);
   const Json origin = read_json(sweep.path() / "out/assay.json");
-  CHECK(origin["plugins"]["test_median"]["name"] == "everything");
+  CHECK(origin["plugins"]["method test_median"]["name"] == "everything");
   CHECK(assay_program({"merge", (sweep.path() / "merge.json").string(), "-o",
                        (sweep.path() / "out2").string()})
             .exit_code == 2);

@@ -1,7 +1,7 @@
 #include "harness/sweep/internal/used_plugins.h"
 
 #include "harness/calibration/statistic.h"
-#include "harness/method/plugin_methods.h"
+#include "harness/method/plugin_components.h"
 #include "harness/task/text_file.h"
 #include "results/plugin_uses.h"
 
@@ -9,8 +9,8 @@ namespace assay {
 
 void note_plugins(const Cell& cell, RunRecord& record) {
   if (cell.kind != CellKind::kMerge) return;
-  for (const auto& [name, plugin] : plugin_methods(cell.method, cell.parameters))
-    add_plugin_use(record, methods().kind(), name, plugin);
+  for (const PluginComponent& part : plugin_components(cell.method, cell.parameters))
+    add_plugin_use(record, part.kind, part.name, part.plugin);
   for (const StatisticJob& job : cell.statistic_jobs())
     add_plugin_use(record, statistics().kind(), job.statistic,
                    statistics().plugin_of(job.statistic));
