@@ -84,7 +84,7 @@ void add_new(CLI::App& app, const Common&) {
   CLI::App* command = app.add_subcommand(
       "new", "write a project for a plugin: a source that works, its test and a small sweep");
   command->footer(R"(Prints the path of the project's README, which says how it is built and run.
-Example: assay new method wise && cmake -S wise -B wise/build && cmake --build wise/build)");
+Example: assay new method wise)");
   command->require_subcommand(1);
   for (const Kind& kind : kKinds) {
     CLI::App* sub = command->add_subcommand(kind.name, kind.help);

@@ -33,6 +33,7 @@ class ExampleFolder {
   ExampleFolder() {
     fs::create_directories(path("bin"));
     fs::create_symlink(ASSAY_PROGRAM, path("bin/assay"));
+    fs::create_directory_symlink(kTests.parent_path() / "templates", path("templates"));
     int seed = 0;
     for (const char* name : {"base", "a", "b", "model", "models/SmolLM2-135M", "models/smollm2",
                              "out/models/digits/base-weak"})

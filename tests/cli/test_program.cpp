@@ -214,7 +214,7 @@ TEST_CASE("every registry can be listed, and every method shown", "[cli]") {
   // The parameters of a method's components follow it.
   CHECK_THAT(
       assay_program({"show", "method", "moe"}).output,
-      Catch::Contains("router  (router, default \"random\")") && Catch::Contains("deviation"));
+      Catch::Contains("router (router, default \"random\")") && Catch::Contains("deviation"));
 }
 
 TEST_CASE("methods are listed by what they need", "[cli]") {

@@ -219,16 +219,22 @@ TEST_CASE("a damaged library is refused before it is opened", "[plugins]") {
   };
   CHECK(text_of(whole, "assay_plugin_abi") == std::nullopt);
   CHECK(text_of(read_file(library("everything")), "assay_plugin_abi") == std::string(plugin_abi()));
+  const auto is_refused = [&](std::string_view bytes) {
+    try {
+      text_of(bytes, "assay_plugin_abi");
+      return false;
+    } catch (const UserError&) {
+      return true;
+    }
+  };
+  size_t accepted = 0;
   for (size_t size = 0; size < whole.size(); size += 13)
-    CHECK_THROWS_AS(text_of(std::string_view(whole).substr(0, size), "answer"), UserError);
+    accepted += is_refused(std::string_view(whole).substr(0, size)) ? 0 : 1;
+  CHECK(accepted == 0);
   for (size_t at = 0; at < whole.size(); at += 5) {  // any bytes: no crash
     std::string broken = whole;
     for (size_t i = at; i < std::min(at + 8, broken.size()); ++i) broken[i] = '\xff';
-    try {
-      text_of(broken, "assay_plugin_abi");
-    } catch (const UserError&) {
-      continue;
-    }
+    is_refused(broken);
   }
 }
 

@@ -25,6 +25,10 @@ class Elf {
         header_.e_machine != kMachine)
       fail("is a library of another kind of machine");
     if (header_.e_type != ET_DYN) fail("is an object file or a program, no shared library");
+    // The sections' headers are last in a file: one that was cut off lacks some.
+    if (header_.e_shoff > file.size() ||
+        file.size() - header_.e_shoff < header_.e_shnum * sizeof(Elf64_Shdr))
+      fail("is damaged");
   }
 
   std::optional<std::string> text(std::string_view symbol) const {
