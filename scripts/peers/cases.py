@@ -93,6 +93,9 @@ RANDOM = {
     "della": ("della", [{"weight": 0.5, "density": DENSITY}] * 3, {}),
 }
 
+# mergekit writes float32 where the configuration has no out_dtype, whatever its dtype.
+FLOAT32_RESULTS = ("ramplus_tl", "arcee_fusion")
+
 WITHOUT_BASE = ("linear", "passthrough")
 
 
@@ -113,4 +116,6 @@ def configuration(case, folder, dtypes):
         config["models"] = [model(f"expert{i + 1}", p) for i, p in enumerate(experts)]
     if parameters:
         config["parameters"] = parameters
+    if method in FLOAT32_RESULTS:
+        config["out_dtype"] = dtypes["dtype"]
     return {**config, **dtypes}
