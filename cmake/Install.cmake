@@ -22,7 +22,8 @@ if(ASSAY_INSTALL_LIBTORCH)
   install(DIRECTORY "${torch_home}/nvidia" DESTINATION lib/assay OPTIONAL)
   set(ASSAY_INSTALLED_LIBTORCH "${torch_home}" CACHE INTERNAL "what is installed to lib/assay")
 endif()
-set_target_properties(assay_core PROPERTIES INSTALL_RPATH "${core_rpath}")
+# Other libraries of a bundle lie beside this one.
+set_target_properties(assay_core PROPERTIES INSTALL_RPATH "$ORIGIN;${core_rpath}")
 set_target_properties(assay PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;${program_rpath}")
 install(TARGETS assay assay_core RUNTIME DESTINATION bin LIBRARY DESTINATION lib)
 

@@ -39,7 +39,7 @@ if [ $status != 0 ] && [ $status != 5 ]; then
   check pytorch failed "the program does not start: $(tail -n 1 <<<"$doctor")"
   finish 78
 fi
-line=$(grep ' LibTorch ' <<<"$doctor" | tr -s ' ')
+line=$(grep -m1 ' LibTorch ' <<<"$doctor" | tr -s ' ')
 if [[ $line == wrong* ]]; then
   check pytorch failed "$line"
   finish 78

@@ -29,9 +29,11 @@ status=0
 ASSAY_TORCH=/nowhere assay/assay-gpu-check || status=$?
 [ $status = 78 ] || { echo "without PyTorch it ends with $status"; exit 1; }
 ldd assay/bin/assay_tests assay/bin/assay assay/lib/libassay.so >libraries
-! grep 'not found' libraries
+if grep 'not found' libraries; then exit 1; fi
 # What is not glibc's comes with the bundle or with PyTorch.
-! awk '$2 == "=>" { print $3 }' libraries | grep -vE '^/home/assay/|^/torch/|/(libc|libm|libdl|librt|libpthread|libutil|libresolv)\.so'
+others=$(awk '$2 == "=>" { print $3 }' libraries |
+  grep -vE '^/home/assay/|^/torch/|/(libc|libm|libdl|librt|libpthread|libutil|libresolv)\.so' || true)
+[ -z "$others" ] || { echo "the system's libraries are used:"$'\n'"$others"; exit 1; }
 END
 root=$work/root unshare -rm bash -c '
   set -e
