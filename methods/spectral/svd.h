@@ -2,7 +2,7 @@
 /// threads there are. Matrices may have any floating dtype.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 
 #include <cstdint>
 #include <limits>
