@@ -9,8 +9,9 @@
 
 namespace assay {
 namespace embedded {
+// NOLINTNEXTLINE(readability-identifier-naming): named after the files
 extern const unsigned char page_html[], page_css[], page_js[], chart_js[];
-}
+}  // namespace embedded
 
 namespace {
 

@@ -36,7 +36,8 @@ rm "$root/lib/assay/torch" "$root/lib/assay/nvidia" "$root/lib/assay/installed.t
 rm -r "$root/include" "$root/lib/cmake"
 strip --strip-unneeded "$root"/bin/* "$root"/lib/*.so*
 cp "$here/gpu_check.sh" "$root/assay-gpu-check"
-tar -C "$work" --sort=name --owner=0 --group=0 -c assay | zstd -q -19 -T0 -f -o "$out"
-bytes=$(stat -c %s "$out")
+tar -C "$work" --sort=name --owner=0 --group=0 -c assay | zstd -q -19 -T0 -f -o "$work/bundle"
+bytes=$(stat -c %s "$work/bundle")
 [ "$bytes" -le $limit ] || die "$out has $bytes bytes, more than $limit"
+mv "$work/bundle" "$out"
 echo "$out: $bytes bytes"

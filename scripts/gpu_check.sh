@@ -13,7 +13,7 @@ failed=0
 # check NAME passed|failed|skipped TEXT
 check() {
   printf '%-10s %-28s %s\n' "$2" "$1" "$3"
-  checks+="${checks:+, }{\"name\": \"$1\", \"state\": \"$2\", \"text\": \"$(tr -d '"\\\n' <<<"$3")\"}"
+  checks+="${checks:+, }{\"name\": \"$(tr -d '"\\\n' <<<"$1")\", \"state\": \"$2\", \"text\": \"$(tr -d '"\\\n' <<<"$3")\"}"
   [ "$2" != failed ] || failed=1
 }
 finish() {
@@ -30,10 +30,13 @@ fi
 ln -sfn "$torch" "$root/lib/assay/torch"
 ln -sfn "$(dirname "$torch")/nvidia" "$root/lib/assay/nvidia"
 # Assay is linked with LibTorch's half for the CPU, which finds the other one when that is loaded.
+cuda=
 if [ -e "$torch/lib/libtorch_cuda.so" ]; then
-  export LD_PRELOAD="$torch/lib/libtorch_cuda.so"
+  cuda="$torch/lib/libtorch_cuda.so"
 fi
-doctor=$("$root/bin/assay" doctor 2>&1)
+# with_cuda COMMAND...: for Assay's programs alone, each of which takes a while to load it.
+with_cuda() { env ${cuda:+LD_PRELOAD="$cuda"} "$@"; }
+doctor=$(with_cuda "$root/bin/assay" doctor 2>&1)
 status=$?
 if [ $status != 0 ] && [ $status != 5 ]; then
   check pytorch failed "the program does not start: $(tail -n 1 <<<"$doctor")"
@@ -52,16 +55,22 @@ else
   check gpu passed "cuda:0"
 fi
 
+names=$(with_cuda "$root/bin/assay_tests" "$tests" --list-test-names-only) # ends with their number
+if [ -z "$names" ]; then
+  check tests failed "the tests do not start, or none of them is of this kind"
+  finish 1
+fi
+
 # Every test case by itself: one that crashes or hangs does not hide the others.
 while read -r name; do
   [ -n "$name" ] || continue
-  text=$(timeout 180 "$root/bin/assay_tests" "${name//,/\\,}" 2>&1)
+  text=$(with_cuda timeout 180 "$root/bin/assay_tests" "${name//,/\\,}" 2>&1)
   case $? in
     0) check "$name" passed "" ;;
     77) check "$name" skipped "$(grep -m1 SKIPPED <<<"$text")" ;;
     124) check "$name" failed "not finished after 180 s" ;;
     *) check "$name" failed "$(grep -m1 -A2 -E 'FAILED|error' <<<"$text" | tail -n 1)" ;;
   esac
-done < <("$root/bin/assay_tests" "$tests" --list-test-names-only)
+done <<<"$names"
 [ $failed = 0 ] && finish 0
 finish 1

@@ -197,10 +197,14 @@ Checks all_checks() {
   check_devices(checks);
   check_memory(checks);
   check_home(checks);
-  check_folder(checks, "data", data_folder());
+  try {
+    check_folder(checks, "data", data_folder());
+    if (fs::is_directory(home_folder() / "datasets")) check_data(checks);
+  } catch (const UserError& e) {  // there is no folder for data
+    checks.push_back({"folder", "data", State::kWrong, e.what()});
+  }
   check_folder(checks, "current", fs::current_path());
   check_tools(checks);
-  if (fs::is_directory(home_folder() / "datasets")) check_data(checks);
   return checks;
 }
 

@@ -187,10 +187,12 @@ void add_list(CLI::App& app, const Common&) {
   };
   auto chosen = std::make_shared<Chosen>();
   CLI::App* listed = command->add_subcommand("methods", "merging methods and their presets");
-  listed->add_option("--needs", chosen->needs,
-                     "only those of which this holds, as data=none, data=inputs, data=labels, "
-                     "gradients=no, base=no, architecture=no, experts=3, output=one, output=task");
-  listed->add_flag("--markdown", chosen->markdown, "print docs/methods.md: all of them at length");
+  CLI::Option* needs = listed->add_option(
+      "--needs", chosen->needs,
+      "only those of which this holds: data=none|inputs|labels, gradients=yes|no, "
+      "base=yes|no, architecture=yes|no, experts=N, output=one|task|other");
+  listed->add_flag("--markdown", chosen->markdown, "print docs/methods.md: all of them at length")
+      ->excludes(needs);
   listed->callback([chosen, json] {
     if (chosen->markdown)
       fmt::print("{}", methods_page());

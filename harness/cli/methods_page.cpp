@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/core/component_json.h"
 #include "harness/core/json.h"
 #include "harness/method/method.h"
 
@@ -41,7 +42,7 @@ std::string needs_of(const Needs& needs) {
 
 std::string default_text(const ParamDoc& parameter) {
   const Json& value = parameter.default_value;
-  return canonical(is_component(value) ? value["method"] : value);
+  return canonical(is_component(value) ? Json(component_name(value)) : value);
 }
 
 std::string range_text(const ParamDoc& parameter) {

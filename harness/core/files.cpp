@@ -124,13 +124,13 @@ fs::path environment_path(const char* name) {
 }  // namespace
 
 fs::path home_folder() {
-  if (const fs::path chosen = environment_path("ASSAY_HOME"); !chosen.empty()) return chosen;
+  if (fs::path chosen = environment_path("ASSAY_HOME"); !chosen.empty()) return chosen;
   const fs::path installed = installed_home();
   return installed.empty() ? ASSAY_SOURCE_FOLDER : installed;
 }
 
 fs::path data_folder() {
-  if (const fs::path chosen = environment_path("ASSAY_DATA_DIR"); !chosen.empty()) return chosen;
+  if (fs::path chosen = environment_path("ASSAY_DATA_DIR"); !chosen.empty()) return chosen;
   if (!environment_path("ASSAY_HOME").empty() || installed_home().empty())
     return home_folder() / "data";
   if (const fs::path cache = environment_path("XDG_CACHE_HOME"); cache.is_absolute())

@@ -23,6 +23,8 @@
 /// pure, like merge().
 #pragma once
 
+#include <algorithm>
+
 #include "harness/method/internal/modified_job.h"
 #include "harness/method/method.h"
 
@@ -99,7 +101,12 @@ class ModifiedMethod : public M {
         of->info().name);
   }
   Granularity granularity() const { return of->granularity(); }
-  int64_t working_bytes(const TensorInfo& tensor) const { return of->working_bytes(tensor); }
+  int64_t working_bytes(const TensorInfo& tensor) const {
+    int64_t bytes = of->working_bytes(tensor);
+    if constexpr (requires(const M m) { m.working_bytes(tensor); })
+      bytes = std::max(bytes, M::working_bytes(tensor));
+    return bytes;
+  }
 
   void prepare(const ModelJob& job) {
     if constexpr (requires(M m) { m.prepare(job); }) M::prepare(job);

@@ -58,8 +58,13 @@ void run_code_of(const std::string& where, const std::function<void()>& code) {
 
 std::vector<fs::path> libraries_in(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".so") files.push_back(entry.path());
+  try {
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.path().extension() == ".so") files.push_back(entry.path());
+  } catch (const fs::filesystem_error& e) {
+    user_error("the folder of plugins '{}' cannot be read: {}", utf8_text(folder.string()),
+               e.code().message());
+  }
   std::sort(files.begin(), files.end());
   return files;
 }

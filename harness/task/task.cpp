@@ -225,7 +225,8 @@ std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::strin
     // What is the name of no task may be that of a family.
     if (!matched)
       for (size_t i = 0; i < entries.size(); ++i)
-        if (entries[i].definition.value("family", "") == pattern) matched = wanted[i] = true;
+        if (entries[i].definition.value("family", Json()) == Json(pattern))
+          matched = wanted[i] = true;
     if (!matched) throw UserError(unknown_name("task", pattern, where, names_of(entries)));
   }
   std::vector<std::shared_ptr<const Task>> tasks;

@@ -126,11 +126,11 @@ std::vector<at::Tensor> trained_tensors(const CheckpointRecipe& recipe, const st
     if (std::none_of(weights.begin(), weights.end(), [&](const auto& entry) {
           return ::fnmatch(glob.c_str(), entry.first.c_str(), 0) == 0;
         }))
-      data_error("{}: 'freeze' names '{}', and the model has no such tensor", where, glob);
+      user_error("{}: 'freeze' names '{}', and the model has no such tensor", where, glob);
   std::vector<at::Tensor> parameters;
   for (auto& [name, tensor] : weights)
     if (!is_frozen(recipe, name)) parameters.push_back(tensor.requires_grad_(true));
-  if (parameters.empty()) data_error("{}: 'freeze' leaves no tensor to train", where);
+  if (parameters.empty()) user_error("{}: 'freeze' leaves no tensor to train", where);
   return parameters;
 }
 

@@ -63,13 +63,15 @@ struct FisherMerging {
     p(over, {.name = "normalize.over",
              .choices = {"model", "tensor"},
              .help = "whether that is the norm over the model, or over each tensor"});
-    p(floor_rule, {.name = "floor.rule",
-                   .choices = {"max", "add", "target", "one"},
-                   .help = "max: Fisher information below the floor is raised to it; add: the "
-                           "floor is added to all, and elements without any become the mean; "
-                           "target: raised in the first expert alone; one: a divisor of 0 becomes "
-                           "1, which sets elements without Fisher information to 0, as git-theta "
-                           "does"});
+    p(floor_rule,
+      {.name = "floor.rule",
+       .choices = {"max", "add", "target", "one"},
+       .help = "max: Fisher information below the floor is raised to it; add: the "
+               "floor is added to all, and elements without any become the mean, weighed by "
+               "the norms where floor.when is before; "
+               "target: raised in the first expert alone; one: a divisor of 0 becomes "
+               "1, which sets elements without Fisher information to 0, as git-theta "
+               "does"});
     p(floor, {.name = "floor", .range = {1e-30, 1}, .help = "the least Fisher information"});
     p(floor_when, {.name = "floor.when",
                    .choices = {"after", "before"},

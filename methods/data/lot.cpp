@@ -10,7 +10,8 @@ namespace {
 
 /// LOT Merging: of each linear layer the task vector whose outputs come closest, in least squares,
 /// to those of every expert on that expert's own inputs, and which is 0 where these inputs say
-/// nothing: T (sum_i G_i)^+, T = sum_i T_i G_i, with G_i the Gram matrix of the inputs.
+/// nothing. Norms, which the paper weighs by features, are left to 'others'. T (sum_i G_i)^+, T =
+/// sum_i T_i G_i, with G_i the Gram matrix of the inputs.
 struct Lot {
   static constexpr MethodInfo info{
       .name = "lot",
@@ -26,7 +27,7 @@ struct Lot {
 
   void parameters(auto&& p) {
     p(cutoff, {.name = "cutoff",
-               .range = {0, 1},
+               .range = {1e-14, 1},
                .sweep = {1e-6, 1e-4, 1e-2},
                .help = "directions of the inputs whose eigenvalue is at most this share of the "
                        "largest count as not seen, and stay the base's"});

@@ -58,10 +58,11 @@ struct Breadcrumbs {
     p(gammas, {.name = "gammas",
                .range = {0, 1},
                .help = "a gamma per expert; empty: gamma for all of them"});
-    p(scope, {.name = "scope",
-              .choices = {"row", "tensor"},
-              .help = "the shares are of each row, a bias being one (the authors' code), or of "
-                      "each tensor (mergekit)"});
+    p(scope,
+      {.name = "scope",
+       .choices = {"row", "tensor"},
+       .help = "the shares are of each row (of a convolution: of all that an output sums up), a "
+               "bias being one (the authors' code), or of each tensor (mergekit)"});
     p(when_short, {.name = "when_short",
                    .choices = {"keep_fewer", "remove_fewer"},
                    .help = "where density and gamma exceed 1 together, fewer entries are kept, or "

@@ -17,7 +17,7 @@ struct Sce {
       .summary = "select entries by variance, weigh experts by energy, erase the minority's signs",
       .needs = {.base = true}};
   static constexpr Preset presets[] = {
-      {"fuseai", R"({"merged": "all"})",
+      {"fuseai", R"({"merged": "all", "select_topk": 0.1})",
        "the authors' code: the selection changes weights alone, all entries are merged"},
       {"mergekit", R"({"compute": "storage"})",
        "mergekit's sce: equal weights where the mean squares sum to less than 1e-6, as those of "

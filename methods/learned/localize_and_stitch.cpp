@@ -32,7 +32,8 @@ struct LocalizeAndStitch {
       {"dataless", R"({"sparsity": 0.1, "epochs": 0})",
        "the entries of largest magnitude, without data"},
       {"released", R"({"penalty": "away_from_zero"})",
-       "the released code for vision, whose penalty drives masks to 0 or 1, whichever is nearer"},
+       "the penalty of the released code for vision, which drives masks to 0 or 1, whichever is "
+       "nearer; that code adds the gradients of batches up, here they are averaged"},
       {"mergebench", R"({"sparsity": 0.1, "bias": 3, "learning_rate": 1e8, "epochs": 1, "l1": 0})",
        "MergeBench's settings"}};
   double sparsity = 1e-5;

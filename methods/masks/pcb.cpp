@@ -25,8 +25,7 @@ struct Pcb {
       .elementwise = true,
       .identity = ""};  // the entries of the lowest score have no weight
   static constexpr Preset presets[] = {
-      {"function", R"({"ratio": 0.1, "scale": 1})", "the default of the authors' function"},
-      {"merge_and_rebase", R"({"clamp": 0.01})", "the clamp of merge-and-rebase"}};
+      {"function", R"({"ratio": 0.1, "scale": 1})", "the default of the authors' function"}};
   double ratio = 0.05;
   double clamp = 1e-4;
   double scale = 1.2;

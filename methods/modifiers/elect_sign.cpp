@@ -19,9 +19,11 @@ struct ElectSign {
   By by = By::kMass;
 
   void parameters(auto&& p) {
-    p(by, {.name = "by",
-           .choices = {"mass", "count"},
-           .help = "the sign of the sum of the entries, or that of most of them"});
+    p(by,
+      {.name = "by",
+       .choices = {"mass", "count"},
+       .help = "the sign of the sum of the entries, or that of most of them; where it is zero, no "
+               "entry is kept"});
   }
   std::vector<at::Tensor> experts(const TensorJob& part) const {
     const at::Tensor base = part.base.to(at::kFloat);

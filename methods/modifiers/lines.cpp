@@ -28,7 +28,7 @@ struct Lines {
              .range = {-10, 10},
              .sweep = {0, 0.5, 1, 2},
              .help = "what the factor of the last layer has more"});
-    p(mean, {.name = "mean", .help = "divide the factors by the number of experts"});
+    p(mean, {.name = "mean", .help = "divide alpha by the number of experts"});
   }
 
   void prepare(const ModelJob& job) {
@@ -44,8 +44,8 @@ struct Lines {
     }
   }
   at::Tensor finish(const TensorJob& part, const at::Tensor& merged) const {
-    const double factor =
-        (alpha + beta * depth(part)) / (mean ? static_cast<double>(part.experts.size()) : 1);
+    const double first = mean ? alpha / static_cast<double>(part.experts.size()) : alpha;
+    const double factor = first + beta * depth(part);
     if (factor == 1) return merged;
     return delta_merge(part.base, {merged}, {{.weight = static_cast<float>(factor)}}, {});
   }

@@ -26,6 +26,7 @@ struct Trim {
                       .help = "share of each task vector that is kept"});
     steps.trim_parameters(p);
   }
+  int64_t working_bytes(const TensorInfo& tensor) const { return steps.working_bytes(tensor); }
   void prepare(const ModelJob& job) { steps.prepare(job); }
   TrimElect::Trimmed measure(const TensorParts& tensor) const { return steps.measure(tensor); }
   std::vector<at::Tensor> experts(const TensorJob& part, const TrimElect::Trimmed& trimmed) const {

@@ -67,6 +67,7 @@ Json mixtral_config(const Json& dense, size_t experts, int64_t top_k) {
   // What a config that lacks these means, which is not what Mixtral's would.
   config["num_key_value_heads"] = value_or(
       dense, "num_key_value_heads", llama ? value_or(dense, "num_attention_heads", 32) : Json(8));
+  config["intermediate_size"] = value_or(dense, "intermediate_size", llama ? 11008 : 14336);
   config["rms_norm_eps"] = value_or(dense, "rms_norm_eps", 1e-6);
   config["max_position_embeddings"] =
       value_or(dense, "max_position_embeddings", llama ? 2048 : 4096 * 32);

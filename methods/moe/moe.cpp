@@ -116,6 +116,11 @@ std::optional<std::string> Moe::conflict() const {
         "base is one that has none",
         router->info().name);
   if (rest == Rest::kBase) return std::nullopt;
+  if (base_expert && (shared->needs().calibration_inputs || !shared->statistics().empty()))
+    return fmt::format(
+        "parameter 'shared' is {}, which looks at data of every expert, and with 'base_expert' the "
+        "base is one that has none",
+        shared->info().name);
   if (const Output output = shared->needs().output; output != Output::kSameArchitecture)
     return fmt::format(
         "parameter 'shared' is {}, which gives another form of model ({}): expected a method that "
@@ -175,12 +180,13 @@ OutputPlan Moe::plan(const PlanInputs& models) const {
 }
 
 void Moe::prepare(const ModelJob& job) {
-  const SomeTensors gates(job, is_gate);
+  const SomeTensors gates(job, is_gate, /*network=*/true);
   const SomeTensors merged(job, [this](const std::string& name) { return is_shared(name); });
   if (!merged.names().empty()) shared->prepare(merged);
   if (gates.names().empty()) return;
 
-  const SomeTensors seen(job, [](const std::string& name) { return !is_expert_part(name); });
+  const SomeTensors seen(
+      job, [](const std::string& name) { return !is_expert_part(name); }, /*network=*/true);
   RouterJob routed{seen, gates.names()};
   // By blocks: "layers.2." before "layers.10.".
   std::sort(routed.gates.begin(), routed.gates.end(), [](const auto& a, const auto& b) {

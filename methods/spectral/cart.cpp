@@ -58,7 +58,7 @@ struct Cart {
  private:
   int64_t kept(const at::Tensor& matrix) const {
     const auto all = static_cast<double>(std::min(matrix.size(0), matrix.size(1)));
-    return std::max<int64_t>(1, static_cast<int64_t>(rank <= 1 ? rank * all : rank));
+    return std::max<int64_t>(1, static_cast<int64_t>(rank <= 1 ? std::ceil(rank * all) : rank));
   }
 };
 

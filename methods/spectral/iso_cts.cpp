@@ -21,7 +21,8 @@ struct IsoCts {
       .identity = ""};  // the singular values of an expert's own task vector are not equal
   static constexpr Preset presets[] = {
       {"merge_and_rebase", R"({"others": "base"})",
-       "as in merge-and-rebase: tensors that are no matrices stay the base's"}};
+       "as in merge-and-rebase: tensors that are no matrices stay the base's; it rounds "
+       "the number of directions per task down, here it is rounded to the nearest"}};
   double scale = 1;
   double common = 0.8;
   MatrixRule matrices;

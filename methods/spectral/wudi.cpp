@@ -52,7 +52,7 @@ struct Wudi {
     p(normalize,
       {.name = "normalize", .help = "divide each expert's part of the loss by its squared norm"});
     p(cutoff, {.name = "cutoff",
-               .range = {0, 1},
+               .range = {1e-14, 1},
                .help = "of the closed form: directions whose eigenvalue is at most this share of "
                        "the largest count as not seen, and stay the base's"});
     p(scale, {.name = "scale",

@@ -27,7 +27,7 @@ Json range_in(const Json& parameters, const std::string& name) {
     const std::string own = parameter.value("name", "");
     if (own == name) return parameter.value("range", Json());
     if (parameter.contains("parameters") && name.starts_with(own + "."))
-      if (const Json inner = range_in(parameter["parameters"], name.substr(own.size() + 1));
+      if (Json inner = range_in(parameter["parameters"], name.substr(own.size() + 1));
           !inner.is_null())
         return inner;
   }

@@ -235,7 +235,7 @@ TEST_CASE("methods are listed by what they need", "[cli]") {
   CHECK(plain.count("regmean") == 0);
   const std::set<std::string> data = listed({"data=inputs", "experts=3"});
   CHECK(data.count("regmean") == 1);
-  CHECK(data.count("fisher") + data.count("average") + data.count("sens_merging") == 0);
+  CHECK(data.count("atlas") + data.count("average") + data.count("sens_merging") == 0);
   CHECK(listed({"output=task"}).count("emr") == 1);
 
   const auto refused = [](const std::string& condition, const std::string& text) {
