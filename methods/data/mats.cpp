@@ -42,11 +42,9 @@ struct Mats {
       .needs = {.calibration_inputs = true}};
   static constexpr Preset presets[] = {
       {"kfac", R"({"objective": "kfac"})", "distances by the two factors of K-FAC"},
-      {"ia3",
-       R"({"objective": "block_fisher", "iterations": 10,
-           "start": {"method": "task_arithmetic", "scale": 0.2}})",
-       "for vectors, as of (IA)³: the whole Fisher information of each, from Task Arithmetic with "
-       "0.2"},
+      {"ia3", R"({"objective": "block_fisher", "iterations": 10})",
+       "for vectors, as of (IA)³: the whole Fisher information of each; published with 'start' "
+       "Task Arithmetic with 0.2, which needs the base"},
       {"t5", R"({"start": {"method": "task_arithmetic", "scale": 0.3}})",
        "as published for T5-large: from Task Arithmetic with 0.3"},
       {"realistic", R"({"start": {"method": "task_arithmetic", "scale": 0.1}, "iterations": 20})",

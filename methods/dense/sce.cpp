@@ -17,8 +17,9 @@ struct Sce {
       .summary = "select entries by variance, weigh experts by energy, erase the minority's signs",
       .needs = {.base = true}};
   static constexpr Preset presets[] = {
-      {"fuseai", R"({"merged": "all", "select_topk": 0.1})",
-       "the authors' code: the selection changes weights alone, all entries are merged"},
+      {"fuseai", R"({"merged": "all"})",
+       "the authors' code: the selection (theirs is 0.1) changes weights alone, all entries are "
+       "merged"},
       {"mergekit", R"({"compute": "storage"})",
        "mergekit's sce: equal weights where the mean squares sum to less than 1e-6, as those of "
        "many fine-tunes do, and no division by less than 1e-6"}};
