@@ -287,8 +287,9 @@ TEST_CASE("a sweep uses plugins in every role, with workers or without", "[plugi
     CHECK_THAT(report.output,
                Contains("from the plugin everything") && Contains(hash) && Contains("Plugins"));
     const ProcessResult json = assay_program({"report", sweep.db().string(), "--format", "json"});
+    const Json report_json = Json::parse(json.output);
     int found = 0;
-    for (const Json& row : Json::parse(json.output)["rows"]) {
+    for (const Json& row : report_json["rows"]) {
       if (row["name"] != "test_median") continue;
       ++found;
       CHECK(row["plugins"].size() == 3);
