@@ -3,15 +3,12 @@
 //
 // usage: bench_gram [--threads N] [--rounds N]
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "bench/timing.h"
 #include "harness/calibration/internal/gram.h"
 #include "harness/calibration/parallel.h"
 #include "harness/core/huge_pages.h"
@@ -22,24 +19,12 @@ namespace {
 constexpr int64_t kTokens = 4096;
 constexpr int64_t kBatchTokens = 2048;  // as compute_statistic() hands them on
 
-template <typename Work>
-double seconds(Work&& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 void collect(GramSum& sum, const at::Tensor& x) {
   const OneThreadEach one_thread_each;
   for (int64_t first = 0; first < kTokens; first += kBatchTokens) {
     sum.append(x.narrow(0, first, kBatchTokens));
     GramSum::accumulate({&sum});
   }
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // `size`: the inputs of a layer.
@@ -64,17 +49,9 @@ void measure(int64_t size, int rounds) {
 }
 
 int run(int argc, char** argv) {
-  int rounds = 7;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string option = argv[i];
-    const int value = i + 1 < argc ? std::atoi(argv[i + 1]) : 0;
-    if (value > 0 && option == "--threads")
-      at::set_num_threads(value);
-    else if (value > 0 && option == "--rounds")
-      rounds = value;
-    else
-      return fmt::print(stderr, "usage: bench_gram [--threads N] [--rounds N]\n"), 2;
-  }
+  const std::optional<int> chosen = rounds_of("bench_gram", argc, argv);
+  if (!chosen) return 2;
+  const int rounds = *chosen;
   fmt::print("{} threads, float32, medians of {} rounds\n", at::get_num_threads(), rounds);
   for (const int64_t size : {2048, 4096}) measure(size, rounds);
   return 0;

@@ -3,15 +3,12 @@
 //
 // usage: bench_regmean [--threads N] [--rounds N]
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "bench/timing.h"
 #include "harness/core/huge_pages.h"
 #include "methods/data/layer_fit.h"
 
@@ -29,18 +26,6 @@ const std::vector<Shape> kShapes{{"q_proj, o_proj", 768, 768},
                                  {"k_proj, v_proj", 96, 768},
                                  {"gate_proj, up_proj", 2048, 768},
                                  {"down_proj", 768, 2048}};
-
-template <typename Work>
-double seconds(Work&& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 void measure(const Shape& shape, int rounds) {
   std::vector<at::Tensor> experts, grams;
@@ -83,17 +68,9 @@ void measure(const Shape& shape, int rounds) {
 }
 
 int run(int argc, char** argv) {
-  int rounds = 7;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string option = argv[i];
-    const int value = i + 1 < argc ? std::atoi(argv[i + 1]) : 0;
-    if (value > 0 && option == "--threads")
-      at::set_num_threads(value);
-    else if (value > 0 && option == "--rounds")
-      rounds = value;
-    else
-      return fmt::print(stderr, "usage: bench_regmean [--threads N] [--rounds N]\n"), 2;
-  }
+  const std::optional<int> chosen = rounds_of("bench_regmean", argc, argv);
+  if (!chosen) return 2;
+  const int rounds = *chosen;
   fmt::print("{} experts, {} threads, float64, medians of {} rounds\n", kExperts,
              at::get_num_threads(), rounds);
   for (const Shape& shape : kShapes) measure(shape, rounds);

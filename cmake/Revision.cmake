@@ -1,10 +1,4 @@
 execute_process(COMMAND git -C "${SOURCE_DIR}" describe --always --abbrev=12 --dirty --exclude=*
                 OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-set(text "#define ASSAY_GIT_REVISION \"${revision}\"\n")
-set(old "")
-if(EXISTS "${HEADER}")
-  file(READ "${HEADER}" old)
-endif()
-if(NOT text STREQUAL old)
-  file(WRITE "${HEADER}" "${text}")
-endif()
+# Written only when it changes.
+file(CONFIGURE OUTPUT "${HEADER}" CONTENT "#define ASSAY_GIT_REVISION \"${revision}\"\n" @ONLY)

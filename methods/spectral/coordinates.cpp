@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "harness/kernels/one_thread.h"
-#include "methods/spectral/inner_merge.h"
+#include "methods/inner_merge.h"
 
 namespace assay {
 

@@ -16,8 +16,6 @@
 namespace assay {
 namespace {
 
-enum class Precision { kFloat32, kFloat64 };
-
 /// The vectors that went into the layers, by LayerInfo::input.
 using Inputs = std::map<std::string, std::vector<at::Tensor>>;
 
@@ -35,10 +33,6 @@ class InputObserver final : public LayerObserver {
  private:
   std::set<std::string> first_readers_;
 };
-
-at::ScalarType dtype_of(Precision precision) {
-  return precision == Precision::kFloat64 ? at::kDouble : at::kFloat;
-}
 
 struct InputGram {
   static constexpr StatisticInfo info{

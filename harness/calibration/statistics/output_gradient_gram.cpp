@@ -19,7 +19,6 @@ namespace assay {
 namespace {
 
 enum class Estimator { kEmpirical, kSampled };
-enum class Precision { kFloat32, kFloat64 };
 
 /// The gradients of an example, by the layers' weights: [rows, outputs].
 using Gradients = std::map<std::string, std::vector<at::Tensor>>;
@@ -135,9 +134,6 @@ struct OutputGradientGram {
   }
 
  private:
-  static at::ScalarType dtype_of(Precision precision) {
-    return precision == Precision::kFloat64 ? at::kDouble : at::kFloat;
-  }
   int64_t value_bytes() const { return static_cast<int64_t>(c10::elementSize(dtype())); }
 
   /// The outputs of the layers that are looked at.

@@ -20,6 +20,7 @@ TensorParts inner_parts(const TensorJob& job, const at::Tensor& base,
 TensorParts inner_parts(const TensorParts& tensor);
 
 /// What a method that works by parts or by tensors makes of these whole tensors, in their shape.
+/// Without a base where the method needs none.
 at::Tensor merge_inner(const Method& method, const TensorJob& job, const at::Tensor& base,
                        const std::vector<at::Tensor>& experts);
 
