@@ -42,7 +42,8 @@ struct MethodInfo {
   std::string_view paper;    ///< "arXiv:2306.01708 §3", or a URL
   std::string_view summary;  ///< one line
   Needs needs{};
-  bool randomized = false;  ///< the result depends on the seed
+  /// The result depends on the seed, with some parameters at least (randomized() in method.h).
+  bool randomized = false;
   /// An element depends on the same element of the models alone, besides what prepare() found.
   bool elementwise = false;
   /// JSON parameters under which merging identical experts returns that expert, up to rounding; the
@@ -51,6 +52,9 @@ struct MethodInfo {
   /// The result has the same bytes on any number of threads, in any order of tensors, with and
   /// without cached values. False: the same up to rounding.
   bool same_bytes = true;
+  /// Floating-point operations of a merge of N experts of d parameters, statistics of data aside:
+  /// "(2N + 1) d". Of matrices of m rows and n <= m columns where it depends on them. For people.
+  std::string_view flops{};
 };
 
 /// A published behaviour as named parameters: `ties@mergekit`.

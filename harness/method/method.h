@@ -8,6 +8,7 @@
 ///     void parameters(auto&& p) { p(density, {.name = "density", .range = {0, 1}, ...}); }
 ///     std::optional<std::string> conflict() const;       // optional: exclusive parameters
 ///     Needs needs() const;                               // optional: where parameters decide them
+///     bool randomized() const;                           // optional: where they decide that
 ///     std::vector<StatisticRef> statistics() const;      // optional: of every expert's data
 ///     void prepare(const ModelJob& job);                 // optional: statistics of all tensors
 ///     Trims measure(const TensorParts& tensor) const;    // optional: statistics of one tensor

@@ -75,6 +75,9 @@ struct Moe {
     }
     return needs;
   }
+  bool randomized() const {
+    return router->info().randomized || (rest == Rest::kMerged && shared->randomized());
+  }
   std::vector<StatisticRef> statistics() const {
     std::vector<StatisticRef> all = router->statistics();
     if (rest == Rest::kMerged)

@@ -44,6 +44,8 @@ struct Opcm {
     matrices.parameters(p);
   }
 
+  bool randomized() const { return order == Order::kShuffled; }
+
   StateDict merge_model(const ModelJob& job) const {
     const std::vector<std::string>& names = job.names();
     const std::vector<size_t> arrivals = arrivals_of(job);

@@ -264,3 +264,13 @@ TEST_CASE("random gates have their moments and a stream for each row", "[methods
   CHECK(uniform.abs().max().item<double>() <= bound);
   CHECK(uniform.std().item<double>() == Approx(bound / std::sqrt(3.0)).epsilon(0.1));
 }
+
+TEST_CASE("a mixture depends on the seed where its router or its merge does", "[methods][moe]") {
+  const auto randomized = [](const Json& parameters) {
+    return make_method("moe", JsonReader(parameters, "test"))->randomized();
+  };
+  CHECK(randomized({{"router", "random"}}));
+  CHECK_FALSE(randomized({{"router", "hidden_avg"}}));
+  CHECK(randomized({{"router", "hidden_avg"}, {"shared", "dare"}}));
+  CHECK_FALSE(randomized({{"router", "hidden_avg"}, {"shared", "dare"}, {"rest", "base"}}));
+}

@@ -66,3 +66,11 @@ TEST_CASE("OPCM's order is drawn by the seed", "[methods][spectral]") {
     return distance(result, results.front()) > 1e-3;
   }));
 }
+
+TEST_CASE("OPCM in a given order does not depend on the seed", "[methods][spectral]") {
+  const auto randomized = [](const Json& parameters) {
+    return make_method("opcm", JsonReader(parameters, "test"))->randomized();
+  };
+  CHECK(randomized(Json::object()));
+  CHECK_FALSE(randomized({{"order", "given"}}));
+}

@@ -96,10 +96,14 @@ class MethodAdaptor final : public Method {
     return statistics;
   }
   bool randomized() const override {
-    bool randomized = T::info.randomized;
-    for_each_component(
-        [&](const Method& component, std::string_view) { randomized |= component.randomized(); });
-    return randomized;
+    if constexpr (requires { method_.randomized(); }) {
+      return method_.randomized();
+    } else {
+      bool randomized = T::info.randomized;
+      for_each_component(
+          [&](const Method& component, std::string_view) { randomized |= component.randomized(); });
+      return randomized;
+    }
   }
   Json parameters() const override { return parameters_to_json(method_); }
   Granularity granularity() const override {
