@@ -60,7 +60,7 @@ struct ScoreRecord {
   std::string metric;  ///< "acc", "acc_own", ...
   bool primary = false;
   double value = 0;
-  std::vector<float> outcomes;  ///< per item, in the task's fixed order
+  std::vector<double> outcomes;  ///< per item, in the task's fixed order
 };
 
 enum class RunStatus { kOk, kSkipped, kFailed };

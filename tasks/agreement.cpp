@@ -12,8 +12,7 @@ namespace {
 MetricResult with_influences(std::string metric, double value,
                              const std::vector<double>& influences) {
   MetricResult result{std::move(metric), value, {}};
-  for (const double influence : influences)
-    result.outcomes.push_back(static_cast<float>(value + influence));
+  for (const double influence : influences) result.outcomes.push_back(value + influence);
   return result;
 }
 

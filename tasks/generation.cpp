@@ -41,13 +41,13 @@ class GenerationTask : public TextTask {
                                   const TextResponses& responses) const override {
     std::vector<MetricResult> results;
     for (const std::string& metric : text().metrics) {
-      std::vector<float> outcomes;
+      std::vector<double> outcomes;
       for (size_t i = 0; i < items.size(); ++i) {
         const std::string& answer = responses.generations.at(i).text;
         double best = 0;
         for (const std::string& reference : references(items[i]))
           best = std::max(best, score_answer(metric, answer, reference));
-        outcomes.push_back(static_cast<float>(best));
+        outcomes.push_back(best);
       }
       results.push_back(mean_of(metric, std::move(outcomes)));
     }

@@ -90,14 +90,14 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
   std::iota(all_labels.begin(), all_labels.end(), int64_t{0});
 
   const auto target = items.targets.accessor<int64_t, 1>();
-  std::vector<float> joint, own;
+  std::vector<double> joint, own;
   for (int64_t start = 0; start < n; start += kBatch) {
     const int64_t count = std::min(kBatch, n - start);
     const at::Tensor logits = checked_logits(predictor, items.inputs.narrow(0, start, count));
     const float* row = logits.const_data_ptr<float>();
     for (int64_t i = start; i < start + count; ++i, row += definition_.classes) {
-      joint.push_back(argmax(row, all_labels) == target[i] ? 1.f : 0.f);
-      own.push_back(argmax(row, definition_.labels) == target[i] ? 1.f : 0.f);
+      joint.push_back(argmax(row, all_labels) == target[i] ? 1 : 0);
+      own.push_back(argmax(row, definition_.labels) == target[i] ? 1 : 0);
     }
   }
   std::vector<MetricResult> results{mean_of("acc", std::move(joint)),

@@ -29,11 +29,11 @@ class TargetLikelihood : public TextTask {
 
   std::vector<MetricResult> score(const TextItems& items,
                                   const TextResponses& responses) const override {
-    std::vector<float> greedy;
+    std::vector<double> greedy;
     std::vector<double> log_likelihoods, tokens;
     for (size_t i = 0; i < items.size(); ++i) {
       const Likelihood& answer = responses.likelihoods.at(i);
-      greedy.push_back(answer.greedy ? 1.f : 0.f);
+      greedy.push_back(answer.greedy ? 1 : 0);
       log_likelihoods.push_back(answer.log_likelihood);
       tokens.push_back(static_cast<double>(answer.tokens));
     }

@@ -175,7 +175,7 @@ void MultipleChoice::add_requests(const TextItem& item, const Context& context,
 
 std::vector<MetricResult> MultipleChoice::score(const TextItems& items,
                                                 const TextResponses& responses) const {
-  std::map<std::string, std::vector<float>> outcomes;
+  std::map<std::string, std::vector<double>> outcomes;
   const bool mutual = reports("acc_mutual_info");
   size_t next = 0;
   for (const TextItem& item : items) {
@@ -189,7 +189,7 @@ std::vector<MetricResult> MultipleChoice::score(const TextItems& items,
       if (mutual) information.push_back(value - responses.likelihoods.at(next++).log_likelihood);
     }
     const auto correct = [&](const std::vector<double>& values) {
-      return question.correct[argmax(values)] ? 1.f : 0.f;
+      return question.correct[argmax(values)] ? 1 : 0;
     };
     outcomes["acc"].push_back(correct(unnormalized));
     outcomes["acc_norm"].push_back(correct(by_characters));
@@ -202,8 +202,8 @@ std::vector<MetricResult> MultipleChoice::score(const TextItems& items,
       mass += target * probability[i];
       brier += (probability[i] - target) * (probability[i] - target);
     }
-    outcomes["mc2"].push_back(static_cast<float>(std::min(mass, 1.0)));
-    outcomes["brier"].push_back(static_cast<float>(brier));
+    outcomes["mc2"].push_back(std::min(mass, 1.0));
+    outcomes["brier"].push_back(brier);
   }
   std::vector<MetricResult> results;
   for (auto& [metric, values] : outcomes) results.push_back(mean_of(metric, std::move(values)));

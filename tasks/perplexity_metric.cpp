@@ -18,8 +18,7 @@ MetricResult ratio_metric(std::string metric, const std::vector<double>& log_lik
   const auto n = static_cast<double>(sizes.size());
   MetricResult result{std::move(metric), value, {}};
   for (size_t i = 0; i < sizes.size(); ++i)
-    result.outcomes.push_back(
-        static_cast<float>(value + slope * n * (-log_likelihoods[i] - m * sizes[i]) / total));
+    result.outcomes.push_back(value + slope * n * (-log_likelihoods[i] - m * sizes[i]) / total);
   return result;
 }
 

@@ -47,9 +47,9 @@ class SequenceClassification : public EncoderTask {
         data_error("{}: a score of the model is not finite", texts[i].where);
       classified.predictions.push_back(std::max_element(row, end) - row);  // ties go to the first
     }
-    std::vector<float> correct;
+    std::vector<double> correct;
     for (size_t i = 0; i < texts.size(); ++i)
-      correct.push_back(classified.labels[i] == classified.predictions[i] ? 1.f : 0.f);
+      correct.push_back(classified.labels[i] == classified.predictions[i] ? 1 : 0);
     return {mean_of("acc", std::move(correct)), macro_f1("macro_f1", classified),
             matthews("matthews", classified)};
   }

@@ -19,13 +19,12 @@ bool is_mean_of_items(std::string_view metric) {
          std::find(kNoMeans.begin(), kNoMeans.end(), metric) == kNoMeans.end();
 }
 
-std::optional<double> standard_error(std::string_view metric, const std::vector<float>& outcomes) {
+std::optional<double> standard_error(std::string_view metric, const std::vector<double>& outcomes) {
   if (!is_mean_of_items(metric) || outcomes.size() < 2) return std::nullopt;
   const auto n = static_cast<double>(outcomes.size());
   double mean = 0, squares = 0;
-  for (const float outcome : outcomes) mean += static_cast<double>(outcome) / n;
-  for (const float outcome : outcomes)
-    squares += (static_cast<double>(outcome) - mean) * (static_cast<double>(outcome) - mean);
+  for (const double outcome : outcomes) mean += outcome / n;
+  for (const double outcome : outcomes) squares += (outcome - mean) * (outcome - mean);
   return std::sqrt(squares / (n - 1) / n);
 }
 

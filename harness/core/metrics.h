@@ -22,7 +22,7 @@ bool is_mean_of_items(std::string_view metric);
 /// The standard error of a metric that is the mean of its items' outcomes, as lm-evaluation-harness
 /// gives it: the sample's standard deviation (n - 1) divided by the root of n. Absent for other
 /// metrics and for fewer than two items.
-std::optional<double> standard_error(std::string_view metric, const std::vector<float>& outcomes);
+std::optional<double> standard_error(std::string_view metric, const std::vector<double>& outcomes);
 
 /// The value, negated where lower is better, so that higher is always better.
 inline double merit(std::string_view metric, double value) {

@@ -265,7 +265,7 @@ RunRecord result_from_json(const Cell& cell, const Json& json) {
   for (const Json& score : json.at("scores"))
     record.scores.push_back({score.at("task"), score.at("split"), score.at("metric"),
                              score.at("primary"), score.at("value"),
-                             score.at("outcomes").get<std::vector<float>>()});
+                             score.at("outcomes").get<std::vector<double>>()});
   return record;
 }
 

@@ -80,7 +80,6 @@ std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
                                   : task.evaluate_answers(answered->second, split)) {
     if (!std::isfinite(result.value))
       data_error("task {}: the score '{}' is {}", task.name(), result.metric, result.value);
-    // An item's value is kept in float32, which a mean of them need not fit into.
     for (size_t i = 0; i < result.outcomes.size(); ++i)
       if (!std::isfinite(result.outcomes[i]))
         data_error("task {}: the score '{}' of item {} is {}", task.name(), result.metric, i,

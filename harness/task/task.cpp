@@ -155,7 +155,7 @@ Task::Task(std::string name, std::string hash, Json definition)
       plugin_(making),
       definition_(std::move(definition)) {}
 
-MetricResult mean_of(std::string metric, std::vector<float> outcomes) {
+MetricResult mean_of(std::string metric, std::vector<double> outcomes) {
   const double value = mean(outcomes);
   return {std::move(metric), value, std::move(outcomes)};
 }

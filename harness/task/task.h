@@ -23,11 +23,11 @@ struct MetricResult {
   double value;
   /// Per item. Where the value is not a mean of items: the value plus the item's influence function
   /// (delta method), so that their mean is the value and their spread its uncertainty.
-  std::vector<float> outcomes;
+  std::vector<double> outcomes;
 };
 
 /// A metric whose value is the mean of the outcomes.
-MetricResult mean_of(std::string metric, std::vector<float> outcomes);
+MetricResult mean_of(std::string metric, std::vector<double> outcomes);
 
 /// The requests to a model about one item.
 struct ItemRequests {

@@ -48,7 +48,7 @@ void read_scores(Database& database, int64_t id, bool with_outcomes, RunRecord& 
                       row.getColumn(2).getString(), row.getColumn(3).getInt() != 0,
                       row.getColumn(4).getDouble(), {}};
     if (with_outcomes)
-      score.outcomes = Json::parse(row.getColumn(5).getString()).get<std::vector<float>>();
+      score.outcomes = Json::parse(row.getColumn(5).getString()).get<std::vector<double>>();
     run.scores.push_back(std::move(score));
   }
 }
@@ -77,9 +77,9 @@ std::string json_text(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-std::string outcomes_text(const std::vector<float>& outcomes) {
+std::string outcomes_text(const std::vector<double>& outcomes) {
   std::string text = "[";
-  for (const float outcome : outcomes) {
+  for (const double outcome : outcomes) {
     if (!std::isfinite(outcome)) data_error("an item's outcome is {}", outcome);
     if (text.size() > 1) text += ',';
     text += fmt::format("{}", outcome);

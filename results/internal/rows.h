@@ -16,7 +16,7 @@ namespace assay {
 std::string json_text(const Json& json);
 /// Outcomes as a JSON list: integers without a fraction, others as the shortest text that reads
 /// back as the same float.
-std::string outcomes_text(const std::vector<float>& outcomes);
+std::string outcomes_text(const std::vector<double>& outcomes);
 /// An empty string is stored as NULL.
 std::optional<std::string> text_or_null(const std::string& text);
 

@@ -11,7 +11,7 @@
 namespace fake {
 
 /// Outcomes by task, as many as the task has items: {{"a", {1, 1, 0, 0}}}.
-using Outcomes = std::map<std::string, std::vector<float>>;
+using Outcomes = std::map<std::string, std::vector<double>>;
 
 /// A successful test run of the metric "acc", whose values are the means of the outcomes.
 inline assay::RunRecord run(const std::string& key, const std::string& kind,

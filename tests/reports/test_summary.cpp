@@ -13,7 +13,7 @@ using namespace assay;
 namespace {
 
 // A row with eight items of task a, of which `right` are right, and the average's other tasks.
-void add_row(SweepResults& results, const std::string& name, const std::vector<float>& outcomes) {
+void add_row(SweepResults& results, const std::string& name, const std::vector<double>& outcomes) {
   auto& run = fake::add_average(results, "k-" + name, {"s", name, "default"}).run;
   run.method = name;
   double sum = 0;

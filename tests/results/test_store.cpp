@@ -73,7 +73,7 @@ TEST_CASE("A sweep whose config is no object is read back", "[results]") {
 TEST_CASE("Fractional outcomes, large seeds and unusual text are stored exactly", "[results]") {
   TemporaryFolder folder;
   SweepResults put = fake::results();
-  put.runs[3].run.scores[0].outcomes = {0.1F, 1.0F / 3, 1e-20F, 1};
+  put.runs[3].run.scores[0].outcomes = {0.1, 1.0 / 3, 1e-20, 1e200};
   put.runs[3].run.seed = ~uint64_t{0};
   put.runs[3].placement.row = "it's \"quoted\"; DROP TABLE runs; --";
   fill_store(folder.path() / "r.sqlite", put);

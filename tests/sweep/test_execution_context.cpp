@@ -36,7 +36,7 @@ Cell merge_of(const std::vector<ModelRef>& experts) {
   return cell;
 }
 
-std::vector<float> outcomes(ExecutionContext& context, const Cell& cell) {
+std::vector<double> outcomes(ExecutionContext& context, const Cell& cell) {
   const RunRecord record = run_cell(context, cell);
   INFO(record.reason);
   REQUIRE(record.status == RunStatus::kOk);

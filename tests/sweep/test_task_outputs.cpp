@@ -48,7 +48,7 @@ class ThreeModels {
   }
 
   /// The outcomes of EMR's task model for an expert, or of the shared part, merged beforehand.
-  std::vector<float> outcomes_of(std::optional<size_t> expert, const std::string& task) const {
+  std::vector<double> outcomes_of(std::optional<size_t> expert, const std::string& task) const {
     MergeInputs inputs;
     inputs.base = Checkpoint::open(folder() / "base");
     for (const char* name : {"one", "two"})
@@ -58,7 +58,7 @@ class ThreeModels {
           Checkpoint::open(folder() / "base")->config());
     return outcomes_of("merged", task);
   }
-  std::vector<float> outcomes_of(const std::string& model, const std::string& task) const {
+  std::vector<double> outcomes_of(const std::string& model, const std::string& task) const {
     Cell cell;
     cell.record_kind = RunKind::kBase;
     cell.experts = {ref(model)};

@@ -64,7 +64,7 @@ TEST_CASE("agreement of a few items, by hand", "[task]") {
   CHECK(matthews("m", {{0, 1, 0, 1}, {1, 0, 1, 0}}).value == Approx(-1));
   const MetricResult nothing = matthews("m", {{0, 1}, {0, 0}});
   CHECK(nothing.value == 0);
-  CHECK(nothing.outcomes == std::vector<float>{0, 0});
+  CHECK(nothing.outcomes == std::vector<double>{0, 0});
 }
 
 TEST_CASE("an outcome is the value plus the item's influence", "[task]") {

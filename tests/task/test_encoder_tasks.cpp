@@ -39,7 +39,7 @@ TEST_CASE("a text is classified by the highest score", "[task]") {
   REQUIRE(usual.size() == 2);
   CHECK(usual[0].metric == "acc");
   CHECK(usual[0].value == 0.5);
-  CHECK(usual[0].outcomes == std::vector<float>{1, 1, 0, 0});  // ties go to the first
+  CHECK(usual[0].outcomes == std::vector<double>{1, 1, 0, 0});  // ties go to the first
   // bad: 1 of 2 + 2, good: 1 of 2 + 1, mixed: none.
   CHECK(usual[1].metric == "macro_f1");
   CHECK(usual[1].value == Approx((0.5 + 2.0 / 3 + 0) / 3));
@@ -57,7 +57,7 @@ TEST_CASE("labels may be ids, and texts pairs", "[task]") {
   Json definition = likeness(file);
   definition["classes"] = 2;
   definition["label"] = "class";
-  CHECK(classified(definition, FakeEncoder(2))[0].outcomes == std::vector<float>{1, 0});
+  CHECK(classified(definition, FakeEncoder(2))[0].outcomes == std::vector<double>{1, 0});
   folder.lines("a.jsonl", {{{"a", "1"}, {"b", "2"}, {"class", 2}}});
   CHECK_THROWS_WITH(classified(definition, FakeEncoder(2)),
                     Contains("a.jsonl line 1") && Contains("'2' is not in 0..1"));

@@ -5,6 +5,7 @@
 #include "harness/core/metrics.h"
 #include "harness/core/whitespace.h"
 #include "tasks/answer_metrics.h"
+#include "tasks/perplexity_metric.h"
 #include "tests/catch.h"
 #include "tests/task/text_task_helpers.h"
 
@@ -53,6 +54,14 @@ TEST_CASE("a text longer than the model's maximum is scored in windows", "[task]
   CHECK(evaluate(*task).at(0).value == Approx(std::exp(-sum / 2)).epsilon(1e-4));
 }
 
+TEST_CASE("an item's perplexity need not fit into float32", "[task]") {
+  // m = 200. The influence of an item is exp(m) (-l - m), here n / W = 1.
+  const MetricResult result = perplexity_of("perplexity", {-100, -300}, {1, 1});
+  CHECK(result.value == Approx(std::exp(200.0)));
+  CHECK(result.outcomes.at(0) == Approx(-99 * std::exp(200.0)));
+  CHECK(result.outcomes.at(1) == Approx(101 * std::exp(200.0)));
+}
+
 TEST_CASE("an empty text has no perplexity", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {{{"text", "x"}}, {{"text", ""}}});
@@ -72,7 +81,7 @@ TEST_CASE("a target is correct when it is the greedy continuation", "[task]") {
                                         {"delimiter", ""},
                                         {"metrics", {"acc", "perplexity", "token_perplexity"}}});
   const auto results = evaluate(*task);
-  CHECK(results.at(0).outcomes == std::vector<float>{1, 0});
+  CHECK(results.at(0).outcomes == std::vector<double>{1, 0});
   const double sum = fake_log_likelihood("say:", own) + fake_log_likelihood("say:", "??");
   CHECK(results.at(1).value == Approx(std::exp(-sum / 2)).epsilon(1e-4));
   CHECK(results.at(2).value == Approx(std::exp(-sum / 4)).epsilon(1e-4));
@@ -88,7 +97,7 @@ TEST_CASE("generated text is compared with the best of the references", "[task]"
                         {"targets", "t"},
                         {"max_tokens", 4}};
   CHECK(evaluate(*make_text_task("generation", definition)).at(0).outcomes ==
-        std::vector<float>{1, 0});
+        std::vector<double>{1, 0});
   Json stopped = definition;
   stopped["stop"] = {own.substr(1, 1)};
   CHECK(evaluate(*make_text_task("generation", stopped)).at(0).value == 0);
