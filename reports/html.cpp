@@ -9,7 +9,6 @@
 
 namespace assay {
 namespace embedded {
-// NOLINTNEXTLINE(readability-identifier-naming): named after the files
 extern const unsigned char page_html[], page_css[], page_js[], chart_js[];
 }  // namespace embedded
 

@@ -147,11 +147,11 @@ void collect(const std::vector<Request>& requests, const ResponseCache& cache,
 }  // namespace
 
 LanguageEvaluator::LanguageEvaluator(const AnyLanguageModel& model,
-                                     std::shared_ptr<TokenCache> tokens)
-    : LanguageEvaluator(model, BatchLimits::of(device_of(model)), std::move(tokens)) {}
+                                     const std::shared_ptr<TokenCache>& tokens)
+    : LanguageEvaluator(model, BatchLimits::of(device_of(model)), tokens) {}
 
 LanguageEvaluator::LanguageEvaluator(AnyLanguageModel model, BatchLimits limits,
-                                     std::shared_ptr<TokenCache> tokens)
+                                     const std::shared_ptr<TokenCache>& tokens)
     : model_(std::move(model)),
       limits_(limits),
       encoder_(encoder_for(model_, tokens)),

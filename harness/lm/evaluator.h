@@ -23,10 +23,11 @@ class LanguageEvaluator {
  public:
   /// Answers are cached on disk in responses_folder() when that is set and the model's content hash
   /// is known.
-  explicit LanguageEvaluator(const AnyLanguageModel& model,
-                             std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
+  explicit LanguageEvaluator(
+      const AnyLanguageModel& model,
+      const std::shared_ptr<TokenCache>& tokens = std::make_shared<TokenCache>());
   LanguageEvaluator(AnyLanguageModel model, BatchLimits limits,
-                    std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
+                    const std::shared_ptr<TokenCache>& tokens = std::make_shared<TokenCache>());
 
   /// All requests are scheduled together. Answers are memoized: equal requests are computed once.
   /// DataError naming a request's `where`: see TextEncoder; also when a score is not finite.

@@ -23,12 +23,12 @@ TensorJob::TensorJob(std::string tensor, std::shared_ptr<EngineHandle> engine)
     : name(std::move(tensor)), engine_(std::move(engine)) {}
 
 at::Tensor TensorJob::result() const {
-  const at::Tensor buffer = engine_->result_buffer();
+  at::Tensor buffer = engine_->result_buffer();
   return buffer.defined() ? buffer : result(at::kFloat);
 }
 
 at::Tensor TensorJob::result(at::ScalarType dtype) const {
-  const at::Tensor buffer = engine_->result_buffer();
+  at::Tensor buffer = engine_->result_buffer();
   if (buffer.defined() && buffer.scalar_type() == dtype) return buffer;
   const at::Tensor& like = reference_of(*this);
   return at::empty(like.sizes(), like.options().dtype(dtype));

@@ -39,7 +39,7 @@ std::shared_ptr<const Checkpoint> ExecutionContext::open(const ModelRef& model) 
     for (auto& [unused, cache] : devices_) cache->clear();
     known = {};
   }
-  const auto checkpoint = Checkpoint::open(path);
+  auto checkpoint = Checkpoint::open(path);
   const std::string stamp = stamp_now(*checkpoint);
   if (checkpoint->content_hash() != model.hash)
     data_error("{}: the weights changed since the sweep was planned", path.text());

@@ -34,7 +34,7 @@ bool contains(const Names& names, const std::string& name) {
 }
 
 bool is_empty(const Json& value) {
-  return value.is_null() || value == false || value.empty() || value == "";
+  return value.is_null() || value == false || value.empty() || value == Json("");
 }
 
 void reject_variants(const JsonReader& config) {

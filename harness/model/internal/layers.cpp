@@ -146,7 +146,7 @@ at::Tensor linear(const StateDict& weights, const std::string& name, const at::T
   if (observer && observer->shapes_only())
     return zeros(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)), weight.size(in_out ? 1 : 0),
                  x);
-  const at::Tensor y = at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
+  at::Tensor y = at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
   if (observer) observer->output(input, y);
   return y;
 }
@@ -162,7 +162,7 @@ at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::T
   LayerObserver* observer = LayerObserver::active();
   if (observer) observer->layer(input);
   if (observer && observer->shapes_only()) return convolved_zeros(x, weight.size(0), input.window);
-  const at::Tensor y = at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
+  at::Tensor y = at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
   if (observer) observer->output(input, y);
   return y;
 }

@@ -113,7 +113,7 @@ class Evolution : public Search {
 
 class CmaEs final : public Evolution<pagmo::cmaes> {
  public:
-  CmaEs(pagmo::cmaes algorithm, SearchSpace space, int64_t budget, size_t generation)
+  CmaEs(pagmo::cmaes algorithm, const SearchSpace& space, int64_t budget, size_t generation)
       : Evolution(std::move(algorithm), space, budget, {space.start()}), generation_(generation) {}
 
  private:
