@@ -55,7 +55,8 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "Some methods keep something for each task beside one shared model, and must be told which "
        "task they are asked about. Held-in tasks are scored with the model of their own expert, "
        "held-out tasks with the shared model. Such rows are shown apart and are not ranked with "
-       "single models; the bytes are what each task adds to the shared model."},
+       "single models; the bytes are what each task adds to the shared model. The oracle expert "
+       "is of this kind: each task's own expert, and the base for held-out tasks."},
       {"Partial rows",
        "A row with failed, skipped or missing runs is an average over its other runs and is "
        "marked as partial: it is not directly comparable with complete rows."},

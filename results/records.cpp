@@ -15,11 +15,12 @@ using Names = std::array<std::pair<Value, const char*>, kCount>;
 constexpr Names<RunStatus, 3> kStatuses{
     {{RunStatus::kOk, "ok"}, {RunStatus::kSkipped, "skipped"}, {RunStatus::kFailed, "failed"}}};
 
-constexpr Names<RunKind, 6> kKinds{{{RunKind::kMerge, "merge"},
+constexpr Names<RunKind, 7> kKinds{{{RunKind::kMerge, "merge"},
                                     {RunKind::kBase, "base"},
                                     {RunKind::kExpert, "expert"},
                                     {RunKind::kMultitask, "multitask"},
                                     {RunKind::kEnsemble, "ensemble"},
+                                    {RunKind::kOracle, "oracle"},
                                     {RunKind::kModel, "model"}}};
 
 template <typename Value, size_t kCount>

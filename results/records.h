@@ -76,9 +76,10 @@ enum class RunKind {
   kExpert,
   kMultitask,
   kEnsemble,
-  kModel  ///< any model, scored outside a sweep; not stored
+  kOracle,  ///< each task's own expert
+  kModel    ///< any model, scored outside a sweep; not stored
 };
-/// "merge", "base", "expert", "multitask", "ensemble" or "model": as stored and reported.
+/// "merge", "base", "expert", "multitask", "ensemble", "oracle" or "model": as stored and reported.
 std::string run_kind_name(RunKind kind);
 /// DataError for another name.
 RunKind run_kind_from_name(const std::string& name);
@@ -88,7 +89,7 @@ RunKind run_kind_from_name(const std::string& name);
 inline constexpr const char* kSharedPhase = "shared";
 
 /// The key in RunRecord::diagnostics of the bytes that a task model takes beyond the shared part,
-/// of a method that makes a model per task.
+/// of a row with a model per task.
 inline constexpr const char* kTaskBytes = "task_bytes";
 
 /// One evaluated model: a merge with given parameters, or a reference model.

@@ -10,13 +10,6 @@ namespace {
 
 using Members = std::vector<std::shared_ptr<const EncoderPredictor>>;
 
-template <typename Output>
-at::Tensor mean_of(const Members& members, Output&& output) {
-  at::Tensor sum = output(*members.front());
-  for (size_t i = 1; i < members.size(); ++i) sum.add_(output(*members[i]));
-  return sum.div_(static_cast<double>(members.size()));
-}
-
 std::vector<std::string> sorted(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
   return names;
@@ -24,7 +17,8 @@ std::vector<std::string> sorted(std::vector<std::string> names) {
 
 }  // namespace
 
-EncoderEnsemble::EncoderEnsemble(Members members) : members_(std::move(members)) {
+EncoderEnsemble::EncoderEnsemble(Members members, EnsembleRule rule)
+    : members_(std::move(members)), rule_(rule) {
   ASSAY_CHECK(!members_.empty(), "an ensemble without members");
   for (const auto& member : members_) {
     if (member->classes() != classes())
@@ -38,12 +32,17 @@ EncoderEnsemble::EncoderEnsemble(Members members) : members_(std::move(members))
 }
 
 at::Tensor EncoderEnsemble::classify(const std::vector<EncoderText>& texts) const {
-  return mean_of(members_, [&](const EncoderPredictor& member) { return member.classify(texts); });
+  std::vector<at::Tensor> scores;
+  for (const auto& member : members_) scores.push_back(member->classify(texts));
+  return combined_logits(rule_, scores);
 }
 
 at::Tensor EncoderEnsemble::similarities(const std::vector<EncoderText>& pairs) const {
-  return mean_of(members_,
-                 [&](const EncoderPredictor& member) { return member.similarities(pairs); });
+  if (rule_ == EnsembleRule::kVotes)
+    user_error("a majority vote is over classes, and this task asks for similarities");
+  at::Tensor sum = members_.front()->similarities(pairs);
+  for (size_t i = 1; i < members_.size(); ++i) sum.add_(members_[i]->similarities(pairs));
+  return sum.div_(static_cast<double>(members_.size()));
 }
 
 Json EncoderEnsemble::report() const {

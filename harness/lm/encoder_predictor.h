@@ -88,15 +88,17 @@ class EncoderModelPredictor : public EncoderPredictor {
   mutable ResponseCache cache_;
 };
 
-/// The output ensemble: the mean of the members' class scores, and of their similarities.
+/// The output ensemble: the members' class scores by a rule, and the mean of their similarities.
 class EncoderEnsemble : public EncoderPredictor {
  public:
   /// DataError when the members differ in the number of their classes.
-  explicit EncoderEnsemble(std::vector<std::shared_ptr<const EncoderPredictor>> members);
+  explicit EncoderEnsemble(std::vector<std::shared_ptr<const EncoderPredictor>> members,
+                           EnsembleRule rule = EnsembleRule::kUsual);
 
   int64_t classes() const override { return members_.front()->classes(); }
   std::vector<std::string> class_names() const override { return members_.front()->class_names(); }
   at::Tensor classify(const std::vector<EncoderText>& texts) const override;
+  /// UserError where the rule is votes: similarities are no classes.
   at::Tensor similarities(const std::vector<EncoderText>& pairs) const override;
   /// One per member.
   Json report() const override;
@@ -105,6 +107,7 @@ class EncoderEnsemble : public EncoderPredictor {
 
  private:
   std::vector<std::shared_ptr<const EncoderPredictor>> members_;
+  EnsembleRule rule_;
 };
 
 /// The predictor as an encoder; null when it is not an encoder.

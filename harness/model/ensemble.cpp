@@ -59,7 +59,8 @@ MemberSizes sizes_of(const SequenceToSequenceModel& member) {
 template <typename Kind>
 class Ensemble : public Kind {
  public:
-  explicit Ensemble(std::vector<TextModel<Kind>> members) : members_(std::move(members)) {
+  Ensemble(std::vector<TextModel<Kind>> members, EnsembleRule rule)
+      : members_(std::move(members)), rule_(rule) {
     for (const TextModel<Kind>& member : members_) sizes_.push_back(sizes_of(member));
   }
 
@@ -79,22 +80,28 @@ class Ensemble : public Kind {
   int64_t members() const override { return static_cast<int64_t>(members_.size()); }
 
   at::Tensor vocabulary_logits(const StateDict&, const at::Tensor& hidden) const override {
-    at::Tensor sum;  // log of the sum of the members' probabilities
+    const bool of_logits = rule_ == EnsembleRule::kLogits;
+    at::Tensor sum;  // of the log-probabilities, or log of the sum of the probabilities
     int64_t first = 0;
     for (size_t i = 0; i < members_.size(); ++i) {
       const TextModel<Kind>& member = members_[i];
       const at::Tensor logits = member.architecture->vocabulary_logits(
           member.weights, member_states(hidden, first, sizes_[i].width, sizes_[i].dtype));
       const at::Tensor own = at::log_softmax(logits, -1, at::kFloat);
-      sum = sum.defined() ? at::logaddexp(sum, own) : own;
+      if (!sum.defined())
+        sum = own;
+      else
+        sum = of_logits ? sum + own : at::logaddexp(sum, own);
       first += sizes_[i].width;
     }
-    return sum - std::log(static_cast<double>(members_.size()));
+    const auto members = static_cast<double>(members_.size());
+    return of_logits ? sum / members : sum - std::log(members);
   }
 
  protected:
   std::vector<TextModel<Kind>> members_;
   std::vector<MemberSizes> sizes_;
+  EnsembleRule rule_;
 };
 
 class DecoderEnsemble final : public Ensemble<LanguageArchitecture> {
@@ -195,7 +202,7 @@ std::string conflict(const TextModel<Kind>& first, const TextModel<Kind>& other)
 
 template <typename Joined, typename Kind>
 TextModel<Kind> join(const TextModel<Kind>& first, const std::vector<AnyLanguageModel>& members,
-                     std::string weights_hash) {
+                     std::string weights_hash, EnsembleRule rule) {
   std::vector<TextModel<Kind>> same_kind;
   for (const AnyLanguageModel& member : members) {
     const auto* other = std::get_if<TextModel<Kind>>(&member);
@@ -204,7 +211,7 @@ TextModel<Kind> join(const TextModel<Kind>& first, const std::vector<AnyLanguage
     if (!reason.empty()) throw SkipCell(fmt::format("no output ensemble: {}", reason));
     same_kind.push_back(*other);
   }
-  return {std::make_shared<Joined>(std::move(same_kind)),
+  return {std::make_shared<Joined>(std::move(same_kind), rule),
           {},
           first.device,
           first.tokenizer,
@@ -213,13 +220,16 @@ TextModel<Kind> join(const TextModel<Kind>& first, const std::vector<AnyLanguage
 
 }  // namespace
 
-AnyLanguageModel ensemble_of(const std::vector<AnyLanguageModel>& members,
-                             std::string weights_hash) {
+AnyLanguageModel ensemble_of(const std::vector<AnyLanguageModel>& members, std::string weights_hash,
+                             EnsembleRule rule) {
   ASSAY_CHECK(!members.empty(), "an ensemble without members");
+  if (rule == EnsembleRule::kVotes)
+    throw SkipCell(
+        "no majority vote: language models score texts token by token, and no class is voted for");
   if (const auto* decoder = std::get_if<LanguageModel>(&members.front()))
-    return join<DecoderEnsemble>(*decoder, members, std::move(weights_hash));
+    return join<DecoderEnsemble>(*decoder, members, std::move(weights_hash), rule);
   return join<EncoderDecoderEnsemble>(std::get<SequenceToSequenceModel>(members.front()), members,
-                                      std::move(weights_hash));
+                                      std::move(weights_hash), rule);
 }
 
 }  // namespace assay

@@ -25,15 +25,17 @@ std::string ModelPredictor::what() const {
   return architecture_->config().at("model_type").get<std::string>();
 }
 
-EnsemblePredictor::EnsemblePredictor(std::vector<std::shared_ptr<const Predictor>> members)
-    : members_(std::move(members)) {
+EnsemblePredictor::EnsemblePredictor(std::vector<std::shared_ptr<const Predictor>> members,
+                                     EnsembleRule rule)
+    : members_(std::move(members)), rule_(rule) {
   ASSAY_CHECK(!members_.empty(), "an ensemble without members");
 }
 
 at::Tensor EnsemblePredictor::logits(const at::Tensor& inputs) const {
-  at::Tensor sum = members_.front()->logits(inputs);
-  for (size_t i = 1; i < members_.size(); ++i) sum.add_(members_[i]->logits(inputs));
-  return sum.div_(static_cast<double>(members_.size()));
+  std::vector<at::Tensor> logits;
+  logits.reserve(members_.size());
+  for (const auto& member : members_) logits.push_back(member->logits(inputs));
+  return combined_logits(rule_, logits);
 }
 
 }  // namespace assay

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/model/architecture.h"
+#include "harness/model/ensemble_rule.h"
 
 namespace assay {
 
@@ -35,16 +36,18 @@ class ModelPredictor : public Predictor {
   at::Device device_;
 };
 
-/// The output ensemble: the mean of the members' logits (model soups' definition).
+/// The output ensemble: by default the mean of the members' logits (model soups' definition).
 class EnsemblePredictor : public Predictor {
  public:
-  explicit EnsemblePredictor(std::vector<std::shared_ptr<const Predictor>> members);
+  explicit EnsemblePredictor(std::vector<std::shared_ptr<const Predictor>> members,
+                             EnsembleRule rule = EnsembleRule::kUsual);
   at::Tensor logits(const at::Tensor& inputs) const override;
   at::Device device() const override { return members_.front()->device(); }
   std::string what() const override { return members_.front()->what(); }
 
  private:
   std::vector<std::shared_ptr<const Predictor>> members_;
+  EnsembleRule rule_;
 };
 
 }  // namespace assay

@@ -22,8 +22,11 @@ void hash_owner(std::optional<size_t> owner, Hasher& hasher) {
   if (owner) hasher.text("task model").number(*owner);
 }
 
-constexpr std::array<std::pair<CellKind, const char*>, 3> kKinds{
-    {{CellKind::kMerge, "merge"}, {CellKind::kModel, "model"}, {CellKind::kEnsemble, "ensemble"}}};
+constexpr std::array<std::pair<CellKind, const char*>, 4> kKinds{
+    {{CellKind::kMerge, "merge"},
+     {CellKind::kModel, "model"},
+     {CellKind::kEnsemble, "ensemble"},
+     {CellKind::kOwnExpert, "own expert"}}};
 
 }  // namespace
 
@@ -138,6 +141,9 @@ void Cell::hash_model(Hasher& hasher) const {
       hasher.text("buffers and tied heads apart");
   }
   if (calibration) hash_calibration(hasher);
+  if (kind == CellKind::kEnsemble && ensemble_rule() != EnsembleRule::kUsual)
+    hasher.text("by").text(ensemble_rule_name(ensemble_rule()));
+  if (kind == CellKind::kOwnExpert) hasher.text(base.hash).text(base.computation);
   hasher.number(experts.size());
   for (const ModelRef& expert : experts) hasher.text(expert.hash);
   // A merge computes as its first expert does, every other model as it does itself.
@@ -199,8 +205,14 @@ std::string Cell::model_key(std::optional<size_t> owner) const {
   return hasher.hex();
 }
 
+EnsembleRule Cell::ensemble_rule() const {
+  return ensemble_rule_from_name(parameters.value("rule", "usual"));
+}
+
 std::string Cell::describe() const {
   const std::string on = fmt::format(" on {}", split_name(split));
+  if (kind == CellKind::kEnsemble && ensemble_rule() != EnsembleRule::kUsual)
+    return fmt::format("ensemble by {}{}", ensemble_rule_name(ensemble_rule()), on);
   if (kind != CellKind::kMerge) return fmt::format("{}{}", run_kind_name(record_kind), on);
   const auto usual = make_method(method, JsonReader(Json::object(), "a cell"));
   std::string unusual;

@@ -11,6 +11,7 @@
 #include "harness/core/hash.h"
 #include "harness/core/json.h"
 #include "harness/method/configuration.h"
+#include "harness/model/ensemble_rule.h"
 #include "harness/sweep/device.h"
 #include "harness/task/dataset.h"
 #include "results/records.h"
@@ -33,8 +34,8 @@ ModelRef model_ref(const Checkpoint& checkpoint);
 struct TaskRef {
   std::string name;
   std::string hash;
-  /// Of a method that makes a model per task: the expert whose task model is scored on it; absent
-  /// for the part that all share.
+  /// Of a cell with a model per task: the expert whose task model is scored on it; absent for the
+  /// part that all share.
   std::optional<size_t> owner{};
 };
 
@@ -47,19 +48,20 @@ struct CellCalibration {
 /// How a cell's model is made of its experts.
 enum class CellKind {
   kMerge,
-  kModel,    ///< the one expert alone: a base, an expert, a multitask model
-  kEnsemble  ///< the mean of their logits, or of language models as in harness/model/ensemble.h
+  kModel,     ///< the one expert alone: a base, an expert, a multitask model
+  kEnsemble,  ///< their outputs together (EnsembleRule)
+  kOwnExpert  ///< no one model: each task has its owner's (TaskRef::owner), or the base
 };
-/// "merge", "model" or "ensemble": part of a cell's key and JSON form.
+/// "merge", "model", "ensemble" or "own expert": part of a cell's key and JSON form.
 std::string cell_kind_name(CellKind kind);
-/// UserError, naming the three, for another name.
+/// UserError, naming the four, for another name.
 CellKind cell_kind_from_name(const std::string& name);
 
 struct Cell {
   CellKind kind = CellKind::kModel;
   RunKind record_kind = RunKind::kModel;  ///< of its record
   std::string method;                     ///< "NAME" or "NAME@PRESET", for merges
-  Json parameters = Json::object();       ///< all of them, defaults included
+  Json parameters = Json::object();       ///< all of them, defaults included; {"rule"} of ensembles
   uint64_t seed = 0;                      ///< 0 unless the method is randomised
   ModelRef base;                          ///< empty path: none
   std::vector<ModelRef> experts;
@@ -74,6 +76,8 @@ struct Cell {
   std::string key() const;
   /// Of everything that determines the model that is scored, or that `owner`'s task model.
   std::string model_key(std::optional<size_t> owner = {}) const;
+  /// Of an ensemble.
+  EnsembleRule ensemble_rule() const;
   /// Short, for progress and messages: the method and the parameters that are not its defaults.
   std::string describe() const;
   /// The statistic that its method asks for, of one expert.

@@ -64,6 +64,43 @@ Choice best_expert(const ResolvedSweep& sweep, const ExpertSet& set) {
           }};
 }
 
+EnsembleRule rule_of(Reference reference) {
+  switch (reference) {
+    case Reference::kLogitEnsemble:
+      return EnsembleRule::kLogits;
+    case Reference::kProbabilityEnsemble:
+      return EnsembleRule::kProbabilities;
+    case Reference::kMajorityVote:
+      return EnsembleRule::kVotes;
+    default:
+      return EnsembleRule::kUsual;
+  }
+}
+
+PlannedCell ensemble(const ResolvedSweep& sweep, const ExpertSet& set, Reference reference) {
+  Cell cell =
+      model_cell(sweep, set, CellKind::kEnsemble, RunKind::kEnsemble, set.experts, Split::kTest);
+  if (const EnsembleRule rule = rule_of(reference); rule != EnsembleRule::kUsual)
+    cell.parameters["rule"] = ensemble_rule_name(rule);
+  return {std::move(cell), {set.name, reference_name(reference), "reference"}, {}};
+}
+
+// Every task with the expert that was trained on it; held-out tasks with the base.
+PlannedCell oracle_expert(const ResolvedSweep& sweep, const ExpertSet& set) {
+  Cell cell =
+      model_cell(sweep, set, CellKind::kOwnExpert, RunKind::kOracle, set.experts, Split::kTest);
+  set_owners(sweep, set, cell.tasks);
+  if (set.base) cell.base = sweep.models.at(*set.base).ref;
+  PlannedCell planned{
+      std::move(cell), {set.name, reference_name(Reference::kOracleExpert), "reference"}, {}};
+  for (const TaskRef& task : planned.cell.tasks)
+    if (!set.base && !task.owner)
+      planned.unmet = fmt::format(
+          "no expert was trained on '{}', and there is no base to score it with: add \"base\"",
+          task.name);
+  return planned;
+}
+
 void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& plan) {
   const auto add = [&](const std::string& row, CellKind kind, RunKind record_kind,
                        const std::vector<std::string>& models) {
@@ -82,7 +119,9 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
   else
     add_choice(std::move(best), plan);
   if (set.multitask) add("multitask", CellKind::kModel, RunKind::kMultitask, {*set.multitask});
-  add("ensemble", CellKind::kEnsemble, RunKind::kEnsemble, set.experts);
+  for (const Reference reference : sweep.file.references)
+    plan.fixed.push_back(reference == Reference::kOracleExpert ? oracle_expert(sweep, set)
+                                                               : ensemble(sweep, set, reference));
 }
 
 Cell merge_cell(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,

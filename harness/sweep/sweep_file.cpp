@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "harness/core/error.h"
@@ -46,11 +47,13 @@ void check_grid_size(const MethodSpec& spec) {
              spec.where, spec.label, spec.grid_size(), fmt::join(factors, " x "), kMostCells);
 }
 
-// References and best expert; each row with its default, what tunes it and what that chooses.
+// Experts, base, best expert, multitask and other references; each row with its default, what tunes
+// it and what that chooses.
 void check_cell_count(const SweepFile& sweep) {
   double cells = 0;  // no product of counts is too big
   for (const ExpertSet& set : sweep.sets) {
-    cells += 2 * static_cast<double>(set.experts.size()) + 4;
+    cells += 2 * static_cast<double>(set.experts.size()) + 3 +
+             static_cast<double>(sweep.references.size());
     for (const MethodSpec& spec : sweep.methods) {
       const auto made =
           MethodConfiguration::read(spec.method, JsonReader(spec.parameters, spec.where));
@@ -111,6 +114,26 @@ MethodSpec read_method(JsonReader reader, const CalibrationSpec& calibration) {
   return spec;
 }
 
+constexpr std::array<const char*, 5> kReferenceNames{"ensemble", "ensemble of logits",
+                                                     "ensemble of probabilities", "majority vote",
+                                                     "oracle expert"};
+
+std::vector<Reference> read_references(const JsonReader& list) {
+  std::vector<Reference> references;
+  for (const JsonReader& element : list.elements()) {
+    const std::string name = element.as_string();
+    const auto* found = std::find(kReferenceNames.begin(), kReferenceNames.end(), name);
+    if (found == kReferenceNames.end())
+      throw UserError(unknown_name("reference", name, element.where(),
+                                   {kReferenceNames.begin(), kReferenceNames.end()}));
+    const auto reference = static_cast<Reference>(found - kReferenceNames.begin());
+    if (std::find(references.begin(), references.end(), reference) != references.end())
+      element.fail(fmt::format("the reference '{}' is named twice", name));
+    references.push_back(reference);
+  }
+  return references;
+}
+
 void refuse_repeats(const std::vector<std::string>& names, const std::string& what,
                     const JsonReader& where) {
   std::set<std::string> seen;
@@ -121,6 +144,10 @@ void refuse_repeats(const std::vector<std::string>& names, const std::string& wh
 }
 
 }  // namespace
+
+std::string reference_name(Reference reference) {
+  return kReferenceNames.at(static_cast<size_t>(reference));
+}
 
 int64_t MethodSpec::grid_size() const {
   constexpr int64_t kMost = int64_t{1} << 62;
@@ -196,6 +223,8 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
   }
   refuse_repeats(names, "rows", method_list);
 
+  if (const auto references = root.find("references"))
+    sweep.references = read_references(*references);
   if (const auto seeds = root.find("seeds")) {
     for (const JsonReader& seed : seeds->elements()) {
       if (seed.as_integer() < 0) seed.fail("a seed must not be negative");

@@ -47,6 +47,18 @@ struct ExpertSet {
   std::optional<std::string> multitask;  ///< model name of the multitask reference
 };
 
+/// Reference rows that a sweep file may leave out or add; the base, the experts, the best of them
+/// and the multitask model are part of every sweep.
+enum class Reference {
+  kEnsemble,
+  kLogitEnsemble,
+  kProbabilityEnsemble,
+  kMajorityVote,
+  kOracleExpert  ///< each task's own expert: what a model per task can reach
+};
+/// The row's name, as in the file: "ensemble", "ensemble of logits", ...
+std::string reference_name(Reference reference);
+
 struct SweepFile {
   std::string name;
   std::filesystem::path path;
@@ -63,6 +75,7 @@ struct SweepFile {
   std::vector<MethodSpec> methods;
   std::vector<MethodSpec> left_out{};  ///< rows of the file that keep_only() took away
   std::vector<uint64_t> seeds;
+  std::vector<Reference> references{Reference::kEnsemble, Reference::kOracleExpert};
 
   /// UserError naming the place in the file on anything wrong with it: unknown keys, methods,
   /// presets and parameters, values out of range, double names, more than kMostCells cells. No

@@ -37,7 +37,8 @@ std::vector<std::string> metrics_in_order(const SweepResults& results) {
 }
 
 int reference_rank(const LeaderboardRow& row) {
-  if (row.is_merge()) return row.needs_task_name ? 1 : 0;
+  if (row.needs_task_name) return 1;
+  if (row.is_merge()) return 0;
   if (row.kind == RunKind::kMultitask) return 2;
   if (row.kind == RunKind::kEnsemble) return 3;
   if (row.kind == RunKind::kBase) return 5;
@@ -167,7 +168,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     row.kind = of_row.front()->run.kind;
     row.method = of_row.front()->run.method;
     row.preset = of_row.front()->run.preset;
-    row.needs_task_name = makes_model_per_task(results, row.method);
+    row.needs_task_name = row.kind == RunKind::kOracle || makes_model_per_task(results, row.method);
     add_task_bytes(of_row, row);
     add_plugins(of_row, row);
     const UsableRuns usable = source.usable(of_row);
@@ -199,7 +200,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
                    [&](const LeaderboardRow& a, const LeaderboardRow& b) {
                      const int rank_a = reference_rank(a), rank_b = reference_rank(b);
                      if (rank_a != rank_b) return rank_a < rank_b;
-                     return a.is_merge() && quality(a) > quality(b);
+                     return rank_a <= 1 && quality(a) > quality(b);
                    });
   add_comparisons(source, usable_runs, options.baseline, board);
   return board;

@@ -56,8 +56,8 @@ struct LeaderboardRow {
   RunKind kind = RunKind::kMerge;
   std::string method;  ///< registry name; empty for references
   std::string preset;
-  /// A merge that makes a model per task: it is told which task it is asked about, so it is no
-  /// single model and stands apart from those.
+  /// A model per task, of a merge or the oracle expert: it is told which task it is asked about, so
+  /// it is no single model and stands apart from those.
   bool needs_task_name = false;
   std::optional<int64_t> task_bytes;  ///< of such: what each task adds to the shared part, at most
 

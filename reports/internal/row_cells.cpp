@@ -30,7 +30,7 @@ TableCell name_cell(const LeaderboardRow& row) {
 }
 
 std::string group_of(const LeaderboardRow& row) {
-  if (row.needs_task_name) return "Merging methods that make a model per task";
+  if (row.needs_task_name) return "A model per task";
   if (row.is_merge()) return "Merging methods";
   return row.is_single_expert() ? "Single experts" : "References";
 }

@@ -125,6 +125,12 @@ TEST_CASE("an ensemble of encoders gives the mean of its members' outputs", "[lm
                    (bert->similarities(texts) + half->similarities(texts)) / 2) <= 1e-6);
   CHECK_THROWS_WITH(EncoderEnsemble({bert, std::make_shared<FakeEncoder>(2)}),
                     Contains("3 and 2 classes"));
+
+  const EncoderEnsemble votes({bert, half}, EnsembleRule::kVotes);
+  CHECK(difference(votes.classify(texts),
+                   combined_logits(EnsembleRule::kVotes,
+                                   {bert->classify(texts), half->classify(texts)})) <= 1e-6);
+  CHECK_THROWS_WITH(votes.similarities(texts), Contains("similarities"));
 }
 
 TEST_CASE("an encoder refuses what it does not support", "[lm]") {

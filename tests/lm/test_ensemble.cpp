@@ -95,6 +95,36 @@ TEST_CASE("an ensemble's probabilities are the members' mean, token by token", "
   }
 }
 
+TEST_CASE("an ensemble by logits has the members' geometric mean, also in greedy decoding",
+          "[lm]") {
+  // Logits s and -0.5 s: their mean is s / 4, with the contrary model as it is.
+  const auto log_probabilities = [](const std::string& before) {
+    std::vector<double> scores = fake_scores(before);
+    double total = 0;
+    for (double& score : scores) total += std::exp(score *= .25);
+    for (double& score : scores) score -= std::log(total);
+    return scores;
+  };
+  LanguageEvaluator evaluator(
+      ensemble_of({fake_model(), contrary_model()}, "", EnsembleRule::kLogits));
+  const TextResponses answers = evaluator.answer(
+      {.likelihoods = {{"so: one", " a", "a"}}, .generations = {{"so: x", {}, 5, "b"}}});
+
+  const double expected = log_probabilities("so: one")[' '] + log_probabilities("so: one ")['a'];
+  CHECK(answers.likelihoods[0].log_likelihood == Approx(expected).epsilon(1e-5));
+  std::string text = "so: x";
+  for (int i = 0; i < 5; ++i) {
+    const std::vector<double> scores = log_probabilities(text);
+    text += static_cast<char>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+  }
+  CHECK(answers.generations[0].text == text.substr(5));
+}
+
+TEST_CASE("language models have no majority vote, with a reason", "[lm]") {
+  CHECK_THROWS_WITH(ensemble_of({fake_model(), contrary_model()}, "", EnsembleRule::kVotes),
+                    Contains("token by token"));
+}
+
 TEST_CASE("an ensemble of one model is that model", "[lm]") {
   const auto golden = fs::path(ASSAY_TESTS_FOLDER) / "golden/seq2seq";
   const SequenceToSequenceModel model = t5(golden, golden);

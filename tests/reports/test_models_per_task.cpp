@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr const char* kGroup = "Merging methods that make a model per task";
+constexpr const char* kGroup = "A model per task";
 
 const SweepResults& results() {
   static const SweepResults made = [] {
@@ -49,6 +49,23 @@ TEST_CASE("the summary names models per task apart from the ranking", "[reports]
 
   CHECK_THAT(ranking, Contains("average (default)") && !Contains("masks"));
   CHECK_THAT(apart, Contains("masks (default) 100.0"));
+}
+
+TEST_CASE("the oracle expert stands among the models per task", "[reports]") {
+  SweepResults results = fake::results();
+  fake::add_model_per_task(results);
+  SweepResults::PlacedRun oracle = results.runs.back();
+  oracle.placement = {"s", "oracle expert", "reference"};
+  oracle.run.kind = RunKind::kOracle;
+  oracle.run.key = "k-oracle";
+  oracle.run.method = "";
+  results.runs.push_back(oracle);
+  const Leaderboard board = make_leaderboard(results);
+
+  CHECK(board.best == "average (default)");
+  CHECK(board.rows[2].label() == "oracle expert");
+  CHECK(board.rows[2].needs_task_name);
+  CHECK(leaderboard_table(board, "acc").groups[1].rows.size() == 2);
 }
 
 TEST_CASE("every format says which rows need the task's name", "[reports]") {

@@ -172,8 +172,9 @@ TEST_CASE("a sweep gives every row a result or a reason", "[sweep][train]") {
     ++rows[placed.placement.set + "|" + placed.placement.row + "|" + placed.placement.variant];
   for (const char* row :
        {"both|base|reference", "both|expert-a|reference", "both|best expert|reference",
-        "both|multitask|reference", "both|ensemble|reference", "one|base|reference",
-        "both|average|default", "both|task_arithmetic|default", "both|task_arithmetic|tuned"}) {
+        "both|multitask|reference", "both|ensemble|reference", "both|oracle expert|reference",
+        "one|base|reference", "both|average|default", "both|task_arithmetic|default",
+        "both|task_arithmetic|tuned"}) {
     INFO(row);
     CHECK(rows[row] == 1);
   }
@@ -186,6 +187,26 @@ TEST_CASE("a sweep gives every row a result or a reason", "[sweep][train]") {
       CHECK(placed.run.status == RunStatus::kSkipped);
       CHECK_THAT(placed.run.reason, Catch::Contains("2"));
     }
+}
+
+TEST_CASE("a sweep's ensembles are told apart by their rows and keys", "[sweep][train]") {
+  BlobSweep sweep;
+  sweep.json()["references"] = {"ensemble", "ensemble of logits", "ensemble of probabilities",
+                                "majority vote"};
+  sweep.json()["methods"] = Json::array({"average"});
+  CHECK(sweep.run().failed == 0);
+
+  std::map<std::string, const RunRecord*> runs;
+  const SweepResults results = sweep.results();
+  for (const auto& placed : results.runs)
+    if (placed.placement.set == "both") runs[placed.placement.row] = &placed.run;
+  CHECK_FALSE(runs.contains("oracle expert"));
+  CHECK(runs.at("ensemble")->diagnostics.at("ensemble") == "logits");
+  CHECK(runs.at("majority vote")->diagnostics.at("ensemble") == "votes");
+  CHECK(runs.at("majority vote")->parameters == Json{{"rule", "votes"}});
+  CHECK(runs.at("ensemble of probabilities")->key != runs.at("ensemble")->key);
+  CHECK(runs.at("ensemble of logits")->scores.front().value ==
+        runs.at("ensemble")->scores.front().value);
 }
 
 TEST_CASE("held-in is what the experts of the set were trained on", "[sweep][train]") {

@@ -208,8 +208,8 @@ TEST_CASE("more cells than can be run are counted, not built", "[sweep]") {
   SECTION("seeds of a randomised row") {
     for (int i = 0; i < 200; ++i) json["seeds"].push_back(i);
     json["methods"] = {{{"method", "dare"}, {"tune", {{"drop", thousand}}}}};
-    // 200 * (default + grid + chosen) + 2 per expert + base, best, multitask, ensemble
-    check_error(json, {"200408 cells", "200 seeds", "100000"});
+    // 200 * (default + grid + chosen) + 2 per expert + base, best, multitask, ensemble, oracle
+    check_error(json, {"200409 cells", "200 seeds", "100000"});
   }
   SECTION("expert sets") {
     for (int i = 0; i < 200; ++i)
@@ -234,6 +234,21 @@ TEST_CASE("a seed named twice is no second draw", "[sweep]") {
   Json json = valid_sweep();
   json["seeds"] = {0, 1, 0};
   check_error(json, {"seeds", "0 is named twice"});
+}
+
+TEST_CASE("a sweep names the references that it wants beside base and experts", "[sweep]") {
+  Json json = valid_sweep();
+  CHECK((read(json).references ==
+         std::vector<Reference>{Reference::kEnsemble, Reference::kOracleExpert}));
+  json["references"] = {"majority vote", "ensemble of logits"};
+  CHECK((read(json).references ==
+         std::vector<Reference>{Reference::kMajorityVote, Reference::kLogitEnsemble}));
+  json["references"] = Json::array();
+  CHECK(read(json).references.empty());
+  json["references"] = {"oracle"};
+  check_error(json, {"references[0]", "'oracle'", "oracle expert"});
+  json["references"] = {"ensemble", "ensemble"};
+  check_error(json, {"references[1]", "named twice"});
 }
 
 TEST_CASE("rows left out are remembered", "[sweep]") {

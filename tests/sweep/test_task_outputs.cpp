@@ -161,11 +161,55 @@ TEST_CASE("the planner gives tasks owners where a method makes a model per task"
 
   size_t seen = 0;
   for (const PlannedCell& planned : plan.fixed) {
-    const bool per_task = planned.placement.row == "emr";
+    const bool per_task =
+        planned.placement.row == "emr" || planned.placement.row == "oracle expert";
     seen += per_task;
     for (const TaskRef& task : planned.cell.tasks)
       CHECK(task.owner ==
             (per_task && task.name == "blobs/b" ? std::optional<size_t>(1) : std::nullopt));
   }
-  CHECK(seen == 1);
+  CHECK(seen == 2);
+}
+
+TEST_CASE("the oracle expert is each task's own expert, and the base of held-out tasks",
+          "[sweep]") {
+  const ThreeModels models;
+  Cell cell = models.cell("average", {"one", "two"});
+  cell.kind = CellKind::kOwnExpert;
+  cell.record_kind = RunKind::kOracle;
+  cell.method = "";
+  cell.parameters = Json::object();
+  cell.tasks = {task("blobs/a", 1), task("blobs/b", {})};
+
+  const RunRecord record = test::run_alone(cell);
+
+  INFO(record.reason);
+  REQUIRE(record.status == RunStatus::kOk);
+  CHECK(score_of(record, "blobs/a").outcomes == models.outcomes_of("two", "blobs/a"));
+  CHECK(score_of(record, "blobs/b").outcomes == models.outcomes_of("base", "blobs/b"));
+  int64_t bytes = 0;
+  for (const TensorInfo& tensor : Checkpoint::open(models.folder() / "two")->tensors())
+    bytes += tensor.bytes();
+  CHECK(record.diagnostics.at(kTaskBytes) == bytes);
+
+  Cell other = cell;
+  other.base = models.ref("one");
+  CHECK(other.key() != cell.key());
+  CHECK(Json(cell).get<Cell>().key() == cell.key());
+}
+
+TEST_CASE("an oracle expert without a base says which task it has no model for", "[sweep]") {
+  const ThreeModels models;
+  write_file(models.folder() / "sweep.json", R"({
+    "name": "owners", "tasks": ["blobs/a", "blobs/b"], "trained_on": {"two": ["blobs/b"]},
+    "expert_sets": [{"name": "both", "experts": ["one", "two"]}],
+    "references": ["oracle expert"], "methods": ["average"]})");
+  const Plan plan = plan_sweep(
+      resolve_sweep(SweepFile::read(models.folder() / "sweep.json"), {at::kCPU}, Missing::kTrain));
+
+  const auto oracle = std::find_if(
+      plan.fixed.begin(), plan.fixed.end(),
+      [](const PlannedCell& planned) { return planned.placement.row == "oracle expert"; });
+  REQUIRE(oracle != plan.fixed.end());
+  CHECK(oracle->unmet.value_or("").find("'blobs/a'") != std::string::npos);
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "harness/calibration/evidence.h"
 #include "harness/core/error.h"
 #include "harness/lm/encoder_predictor.h"
@@ -25,8 +27,10 @@ class ModelMaker {
 
   std::shared_ptr<const Predictor> load(const ModelRef& model, RunRecord& record) const;
   std::shared_ptr<const Predictor> merge(std::optional<size_t> owner, RunRecord& record) const;
-  std::shared_ptr<const Predictor> ensemble(
-      std::vector<std::shared_ptr<const Predictor>> members) const;
+  std::shared_ptr<const Predictor> ensemble(std::vector<std::shared_ptr<const Predictor>> members,
+                                            RunRecord& record) const;
+  /// Of one expert's tasks, or of those that belong to none.
+  std::shared_ptr<const Predictor> own_expert(std::optional<size_t> owner, RunRecord& record) const;
 
  private:
   /// For a method that looks at data; null for the others.
@@ -147,7 +151,8 @@ std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
 }
 
 std::shared_ptr<const Predictor> ModelMaker::ensemble(
-    std::vector<std::shared_ptr<const Predictor>> members) const {
+    std::vector<std::shared_ptr<const Predictor>> members, RunRecord& record) const {
+  const EnsembleRule rule = cell_.ensemble_rule();
   std::vector<AnyLanguageModel> writers;
   std::vector<std::shared_ptr<const EncoderPredictor>> encoders;
   for (const auto& member : members) {
@@ -156,12 +161,29 @@ std::shared_ptr<const Predictor> ModelMaker::ensemble(
     if (auto encoder = std::dynamic_pointer_cast<const EncoderPredictor>(member))
       encoders.push_back(std::move(encoder));
   }
-  if (writers.size() == members.size())
-    return std::make_shared<LanguagePredictor>(ensemble_of(writers, cell_.model_key()),
+  const bool writes = writers.size() == members.size();
+  const EnsembleRule usual = writes ? EnsembleRule::kProbabilities : EnsembleRule::kLogits;
+  record.diagnostics["ensemble"] = ensemble_rule_name(rule == EnsembleRule::kUsual ? usual : rule);
+  if (writes)
+    return std::make_shared<LanguagePredictor>(ensemble_of(writers, cell_.model_key(), rule),
                                                context_.tokens());
   if (encoders.size() == members.size())
-    return std::make_shared<EncoderEnsemble>(std::move(encoders));
-  return std::make_shared<EnsemblePredictor>(std::move(members));
+    return std::make_shared<EncoderEnsemble>(std::move(encoders), rule);
+  return std::make_shared<EnsemblePredictor>(std::move(members), rule);
+}
+
+std::shared_ptr<const Predictor> ModelMaker::own_expert(std::optional<size_t> owner,
+                                                        RunRecord& record) const {
+  const ModelRef& model = owner ? cell_.experts.at(*owner) : cell_.base;
+  ASSAY_CHECK(!model.path.empty(), "a task without a model");
+  int64_t bytes = record.diagnostics.value(kTaskBytes, int64_t{0});
+  if (owner) {
+    int64_t own = 0;
+    for (const TensorInfo& tensor : context_.open(model)->tensors()) own += tensor.bytes();
+    bytes = std::max(bytes, own);
+  }
+  record.diagnostics[kTaskBytes] = bytes;
+  return load(model, record);
 }
 
 }  // namespace
@@ -170,11 +192,12 @@ std::shared_ptr<const Predictor> make_predictor(ExecutionContext& context, const
                                                 std::optional<size_t> owner, RunRecord& record) {
   const ModelMaker maker(context, cell);
   if (cell.kind == CellKind::kMerge) return maker.merge(owner, record);
+  if (cell.kind == CellKind::kOwnExpert) return maker.own_expert(owner, record);
   if (cell.kind == CellKind::kEnsemble && cell.devices.size() > 1)
     throw SkipCell("the members of an output ensemble must be on one device");
   std::vector<std::shared_ptr<const Predictor>> members;
   for (const ModelRef& expert : cell.experts) members.push_back(maker.load(expert, record));
-  if (cell.kind == CellKind::kEnsemble) return maker.ensemble(std::move(members));
+  if (cell.kind == CellKind::kEnsemble) return maker.ensemble(std::move(members), record);
   ASSAY_CHECK(members.size() == 1, "a model cell of {} models", members.size());
   return members.front();
 }
