@@ -1,9 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/kernels/one_thread.h"
-#include "methods/data/layer_fit.h"
-#include "methods/data/tensor_components.h"
-#include "methods/dense/weights.h"
+#include "methods/data/fit_options.h"
 
 namespace assay {
 namespace {
@@ -21,9 +19,7 @@ struct Lot {
       .identity = ""};  // where the data say nothing it is the base
   double cutoff = 1e-6;
   double scale = 1;
-  std::vector<double> weights;
-  Heads heads = Heads::kOthers;
-  MethodComponent others{kOthersDefault};
+  FitOptions fit;
 
   void parameters(auto&& p) {
     p(cutoff, {.name = "cutoff",
@@ -34,36 +30,19 @@ struct Lot {
     p(scale, {.name = "scale",
               .range = {0, 5},
               .help = "multiplier of the fitted task vectors; the paper's is 1"});
-    p(weights, {.name = "weights",
-                .range = {0, 10},
-                .help = "a weight per expert in the fits, in the order of the merge; empty: all "
-                        "equal"});
-    heads_parameter(heads, p);
-    others_parameter(others, p);
+    fit.parameters(p);
   }
 
-  std::vector<StatisticRef> statistics() const {
-    std::vector<StatisticRef> all = others->statistics();
-    all.push_back({"input_gram"});
-    return all;
-  }
-  std::optional<std::string> conflict() const {
-    if (auto reason = zero_sum(weights, "a sum above 0")) return reason;
-    return component_conflict("others", others);
-  }
-  void prepare(const ModelJob& job) {
-    check_weights(weights, job);
-    prepare_component(others, job, [&](const std::string& tensor) {
-      return !fitted_layer(job.evidence(), tensor, heads);
-    });
-  }
+  std::vector<StatisticRef> statistics() const { return fit.statistics({"input_gram"}); }
+  std::optional<std::string> conflict() const { return fit.conflict(); }
+  void prepare(const ModelJob& job) { fit.prepare(job); }
   at::Tensor merge(const TensorJob& job) const;
 };
 
 at::Tensor Lot::merge(const TensorJob& job) const {
-  const LayerInfo* layer = fitted_layer(job.evidence(), job.name, heads);
-  if (!layer) return merge_by(others, job);
-  const std::vector<double> shares = normalized_weights(weights, job.experts.size());
+  const LayerInfo* layer = fit.fitted(job.evidence(), job.name);
+  if (!layer) return merge_by(fit.others, job);
+  const std::vector<double> shares = fit.shares(job.experts.size());
   const LayerMatrices matrices = layer_matrices(job.experts, *layer, shares);
   const at::Tensor base = layer_matrices({job.base}, *layer, {1.0}).mean;
   const GramReader grams{{"input_gram"}};

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "methods/data/layer_fit.h"
-#include "methods/data/tensor_components.h"
-#include "methods/dense/weights.h"
+#include "methods/data/fit_options.h"
 
 namespace assay {
 namespace {
@@ -31,9 +29,7 @@ struct RegMean {
        "inputs count as uncorrelated: it needs their mean squares alone"}};
   double alpha = 0.9;
   int64_t block = 0;
-  std::vector<double> weights;
-  Heads heads = Heads::kOthers;
-  MethodComponent others{kOthersDefault};
+  FitOptions fit;
 
   void parameters(auto&& p) {
     p(alpha, {.name = "alpha",
@@ -45,29 +41,12 @@ struct RegMean {
               .range = {0, 1 << 16},
               .help = "0: whole Gram matrices; else inputs count as correlated within blocks of so "
                       "many alone, which takes less memory"});
-    p(weights, {.name = "weights",
-                .range = {0, 10},
-                .help = "a weight per expert in the fits, in the order of the merge; empty: all "
-                        "equal"});
-    heads_parameter(heads, p);
-    others_parameter(others, p);
+    fit.parameters(p);
   }
 
-  std::vector<StatisticRef> statistics() const {
-    std::vector<StatisticRef> all = others->statistics();
-    all.push_back(own_statistic());
-    return all;
-  }
-  std::optional<std::string> conflict() const {
-    if (auto reason = zero_sum(weights, "a sum above 0")) return reason;
-    return component_conflict("others", others);
-  }
-  void prepare(const ModelJob& job) {
-    check_weights(weights, job);
-    prepare_component(others, job, [&](const std::string& tensor) {
-      return !fitted_layer(job.evidence(), tensor, heads);
-    });
-  }
+  std::vector<StatisticRef> statistics() const { return fit.statistics(own_statistic()); }
+  std::optional<std::string> conflict() const { return fit.conflict(); }
+  void prepare(const ModelJob& job) { fit.prepare(job); }
   at::Tensor merge(const TensorJob& job) const;
 
  private:
@@ -141,9 +120,9 @@ at::Tensor RegMean::in_blocks(const TensorJob& job, const LayerInfo& layer,
 }
 
 at::Tensor RegMean::merge(const TensorJob& job) const {
-  const LayerInfo* layer = fitted_layer(job.evidence(), job.name, heads);
-  if (!layer) return merge_by(others, job);
-  const std::vector<double> shares = normalized_weights(weights, job.experts.size());
+  const LayerInfo* layer = fit.fitted(job.evidence(), job.name);
+  if (!layer) return merge_by(fit.others, job);
+  const std::vector<double> shares = fit.shares(job.experts.size());
   const LayerMatrices matrices = layer_matrices(job.experts, *layer, shares);
   SolveNotes notes;
   const at::Tensor difference = block == 0 ? whole(job, *layer, matrices, shares, notes)

@@ -5,9 +5,7 @@
 #include <vector>
 
 #include "harness/method/layer_inputs.h"
-#include "methods/data/layer_fit.h"
-#include "methods/data/tensor_components.h"
-#include "methods/dense/weights.h"
+#include "methods/data/fit_options.h"
 
 namespace assay {
 namespace {
@@ -23,38 +21,25 @@ struct RegMeanPlusPlus {
   static constexpr Preset presets[] = {
       {"mergebench", R"({"alpha": 0.1})", "MergeBench's scripts for language models"}};
   double alpha = 0.95;
-  std::vector<double> weights;
-  Heads heads = Heads::kOthers;
-  MethodComponent others{kOthersDefault};
+  FitOptions fit;
 
   void parameters(auto&& p) {
     p(alpha, {.name = "alpha",
               .range = {0, 1},
               .sweep = {0.1, 0.5, 0.9, 0.95, 1.0},
               .help = "multiplier of the entries off the Gram matrices' diagonals"});
-    p(weights, {.name = "weights",
-                .range = {0, 10},
-                .help = "a weight per expert in the fits, in the order of the merge; empty: all "
-                        "equal"});
-    heads_parameter(heads, p);
-    others_parameter(others, p);
+    fit.parameters(p);
   }
 
   std::optional<std::string> conflict() const {
-    if (auto reason = zero_sum(weights, "a sum above 0")) return reason;
-    if (!others->statistics().empty())
+    if (!fit.others->statistics().empty())
       return fmt::format(
           "parameter 'others' is {}, which reads statistics of the experts: expected a method that "
           "reads none",
-          others->info().name);
-    return component_conflict("others", others);
+          fit.others->info().name);
+    return fit.conflict();
   }
-  void prepare(const ModelJob& job) {
-    check_weights(weights, job);
-    prepare_component(others, job, [&](const std::string& tensor) {
-      return !fitted_layer(job.evidence(), tensor, heads);
-    });
-  }
+  void prepare(const ModelJob& job) { fit.prepare(job); }
   StateDict merge_model(const ModelJob& job) const;
 
  private:
@@ -76,8 +61,7 @@ const LayerInputs& layer_inputs(const Evidence& evidence) {
 std::vector<RegMeanPlusPlus::Group> RegMeanPlusPlus::groups(const ModelJob& job) const {
   std::vector<LayerInfo> layers;
   for (const std::string& name : job.names())
-    if (const LayerInfo* layer = fitted_layer(job.evidence(), name, heads))
-      layers.push_back(*layer);
+    if (const LayerInfo* layer = fit.fitted(job.evidence(), name)) layers.push_back(*layer);
   std::sort(layers.begin(), layers.end(),
             [](const LayerInfo& a, const LayerInfo& b) { return a.depth < b.depth; });
   std::vector<Group> groups;
@@ -103,9 +87,8 @@ StateDict RegMeanPlusPlus::merge_model(const ModelJob& job) const {
   const c10::NoGradGuard no_gradients;
   StateDict merged;
   for (const std::string& name : job.names())
-    if (!fitted_layer(job.evidence(), name, heads))
-      merged[name] = merge_by(others, job.tensor(name));
-  const std::vector<double> shares = normalized_weights(weights, job.num_experts());
+    if (!fit.fitted(job.evidence(), name)) merged[name] = merge_by(fit.others, job.tensor(name));
+  const std::vector<double> shares = fit.shares(job.num_experts());
   for (const Group& group : groups(job)) {
     std::vector<StateDict> of_experts;
     for (size_t i = 0; i < job.num_experts(); ++i)

@@ -61,8 +61,9 @@ struct Breadcrumbs {
     p(scope,
       {.name = "scope",
        .choices = {"row", "tensor"},
-       .help = "the shares are of each row (of a convolution: of all that an output sums up), a "
-               "bias being one (the authors' code), or of each tensor (mergekit)"});
+       .help = "the shares are of each row, a bias being one (the authors' code), or of each "
+               "tensor (mergekit). A convolution's row is all that an output sums up; the authors' "
+               "code has the few entries along its last dimension, of which a share is none"});
     p(when_short, {.name = "when_short",
                    .choices = {"keep_fewer", "remove_fewer"},
                    .help = "where density and gamma exceed 1 together, fewer entries are kept, or "

@@ -18,34 +18,26 @@ struct Della {
            "reduce": "weighted_mean_agree"})",
        "mergekit's della: rescaled by the L1 norm of each tensor; its own draws are others, and "
        "it fails on tensors of one column"}};
-  MagnitudeDrop random;
-  DeltaReduction reduction{.reduce = Reduce::kMeanAgree};
+  MagnitudeDropMerge steps{.reduction = {.reduce = Reduce::kMeanAgree}};
   double scale = 1.1;
 
   void parameters(auto&& p) {
-    random.parameters(p);
-    p(reduction.reduce,
+    steps.random.parameters(p);
+    p(steps.reduction.reduce,
       {.name = "reduce",
        .choices = {"sum_all", "mean_agree", "sum_agree", "max_agree", "weighted_mean_agree"},
        .help = "what becomes of the nonzero entries that have the sign of their sum; sum_all has "
                "no election"});
-    reduction.election_parameters(p);
+    steps.reduction.election_parameters(p);
     p(scale, {.name = "scale",
               .range = {0, 5},
               .sweep = {0.8, 1.1, 1.7},
               .help = "multiplier of the merged task vector"});
   }
 
-  std::optional<std::string> conflict() const { return random.conflict(); }
-  void prepare(const ModelJob& job) const {
-    check_weights(reduction.weights, job);
-    random.check(job);
-  }
-  at::Tensor merge(const TensorJob& job) const {
-    std::vector<at::Tensor> deltas = whole_deltas(job, reduction.compute);
-    random.apply(job, deltas);
-    return reduction.merge(job, deltas, scale);
-  }
+  std::optional<std::string> conflict() const { return steps.conflict(); }
+  void prepare(const ModelJob& job) const { steps.prepare(job); }
+  at::Tensor merge(const TensorJob& job) const { return steps.merge(job, scale); }
 };
 
 ASSAY_METHOD(Della)

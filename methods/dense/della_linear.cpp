@@ -16,29 +16,21 @@ struct DellaLinear {
       {"mergekit", R"({"compute": "storage", "rescale": "l1_match", "window": 0.3, "scale": 1})",
        "mergekit's della_linear: rescaled by the L1 norm of each tensor; its own draws are others, "
        "and it fails on tensors of one column"}};
-  MagnitudeDrop random;
-  DeltaReduction reduction;
+  MagnitudeDropMerge steps;
   double scale = 0.3;
 
   void parameters(auto&& p) {
-    random.parameters(p);
-    reduction.sum_parameters(p);
+    steps.random.parameters(p);
+    steps.reduction.sum_parameters(p);
     p(scale, {.name = "scale",
               .range = {-3, 3},
               .sweep = {0.3, 0.5, 1.0},
               .help = "multiplier of the summed task vectors"});
   }
 
-  std::optional<std::string> conflict() const { return random.conflict(); }
-  void prepare(const ModelJob& job) const {
-    check_weights(reduction.weights, job);
-    random.check(job);
-  }
-  at::Tensor merge(const TensorJob& job) const {
-    std::vector<at::Tensor> deltas = whole_deltas(job, reduction.compute);
-    random.apply(job, deltas);
-    return reduction.merge(job, deltas, scale);
-  }
+  std::optional<std::string> conflict() const { return steps.conflict(); }
+  void prepare(const ModelJob& job) const { steps.prepare(job); }
+  at::Tensor merge(const TensorJob& job) const { return steps.merge(job, scale); }
 };
 
 ASSAY_METHOD(DellaLinear)

@@ -26,7 +26,8 @@ struct MagnitudeDrop {
     p(window, {.name = "window",
                .range = {0, 1},
                .help = "how much likelier the smallest entry of a row is dropped than the largest; "
-                       "twice mergekit's epsilon"});
+                       "twice mergekit's epsilon. A row is what one output sums up, also of "
+                       "convolutions, which the authors' code does not know; a bias is one row"});
     p(drops,
       {.name = "drops", .range = {0, 1}, .help = "a drop per expert; empty: drop for all of them"});
     p(windows, {.name = "windows",
@@ -51,6 +52,23 @@ struct MagnitudeDrop {
  private:
   double drop_of(size_t expert) const { return drops.empty() ? drop : drops[expert]; }
   double window_of(size_t expert) const { return windows.empty() ? window : windows[expert]; }
+};
+
+/// The drop and what merges the rest: DELLA with and without an election.
+struct MagnitudeDropMerge {
+  MagnitudeDrop random{};
+  DeltaReduction reduction{};
+
+  std::optional<std::string> conflict() const { return random.conflict(); }
+  void prepare(const ModelJob& job) const {
+    check_weights(reduction.weights, job);
+    random.check(job);
+  }
+  at::Tensor merge(const TensorJob& job, double scale) const {
+    std::vector<at::Tensor> deltas = whole_deltas(job, reduction.compute);
+    random.apply(job, deltas);
+    return reduction.merge(job, deltas, scale);
+  }
 };
 
 }  // namespace assay

@@ -41,7 +41,9 @@ struct ModelStock {
                       "of their angles (FusionBench)"});
     p(scope, {.name = "scope",
               .choices = {"tensor", "row"},
-              .help = "an angle for each tensor, or for each row of it (mergekit's filter_wise)"});
+              .help = "an angle for each tensor, or for each row of it, also of a convolution all "
+                      "that an output sums up (mergekit's filter_wise, which with compute "
+                      "'storage' has rows along the last dimension)"});
     p(clamp, {.name = "clamp",
               .help = "keep the result between the base and the mean; without, obtuse angles lead "
                       "away from the experts"});

@@ -13,6 +13,7 @@ namespace {
 struct Atlas {
   static constexpr MethodInfo info{
       .name = "atlas",
+      .version = 2,
       .paper = "arXiv:2407.02880 §4",
       .summary = "coefficients of the task vectors per tensor, learned from labels",
       .needs = {.base = true,
@@ -68,14 +69,15 @@ StateDict Atlas::merge_model(const ModelJob& job) const {
   torch::optim::AdamW adam(learned,
                            torch::optim::AdamWOptions(learning_rate).weight_decay(weight_decay));
   const auto loss = [&](const StateDict& weights, int64_t step) {
-    double sum = 0;
+    double mean = 0;
     for (size_t i = 0; i < experts; ++i) {
-      const at::Tensor of_expert =
-          cross_entropy(network, weights, i, batch_of(network, i, step, batch));
-      of_expert.backward();
-      sum += of_expert.item<double>();
+      const at::Tensor share =
+          cross_entropy(network, weights, i, batch_of(network, i, step, batch)) /
+          static_cast<double>(experts);
+      share.backward();
+      mean += share.item<double>();
     }
-    return sum / static_cast<double>(experts);
+    return mean;
   };
   const auto update = [&](int64_t) {
     if (clip_norm > 0) torch::nn::utils::clip_grad_norm_(learned, clip_norm);

@@ -21,6 +21,7 @@ struct LocalizeAndStitch {
 
   static constexpr MethodInfo info{
       .name = "localize_and_stitch",
+      .version = 2,
       .paper = "arXiv:2408.13656 §4",
       .summary = "the entries that each expert's task needs, averaged where they overlap",
       .needs = {.base = true,
@@ -33,7 +34,7 @@ struct LocalizeAndStitch {
        "the entries of largest magnitude, without data"},
       {"released", R"({"penalty": "away_from_zero"})",
        "the penalty of the released code for vision, which drives masks to 0 or 1, whichever is "
-       "nearer; that code adds the gradients of batches up, here they are averaged"},
+       "nearer; that code adds the gradients of batches up, here each example counts once"},
       {"mergebench", R"({"sparsity": 0.1, "bias": 3, "learning_rate": 1e8, "epochs": 1, "l1": 0})",
        "MergeBench's settings"}};
   double sparsity = 1e-5;
@@ -115,9 +116,11 @@ void LocalizeAndStitch::learn(StateDict& masks, const ModelJob& job, size_t expe
     }
     for (int64_t step = 0; step < batches; ++step) {
       const c10::AutoGradMode with_gradients(true);
+      // Every example weighs the same, also those of a short last batch.
+      const ExampleBatch examples = batch_of(network, expert, step, batch);
       const at::Tensor share =
-          cross_entropy(network, weights, expert, batch_of(network, expert, step, batch)) /
-          static_cast<double>(batches);
+          cross_entropy(network, weights, expert, examples) *
+          (static_cast<double>(examples.count) / static_cast<double>(network.examples(expert)));
       if (!std::isfinite(share.item<double>()))
         data_error("localize_and_stitch: the loss is {} in epoch {} of {}", share.item<double>(),
                    epoch + 1, epochs);

@@ -2,8 +2,9 @@
 
 #include <cmath>
 
-#include "harness/kernels/one_thread.h"
+#include "harness/kernels/sums/dot_products.h"
 #include "harness/method/modifier.h"
+#include "methods/dense/whole_deltas.h"
 #include "methods/modifiers/changed_experts.h"
 
 namespace assay {
@@ -15,6 +16,7 @@ struct NormWeights {
 
   static constexpr MethodInfo info{
       .name = "norm_weights",
+      .version = 2,
       .paper = "arXiv:2406.11385 §3, arXiv:2505.16148 §3",
       .summary = "weighs task vectors by their norms, for another method to merge",
       .needs = {.base = true},
@@ -32,15 +34,19 @@ struct NormWeights {
              .help = "weights are proportional to the squared norms, or to the inverse norms"});
   }
   void prepare(const ModelJob& job) {
-    const OneThread one;  // sums over more threads would go in another order
-    std::vector<double> squares(job.num_experts());
-    for (const std::string& name : job.names())
-      job.parts(name).for_each([&](const TensorJob& part) {
-        const at::Tensor base = part.base.to(at::kFloat);
-        for (size_t i = 0; i < squares.size(); ++i)
-          squares[i] +=
-              (part.experts[i].to(at::kFloat) - base).square_().sum(at::kDouble).item<double>();
+    const std::vector<std::string>& names = job.names();
+    std::vector<std::vector<double>> of_tensors(names.size());
+    job.for_each([&](size_t k) {
+      std::vector<double>& sums = of_tensors[k];
+      sums.resize(job.num_experts());
+      job.parts(names[k]).for_each([&](const TensorJob& part) {
+        const std::vector<at::Tensor> deltas = whole_deltas(part, Compute::kFloat32);
+        for (size_t i = 0; i < sums.size(); ++i) sums[i] += dot_products({deltas[i]})(0, 0);
       });
+    });
+    std::vector<double> squares(job.num_experts());
+    for (const std::vector<double>& of_tensor : of_tensors)
+      for (size_t i = 0; i < squares.size(); ++i) squares[i] += of_tensor[i];
     double sum = 0;
     weights_.clear();
     // An expert that is the base adds nothing under any weight.

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "harness/kernels/one_thread.h"
+#include "harness/kernels/task_vector/delta_merge.h"
+#include "harness/kernels/task_vector/delta_statistics.h"
 #include "methods/spectral/matrices.h"
 #include "methods/spectral/svd.h"
 
@@ -18,6 +20,7 @@ struct Drm {
 
   static constexpr MethodInfo info{
       .name = "drm",
+      .version = 2,
       .paper = "arXiv:2505.23117 §4",
       .summary = "signs elected among renormalised parts of a joint decomposition",
       .needs = {.base = true},
@@ -96,13 +99,14 @@ struct Drm {
   }
 
   /// Over tasks, the mean of the nonzero entries whose sign is that of the sum. Where the sum is 0,
-  /// it is the sign that most entries have.
+  /// it is the sign that most entries have. In float32, as in TIES.
   static at::Tensor agreeing_mean(const at::Tensor& tasks) {
-    at::Tensor signs = tasks.sum(0).sign();
-    signs = at::where(at::eq(signs, 0), signs.sum().sign(), signs);
-    const at::Tensor agrees = at::logical_and(at::eq(tasks.sign(), signs), at::ne(tasks, 0));
-    const at::Tensor sum = at::where(agrees, tasks, 0.0).sum(0);
-    return sum / agrees.sum(0).clamp_min(1);
+    const std::vector<at::Tensor> values = tasks.to(at::kFloat).contiguous().unbind();
+    const at::Tensor none = at::zeros_like(values.front());
+    const std::vector<DeltaTerm> terms(values.size());
+    const auto majority = static_cast<float>(elected_sign_sum(none, values, terms, Elect::kMass));
+    const DeltaRule rule{.reduce = Reduce::kMeanAgree, .tie_sign = vote_sign(majority)};
+    return delta_merge(none, values, terms, rule).to(at::kDouble);
   }
 };
 

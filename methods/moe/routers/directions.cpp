@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "harness/core/error.h"
+#include "harness/core/log.h"
 #include "harness/kernels/one_thread.h"
 
 namespace assay {
@@ -15,6 +17,21 @@ double condition_number(const at::Tensor& gate) {
   const double largest = values[0].item<double>(), smallest = values[-1].item<double>();
   return smallest * kMost > largest ? largest / smallest : kMost;
 }
+
+/// Two experts of which no token is sent to one rather than the other.
+void refuse_equal_rows(const std::vector<at::Tensor>& rows, const std::string& gate) {
+  constexpr double kSame = 1e-6;  // of unit vectors
+  for (size_t i = 0; i < rows.size(); ++i)
+    for (size_t j = i + 1; j < rows.size(); ++j)
+      if ((rows[i] - rows[j]).norm().item<double>() < kSame)
+        data_error(
+            "the router gives the experts {} and {} the same row of '{}', so that no token tells "
+            "them apart: expected experts whose examples differ",
+            i, j, gate);
+}
+
+/// mergekit-moe's bound: above it, gates hardly tell the experts apart.
+constexpr double kDegenerate = 5;
 
 }  // namespace
 
@@ -37,11 +54,17 @@ std::vector<at::Tensor> gates_of(const RouterJob& job,
         row = row - (all.sum(0) - row) / static_cast<double>(all.size(0) - 1);
       rows.push_back(unit(row));
     }
+    refuse_equal_rows(rows, job.gates[block]);
     const at::Tensor gate = at::stack(rows);
     worst = std::max(worst, condition_number(gate));
     gates.push_back((gate / temperature).to(at::kFloat));
   }
   job.models.parts(job.gates.front()).report("gate_condition_max", worst);
+  if (worst > kDegenerate)
+    log_warning_once(fmt::format(
+        "the gates that the router makes are badly conditioned ({:.3g}, where more than {:g} counts "
+        "as degenerate): the experts' examples are much alike",
+        worst, kDegenerate));
   return gates;
 }
 

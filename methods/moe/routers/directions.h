@@ -20,7 +20,8 @@ at::Tensor unit(const at::Tensor& direction);
 
 /// Gates of one direction float64 [width] for each block and expert: less the mean of the others'
 /// with `negatives`, of unit length, divided by the temperature. Reports the largest condition
-/// number of a gate: of degenerate ones the experts' directions are alike.
+/// number of a gate, and warns where it is above 5: the experts' directions are alike. DataError
+/// where two are the same.
 std::vector<at::Tensor> gates_of(const RouterJob& job,
                                  const std::vector<std::vector<at::Tensor>>& directions,
                                  Negatives negatives, double temperature);
