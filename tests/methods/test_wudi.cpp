@@ -96,3 +96,25 @@ TEST_CASE("WUDI passes over experts that are the base, and averages what is no m
   CHECK(at::equal(merged("wudi", Json::object(), {at::zeros({2, 2})}), at::zeros({2, 2})));
   CHECK(distance(merged("wudi", Json::object(), {vector, 3 * vector}), 2 * vector) < 1e-6);
 }
+
+TEST_CASE("OptMerge goes by SGD from the mean to the leading components", "[methods]") {
+  // A share of one component for each of two experts; rows span what the loss sees.
+  const std::vector<at::Tensor> deltas{noise({3, 2}, 1), noise({3, 2}, 2)};
+  const std::vector<at::Tensor> wide = in_double(deltas);
+  std::vector<at::Tensor> leading;
+  for (const at::Tensor& delta : wide) {
+    const auto [u, s, v] = at::linalg_svd(delta, /*full_matrices=*/false);
+    leading.push_back(u.narrow(1, 0, 1).mm(v.narrow(0, 0, 1)) * s[0]);
+  }
+  constexpr double kRate = .05;
+  at::Tensor m = (wide[0] + wide[1]) / 2, velocity = at::zeros_like(m);
+  CHECK(distance(merged("wudi@optmerge", {{"steps", 0}}, deltas), m) < 1e-6);
+  for (int step = 0; step < 7; ++step) {
+    at::Tensor gradient = at::zeros_like(m);
+    for (size_t i = 0; i < 2; ++i)
+      gradient += 2 * (m - leading[i]).mm(leading[i].t()).mm(leading[i]) / wide[i].square().sum();
+    velocity = .9 * velocity + gradient;
+    m = m - kRate * velocity;
+  }
+  CHECK(distance(merged("wudi@optmerge", {{"steps", 7}, {"rate", kRate}}, deltas), m) < 1e-6);
+}
