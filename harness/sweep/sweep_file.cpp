@@ -256,7 +256,7 @@ bool looks_at_data(const Needs& needs) {
 }
 
 fs::path named_by(const fs::path& sweep_file, const std::string& name) {
-  const fs::path found = fs::canonical(find_file(name, sweep_file.parent_path()));
+  fs::path found = fs::canonical(find_file(name, sweep_file.parent_path()));
   if (const std::string note = same_name_note(name, found); !note.empty())
     log_info("note: {}: {}", sweep_file.filename().string(), note);
   return found;

@@ -149,7 +149,7 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges&
 
 }  // namespace
 
-Task::Task(std::string name, std::string hash, Json definition)
+Task::Task(std::string name, const std::string& hash, Json definition)
     : name_(std::move(name)),
       hash_(with_plugin(hash, making)),
       plugin_(making),

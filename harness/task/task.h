@@ -84,7 +84,7 @@ class Task {
 
  protected:
   /// `hash`: of what the kind knows of. That of a plugin that registered the kind is added to it.
-  Task(std::string name, std::string hash, Json definition);
+  Task(std::string name, const std::string& hash, Json definition);
 
  private:
   std::string name_, hash_;

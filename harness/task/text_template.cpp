@@ -84,7 +84,7 @@ std::string TextTemplate::only_field() const {
 }
 
 std::string plain_text(const JsonReader& text) {
-  const std::string source = text.as_string();
+  std::string source = text.as_string();
   check_outside(text, source, 0, source.size());
   if (const size_t at = source.find("{{"); at != std::string::npos)
     refuse(text, at, "'{{' begins a field, but fields are not supported here");

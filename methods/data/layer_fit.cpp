@@ -111,7 +111,7 @@ at::Tensor stored_weight(const at::Tensor& matrix, const LayerInfo& layer, at::I
 }
 
 at::Tensor reduced_gram(const at::Tensor& gram, double alpha) {
-  const at::Tensor whole = gram.to(at::kDouble);
+  at::Tensor whole = gram.to(at::kDouble);
   if (alpha == 1) return whole;
   at::Tensor reduced = whole * alpha;
   reduced.diagonal().copy_(whole.diagonal());

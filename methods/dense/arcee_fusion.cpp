@@ -41,7 +41,7 @@ struct ArceeFusion {
   }
 
   at::Tensor merge(const TensorJob& job) const {
-    const at::Tensor first = in_arithmetic(job.experts[0], compute);
+    at::Tensor first = in_arithmetic(job.experts[0], compute);
     const at::Tensor second = in_arithmetic(job.experts[1], compute);
     if (first.numel() == 0) return first;
     const at::Tensor importance = (second - first).abs() * divergence_of_rows(second, first);

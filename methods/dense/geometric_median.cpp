@@ -71,7 +71,7 @@ struct GeometricMedian {
   /// The median's weight of each expert; their sum is 1.
   std::vector<double> shares(const DotProducts& products) const {
     const int n = products.size();
-    const std::vector<double> given = normalized_weights(weights, static_cast<size_t>(n));
+    std::vector<double> given = normalized_weights(weights, static_cast<size_t>(n));
     double farthest = 0;
     for (int i = 0; i < n; ++i) farthest = std::max(farthest, products(i, i));
     if (farthest == 0) return given;  // all are one point

@@ -4,11 +4,12 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace assay {
 
 Mofo::Mofo(std::vector<at::Tensor> parameters, torch::optim::AdamWOptions options, double share)
-    : parameters_(std::move(parameters)), adam_(parameters_, options), share_(share) {}
+    : parameters_(std::move(parameters)), adam_(parameters_, std::move(options)), share_(share) {}
 
 void Mofo::set_learning_rate(double rate) {
   for (torch::optim::OptimizerParamGroup& group : adam_.param_groups())

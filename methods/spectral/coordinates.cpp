@@ -74,7 +74,7 @@ class CoordinateModel final : public ModelJob {
 };
 
 std::optional<std::string> CoordinateMerge::conflict() const {
-  if (const auto conflict = inner_conflict(*of)) return conflict;
+  if (auto conflict = inner_conflict(*of)) return conflict;
   if (!of->needs().calibration_inputs) return std::nullopt;
   return fmt::format("parameter 'of' is {}, which looks at data: there are none for coordinates",
                      of->info().name);

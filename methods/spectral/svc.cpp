@@ -39,7 +39,7 @@ struct Svc {
   void prepare(const ModelJob& job) { of->prepare(PassedModel(job)); }
 
   at::Tensor merge(const TensorJob& job) const {
-    const at::Tensor merged = merge_inner(*of, job, job.base, job.experts);
+    at::Tensor merged = merge_inner(*of, job, job.base, job.experts);
     if (!matrices.applies(job)) return merged;
     const OneThread one;
     const at::Tensor base = job.base.to(at::kDouble).flatten(1);

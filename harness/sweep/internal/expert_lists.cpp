@@ -8,10 +8,10 @@
 namespace assay {
 
 std::optional<std::string> unfit_lists(const MethodSpec& method, size_t num_experts) {
-  if (const auto unfit = unfit_lists(method.parameters, num_experts)) return unfit;
+  if (auto unfit = unfit_lists(method.parameters, num_experts)) return unfit;
   for (const auto& [name, values] : method.grid)
     for (const Json& value : values)
-      if (const auto unfit = unfit_lists(Json{{name, value}}, num_experts)) return unfit;
+      if (auto unfit = unfit_lists(Json{{name, value}}, num_experts)) return unfit;
   return std::nullopt;
 }
 
