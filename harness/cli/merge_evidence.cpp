@@ -127,7 +127,7 @@ MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::
                                fmt::format("{}.statistics.{}", where, statistic.name));
         file = given_file(given, statistic, i, request, config.parent_path());
       } else {
-        const StatisticInputs inputs{model, calibration->tasks(i), tokens, memory_bytes};
+        StatisticInputs inputs{model, calibration->tasks(i), tokens, memory_bytes};
         file = compute_or_open(statistic_job(statistic, *model, calibration->tasks(i),
                                              calibration->spec(), device.str()),
                                [&] { return inputs; });

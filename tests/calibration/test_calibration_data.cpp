@@ -114,7 +114,7 @@ TEST_CASE("a decoder scores the true answer after its context", "[calibration]")
       if (batch.scored[i][t].item<bool>())
         scored += static_cast<char>(data.targets(0, 2)[row++].item<int64_t>());
     }
-    texts.insert(read + "|" + scored);
+    texts.insert(fmt::format("{}|{}", read, scored));
   }
   // The last token of the answer is not read, as nothing follows it.
   CHECK(texts == std::set<std::string>{"ab y| yz", "c u| uv"});

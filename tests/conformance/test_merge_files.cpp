@@ -8,6 +8,7 @@
 using namespace assay;
 using namespace assay::testing;
 using Catch::Matchers::Contains;
+using Catch::Matchers::Equals;
 
 namespace {
 
@@ -70,7 +71,7 @@ TEST_CASE("every method's merge file is refused where something that it needs is
   CAPTURE(ref);
   const Needs needs = make_method(ref, JsonReader(Json::object(), "test"))->needs();
   const Json whole = folders.whole_file(ref);
-  CHECK(folders.refusal(whole) == "");
+  CHECK_THAT(folders.refusal(whole), Equals(""));
 
   const auto without = [&](const std::string& key) {
     Json file = whole;
@@ -94,5 +95,5 @@ TEST_CASE("every method's merge file is refused where something that it needs is
   if (needs.same_initialization && compares)
     CHECK_THAT(first_expert("unrelated"), Contains("seed 1") && Contains("seed 2"));
   else if (!needs.same_initialization)
-    CHECK(first_expert("unrelated") == "");
+    CHECK_THAT(first_expert("unrelated"), Equals(""));
 }

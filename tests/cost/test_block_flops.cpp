@@ -71,7 +71,7 @@ void check_backward(int64_t found, int64_t products, int64_t scores) {
 }  // namespace
 
 TEST_CASE("a gated decoder's block costs as in the formula", "[cost]") {
-  constexpr int64_t n = kTokens, kv_heads = 2, kv_width = kv_heads * kSize;
+  const int64_t n = kTokens, kv_heads = 2, kv_width = kv_heads * kSize;
   const PassCost cost = layer_cost({{"model_type", "llama"},
                                     {"vocab_size", 16},
                                     {"hidden_size", kWidth},
@@ -91,7 +91,7 @@ TEST_CASE("a gated decoder's block costs as in the formula", "[cost]") {
 }
 
 TEST_CASE("a plain decoder's block costs as in the formula", "[cost]") {
-  constexpr int64_t n = kTokens;
+  const int64_t n = kTokens;
   const PassCost cost = layer_cost({{"model_type", "gpt2"},
                                     {"vocab_size", 16},
                                     {"n_positions", 16},
@@ -109,7 +109,7 @@ TEST_CASE("a plain decoder's block costs as in the formula", "[cost]") {
 }
 
 TEST_CASE("an encoder's block costs as in the formula", "[cost]") {
-  constexpr int64_t n = kTokens;
+  const int64_t n = kTokens;
   const PassCost cost = layer_cost({{"model_type", "bert"},
                                     {"vocab_size", 16},
                                     {"max_position_embeddings", 16},
@@ -128,7 +128,7 @@ TEST_CASE("an encoder's block costs as in the formula", "[cost]") {
 }
 
 TEST_CASE("an encoder-decoder's two blocks cost as in the formula", "[cost]") {
-  constexpr int64_t n = kTokens, m = kAnswer;
+  const int64_t n = kTokens, m = kAnswer;
   const PassCost cost = layer_cost({{"model_type", "t5"},
                                     {"vocab_size", 16},
                                     {"d_model", kWidth},

@@ -177,7 +177,7 @@ TEST_CASE("a method that needs one tokenizer gets models of one", "[merge]") {
   CHECK_FALSE(unmet_tokenizer_need(Needs{}, {a, other}));
 
   const auto configured = [&](const std::string& name, const Json& settings) {
-    const auto made = model(name, "{}");
+    auto made = model(name, "{}");
     write_file(folder.path() / name / "tokenizer_config.json", settings.dump());
     return made;
   };

@@ -15,7 +15,7 @@ TEST_CASE("a merge file names the expert of a task model by name or index", "[me
   const TemporaryFolder folder;
   for (const char* name : {"base", "one", "two"})
     write_checkpoint(folder.path() / name, {{"w", noise({4}, name[0])}}, {}, false);
-  const auto request = [&](Json changes, const std::optional<std::string>& chosen = {}) {
+  const auto request = [&](const Json& changes, const std::optional<std::string>& chosen = {}) {
     Json file{{"method", "emr"}, {"base", "base"}, {"experts", {"one", "two"}}};
     file.update(changes);
     write_file(folder.path() / "merge.json", file.dump());
