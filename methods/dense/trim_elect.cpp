@@ -240,6 +240,13 @@ TrimElect::Trimmed TrimElect::measure(const TensorParts& tensor) const {
   return known != prepared_.end() ? known->second : trimmed(tensor);
 }
 
+at::Tensor TrimElect::alone(const Trimmed& trimmed, size_t expert, const at::Tensor& delta) const {
+  TensorJob job;
+  job.base = at::zeros_like(delta);
+  job.experts = {delta};
+  return merge(job, {{trimmed.terms[expert]}, {}}, 1);
+}
+
 at::Tensor TrimElect::merge(const TensorJob& part, const Trimmed& trimmed, double scale) const {
   DeltaRule merge_rule{
       .elect = elect, .scale = static_cast<float>(scale), .rounding = rounding(compute, part.base)};

@@ -83,6 +83,8 @@ struct TrimElect {
   };
   Trimmed measure(const TensorParts& tensor) const;
   at::Tensor merge(const TensorJob& part, const Trimmed& trimmed, double scale) const;
+  /// What the trim leaves of one expert's delta, a whole tensor.
+  at::Tensor alone(const Trimmed& trimmed, size_t expert, const at::Tensor& delta) const;
 
  private:
   struct Threshold {

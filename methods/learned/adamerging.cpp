@@ -90,8 +90,7 @@ std::vector<at::Tensor> AdaMerging::elected(const TensorParts& tensor,
   const at::Tensor sign = ties_.merge(deltas, trimmed, 1).sign();
   std::vector<at::Tensor> kept;
   for (size_t i = 0; i < task_vectors.size(); ++i) {
-    deltas.experts = {task_vectors[i]};
-    const at::Tensor alone = ties_.merge(deltas, {{trimmed.terms[i]}, {}}, 1);
+    const at::Tensor alone = ties_.alone(trimmed, i, task_vectors[i]);
     kept.push_back(alone * (alone.sign() == sign));
   }
   return kept;

@@ -92,10 +92,7 @@ struct LocalizeAndStitch {
 /// Bool: whether an entry of the expert's task vector is among the largest.
 at::Tensor LocalizeAndStitch::largest(const TensorParts& tensor, const at::Tensor& delta,
                                       size_t expert) const {
-  TensorJob alone;
-  alone.base = at::zeros_like(delta);
-  alone.experts = {delta};
-  return largest_.merge(alone, {{largest_.measure(tensor).terms[expert]}, {}}, 1) != 0;
+  return largest_.alone(largest_.measure(tensor), expert, delta) != 0;
 }
 
 at::Tensor delta_of(const TensorJob& tensor, size_t expert) {

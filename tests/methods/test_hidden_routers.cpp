@@ -77,6 +77,21 @@ TEST_CASE("hidden_avg's rows are unit vectors of mean states", "[methods][moe]")
   CHECK(last[0][7].item<double>() == Approx(1 / length));
 }
 
+TEST_CASE("gates that cannot tell experts apart are refused", "[methods][moe]") {
+  struct EqualStates final : FakeStates {
+    at::Tensor embedding_sums(size_t, int64_t first, int64_t count) const override {
+      return FakeStates::embedding_sums(0, first, count);
+    }
+  };
+  FakeEvidence evidence;
+  evidence.of_network = std::make_shared<EqualStates>();
+  MergeInputs inputs = small_models(2);
+  inputs.evidence = &evidence;
+  for (const char* router : {"hidden_avg", "cheap_embed"})
+    CHECK_THROWS_WITH(merge("moe", {{"router", router}}, inputs),
+                      Contains("experts 0 and 1 the same row") && Contains("gate"));
+}
+
 TEST_CASE("a router's temperature divides, and negatives are subtracted", "[methods][moe]") {
   const at::Tensor cool = gate({{"router", "hidden_avg"}, {"temperature", 2}});
   CHECK(distance(cool[0], row({.3f, .4f})) <= 1e-6);
