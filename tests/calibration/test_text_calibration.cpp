@@ -100,7 +100,7 @@ TEST_CASE("Gram matrices of padded texts are those of the texts alone", "[calibr
 }
 
 TEST_CASE("an encoder-decoder's layers count the tokens of the side that they read",
-          "[calibration]") {
+          "[calibration][pitfall-8]") {
   const StatisticTensors grams = CalibratedTexts("t5").compute("input_gram", Json::object());
   CHECK(rows_of(grams, "encoder.block.0.layer.0.SelfAttention.q.weight") == 3 + 1);
   CHECK(rows_of(grams, "decoder.block.0.layer.0.SelfAttention.q.weight") == 1 + 2);

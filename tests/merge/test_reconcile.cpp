@@ -36,7 +36,7 @@ TEST_CASE("a head that is tied gives its embedding where others have a head", "[
   CHECK(out.notes.size() == 2);
 }
 
-TEST_CASE("T5's embedding appears once", "[merge]") {
+TEST_CASE("T5's embedding appears once", "[merge][pitfall-4]") {
   const at::Tensor shared = at::ones({4, 2});
   const MergeModel t5{source("t5", {{"shared.weight", shared},
                                     {"encoder.embed_tokens.weight", shared},

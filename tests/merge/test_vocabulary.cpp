@@ -32,7 +32,7 @@ TEST_CASE("models of one vocabulary stay as they are", "[merge]") {
   CHECK_FALSE(out.vocab_size);
 }
 
-TEST_CASE("vocabularies that differ are an error unless a policy is named", "[merge]") {
+TEST_CASE("vocabularies that differ are an error unless a policy is named", "[merge][pitfall-4]") {
   const Reconciled out = reconcile({model("base", 4, 1), model("a", 5, 2)}, {});
 
   REQUIRE(out.problems.size() == 1);

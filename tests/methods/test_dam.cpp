@@ -85,7 +85,8 @@ struct Reference {
 
 }  // namespace
 
-TEST_CASE("DAM without a step is the mean, and with the released code adds biases", "[methods]") {
+TEST_CASE("DAM without a step is the mean, and with the released code adds biases",
+          "[methods][pitfall-9]") {
   const LabelledClassifiers models;
   const StateDict mean = merge("average", Json::object(), models.inputs);
 

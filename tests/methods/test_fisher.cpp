@@ -32,7 +32,7 @@ FakeEvidence golden_fishers() {
 
 }  // namespace
 
-TEST_CASE("G9: Fisher merging", "[methods][golden]") {
+TEST_CASE("G9: Fisher merging", "[methods][golden][pitfall-5]") {
   const FakeEvidence evidence = golden_fishers();
   const auto merged = [&](const Json& parameters) {
     return merge_with(evidence, parameters, golden_experts());
@@ -103,7 +103,7 @@ TEST_CASE("Fisher merging's floors", "[methods]") {
                     Contains("'floor.rule' is target") && Contains("above 0"));
 }
 
-TEST_CASE("Fisher merging takes the mean of what no gradient reaches", "[methods]") {
+TEST_CASE("Fisher merging takes the mean of what no gradient reaches", "[methods][pitfall-5]") {
   FakeEvidence evidence;
   evidence.statistics["fisher"] = {StateDict{}, StateDict{}};
 

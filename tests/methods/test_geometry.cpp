@@ -65,7 +65,7 @@ TEST_CASE("G6: Model Stock's angles, per tensor and per row", "[methods][golden]
                  both(.9039726581)) < 1e-5);
 }
 
-TEST_CASE("Model Stock goes by angles however small the deltas are", "[methods]") {
+TEST_CASE("Model Stock goes by angles however small the deltas are", "[methods][pitfall-6]") {
   for (const float scale : {1e-3F, 1e-4F}) {
     CHECK(distance(shares("model_stock", Json::object(), stock_deltas(), scale),
                    both(.9005963205)) < 1e-4);
@@ -79,7 +79,8 @@ TEST_CASE("Model Stock goes by angles however small the deltas are", "[methods]"
                  both(.0082)) < 1e-3);
 }
 
-TEST_CASE("Model Stock leaves the base at obtuse angles, says so, or is clamped", "[methods]") {
+TEST_CASE("Model Stock leaves the base at obtuse angles, says so, or is clamped",
+          "[methods][pitfall-6]") {
   MergeReport report;
   CHECK(distance(shares("model_stock", Json::object(), golden_deltas(), 1, &report),
                  both(-1.1609037350)) < 1e-4);

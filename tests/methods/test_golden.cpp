@@ -58,7 +58,7 @@ TEST_CASE("G2: TIES by the paper's rule, half kept", "[methods][golden]") {
 }
 
 TEST_CASE("G2: TIES by the paper's rule, a quarter kept, a tie at the threshold",
-          "[methods][golden]") {
+          "[methods][golden][pitfall-1]") {
   CHECK(distance(merged_delta("ties", {{"density", .25}}),
                  matrix({.4f, -.3f, -.5f, 0, -.6f, .5f, -.4f, .275f})) < kTolerance);
   CHECK(merged_delta("ties", {{"density", .25}, {"reduce", "sum_agree"}})[1][3].item<float>() ==

@@ -132,7 +132,7 @@ TEST_CASE("RegMean fits a convolution to its unfolded inputs", "[methods]") {
         1e-6);
 }
 
-TEST_CASE("RegMean keeps the mean where the data say nothing", "[methods]") {
+TEST_CASE("RegMean keeps the mean where the data say nothing", "[methods][pitfall-8]") {
   // The second input is 0 in all examples; the experts agree about nothing.
   at::Tensor first = noise({20, 3}, 1), second = noise({20, 3}, 2);
   first.select(1, 1).zero_();

@@ -21,7 +21,7 @@ at::Tensor merge_deltas(const std::string& ref, const Json& parameters,
 
 }  // namespace
 
-TEST_CASE("G7: SCE with half of the entries selected", "[methods][golden]") {
+TEST_CASE("G7: SCE with half of the entries selected", "[methods][golden][pitfall-2]") {
   const at::Tensor selected = matrix({.2240688086f, 0, -.5f, 0, -.4510687316f, 0, 0, .2771569388f});
   const at::Tensor all = matrix(
       {.2240688086f, -.2255343658f, -.5f, .1f, -.4510687316f, .2175476769f, -.4f, .2771569388f});
@@ -39,7 +39,7 @@ TEST_CASE("G7: SCE with all entries", "[methods][golden]") {
     CHECK(distance(merge_deltas(ref, Json::object(), golden_deltas()), wanted) < 1e-6);
 }
 
-TEST_CASE("SCE weighs experts by energy however small the deltas are", "[methods]") {
+TEST_CASE("SCE weighs experts by energy however small the deltas are", "[methods][pitfall-6]") {
   // Energies 1 and 9 in sum: weights .1 and .9.
   const at::Tensor small = at::tensor({1e-5f, 1e-5f}), large = 3 * small;
   const at::Tensor energetic = (.1f + .9f * 3) * small, equal = 2 * small;

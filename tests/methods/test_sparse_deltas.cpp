@@ -44,7 +44,7 @@ TEST_CASE("Breadcrumbs of whole tensors, by hand", "[methods]") {
                  delta * at::tensor({0, 1, 1, 1, 0, 0, 0, 0}) * 1.75f) < 1e-6);
 }
 
-TEST_CASE("Breadcrumbs does not wipe small tensors", "[methods]") {
+TEST_CASE("Breadcrumbs does not wipe small tensors", "[methods][pitfall-6]") {
   const at::Tensor bias = at::tensor({.1f, -.4f, .2f, .3f});
 
   // No outlier among four, and less than one entry to keep.
@@ -81,7 +81,7 @@ TEST_CASE("Breadcrumbs adds task vectors up, or merges them as TIES does", "[met
   CHECK(at::equal(merged("breadcrumbs@mergekit_ties", Json::object()), at::tensor({4.0f, 2.0f})));
 }
 
-TEST_CASE("G7: DELLA's probabilities to stay", "[methods][golden]") {
+TEST_CASE("G7: DELLA's probabilities to stay", "[methods][golden][pitfall-6]") {
   const at::Tensor probabilities =
       MagnitudeDrop::keep_probabilities(golden_deltas()[0], /*drop=*/.3, /*window=*/.14);
 

@@ -27,7 +27,7 @@ TEST_CASE("TIES at density 1 trims nothing", "[methods]") {
     }
 }
 
-TEST_CASE("a share below one entry keeps one", "[methods]") {
+TEST_CASE("a share below one entry keeps one", "[methods][pitfall-1]") {
   // int(0.2 * 4) = 0, the size of a gate or a bias.
   const at::Tensor base = at::zeros({4}), expert = at::tensor({.1f, -.4f, .2f, .3f});
 
@@ -50,7 +50,7 @@ TEST_CASE("an exact count breaks ties by index, across the tensors of a model", 
   CHECK(at::equal(merged.at("b"), at::tensor({1.0f, 0.0f, 0.0f})));
 }
 
-TEST_CASE("an expert equal to the base changes nothing and does not fail", "[methods]") {
+TEST_CASE("an expert equal to the base changes nothing and does not fail", "[methods][pitfall-1]") {
   const at::Tensor base = noise({5, 7}, 1);
 
   for (const char* ref : {"ties", "ties@tensor", "ties@mergekit", "dare", "dare@mergekit",
@@ -58,7 +58,7 @@ TEST_CASE("an expert equal to the base changes nothing and does not fail", "[met
     CHECK(at::equal(merge_one(ref, Json::object(), base, {base, base}), base));
 }
 
-TEST_CASE("a vote of exactly zero goes by the tie rule", "[methods]") {
+TEST_CASE("a vote of exactly zero goes by the tie rule", "[methods][pitfall-2]") {
   // The majority of the other entries is negative.
   const at::Tensor base = at::zeros({4});
   const std::vector<at::Tensor> experts{at::tensor({1.0f, -1.0f, -1.0f, 2.0f}),
@@ -87,7 +87,7 @@ TEST_CASE("a scale of 0 gives the base exactly", "[methods]") {
     CHECK(at::equal(merge(ref, {{"scale", 0}}, golden_inputs()).at("w"), golden_base()));
 }
 
-TEST_CASE("bfloat16 models are merged in float32 and rounded once", "[methods]") {
+TEST_CASE("bfloat16 models are merged in float32 and rounded once", "[methods][pitfall-7]") {
   MergeInputs narrow, wide;
   const at::Tensor base = noise({40}, 1).to(at::kBFloat16);
   std::vector<at::Tensor> experts;
@@ -153,7 +153,7 @@ TEST_CASE("DARE keeps each entry with probability 1 - drop, and the mean of the 
   CHECK(distance(per_entry / kSeeds, at::ones({kSize})) < 5 * entry_spread);
 }
 
-TEST_CASE("DARE's masks follow the seed, the expert and the tensor", "[methods]") {
+TEST_CASE("DARE's masks follow the seed, the expert and the tensor", "[methods][pitfall-13]") {
   const at::Tensor one = at::ones({1000});
   const auto masks = [&](uint64_t seed) {
     MergeInputs inputs;

@@ -44,7 +44,7 @@ TEST_CASE("the layers of GPT-2 are found in their order", "[model][layers_of]") 
   }
 }
 
-TEST_CASE("layers that read one input say so", "[model][layers_of]") {
+TEST_CASE("layers that read one input say so", "[model][layers_of][pitfall-8]") {
   const std::vector<LayerInfo> llama = layers(example_config("llama"));
   const std::string block = "model.layers.0.";
   for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"})

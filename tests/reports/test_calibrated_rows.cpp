@@ -63,7 +63,7 @@ TEST_CASE("A method is charged the whole cost of its statistics, and a grid once
 }
 
 TEST_CASE("Rows that looked at data have their columns, and the test split is flagged",
-          "[reports]") {
+          "[reports][pitfall-10]") {
   SweepResults results = calibrated_results();
   CHECK(leaderboard_table(make_leaderboard(fake::results()), "acc").columns.size() == 10);
   Table table = leaderboard_table(make_leaderboard(results), "acc");

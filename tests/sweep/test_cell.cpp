@@ -74,7 +74,7 @@ Cell ensemble() {
 
 }  // namespace
 
-TEST_CASE("a cell's key depends on all that determines its scores", "[sweep]") {
+TEST_CASE("a cell's key depends on all that determines its scores", "[sweep][pitfall-11]") {
   const Cell cell = merge();
   const std::string key = cell.key();
 

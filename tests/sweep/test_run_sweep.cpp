@@ -189,7 +189,8 @@ TEST_CASE("a sweep gives every row a result or a reason", "[sweep][train]") {
     }
 }
 
-TEST_CASE("a sweep's ensembles are told apart by their rows and keys", "[sweep][train]") {
+TEST_CASE("a sweep's ensembles are told apart by their rows and keys",
+          "[sweep][train][pitfall-12]") {
   BlobSweep sweep;
   sweep.json()["references"] = {"ensemble", "ensemble of logits", "ensemble of probabilities",
                                 "majority vote"};
@@ -259,7 +260,7 @@ TEST_CASE("merges with a base that are still to be run are counted", "[sweep][tr
 }
 
 TEST_CASE("grids are scored on validation of held-in tasks, and only the chosen on test",
-          "[sweep][train]") {
+          "[sweep][train][pitfall-10]") {
   const BlobSweep sweep;
   sweep.run();
 
