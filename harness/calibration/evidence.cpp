@@ -6,6 +6,7 @@
 #include "harness/calibration/internal/named_source.h"
 #include "harness/core/error.h"
 #include "harness/model/layers_of.h"
+#include "harness/model/permutations.h"
 
 namespace assay {
 
@@ -68,6 +69,27 @@ std::optional<int64_t> CalibrationEvidence::block(const std::string& tensor) con
   if (sources_.architecture) return std::nullopt;
   const LayerInfo* known = layer(tensor);
   return known ? known->block : std::nullopt;
+}
+
+std::vector<PermutationGroup> CalibrationEvidence::permutations() const {
+  if (!sources_.architecture) return {};
+  return permutations_of(*sources_.architecture, sources_.reference->tensors());
+}
+
+Json CalibrationEvidence::config_of_shapes(
+    const std::map<std::string, std::vector<int64_t>>& shapes) const {
+  if (!sources_.architecture) return nullptr;
+  std::map<std::string, std::vector<int64_t>> own;
+  for (const auto& [name, shape] : shapes)
+    if (const auto found = own_names_.find(name); found != own_names_.end())
+      own[found->second] = shape;
+  return sources_.architecture->config_of_shapes(own).value_or(nullptr);
+}
+
+std::unique_ptr<const Network> CalibrationEvidence::network_of(const Json& config) const {
+  if (!sources_.data || !sources_.architecture) return Evidence::network_of(config);
+  return std::make_unique<CalibratedNetwork>(make_architecture(JsonReader(config, "the result")),
+                                             nullptr, sources_.device, own_names_, sources_.data);
 }
 
 }  // namespace assay

@@ -46,6 +46,9 @@ class CalibrationEvidence : public Evidence {
   const Network& network() const override;
   const LayerInfo* layer(const std::string& weight) const override;
   std::optional<int64_t> block(const std::string& tensor) const override;
+  std::vector<PermutationGroup> permutations() const override;
+  Json config_of_shapes(const std::map<std::string, std::vector<int64_t>>& shapes) const override;
+  std::unique_ptr<const Network> network_of(const Json& config) const override;
 
  private:
   EvidenceSources sources_;

@@ -2,6 +2,7 @@
 /// passes the whole models, as each method's granularity says.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,8 @@ struct MergeInputs {
   /// Makes the model for this expert's tasks; absent: the part that all tasks share. UserError
   /// unless a method has task outputs (method.h).
   std::optional<size_t> task_expert{};
+  /// The shapes of tensors of the result that are not the models' (OutputTensor::shape).
+  std::map<std::string, std::vector<int64_t>> shapes{};
 };
 
 struct MergeReport {

@@ -115,6 +115,9 @@ std::vector<TensorInfo> result_layout(const MergeInputs& inputs) {
   for (TensorInfo& info : infos)
     if (tensor_role(reference, info) == TensorRole::kMerged)
       info.dtype = inputs.dtype.value_or(info.dtype);
+  for (TensorInfo& info : infos)
+    if (const auto shape = inputs.shapes.find(info.name); shape != inputs.shapes.end())
+      info.shape = shape->second;
   return infos;
 }
 

@@ -90,6 +90,8 @@ MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
   inputs.experts.clear();
   for (size_t i = 0; i < tensors.front()->experts.size(); ++i)
     inputs.experts.push_back(viewed([i](const OutputTensor& tensor) { return tensor.experts[i]; }));
+  for (const OutputTensor* tensor : tensors)
+    if (tensor->shape) inputs.shapes[tensor->name] = *tensor->shape;
   inputs.order.clear();
   inputs.hash = false;  // of what is read: the models are hashed whole
   return inputs;
@@ -98,7 +100,7 @@ MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
 }  // namespace
 
 std::optional<OutputPlan> plan_of(const Method& method, const MergeInputs& inputs) {
-  PlanInputs models{inputs.base.get(), {}, inputs.config};
+  PlanInputs models{inputs.base.get(), {}, inputs.config, inputs.evidence};
   for (const auto& expert : inputs.experts) models.experts.push_back(expert.get());
   return method.plan(models);
 }

@@ -6,12 +6,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
+#include "harness/method/permutation.h"
 
 namespace assay {
 
@@ -72,6 +75,17 @@ class Evidence {
   virtual const LayerInfo* layer(const std::string& weight) const = 0;
   /// The index of the transformer block that the tensor belongs to, from the architecture.
   virtual std::optional<int64_t> block(const std::string& tensor) const = 0;
+  /// The units that can be reordered, from the architecture (permutation.h).
+  virtual std::vector<PermutationGroup> permutations() const { return {}; }
+  /// config.json of a model of this architecture whose tensors have these shapes, by their names in
+  /// the merge; null where the architecture has no such models.
+  virtual Json config_of_shapes(
+      const std::map<std::string, std::vector<int64_t>>& /*shapes*/) const {
+    return nullptr;
+  }
+  /// The network of such a config.json on the same data. Every weight is to be given, under its
+  /// name in the merge. UserError as network().
+  virtual std::unique_ptr<const Network> network_of(const Json& config) const;
 };
 
 }  // namespace assay

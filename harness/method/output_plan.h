@@ -15,11 +15,15 @@
 
 namespace assay {
 
+class Evidence;
+
 /// The models of a merge.
 struct PlanInputs {
   const TensorSource* base;  ///< may be null
   std::vector<const TensorSource*> experts;
   const Json& config;  ///< config.json of the reference: the base, else the first expert
+  /// For methods that need the architecture or data; null: there is none.
+  const Evidence* evidence = nullptr;
 };
 
 /// A tensor of one model, or some of its rows.
@@ -36,10 +40,13 @@ struct TensorView {
 /// A tensor of the result.
 struct OutputTensor {
   std::string name;
-  /// What a method gets as its experts, in its order: at least one, all of one shape, which is the
-  /// result's. A model may occur any number of times.
+  /// What a method gets as its experts, in its order: at least one, all of one shape. A model may
+  /// occur any number of times.
   std::vector<TensorView> experts;
   std::optional<TensorView> base{};  ///< what it gets as its base; of the same shape
+  /// The result's shape where it is another than the views'. Only for methods that are given whole
+  /// tensors or models.
+  std::optional<std::vector<int64_t>> shape{};
   /// The result is the base's view, else the first expert's, whatever its dtype. Integers and
   /// buffers always are.
   bool copied = false;

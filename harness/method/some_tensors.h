@@ -35,6 +35,9 @@ class EvidenceOfTensors final : public Evidence {
   std::optional<int64_t> block(const std::string& tensor) const override {
     return job_.evidence().block(tensor);
   }
+  std::vector<PermutationGroup> permutations() const override {
+    return job_.evidence().permutations();
+  }
 
  private:
   const ModelJob& job_;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,12 @@ class Architecture {
   virtual bool can_be_split() const { return false; }
   /// The shape of one input, where logits() takes [n, item...]; empty where it takes token ids.
   virtual std::vector<int64_t> item_shape() const { return {}; }
+  /// The config.json of a model whose tensors have these shapes, by name; absent where the fields
+  /// cannot say so.
+  virtual std::optional<Json> config_of_shapes(
+      const std::map<std::string, std::vector<int64_t>>& /*shapes*/) const {
+    return std::nullopt;
+  }
 };
 
 struct ArchitectureEntry {
@@ -104,7 +111,8 @@ namespace detail {
 
 /// An architecture struct T has: `static constexpr std::string_view name, summary, paper`, fields
 /// with `void parameters(auto&& p)` (as methods do), tensors(), initial_weights(), item_shape() and
-/// logits().
+/// logits(). Where the fields say how wide layers are, void set_widths(shapes of the tensors, by
+/// name) sets them.
 template <typename T>
 class ArchitectureAdaptor final : public Architecture {
  public:
@@ -120,6 +128,19 @@ class ArchitectureAdaptor final : public Architecture {
     return network_.logits(weights, inputs);
   }
   std::vector<int64_t> item_shape() const override { return network_.item_shape(); }
+  std::optional<Json> config_of_shapes(
+      const std::map<std::string, std::vector<int64_t>>& shapes) const override {
+    if constexpr (requires(T t) { t.set_widths(shapes); }) {
+      ArchitectureAdaptor widened(*this);
+      widened.network_.set_widths(shapes);
+      for (const TensorInfo& info : widened.tensors())
+        if (const auto wanted = shapes.find(info.name);
+            wanted == shapes.end() || wanted->second != info.shape)
+          return std::nullopt;
+      return widened.config();
+    }
+    return std::nullopt;
+  }
 
  private:
   T network_;

@@ -37,7 +37,9 @@ class Trace final : public LayerObserver {
     if (info.input == input.weight) inputs_.push_back({input.x, input.weight});
     layers_.push_back(std::move(info));
   }
-  void embedding(const std::string& weight) override { embeddings_.insert(weight); }
+  void embedding(const std::string& weight, const at::Tensor& /*vectors*/) override {
+    embeddings_.insert(weight);
+  }
   bool shapes_only() const override { return true; }
 
   std::vector<LayerInfo> plain_layers() const {

@@ -39,10 +39,10 @@ class LayerObserver {
 
   virtual void layer(const LayerInput& input) = 0;
   /// What the layer made of that input: linear [..., out], convolution [n, channels, height,
-  /// width]. Not called where shapes_only().
+  /// width]; zeros where shapes_only().
   virtual void output(const LayerInput& /*input*/, const at::Tensor& /*y*/) {}
-  /// The weight is used as a table of embeddings.
-  virtual void embedding(const std::string& /*weight*/) {}
+  /// The weight was used as a table of embeddings, and gave these vectors [..., width].
+  virtual void embedding(const std::string& /*weight*/, const at::Tensor& /*vectors*/) {}
   /// Hidden states [rows, tokens, width] of a decoder, block by block: what the block reads, and
   /// what its feed-forward does, after the norm.
   virtual void hidden(BlockPlace /*place*/, const at::Tensor& /*x*/) {}

@@ -52,12 +52,6 @@ struct RegMeanPlusPlus {
                   size_t expert) const;
 };
 
-const LayerInputs& layer_inputs(const Evidence& evidence) {
-  const auto* inputs = dynamic_cast<const LayerInputs*>(&evidence.network());
-  ASSAY_CHECK(inputs, "a network that does not show what its layers read");
-  return *inputs;
-}
-
 std::vector<RegMeanPlusPlus::Group> RegMeanPlusPlus::groups(const ModelJob& job) const {
   std::vector<LayerInfo> layers;
   for (const std::string& name : job.names())
@@ -80,7 +74,7 @@ StateDict RegMeanPlusPlus::grams(const ModelJob& job, const StateDict& merged, c
     for (const std::string& name : job.names())
       if (job.evidence().block(name) == block)
         network[name] = job.tensor(name).experts[expert].to(at::kFloat);
-  return layer_inputs(job.evidence()).input_grams(network, expert, group);
+  return layer_inputs(job.evidence().network()).input_grams(network, expert, group);
 }
 
 StateDict RegMeanPlusPlus::merge_model(const ModelJob& job) const {

@@ -40,6 +40,15 @@ class FakeNetwork : public Network, public LayerInputs {
     return grams(weights, expert, layers);
   }
 
+  void observe(const StateDict& weights, size_t expert, int64_t first, int64_t count,
+               const SeeLayer& see) const override {
+    observed(weights, expert, first, count, see);
+  }
+
+  /// What layers read and give.
+  std::function<void(const StateDict& weights, size_t expert, int64_t first, int64_t count,
+                     const SeeLayer& see)>
+      observed;
   /// Gram matrices of what layers read.
   std::function<StateDict(const StateDict& weights, size_t expert,
                           const std::vector<LayerInfo>& layers)>
@@ -59,7 +68,9 @@ class FakeEvidence : public Evidence {
   std::map<std::string, LayerInfo> layers;  ///< by weight
   std::map<std::string, int64_t> blocks;    ///< by tensor
   std::shared_ptr<const Network> of_network;
+  std::vector<PermutationGroup> groups;
 
+  std::vector<PermutationGroup> permutations() const override { return groups; }
   std::shared_ptr<const TensorSource> statistic(const StatisticRef& wanted,
                                                 size_t expert) const override {
     return source(fmt::format("{} of expert {}", wanted.name, expert),

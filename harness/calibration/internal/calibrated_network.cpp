@@ -8,8 +8,39 @@
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/model/forward.h"
+#include "harness/model/observer.h"
 
 namespace assay {
+namespace {
+
+/// Shows layers under the names of the merge.
+class ShowLayers final : public LayerObserver {
+ public:
+  ShowLayers(const std::map<std::string, std::string>& names, const SeeLayer& see)
+      : names_(names), see_(see) {}
+  void layer(const LayerInput& /*input*/) override {}
+  void output(const LayerInput& input, const at::Tensor& y) override {
+    const auto name = names_.find(input.weight);
+    if (name == names_.end()) return;
+    see_(name->second, [&](LayerValue value) {
+      switch (value) {
+        case LayerValue::kChannels:
+          return output_rows(input.x, input.kind, CountedTokens::current());
+        case LayerValue::kInputs:
+          return counted_rows(input);
+        case LayerValue::kOutputs:
+          return output_rows(y, input.kind, CountedTokens::current());
+      }
+      ASSAY_CHECK(false, "no such value of a layer");
+    });
+  }
+
+ private:
+  const std::map<std::string, std::string>& names_;
+  const SeeLayer& see_;
+};
+
+}  // namespace
 
 CalibratedNetwork::CalibratedNetwork(std::shared_ptr<const Architecture> architecture,
                                      std::shared_ptr<const TensorSource> reference,
@@ -32,7 +63,7 @@ StateDict CalibratedNetwork::own_weights(const StateDict& weights) const {
   StateDict all;
   {
     const std::lock_guard lock(mutex_);
-    if (reference_weights_.empty())
+    if (reference_weights_.empty() && reference_)
       reference_weights_ = load_weights(*architecture_, *reference_, device_, at::kFloat);
     all = reference_weights_;
   }
@@ -40,6 +71,10 @@ StateDict CalibratedNetwork::own_weights(const StateDict& weights) const {
   for (const auto& [name, weight] : weights) {
     const auto own = own_names_.find(name);
     if (own == own_names_.end()) user_error("the network has no weight '{}'", name);
+    if (!reference_) {
+      all[own->second] = weight.to(device_, at::kFloat);
+      continue;
+    }
     // Buffers, and copies of a tied head, are no weights of the architecture.
     if (const auto found = all.find(own->second); found != all.end())
       found->second = weight.to(device_, at::kFloat);
@@ -80,6 +115,22 @@ StateDict CalibratedNetwork::input_grams(const StateDict& weights, size_t expert
   StateDict grams;
   for (auto& [name, gram] : found.tensors) grams.emplace(merge_names.at(name), std::move(gram));
   return grams;
+}
+
+void CalibratedNetwork::observe(const StateDict& weights, size_t expert, int64_t first,
+                                int64_t count, const SeeLayer& see) const {
+  const c10::NoGradGuard no_gradients;
+  const std::map<std::string, std::string> names = merge_names();
+  const ModelBatch batch = moved(data(expert).batch(first, count), device_);
+  counters::examples += count;
+  ShowLayers observer(names, see);
+  row_logits(*architecture_, own_weights(weights), batch);
+}
+
+std::map<std::string, std::string> CalibratedNetwork::merge_names() const {
+  std::map<std::string, std::string> names;
+  for (const auto& [merged, own] : own_names_) names.emplace(own, merged);
+  return names;
 }
 
 at::Tensor CalibratedNetwork::targets(size_t expert, int64_t first, int64_t count) const {

@@ -20,7 +20,8 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
  public:
   using DataOf = std::function<std::shared_ptr<const CalibrationData>(size_t expert)>;
 
-  /// `own_names`: the architecture's, by those of the merge.
+  /// `own_names`: the architecture's, by those of the merge. Without a reference all weights are
+  /// given each time.
   CalibratedNetwork(std::shared_ptr<const Architecture> architecture,
                     std::shared_ptr<const TensorSource> reference, at::Device device,
                     std::map<std::string, std::string> own_names, DataOf data);
@@ -32,6 +33,8 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
   at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const override;
   StateDict input_grams(const StateDict& weights, size_t expert,
                         const std::vector<LayerInfo>& layers) const override;
+  void observe(const StateDict& weights, size_t expert, int64_t first, int64_t count,
+               const SeeLayer& see) const override;
 
   std::vector<at::Tensor> states(size_t expert, int64_t first, int64_t count, Tap tap,
                                  Tokens tokens) const override;
@@ -41,6 +44,8 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
   const CalibrationData& data(size_t expert) const;
   /// The reference's weights, replaced by those given, under the architecture's names.
   StateDict own_weights(const StateDict& weights) const;
+  /// The merge's name of each of the architecture's.
+  std::map<std::string, std::string> merge_names() const;
 
   std::shared_ptr<const Architecture> architecture_;
   std::shared_ptr<const TensorSource> reference_;

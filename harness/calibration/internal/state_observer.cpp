@@ -11,7 +11,7 @@ namespace {
 class FirstEmbedding final : public LayerObserver {
  public:
   void layer(const LayerInput& /*input*/) override {}
-  void embedding(const std::string& weight) override {
+  void embedding(const std::string& weight, const at::Tensor& /*vectors*/) override {
     if (name.empty()) name = weight;
   }
   bool shapes_only() const override { return true; }

@@ -135,6 +135,9 @@ void TensorMaker::merge(const TensorInfo& info, Diagnostics& diagnostics) {
         in_method(by, where, [&] { return merged(method, job.tensor(info.name), {}); });
     return put_whole(whole, info, method.info(), diagnostics);
   }
+  if (reference_.find(info.name)->shape != info.shape)
+    data_error("{} works by parts, and plans '{}' in another shape than its models'", by,
+               info.name);
   const auto handle = job.handle(info.name);
   const TensorParts tensor = job.parts(handle);
   const std::any measured = in_method(by, where, [&] { return method.measure(tensor); });

@@ -87,8 +87,10 @@ class ExpertLayer final : public FeedForward {
 
   /// Shows all experts to an observer of shapes, each with an input of its own: no token is routed.
   at::Tensor trace(const StateDict& weights, const at::Tensor& x) const {
-    for (const auto& expert : experts_) expert->forward(weights, x.view(x.sizes()));
-    return at::zeros_like(x);
+    at::Tensor sum = experts_.front()->forward(weights, x.view(x.sizes()));
+    for (size_t i = 1; i < experts_.size(); ++i)
+      sum = sum + experts_[i]->forward(weights, x.view(x.sizes()));
+    return sum;
   }
 
   ExpertLayerShape shape_;

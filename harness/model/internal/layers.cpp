@@ -143,10 +143,10 @@ at::Tensor linear(const StateDict& weights, const std::string& name, const at::T
   const LayerInput input{.weight = weight_name, .x = x, .in_out = in_out};
   LayerObserver* observer = LayerObserver::active();
   if (observer) observer->layer(input);
-  if (observer && observer->shapes_only())
-    return zeros(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)), weight.size(in_out ? 1 : 0),
-                 x);
-  at::Tensor y = at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
+  const bool shapes_only = observer && observer->shapes_only();
+  at::Tensor y = shapes_only ? zeros(x.sizes().slice(0, static_cast<size_t>(x.dim() - 1)),
+                                     weight.size(in_out ? 1 : 0), x)
+                             : at::linear(x, in_out ? weight.t() : weight, bias_of(weights, name));
   if (observer) observer->output(input, y);
   return y;
 }
@@ -161,8 +161,9 @@ at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::T
                          .window = {{weight.size(2), weight.size(3)}, steps.stride, steps.padding}};
   LayerObserver* observer = LayerObserver::active();
   if (observer) observer->layer(input);
-  if (observer && observer->shapes_only()) return convolved_zeros(x, weight.size(0), input.window);
-  at::Tensor y = at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
+  at::Tensor y = observer && observer->shapes_only()
+                     ? convolved_zeros(x, weight.size(0), input.window)
+                     : at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
   if (observer) observer->output(input, y);
   return y;
 }
@@ -171,9 +172,11 @@ at::Tensor embedding(const StateDict& weights, const std::string& name, const at
                      std::string_view what) {
   const std::string weight_name = name + ".weight";
   const at::Tensor& table = weight_of(weights, weight_name);
-  if (LayerObserver* observer = LayerObserver::active()) {
-    observer->embedding(weight_name);
-    if (observer->shapes_only()) return zeros(ids.sizes(), table.size(1), table);
+  LayerObserver* observer = LayerObserver::active();
+  if (observer && observer->shapes_only()) {
+    const at::Tensor vectors = zeros(ids.sizes(), table.size(1), table);
+    observer->embedding(weight_name, vectors);
+    return vectors;
   }
   if (ids.numel() > 0) {
     const auto [lowest, highest] = at::aminmax(ids);
@@ -181,7 +184,9 @@ at::Tensor embedding(const StateDict& weights, const std::string& name, const at
       if (id < 0 || id >= table.size(0))
         user_error("{} {} is outside the model's [0, {})", what, id, table.size(0));
   }
-  return at::embedding(table, ids.to(table.device()));
+  at::Tensor vectors = at::embedding(table, ids.to(table.device()));
+  if (observer) observer->embedding(weight_name, vectors);
+  return vectors;
 }
 
 at::Tensor normalize(const StateDict& weights, const std::string& name, const at::Tensor& x,
