@@ -186,6 +186,4 @@ void register_statistic() {
 }  // namespace assay
 
 /// Registers a statistic. At namespace scope, once per statistic.
-#define ASSAY_STATISTIC(Type)                           \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::register_entry([] { ::assay::detail::register_statistic<Type>(); });
+#define ASSAY_STATISTIC(Type) ASSAY_REGISTER([] { ::assay::detail::register_statistic<Type>(); })

@@ -89,3 +89,11 @@ class PluginRegistration {
 };
 
 }  // namespace assay
+
+#define ASSAY_JOINED_TEXT(a, b) a##b
+#define ASSAY_JOINED(a, b) ASSAY_JOINED_TEXT(a, b)
+/// register_entry() at namespace scope, as often as a file likes: with the name of a constant that
+/// is nobody else's.
+#define ASSAY_REGISTER(...)                                                         \
+  [[maybe_unused]] static const bool ASSAY_JOINED(assay_registered_, __COUNTER__) = \
+      ::assay::register_entry(__VA_ARGS__);

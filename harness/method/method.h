@@ -143,6 +143,4 @@ std::unique_ptr<Method> configure_method(const std::string& ref, const JsonReade
 #include "harness/method/internal/method_adaptor.h"
 
 /// Registers a method. At namespace scope, once per method.
-#define ASSAY_METHOD(Type)                              \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::register_entry([] { ::assay::detail::register_method<Type>(); });
+#define ASSAY_METHOD(Type) ASSAY_REGISTER([] { ::assay::detail::register_method<Type>(); })

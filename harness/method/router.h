@@ -156,6 +156,4 @@ bool register_router() {
 }  // namespace assay
 
 /// Registers a router. At namespace scope, once per router.
-#define ASSAY_ROUTER(Type)                              \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::register_entry([] { ::assay::detail::register_router<Type>(); });
+#define ASSAY_ROUTER(Type) ASSAY_REGISTER([] { ::assay::detail::register_router<Type>(); })

@@ -158,6 +158,5 @@ void register_architecture() {
 }  // namespace detail
 }  // namespace assay
 
-#define ASSAY_ARCHITECTURE(Type)                        \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::register_entry([] { ::assay::detail::register_architecture<Type>(); });
+#define ASSAY_ARCHITECTURE(Type) \
+  ASSAY_REGISTER([] { ::assay::detail::register_architecture<Type>(); })

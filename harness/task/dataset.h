@@ -79,6 +79,6 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name);
 }  // namespace assay
 
 #define ASSAY_DATASET_LOADER(name, function, version)                                \
-  [[maybe_unused]] static const bool assay_registered = ::assay::register_entry([] { \
+  ASSAY_REGISTER([] {                                                                \
     ::assay::dataset_loaders().add(name, ::assay::DatasetLoader{function, version}); \
-  });
+  })

@@ -128,6 +128,5 @@ void check_splits(const std::vector<std::shared_ptr<const Task>>& tasks, Split s
 
 }  // namespace assay
 
-#define ASSAY_TASK_KIND(name, function)                 \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::register_entry([] { ::assay::task_kinds().add(name, function); });
+#define ASSAY_TASK_KIND(name, function) \
+  ASSAY_REGISTER([] { ::assay::task_kinds().add(name, function); })

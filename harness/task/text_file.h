@@ -56,7 +56,5 @@ std::string printed_field(const TextItem& item, const std::string& path);
 
 }  // namespace assay
 
-#define ASSAY_TEXT_READER(name, function, version)                                   \
-  [[maybe_unused]] static const bool assay_registered = ::assay::register_entry([] { \
-    ::assay::text_readers().add(name, ::assay::TextReader{function, version});       \
-  });
+#define ASSAY_TEXT_READER(name, function, version) \
+  ASSAY_REGISTER([] { ::assay::text_readers().add(name, ::assay::TextReader{function, version}); })

@@ -132,6 +132,4 @@ void register_decoder() {
 }  // namespace detail
 }  // namespace assay
 
-#define ASSAY_DECODER(Type)                             \
-  [[maybe_unused]] static const bool assay_registered = \
-      ::assay::register_entry([] { ::assay::detail::register_decoder<Type>(); });
+#define ASSAY_DECODER(Type) ASSAY_REGISTER([] { ::assay::detail::register_decoder<Type>(); })
