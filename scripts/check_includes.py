@@ -19,7 +19,7 @@ ALLOWED = {
     "harness/kernels": "core",
     "harness/cost": "core",
     "harness/method": "checkpoint core",
-    "harness/tokenizer": "core",
+    "harness/tokenizer": "checkpoint core",
     "harness/model": "tokenizer method checkpoint core",
     "harness/lm": "model tokenizer checkpoint core",
     "harness/task": "lm model tokenizer checkpoint core",

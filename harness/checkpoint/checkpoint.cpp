@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/checkpoint/gguf_file.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
@@ -41,9 +43,7 @@ std::string weights_hint(const fs::path& folder) {
           "; pickles such as '{}' are not read: save the model as safetensors, as "
           "save_pretrained() of transformers does",
           found[pickle]);
-  if (found.contains(".gguf"))
-    return fmt::format("; '{}' is GGUF: use the safetensors that it was converted from",
-                       found[".gguf"]);
+  if (found.contains(".gguf")) return fmt::format("; name the file '{}' itself", found[".gguf"]);
   return found.empty() ? "; the folder is empty" : "";
 }
 
@@ -83,7 +83,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
 
   checkpoint->file_paths_ = file_paths;
   for (const fs::path& file_path : file_paths) {
-    checkpoint->files_.push_back(SafetensorsFile::open(file_path));
+    checkpoint->files_.push_back(checkpoint->open_file(file_path));
     for (const TensorInfo& info : checkpoint->files_.back()->tensors()) {
       if (!checkpoint->file_of_.emplace(info.name, checkpoint->files_.size() - 1).second)
         data_error("{}: tensor '{}' is in two shards", path.string(), info.name);
@@ -106,10 +106,17 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
   return checkpoint;
 }
 
-std::pair<const SafetensorsFile&, size_t> Checkpoint::locate(const std::string& name) const {
+std::shared_ptr<const TensorFile> Checkpoint::open_file(const fs::path& path) {
+  if (!is_gguf_path(path)) return SafetensorsFile::open(path);
+  const auto file = GgufFile::open(path);
+  config_ = file->config();
+  return file;
+}
+
+std::pair<const TensorFile&, size_t> Checkpoint::locate(const std::string& name) const {
   const auto it = file_of_.find(name);
   if (it == file_of_.end()) data_error("{} has no tensor '{}'", label(), name);
-  const SafetensorsFile& file = *files_[it->second];
+  const TensorFile& file = *files_[it->second];
   const auto& infos = file.tensors();
   const auto at =
       std::lower_bound(infos.begin(), infos.end(), name,

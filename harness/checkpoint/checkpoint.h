@@ -1,6 +1,7 @@
 /// Checkpoints on disk: a Hugging Face-style folder (config.json and safetensors, single or sharded
-/// with an index) or a lone .safetensors file. Weights are memory-mapped and read on demand. A LoRA
-/// adapter may be applied to them: the tensors that it changes are computed when they are read.
+/// with an index), a lone .safetensors file or a .gguf file. Weights are memory-mapped and read on
+/// demand. A LoRA adapter may be applied to them: the tensors that it changes are computed when
+/// they are read.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +10,7 @@
 
 #include "harness/checkpoint/internal/adapter.h"
 #include "harness/checkpoint/model_path.h"
-#include "harness/checkpoint/safetensors.h"
+#include "harness/checkpoint/tensor_file.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
 
@@ -23,7 +24,8 @@ class Checkpoint : public TensorSource {
   /// With the path's adapter applied. Also throws what Adapter's constructor throws.
   static std::shared_ptr<const Checkpoint> open(const ModelPath& model);
 
-  /// The model's own folder: where there is an adapter, config.json and tokenizer are the base's.
+  /// The model's own folder or lone file: where there is an adapter, config.json and tokenizer are
+  /// the base's.
   const std::filesystem::path& path() const { return path_; }
   /// "PATH", or "PATH+ADAPTER".
   std::string label() const override { return model_path().text(); }
@@ -39,7 +41,7 @@ class Checkpoint : public TensorSource {
   std::string content_hash() const override;
   std::string stamp() const override;
 
-  /// config.json; null for a lone file.
+  /// config.json, made from the metadata of a .gguf file; null for a lone .safetensors file.
   const Json& config() const { return config_; }
   /// assay.json: how Assay made this checkpoint (recipe, tasks trained on, cost); null otherwise.
   /// With an adapter: that of the adapter's folder.
@@ -47,12 +49,13 @@ class Checkpoint : public TensorSource {
 
  private:
   Checkpoint() = default;
+  std::shared_ptr<const TensorFile> open_file(const std::filesystem::path& path);
   /// The file that holds the tensor, and its index in the file. DataError when there is none.
-  std::pair<const SafetensorsFile&, size_t> locate(const std::string& name) const;
+  std::pair<const TensorFile&, size_t> locate(const std::string& name) const;
 
   std::filesystem::path path_;
   std::vector<std::filesystem::path> file_paths_;
-  std::vector<std::shared_ptr<const SafetensorsFile>> files_;
+  std::vector<std::shared_ptr<const TensorFile>> files_;
   std::map<std::string, size_t> file_of_;
   std::vector<TensorInfo> infos_;
   Json config_, origin_;

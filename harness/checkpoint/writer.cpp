@@ -261,6 +261,7 @@ void CheckpointWriter::write_extras(const CheckpointExtras& extras) {
   if (!extras.config.is_null())
     write_file(folder / "config.json", json_text(extras.config, kIndent) + "\n");
   if (!extras.card.empty()) write_file(folder / "README.md", extras.card);
+  for (const auto& [name, text] : extras.texts) write_file(folder / name, text);
   for (const auto& [name, file] : extras.copies) {
     copy_regular_file(file, folder / name);
     sync_path((folder / name).parent_path());

@@ -28,6 +28,7 @@ struct CheckpointExtras {
   std::string card;  ///< README.md; none when empty
   /// Files to copy, by their new names: relative paths, whose sub-folders are created.
   std::map<std::filesystem::path, std::filesystem::path> copies;
+  std::map<std::string, std::string> texts{};  ///< more files, by name
 };
 
 struct WriteOptions {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "harness/checkpoint/gguf.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/named_model.h"
 #include "harness/cli/token_input.h"
@@ -26,6 +27,7 @@ struct Options {
 
 /// A byte tokenizer needs no files, so that any folder named by mistake would be accepted.
 void check_folder(const fs::path& folder) {
+  if (is_gguf_path(folder)) return;
   constexpr const char* kModelFiles[] = {"config.json", "tokenizer_config.json", "tokenizer.json",
                                          "tokenizer.model", "spiece.model"};
   if (std::none_of(std::begin(kModelFiles), std::end(kModelFiles),

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/checkpoint/mapped_file.h"
+#include "harness/checkpoint/model_texts.h"
 #include "harness/checkpoint/own_folder.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
@@ -139,6 +140,8 @@ CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& rep
   extras.origin["merge"]["inputs"] = inputs_json(request.inputs, report);
   extras.card = model_card(request, extras.origin);
   extras.copies = request.side_files;
+  extras.texts = ModelTexts(request.like->path()).made();
+  extras.texts.erase("config.json");
   return extras;
 }
 

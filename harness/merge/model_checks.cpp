@@ -9,6 +9,7 @@
 #include "harness/checkpoint/adjusted_source.h"
 #include "harness/checkpoint/heads.h"
 #include "harness/checkpoint/model_config.h"
+#include "harness/checkpoint/model_texts.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/core/json.h"
@@ -27,21 +28,21 @@ constexpr const char* kSettings = "tokenizer_config.json";
 // Its keys that say nothing about ids.
 constexpr const char* kNoSettings[] = {"chat_template", "name_or_path"};
 
-std::string settings_hash(const fs::path& file) {
-  Json settings = read_json(file);
+std::string settings_hash(const std::string& text, const std::string& where) {
+  Json settings = parse_json(text, where);
   if (settings.is_object())
     for (const char* key : kNoSettings) settings.erase(key);
   return hash_text(canonical(settings));
 }
 
-/// Hashes of the tokenizer's files that a model's folder has, by name.
+/// Hashes of the tokenizer's files that a model has, by name.
 std::map<std::string, std::string> tokenizer_hashes(const Checkpoint& model) {
   std::map<std::string, std::string> hashes;
+  const ModelTexts files(model.path());
   for (const char* name : kTokenizerFiles)
-    if (fs::is_regular_file(model.path() / name))
-      hashes[name] = Hasher().text(read_file(model.path() / name)).hex();
-  if (fs::is_regular_file(model.path() / kSettings))
-    hashes[kSettings] = settings_hash(model.path() / kSettings);
+    if (const auto text = files.find(name)) hashes[name] = Hasher().text(*text).hex();
+  if (const auto text = files.find(kSettings))
+    hashes[kSettings] = settings_hash(*text, files.where(kSettings));
   return hashes;
 }
 

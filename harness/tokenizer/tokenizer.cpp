@@ -10,6 +10,8 @@
 namespace assay {
 namespace {
 
+constexpr const char* kTokenizerName = "tokenizer.json";
+
 // Files of unsupported tokenizers: without this list the folder would seem to have no tokenizer.
 constexpr const char* kUnsupported[] = {"vocab.json", "vocab.txt", "merges.txt",
                                         "sentencepiece.bpe.model", "tekken.json"};
@@ -33,16 +35,17 @@ void check_for_bytes(const fs::path& folder, const TokenizerSettings& settings) 
 
 std::shared_ptr<const Tokenizer> open_folder(const fs::path& folder) {
   Hasher hasher;
-  const TokenizerSettings settings = TokenizerSettings::read(folder, hasher);
-  if (const fs::path path = folder / "tokenizer.json"; file_exists(path)) {
-    const std::string text = read_file(path);
-    hasher.text("tokenizer.json").text(text);
-    Json json = parse_json(text, path.string());
+  const ModelTexts files(folder);
+  const TokenizerSettings settings = TokenizerSettings::read(files, hasher);
+  if (const auto text = files.find(kTokenizerName)) {
+    hasher.text(kTokenizerName).text(*text);
+    Json json = parse_json(*text, files.where(kTokenizerName));
     const TokenizerClass& hf_class = tokenizer_class(settings, is_byte_level(json));
     override_stages(hf_class, settings, json);
-    return std::make_shared<JsonTokenizer>(JsonReader(json, path.string() + ": $"), settings,
-                                           hf_class, hasher);
+    return std::make_shared<JsonTokenizer>(JsonReader(json, files.where(kTokenizerName) + ": $"),
+                                           settings, hf_class, hasher);
   }
+  if (!files.made().empty()) data_error("{}: the metadata have no tokenizer", folder.string());
   if (const fs::path path = folder / "tokenizer.model"; file_exists(path))
     return std::make_shared<SentencePieceTokenizer>(
         path, SentencePieceTokenizer::SpecialTokens{.bos = true, .eos = false}, settings,

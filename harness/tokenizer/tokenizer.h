@@ -20,8 +20,8 @@ class Tokenizer {
   /// special_tokens_map.json, added_tokens.json and the tokenizer's class in transformers set
   /// (docs/tokenizers.md). A folder without any tokenizer gets one token per byte, with a warning,
   /// where its config.json has no more than 256 tokens, or without one where tokenizer_config.json
-  /// names the class ByteTokenizer; else it is rejected. DataError naming the file and the place
-  /// when one is invalid or of an unknown kind.
+  /// names the class ByteTokenizer; else it is rejected. Also from a GGUF file's metadata.
+  /// DataError naming the file and the place when one is invalid or of an unknown kind.
   static std::shared_ptr<const Tokenizer> open(const fs::path& folder);
 
   virtual ~Tokenizer() = default;

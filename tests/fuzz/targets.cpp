@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/model_texts.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/merge/mergekit/resolve.h"
@@ -90,6 +91,18 @@ void folder(std::string_view input) {
     for (const TensorInfo& info : checkpoint->tensors())
       ASSAY_CHECK(checkpoint->read(info.name).numel() == info.numel());
     checkpoint->content_hash();
+  });
+}
+
+void gguf(std::string_view input) {
+  static const TemporaryFolder place;
+  const fs::path path = place.path() / "x.gguf";
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << input;
+  refusable([&] { ModelTexts(path).find("tokenizer.json"); });
+  refusable([&] {
+    const auto checkpoint = Checkpoint::open(path);
+    for (const TensorInfo& info : checkpoint->tensors())
+      ASSAY_CHECK(checkpoint->read(info.name).numel() == info.numel());
   });
 }
 

@@ -11,6 +11,8 @@ void index(std::string_view input);        ///< model.safetensors.index.json
 /// A checkpoint folder: config.json, the index and two shards, separated by lines "----", opened
 /// and read completely. `@` is replaced by the eight bytes with the length of the rest of its line.
 void folder(std::string_view input);
+/// All bytes of a GGUF file, opened and read completely, and the texts made from its metadata.
+void gguf(std::string_view input);
 void mergekit(
     std::string_view input);  ///< mergekit's YAML, resolved for the tensors of a small model
 
@@ -18,7 +20,10 @@ struct Target {
   const char* name;  ///< also of its corpus: tests/fuzz/corpus/NAME
   void (*run)(std::string_view);
 };
-inline constexpr Target kTargets[] = {
-    {"safetensors", safetensors}, {"index", index}, {"folder", folder}, {"mergekit", mergekit}};
+inline constexpr Target kTargets[] = {{"safetensors", safetensors},
+                                      {"index", index},
+                                      {"folder", folder},
+                                      {"gguf", gguf},
+                                      {"mergekit", mergekit}};
 
 }  // namespace assay::fuzz

@@ -41,17 +41,12 @@ Json vocabulary_of(const Texts& tokens) {
 
 }  // namespace
 
-TEST_CASE("GPT-2's vocabulary on reference texts", "[tokenizer][optional]") {
+TEST_CASE("tokenizers of GGUF files on reference texts", "[tokenizer][optional]") {
   const fs::path folder = testing::test_data("tokenizers");
-  const fs::path file = folder / "ggml-vocab-gpt-2.gguf";
-  const GgufTexts texts(read_file(file));
-  const Json json{{"model",
-                   {{"type", "BPE"},
-                    {"vocab", vocabulary_of(texts.at("tokenizer.ggml.tokens"))},
-                    {"merges", texts.at("tokenizer.ggml.merges")}}},
-                  {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}}};
-  const TokenizerFolder model({{"tokenizer.json", json.dump()}, {"config.json", "{}"}});
-  check_references(file, *model.open());
+  for (const std::string name : {"gpt-2", "llama-spm", "phi-3"}) {
+    const fs::path file = folder / ("ggml-vocab-" + name + ".gguf");
+    check_references(file, *Tokenizer::open(file));
+  }
 }
 
 TEST_CASE("BERT's vocabulary on reference texts", "[tokenizer][optional]") {

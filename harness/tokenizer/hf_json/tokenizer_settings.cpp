@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "harness/core/error.h"
-#include "harness/core/regular_file.h"
 #include "harness/tokenizer/hf_json/stage.h"
 
 namespace assay {
@@ -12,11 +11,13 @@ namespace {
 
 constexpr double kUnbounded = 1e9;  // transformers writes 1e30 for "no limit"
 
-std::optional<Json> read_optional(const fs::path& path, Hasher& hasher) {
-  if (!file_exists(path)) return std::nullopt;
-  const std::string text = read_file(path);
-  hasher.text(path.filename().string()).text(text);
-  return parse_json(text, path.string());
+/// Hashed by name and content where a hasher is given.
+std::optional<Json> read_optional(const ModelTexts& files, const std::string& name,
+                                  Hasher* hasher) {
+  const auto text = files.find(name);
+  if (!text) return std::nullopt;
+  if (hasher) hasher->text(name).text(*text);
+  return parse_json(*text, files.where(name));
 }
 
 /// A token as a string, or as an object with "content".
@@ -116,16 +117,13 @@ void read_end_ids(JsonReader json, TokenIds& ids) {
 }
 
 /// Tokenizer settings in config.json and generation_config.json.
-void read_model_files(const fs::path& folder, TokenizerSettings& settings) {
-  const fs::path generation = folder / "generation_config.json";
-  if (fs::exists(generation)) {
-    const Json json = read_json(generation);
-    read_end_ids(JsonReader(json, generation.string() + ": $"), settings.end_ids);
-  }
-  const fs::path config = folder / "config.json";
-  if (!fs::exists(config)) return;
-  const Json json = read_json(config);
-  JsonReader reader(json, config.string() + ": $");
+void read_model_files(const ModelTexts& files, TokenizerSettings& settings) {
+  if (const auto json = read_optional(files, "generation_config.json", nullptr))
+    read_end_ids(JsonReader(*json, files.where("generation_config.json") + ": $"),
+                 settings.end_ids);
+  const auto json = read_optional(files, "config.json", nullptr);
+  if (!json) return;
+  JsonReader reader(*json, files.where("config.json") + ": $");
   read_end_ids(reader, settings.end_ids);
   const auto text = [&](const char* key) {
     const auto field = present(reader, key);
@@ -139,22 +137,22 @@ void read_model_files(const fs::path& folder, TokenizerSettings& settings) {
 
 }  // namespace
 
-TokenizerSettings TokenizerSettings::read(const fs::path& folder, Hasher& hasher) {
+TokenizerSettings TokenizerSettings::read(const ModelTexts& files, Hasher& hasher) {
   TokenizerSettings settings;
-  const fs::path config = folder / "tokenizer_config.json";
-  const auto main = read_optional(config, hasher);
-  if (main) read_config(JsonReader(*main, config.string() + ": $"), settings);
-  const fs::path map = folder / "special_tokens_map.json";
-  const fs::path added = folder / "added_tokens.json";
-  const auto special = read_optional(map, hasher), later = read_optional(added, hasher);
+  constexpr const char *kConfig = "tokenizer_config.json", *kMap = "special_tokens_map.json",
+                       *kAdded = "added_tokens.json";
+  const auto main = read_optional(files, kConfig, &hasher);
+  if (main) read_config(JsonReader(*main, files.where(kConfig) + ": $"), settings);
+  const auto special = read_optional(files, kMap, &hasher),
+             later = read_optional(files, kAdded, &hasher);
   settings.any_file = main || special || later;
   // Older files, superseded by added_tokens_decoder.
   if (special && !settings.added_overwrite)
-    read_special_tokens(JsonReader(*special, map.string() + ": $"), settings);
+    read_special_tokens(JsonReader(*special, files.where(kMap) + ": $"), settings);
   if (later && !settings.added_overwrite)
-    for (const auto& [content, id] : JsonReader(*later, added.string() + ": $").entries())
+    for (const auto& [content, id] : JsonReader(*later, files.where(kAdded) + ": $").entries())
       settings.added.push_back({.id = read_token_id(id), .content = content, .normalized = false});
-  read_model_files(folder, settings);
+  read_model_files(files, settings);
   return settings;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/checkpoint/model_texts.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
 #include "harness/tokenizer/hf_json/added_tokens.h"
@@ -18,7 +19,7 @@ namespace assay {
 struct TokenizerSettings {
   /// Missing files are ignored. UserError when one is invalid. The content of the tokenizer's own
   /// files is hashed by `hasher`.
-  static TokenizerSettings read(const fs::path& folder, Hasher& hasher);
+  static TokenizerSettings read(const ModelTexts& files, Hasher& hasher);
 
   /// By "bos_token", "eos_token" ...; nullopt: a file sets it to null.
   std::map<std::string, std::optional<AddedToken>> named;
