@@ -20,13 +20,14 @@ at::Tensor mean_loss(const StateDict& weights, int64_t count = kAll) {
 }
 
 /// By tensor, of each model: the cosine of the model's tensor and the loss' gradient at `weights`.
-std::map<std::string, std::vector<double>> cosines(StateDict weights,
+std::map<std::string, std::vector<double>> cosines(const StateDict& weights,
                                                    const std::vector<StateDict>& models) {
   const c10::AutoGradMode with_gradients(true);
-  for (auto& [unused, tensor] : weights) tensor = tensor.detach().requires_grad_(true);
-  mean_loss(weights).backward();
+  StateDict leaves;
+  for (const auto& [name, tensor] : weights) leaves[name] = tensor.detach().requires_grad_(true);
+  mean_loss(leaves).backward();
   std::map<std::string, std::vector<double>> values;
-  for (const auto& [name, tensor] : weights) {
+  for (const auto& [name, tensor] : leaves) {
     const at::Tensor& g = tensor.grad();
     if (!g.defined()) continue;
     for (const StateDict& model : models)

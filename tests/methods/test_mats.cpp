@@ -97,10 +97,11 @@ TEST_CASE("MaTS gives what SciPy's conjugate gradients give", "[methods][golden]
   // scripts/peers/mats_goldens.py made the numbers, from the same formula.
   const auto formula = [](int64_t rows, int64_t columns, int64_t a, int64_t b, int64_t offset,
                           int64_t modulus) {
+    const int64_t half = modulus / 2;
     at::Tensor values = at::empty({rows, columns});
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < columns; ++c)
-        values[r][c] = static_cast<double>((a * r + b * c + offset) % modulus - modulus / 2) / 4;
+        values[r][c] = static_cast<double>((a * r + b * c + offset) % modulus - half) / 4;
     return values;
   };
   FakeEvidence evidence;

@@ -49,7 +49,7 @@ TEST_CASE("work that a configuration leaves out is not counted", "[methods][cost
 
 TEST_CASE("factorisations by Gram matrices cost no more than the SVDs of the cost model",
           "[methods][cost][spectral]") {
-  constexpr int64_t m = 480, n = 48, experts = 3;
+  const int64_t m = 480, n = 48, experts = 3;
   const auto flops = [&](const std::string& ref) {
     std::vector<at::Tensor> models;
     for (uint64_t i = 0; i < experts; ++i) models.push_back(noise({m, n}, i));

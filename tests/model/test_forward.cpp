@@ -27,7 +27,9 @@ TEST_CASE("gradients of every architecture equal finite differences", "[model][f
       tensor = (tensor / (2 * tensor.abs().max() + 0.1) + 0.05).requires_grad_(true);
     }
     loss_of(*model, weights, batch).backward();
-    for (auto& [weight, tensor] : weights) {
+    for (const auto& entry : weights) {
+      const std::string& weight = entry.first;
+      const at::Tensor& tensor = entry.second;
       INFO(weight);
       const at::Tensor gradient = tensor.grad();
       REQUIRE(gradient.defined());

@@ -9,7 +9,7 @@ using namespace assay;
 
 namespace {
 
-std::vector<LayerInfo> layers(Json config) {
+std::vector<LayerInfo> layers(const Json& config) {
   return layers_of(*make_architecture(JsonReader(config, "config.json: $")));
 }
 

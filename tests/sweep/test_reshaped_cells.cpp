@@ -46,7 +46,7 @@ class Models {
     for (const std::string& model : models)
       cell.experts.push_back(model_ref(*Checkpoint::open(folder_.path() / model)));
     cell.tasks.push_back({"texts/first", load_task("texts/first")->hash()});
-    const RunRecord record = test::run_alone(cell);
+    RunRecord record = test::run_alone(cell);
     CAPTURE(record.reason);
     REQUIRE(record.status == RunStatus::kOk);
     return record;
