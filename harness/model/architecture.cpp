@@ -40,6 +40,8 @@ StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed)
       const double fan_in =
           static_cast<double>(info.numel()) / static_cast<double>(info.shape.front());
       fill_normal(tensor, std::sqrt(2.0 / fan_in), seed, info.name);
+    } else if (info.name.ends_with(".weight") || info.name.ends_with(".running_var")) {
+      tensor.fill_(1.0);
     }
     weights[info.name] = tensor;
   }

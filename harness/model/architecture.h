@@ -21,15 +21,15 @@ namespace assay {
 struct CheckpointNames {
   /// (prefix, replacement): renames a checkpoint's tensors that start with the prefix. The first
   /// match applies.
-  std::vector<std::pair<std::string, std::string>> renamed;
+  std::vector<std::pair<std::string, std::string>> renamed{};
   /// (suffix, replacement): likewise for suffixes.
-  std::vector<std::pair<std::string, std::string>> renamed_ends;
+  std::vector<std::pair<std::string, std::string>> renamed_ends{};
   /// Prefixes or suffixes of tensors that the architecture does not use: buffers, other heads.
-  std::vector<std::string> ignored;
+  std::vector<std::string> ignored{};
   /// (name, original): the tensor equals the original, whether it is stored or not.
-  std::vector<std::pair<std::string, std::string>> tied;
+  std::vector<std::pair<std::string, std::string>> tied{};
   /// (name, original): the original replaces the tensor where that is not stored.
-  std::vector<std::pair<std::string, std::string>> substituted;
+  std::vector<std::pair<std::string, std::string>> substituted{};
 };
 
 /// The architecture's own name of the stored tensor `stored`.
@@ -95,8 +95,8 @@ StateDict load_weights(const Architecture& architecture, const TensorSource& sou
                        std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// He et al., arXiv:1502.01852: weights of two or more dimensions [out, ...] are normal with
-/// variance 2 / fan_in, vectors are zero. Every tensor has its own random stream, keyed by seed
-/// and name.
+/// variance 2 / fan_in. Vectors are zero, but scales of norms ("....weight") and running variances
+/// are one. Every tensor has its own random stream, keyed by seed and name.
 StateDict kaiming_weights(const std::vector<TensorInfo>& tensors, uint64_t seed);
 
 /// Weights of two or more dimensions are normal with the given standard deviation. Names that end
@@ -112,7 +112,8 @@ namespace detail {
 /// An architecture struct T has: `static constexpr std::string_view name, summary, paper`, fields
 /// with `void parameters(auto&& p)` (as methods do), tensors(), initial_weights(), item_shape() and
 /// logits(). Where the fields say how wide layers are, void set_widths(shapes of the tensors, by
-/// name) sets them.
+/// name) sets them. It may have checkpoint_names(), blocks(), and `static constexpr
+/// std::string_view example`, the config.json of a small model.
 template <typename T>
 class ArchitectureAdaptor final : public Architecture {
  public:
@@ -141,10 +142,30 @@ class ArchitectureAdaptor final : public Architecture {
     }
     return std::nullopt;
   }
+  CheckpointNames checkpoint_names() const override {
+    if constexpr (requires(const T t) { t.checkpoint_names(); })
+      return network_.checkpoint_names();
+    else
+      return {};
+  }
+  std::vector<std::vector<std::string>> blocks() const override {
+    if constexpr (requires(const T t) { t.blocks(); })
+      return network_.blocks();
+    else
+      return {};
+  }
 
  private:
   T network_;
 };
+
+template <typename T>
+constexpr std::string_view example_config() {
+  if constexpr (requires { T::example; })
+    return T::example;
+  else
+    return "{}";
+}
 
 template <typename T>
 void register_architecture() {
@@ -152,7 +173,7 @@ void register_architecture() {
       std::string(T::name),
       {std::string(T::summary), std::string(T::paper), describe_parameters<T>(),
        [](const JsonReader& fields) { return std::make_unique<ArchitectureAdaptor<T>>(fields); },
-       "{}"});
+       std::string(example_config<T>())});
 }
 
 }  // namespace detail

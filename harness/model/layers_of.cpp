@@ -21,6 +21,8 @@ class Trace final : public LayerObserver {
   explicit Trace(const StateDict& weights) : weights_(weights) {}
 
   void layer(const LayerInput& input) override {
+    // Of several groups, the weight is not the matrix that multiplies the patches.
+    if (input.window.groups > 1) return;
     LayerInfo info;
     info.weight = input.weight;
     info.kind = input.kind;
@@ -31,10 +33,12 @@ class Trace final : public LayerObserver {
     const std::string bias =
         input.weight.substr(0, input.weight.size() - kWeight.size()).append("bias");
     if (weights_.contains(bias)) info.bias = bias;
-    const auto same = std::find_if(inputs_.begin(), inputs_.end(),
-                                   [&](const Input& other) { return other.x.is_same(input.x); });
+    const auto same = std::find_if(inputs_.begin(), inputs_.end(), [&](const Input& other) {
+      return other.x.is_same(input.x) && other.kind == input.kind && other.window == input.window;
+    });
     info.input = same == inputs_.end() ? input.weight : same->first_weight;
-    if (info.input == input.weight) inputs_.push_back({input.x, input.weight});
+    if (info.input == input.weight)
+      inputs_.push_back({input.x, input.kind, input.window, input.weight});
     layers_.push_back(std::move(info));
   }
   void embedding(const std::string& weight, const at::Tensor& /*vectors*/) override {
@@ -52,6 +56,8 @@ class Trace final : public LayerObserver {
  private:
   struct Input {
     at::Tensor x;  ///< kept, so that no later tensor is at its place
+    LayerKind kind;
+    ConvolutionWindow window;  ///< another one reads other patches
     std::string first_weight;
   };
   const StateDict& weights_;
@@ -76,11 +82,16 @@ ModelBatch example_batch(const Architecture& architecture) {
   return {.inputs = at::zeros(shape)};
 }
 
-std::vector<LayerInfo> layers_of(const Architecture& architecture) {
-  const c10::NoGradGuard no_gradients;
+StateDict weights_without_memory(const Architecture& architecture) {
   StateDict weights;
   for (const TensorInfo& info : architecture.tensors())
-    weights[info.name] = at::scalar_tensor(0.0f).expand(info.shape);  // one value in memory
+    weights[info.name] = at::scalar_tensor(0.0f).expand(info.shape);
+  return weights;
+}
+
+std::vector<LayerInfo> layers_of(const Architecture& architecture) {
+  const c10::NoGradGuard no_gradients;
+  const StateDict weights = weights_without_memory(architecture);
   Trace trace(weights);
   row_logits(architecture, weights, example_batch(architecture));
   std::vector<LayerInfo> layers = trace.plain_layers();

@@ -14,6 +14,8 @@ namespace assay {
 /// How a convolution moves over the two last dimensions of its input.
 struct ConvolutionWindow {
   std::array<int64_t, 2> kernel{}, stride{1, 1}, padding{0, 0};
+  int64_t groups = 1;  ///< of channels that do not mix
+  bool operator==(const ConvolutionWindow&) const = default;
 };
 
 /// The input of one layer, as it is about to multiply it.
@@ -48,6 +50,9 @@ class LayerObserver {
   virtual void hidden(BlockPlace /*place*/, const at::Tensor& /*x*/) {}
   /// Whether it looks at shapes only: layers and embeddings then give zeros, at no cost.
   virtual bool shapes_only() const { return false; }
+  /// A BatchNorm layer `name` (its tensors are `name`.weight, `name`.running_mean ...) is about to
+  /// normalise x [n, channels, ...].
+  virtual void batch_norm(const std::string& /*name*/, const at::Tensor& /*x*/) {}
 
   /// nullptr when there is none on this thread.
   static LayerObserver* active();

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <set>
 #include <thread>
 
 #include "harness/checkpoint/own_folder.h"
@@ -22,6 +23,7 @@
 #include "harness/cost/meter.h"
 #include "harness/kernels/one_thread.h"
 #include "harness/model/architecture.h"
+#include "harness/model/batch_norm.h"
 #include "harness/task/task.h"
 #include "harness/train/recipe.h"
 
@@ -120,7 +122,32 @@ bool is_frozen(const CheckpointRecipe& recipe, const std::string& tensor) {
   });
 }
 
+/// Of BatchNorm layers, as PyTorch updates them: they move by a tenth towards those of each batch.
+class RunningMoments {
+ public:
+  RunningMoments(const Architecture& architecture, const CheckpointRecipe& recipe)
+      : names_(running_moments_of(architecture)) {
+    for (const std::string& layer : batch_norms_of(architecture))
+      if (is_frozen(recipe, layer + ".running_mean")) fixed_.insert(layer);
+  }
+  const std::set<std::string>& names() const { return names_; }
+  /// Layers whose moments are frozen: they go on to normalise by these.
+  const std::set<std::string>& fixed() const { return fixed_; }
+  static void update(const BatchNormByBatch& batch, StateDict& weights) {
+    constexpr double kMomentum = 0.1;
+    const c10::NoGradGuard no_gradients;
+    for (const auto& [layer, moments] : batch.moments()) {
+      weights.at(layer + ".running_mean").lerp_(moments.mean, kMomentum);
+      weights.at(layer + ".running_var").lerp_(moments.variance, kMomentum);
+    }
+  }
+
+ private:
+  std::set<std::string> names_, fixed_;
+};
+
 std::vector<at::Tensor> trained_tensors(const CheckpointRecipe& recipe, const std::string& where,
+                                        const std::set<std::string>& running_moments,
                                         StateDict& weights) {
   for (const std::string& glob : recipe.freeze)
     if (std::none_of(weights.begin(), weights.end(), [&](const auto& entry) {
@@ -129,7 +156,8 @@ std::vector<at::Tensor> trained_tensors(const CheckpointRecipe& recipe, const st
       user_error("{}: 'freeze' names '{}', and the model has no such tensor", where, glob);
   std::vector<at::Tensor> parameters;
   for (auto& [name, tensor] : weights)
-    if (!is_frozen(recipe, name)) parameters.push_back(tensor.requires_grad_(true));
+    if (!is_frozen(recipe, name) && !running_moments.contains(name))
+      parameters.push_back(tensor.requires_grad_(true));
   if (parameters.empty()) user_error("{}: 'freeze' leaves no tensor to train", where);
   return parameters;
 }
@@ -139,7 +167,9 @@ double train(const Architecture& architecture, const CheckpointRecipe& recipe,
              const Mixture& mixture, const std::string& where, StateDict& weights) {
   const c10::AutoGradMode with_gradients(true);
   const Examples& examples = mixture.examples;
-  const std::vector<at::Tensor> parameters = trained_tensors(recipe, where, weights);
+  const RunningMoments running(architecture, recipe);
+  const std::vector<at::Tensor> parameters =
+      trained_tensors(recipe, where, running.names(), weights);
   OwnLabels own(mixture);
   torch::optim::AdamW optimizer(
       parameters,
@@ -154,6 +184,7 @@ double train(const Architecture& architecture, const CheckpointRecipe& recipe,
     optimizer.param_groups().front().options().set_lr(learning_rate_at(recipe, step));
     const at::Tensor index = batches.next();
     optimizer.zero_grad();
+    BatchNormByBatch batch(running.fixed());
     at::Tensor scores = architecture.logits(weights, examples.inputs.index_select(0, index));
     if (recipe.loss == "own_labels") scores = own.mask(scores, index);
     at::Tensor loss = at::cross_entropy_loss(scores, examples.targets.index_select(0, index));
@@ -163,6 +194,7 @@ double train(const Architecture& architecture, const CheckpointRecipe& recipe,
                  where, value, step + 1, recipe.steps, recipe.learning_rate);
     loss.backward();
     optimizer.step();
+    RunningMoments::update(batch, weights);
     counters::examples += recipe.batch;
     counters::gradient_steps += 1;
     if (step >= last_tenth) loss_sum += value;

@@ -1,5 +1,5 @@
 /// The task kind "test_blobs": two clouds of points around two corners of a cube in four
-/// dimensions.
+/// dimensions, or images of a single colour with these as their channels.
 #include <ATen/ATen.h>
 
 #include "harness/core/error.h"
@@ -11,8 +11,11 @@ namespace {
 
 class Blobs : public Task {
  public:
-  Blobs(const std::string& name, int64_t first, bool broken, const Json& definition)
-      : Task(name, hash_text(canonical(definition)), definition), first_(first), broken_(broken) {}
+  Blobs(const std::string& name, int64_t first, bool broken, int64_t side, const Json& definition)
+      : Task(name, hash_text(canonical(definition)), definition),
+        first_(first),
+        side_(side),
+        broken_(broken) {}
 
   Examples examples(Split split) const override {
     const int64_t n = size(split);
@@ -24,6 +27,7 @@ class Blobs : public Task {
       for (int64_t d = 0; d < 4; ++d) inputs[i][d] = (d == label ? 2.0 : 0.0) + 0.3 * rng.normal();
     }
     if (broken_) inputs.fill_(std::numeric_limits<float>::quiet_NaN());
+    if (side_ > 0) inputs = inputs.view({n, 4, 1, 1}).expand({n, 4, side_, side_}).contiguous();
     return {inputs, targets};
   }
   std::string primary_metric() const override { return "acc"; }
@@ -39,16 +43,17 @@ class Blobs : public Task {
   }
 
  private:
-  int64_t first_;
+  int64_t first_, side_;
   bool broken_;
 };
 
 std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
   const int64_t first = reader.integer("first", 0);
   const bool broken = reader.boolean("broken", false);
+  const int64_t side = reader.integer("side", 0);
   reader.boolean("unreadable", false);
   reader.finish();
-  return std::make_shared<Blobs>(name, first, broken, reader.json());
+  return std::make_shared<Blobs>(name, first, broken, side, reader.json());
 }
 
 ASSAY_TASK_KIND("test_blobs", make)

@@ -206,6 +206,44 @@ TEST_CASE("frozen tensors are not trained", "[train]") {
                     Contains("no tensor to train"));
 }
 
+TEST_CASE("training moves BatchNorm's running moments, unless they are frozen", "[train]") {
+  const BlobHome home;
+  write_file(home.folder() / "tasks" / "images.json",
+             R"({"summary": "blobs as images", "kind": "test_blobs",
+                 "tasks": [{"name": "a", "first": 0, "side": 4}]})");
+  const auto train = [&](const Json& freeze) {
+    const Recipe recipe = Recipe::read(home.write_recipe({{"name", "images"},
+                                                          {"architecture",
+                                                           {{"model_type", "cifar_resnet"},
+                                                            {"depth", 8},
+                                                            {"width", 4},
+                                                            {"channels", 4},
+                                                            {"image_size", 4},
+                                                            {"classes", 4}}},
+                                                          {"checkpoints",
+                                                           {{"base",
+                                                             {{"role", "base"},
+                                                              {"init", "random"},
+                                                              {"mixture", {"images/a"}},
+                                                              {"steps", 60},
+                                                              {"batch", 16},
+                                                              {"learning_rate", 0.01},
+                                                              {"freeze", freeze}}}}}}));
+    const auto checkpoint = ensure_checkpoint(recipe, "base", home.models());
+    return std::make_pair(accuracy(recipe, *checkpoint, "images/a"), checkpoint);
+  };
+
+  const auto [score, trained] = train(Json::array());
+  CHECK(score >= 0.95);
+  CHECK(trained->read("bn1.running_mean").abs().min().item<float>() > 0);
+  CHECK(trained->read("layer3.0.bn2.running_var").ne(1).all().item<bool>());
+
+  const auto frozen = train(Json::array({"*.running_*"})).second;
+  CHECK(at::equal(frozen->read("bn1.running_mean"), at::zeros({4})));
+  CHECK(at::equal(frozen->read("layer3.0.bn2.running_var"), at::ones({16})));
+  CHECK_FALSE(at::equal(frozen->read("bn1.weight"), at::ones({4})));
+}
+
 TEST_CASE("training that fails names the recipe and leaves no folder", "[train]") {
   const BlobHome home;
   const Recipe broken =

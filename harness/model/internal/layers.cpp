@@ -2,9 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 
 #include "harness/core/error.h"
+#include "harness/model/batch_norm.h"
 #include "harness/model/observer.h"
 
 namespace assay {
@@ -158,14 +160,36 @@ at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::T
   const LayerInput input{.weight = weight_name,
                          .x = x,
                          .kind = LayerKind::kConvolution,
-                         .window = {{weight.size(2), weight.size(3)}, steps.stride, steps.padding}};
+                         .window = {{weight.size(2), weight.size(3)},
+                                    steps.stride,
+                                    steps.padding,
+                                    x.size(1) / weight.size(1)}};
   LayerObserver* observer = LayerObserver::active();
   if (observer) observer->layer(input);
   at::Tensor y = observer && observer->shapes_only()
                      ? convolved_zeros(x, weight.size(0), input.window)
-                     : at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding);
+                     : at::conv2d(x, weight, bias_of(weights, name), steps.stride, steps.padding,
+                                  /*dilation=*/1, input.window.groups);
   if (observer) observer->output(input, y);
   return y;
+}
+
+at::Tensor batch_norm(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                      double epsilon) {
+  LayerObserver* observer = LayerObserver::active();
+  if (observer) observer->batch_norm(name, x);
+  // Linked to x, as tracers follow it.
+  if (observer && observer->shapes_only()) return x.view(x.sizes());
+  const at::Tensor& weight = weight_of(weights, name + ".weight");
+  const at::Tensor& bias = weight_of(weights, name + ".bias");
+  if (BatchNormByBatch* batch = BatchNormByBatch::active(); batch && !batch->is_fixed(name))
+    return batch->normalize(name, x, weight, bias, epsilon);
+  // LibTorch's own operator has no gradient for the running moments.
+  const at::Tensor& mean = weight_of(weights, name + ".running_mean");
+  const at::Tensor scale = weight * at::rsqrt(weight_of(weights, name + ".running_var") + epsilon);
+  std::vector<int64_t> channels(static_cast<size_t>(x.dim()), 1);
+  channels[1] = -1;
+  return at::addcmul((bias - mean * scale).view(channels), x, scale.view(channels));
 }
 
 at::Tensor embedding(const StateDict& weights, const std::string& name, const at::Tensor& ids,
@@ -231,10 +255,26 @@ void add_linear(std::vector<TensorInfo>& tensors, const std::string& name, int64
   if (bias) tensors.push_back({name + ".bias", at::kFloat, {out}});
 }
 
+void add_conv2d(std::vector<TensorInfo>& tensors, const std::string& name, int64_t in, int64_t out,
+                int64_t kernel, bool bias) {
+  tensors.push_back({name + ".weight", at::kFloat, {out, in, kernel, kernel}});
+  if (bias) tensors.push_back({name + ".bias", at::kFloat, {out}});
+}
+
+void add_batch_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t channels) {
+  for (const char* part : {".weight", ".bias", ".running_mean", ".running_var"})
+    tensors.push_back({name + part, at::kFloat, {channels}});
+}
+
 void add_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t width,
               NormKind kind) {
   tensors.push_back({name + ".weight", at::kFloat, {width}});
   if (kind == NormKind::kLayer) tensors.push_back({name + ".bias", at::kFloat, {width}});
+}
+
+void sort_by_name(std::vector<TensorInfo>& tensors) {
+  std::sort(tensors.begin(), tensors.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
 }
 
 std::vector<std::string> tensor_names(const std::vector<TensorInfo>& tensors) {

@@ -22,10 +22,16 @@ at::Tensor linear(const StateDict& weights, const std::string& name, const at::T
 struct ConvolutionSteps {
   std::array<int64_t, 2> stride{1, 1}, padding{0, 0};
 };
-/// x [n, channels, height, width] convolved with `name`.weight [out, channels, kernel...], plus
-/// `name`.bias when it exists.
+/// x [n, channels, height, width] convolved with `name`.weight [out, channels / groups, kernel...],
+/// plus `name`.bias when it exists. The weight's shape says how many groups there are.
 at::Tensor conv2d(const StateDict& weights, const std::string& name, const at::Tensor& x,
                   const ConvolutionSteps& steps = {});
+
+/// BatchNorm (Ioffe & Szegedy, arXiv:1502.03167) of x [n, channels, ...]: by `name`.running_mean
+/// and `name`.running_var, to which gradients flow, or by those of x (BatchNormByBatch); then times
+/// `name`.weight plus `name`.bias.
+at::Tensor batch_norm(const StateDict& weights, const std::string& name, const at::Tensor& x,
+                      double epsilon);
 
 /// Rows of `name`.weight for int64 ids of any shape. UserError when one is outside the table;
 /// `what` names the ids in the message.
@@ -76,10 +82,17 @@ std::unique_ptr<FeedForward> fused_gated_feed_forward(const FeedForwardShape& sh
 /// Appends the tensors of linear().
 void add_linear(std::vector<TensorInfo>& tensors, const std::string& name, int64_t in, int64_t out,
                 bool bias, LinearLayout layout = LinearLayout::kOutIn);
+/// Appends the tensors of conv2d() with a square kernel.
+void add_conv2d(std::vector<TensorInfo>& tensors, const std::string& name, int64_t in, int64_t out,
+                int64_t kernel, bool bias);
+/// Appends the tensors of batch_norm().
+void add_batch_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t channels);
 /// Appends the tensors of normalize().
 void add_norm(std::vector<TensorInfo>& tensors, const std::string& name, int64_t width,
               NormKind kind);
 
+/// Into name order, as Architecture::tensors() has them.
+void sort_by_name(std::vector<TensorInfo>& tensors);
 /// The tensors' names, in the same order.
 std::vector<std::string> tensor_names(const std::vector<TensorInfo>& tensors);
 
