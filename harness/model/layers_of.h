@@ -22,8 +22,9 @@ StateDict weights_without_memory(const Architecture& architecture);
 /// Every linear and convolution layer, in the order in which a forward pass reaches them, under the
 /// names of Architecture::tensors(). Found in one pass of example_batch() that multiplies by no
 /// weight and holds none, so that models of any size take no time. Layers share an input when the
-/// architecture passes the same tensor to them, convolutions when they read the same patches of it. Left out, as they are no plain layers: one whose
-/// weight is also a table of embeddings (a tied head), and convolutions of several groups.
+/// architecture passes the same tensor to them, convolutions when they read the same patches of it.
+/// Left out, as they are no plain layers: one whose weight is also a table of embeddings (a tied
+/// head), and convolutions of several groups.
 std::vector<LayerInfo> layers_of(const Architecture& architecture);
 
 /// The same under the names that a checkpoint stores, without layers that it does not store: a T5
