@@ -8,6 +8,7 @@
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/task/internal/fetch.h"
+#include "harness/task/text_converter.h"
 
 namespace assay {
 namespace {
@@ -20,14 +21,16 @@ std::vector<DataFile> read_files(const JsonReader& list, const DataSource& sourc
   std::vector<DataFile> files;
   for (JsonReader entry : list.elements()) {
     DataFile file;
-    file.member = entry.string("member");
+    const auto* debian = std::get_if<DebianSource>(&source);
+    if (!debian || entry.json().contains("member")) file.member = entry.string("member");
     const bool keeps_folders = std::holds_alternative<HttpsSource>(source);
     file.name = keeps_folders ? file.member : fs::path(file.member).filename().string();
     const fs::path member(file.name);
     if (member.is_absolute() || std::find(member.begin(), member.end(), "..") != member.end())
       entry.fail("'member' must stay within the dataset's folder");
-    if (const auto* debian = std::get_if<DebianSource>(&source)) {
+    if (debian) {
       file.package = entry.string("package");
+      if (file.member.empty()) file.name = file.package + ".deb";
       if (!debian->versions.contains(file.package))
         entry.fail("'package' is not among the source's packages");
     }
@@ -124,8 +127,11 @@ DatasetManifest read_manifest(const std::string& name, const std::string& where)
   if (!std::holds_alternative<HttpsSource>(from)) {
     manifest.loader = reader.string("loader");
     manifest.options = reader.at("options").json();
-    version = with_plugin(dataset_loaders().at(manifest.loader, path.string()).version,
-                          dataset_loaders().plugin_of(manifest.loader));
+    const TextConverter* converter = converter_of(manifest);
+    version = converter
+                  ? with_plugin(converter->version, text_converters().plugin_of(manifest.loader))
+                  : with_plugin(dataset_loaders().at(manifest.loader, path.string()).version,
+                                dataset_loaders().plugin_of(manifest.loader));
   }
   reader.finish();
   apply_fetched(manifest);
@@ -142,7 +148,8 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
   DatasetManifest manifest = read_manifest(name);
   const auto known = loaded.find({manifest.folder(), manifest.hash});
   if (known != loaded.end()) return known->second;
-  if (manifest.loader.empty()) user_error("the dataset '{}' holds text, not images", name);
+  if (manifest.loader.empty() || converter_of(manifest))
+    user_error("the dataset '{}' holds text, not images", name);
   if (fetch_dataset(manifest)) manifest = read_manifest(name);
   ImageDataset dataset = dataset_loaders().at(manifest.loader, name).load(manifest);
   check_dataset(dataset, name);

@@ -12,6 +12,8 @@
 #include "harness/core/log.h"
 #include "harness/core/process.h"
 #include "harness/task/dataset.h"
+#include "harness/task/internal/convert.h"
+#include "harness/task/text_converter.h"
 
 namespace assay {
 namespace {
@@ -184,7 +186,7 @@ void fetch(const DatasetManifest& manifest, const DebianSource& source) {
       if (!fs::exists(root / file.member))
         data_error("dataset '{}': package {} {} has no file '{}'", manifest.name, package, version,
                    file.member);
-      const std::string content = read_file(root / file.member);
+      const std::string content = read_file(file.member.empty() ? archive : root / file.member);
       // apt has verified the package, so other content is valid only for another version.
       if (version != pinned) file.sha256 = sha256_bytes(content);
       write_checked(manifest, file, content);
@@ -227,7 +229,7 @@ DataSource parse_source(JsonReader source) {
 }
 
 std::vector<std::string> verify_dataset(const DatasetManifest& manifest) {
-  std::vector<std::string> problems;
+  std::vector<std::string> problems = conversion_problems(manifest);
   for (const DataFile& file : manifest.files)
     if (std::string problem = problem_of(manifest, file); !problem.empty())
       problems.push_back(std::move(problem));
@@ -242,10 +244,14 @@ bool fetch_dataset(const DatasetManifest& manifest) {
     complete = false;
     if (fs::exists(manifest.path(file))) log_warning("{}; fetching it again", problem);
   }
-  if (complete) return false;
-  const DataSource source =
-      parse_source(JsonReader(manifest.source, fmt::format("dataset '{}': source", manifest.name)));
-  std::visit([&](const auto& from) { fetch(manifest, from); }, source);
+  if (complete && conversion_problems(manifest).empty()) return false;
+  if (!complete) {
+    const DataSource source = parse_source(
+        JsonReader(manifest.source, fmt::format("dataset '{}': source", manifest.name)));
+    std::visit([&](const auto& from) { fetch(manifest, from); }, source);
+  }
+  // The versions that were fetched may be others than the pinned ones.
+  if (converter_of(manifest)) convert_dataset(read_manifest(manifest.name));
   return true;
 }
 
