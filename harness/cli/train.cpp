@@ -13,6 +13,7 @@ void add_train(CLI::App& app, const Common&) {
   struct Options {
     std::string recipe, output;
     std::vector<std::string> only;
+    size_t jobs = 1;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("train", "train the checkpoints of a recipe");
@@ -24,6 +25,10 @@ Example: assay train recipes/digits.json --only base-weak expert-mnist-012)");
                           "folder for the checkpoints (default: out/models/RECIPE); an existing "
                           "checkpoint is replaced only if a recipe made it");
   command->add_option("--only", options->only, "names of the checkpoints to train (default: all)");
+  command
+      ->add_option("--jobs", options->jobs,
+                   "checkpoints to train at a time (default: 1); their bytes do not depend on it")
+      ->check(CLI::Range(size_t{1}, size_t{256}));
   command->callback([options, output] {
     const Recipe recipe = Recipe::read(find_file(options->recipe));
     const fs::path folder =
@@ -32,15 +37,15 @@ Example: assay train recipes/digits.json --only base-weak expert-mnist-012)");
     if (names.empty())
       for (const CheckpointRecipe& checkpoint : recipe.checkpoints())
         names.push_back(checkpoint.name);
-    set_interrupt_note("finished checkpoints are kept; the same command continues with the others");
+    set_interrupt_note(
+        "finished checkpoints are kept, and the state of unfinished ones as of the last save; the "
+        "same command continues");
     for (const std::string& name : names) {  // reports errors before any training
       recipe.at(name);
       if (!find_checkpoint(recipe, name, folder)) check_destination(folder / name);
     }
-    for (const std::string& name : names) {
-      const auto checkpoint = ensure_checkpoint(recipe, name, folder);
-      fmt::print("{}  {}\n", checkpoint->content_hash(), checkpoint->path().string());
-    }
+    for (const auto& checkpoint : ensure_checkpoints(recipe, names, folder, options->jobs))
+      fmt::print("{}  {}\n", checkpoint->content_hash(), checkpoint->label());
   });
 }
 

@@ -69,9 +69,13 @@ class ModelOpener {
   }
 
   void train_missing() {
-    for (auto& [name, model] : sweep_.models)
-      if (!model.checkpoint)
-        model.checkpoint = ensure_checkpoint(*recipe_, name, models_folder(recipe_->name()));
+    std::vector<std::string> missing;
+    for (const auto& [name, model] : sweep_.models)
+      if (!model.checkpoint) missing.push_back(name);
+    if (missing.empty()) return;
+    const auto made = ensure_checkpoints(*recipe_, missing, models_folder(recipe_->name()),
+                                         training_jobs(*recipe_));
+    for (size_t i = 0; i < missing.size(); ++i) sweep_.models.at(missing[i]).checkpoint = made[i];
   }
 
  private:

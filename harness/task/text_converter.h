@@ -26,6 +26,6 @@ const TextConverter* converter_of(const DatasetManifest& manifest);
 }  // namespace assay
 
 #define ASSAY_TEXT_CONVERTER(name, function, version)                                \
-  [[maybe_unused]] static const bool assay_registered = ::assay::register_entry([] { \
+  ASSAY_REGISTER([] {                                                                \
     ::assay::text_converters().add(name, ::assay::TextConverter{function, version}); \
-  });
+  })

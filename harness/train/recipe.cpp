@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/core/files.h"
 #include "harness/core/hash.h"
-#include "harness/model/architecture.h"
+#include "harness/model/encoder.h"
+#include "harness/model/language.h"
+#include "harness/model/sequence_to_sequence.h"
 #include "harness/task/task.h"
+#include "harness/train/internal/settings.h"
 
 namespace assay {
 namespace {
@@ -18,74 +22,16 @@ constexpr size_t kMaxInits = 100;
 constexpr size_t kMaxShown = 200;  // characters of a chain in a message
 
 const std::vector<std::string> kRoles = {"base", "expert", "multitask"};
-const std::vector<std::string> kSchedules = {"constant", "cosine"};
-const std::vector<std::string> kLosses = {"joint", "own_labels"};
 
-std::string one_of(const std::string& kind, const std::vector<std::string>& known,
-                   const JsonReader& value) {
-  std::string name = value.as_string();
-  if (std::find(known.begin(), known.end(), name) == known.end())
-    throw UserError(unknown_name(kind, name, value.where(), known));
-  return name;
-}
-
-int64_t positive_integer(const JsonReader& value) {
-  const int64_t number = value.as_integer();
-  if (number < 1) value.fail("expected an integer of at least 1");
-  return number;
-}
-
-double number_from(const JsonReader& value, double low) {
-  const double number = value.as_number();
-  if (number < low) value.fail(fmt::format("expected a number of at least {}", low));
-  return number;
-}
-
-std::vector<MixturePart> read_mixture(const JsonReader& list,
-                                      const std::vector<std::string>& known_tasks) {
-  std::vector<MixturePart> mixture;
-  std::set<std::string> seen;
-  for (JsonReader element : list.elements()) {
-    MixturePart part;
-    if (element.is_string()) {
-      part.task = element.as_string();
-    } else {
-      part.task = element.string("task");
-      if (const auto examples = element.find("examples"))
-        part.examples = positive_integer(*examples);
-      element.finish();
-    }
-    if (std::find(known_tasks.begin(), known_tasks.end(), part.task) == known_tasks.end())
-      throw UserError(unknown_name("task", part.task, element.where(), known_tasks));
-    if (!seen.insert(part.task).second) element.fail("the task occurs twice in the mixture");
-    mixture.push_back(std::move(part));
-  }
-  if (mixture.empty()) list.fail("expected at least one task");
-  return mixture;
-}
-
-/// Sets the fields that `settings` states: first those of the role's defaults, then the entry's
-/// own.
-void read_settings(JsonReader& settings, const std::vector<std::string>& known_tasks,
-                   CheckpointRecipe& recipe) {
-  if (const auto v = settings.find("init")) recipe.init = v->as_string();
-  if (const auto v = settings.find("mixture")) recipe.mixture = read_mixture(*v, known_tasks);
-  if (const auto v = settings.find("steps")) recipe.steps = positive_integer(*v);
-  if (const auto v = settings.find("batch")) recipe.batch = positive_integer(*v);
-  if (const auto v = settings.find("learning_rate")) {
-    recipe.learning_rate = number_from(*v, 0);
-    if (recipe.learning_rate == 0) v->fail("expected a number above 0");
-  }
-  if (const auto v = settings.find("weight_decay")) recipe.weight_decay = number_from(*v, 0);
-  if (const auto v = settings.find("schedule"))
-    recipe.schedule = one_of("schedule", kSchedules, *v);
-  if (const auto v = settings.find("loss")) recipe.loss = one_of("loss", kLosses, *v);
-  if (const auto v = settings.find("freeze")) recipe.freeze = v->as_strings();
-  if (const auto v = settings.find("seed")) {
-    const int64_t seed = v->as_integer();
-    if (seed < 0) v->fail("expected an integer of at least 0");
-    recipe.seed = static_cast<uint64_t>(seed);
-  }
+/// Absent where the inputs are no texts.
+std::optional<int64_t> vocabulary_of(const Architecture& architecture) {
+  if (const auto* model = dynamic_cast<const LanguageArchitecture*>(&architecture))
+    return model->vocabulary();
+  if (const auto* model = dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture))
+    return model->vocabulary();
+  if (const auto* model = dynamic_cast<const EncoderArchitecture*>(&architecture))
+    return model->vocabulary();
+  return std::nullopt;
 }
 
 void check_complete(const CheckpointRecipe& recipe, const JsonReader& entry) {
@@ -99,6 +45,28 @@ void check_complete(const CheckpointRecipe& recipe, const JsonReader& entry) {
   require(recipe.steps > 0, "steps");
   require(recipe.batch > 0, "batch");
   require(recipe.learning_rate > 0, "learning_rate");
+  if (recipe.accumulate > recipe.batch)
+    user_error("{}: a batch of {} cannot go through the model in {} parts", entry.where(),
+               recipe.batch, recipe.accumulate);
+  if (recipe.warmup >= recipe.steps)
+    user_error("{}: {} steps of warm-up, but {} in all", entry.where(), recipe.warmup,
+               recipe.steps);
+}
+
+void check_text_settings(const CheckpointRecipe& recipe, const JsonReader& entry,
+                         const Architecture& architecture) {
+  const bool is_encoder = dynamic_cast<const EncoderArchitecture*>(&architecture) != nullptr;
+  const bool generates = vocabulary_of(architecture).has_value() && !is_encoder;
+  const auto refuse = [&](bool given, const char* what, const char* whose) {
+    if (given) user_error("{}: {} is for {}", entry.where(), what, whose);
+  };
+  refuse(recipe.loss == "answers" && !generates, "the loss 'answers'", "models that generate text");
+  refuse(recipe.loss == "own_labels" && (generates || is_encoder), "the loss 'own_labels'",
+         "classifiers of images and the like");
+  refuse(recipe.max_tokens > 0 && !generates && !is_encoder, "'max_tokens'", "models of text");
+  refuse(recipe.gradient_checkpointing &&
+             dynamic_cast<const LanguageArchitecture*>(&architecture) == nullptr,
+         "'gradient_checkpointing'", "decoders");
 }
 
 // A name is that of one folder below the output.
@@ -135,7 +103,9 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   Recipe recipe;
   recipe.name_ = root.string("name");
   check_recipe_name(recipe.name_, root.at("name"));
-  recipe.architecture_ = make_architecture(root.at("architecture"))->config();
+  const auto architecture = make_architecture(root.at("architecture"));
+  recipe.architecture_ = architecture->config();
+  recipe.read_tokenizer(root, *architecture, path.parent_path());
 
   const std::vector<std::string> known_tasks = task_names();
   std::map<std::string, CheckpointRecipe> defaults;
@@ -157,6 +127,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
     read_settings(entry, known_tasks, checkpoint);
     entry.finish();
     check_complete(checkpoint, entry);
+    check_text_settings(checkpoint, entry, *architecture);
     readers.emplace(name, entry);
     recipe.checkpoints_.push_back(std::move(checkpoint));
   }
@@ -164,6 +135,26 @@ Recipe Recipe::read(const std::filesystem::path& path) {
 
   recipe.check_inits([&](const std::string& name) { return readers.at(name).where() + ".init"; });
   return recipe;
+}
+
+void Recipe::read_tokenizer(JsonReader& root, const Architecture& architecture,
+                            const std::filesystem::path& folder) {
+  const auto vocabulary = vocabulary_of(architecture);
+  const auto given = root.find("tokenizer");
+  if (!vocabulary) {
+    if (given) given->fail("the architecture reads no text, so it has no tokenizer");
+    return;
+  }
+  if (!given)
+    user_error(
+        "{}: the architecture reads text: 'tokenizer' names the folder of its tokenizer's files, "
+        "as \"tokenizers/bytes\"",
+        root.where());
+  tokenizer_folder_ = find_file(given->as_string(), folder);
+  tokenizer_ = Tokenizer::open(tokenizer_folder_);
+  if (tokenizer_->size() > *vocabulary)
+    given->fail(fmt::format("the tokenizer has {} tokens, the architecture has {}",
+                            tokenizer_->size(), *vocabulary));
 }
 
 void Recipe::check_inits(const std::function<std::string(const std::string&)>& where) const {
@@ -188,6 +179,9 @@ void Recipe::check_inits(const std::function<std::string(const std::string&)>& w
         user_error("{}: the chain of inits has more than {} checkpoints: {} ...",
                    where(checkpoint.name), kMaxInits, chain.substr(0, kMaxShown));
       current = next->second;
+      if (current->adapter)
+        user_error("{}: '{}' is an adapter, which nothing can be trained from",
+                   where(checkpoint.name), current->name);
     }
   }
 }
@@ -220,8 +214,8 @@ std::string Recipe::hash(const std::string& checkpoint) const {
                      {"schedule", recipe.schedule},
                      {"seed", recipe.seed}};
   // Absent where they are as in recipes from before there were such settings.
-  if (recipe.loss != "joint") everything["loss"] = recipe.loss;
-  if (!recipe.freeze.empty()) everything["freeze"] = recipe.freeze;
+  everything.update(changed_settings(recipe));
+  if (tokenizer_) everything["tokenizer"] = tokenizer_->hash();
   if (const Plugin* plugin = architectures().plugin_of(architecture_.value("model_type", "")))
     everything["plugin"] = plugin->hash;
   return hash_text(canonical(everything));

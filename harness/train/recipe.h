@@ -11,6 +11,8 @@
 
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/json.h"
+#include "harness/model/architecture.h"
+#include "harness/tokenizer/tokenizer.h"
 
 namespace assay {
 
@@ -20,27 +22,56 @@ struct MixturePart {
   std::optional<int64_t> examples;  ///< number of examples, drawn by the seed; absent: all
 };
 
+/// A LoRA adapter (Hu et al., arXiv:2106.09685), trained instead of the weights it is added to.
+struct AdapterRecipe {
+  int64_t rank = 0;
+  double alpha = 0;                  ///< the product of the factors is scaled by alpha / rank
+  std::vector<std::string> targets;  ///< names of layers, whole or as what follows a dot
+};
+
+/// Training ends when the loss on validation splits has not improved, and gives the best weights.
+struct EarlyStopping {
+  int64_t every = 0;     ///< steps between two looks
+  int64_t patience = 0;  ///< looks without improvement
+  int64_t examples = 0;  ///< items of each task's validation split that are looked at
+};
+
 struct CheckpointRecipe {
   std::string name;  ///< also the folder's name
   std::string init;  ///< another checkpoint of the recipe, or "random"
   std::string role;  ///< "base", "expert" or "multitask"
   std::vector<MixturePart> mixture;
   int64_t steps = 0, batch = 0;
-  double learning_rate = 0;  ///< of AdamW, initial
+  double learning_rate = 0;  ///< of AdamW, the highest
   double weight_decay = 0;
-  std::string schedule = "cosine";  ///< of the learning rate: "cosine" (decays to 0) or "constant"
-  /// "joint": cross entropy over all classes. "own_labels": over those that the example's task has,
-  /// as with a head per task.
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  ///< of AdamW
+  /// Of the learning rate: "cosine" and "linear" (decay to 0) or "constant", after `warmup` steps
+  /// in which it rises linearly from 0.
+  std::string schedule = "cosine";
+  int64_t warmup = 0;
+  std::optional<double> clip_norm;  ///< the most that the norm of the gradient may be
+  int64_t accumulate = 1;           ///< a batch goes through the model in so many parts
+  /// "joint": cross entropy over all classes; of models that generate text, over all tokens.
+  /// "own_labels": over those that the example's task has, as with a head per task. "answers": over
+  /// the tokens of the answers that follow a prompt.
   std::string loss = "joint";
-  std::vector<std::string> freeze{};  ///< globs of tensors that are not trained
-  uint64_t seed = 0;                  ///< of the initial weights and of the order of the examples
+  std::string precision = "float32";    ///< or "bf16": autocast, weights stay float32
+  bool gradient_checkpointing = false;  ///< blocks run again in the backward pass, to save memory
+  int64_t max_tokens = 0;               ///< of an example of text; 0: what the model accepts
+  std::vector<std::string> freeze{};    ///< globs of tensors that are not trained
+  std::optional<AdapterRecipe> adapter{};
+  std::optional<EarlyStopping> early_stopping{};
+  int64_t threads = 1;     ///< of LibTorch; sums depend on it, so it is part of the hash
+  int64_t save_every = 0;  ///< steps between two saved states; 0: about a minute
+  uint64_t seed = 0;       ///< of the initial weights and of the order of the examples
 };
 
 class Recipe {
  public:
   /// UserError, naming the location in the file, on unknown keys, missing settings, values out of
   /// range, missing or cyclic `init`s or more than 100 of them in a row, unknown architectures and
-  /// tasks. Reads no data.
+  /// tasks, and a tokenizer that is missing or has more tokens than the architecture. Reads no
+  /// data.
   static Recipe read(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }
@@ -56,14 +87,23 @@ class Recipe {
   std::vector<std::string> pretrained_on(const std::string& checkpoint) const;
   /// The content of config.json, every field included.
   const Json& architecture() const { return architecture_; }
+  /// The folder of the tokenizer's files; empty where the inputs are no texts.
+  const std::filesystem::path& tokenizer_folder() const { return tokenizer_folder_; }
+  /// Null where the inputs are no texts.
+  const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
 
  private:
   /// `where`: the location of a checkpoint's init in the file.
   void check_inits(const std::function<std::string(const std::string&)>& where) const;
   std::vector<std::string> tasks_of(const std::string& checkpoint, bool of_bases) const;
 
+  void read_tokenizer(JsonReader& root, const Architecture& architecture,
+                      const std::filesystem::path& folder);
+
   std::string name_;
   Json architecture_;
+  std::filesystem::path tokenizer_folder_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<CheckpointRecipe> checkpoints_;
 };
 
@@ -79,14 +119,24 @@ void check_destination(const std::filesystem::path& path);
 /// Opens find_checkpoint(), else trains the checkpoint (and its `init`) and replaces the folder if
 /// a recipe made it (check_destination(), before any training). assay.json also records the tasks
 /// it was trained on ("trained_on": in this step and earlier ones after the base) and pre-trained
-/// on
-/// ("pretrained_on": by its base), examples per part, steps, seed, cost and final loss (the mean
-/// over the last tenth of the steps). Training minimises cross entropy (CheckpointRecipe::loss)
-/// with AdamW, on minibatches from a new permutation of the whole mixture per epoch. It uses one
-/// CPU thread, so that the bytes do not depend on the number of cores. When another process makes
-/// the same checkpoint, waits for that and opens it. DataError, naming the recipe, when the loss is
-/// not finite.
+/// on ("pretrained_on": by its base), items per part, steps, seed, cost, the losses and the final
+/// loss (the mean over the last tenth of the steps). Training minimises cross entropy
+/// (CheckpointRecipe::loss) with AdamW, on minibatches from a new permutation of the whole mixture
+/// per epoch, on CheckpointRecipe::threads CPU threads, so that the bytes do not depend on the
+/// number of cores. Its state is saved next to the folder now and then; a run that was killed goes
+/// on from there and gives the bytes of an undisturbed one. When another process makes the same
+/// checkpoint, waits for that and opens it. DataError, naming the recipe, when the loss is not
+/// finite; the state saved last stays.
 std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const std::string& name,
                                                     const std::filesystem::path& folder);
+
+/// How many checkpoints to train at a time on this machine: by its cores, and by the memory that is
+/// free now for weights, gradients and the optimizer's means.
+size_t training_jobs(const Recipe& recipe);
+
+/// ensure_checkpoint() of all, `jobs` at a time. The first error ends it, after those in work.
+std::vector<std::shared_ptr<const Checkpoint>> ensure_checkpoints(
+    const Recipe& recipe, const std::vector<std::string>& names,
+    const std::filesystem::path& folder, size_t jobs);
 
 }  // namespace assay

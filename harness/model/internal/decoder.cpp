@@ -1,6 +1,7 @@
 #include "harness/model/internal/decoder.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include "harness/core/rng.h"
 #include "harness/model/internal/attention.h"
 #include "harness/model/observer.h"
+#include "harness/model/recompute.h"
 
 namespace assay {
 namespace {
@@ -256,9 +258,16 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
     x = x + embedding(weights, c.names.positions, positions, "position");
   if (rotary_) pass.rotary = rotary_table(positions, all_positions, x.scalar_type());
   if (!cache) {
+    const bool recomputes = RecomputeBlocks::active() && c10::GradMode::is_enabled();
+    const auto kept = recomputes ? std::make_shared<const StateDict>(weights) : nullptr;
     for (const Block& block : blocks_) {
       move_to_block(weights, block, x, pass);
-      x = run_block(weights, block, x, pass, nullptr);
+      x = recomputes ? recomputed(
+                           [this, &block, kept, pass](const at::Tensor& input) {
+                             return run_block(*kept, block, input, pass, nullptr);
+                           },
+                           x)
+                     : run_block(weights, block, x, pass, nullptr);
     }
     return norm(weights, c.names.final_norm, x.to(device));
   }
