@@ -62,6 +62,24 @@ std::string sweep_text(const ParamDoc& parameter) {
   return fmt::format("{}", fmt::join(values, ", "));
 }
 
+/// What a merge computes and holds, with the default parameters.
+std::string cost_of(const std::string& name, const MethodInfo& info) {
+  std::string held;
+  switch (make_method(name, JsonReader(Json::object(), "the registry"))->granularity()) {
+    case Granularity::kParts:
+      held = "parts of 2^20 elements of N + 1 tensors";
+      break;
+    case Granularity::kTensors:
+      held = "one tensor of all models";
+      break;
+    case Granularity::kModel:
+      held = "all models";
+      break;
+  }
+  const std::string flops = info.flops.empty() ? "" : fmt::format("{} FLOPs; ", info.flops);
+  return fmt::format("Cost: {}in memory, {}.", flops, held);
+}
+
 std::string section(const std::string& name, const MethodEntry& entry) {
   const MethodInfo& info = entry.info;
   std::string text =
@@ -71,7 +89,7 @@ std::string section(const std::string& name, const MethodEntry& entry) {
   if (info.needs.output != Output::kSameArchitecture)
     text += fmt::format(" Gives: {}.", output_name(info.needs.output));
   if (info.randomized) text += " The result depends on the seed.";
-  text += "\n";
+  text += fmt::format("\n\n{}\n", cost_of(name, info));
   if (const auto parameters = entry.parameters(); !parameters.empty()) {
     text += "\n| parameter | default | values | tuned over | |\n|---|---|---|---|---|\n";
     for (const ParamDoc& parameter : parameters)
@@ -106,7 +124,12 @@ std::string methods_page() {
              "this page. `assay list methods --needs data=none` lists those that meet conditions. "
              "Where published code deviates from a paper, the\n"
              "help of the parameter or preset says how. Needs are those of the default "
-             "parameters.\n",
+             "parameters.\n\n"
+             "Costs are those of merging N experts of d parameters with the default parameters; "
+             "of matrices, of m rows and n columns, n the fewer, where they\n"
+             "depend on these. They are counted: a test holds every formula to the counter, within "
+             "a tenth on small models. Statistics of data, passes through a network and\n"
+             "tuning come on top, and a sweep's report measures them all.\n",
              names.size(), presets) +
          sections;
 }

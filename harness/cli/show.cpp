@@ -92,6 +92,8 @@ void show_method(const std::string& name, bool json) {
   print_folded(fmt::format("needs: {}", needs_text(entry.info.needs)));
   print_folded(fmt::format("gives: {}", output_name(entry.info.needs.output)));
   if (entry.info.randomized) print_folded("the result depends on the seed");
+  if (!entry.info.flops.empty())
+    print_folded(fmt::format("FLOPs of N experts of d parameters: {}", entry.info.flops));
   if (!entry.search.empty())
     print_folded(fmt::format("searched in sweeps by: {}", spaced(Json::parse(entry.search))));
   fmt::print("parameters:{}\n", entry.parameters().empty() ? " none" : "");

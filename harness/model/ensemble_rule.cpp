@@ -35,7 +35,7 @@ at::Tensor combined_logits(EnsembleRule rule, const std::vector<at::Tensor>& log
     const at::Tensor own = at::log_softmax(one, -1, at::kFloat);
     log_sum = log_sum.defined() ? at::logaddexp(log_sum, own) : own;
   }
-  const at::Tensor log_mean = log_sum - std::log(members);
+  at::Tensor log_mean = log_sum - std::log(members);
   if (rule == EnsembleRule::kProbabilities) return log_mean;
   at::Tensor votes = log_mean.exp().div_(2);
   for (const at::Tensor& one : logits) {

@@ -19,7 +19,8 @@ struct ArceeFusion {
       .name = "arcee_fusion",
       .paper = "https://github.com/arcee-ai/mergekit (arcee_fusion)",
       .summary = "the first expert, with the outlying changes of the second",
-      .needs = {.min_experts = 2, .max_experts = 2}};
+      .needs = {.min_experts = 2, .max_experts = 2},
+      .flops = "19 d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage", "divergence": "shifted", "quantile": "lower"})",
        "mergekit's arcee_fusion; in tensors of more than 1,000,000 entries mergekit estimates the "

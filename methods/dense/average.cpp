@@ -8,7 +8,8 @@ struct Average {
   static constexpr MethodInfo info{.name = "average",
                                    .paper = "arXiv:2203.05482 §2",
                                    .summary = "uniform mean of the experts' weights",
-                                   .elementwise = true};
+                                   .elementwise = true,
+                                   .flops = "N d"};
 
   at::Tensor merge(const TensorJob& job) const {
     return sum_of_experts(job, 1.0 / static_cast<double>(job.experts.size()));

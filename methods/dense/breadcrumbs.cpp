@@ -18,7 +18,8 @@ struct Breadcrumbs {
       .paper = "arXiv:2312.06795 §3",
       .summary = "task vectors without their outliers and small entries, added to the base",
       .needs = {.base = true},
-      .identity = R"({"density": 1, "gamma": 0, "scale": 0.5})"};
+      .identity = R"({"density": 1, "gamma": 0, "scale": 0.5})",
+      .flops = "(9 N + 2) d"};
   static constexpr Preset presets[] = {
       {"ties", R"({"reduce": "mean_agree", "scale": 1})",
        "the entries that are left are merged as TIES does"},

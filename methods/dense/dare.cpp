@@ -12,7 +12,8 @@ struct Dare {
                                    .summary = "random drop and rescale, then task arithmetic",
                                    .needs = {.base = true},
                                    .randomized = true,
-                                   .identity = R"({"drop": 0, "scale": 0.5})"};
+                                   .identity = R"({"drop": 0, "scale": 0.5})",
+                                   .flops = "(4 N + 1) d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage", "rescale": "l1_match", "scale": 1.0})",
        "mergekit's dare_linear: rescaled by the L1 norm of each tensor, not by 1 / (1 - drop)"}};

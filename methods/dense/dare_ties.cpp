@@ -11,7 +11,8 @@ struct DareTies {
                                    .summary = "random drop and rescale, then TIES",
                                    .needs = {.base = true},
                                    .randomized = true,
-                                   .identity = R"({"drop": 0, "density": 1, "scale": 1})"};
+                                   .identity = R"({"drop": 0, "density": 1, "scale": 1})",
+                                   .flops = "15 N d"};
   static constexpr Preset presets[] = {
       {"mergekit",
        R"({"compute": "storage", "rescale": "l1_match", "density": 1, "elect.tie": "plus_one",

@@ -11,7 +11,8 @@ struct Della {
       .summary = "random drop that spares large entries, then an election of signs",
       .needs = {.base = true},
       .randomized = true,
-      .identity = R"({"drop": 0, "scale": 1})"};
+      .identity = R"({"drop": 0, "scale": 1})",
+      .flops = "(11 N + 2) d"};
   static constexpr Preset presets[] = {
       {"mergekit",
        R"({"compute": "storage", "rescale": "l1_match", "window": 0.3, "scale": 1,

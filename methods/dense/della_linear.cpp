@@ -11,7 +11,8 @@ struct DellaLinear {
       .summary = "random drop that spares large entries, then task arithmetic",
       .needs = {.base = true},
       .randomized = true,
-      .identity = R"({"drop": 0, "scale": 0.5})"};
+      .identity = R"({"drop": 0, "scale": 0.5})",
+      .flops = "(10 N + 2) d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage", "rescale": "l1_match", "window": 0.3, "scale": 1})",
        "mergekit's della_linear: rescaled by the L1 norm of each tensor; its own draws are others, "

@@ -12,7 +12,8 @@ struct Expo {
       .summary = "a point on the line from the base, beyond the experts' mean",
       .needs = {.base = true},
       .elementwise = true,
-      .identity = R"({"factor": 0})"};
+      .identity = R"({"factor": 0})",
+      .flops = "(2 N + 1) d"};
   double factor = 0.1;
 
   void parameters(auto&& p) {

@@ -17,7 +17,8 @@ struct GeometricMedian {
   static constexpr MethodInfo info{
       .name = "geometric_median",
       .paper = "arXiv:1912.13445 §3",
-      .summary = "the point of smallest summed distance to the experts"};
+      .summary = "the point of smallest summed distance to the experts",
+      .flops = "(N^2 + 4 N - 1) d"};
   Scope scope = Scope::kTensor;
   std::vector<double> weights;
   int64_t iterations = 1000;

@@ -12,7 +12,8 @@ struct GreedySoup {
       .name = "greedy_soup",
       .paper = "arXiv:2203.05482 Recipe 1",
       .summary = "mean of the experts that improve the validation score, added from the best on",
-      .elementwise = true};
+      .elementwise = true,
+      .flops = "N d"};
   // As the authors' program does; their paper accepts equal scores, too ("accept": "ge").
   static constexpr std::string_view search =
       R"({"algorithm": "greedy", "space": {"members": [0, 1]}})";

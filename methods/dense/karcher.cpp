@@ -14,7 +14,8 @@ struct Karcher {
       .name = "karcher",
       .paper = "https://github.com/arcee-ai/mergekit (karcher)",
       .summary = "Karcher mean of the experts on the sphere, tensor by tensor",
-      .needs = {.min_experts = 2}};
+      .needs = {.min_experts = 2},
+      .flops = "(N^2 + 3 N - 1) d"};
   std::vector<double> weights;
   int64_t max_iterations = 10;
   double tolerance = 1e-5;

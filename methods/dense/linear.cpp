@@ -12,7 +12,8 @@ struct Linear {
   static constexpr MethodInfo info{.name = "linear",
                                    .paper = "arXiv:2203.05482 §2",
                                    .summary = "weighted mean of the experts' weights",
-                                   .elementwise = true};
+                                   .elementwise = true,
+                                   .flops = "N d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})",
        "mergekit's linear: the weighted sum is divided by the sum of the weights at its end"}};

@@ -11,7 +11,8 @@ struct MagMax {
                                    .summary = "per entry the task vector of largest magnitude",
                                    .needs = {.base = true},
                                    .elementwise = true,
-                                   .identity = R"({"scale": 1})"};
+                                   .identity = R"({"scale": 1})",
+                                   .flops = "(4 N - 1) d"};
   double scale = 0.5;
 
   void parameters(auto&& p) {

@@ -16,7 +16,8 @@ struct Mlerp {
                                    .summary =
                                        "mean of the experts with the largest of their norms "
                                        "(experimental: no reference implementation was published)",
-                                   .needs = {.min_experts = 2}};
+                                   .needs = {.min_experts = 2},
+                                   .flops = "(N^2 + 2 N) d"};
   Scope scope = Scope::kModel;
 
   void parameters(auto&& p) {

@@ -23,7 +23,8 @@ struct ModelStock {
       .name = "model_stock",
       .paper = "arXiv:2403.19522 §4",
       .summary = "between the base and the experts' mean, by the angle of their task vectors",
-      .needs = {.base = true, .min_experts = 2}};
+      .needs = {.base = true, .min_experts = 2},
+      .flops = "(N^2 + 4 N + 1) d"};
   static constexpr Preset presets[] = {
       {"fusionbench", R"({"angle": "mean_angle"})", "FusionBench's: the mean of the angles"},
       {"mergekit", R"({"compute": "storage"})",

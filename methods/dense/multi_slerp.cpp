@@ -12,7 +12,8 @@ struct MultiSlerp {
       .name = "multi_slerp",
       .paper = "https://github.com/arcee-ai/mergekit (multislerp)",
       .summary = "weighted mean direction of all experts with their mean norm, tensor by tensor",
-      .needs = {.min_experts = 2}};
+      .needs = {.min_experts = 2},
+      .flops = "(N^2 + 3 N - 1) d"};
   std::vector<double> weights;
 
   void parameters(auto&& p) {

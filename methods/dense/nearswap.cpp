@@ -13,7 +13,8 @@ struct NearSwap {
       .paper = "https://huggingface.co/alchemonaut/QuartetAnemoi-70B-t0.0001",
       .summary = "the first expert, moved towards the second by a bounded step in every entry",
       .needs = {.min_experts = 2, .max_experts = 2},
-      .elementwise = true};
+      .elementwise = true,
+      .flops = "5 d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})",
        "mergekit's nearswap: where the models are closer than 1e-6 a smaller t moves them by a "

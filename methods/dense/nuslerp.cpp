@@ -22,7 +22,8 @@ struct NuSlerp {
       .name = "nuslerp",
       .paper = "https://github.com/arcee-ai/mergekit (nuslerp)",
       .summary = "spherical interpolation of two experts or their task vectors, by weights",
-      .needs = {.min_experts = 2, .max_experts = 2}};
+      .needs = {.min_experts = 2, .max_experts = 2},
+      .flops = "9 d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})",
        "mergekit's nuslerp: norms, angles and sums in the dtype of the tensors"}};

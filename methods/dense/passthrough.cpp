@@ -12,7 +12,8 @@ struct Passthrough {
                                    .paper = "https://github.com/arcee-ai/mergekit (passthrough)",
                                    .summary = "one expert as it is, or scaled",
                                    .needs = {.max_experts = 1},
-                                   .elementwise = true};
+                                   .elementwise = true,
+                                   .flops = "0"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})", "mergekit's passthrough: scaled in storage dtype"}};
   double scale = 1;

@@ -11,7 +11,8 @@ struct Ram {
       .summary = "the sum of task vectors, averaged where several experts changed an entry",
       .needs = {.base = true},
       .elementwise = true,
-      .identity = R"({"epsilon": 0})"};
+      .identity = R"({"epsilon": 0})",
+      .flops = "(5 N + 1) d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})",
        "mergekit's ram: each task vector is divided before they are added up"}};

@@ -15,7 +15,8 @@ struct RamPlus {
       .paper = "arXiv:2601.13572 §4",
       .summary = "RAM, in which what one expert alone changed is strengthened",
       .needs = {.base = true},
-      .identity = R"({"epsilon": 0})"};
+      .identity = R"({"epsilon": 0})",
+      .flops = "(9 N + 1) d"};
   static constexpr Preset presets[] = {{"mergekit", R"({"compute": "storage", "scope": "tensor"})",
                                         "mergekit's ramplus_tl: a factor for each tensor"}};
   ReinforcedSum sum;

@@ -15,7 +15,8 @@ struct Sce {
       .name = "sce",
       .paper = "arXiv:2408.07990 §3.3",
       .summary = "select entries by variance, weigh experts by energy, erase the minority's signs",
-      .needs = {.base = true}};
+      .needs = {.base = true},
+      .flops = "(10 N + 3) d"};
   static constexpr Preset presets[] = {
       {"fuseai", R"({"merged": "all"})",
        "the authors' code: the selection (theirs is 0.1) changes weights alone, all entries are "

@@ -16,7 +16,8 @@ struct Slerp {
       .name = "slerp",
       .paper = "https://github.com/arcee-ai/mergekit (slerp)",
       .summary = "spherical interpolation between two experts, tensor by tensor",
-      .needs = {.min_experts = 2, .max_experts = 2}};
+      .needs = {.min_experts = 2, .max_experts = 2},
+      .flops = "9 d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})",
        "mergekit's slerp: norms and angle in float32, added up as LibTorch does"}};

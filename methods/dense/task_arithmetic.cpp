@@ -10,7 +10,8 @@ struct TaskArithmetic {
                                    .summary = "base plus the scaled sum of the task vectors",
                                    .needs = {.base = true},
                                    .elementwise = true,
-                                   .identity = R"({"scale": 0.5})"};
+                                   .identity = R"({"scale": 0.5})",
+                                   .flops = "(2 N + 1) d"};
   static constexpr Preset presets[] = {{"mergekit", R"({"compute": "storage", "scale": 1.0})",
                                         "mergekit's task_arithmetic: computed in storage dtype"}};
   double scale = 0.3;  // the paper's optimum for many tasks lies at 0.3 to 0.5

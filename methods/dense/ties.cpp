@@ -10,7 +10,8 @@ struct Ties {
       .paper = "arXiv:2306.01708 §3",
       .summary = "trim, elect a sign per entry, mean of those that agree",
       .needs = {.base = true},
-      .identity = R"({"density": 1, "scale": 1})"};
+      .identity = R"({"density": 1, "scale": 1})",
+      .flops = "7 N d"};
   static constexpr Preset presets[] = {
       {"tensor", R"({"trim.scope": "tensor"})",
        "the paper's rule, but the share to keep is taken of each tensor"},

@@ -10,7 +10,8 @@ struct WiseFt {
                                    .summary = "a point between the base and the experts' mean",
                                    .needs = {.base = true},
                                    .elementwise = true,
-                                   .identity = R"({"alpha": 1})"};
+                                   .identity = R"({"alpha": 1})",
+                                   .flops = "(2 N + 1) d"};
   double alpha = 0.5;
 
   void parameters(auto&& p) {

@@ -20,7 +20,8 @@ struct AdaMerging {
       .paper = "arXiv:2310.02575 §3",
       .summary = "coefficients of the task vectors that minimise the entropy of predictions",
       .needs = {.base = true, .calibration_inputs = true, .gradients = true},
-      .identity = R"({"init": 0.5, "steps": 0})"};
+      .identity = R"({"init": 0.5, "steps": 0})",
+      .flops = "N batches through the network and back per step, and sums of the task vectors"};
   static constexpr Preset presets[] = {
       {"task_wise", R"({"granularity": "task"})", "one coefficient per expert"},
       {"plus_plus", R"({"vectors": "ties"})", "AdaMerging++: on task vectors trimmed as in TIES"},

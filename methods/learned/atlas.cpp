@@ -20,7 +20,8 @@ struct Atlas {
                 .calibration_inputs = true,
                 .calibration_labels = true,
                 .gradients = true},
-      .identity = R"({"init": 0.5, "epochs": 0})"};
+      .identity = R"({"init": 0.5, "epochs": 0})",
+      .flops = "N batches through the network and back per step, and sums of the task vectors"};
   static constexpr Preset presets[] = {
       {"isotropic", R"({"granularity": "task"})", "one coefficient per task vector"}};
   Sharing granularity = Sharing::kTensor;

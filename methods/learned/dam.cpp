@@ -28,7 +28,8 @@ struct Dam {
       .paper = "arXiv:2410.08371 §3",
       .summary = "coefficients per input column that imitate each expert on its own data",
       .needs = {.calibration_inputs = true, .gradients = true},
-      .identity = R"({"epochs": 0})"};
+      .identity = R"({"epochs": 0})",
+      .flops = "N batches through the network and back per step, and sums of the task vectors"};
   static constexpr Preset presets[] = {
       {"paper",
        R"({"targets": "live", "top_k": 0, "mofo": 1, "l1": 1e-6, "l2": 1e-6, "embeddings": true,

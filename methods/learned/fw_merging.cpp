@@ -29,7 +29,8 @@ struct FwMerging {
                 .calibration_inputs = true,
                 .calibration_labels = true,
                 .gradients = true},
-      .identity = R"({"scale": 0.5})"};
+      .identity = R"({"scale": 0.5})",
+      .flops = "N batches through the network and back per step, and sums of the task vectors"};
   int64_t steps = 10;
   double step_size = 0.1;
   double scale = 0.3;

@@ -16,7 +16,8 @@ struct LmCocktail {
       .paper = "arXiv:2311.13534 §3",
       .summary = "mean of the experts weighed by their losses on a few examples",
       .needs = {.calibration_inputs = true, .calibration_labels = true},
-      .elementwise = true};
+      .elementwise = true,
+      .flops = "N d, and the examples through each model"};
   double temperature = 5;
   int64_t examples = 50, batch = 16;
 

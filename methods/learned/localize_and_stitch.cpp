@@ -28,7 +28,8 @@ struct LocalizeAndStitch {
                 .calibration_inputs = true,
                 .calibration_labels = true,
                 .gradients = true},
-      .identity = R"({"sparsity": 1, "epochs": 0})"};
+      .identity = R"({"sparsity": 1, "epochs": 0})",
+      .flops = "N experts' examples through the network and back per epoch, and their masks"};
   static constexpr Preset presets[] = {
       {"dataless", R"({"sparsity": 0.1, "epochs": 0})",
        "the entries of largest magnitude, without data"},

@@ -14,7 +14,8 @@ struct Cabs {
       .paper = "arXiv:2503.01874 §3",
       .summary = "n of m entries of each task vector, none taken twice, added up",
       .needs = {.base = true},
-      .identity = R"({"n": 256})"};
+      .identity = R"({"n": 256})",
+      .flops = "(6 N + 2) d"};
   static constexpr Preset presets[] = {
       {"paper", R"({"last_block": "drop"})",
        "the authors' code: what is left of a tensor after its last whole block stays the base's, "

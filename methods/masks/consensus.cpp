@@ -12,7 +12,8 @@ struct Consensus {
       .paper = "arXiv:2405.07813 §4.3",
       .summary = "the multi-task vector where the TALL masks of several experts agree",
       .needs = {.base = true, .min_experts = 2},
-      .identity = R"({"scale": 0.5})"};
+      .identity = R"({"scale": 0.5})",
+      .flops = "(8 N + 2) d"};
   static constexpr Preset presets[] = {
       {"ties", R"({"task_vector": "ties"})", "Consensus TIES"},
       {"mergebench", R"({"lambda": 0.2})", "MergeBench's fixed lambda"}};

@@ -16,7 +16,8 @@ struct Emr {
       .paper = "arXiv:2405.17461 §3.2",
       .summary = "a unified task vector, and for each task a mask and a rescaler of it",
       .needs = {.base = true, .output = Output::kModelPerTask},
-      .elementwise = true};
+      .elementwise = true,
+      .flops = "17 N d"};
 
   void parameters(auto&&) {}
 

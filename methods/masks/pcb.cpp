@@ -23,7 +23,8 @@ struct Pcb {
       .summary = "mean of the entries that are large and agree with others, weighed by both",
       .needs = {.base = true},
       .elementwise = true,
-      .identity = ""};  // the entries of the lowest score have no weight
+      .identity = "",  // the entries of the lowest score have no weight
+      .flops = "(69 N + 1) d"};
   static constexpr Preset presets[] = {
       {"function", R"({"ratio": 0.1, "scale": 1})", "the default of the authors' function"}};
   double ratio = 0.05;

@@ -9,7 +9,8 @@ struct TallMasksPerTask {
                                    .paper = "arXiv:2405.07813 §4.1",
                                    .summary = "a multi-task vector, and for each task a mask of it",
                                    .needs = {.base = true, .output = Output::kModelPerTask},
-                                   .identity = ""};  // the multi-task vector of copies is their sum
+                                   .identity = "",  // the multi-task vector of copies is their sum
+                                   .flops = "(2 N + 2) d"};
   static constexpr Preset presets[] = {
       {"ties", R"({"task_vector": "ties"})", "masks of TIES' task vector"},
       {"fusionbench", R"({"lambda": 0.6})", "FusionBench's lambda"}};

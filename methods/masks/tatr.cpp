@@ -18,7 +18,8 @@ struct Tatr {
       .summary = "sum of the task vectors without the entries that several experts change most",
       .needs = {.base = true},
       .elementwise = true,
-      .identity = R"({"quantile": 1, "scale": 0.5})"};
+      .identity = R"({"quantile": 1, "scale": 0.5})",
+      .flops = "(20 N - 8) d"};
   static constexpr Preset presets[] = {
       {"fusionbench", R"({"ties": "drop"})",
        "FusionBench's rule with zero_shot: a model all of whose conflicts are equal, as where one "

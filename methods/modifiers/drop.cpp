@@ -13,7 +13,8 @@ struct Drop {
       .summary = "random drop and rescale of task vectors, for another method to merge",
       .needs = {.base = true},
       .randomized = true,
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "drop": 0})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "drop": 0})",
+      .flops = "(7 N + 1) d with Task Arithmetic"};
   RandomDrop random;
 
   void parameters(auto&& p) { random.parameters(p); }

@@ -13,7 +13,8 @@ struct Trim {
       .paper = "arXiv:2306.01708 §3",
       .summary = "trims task vectors by magnitude, for another method to merge",
       .needs = {.base = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "density": 1})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "density": 1})",
+      .flops = "(7 N + 1) d with Task Arithmetic"};
   TrimElect steps;
 
   // A vote that is not counted needs no majority.

@@ -16,7 +16,8 @@ struct Cart {
       .name = "cart",
       .paper = "arXiv:2412.12153 §4",
       .summary = "the experts' mean plus low-rank differences of the experts from it",
-      .identity = "{}"};
+      .identity = "{}",
+      .flops = "N (4 m n^2 + 9 n^3 + 6 d)"};
   double rank = 0.5;
   double scale = 0.5;
   std::vector<double> weights;

@@ -21,7 +21,8 @@ struct DcMerge {
           "another method on smoothed low-rank task vectors in bases orthogonal across tasks",
       .needs = {.base = true},
       .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "rank": 1,
-                      "smoothing": "none", "mask": "none"})"};
+                      "smoothing": "none", "mask": "none"})",
+      .flops = "N (4 m n^2 + 11 n^3) + 14 m n^2 + 24 n^3"};
   static constexpr Preset presets[] = {
       {"authors",
        R"({"of": {"method": "ties", "density": 0.001, "trim.scope": "tensor", "elect.tie": "zero",

@@ -24,7 +24,8 @@ struct Drm {
       .paper = "arXiv:2505.23117 §4",
       .summary = "signs elected among renormalised parts of a joint decomposition",
       .needs = {.base = true},
-      .identity = R"({"drop": 0, "cut": 0})"};
+      .identity = R"({"drop": 0, "cut": 0})",
+      .flops = "(4 N + 2) m n^2 + 9 n^3"};
   static constexpr Preset presets[] = {
       {"horizontal", R"({"stack": "horizontal"})", "DRM-H: task vectors side by side"}};
   double drop = 0.8;

@@ -16,7 +16,9 @@ struct IsoC {
       .paper = "arXiv:2502.04959 §4.1",
       .summary = "the sum of the task vectors with equal singular values",
       .needs = {.base = true},
-      .identity = ""};  // the singular values of an expert's own task vector are not equal
+      .identity = "",  // the singular values of an expert's own task
+      .flops = "6 m n^2 + 9 n^3 + (2 N + 5) d"};
+  // vector are not equal
   static constexpr Preset presets[] = {
       {"merge_and_rebase", R"({"others": "base"})",
        "as in merge-and-rebase: tensors that are no matrices stay the base's"}};

@@ -18,7 +18,9 @@ struct IsoCts {
       .paper = "arXiv:2502.04959 §4.2",
       .summary = "common and task-specific directions with equal singular values",
       .needs = {.base = true},
-      .identity = ""};  // the singular values of an expert's own task vector are not equal
+      .identity = "",  // the singular values of an expert's
+      .flops = "N (5 m n^2 + 9 n^3) + 12 m n^2 + 33 n^3"};
+  // own task vector are not equal
   static constexpr Preset presets[] = {
       {"merge_and_rebase", R"({"others": "base"})",
        "as in merge-and-rebase: tensors that are no matrices stay the base's; it rounds "

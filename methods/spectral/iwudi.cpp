@@ -23,7 +23,8 @@ struct Iwudi {
       .paper = "arXiv:2606.07289 §4",
       .summary = "the sum of the task vectors with their interference filtered out in closed form",
       .needs = {.base = true},
-      .identity = R"({"time": 1e12})"};
+      .identity = R"({"time": 1e12})",
+      .flops = "(4 N + 6) m n^2 + 9 n^3"};
   static constexpr Preset presets[] = {
       {"swudi", R"({"time": 1300, "cut": "share", "share": 0.65})",
        "SWUDI: only the leading directions are filtered"},

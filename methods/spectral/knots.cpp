@@ -18,7 +18,9 @@ struct Knots {
       .paper = "arXiv:2410.19735 §4",
       .summary = "another method on the task vectors in a common basis of their outputs",
       .needs = {.base = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "scale": 1, "above": 0})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "scale": 1, "above": 0})",
+      .flops =
+          "4 L S^2 + 9 S^3 + 2 S d, where S and L are the shorter and the longer side of all task vectors side by side"};
   CoordinateMerge steps{"ties", 0.6, CoordinateMerge::Rest::kMethod};
   double above = 1e-5;
   Stack stack = Stack::kInputs;

@@ -26,7 +26,8 @@ struct Opcm {
       .summary = "task vectors added one by one, each off the leading directions of those before",
       .needs = {.base = true},
       .randomized = true,
-      .identity = ""};  // vectors like biases add up, then all is scaled
+      .identity = "",  // vectors like biases add up, then all is scaled
+      .flops = "(N - 1) (10 m n^2 + 11 n^3)"};
   double alpha = 0.5;
   Order order = Order::kShuffled;
   MatrixRule matrices;

@@ -15,7 +15,8 @@ struct Star {
       .paper = "arXiv:2502.10339 §3",
       .summary = "mean of task vectors cut to leading singular components and scaled up",
       .needs = {.base = true},
-      .identity = R"({"eta": 100})"};
+      .identity = R"({"eta": 100})",
+      .flops = "N (5 m n^2 + 9 n^3)"};
   double eta = 40;
   double scale = 1;
   MatrixRule matrices{kEmbeddings};

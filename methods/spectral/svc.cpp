@@ -16,7 +16,8 @@ struct Svc {
       .paper = "arXiv:2602.05536 §4",
       .summary = "another method's merge with singular values that several tasks share scaled down",
       .needs = {.base = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "alpha": 1})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "alpha": 1})",
+      .flops = "(2 N + 6) m n^2 + 9 n^3 with Task Arithmetic"};
   static constexpr Preset presets[] = {
       {"iso_c", R"({"of": {"method": "iso_c", "scale": 1.5}})", "the paper's settings for Iso-C"},
       {"iso_cts", R"({"of": {"method": "iso_cts", "scale": 1.5}, "alpha": 0.2})",

@@ -18,7 +18,8 @@ struct TsvC {
       .paper = "arXiv:2412.00081 §4.1",
       .summary = "the base, and each expert's task vector cut to its leading singular components",
       .needs = {.base = true, .output = Output::kModelPerTask},
-      .identity = ""};  // tasks of no expert get the base
+      .identity = "",  // tasks of no expert get the base
+      .flops = "4 m n^2 + 9 n^3 for a task model"};
   Truncation truncation;
   MatrixRule matrices;
   Rest others = Rest::kOwn;

@@ -16,7 +16,8 @@ struct TsvM {
       .paper = "arXiv:2412.00081 §4.2",
       .summary = "leading singular components of all task vectors, made orthogonal across tasks",
       .needs = {.base = true},
-      .identity = R"({"rank": 1})"};
+      .identity = R"({"rank": 1})",
+      .flops = "N (2 m n^2 + 9 n^3) + 10 m n^2 + 24 n^3"};
   static constexpr Preset presets[] = {
       {"lossless", R"({"rank": 1})", "every component of every task vector"},
       {"merge_and_rebase", R"({"others": "base"})",

@@ -29,7 +29,8 @@ struct Wudi {
       .paper = "arXiv:2503.08099 §4",
       .summary = "the task vector that interferes least with each expert's in its own subspace",
       .needs = {.base = true},
-      .identity = R"({"solver": "closed"})"};
+      .identity = R"({"solver": "closed"})",
+      .flops = "4 N m n^2 + steps (2 m n^2 + 15 d)"};
   static constexpr Preset presets[] = {
       {"fusionbench", R"({"steps": 400})", "FusionBench's number of steps"},
       {"closed", R"({"solver": "closed"})", "the minimum itself, in place of steps towards it"},
