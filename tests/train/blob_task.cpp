@@ -38,8 +38,9 @@ class Blobs : public Task {
     const Examples items = examples(split);
     const at::Tensor right =
         predictor.logits(items.inputs).argmax(1).eq(items.targets).to(at::kFloat);
-    return {{"acc", right.mean().item<double>(),
-             std::vector<float>(right.data_ptr<float>(), right.data_ptr<float>() + right.numel())}};
+    return {
+        {"acc", right.mean().item<double>(),
+         std::vector<double>(right.data_ptr<float>(), right.data_ptr<float>() + right.numel())}};
   }
 
  private:
