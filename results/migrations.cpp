@@ -58,6 +58,18 @@ CREATE TABLE search_steps (
 ) STRICT;
 CREATE INDEX search_steps_run ON search_steps (run))";
 
+// SQLite has no command that changes a CHECK. Its manual (ALTER TABLE, "Making Other Kinds Of Table
+// Schema Changes") allows this for constraints, since no row on the disk changes. The new index
+// tells other connections that the schema is another one.
+constexpr std::string_view kVersion4 = R"(
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema
+  SET sql = replace(sql, '''multitask'', ''ensemble'')', '''multitask'', ''ensemble'', ''oracle'')')
+  WHERE type = 'table' AND name = 'runs';
+PRAGMA writable_schema = RESET;
+DROP INDEX runs_method;
+CREATE INDEX runs_method ON runs (method, method_version))";
+
 }  // namespace
 
 // Version 1 is the first. A step, once released, never changes; schema.sql always shows the newest
@@ -69,7 +81,8 @@ std::span<const Migration> migrations() {
        "ALTER TABLE costs ADD COLUMN own_peak_device_bytes INTEGER "
        "CHECK (own_peak_device_bytes >= 0)"},
       {"runs get the data that calibrated them, statistics of such data are stored, and the steps of searches",
-       kVersion3}};
+       kVersion3},
+      {"runs may be of an oracle, which scores each task with its own expert", kVersion4}};
   return kSteps;
 }
 

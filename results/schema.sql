@@ -52,7 +52,7 @@ CREATE TABLE runs (
   id              INTEGER PRIMARY KEY,
   key             TEXT NOT NULL UNIQUE CHECK (key <> ''),
   kind            TEXT NOT NULL
-                  CHECK (kind IN ('merge', 'base', 'expert', 'multitask', 'ensemble')),
+                  CHECK (kind IN ('merge', 'base', 'expert', 'multitask', 'ensemble', 'oracle')),
   split           TEXT NOT NULL CHECK (split IN ('validation', 'test')),
   method          TEXT,
   method_version  INTEGER,

@@ -224,6 +224,15 @@ TEST_CASE("A store that version 2 wrote is upgraded in place and keeps what it h
   run.statistics = {"key"};
   REQUIRE(store.put_run(run, after.environments[0]));
   CHECK(store.find_run("later")->statistics == std::vector<std::string>{"key"});
+  // What version 3 could not hold.
+  RunRecord oracle = *store.find_run("later");
+  oracle.key = "oracle";
+  oracle.kind = RunKind::kOracle;
+  oracle.method.clear();
+  oracle.method_version = 0;
+  REQUIRE(store.put_run(oracle, after.environments[0]));
+  CHECK(store.find_run("oracle")->kind == RunKind::kOracle);
+  CHECK(verify_store(path).problems.empty());
 }
 
 TEST_CASE("A migration that another process has made is not made again", "[results]") {
