@@ -106,6 +106,7 @@ def add_config(file: gguf.GGUFWriter, family: str, config: dict) -> None:
         file.add_sliding_window(config["sliding_window"])
     if family == "phi3":
         rope = config["rope_parameters"]
+        file.add_rope_dimension_count(int(rope["partial_rotary_factor"] * config["hidden_size"] / config["num_attention_heads"]))
         file.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
         for kind in ("long", "short"):
             file.add_tensor(f"rope_factors_{kind}.weight", np.array(rope[f"{kind}_factor"], dtype=np.float32))

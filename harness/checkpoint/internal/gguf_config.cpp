@@ -76,9 +76,7 @@ class ConfigMaker {
       config_["intermediate_size"] = *inner;
     rotary_scaling();
     if (model_type_ == "gemma2") gemma2(heads, width);
-    if (model_type_ == "phi3")
-      if (const auto window = optional_integer("attention.sliding_window"); window.value_or(0) > 0)
-        config_["sliding_window"] = *window;
+    if (model_type_ == "phi3") phi3(heads, width);
     if (model_type_ == "llama")
       config_["attention_bias"] = header_.find("blk.0.attn_q.bias") != nullptr;
     if (family_is_mixture()) mixture();
@@ -113,6 +111,15 @@ class ConfigMaker {
     if (const auto cap = optional_number("final_logit_softcapping"))
       config_["final_logit_softcapping"] = *cap;
     config_["tie_word_embeddings"] = true;
+  }
+
+  void phi3(int64_t heads, int64_t width) {
+    if (const auto window = optional_integer("attention.sliding_window"); window.value_or(0) > 0)
+      config_["sliding_window"] = *window;
+    const auto rotated = optional_integer("rope.dimension_count");
+    if (rotated && *rotated * heads != width)
+      config_["partial_rotary_factor"] =
+          static_cast<double>(*rotated * heads) / static_cast<double>(width);
   }
 
   void rotary_scaling() {
