@@ -11,6 +11,7 @@
 #include "harness/core/json_text.h"
 #include "harness/core/regular_file.h"
 #include "harness/core/text_encoding.h"
+#include "harness/jinja/python_text.h"
 #include "harness/task/gzip.h"
 
 namespace assay {
@@ -229,14 +230,6 @@ size_t step_end(const Json& value, const std::string& path, size_t begin) {
     if (end == 0) break;
   }
   return std::min(path.find('.', begin), path.size());
-}
-
-std::string python_float(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
-  // Python writes numbers of up to 16 digits before the point without an exponent.
-  const bool plain = std::fabs(value) >= 1e15 && std::fabs(value) < 1e16;
-  return plain ? fmt::format("{:.1f}", value) : Json(value).dump();
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "harness/checkpoint/model_texts.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/jinja/jinja.h"
 #include "harness/merge/mergekit/resolve.h"
 #include "tests/core/temporary_folder.h"
 
@@ -104,6 +105,14 @@ void gguf(std::string_view input) {
     for (const TensorInfo& info : checkpoint->tensors())
       ASSAY_CHECK(checkpoint->read(info.name).numel() == info.numel());
   });
+}
+
+void jinja(std::string_view input) {
+  static const Json context{{"messages", {{{"role", "user"}, {"content", "a b\nc"}}}},
+                            {"n", 3},
+                            {"d", {{"k", {1, "x"}}}}};
+  for (const JinjaOptions& options : {JinjaOptions::of_tasks(), JinjaOptions::of_chats()})
+    refusable([&] { JinjaTemplate(input, "template", options).render(context); });
 }
 
 const std::vector<std::string> kTensors = {

@@ -13,6 +13,7 @@ void index(std::string_view input);        ///< model.safetensors.index.json
 void folder(std::string_view input);
 /// All bytes of a GGUF file, opened and read completely, and the texts made from its metadata.
 void gguf(std::string_view input);
+void jinja(std::string_view input);  ///< a template, rendered as a prompt and as a chat
 void mergekit(
     std::string_view input);  ///< mergekit's YAML, resolved for the tensors of a small model
 
@@ -24,6 +25,7 @@ inline constexpr Target kTargets[] = {{"safetensors", safetensors},
                                       {"index", index},
                                       {"folder", folder},
                                       {"gguf", gguf},
+                                      {"jinja", jinja},
                                       {"mergekit", mergekit}};
 
 }  // namespace assay::fuzz
