@@ -72,7 +72,10 @@ std::optional<int64_t> CalibrationEvidence::block(const std::string& tensor) con
 }
 
 std::vector<PermutationGroup> CalibrationEvidence::permutations() const {
-  if (!sources_.architecture) return {};
+  if (!sources_.architecture)
+    user_error(
+        "the units of the network are asked for, but there are statistics only: give models with a "
+        "config.json");
   return permutations_of(*sources_.architecture, sources_.reference->tensors());
 }
 

@@ -36,6 +36,11 @@ class LayerInputs {
   /// they run. Tokens that do not count are left out.
   virtual void observe(const StateDict& weights, size_t expert, int64_t first, int64_t count,
                        const SeeLayer& see) const = 0;
+  /// The running means and variances of BatchNorm layers, by tensor, that the network has with
+  /// these weights: means over batches of `batch` examples of each of these experts, each
+  /// normalised by its own moments. Empty without such layers.
+  virtual StateDict running_moments(const StateDict& weights, const std::vector<size_t>& experts,
+                                    int64_t batch) const = 0;
 };
 
 /// Those of a network. UserError when it has none.

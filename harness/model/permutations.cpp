@@ -56,6 +56,12 @@ class Tracer final : public LayerObserver {
       }
     traced_.set(y, std::move(axes));
   }
+  void batch_norm(const std::string& name, const at::Tensor& x) override {
+    const AxisFactors channels = traced_.axes(x)[1];
+    for (const char* part : {".weight", ".bias", ".running_mean", ".running_var"})
+      if (const auto found = weights_.find(name + part); found != weights_.end())
+        traced_.units.join(channels, traced_.axes(found->second).front());
+  }
   void embedding(const std::string& weight, const at::Tensor& vectors) override {
     const TensorAxes table = traced_.axes(weights_.at(weight));
     traced_.units.fix(table[0]);
@@ -180,10 +186,7 @@ class Tracer final : public LayerObserver {
 
 std::vector<PermutationGroup> permutations_of(const Architecture& architecture) {
   const c10::NoGradGuard no_gradients;
-  StateDict weights;
-  for (const TensorInfo& info : architecture.tensors())
-    weights[info.name] =
-        at::scalar_tensor(0, at::dtype(info.dtype)).expand(info.shape);  // one value in memory
+  const StateDict weights = weights_without_memory(architecture);
   Tracer tracer(weights);
   const at::Tensor scores = row_logits(architecture, weights, example_batch(architecture));
   return tracer.groups(scores);

@@ -44,11 +44,18 @@ class FakeNetwork : public Network, public LayerInputs {
                const SeeLayer& see) const override {
     observed(weights, expert, first, count, see);
   }
+  StateDict running_moments(const StateDict& weights, const std::vector<size_t>& experts,
+                            int64_t batch) const override {
+    return moments ? moments(weights, experts, batch) : StateDict();
+  }
 
   /// What layers read and give.
   std::function<void(const StateDict& weights, size_t expert, int64_t first, int64_t count,
                      const SeeLayer& see)>
       observed;
+  std::function<StateDict(const StateDict& weights, const std::vector<size_t>& experts,
+                          int64_t batch)>
+      moments;
   /// Gram matrices of what layers read.
   std::function<StateDict(const StateDict& weights, size_t expert,
                           const std::vector<LayerInfo>& layers)>

@@ -105,6 +105,15 @@ TEST_CASE("a decoder's heads, feed-forward and residual stream can be reordered"
   CHECK(has_axis(*stream, "model.norm.weight", 0));
 }
 
+TEST_CASE("residual networks have as many groups as published", "[model][permutations]") {
+  const auto count = [](Json config) { return groups_of(std::move(config)).size(); };
+
+  CHECK(count({{"model_type", "torchvision_resnet"}, {"depth", 50}}) == 37);
+  CHECK(count({{"model_type", "torchvision_resnet"}, {"depth", 101}}) == 71);
+  CHECK(count({{"model_type", "torchvision_resnet"}, {"depth", 18}}) == 12);
+  CHECK(count({{"model_type", "cifar_resnet"}, {"depth", 20}}) == 12);
+}
+
 TEST_CASE("no architecture notices that its units are reordered", "[model][permutations]") {
   for (const std::string& name : architectures().names()) {
     INFO(name);

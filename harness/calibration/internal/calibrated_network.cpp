@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 #include "harness/calibration/internal/state_observer.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
+#include "harness/model/batch_norm.h"
 #include "harness/model/forward.h"
 #include "harness/model/observer.h"
 
@@ -125,6 +128,34 @@ void CalibratedNetwork::observe(const StateDict& weights, size_t expert, int64_t
   counters::examples += count;
   ShowLayers observer(names, see);
   row_logits(*architecture_, own_weights(weights), batch);
+}
+
+StateDict CalibratedNetwork::running_moments(const StateDict& weights,
+                                             const std::vector<size_t>& experts,
+                                             int64_t batch) const {
+  const c10::NoGradGuard no_gradients;
+  const std::map<std::string, std::string> names = merge_names();
+  const StateDict own = own_weights(weights);
+  StateDict sums;
+  int64_t batches = 0;
+  for (const size_t expert : experts)
+    for (int64_t first = 0; first < examples(expert); first += batch) {
+      const int64_t count = std::min(batch, examples(expert) - first);
+      if (count < batch && first > 0) break;  // moments of a few examples would count as much
+      BatchNormByBatch by_batch;
+      row_logits(*architecture_, own, moved(data(expert).batch(first, count), device_));
+      counters::examples += count;
+      ++batches;
+      for (const auto& [layer, moments] : by_batch.moments())
+        for (const auto& [name, value] : {std::pair(layer + ".running_mean", moments.mean),
+                                          std::pair(layer + ".running_var", moments.variance)})
+          if (const auto known = names.find(name); known != names.end()) {
+            at::Tensor& sum = sums[known->second];
+            sum = sum.defined() ? sum + value.to(at::kDouble) : value.to(at::kDouble);
+          }
+    }
+  for (auto& [unused, sum] : sums) sum = (sum / batches).to(at::kFloat);
+  return sums;
 }
 
 std::map<std::string, std::string> CalibratedNetwork::merge_names() const {

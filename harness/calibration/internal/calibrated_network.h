@@ -35,6 +35,8 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
                         const std::vector<LayerInfo>& layers) const override;
   void observe(const StateDict& weights, size_t expert, int64_t first, int64_t count,
                const SeeLayer& see) const override;
+  StateDict running_moments(const StateDict& weights, const std::vector<size_t>& experts,
+                            int64_t batch) const override;
 
   std::vector<at::Tensor> states(size_t expert, int64_t first, int64_t count, Tap tap,
                                  Tokens tokens) const override;

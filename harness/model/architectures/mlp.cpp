@@ -29,6 +29,10 @@ struct Mlp {
             {"hidden.weight", at::kFloat, {hidden, inputs}}};
   }
 
+  void set_widths(const std::map<std::string, std::vector<int64_t>>& shapes) {
+    hidden = shapes.at("hidden.bias").front();
+  }
+
   StateDict initial_weights(uint64_t seed) const { return kaiming_weights(tensors(), seed); }
 
   std::vector<int64_t> item_shape() const { return {inputs}; }

@@ -39,6 +39,11 @@ struct SmallCnn {
             {"hidden.weight", at::kFloat, {hidden, wide * 7 * 7}}};
   }
 
+  void set_widths(const std::map<std::string, std::vector<int64_t>>& shapes) {
+    channels = shapes.at("conv1.bias").front();
+    hidden = shapes.at("hidden.bias").front();
+  }
+
   StateDict initial_weights(uint64_t seed) const { return kaiming_weights(tensors(), seed); }
 
   std::vector<int64_t> item_shape() const { return {1, 28, 28}; }
