@@ -188,8 +188,8 @@ TEST_CASE("the oracle expert is each task's own expert, and the base of held-out
   CHECK(score_of(record, "blobs/a").outcomes == models.outcomes_of("two", "blobs/a"));
   CHECK(score_of(record, "blobs/b").outcomes == models.outcomes_of("base", "blobs/b"));
   int64_t bytes = 0;
-  for (const TensorInfo& tensor : Checkpoint::open(models.folder() / "two")->tensors())
-    bytes += tensor.bytes();
+  const auto two = Checkpoint::open(models.folder() / "two");
+  for (const TensorInfo& tensor : two->tensors()) bytes += tensor.bytes();
   CHECK(record.diagnostics.at(kTaskBytes) == bytes);
 
   Cell other = cell;
