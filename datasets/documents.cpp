@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <unordered_set>
@@ -89,14 +90,29 @@ std::vector<Document> man_pages(const fs::path& root) {
   return pages;
 }
 
-/// "6.2.3." at the beginning of a heading, without the last dot; else empty.
-std::string section_number(const std::string& line) {
+/// "6.2.3." and a space at the beginning of a heading: the number without its last dot, and the
+/// heading's text.
+std::optional<std::pair<std::string, std::string>> heading_of(const std::string& line) {
   size_t end = 0;
   while (end < line.size() && (std::isdigit(static_cast<unsigned char>(line[end])) != 0 ||
                                (end > 0 && line[end] == '.')))
     ++end;
-  if (end < 2 || end >= line.size() || line[end] != ' ' || line[end - 1] != '.') return "";
-  return line.substr(0, end - 1);
+  if (end < 2 || line[end - 1] != '.') return std::nullopt;
+  if (line.compare(end, 1, " ") == 0)
+    return std::pair(line.substr(0, end - 1), line.substr(end + 1));
+  return std::nullopt;
+}
+
+constexpr std::string_view kNoBreakSpace = "\u00a0";
+
+std::string with_plain_spaces(std::string_view line) {
+  std::string out;
+  for (size_t i = 0; i < line.size();) {
+    const bool is_space = line.substr(i).starts_with(kNoBreakSpace);
+    out.push_back(is_space ? ' ' : line[i]);
+    i += is_space ? kNoBreakSpace.size() : 1;
+  }
+  return out;
 }
 
 /// The sections of a book in plain text. A table of contents has headings too: of two sections with
@@ -115,10 +131,11 @@ std::vector<Document> sections(const std::string& book) {
   };
   std::istringstream lines(book);
   for (std::string line; std::getline(lines, line);) {
-    if (const std::string next = section_number(line); !next.empty()) {
+    line = with_plain_spaces(line);
+    if (auto heading = heading_of(line)) {
       end_section();
-      number = next;
-      line.erase(0, next.size() + 2);
+      number = heading->first;
+      line = std::move(heading->second);
     }
     const size_t begin = line.find_first_not_of(" \t");
     if (begin == std::string::npos) {
@@ -218,6 +235,7 @@ class Converter {
     const fs::path root = manifest_.folder() / ".unpacked";
     fs::remove_all(root);
     for (const DataFile& file : manifest_.files) {
+      fs::create_directories(root / file.package);
       const ProcessResult done = run_process(
           {"dpkg-deb", "-x", manifest_.path(file).string(), (root / file.package).string()});
       if (done.exit_code != 0)

@@ -77,7 +77,7 @@ std::shared_ptr<const TextItems> TextDataTask::items(Split split) const {
 }
 
 Examples TextDataTask::examples(Split) const {
-  user_error("the task '{}' is about text: no recipe can train on it", name());
+  user_error("the task '{}' is about text: its examples are no tensors", name());
 }
 
 bool TextDataTask::reports(const std::string& metric) const {

@@ -25,7 +25,7 @@ class TextDataTask : public Task {
   std::string primary_metric() const final { return data_definition_->metrics.front(); }
   void check_split(Split split) const override;
   bool is_about_text() const final { return true; }
-  /// UserError: text tasks are not trained on.
+  /// UserError: item_requests() has the examples of text.
   Examples examples(Split split) const final;
   /// 0 when the definition names no file for the split.
   int64_t size(Split split) const final;
