@@ -37,6 +37,10 @@ echo "adapters: merged weights against PEFT's merge_and_unload"
 echo "mixtures: mixtures of experts opened by transformers"
 "$env/bin/python" "$here/mixtures.py" "$program"
 
+echo "training: losses, weights, adapters and speed against PyTorch, transformers and PEFT"
+"$env/bin/python" "$here/training.py" "$program"
+"$env/bin/python" "$here/training.py" "$program" --speed
+
 echo "tokenizers: ids, texts and time against tokenizers and sentencepiece"
 data=()
 [ -z "${ASSAY_TEST_DATA:-}" ] || data=(--data "$ASSAY_TEST_DATA/tokenizers")

@@ -1,0 +1,252 @@
+"""Compares training by recipe with PyTorch, transformers and PEFT: losses, weights and speed.
+
+usage: ENV/bin/python scripts/peers/training.py PROGRAM [--steps 50] [--speed]
+
+Both sides start from the same weights and see the same batches, every one of which holds all texts, so that their order is the same whatever
+the shuffle. Compared are the losses of every step and the tensors after the last one (their largest difference over the tensor's largest
+value), for decoders (all tokens; a LoRA adapter), an encoder-decoder (answers) and an encoder (classes). --speed instead trains one
+small decoder on one thread on both sides and prints tokens per second. ENV holds torch, transformers 5, peft and safetensors.
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+
+TOLERANCE = 1e-4
+BOS = 256
+TEXTS = [f"{'abcdefghij' * (1 + i % 3)} number {i} of {8 - i}" for i in range(8)]
+LLAMA = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "vocab_size": 257,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-6,
+    "max_position_embeddings": 64,
+    "tie_word_embeddings": True,
+    "bos_token_id": BOS,
+    "eos_token_id": BOS,
+}
+GPT2 = {
+    "model_type": "gpt2",
+    "architectures": ["GPT2LMHeadModel"],
+    "vocab_size": 257,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 64,
+    "attn_pdrop": 0.0,
+    "embd_pdrop": 0.0,
+    "resid_pdrop": 0.0,
+    "bos_token_id": BOS,
+    "eos_token_id": BOS,
+}
+T5 = {
+    "model_type": "t5",
+    "architectures": ["T5ForConditionalGeneration"],
+    "vocab_size": 257,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_heads": 4,
+    "dropout_rate": 0.0,
+    "decoder_start_token_id": 0,
+    "pad_token_id": 0,
+    "eos_token_id": BOS,
+    "n_positions": 64,
+    "tie_word_embeddings": False,
+}
+SETTINGS = {"batch": len(TEXTS), "learning_rate": 3e-3, "weight_decay": 0.1, "warmup": 5, "clip_norm": 1.0}
+
+
+def write_tasks(folder: Path) -> None:
+    texts = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
+    sums = "".join(json.dumps({"q": f"{i} + {i + 10} =", "c": [str(2 * i + 10), "none"], "label": 0}) + "\n" for i in range(8))
+    tasks = folder / "tasks"
+    tasks.mkdir()
+    for name, content in (("texts", texts), ("sums", sums)):
+        (tasks / f"{name}.jsonl").write_text(content)
+    files = lambda name: {"files": {"train": str(tasks / f"{name}.jsonl"), "test": str(tasks / f"{name}.jsonl")}}
+    suite = {"summary": "texts", "kind": "perplexity", "tasks": [{"name": "all", "dataset": files("texts")}]}
+    (tasks / "texts.json").write_text(json.dumps(suite))
+    suite = {
+        "summary": "sums",
+        "kind": "multiple_choice",
+        "tasks": [{"name": "all", "dataset": files("sums"), "prompt": "{{q}}", "choices": "{{c}}"}],
+    }
+    (tasks / "sums.json").write_text(json.dumps(suite))
+
+
+def train(program: str, folder: Path, name: str, architecture: dict, task: str, steps: int, **more) -> Path:
+    """Trains `initial`, the random weights (a step of no size), and `trained`; returns their folder."""
+    recipe = {
+        "name": name,
+        "tokenizer": str(Path(__file__).resolve().parents[2] / "recipes/tokenizers/bytes"),
+        "architecture": architecture,
+        "checkpoints": {
+            "initial": {"role": "base", "init": "random", "mixture": [task], "steps": 1, "batch": 1, "learning_rate": 1e-30},
+            "trained": {"role": "expert", "init": "initial", "mixture": [task], "steps": steps, **SETTINGS, **more},
+        },
+    }
+    (folder / f"{name}.json").write_text(json.dumps(recipe))
+    environment = {**os.environ, "ASSAY_TASKS_DIR": str(folder / "tasks")}
+    command = [program, "train", str(folder / f"{name}.json"), "-o", str(folder / name)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    return folder / name
+
+
+def padded(rows: list[list[int]], fill: int) -> torch.Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
+
+
+def learning_rate(step: int, steps: int) -> float:
+    warmup = SETTINGS["warmup"]
+    if step < warmup:
+        return SETTINGS["learning_rate"] * step / warmup
+    return SETTINGS["learning_rate"] * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def reference(model, loss_of, steps: int) -> list[float]:
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=SETTINGS["learning_rate"], weight_decay=SETTINGS["weight_decay"])
+    losses = []
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = learning_rate(step, steps)
+        optimizer.zero_grad()
+        loss = loss_of(model)
+        losses.append(loss.item())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, SETTINGS["clip_norm"])
+        optimizer.step()
+    return losses
+
+
+def decoder_loss(model):
+    rows = [[BOS] + list(text.encode()) for text in TEXTS]
+    ids, targets = padded([row[:-1] for row in rows], 0), padded([row[1:] for row in rows], -100)
+    mask = (targets != -100).long()
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def encoder_decoder_loss(model):
+    sources = [list(f"{i} + {i + 10} =".encode()) for i in range(8)]
+    answers = [list(f" {2 * i + 10}".encode()) for i in range(8)]
+    ids, targets = padded(sources, 0), padded(answers, -100)
+    mask = padded([[1] * len(source) for source in sources], 0)
+    starts = padded([[0] + answer[:-1] for answer in answers], 0)
+    logits = model(input_ids=ids, attention_mask=mask, decoder_input_ids=starts, use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def compare(name: str, folder: Path, losses: list[float], tensors: dict[str, torch.Tensor], file: str, tolerance: float) -> bool:
+    own = json.loads((folder / "trained" / "assay.json").read_text())["losses"]
+    of_losses = max(abs(a - b) / abs(b) for a, b in zip(own, losses, strict=True))
+    stored = load_file(folder / "trained" / file)
+    of_weights = 0.0
+    for key, value in stored.items():
+        other = tensors[key].detach().float()
+        of_weights = max(of_weights, ((value - other).abs().max() / other.abs().max().clamp_min(1e-8)).item())
+    fine = of_losses <= tolerance and of_weights <= 10 * tolerance
+    print(f"{name:<28} loss {losses[0]:.4f} to {losses[-1]:.4f}  differences: losses {of_losses:.1e}  weights {of_weights:.1e}  {'ok' if fine else 'FAILED'}")
+    return fine
+
+
+def compare_all(program: str, folder: Path, steps: int) -> bool:
+    write_tasks(folder)
+    fine = True
+    for name, architecture in (("llama", LLAMA), ("gpt2", GPT2)):
+        made = train(program, folder, name, architecture, "texts/all", steps)
+        model = AutoModelForCausalLM.from_pretrained(made / "initial", dtype=torch.float32)
+        losses = reference(model, decoder_loss, steps)
+        state = dict(model.state_dict())
+        state.update({key.removeprefix("transformer."): value for key, value in state.items()})
+        fine &= compare(name, made, losses, state, "model.safetensors", TOLERANCE)
+    made = train(program, folder, "accumulated", LLAMA, "texts/all", steps, accumulate=3, gradient_checkpointing=True)
+    model = AutoModelForCausalLM.from_pretrained(made / "initial", dtype=torch.float32)
+    losses = reference(model, decoder_loss, steps)
+    fine &= compare("llama, batch in 3 parts", made, losses, dict(model.state_dict()), "model.safetensors", TOLERANCE)
+
+    made = train(program, folder, "t5", T5, "sums/all", steps)
+    model = AutoModelForSeq2SeqLM.from_pretrained(made / "initial", dtype=torch.float32)
+    losses = reference(model, encoder_decoder_loss, steps)
+    fine &= compare("t5, answers", made, losses, dict(model.state_dict()), "model.safetensors", TOLERANCE)
+    return fine & compare_adapters(program, folder, steps)
+
+
+def compare_adapters(program: str, folder: Path, steps: int) -> bool:
+    from peft import PeftModel
+
+    fine = True
+    for name, architecture, targets in (("llama", LLAMA, ["q_proj", "down_proj"]), ("gpt2", GPT2, ["c_attn"])):
+        adapter = {"rank": 4, "alpha": 8, "targets": targets}
+        made = train(program, folder, f"{name}-lora", architecture, "texts/all", steps, adapter=adapter)
+        start = train(program, folder, f"{name}-lora-start", architecture, "texts/all", 1, adapter=adapter, warmup=0, learning_rate=1e-30)
+        model = PeftModel.from_pretrained(
+            AutoModelForCausalLM.from_pretrained(made / "initial", dtype=torch.float32), start / "trained", is_trainable=True
+        )
+        losses = reference(model, decoder_loss, steps)
+        state = {key.replace(".default", ""): value for key, value in model.state_dict().items()}
+        fine &= compare(f"{name}, adapter", made, losses, state, "adapter_model.safetensors", TOLERANCE)
+        # The adapter that was trained here, applied by PEFT, gives the logits of the folded model.
+        base = AutoModelForCausalLM.from_pretrained(made / "initial", dtype=torch.float32)
+        applied = PeftModel.from_pretrained(base, made / "trained").eval()
+        ids = torch.tensor([[BOS, *TEXTS[0].encode()]])
+        with torch.no_grad():
+            logits = applied(input_ids=ids).logits[0, -1]
+            folded = applied.merge_and_unload()(input_ids=ids).logits[0, -1]
+        print(f"{name}, folded and applied: largest difference of logits {(logits - folded).abs().max():.1e}")
+        fine &= torch.allclose(logits, folded, atol=1e-4)
+    return fine
+
+
+def compare_speed(program: str, folder: Path) -> bool:
+    """Of a decoder of width 128 on 16 windows of 256 bytes, on one thread."""
+    architecture = {**LLAMA, "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3, "num_key_value_heads": 4, "max_position_embeddings": 256}
+    TEXTS[:] = ["".join(chr(97 + (i * j) % 26) for j in range(256)) for i in range(1, 17)]
+    steps, batch = 40, 16
+    write_tasks(folder)
+    torch.set_num_threads(1)
+    made = train(program, folder, "speed", architecture, "texts/all", steps, batch=batch)
+    cost = json.loads((made / "trained" / "assay.json").read_text())
+    own = cost["tokens"] / cost["cost"]["cpu_s"]
+    model = AutoModelForCausalLM.from_pretrained(made / "initial", dtype=torch.float32)
+    start = time.process_time()
+    reference(model, decoder_loss, steps)
+    other = steps * batch * 257 / (time.process_time() - start)
+    print(f"tokens per second of CPU time: Assay {own:.0f}, PyTorch {other:.0f}: {own / other:.2f} times")
+    return own >= 0.95 * other
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--speed", action="store_true")
+    given = parser.parse_args()
+    program = str(Path(given.program).resolve())
+    with tempfile.TemporaryDirectory() as folder:
+        fine = compare_speed(program, Path(folder)) if given.speed else compare_all(program, Path(folder), given.steps)
+    sys.exit(0 if fine else 1)
+
+
+if __name__ == "__main__":
+    main()
