@@ -19,7 +19,8 @@ struct Widen {
       .paper = "arXiv:2408.03092 §3",
       .summary = "task vectors weighed by column, by how its length and direction changed",
       .needs = {.base = true},
-      .identity = ""};  // columns of copies count as a whole where they changed much
+      .identity = "",  // columns of copies count as a whole where they changed much
+      .flops = "9 N m n + 2 d"};
   double ratio = 1;
   double score = 1;
   double scale = 1;

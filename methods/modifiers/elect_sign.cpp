@@ -14,7 +14,8 @@ struct ElectSign {
       .paper = "arXiv:2306.01708 §3",
       .summary = "elects a sign per entry and drops what disagrees, for another method to merge",
       .needs = {.base = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})",
+      .flops = "(8 N + 2) d with Task Arithmetic"};
   Elect by = Elect::kMass;
 
   void parameters(auto&& p) {

@@ -20,7 +20,8 @@ struct NormWeights {
       .paper = "arXiv:2406.11385 §3, arXiv:2505.16148 §3",
       .summary = "weighs task vectors by their norms, for another method to merge",
       .needs = {.base = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 1}})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 1}})",
+      .flops = "(9 N + 1) d with Task Arithmetic"};
   static constexpr Preset presets[] = {
       {"metagpt", R"({"rule": "square", "of": {"method": "task_arithmetic", "scale": 1}})",
        "MetaGPT, arXiv:2406.11385: weights proportional to the squared norms"},

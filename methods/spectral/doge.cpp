@@ -27,7 +27,8 @@ struct Doge {
       .paper = "arXiv:2501.01230 §3",
       .summary = "task arithmetic of task vectors with a common change, learned without data",
       .needs = {.base = true},
-      .identity = ""};  // weights are by norms
+      .identity = "",  // weights are by norms
+      .flops = "steps (5 N d + 16 d + 2 m n^2 / 3) + N (4 m n^2 + 9 n^3)"};
   double lambda = 0.07;
   double density = 0.3;
   int64_t steps = 400;

@@ -179,7 +179,8 @@ std::shared_ptr<const Predictor> ModelMaker::own_expert(std::optional<size_t> ow
   int64_t bytes = record.diagnostics.value(kTaskBytes, int64_t{0});
   if (owner) {
     int64_t own = 0;
-    for (const TensorInfo& tensor : context_.open(model)->tensors()) own += tensor.bytes();
+    const auto checkpoint = context_.open(model);
+    for (const TensorInfo& tensor : checkpoint->tensors()) own += tensor.bytes();
     bytes = std::max(bytes, own);
   }
   record.diagnostics[kTaskBytes] = bytes;
