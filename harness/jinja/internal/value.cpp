@@ -122,7 +122,9 @@ class JsonWriter : public Writer {
     out += close;
   }
   void new_line() {
-    if (indent_ >= 0) out += "\n" + std::string(static_cast<size_t>(indent_ * depth), ' ');
+    if (indent_ < 0) return;
+    out += '\n';
+    out.append(static_cast<size_t>(indent_ * depth), ' ');
   }
 
   int64_t indent_;
