@@ -76,8 +76,8 @@ TEST_CASE("a template that never ends, or grows without end, is stopped", "[jinj
              Contains("bytes") || Contains("steps"));
   CHECK_THAT(error_of("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), Contains("deep"));
   CHECK_THAT(error_of("{{ 'a' * 99999999999 }}"), Contains("bytes"));
-  CHECK_THAT(error_of("{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}"),
-             Contains("nested too deeply"));
+  const std::string open(5000, '('), close(5000, ')');
+  CHECK_THAT(error_of(fmt::format("{{{{ {}1{} }}}}", open, close)), Contains("nested too deeply"));
   CHECK_THAT(error_of("{% set ns = namespace(l=[]) %}{% for i in range(9999) %}"
                       "{% set ns.l = [ns.l] %}{% endfor %}"),
              Contains("levels deep"));
