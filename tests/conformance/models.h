@@ -41,6 +41,7 @@ inline const FakeEvidence& mixed_evidence() {
     constexpr int64_t kExamples = 40;
     FakeEvidence made;
     made.add_linear("head.weight", 33);
+    made.groups = {{.units = 7, .axes = {{"head.weight", 0}, {"head.bias", 0}}}};
     for (uint64_t i = 0; i < kExperts; ++i) {
       StateDict& grams = made.statistics["input_gram"].emplace_back();
       for (const auto& [name, layer] : made.layers) {
@@ -68,16 +69,29 @@ inline const FakeEvidence& mixed_evidence() {
            {"classes", at::arange(7, at::kInt).expand({kExamples, 7}).contiguous()},
            {"first_rows", at::arange(kExamples + 1, at::kLong)}});
     }
-    made.of_network = std::make_shared<FakeNetwork>(
+    const auto inputs = [](const StateDict& weights, size_t expert, int64_t first, int64_t count) {
+      const at::Tensor x = noise({kExamples, 33}, 30 + expert).narrow(0, first, count);
+      return x.to(weights.at("head.weight").device());
+    };
+    const auto outputs = [](const StateDict& weights, const at::Tensor& x) {
+      return at::linear(x, weights.at("head.weight"), weights.at("head.bias"));
+    };
+    const auto network = std::make_shared<FakeNetwork>(
         std::vector<int64_t>(kExperts, kExamples),
-        [](const StateDict& weights, size_t expert, int64_t first, int64_t count) {
-          const at::Tensor x = noise({kExamples, 33}, 30 + expert).narrow(0, first, count);
-          return at::linear(x.to(weights.at("head.weight").device()), weights.at("head.weight"),
-                            weights.at("head.bias"));
+        [=](const StateDict& weights, size_t expert, int64_t first, int64_t count) {
+          return outputs(weights, inputs(weights, expert, first, count));
         },
         [](size_t expert, int64_t first, int64_t count) {
           return at::arange(first, first + count).add(static_cast<int64_t>(expert)).remainder(7);
         });
+    network->observed = [=](const StateDict& weights, size_t expert, int64_t first, int64_t count,
+                            const SeeLayer& see) {
+      const at::Tensor x = inputs(weights, expert, first, count);
+      see("head.weight", [&](LayerValue value) {
+        return value == LayerValue::kOutputs ? outputs(weights, x) : x;
+      });
+    };
+    made.of_network = network;
     return made;
   }();
   return evidence;

@@ -1,0 +1,220 @@
+// Methods that match units: on perceptrons and small CNNs with data.
+#include <cmath>
+
+#include "harness/core/error.h"
+#include "harness/model/forward.h"
+#include "harness/model/observer.h"
+#include "harness/model/permutations.h"
+#include "methods/permute/zip.h"
+#include "tests/catch.h"
+#include "tests/conformance/networks.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+constexpr int64_t kExamples = 200;
+
+/// Networks of one architecture, each with data of its own.
+Networks networks_of(const Json& config, const std::vector<StateDict>& weights) {
+  Networks made{"permuted", make_architecture(JsonReader(config, "test")), nullptr, {}, {}};
+  std::vector<int64_t> shape = made.architecture->item_shape();
+  shape.insert(shape.begin(), kExamples);
+  for (size_t i = 0; i < weights.size(); ++i) {
+    made.experts.push_back(source(fmt::format("expert {}", i), weights[i]));
+    const auto task = toy_task(fmt::format("toy/{}", i), noise(shape, 70 + i),
+                               at::arange(kExamples, at::kLong).remainder(3));
+    made.data.push_back(std::make_shared<const CalibrationData>(
+        CalibrationData(Computation{made.architecture, nullptr}, {task}, {.examples = kExamples})));
+  }
+  made.base = made.experts.front();
+  return made;
+}
+
+const Json kMlp{{"model_type", "mlp"}, {"inputs", 6}, {"hidden", 16}, {"classes", 3}};
+
+StateDict random_mlp(uint64_t seed) {
+  StateDict weights = make_architecture(JsonReader(kMlp, "test"))->initial_weights(seed);
+  weights["hidden.bias"] = .3 * noise({16}, 900 + seed);
+  weights["head.bias"] = .3 * noise({3}, 950 + seed);
+  return weights;
+}
+
+struct Merged {
+  StateDict weights;
+  MergeReport report;
+  std::shared_ptr<const Architecture> architecture;
+
+  at::Tensor scores(const Networks& networks, size_t expert) const {
+    return row_logits(*architecture, weights, networks.data[expert]->batch(0, kExamples));
+  }
+};
+
+Merged merged(const std::string& ref, const Json& parameters, const Networks& networks) {
+  const NetworkEvidence evidence(networks);
+  MergeInputs inputs;
+  inputs.config = networks.architecture->config();
+  inputs.experts = networks.experts;
+  inputs.evidence = &evidence.get();
+  Merged made;
+  made.weights = merge(ref, parameters, inputs, &made.report);
+  made.architecture = made.report.config
+                          ? make_architecture(JsonReader(*made.report.config, "test"))
+                          : networks.architecture;
+  return made;
+}
+
+at::Tensor own_scores(const Networks& networks, size_t model, size_t data) {
+  StateDict weights;
+  for (const TensorInfo& info : networks.experts[model]->tensors())
+    weights[info.name] = networks.experts[model]->read(info.name);
+  return row_logits(*networks.architecture, weights, networks.data[data]->batch(0, kExamples));
+}
+
+/// How far the scores are from the mean of the networks', as a share of its norm.
+double error_to_ensemble(const Merged& made, const Networks& networks) {
+  double error = 0, norm = 0;
+  for (size_t data = 0; data < networks.data.size(); ++data) {
+    at::Tensor mean = own_scores(networks, 0, data);
+    for (size_t i = 1; i < networks.experts.size(); ++i)
+      mean = mean + own_scores(networks, i, data);
+    mean = mean / static_cast<double>(networks.experts.size());
+    error += (made.scores(networks, data) - mean).square().sum().item<double>();
+    norm += mean.square().sum().item<double>();
+  }
+  return std::sqrt(error / norm);
+}
+
+}  // namespace
+
+TEST_CASE("matching finds a planted permutation", "[methods][permute]") {
+  const StateDict first = random_mlp(1);
+  const at::Tensor order =
+      at::tensor(std::vector<int64_t>{3, 9, 0, 14, 7, 1, 12, 5, 15, 2, 8, 11, 4, 13, 6, 10});
+  StateDict other;
+  for (const auto& [name, tensor] : first)
+    other[name] = name == "head.weight"    ? tensor.index_select(1, order)
+                  : name.find("head") == 0 ? tensor
+                                           : tensor.index_select(0, order);
+  uint64_t key = 40;
+  for (auto& [unused, tensor] : other) tensor = tensor + .01 * noise(tensor.sizes(), ++key);
+  const Networks networks = networks_of(kMlp, {first, other});
+
+  const auto distance_of = [&](const std::string& ref, const Json& parameters) {
+    double farthest = 0;
+    for (const auto& [name, tensor] : merged(ref, parameters, networks).weights)
+      farthest = std::max(farthest, (tensor - first.at(name)).abs().max().item<double>());
+    return farthest;
+  };
+  CHECK(distance_of("average", Json::object()) > 0.2);
+  CHECK(distance_of("git_rebasin", Json::object()) < 0.05);
+  for (const char* similarity : {"correlation", "distance"})
+    CHECK(distance_of("git_rebasin", {{"by", "activations"}, {"similarity", similarity}}) < 0.05);
+  CHECK(distance_of("pleas", {{"fit", "none"}}) < 0.05);
+}
+
+TEST_CASE("a partial merge goes from an average to the ensemble", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2)});
+  double last = 1e9;
+  for (const double ratio : {0.0, 0.25, 0.5, 0.75, 1.0}) {
+    CAPTURE(ratio);
+    const Merged made = merged("pleas", {{"ratio", ratio}}, networks);
+    CHECK(made.weights.at("hidden.weight").size(0) == 16 + std::lround(16 * ratio));
+    const double error = error_to_ensemble(made, networks);
+    CHECK(error < last);
+    last = error;
+    if (ratio < 1)  // the fit is what makes it better
+      CHECK(error < error_to_ensemble(
+                        merged("pleas", {{"ratio", ratio}, {"fit", "none"}}, networks), networks));
+  }
+  CHECK(last < 1e-6);  // both networks side by side
+}
+
+TEST_CASE("three networks side by side are their ensemble", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2), random_mlp(3)});
+  const Merged made = merged("pleas", {{"ratio", 1}}, networks);
+
+  CHECK(made.weights.at("hidden.weight").size(0) == 48);
+  CHECK(error_to_ensemble(made, networks) < 1e-6);
+}
+
+TEST_CASE("a network merged with itself is what it was, at any width", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(1)});
+  for (const double ratio : {0.0, 0.25, 0.5, 1.0})
+    CHECK(error_to_ensemble(merged("pleas", {{"ratio", ratio}}, networks), networks) < 1e-6);
+}
+
+TEST_CASE("a fit in closed form is no worse than one by Adam", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2)});
+  const auto error = [&](const char* fit, double ratio) {
+    return merged("pleas", {{"fit", fit}, {"ratio", ratio}, {"steps", 400}}, networks)
+        .report.diagnostics.at("error_after_fit")
+        .get<double>();
+  };
+  for (const double ratio : {0.0, 0.5}) CHECK(error("closed_form", ratio) <= error("adam", ratio));
+}
+
+TEST_CASE("layers are fitted in as many passes as memory needs", "[methods][permute]") {
+  const Json cnn{{"model_type", "small_cnn"}, {"channels", 4}, {"hidden", 8}, {"classes", 3}};
+  const auto architecture = make_architecture(JsonReader(cnn, "test"));
+  const Networks networks =
+      networks_of(cnn, {architecture->initial_weights(1), architecture->initial_weights(2)});
+
+  const Merged one = merged("pleas", Json::object(), networks);
+  const Merged several = merged("pleas", {{"gram_mib", 2}}, networks);
+  CHECK(one.report.diagnostics.at("passes") == 1);
+  CHECK(several.report.diagnostics.at("gram_mib") <= 2);
+  CHECK(same_bytes(one.weights, several.weights));
+  CHECK_THROWS_WITH(
+      merged("pleas", {{"gram_mib", 1}}, networks),
+      Catch::Matchers::Contains("hidden.weight") && Catch::Matchers::Contains("'gram_mib'"));
+}
+
+TEST_CASE("REPAIR gives units the moments that those of the networks have", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2)});
+  const auto moments = [&](const StateDict& weights) {
+    at::Tensor all;
+    for (size_t data = 0; data < 2; ++data) {
+      const at::Tensor x = networks.data[data]->batch(0, kExamples).inputs;
+      const at::Tensor y =
+          at::linear(x, weights.at("hidden.weight"), weights.at("hidden.bias")).to(at::kDouble);
+      all = all.defined() ? at::cat({all, y}) : y;
+    }
+    return std::pair(all.mean(0), all.std(0, /*unbiased=*/false));
+  };
+  const auto a = moments(random_mlp(1)), b = moments(random_mlp(2));
+  const auto plain = moments(merged("average", Json::object(), networks).weights);
+  const auto repaired = moments(merged("repair", Json::object(), networks).weights);
+
+  CHECK((plain.second - (a.second + b.second) / 2).abs().max().item<double>() > 0.05);
+  CHECK(at::allclose(repaired.first, (a.first + b.first) / 2, 1e-4, 1e-4));
+  CHECK(at::allclose(repaired.second, (a.second + b.second) / 2, 1e-4, 1e-4));
+}
+
+TEST_CASE("units are zipped with the most alike ones of the other network", "[methods][permute]") {
+  // Units 0, 1 of the first network, 2, 3 of the second: 0 goes with 3, 1 with 2.
+  const std::vector<double> values{1,  .6, .1,  .9,   //
+                                   .6, 1,  .8,  .2,   //
+                                   .1, .8, 1,   -.5,  //
+                                   .9, .2, -.5, 1};
+  const at::Tensor similarities = at::tensor(values, at::kDouble).view({4, 4});
+  CHECK(zip_units(similarities, 2, 2, {.alpha = 1, .beta = 0}) == std::vector<int64_t>{0, 1, 1, 0});
+
+  // Within the first network 0 and 1 are most alike: with a budget for it they become one.
+  at::Tensor alike = similarities.clone();
+  alike[0][1] = alike[1][0] = .95;
+  CHECK(zip_units(alike, 2, 2, {.alpha = 1, .beta = 0}) == std::vector<int64_t>{0, 1, 1, 0});
+  const std::vector<int64_t> within = zip_units(alike, 2, 2, {.alpha = 1, .beta = 1});
+  CHECK(within[0] == within[1]);
+}
+
+TEST_CASE("ZipIt keeps the function of a network merged with itself", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(1)});
+  CHECK(error_to_ensemble(merged("zipit", {{"beta", 0}}, networks), networks) < 1e-6);
+}
+
+TEST_CASE("what cannot be widened is skipped with the reason", "[methods][permute]") {
+  Networks networks = decoders();
+  CHECK_THROWS_AS(merged("pleas", {{"ratio", 0.5}}, networks), SkipCell);
+}
