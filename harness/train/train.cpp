@@ -128,7 +128,7 @@ FileLock lock_destination(const std::filesystem::path& path) {
       destination.parent_path() / fmt::format(".{}.training.lock", destination.filename().string());
   for (bool logged = false;; logged = true) {
     if (auto acquired = FileLock::try_lock(lock)) return std::move(*acquired);
-    if (!logged) log_info("'{}': another process is making it; waiting", destination.string());
+    if (!logged) log_info("'{}': it is being made already; waiting", destination.string());
     std::this_thread::sleep_for(kPause);
   }
 }
