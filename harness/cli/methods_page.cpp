@@ -76,8 +76,8 @@ std::string cost_of(const std::string& name, const MethodInfo& info) {
       held = "all models";
       break;
   }
-  const std::string flops = info.flops.empty() ? "" : fmt::format("{} FLOPs; ", info.flops);
-  return fmt::format("Cost: {}in memory, {}.", flops, held);
+  const std::string flops = info.flops.empty() ? "" : fmt::format("FLOPs: {}. ", info.flops);
+  return fmt::format("{}In memory: {}.", flops, held);
 }
 
 std::string section(const std::string& name, const MethodEntry& entry) {
@@ -127,8 +127,9 @@ std::string methods_page() {
              "parameters.\n\n"
              "Costs are those of merging N experts of d parameters with the default parameters; "
              "of matrices, of m rows and n columns, n the fewer, where they\n"
-             "depend on these. They are counted: a test holds every formula to the counter, within "
-             "a tenth on small models. Statistics of data, passes through a network and\n"
+             "depend on these. They are counted: a test holds those of methods that look at weights "
+             "alone to the counter, within a tenth. Statistics of data, passes through a network "
+             "and\n"
              "tuning come on top, and a sweep's report measures them all.\n",
              names.size(), presets) +
          sections;

@@ -26,7 +26,8 @@ struct FisherMerging {
       .name = "fisher",
       .paper = "arXiv:2111.09832 §3",
       .summary = "mean of the experts weighed by the diagonals of their Fisher information",
-      .needs = {.calibration_inputs = true, .gradients = true}};
+      .needs = {.calibration_inputs = true, .gradients = true},
+      .flops = "(8 N - 1) d"};
   static constexpr Preset presets[] = {
       {"mergelm", R"({"estimator": "mergelm", "floor.rule": "add", "normalize": false})",
        "MergeLM's code: the squared gradient of a sum over classes, which is no Fisher "
