@@ -8,7 +8,7 @@
 #include "harness/core/error.h"
 #include "harness/model/encoder.h"
 #include "harness/model/internal/attention.h"
-#include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/family.h"
 #include "harness/model/internal/layers.h"
 #include "harness/model/observer.h"
 
@@ -209,30 +209,29 @@ class Bert final : public EncoderArchitecture {
   std::vector<Block> blocks_;
 };
 
-constexpr const char* kExample = R"({"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12,
+constexpr std::string_view kBertExample =
+    R"({"vocab_size": 16, "hidden_size": 8, "intermediate_size": 12,
     "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 16,
     "architectures": ["ForSequenceClassification"]})";
 
-bool add_bert(const char* name, const char* summary, const char* paper) {
-  return architectures().add(name, {summary,
-                                    paper,
-                                    {},
-                                    [=](const JsonReader& fields) {
-                                      ConfigFields config(fields);
-                                      BertConfig bert = read_bert(config, name);
-                                      config.finish();
-                                      Json json = fields.json();
-                                      json["model_type"] = name;
-                                      return std::make_unique<Bert>(std::move(bert),
-                                                                    std::move(json));
-                                    },
-                                    kExample});
-}
+struct BertFamily {
+  static constexpr std::string_view name = "bert";
+  static constexpr std::string_view summary = "encoder with learned positions";
+  static constexpr std::string_view paper = "Devlin et al., arXiv:1810.04805";
+  static constexpr std::string_view example = kBertExample;
+  static BertConfig read(ConfigFields& config) { return read_bert(config, "bert"); }
+};
 
-[[maybe_unused]] const bool kBertRegistered =
-    add_bert("bert", "encoder with learned positions", "Devlin et al., arXiv:1810.04805");
-[[maybe_unused]] const bool kRobertaRegistered =
-    add_bert("roberta", "BERT's architecture, trained longer", "Liu et al., arXiv:1907.11692");
+struct RobertaFamily {
+  static constexpr std::string_view name = "roberta";
+  static constexpr std::string_view summary = "BERT's architecture, trained longer";
+  static constexpr std::string_view paper = "Liu et al., arXiv:1907.11692";
+  static constexpr std::string_view example = kBertExample;
+  static BertConfig read(ConfigFields& config) { return read_bert(config, "roberta"); }
+};
+
+ASSAY_FAMILY(BertFamily, Bert)
+ASSAY_FAMILY(RobertaFamily, Bert)
 
 }  // namespace
 

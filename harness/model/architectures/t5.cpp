@@ -7,7 +7,7 @@
 
 #include "harness/core/error.h"
 #include "harness/model/internal/attention.h"
-#include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/family.h"
 #include "harness/model/internal/layers.h"
 #include "harness/model/internal/relative_positions.h"
 #include "harness/model/observer.h"
@@ -271,31 +271,28 @@ class T5 final : public SequenceToSequenceArchitecture {
   std::vector<Block> encoder_, decoder_;
 };
 
-constexpr const char* kExample = R"({"vocab_size": 16, "d_model": 8, "d_ff": 12, "num_heads": 2,
+constexpr std::string_view kT5Example =
+    R"({"vocab_size": 16, "d_model": 8, "d_ff": 12, "num_heads": 2,
     "d_kv": 4, "num_layers": 1, "feed_forward_proj": "gated-gelu"})";
 
-bool add_t5(const char* name, const char* summary, const char* paper, const char* feed_forward,
-            bool scales_output) {
-  return architectures().add(name, {summary,
-                                    paper,
-                                    {},
-                                    [=](const JsonReader& fields) {
-                                      ConfigFields config(fields);
-                                      const T5Config t5 =
-                                          read_t5(config, feed_forward, scales_output);
-                                      config.finish();
-                                      Json json = fields.json();
-                                      json["model_type"] = name;
-                                      return std::make_unique<T5>(t5, std::move(json));
-                                    },
-                                    kExample});
-}
+struct T5Family {
+  static constexpr std::string_view name = "t5";
+  static constexpr std::string_view summary = "encoder-decoder with relative position biases";
+  static constexpr std::string_view paper = "Raffel et al., arXiv:1910.10683";
+  static constexpr std::string_view example = kT5Example;
+  static T5Config read(ConfigFields& config) { return read_t5(config, "relu", true); }
+};
 
-[[maybe_unused]] const bool kT5Registered =
-    add_t5("t5", "encoder-decoder with relative position biases", "Raffel et al., arXiv:1910.10683",
-           "relu", true);
-[[maybe_unused]] const bool kMt5Registered =
-    add_t5("mt5", "T5 1.1, multilingual", "Xue et al., arXiv:2010.11934", "gated-gelu", false);
+struct Mt5Family {
+  static constexpr std::string_view name = "mt5";
+  static constexpr std::string_view summary = "T5 1.1, multilingual";
+  static constexpr std::string_view paper = "Xue et al., arXiv:2010.11934";
+  static constexpr std::string_view example = kT5Example;
+  static T5Config read(ConfigFields& config) { return read_t5(config, "gated-gelu", false); }
+};
+
+ASSAY_FAMILY(T5Family, T5)
+ASSAY_FAMILY(Mt5Family, T5)
 
 }  // namespace
 }  // namespace assay

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/family.h"
 #include "harness/model/internal/layers.h"
 #include "harness/model/internal/rotary.h"
 #include "harness/model/language.h"
@@ -108,28 +109,7 @@ class Decoder final : public LanguageArchitecture {
   std::optional<Rotary> rotary_;
 };
 
-namespace detail {
-
-/// A family T has: `static constexpr std::string_view name, summary, paper, example` (a small
-/// config.json) and `static DecoderConfig read(ConfigFields&)`.
-template <typename T>
-void register_decoder() {
-  architectures().add(std::string(T::name), {std::string(T::summary),
-                                             std::string(T::paper),
-                                             {},
-                                             [](const JsonReader& fields) {
-                                               ConfigFields config(fields);
-                                               DecoderConfig decoder = T::read(config);
-                                               config.finish();
-                                               Json json = fields.json();
-                                               json["model_type"] = T::name;
-                                               return std::make_unique<Decoder>(std::move(decoder),
-                                                                                std::move(json));
-                                             },
-                                             std::string(T::example)});
-}
-
-}  // namespace detail
 }  // namespace assay
 
-#define ASSAY_DECODER(Type) ASSAY_REGISTER([] { ::assay::detail::register_decoder<Type>(); })
+/// A family whose read() returns a DecoderConfig.
+#define ASSAY_DECODER(Type) ASSAY_FAMILY(Type, ::assay::Decoder)
