@@ -19,10 +19,24 @@ cmake --install "$build" --prefix "$work/first" >"$work/log" || { tail "$work/lo
 # What an older version left goes, what is the user's stays.
 touch "$work/first/include/assay/old.h" "$work/first/share/assay/tasks/mine.json"
 echo include/assay/old.h >>"$work/first/lib/assay/installed.txt"
+# A link leads to files of somebody else.
+mkdir "$work/other"
+touch "$work/other/file"
+ln -s "$work/other" "$work/first/lib/assay/linked"
+echo lib/assay/linked/file >>"$work/first/lib/assay/installed.txt"
 cmake --install "$build" --prefix "$work/first" >"$work/log" || fail "the second installation failed"
 [ ! -e "$work/first/include/assay/old.h" ] || fail "a file of an older version is left"
 [ -e "$work/first/share/assay/tasks/mine.json" ] || fail "a file that was not installed is gone"
 rm "$work/first/share/assay/tasks/mine.json"
+[ -e "$work/other/file" ] || fail "a file was removed that a link leads to"
+rm "$work/first/lib/assay/linked"
+if [ -n "$torch" ]; then
+  mkdir -p "$work/linked/lib/assay"
+  ln -s "$work/other" "$work/linked/lib/assay/torch"
+  ! cmake --install "$build" --prefix "$work/linked" >"$work/log" 2>&1 || fail "LibTorch is installed through a link"
+  grep -q 'remove the link' "$work/log" || fail "the link is not named: $(tail "$work/log")"
+  [ "$(ls "$work/other")" = file ] || fail "files were installed through a link"
+fi
 
 mv "$work/first" "$work/moved"
 cd "$work"
