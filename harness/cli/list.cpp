@@ -17,6 +17,7 @@
 #include "harness/plugin/plugins.h"
 #include "harness/sweep/describe.h"
 #include "harness/task/task.h"
+#include "harness/task/task_plugins.h"
 #include "harness/task/text_data.h"
 #include "reports/text_table.h"
 
@@ -72,8 +73,14 @@ std::vector<Line> router_lines() {
 
 std::vector<Line> task_lines() {
   std::vector<Line> lines;
-  for (const auto& [name, definition] : task_definitions())
-    lines.push_back({name, canonical(definition), data_of(definition), spaced(definition)});
+  std::map<std::string, const Plugin*> of_suites;  // of each suite's kind
+  for (const auto& [suite, file] : suite_files(task_names()))
+    of_suites[suite] = task_kinds().plugin_of(read_json(file).at("kind").get<std::string>());
+  for (const auto& [name, definition] : task_definitions()) {
+    const Plugin* plugin = of_suites.at(name.substr(0, name.find('/')));
+    if (const auto data = data_plugin(definition, name); data && !plugin) plugin = data->plugin;
+    lines.push_back({name, canonical(definition), data_of(definition), spaced(definition), plugin});
+  }
   return lines;
 }
 
@@ -81,7 +88,8 @@ std::vector<Line> dataset_lines() {
   std::vector<Line> lines;
   for (const std::string& name : dataset_names()) {
     const DatasetManifest manifest = read_manifest(name);
-    lines.push_back({name, fmt::format("{} ({})", manifest.title, manifest.licence)});
+    lines.push_back({name, fmt::format("{} ({})", manifest.title, manifest.licence), "", "",
+                     dataset_loaders().plugin_of(manifest.loader)});
   }
   return lines;
 }

@@ -15,12 +15,13 @@ struct Kind {
   const char *name, *help;
 };
 
-constexpr Kind kKinds[] = {{"method", "a merging method"},
-                           {"statistic",
-                            "a statistic of a model on its own data, and a method that "
-                            "reads it"},
-                           {"task", "a task kind, with data of its own"},
-                           {"architecture", "a network architecture"}};
+constexpr Kind kKinds[] = {
+    {"method", "a merging method"},
+    {"modifier", "a method that changes what another one merges"},
+    {"router", "a router for mixtures of experts, with models and tasks of its own"},
+    {"statistic", "a statistic of a model on its own data, and a method that reads it"},
+    {"task", "a task kind, with data of its own"},
+    {"architecture", "a network architecture"}};
 
 // Targets of CMake and of the installed package.
 constexpr const char* kReserved[] = {"all",     "assay",   "clean",         "edit_cache", "help",
@@ -67,11 +68,16 @@ void write_project(const std::string& kind, const std::string& name, const fs::p
       replace_all(text, "@NAME@", name);
       replace_all(text, "@TYPE@", type_name(name));
       replace_all(text, "@KIND@", kind);
-      // Suites of the project's own.
-      replace_all(text, "@ENV@", kind == "task" ? "ASSAY_TASKS_DIR=tasks " : "");
+      // Suites and models of the project's own.
+      const bool own_tasks = fs::is_directory(templates / kind / "tasks");
+      const bool own_models = fs::exists(templates / kind / "make_models.cpp");
+      replace_all(text, "@ENV@", own_tasks ? "ASSAY_TASKS_DIR=tasks " : "");
+      replace_all(text, "@MODELS@", own_models ? "build/make_models models && " : "");
       replace_all(path, "NAME", name);
       if (path.ends_with(".in")) path.resize(path.size() - 3);  // of no language before
       fs::create_directories((folder / path).parent_path());
+      // A kind's own part of a common file follows it.
+      if (path_exists(folder / path)) text = read_file(folder / path) + text;
       write_file(folder / path, text);
     }
   }

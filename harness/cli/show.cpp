@@ -16,6 +16,7 @@
 #include "harness/method/router.h"
 #include "harness/plugin/plugins.h"
 #include "harness/sweep/describe.h"
+#include "harness/task/task_plugins.h"
 
 namespace assay::cli {
 namespace {
@@ -200,11 +201,13 @@ void show_item(const Task& task, const TaskOptions& options) {
 void show_task(const TaskOptions& options) {
   const auto task = load_task(options.name, "the command line");
   if (options.item > 0) return show_item(*task, options);
+  const auto data = data_plugin(task->definition(), task->name());
   fmt::print("{}\n",
              Json{{"name", task->name()},
                   {"suite_file", utf8_text(suite_files({task->name()}).front().second.string())},
                   {"primary_metric", task->primary_metric()},
                   {"plugin", plugin_json(task->plugin())},
+                  {"data_plugin", plugin_json(data ? data->plugin : nullptr)},
                   {"definition", task->definition()}}
                  .dump(2));
 }

@@ -15,7 +15,19 @@ namespace {
 
 constexpr std::array<const char*, 3> kSplitNames{"train", "validation", "test"};
 
-fs::path manifest_folder() { return home_folder() / "datasets"; }
+/// Of the manifests; the second is the user's own.
+std::vector<fs::path> manifest_folders() {
+  std::vector<fs::path> folders{home_folder() / "datasets"};
+  if (const char* own = std::getenv("ASSAY_DATASETS_DIR"); own && *own) folders.emplace_back(own);
+  return folders;
+}
+
+/// The manifest of that name; empty when there is none.
+fs::path manifest_path(const std::string& name) {
+  for (const fs::path& folder : manifest_folders())
+    if (fs::exists(folder / (name + ".json"))) return folder / (name + ".json");
+  return {};
+}
 
 std::vector<DataFile> read_files(const JsonReader& list, const DataSource& source) {
   std::vector<DataFile> files;
@@ -101,9 +113,11 @@ Registry<DatasetLoader>& dataset_loaders() {
 std::vector<std::string> dataset_names() {
   std::vector<std::string> names;
   std::error_code ignored;  // the home folder may have no datasets
-  for (const auto& entry : fs::directory_iterator(manifest_folder(), ignored))
-    if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
+  for (const fs::path& folder : manifest_folders())
+    for (const auto& entry : fs::directory_iterator(folder, ignored))
+      if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
   std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 
@@ -112,7 +126,7 @@ DatasetManifest read_manifest(const std::string& name, const std::string& where)
   if (std::find(known.begin(), known.end(), name) == known.end())
     throw UserError(unknown_name("dataset", name, where, known));
 
-  const fs::path path = manifest_folder() / (name + ".json");
+  const fs::path path = manifest_path(name);
   const Json json = read_json(path);
   JsonReader reader(json, path.string() + ": $");
   DatasetManifest manifest;

@@ -51,7 +51,8 @@ struct DatasetManifest {
   const DataFile& file(const std::string& file_name) const;
 };
 
-/// All manifests under home_folder()/datasets, by name.
+/// All manifests under home_folder()/datasets and under the folder that the environment variable
+/// ASSAY_DATASETS_DIR names, by name. Of two with one name the former counts.
 std::vector<std::string> dataset_names();
 /// UserError when there is no such manifest (`where`: the request, for the message) or when its
 /// format is wrong. Where other package versions than the pinned ones were fetched, versions,

@@ -23,7 +23,8 @@ std::string all_text(const fs::path& folder) {
 }  // namespace
 
 TEST_CASE("a new project has a source, a test, a sweep and ten lines of README", "[plugins]") {
-  const std::string kind = GENERATE("method", "statistic", "task", "architecture");
+  const std::string kind =
+      GENERATE("method", "modifier", "router", "statistic", "task", "architecture");
   const TemporaryFolder folder;
   const fs::path project = folder.path() / "mine";
 
@@ -33,16 +34,21 @@ TEST_CASE("a new project has a source, a test, a sweep and ten lines of README",
   REQUIRE(result.exit_code == 0);
   CHECK(result.output == (project / "README.md").string() + "\n");
   for (const char* file : {"CMakeLists.txt", "README.md", "catch.h", "wise_mean.cpp",
-                           "test_wise_mean.cpp", "sweep.json", "recipe.json"})
+                           "test_wise_mean.cpp", "sweep.json"})
     CHECK(fs::exists(project / file));
-  CHECK(fs::exists(project / "tasks/wise_mean.json") == (kind == "task"));
+  // Networks that recipes train are no language models, which routers are for.
+  CHECK(fs::exists(project / "recipe.json") == (kind != "router"));
+  CHECK(fs::exists(project / "make_models.cpp") == (kind == "router"));
+  CHECK(fs::exists(project / "tasks/wise_mean.json") == (kind == "task" || kind == "router"));
   const std::string text = all_text(project);
   CHECK_THAT(text, Contains("\"wise_mean\"") && Contains("WiseMean") && !Contains("@NAME@") &&
-                       !Contains("@TYPE@") && !Contains("@KIND@") && !Contains("@ENV@"));
+                       !Contains("@TYPE@") && !Contains("@KIND@") && !Contains("@ENV@") &&
+                       !Contains("@MODELS@"));
   const std::string readme = read_file(project / "README.md");
   CHECK(std::count(readme.begin(), readme.end(), '\n') == 10);
-  for (const char* file : {"sweep.json", "recipe.json"})
-    CHECK_NOTHROW(Json::parse(read_file(project / file)));
+  const std::string cmake = read_file(project / "CMakeLists.txt");
+  CHECK_THAT(cmake, Contains("assay_add_plugin(wise_mean wise_mean.cpp)"));
+  CHECK((cmake.find("make_models") != std::string::npos) == (kind == "router"));
 
   const ProcessResult again = assay_program({"new", kind, "wise_mean", "-o", project.string()});
   CHECK(again.exit_code == 2);
@@ -60,19 +66,37 @@ TEST_CASE("a project's name becomes names of C++ and of CMake", "[plugins]") {
   CHECK_THAT(result.output, Contains(reason) && Contains("'" + name + "'"));
 }
 
-TEST_CASE("a new project's sweep ends in a leaderboard", "[plugins]") {
+namespace {
+
+/// Runs the sweep of a new project with the plugin that the build made of its template.
+void run_sweep_of_template(const std::string& kind) {
   const TemporaryFolder folder;
-  const fs::path project = folder.path() / "project";
-  REQUIRE(assay_program({"new", "task", "template_task", "-o", project.string()}).exit_code == 0);
+  const fs::path project = folder.path() / "project", plugins = ASSAY_TEST_PLUGINS;
+  const std::string name = "template_" + kind;
+  REQUIRE(assay_program({"new", kind, name, "-o", project.string()}).exit_code == 0);
   const EnvironmentVariable tasks("ASSAY_TASKS_DIR", (project / "tasks").string());
   const EnvironmentVariable models("ASSAY_MODELS_DIR", (folder.path() / "models").string());
+  if (kind == "router")
+    REQUIRE(
+        run_process({(plugins / "template_router_models").string(), (project / "models").string()})
+            .exit_code == 0);
 
-  const ProcessResult result =
-      assay_program({"--plugin", (fs::path(ASSAY_TEST_PLUGINS) / "template_task.so").string(),
-                     "run", (project / "sweep.json").string(), "--db",
-                     (folder.path() / "r.sqlite").string(), "--workers", "1"});
+  const ProcessResult result = assay_program(
+      {"--plugin", (plugins / (name + ".so")).string(), "run", (project / "sweep.json").string(),
+       "--db", (folder.path() / "r.sqlite").string(), "--workers", "1"});
 
   INFO(result.output);
   CHECK(result.exit_code == 0);
-  CHECK_THAT(result.output, Contains("task_arithmetic") && Contains("0 failed"));
+  CHECK_THAT(result.output, Contains("average") && Contains(" 0 failed"));
+}
+
+}  // namespace
+
+TEST_CASE("the sweep of a new task and of a new router ends in a leaderboard", "[plugins]") {
+  run_sweep_of_template(GENERATE("task", "router"));
+}
+
+TEST_CASE("the sweep of a new project that trains on digits ends in a leaderboard",
+          "[plugins][train]") {
+  run_sweep_of_template(GENERATE("method", "modifier", "statistic", "architecture"));
 }

@@ -115,9 +115,11 @@ TEST_CASE("a plugin's entries are listed and shown with its name and hash", "[pl
     entries.push_back(
         fmt::format("{} {}", entry["kind"].get<std::string>(), entry["name"].get<std::string>()));
   std::sort(entries.begin(), entries.end());
-  CHECK(entries == std::vector<std::string>{"architecture test_softmax", "method test_by_inputs",
-                                            "method test_median", "statistic test_input_mean",
-                                            "task kind test_points"});
+  CHECK(entries == std::vector<std::string>{"architecture test_softmax", "dataset loader test_dots",
+                                            "method test_by_inputs", "method test_half",
+                                            "method test_median", "router test_first_values",
+                                            "statistic test_input_mean", "task kind test_points",
+                                            "text reader test_pairs"});
 
   const Json methods = json_of(with_plugins({file}, {"list", "--json", "methods"}));
   REQUIRE(named(methods, "test_median"));

@@ -2,7 +2,7 @@
 
 #include "harness/calibration/statistic.h"
 #include "harness/method/plugin_components.h"
-#include "harness/task/text_file.h"
+#include "harness/task/task_plugins.h"
 #include "results/plugin_uses.h"
 
 namespace assay {
@@ -19,14 +19,8 @@ void note_plugins(const Cell& cell, RunRecord& record) {
 void note_plugins(const Task& task, RunRecord& record) {
   add_plugin_use(record, "task", task.name(), task.plugin());
   if (task.plugin()) return;  // a kind of a plugin says itself what its keys mean
-  const Json data = task.definition().value("dataset", Json());
-  if (data.is_object()) {
-    const std::string reader = data.value("reader", "");
-    add_plugin_use(record, text_readers().kind(), reader, text_readers().plugin_of(reader));
-  } else if (data.is_string()) {
-    const std::string loader = read_manifest(data.get<std::string>(), task.name()).loader;
-    add_plugin_use(record, dataset_loaders().kind(), loader, dataset_loaders().plugin_of(loader));
-  }
+  if (const auto data = data_plugin(task.definition(), task.name()))
+    add_plugin_use(record, data->kind, data->name, data->plugin);
 }
 
 void note_plugins(const Architecture& architecture, RunRecord& record) {
