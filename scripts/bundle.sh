@@ -36,6 +36,12 @@ rm "$root/lib/assay/torch" "$root/lib/assay/nvidia" "$root/lib/assay/installed.t
 rm -r "$root/include" "$root/lib/cmake"
 strip --strip-unneeded "$root"/bin/* "$root"/lib/*.so*
 cp "$here/gpu_check.sh" "$root/assay-gpu-check"
+# The sweep of the check needs no network: digits under CC BY 4.0, whose manifest names their authors.
+cp "$here/gpu_check_compare.py" "$root/share/assay"
+data=${ASSAY_DATA_DIR:-$here/../data}
+[ -d "$data/optdigits" ] || die "the data set optdigits is missing: run '$build/assay data fetch optdigits'"
+mkdir "$root/share/assay/data"
+cp -R "$data/optdigits" "$root/share/assay/data"
 tar -C "$work" --sort=name --owner=0 --group=0 -c assay | zstd -q -19 -T0 -f -o "$work/bundle"
 bytes=$(stat -c %s "$work/bundle")
 [ "$bytes" -le $limit ] || die "$out has $bytes bytes, more than $limit"

@@ -1,14 +1,25 @@
 #!/usr/bin/env bash
-# assay-gpu-check: runs Assay's tests of CUDA on this machine's GPU, and writes gpu-check.json in the current folder.
+# assay-gpu-check: whether Assay works on this machine's GPU, and how fast: every test of CUDA, a sweep whose scores are to be
+# those of the CPU, and merges next to a bare copy on the device. Writes gpu-check.json in the current folder.
 # It uses the PyTorch that ASSAY_TORCH names (the folder 'torch' of its Python package), else that of python3.
-#   --cpu    runs the tests of the kernels on the CPU in place of those on the GPU: whether the bundle works at all
+#   --cpu    the same on the CPU in place of the GPU: whether the bundle works at all
 # Exit codes: 0 every check passed or was skipped, 1 one failed, 77 there is no GPU, 78 there is no fitting PyTorch.
 set -uo pipefail
+limit=480 # seconds for everything; what does not fit in is skipped, and says so
 root=$(cd "$(dirname "$0")" && pwd)
+device=cuda
 tests='[gpu]~an encoder is refused*' # the one test that needs its build folder
-[ "${1:-}" = --cpu ] && tests='[kernels]~[gpu]~[optional]'
+megabytes=1024
+if [ "${1:-}" = --cpu ]; then
+  device=cpu
+  tests='[kernels]~[gpu]~[optional]'
+  megabytes=16
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 checks=
+benchmarks=
 failed=0
 # check NAME passed|failed|skipped TEXT
 check() {
@@ -17,8 +28,14 @@ check() {
   [ "$2" != failed ] || failed=1
 }
 finish() {
-  printf '{"exit_code": %d, "checks": [%s]}\n' "$1" "$checks" >gpu-check.json
+  printf '{"exit_code": %d, "checks": [%s], "benchmarks": [%s]}\n' "$1" "$checks" "$benchmarks" >gpu-check.json
   exit "$1"
+}
+# time_for NAME: whether there is time left; a check that is skipped where there is none
+time_for() {
+  [ $SECONDS -lt $limit ] && return 0
+  check "$1" skipped "the $limit s for all checks are over"
+  return 1
 }
 
 torch=${ASSAY_TORCH:-$(python3 -c "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')" 2>/dev/null)}
@@ -34,8 +51,11 @@ cuda=
 if [ -e "$torch/lib/libtorch_cuda.so" ]; then
   cuda="$torch/lib/libtorch_cuda.so"
 fi
-# with_cuda COMMAND...: for Assay's programs alone, each of which takes a while to load it.
-with_cuda() { env ${cuda:+LD_PRELOAD="$cuda"} "$@"; }
+# with_cuda COMMAND...: for Assay's programs alone, each of which takes a while to load it. Never longer than is left.
+with_cuda() {
+  local left=$((limit - SECONDS))
+  timeout $((left > 1 ? left : 1)) env ${cuda:+LD_PRELOAD="$cuda"} "$@"
+}
 doctor=$(with_cuda "$root/bin/assay" doctor 2>&1)
 status=$?
 if [ $status != 0 ] && [ $status != 5 ]; then
@@ -50,7 +70,7 @@ fi
 check pytorch passed "$line"
 if ! grep -q 'cuda:0' <<<"$doctor"; then
   check gpu skipped "$(grep ' cuda ' <<<"$doctor" | tr -s ' ')"
-  [ "${1:-}" = --cpu ] || finish 77
+  [ $device = cpu ] || finish 77
 else
   check gpu passed "cuda:0"
 fi
@@ -64,13 +84,43 @@ fi
 # Every test case by itself: one that crashes or hangs does not hide the others.
 while read -r name; do
   [ -n "$name" ] || continue
+  time_for "$name" || continue
   text=$(with_cuda timeout 180 "$root/bin/assay_tests" "${name//,/\\,}" 2>&1)
   case $? in
     0) check "$name" passed "" ;;
     77) check "$name" skipped "$(grep -m1 SKIPPED <<<"$text")" ;;
-    124) check "$name" failed "not finished after 180 s" ;;
+    124) check "$name" failed "not finished after 180 s, or when the time for all checks was over" ;;
     *) check "$name" failed "$(grep -m1 -A2 -E 'FAILED|error' <<<"$text" | tail -n 1)" ;;
   esac
 done <<<"$names"
+
+# The same sweep on the CPU and on the device, from the same checkpoints, which the first run trains. The CPU's own second run
+# has one thread.
+export ASSAY_MODELS_DIR=$work/models ASSAY_STATISTICS_DIR=$work/statistics ASSAY_DATA_DIR=$root/share/assay/data
+sweep() {
+  with_cuda "$root/bin/assay" -q run sweeps/gpu-check.json --device "$1" --db "$work/$2.sqlite" --workers 0 &&
+    with_cuda "$root/bin/assay" report "$work/$2.sqlite" --format json -o "$work/$2.json"
+}
+if time_for sweep; then
+  if text=$( (cd "$work" && sweep cpu first && OMP_NUM_THREADS=1 sweep $device second) 2>&1); then
+    if text=$(python3 "$root/share/assay/gpu_check_compare.py" "$work/first.json" "$work/second.json" 2>&1); then
+      check sweep passed "$text"
+    else
+      check sweep failed "$(tail -n 1 <<<"$text")"
+    fi
+  else
+    check sweep failed "$(tail -n 1 <<<"$text")"
+  fi
+fi
+
+# Lines of JSON: a copy on the device, then merges there.
+if time_for merges; then
+  if lines=$(with_cuda "$root/bin/bench_device" --device $device --megabytes $megabytes 2>"$work/errors"); then
+    benchmarks=$(paste -sd, <<<"$lines")
+    check merges passed "$(sed -nE 's/.*"bytes_per_s":([0-9.e+]+).*"name":"([a-z_]+)".*"of_copy":(null|[0-9.]+).*/\2 \1 B\/s (of a copy \3)/p' <<<"$lines" | paste -sd'; ')"
+  else
+    check merges failed "$(tail -n 1 "$work/errors")"
+  fi
+fi
 [ $failed = 0 ] && finish 0
 finish 1

@@ -5,8 +5,8 @@ set -euo pipefail
 build=$1
 here=$(cd "$(dirname "$0")" && pwd)
 torch=$(sed -n 's/^ASSAY_INSTALLED_LIBTORCH:[A-Z]*=//p' "$build/CMakeCache.txt")
-{ unshare -rm true 2>/dev/null && command -v zstd >/dev/null && [ -n "$torch" ] && grep -q '^ASSAY_NVCC:FILEPATH=/' "$build/CMakeCache.txt"; } || {
-  echo "SKIPPED: needs namespaces, zstd, nvcc and a LibTorch that was fetched"
+{ unshare -rm true 2>/dev/null && command -v zstd >/dev/null && [ -n "$torch" ] && [ -d "$here/../../data/optdigits" ] && grep -q '^ASSAY_NVCC:FILEPATH=/' "$build/CMakeCache.txt"; } || {
+  echo "SKIPPED: needs namespaces, zstd, nvcc, the data set optdigits and a LibTorch that was fetched"
   exit 77
 }
 work=$(mktemp -d)
@@ -24,7 +24,15 @@ status=0
 ASSAY_TORCH=/torch/torch assay/assay-gpu-check || status=$?
 [ $status = 77 ] || { echo "without a GPU it ends with $status"; exit 1; }
 ASSAY_TORCH=/torch/torch assay/assay-gpu-check --cpu
-python3 -c 'import json; checks = json.load(open("gpu-check.json"))["checks"]; assert len(checks) > 10, checks'
+python3 - <<'CHECK'
+import json
+report = json.load(open("gpu-check.json"))
+states = {check["name"]: check["state"] for check in report["checks"]}
+assert len(states) > 10 and states["sweep"] == states["merges"] == "passed", states
+names = [benchmark["name"] for benchmark in report["benchmarks"]]
+assert names == ["copy", "average", "task_arithmetic", "dare", "ties"], names
+assert all(benchmark["bytes_per_s"] > 0 for benchmark in report["benchmarks"]), report
+CHECK
 status=0
 ASSAY_TORCH=/nowhere assay/assay-gpu-check || status=$?
 [ $status = 78 ] || { echo "without PyTorch it ends with $status"; exit 1; }
