@@ -18,8 +18,10 @@ const std::vector<std::string> kMetrics{"acc", "acc_norm", "acc_bytes", "acc_mut
 const std::vector<std::string> kDefaultMetrics{"acc", "acc_norm"};
 
 struct ChoiceDefinition {
-  std::vector<TextTemplate> choices;       // one, of a field that is a list, or one per choice
-  std::string label;                       // name of a field: an index, or one of `label_values`
+  std::vector<TextTemplate> choices;       // one, whose value is a list, or one per choice
+  std::string label = "label";             // name of a field: an index, or one of `label_values`
+  std::optional<TextTemplate> label_text;  // instead of a field
+  std::optional<int64_t> constant_label;   // that of every item
   std::vector<TextTemplate> label_values;  // as `choices`; may be empty
   int64_t first_label = 0;                 // the index of the first choice
 };
@@ -50,9 +52,11 @@ class MultipleChoice : public TextTask {
 
  private:
   Question read(const TextItem& item) const;
-  size_t index_of(const Json& label, const TextItem& item,
+  Json label_of(const TextItem& item) const;
+  size_t index_of(const TextItem& labelled, const TextItem& item,
                   const std::vector<std::string>& choices) const;
-  size_t index_in_label_values(const TextItem& item, size_t choices) const;
+  size_t index_in_label_values(const TextItem& labelled, const TextItem& item,
+                               size_t choices) const;
 
   ChoiceDefinition definition_;
 };
@@ -71,21 +75,26 @@ std::vector<double> probabilities(const std::vector<double>& log_likelihoods) {
   return out;
 }
 
-// The texts of the templates, or the list in the field of a single template.
+// The texts of the templates, or the list that is the value of a single template.
 std::vector<std::string> expand(const std::vector<TextTemplate>& templates, const TextItem& item) {
   std::vector<std::string> texts;
-  const std::string list = templates.front().only_field();
-  if (templates.size() == 1 && !list.empty()) {
-    const Json& values = text_field(item, list);
+  if (templates.size() == 1 && templates.front().has_value()) {
+    const TextItem list{Json{{"choices", templates.front().value(item)}}, item.where};
+    const Json& values = list.fields["choices"];
     if (!values.is_array())
-      data_error("{}: '{}' is expected to be a list, found {}", item.where, list,
-                 values.type_name());
+      data_error("{}: a list of choices is expected, found {}", item.where, values.type_name());
     for (size_t i = 0; i < values.size(); ++i)
-      texts.push_back(printed_field(item, fmt::format("{}.{}", list, i)));
+      texts.push_back(printed_field(list, fmt::format("choices.{}", i)));
   } else {
     for (const TextTemplate& one : templates) texts.push_back(one.fill(item));
   }
   return texts;
+}
+
+Json MultipleChoice::label_of(const TextItem& item) const {
+  if (definition_.constant_label) return *definition_.constant_label;
+  if (definition_.label_text) return definition_.label_text->value(item);
+  return text_field(item, definition_.label);
 }
 
 Question MultipleChoice::read(const TextItem& item) const {
@@ -98,7 +107,9 @@ Question MultipleChoice::read(const TextItem& item) const {
                question.choices.size(), text().prompt.size());
 
   question.correct.resize(question.choices.size());
-  const Json& label = text_field(item, definition_.label);
+  // The label, by the name of its field.
+  const TextItem labelled{Json{{definition_.label, label_of(item)}}, item.where};
+  const Json& label = labelled.fields[definition_.label];
   if (label.is_array()) {  // one 0 or 1 per choice
     if (label.size() != question.choices.size())
       data_error("{}: {} labels for {} choices", item.where, label.size(), question.choices.size());
@@ -109,7 +120,7 @@ Question MultipleChoice::read(const TextItem& item) const {
                    definition_.label, label.dump());
     }
   } else {
-    question.correct[index_of(label, item, question.choices)] = true;
+    question.correct[index_of(labelled, item, question.choices)] = true;
   }
   const auto first = std::find(question.correct.begin(), question.correct.end(), true);
   if (first == question.correct.end()) data_error("{}: no choice is correct", item.where);
@@ -118,11 +129,12 @@ Question MultipleChoice::read(const TextItem& item) const {
 }
 
 // The index of the item's label among label_values.
-size_t MultipleChoice::index_in_label_values(const TextItem& item, size_t choices) const {
+size_t MultipleChoice::index_in_label_values(const TextItem& labelled, const TextItem& item,
+                                             size_t choices) const {
   const std::vector<std::string> values = expand(definition_.label_values, item);
   // A Boolean matches as templates print it, else as in JSON.
   for (const std::string& label :
-       {printed_field(item, definition_.label), field_text(item, definition_.label)}) {
+       {printed_field(labelled, definition_.label), field_text(labelled, definition_.label)}) {
     const auto it = std::find(values.begin(), values.end(), label);
     if (it == values.end()) continue;
     if (std::find(it + 1, values.end(), label) != values.end())
@@ -132,13 +144,16 @@ size_t MultipleChoice::index_in_label_values(const TextItem& item, size_t choice
     if (index < choices) return index;
     data_error("{}: the label '{}', but there are {} choices", item.where, label, choices);
   }
-  throw DataError(unknown_name("label", field_text(item, definition_.label), item.where, values));
+  throw DataError(
+      unknown_name("label", field_text(labelled, definition_.label), item.where, values));
 }
 
-size_t MultipleChoice::index_of(const Json& label, const TextItem& item,
+size_t MultipleChoice::index_of(const TextItem& labelled, const TextItem& item,
                                 const std::vector<std::string>& choices) const {
-  if (!definition_.label_values.empty()) return index_in_label_values(item, choices.size());
-  const std::string text = field_text(item, definition_.label);
+  if (!definition_.label_values.empty())
+    return index_in_label_values(labelled, item, choices.size());
+  const Json& label = labelled.fields[definition_.label];
+  const std::string text = field_text(labelled, definition_.label);
   if (label.is_number_integer() || (text.size() < 9 && !text.empty() &&
                                     text.find_first_not_of("0123456789") == std::string::npos)) {
     // Saturates instead of wrapping around when a number is too large for the type.
@@ -220,16 +235,23 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
     if (definition.choices.size() < 2) choices.fail("expected at least 2 choices");
   } else {
     definition.choices.emplace_back(choices);
-    if (definition.choices.front().only_field().empty())
+    if (!definition.choices.front().has_value())
       choices.fail(
           "expected a list of choices, or the one field that holds them, as '{{choices}}'");
   }
-  definition.label = reader.string("label", "label");
+  if (const auto label = reader.find("label")) {
+    if (label->json().is_number_integer())
+      definition.constant_label = label->as_integer();
+    else if (label->as_string().find("{{") != std::string::npos)
+      definition.label_text.emplace(*label);
+    else
+      definition.label = label->as_string();
+  }
   if (const auto values = reader.find("label_values")) {
     if (values->is_array())
       for (const JsonReader& value : values->elements())
         definition.label_values.emplace_back(value);
-    else if (definition.label_values.emplace_back(*values).only_field().empty())
+    else if (!definition.label_values.emplace_back(*values).has_value())
       values->fail("expected a list, or the one field that holds it, as '{{choices.label}}'");
   }
   definition.first_label = reader.integer("first_label", 0);

@@ -17,6 +17,7 @@
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/run_cell.h"
+#include "harness/task/chat_prompts.h"
 #include "harness/task/task.h"
 #include "reports/text_table.h"
 
@@ -27,7 +28,7 @@ struct Options {
   std::string checkpoint, adapter, device = "auto", split = "test", dtype, log_samples;
   std::vector<std::string> tasks;
   TaskChanges changes;
-  bool json = false;
+  bool chat = false, json = false;
 };
 
 void print_scores(const std::vector<ScoreRecord>& scores) {
@@ -85,11 +86,13 @@ fs::path log_place(const fs::path& path, const std::vector<std::shared_ptr<const
 
 void eval(const Options& options) {
   const Split split = split_from_name(options.split, "the command line");
+  const ModelPath path = named_model(options.checkpoint, options.adapter);
+  if (options.chat) use_chat_template(path.path);
   const auto tasks = load_tasks(options.tasks, "--tasks", options.changes);
   fs::path log;
   if (!options.log_samples.empty()) log = log_place(options.log_samples, tasks);
   check_splits(tasks, split);
-  const auto checkpoint = Checkpoint::open(named_model(options.checkpoint, options.adapter));
+  const auto checkpoint = Checkpoint::open(path);
   Cell cell;
   cell.kind = CellKind::kModel;
   cell.record_kind = RunKind::kModel;
@@ -143,6 +146,9 @@ Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");
       ->check(CLI::Range(int64_t{0}, int64_t{1'000'000}));
   command->add_option("--log-samples", options->log_samples,
                       "write prompts, answers and metrics of every item to this file (JSON lines)");
+  command->add_flag("--apply-chat-template", options->chat,
+                    "write prompts as chats with the model's own template: the description is the "
+                    "system's message, few-shot examples are earlier turns");
   add_tasks_dir(*command);
   command->add_flag("--json", options->json, "print JSON, per-item outcomes included");
   command->callback([options] { eval(*options); });

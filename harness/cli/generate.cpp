@@ -16,6 +16,7 @@
 #include "harness/model/open.h"
 #include "harness/model/sequence_to_sequence.h"
 #include "harness/sweep/device.h"
+#include "harness/tokenizer/chat_template.h"
 
 namespace assay::cli {
 namespace {
@@ -23,10 +24,10 @@ namespace {
 constexpr std::string_view kLogits = "logits.";  // prefix of the prompt's index
 
 struct Options {
-  std::string folder, device = "auto", dtype, adapter, logits, padding = "left";
+  std::string folder, device = "auto", dtype, adapter, logits, system, padding = "left";
   std::vector<std::string> ids, prompts;
   int64_t tokens = 64;
-  bool no_cache = false, json = false;
+  bool chat = false, no_cache = false, json = false;
 };
 
 /// The logits of every prompt's tokens, [tokens, vocabulary], or of an encoder-decoder's first
@@ -52,6 +53,27 @@ StateDict prompt_logits(const OpenModel& model, const std::vector<TokenIds>& pro
     out[fmt::format("{}{}", kLogits, i)] = logits.to(at::kCPU, at::kFloat).contiguous();
   }
   return out;
+}
+
+/// The ids of the prompts; as users' messages of chats where asked for.
+std::vector<TokenIds> encode_prompts(const Options& options, const fs::path& model,
+                                     const Tokenizer& tokenizer) {
+  std::optional<ChatTemplate> chat;
+  if (options.chat) chat = ChatTemplate::open(model);
+  if (!chat && !options.system.empty())
+    user_error("--system: a system's message needs --apply-chat-template");
+  std::vector<TokenIds> prompts;
+  for (const std::string& text : options.prompts) {
+    if (!chat) {
+      prompts.push_back(tokenizer.encode(text, true));
+      continue;
+    }
+    std::vector<ChatMessage> messages{{"user", text}};
+    if (!options.system.empty()) messages.insert(messages.begin(), {"system", options.system});
+    // The template writes the special tokens itself.
+    prompts.push_back(tokenizer.encode(chat->apply(messages, true), false));
+  }
+  return prompts;
 }
 
 std::vector<TokenIds> run(const OpenModel& model, const std::vector<TokenIds>& prompts,
@@ -98,13 +120,12 @@ void generate_text(const Options& options) {
   if (!options.prompts.empty()) {
     tokenizer = Tokenizer::open(path.path);
     generation.stop_ids = tokenizer->end_ids();
-    for (const std::string& text : options.prompts)
-      prompts.push_back(tokenizer->encode(text, true));
+    prompts = encode_prompts(options, path.path, *tokenizer);
   }
   const OpenModel model = open_model(path, open);
   const bool keeps_eos =
       dynamic_cast<const SequenceToSequenceArchitecture*>(model.architecture.get()) != nullptr;
-  if (tokenizer && !keeps_eos)
+  if (tokenizer && !keeps_eos && !options.chat)
     for (TokenIds& ids : prompts)
       ids.resize(ids.size() - std::min(ids.size(), tokenizer->ends_after_text()));
   if (!options.logits.empty())
@@ -135,6 +156,9 @@ void add_generate(CLI::App& app, const Common&) {
       ->allow_extra_args(false);
   command->add_option("--ids", options->ids, "token ids to continue, as in 1,15,7; may be repeated")
       ->allow_extra_args(false);
+  command->add_flag("--apply-chat-template", options->chat,
+                    "write each prompt as the user's message of a chat, with the model's template");
+  command->add_option("--system", options->system, "the system's message of these chats");
   command->add_option("--tokens", options->tokens, "maximum number of new tokens")
       ->capture_default_str();
   command->add_option("--logits", options->logits,

@@ -10,6 +10,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/mean.h"
+#include "harness/task/chat_prompts.h"
 
 namespace assay {
 namespace {
@@ -42,6 +43,12 @@ void resolve_suite_files(const fs::path& folder, Json& definition) {
 Json with_changes(const TaskEntry& entry, const TaskChanges& changes) {
   Json definition = entry.definition;
   const bool text = definition.contains("dataset") && definition["dataset"].is_object();
+  if (const auto chat = chat_of_environment()) {
+    if (!text || !definition.contains("prompt"))
+      user_error("the task '{}' has no prompt for a language model: a chat template does not apply",
+                 entry.name);
+    definition["chat"] = *chat;
+  }
   if ((changes.limit || changes.few_shot) && !text)
     user_error("the task '{}' is not about text: a limit and few-shot examples do not apply to it",
                entry.name);

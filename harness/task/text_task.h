@@ -8,6 +8,7 @@
 #include "harness/lm/requests.h"
 #include "harness/task/text_data_task.h"
 #include "harness/task/text_template.h"
+#include "harness/tokenizer/chat_template.h"
 
 namespace assay {
 
@@ -21,8 +22,14 @@ struct TextDefinition : TextDataDefinition {
   std::vector<TextTemplate> prompt;  ///< one, or one per choice
   std::string delimiter = " ";       ///< between a prompt and its answer
   std::optional<Split> few_shot_split;
+  TextItems few_shot_items;  ///< instead of a split
   int64_t few_shot_count = 0;
   std::string few_shot_separator = "\n\n";
+  /// Prompts are chats: the description is the system's message, few-shot examples are turns.
+  std::optional<ChatTemplate> chat;
+
+ private:
+  void read_few_shot(JsonReader few_shot);
 };
 
 class TextTask : public TextDataTask {
@@ -42,7 +49,7 @@ class TextTask : public TextDataTask {
            const std::string& rule);
 
   /// Adds the requests of one item. `context`: description, few-shot examples and the item's prompt
-  /// (that of the choice, when there are several).
+  /// (that of the choice, when there are several), as text or as the text of a chat.
   using Context = std::function<std::string(size_t choice)>;
   virtual void add_requests(const TextItem& item, const Context& context,
                             TextRequests& requests) const = 0;
@@ -60,9 +67,13 @@ class TextTask : public TextDataTask {
   const TextDefinition& text() const { return *text_; }
 
  private:
-  std::string few_shot_examples(const TextItem& item) const;
+  struct Example {
+    std::string prompt, answer;
+  };
+  Example example(const TextItem& item) const;
+  std::vector<Example> few_shot_examples(const TextItem& item) const;
+  std::string context(const std::vector<Example>& examples, const std::string& prompt) const;
   void add_item_requests(const TextItem& item, TextRequests& requests) const;
-  std::string example(const TextItem& item) const;
   const TextTemplate& prompt_of(size_t choice) const;
 
   std::shared_ptr<const TextDefinition> text_;

@@ -1,23 +1,29 @@
-/// Prompt templates: {{field}} is replaced by a field of an item.
+/// Prompt templates: {{field}} is replaced by a field of an item; all of Jinja may be used.
 #pragma once
 
+#include <memory>
+
+#include "harness/jinja/jinja.h"
 #include "harness/task/text_file.h"
 
 namespace assay {
 
-/// "Question: {{question}}\nAnswer:"; {{choices.text.0}} reaches into objects and lists. Values are
-/// printed as Jinja does; {{ "text" }} is that text. All other Jinja syntax is refused.
+/// "Question: {{question}}\nAnswer:"; {{choices.text.0}} reaches into objects and lists, {{Q (EN)}}
+/// is a field whose name has spaces. Values are printed as Jinja does; {{ "text" }} is that text. A
+/// template with anything else in it is a JinjaTemplate.
 class TextTemplate {
  public:
   TextTemplate() = default;
-  /// UserError naming the position of a statement, a comment, a filter, a call, an index, a "{{"
-  /// without "}}" or an empty "{{}}".
+  /// UserError naming the position of a "{{" without "}}" or an empty "{{}}", or JinjaTemplate's.
   explicit TextTemplate(const JsonReader& text);
 
-  /// DataError when a field is missing, or is a list or an object.
+  /// DataError when a field is missing, or is a list or an object, and those of
+  /// JinjaTemplate::render().
   std::string fill(const TextItem& item) const;
-  /// The field when the template consists of one field only; else empty.
-  std::string only_field() const;
+  /// Whether it is one field or one expression, so that it has a value that need not be text.
+  bool has_value() const;
+  /// That value. DataError as fill().
+  Json value(const TextItem& item) const;
 
  private:
   struct Part {
@@ -25,6 +31,7 @@ class TextTemplate {
     bool is_field;
   };
   std::vector<Part> parts_;
+  std::shared_ptr<const JinjaTemplate> jinja_;  ///< null: parts_ are the template
 };
 
 /// Text without fields. UserError when it contains template syntax.

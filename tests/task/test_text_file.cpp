@@ -115,14 +115,21 @@ TEST_CASE("templates print values as Jinja does", "[task]") {
   CHECK(field_text(item, "t") == "true");  // labels are as in the file
 }
 
-TEST_CASE("other Jinja syntax is refused with its position", "[task]") {
-  const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"}}, "file line 7"};
-  for (const char* source :
-       {"{% if q %}{{q}}{% endif %}", "{# note #}{{q}}", "{{q|upper}}", "{{q.strip()}}", "{{q[0]}}",
-        "{{- q }}", "{{q -}}", "{{{q}}}", "{{'a' + q}}", "{{q"})
-    CHECK_THROWS_WITH(filled(source, item), Contains("$.prompt: character"));
-  CHECK_THROWS_WITH(filled("ab {% set x %}", item), Contains("character 4"));
+TEST_CASE("a template may use all of Jinja, and errors name their place", "[task]") {
+  const TextItem item{Json{{"q", "Why?"}, {"Q (EN)", "yes"}, {"list", {"a", "b"}}}, "file line 7"};
+  CHECK(filled("{% if q %}{{q|upper}}{% endif %}{# note #}", item) == "WHY?");
+  CHECK(filled("{{q[0]}} {{ list|join('-') }}{{- q }}", item) == "W a-bWhy?");
   CHECK(filled("{{ \"{%\" }}{{'}'}} {{Q (EN)}} {x^{2}}", item) == "{%} yes {x^{2}}");
+  for (const char* source : {"{{q", "{{ }}"})
+    CHECK_THROWS_WITH(filled(source, item), Contains("$.prompt: character 1"));
+  for (const char* source : {"{% set x %}", "{{{q}}}", "{{'a' + q", "{{ q|no_filter }}"})
+    CHECK_THROWS_AS(filled(source, item), UserError);
+  CHECK_THROWS_WITH(filled("\n{{ no|upper }}", item),
+                    Contains("file line 7: $.prompt: line 2: 'no' is undefined"));
+  const Json list = "{{ list + ['c'] }}", field = "{{list}}", text = "{{q}}?";
+  CHECK(TextTemplate(JsonReader(list, "$")).value(item) == Json{"a", "b", "c"});
+  CHECK(TextTemplate(JsonReader(field, "$")).value(item) == Json{"a", "b"});
+  CHECK(!TextTemplate(JsonReader(text, "$")).has_value());
   const Json description = "Of {{q}}:";
   CHECK_THROWS_AS(plain_text(JsonReader(description, "$")), UserError);
 }
