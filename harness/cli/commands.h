@@ -34,6 +34,7 @@ void add_doctor(CLI::App& app, const Common& common);
 /// `app` has all other commands when the completion is asked for; `version` is that of the manual.
 void add_completion(CLI::App& app, const std::string& version);
 void add_new(CLI::App& app, const Common& common);
+void add_task(CLI::App& app, const Common& common);
 /// Hidden: `assay run` starts its worker processes with it.
 void add_worker(CLI::App& app, const Common& common);
 

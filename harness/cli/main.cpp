@@ -118,6 +118,7 @@ int run(int argc, char** argv) {
   cli::add_show(app, common);
   cli::add_doctor(app, common);
   cli::add_new(app, common);
+  cli::add_task(app, common);
   cli::add_worker(app, common);
   cli::add_help(app);
   cli::add_completion(app, "assay " ASSAY_VERSION);

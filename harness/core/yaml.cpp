@@ -52,6 +52,7 @@ class Builder : public YAML::EventHandler {
     YamlNode scalar = node(YamlNode::Kind::kScalar);
     scalar.text = value;
     scalar.quoted = tag != "?";
+    if (tag.size() > 1 && tag.front() == '!') scalar.tag = tag;
     add(std::move(scalar), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {

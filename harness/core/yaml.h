@@ -17,6 +17,7 @@ struct YamlNode {
   int line = 1;
   std::string text;                ///< of a scalar
   bool quoted = false;             ///< a scalar that is text, whatever it looks like
+  std::string tag;                 ///< of a scalar with a tag of its own: "!function"; else empty
   bool anchored = false;           ///< it has an anchor ("&name"), which aliases may refer to
   std::vector<YamlNode> items;     ///< of a list
   std::vector<YamlEntry> entries;  ///< of a map, in the order of the text; keys are unique

@@ -1,0 +1,99 @@
+#include "harness/core/error.h"
+#include "harness/task/lm_eval_import.h"
+#include "harness/task/task.h"
+#include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
+
+using namespace assay;
+using Catch::Matchers::Contains;
+
+namespace {
+
+fs::path folder() { return fs::path(ASSAY_TESTS_FOLDER) / "golden/lm_eval"; }
+
+/// The texts of all requests of a task, as scripts/peers/lm_eval_goldens.py writes them.
+Json request_texts(const Json& suite, Json definition) {
+  for (auto& [split, path] : definition["dataset"]["files"].items())
+    path = (folder() / path.get<std::string>()).string();
+  definition.erase("name");
+  const auto task = task_kinds().at(suite["kind"], "test")("test", JsonReader(definition, "test"));
+  const TextRequests requests = task->requests(Split::kTest);
+  Json texts = Json::array();
+  for (const LikelihoodRequest& request : requests.likelihoods)
+    texts.push_back({request.context, request.continuation});
+  for (const GenerationRequest& request : requests.generations) texts.push_back({request.context});
+  for (const RollingRequest& request : requests.rolling) texts.push_back({request.text});
+  return texts;
+}
+
+std::string import_error(const std::string& yaml) {
+  const TemporaryFolder place;
+  write_file(place.path() / "t.yaml", "task: t\ndataset_path: x/y\ntest_split: test\n" + yaml);
+  try {
+    import_lm_eval(place.path() / "t.yaml", "t");
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("imported tasks ask what lm-evaluation-harness asks", "[task][import]") {
+  const Json expected = read_json(folder() / "expected.json");
+  const ImportedTasks imported = import_lm_eval(folder(), "like");
+  CHECK(imported.notes.empty());
+  size_t count = 0;
+  for (const auto& [kind, suite] : imported.suites)
+    for (const Json& definition : suite["tasks"]) {
+      const std::string name = definition["name"];
+      INFO(name);
+      CHECK(request_texts(suite, definition) == expected.at(name));
+      ++count;
+    }
+  CHECK(count == expected.size());
+  CHECK(count == 10);
+}
+
+TEST_CASE("groups and tags are families, splits are the hub's files", "[task][import]") {
+  const ImportedTasks imported = import_lm_eval(folder(), "like");
+  std::map<std::string, Json> tasks;
+  for (const auto& [kind, suite] : imported.suites)
+    for (const Json& definition : suite["tasks"]) tasks[definition["name"]] = definition;
+  CHECK(tasks["boolq_like"]["family"] == "school_like");
+  CHECK(tasks["arc_like"]["family"] == "school");
+  CHECK(tasks["sciq_like"]["label"] == 3);
+  CHECK(tasks["gsm8k_like"]["metrics"] == Json{"strict_match", "flexible_match"});
+  CHECK(tasks["trivia_like"]["ignore_punctuation"] == true);
+
+  const TemporaryFolder place;
+  write_file(place.path() / "t.yaml",
+             "task: t\ndataset_path: org/set\ndataset_name: main\nvalidation_split: val\n"
+             "training_split: train\ndoc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n"
+             "num_fewshot: 2\n");
+  const ImportedTasks hub = import_lm_eval(place.path() / "t.yaml", "t");
+  const Json task = hub.suites.at("generation")["tasks"][0];
+  CHECK(task["dataset"]["files"] == Json{{"test", "huggingface/org/set/main/val.jsonl"},
+                                         {"train", "huggingface/org/set/main/train.jsonl"}});
+  CHECK(task["few_shot"] == Json{{"count", 2}, {"split", "train"}, {"separator", "\n\n"}});
+  CHECK(task["stop"] == Json{"\n\n"});
+  REQUIRE(hub.notes.size() == 1);
+  CHECK_THAT(hub.notes[0], Contains("lm-evaluation-harness draws them at random"));
+}
+
+TEST_CASE("what cannot be imported is refused with its line", "[task][import]") {
+  const std::string plain = "doc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n";
+  CHECK(import_error(plain).empty());
+  CHECK_THAT(import_error("doc_to_text: !function utils.text\n"),
+             Contains("t.yaml:4: 'doc_to_text': !function utils.text is Python"));
+  CHECK_THAT(import_error(plain + "process_results: !function u.f\n"), Contains("t.yaml:6"));
+  CHECK_THAT(import_error(plain + "gen_prefix: A\n"),
+             Contains("'gen_prefix': this key cannot be imported"));
+  CHECK_THAT(import_error(plain + "metric_list:\n  - metric: acc\n  - metric: bleu\n"),
+             Contains("line 8: the metric 'bleu' cannot be imported"));
+  CHECK_THAT(import_error(plain + "generation_kwargs: {do_sample: true}\n"),
+             Contains("answers are greedy"));
+  CHECK_THAT(import_error("doc_to_text: '{{q|nofilter}}'\ndoc_to_target: '{{a}}'\n"),
+             Contains("unknown filter 'nofilter'"));
+  CHECK_THAT(import_error(plain + "output_type: magic\n"), Contains("'magic' is not known"));
+}
