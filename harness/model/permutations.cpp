@@ -119,7 +119,7 @@ class Tracer final : public LayerObserver {
     }
   }
   void run(const at::RecordFunction& operation, const Call& call) {
-    const std::vector<c10::IValue> outputs(operation.outputs());
+    const std::vector<c10::IValue>& outputs = operation.outputs();
     const TracedCall traced{call.inputs, outputs};
     const std::vector<at::Tensor> results = tensors_among(traced.outputs);
     if (results.empty()) return;

@@ -22,9 +22,7 @@ class Zip {
         alive_(static_cast<size_t>(size_), true),
         best_(static_cast<size_t>(size_), 0),
         group_(static_cast<size_t>(size_)),
-        budgets_(static_cast<size_t>(models),
-                 static_cast<int64_t>(static_cast<double>((size_ - units) / models) * options.beta +
-                                      1e-4)) {
+        budgets_(static_cast<size_t>(models), budget(size_ - units, models, options.beta)) {
     for (int64_t i = 0; i < size_; ++i) {
       group_[static_cast<size_t>(i)] = i;
       origin_.push_back(i / units);
@@ -54,6 +52,11 @@ class Zip {
   }
 
  private:
+  /// The merges within a network; the small term as in published code.
+  static int64_t budget(int64_t removed, int64_t models, double beta) {
+    const int64_t of_each = removed / models;
+    return static_cast<int64_t>(static_cast<double>(of_each) * beta + 1e-4);
+  }
   bool alive(int64_t i) const { return alive_[static_cast<size_t>(i)]; }
   int64_t best(int64_t i) const { return best_[static_cast<size_t>(i)]; }
   /// The similarity of two columns, as far as they may be merged.
