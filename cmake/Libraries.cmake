@@ -6,6 +6,8 @@ find_package(CLI11 REQUIRED)            # command line
 find_package(OpenSSL REQUIRED)          # SHA-256 of what is fetched
 find_package(ZLIB REQUIRED)             # *.csv.gz
 find_package(Freetype REQUIRED)         # the dataset of rendered digits
+find_package(JPEG REQUIRED)             # data sets of images
+find_package(PNG REQUIRED)
 find_package(SQLiteCpp REQUIRED)        # the results store
 find_package(Threads REQUIRED)
 find_package(pagmo REQUIRED)            # CMA-ES and NSGA-II
