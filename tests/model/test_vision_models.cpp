@@ -3,11 +3,15 @@
 
 #include <algorithm>
 
+#include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/safetensors.h"
 #include "harness/model/batch_norm.h"
 #include "harness/model/internal/layers.h"
 #include "harness/model/layers_of.h"
 #include "harness/model/observer.h"
+#include "harness/model/open.h"
 #include "tests/catch.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/model/vision_goldens.h"
 
 using namespace assay;
@@ -100,6 +104,78 @@ TEST_CASE("BatchNorm's modes agree where the batch has the running moments", "[m
   BatchNormByBatch none({layers.begin(), layers.end()});
   CHECK(at::allclose(model->logits(weights, images), by_batch, 1e-4, 1e-5));
   CHECK(none.moments().empty());
+}
+
+TEST_CASE("OpenCLIP's checkpoints are read under transformers' names", "[model][vision]") {
+  const Json sizes = {{"hidden_size", 128},
+                      {"num_hidden_layers", 2},
+                      {"num_attention_heads", 2},
+                      {"intermediate_size", 192},
+                      {"image_size", 8},
+                      {"patch_size", 4},
+                      {"projection_dim", 6},
+                      {"hidden_act", "gelu"},
+                      {"architectures", {"CLIPVisionModelWithProjection"}},
+                      {"model_type", "clip_vision_model"}};
+  const auto tower = architecture(sizes);
+  const StateDict weights = formula_weights(tower->tensors());
+  StateDict stored = {{"logit_scale", at::ones({1})}, {"transformer.x", at::ones({2})}};
+  const auto put = [&](const std::string& name, const std::string& own) {
+    stored["visual." + name] = weights.at(own);
+  };
+  const std::string v = "vision_model.";
+  put("class_embedding", v + "embeddings.class_embedding");
+  put("positional_embedding", v + "embeddings.position_embedding.weight");
+  put("conv1.weight", v + "embeddings.patch_embedding.weight");
+  stored["visual.proj"] = weights.at("visual_projection.weight").t().contiguous();
+  for (const std::string part : {".weight", ".bias"}) {
+    put("ln_pre" + part, v + "pre_layrnorm" + part);
+    put("ln_post" + part, v + "post_layernorm" + part);
+    for (const char* index : {"0", "1"}) {
+      const std::string block = fmt::format("transformer.resblocks.{}.", index);
+      const std::string own = fmt::format("{}encoder.layers.{}.", v, index);
+      put(block + "ln_1" + part, own + "layer_norm1" + part);
+      put(block + "ln_2" + part, own + "layer_norm2" + part);
+      put(block + "attn.out_proj" + part, own + "self_attn.out_proj" + part);
+      put(block + "mlp.c_fc" + part, own + "mlp.fc1" + part);
+      put(block + "mlp.c_proj" + part, own + "mlp.fc2" + part);
+      stored["visual." + block + "attn.in_proj_" + part.substr(1)] = at::cat(
+          {weights.at(own + "self_attn.q_proj" + part), weights.at(own + "self_attn.k_proj" + part),
+           weights.at(own + "self_attn.v_proj" + part)});
+    }
+  }
+  const TemporaryFolder folder;
+  write_file(folder.path() / "open_clip_model.safetensors", safetensors_bytes(stored));
+  write_file(folder.path() / "open_clip_config.json",
+             R"({"model_cfg": {"embed_dim": 6, "text_cfg": {"width": 8},
+                               "vision_cfg": {"image_size": 8, "patch_size": 4, "layers": 2,
+                                              "width": 128, "mlp_ratio": 1.5}}})");
+
+  const OpenModel opened = open_model(folder.path(), {});
+  REQUIRE(opened.weights.size() == weights.size());
+  for (const auto& [name, tensor] : weights) {
+    INFO(name);
+    CHECK(at::equal(opened.weights.at(name), tensor));
+  }
+  const at::Tensor images = formula_inputs({2, 3, 8, 8});
+  CHECK(at::equal(opened.architecture->logits(opened.weights, images),
+                  tower->logits(weights, images)));
+  const auto checkpoint = Checkpoint::open(folder.path());
+  CHECK(at::equal(checkpoint->read_part("visual_projection.weight", 5, 3),
+                  weights.at("visual_projection.weight").flatten().narrow(0, 5, 3)));
+  CHECK(at::equal(
+      checkpoint->read_part("vision_model.encoder.layers.1.self_attn.k_proj.weight", 9, 2),
+      weights.at("vision_model.encoder.layers.1.self_attn.k_proj.weight")
+          .flatten()
+          .narrow(0, 9, 2)));
+
+  stored["visual.attn_pool.query"] = at::ones({2});
+  write_file(folder.path() / "open_clip_model.safetensors", safetensors_bytes(stored));
+  CHECK_THROWS_WITH(Checkpoint::open(folder.path()), Contains("visual.attn_pool.query"));
+  write_file(folder.path() / "open_clip_config.json",
+             R"({"model_cfg": {"embed_dim": 6, "vision_cfg": {"timm_model_name": "x", "layers": 2,
+                               "width": 128, "patch_size": 4}}})");
+  CHECK_THROWS_WITH(Checkpoint::open(folder.path()), Contains("timm_model_name"));
 }
 
 TEST_CASE("a batch of one value per channel has no variance", "[model][vision]") {

@@ -23,18 +23,6 @@ struct BertConfig {
   FeedForwardShape feed_forward;
 };
 
-/// The number of classes of the classification head; 0 when the checkpoint has none.
-int64_t read_classes(ConfigFields& config) {
-  bool classifies = false;
-  if (const auto names = config.find("architectures"))
-    for (const std::string& name : names->as_strings())
-      classifies |= name.ends_with("ForSequenceClassification");
-  const int64_t count = config.size("num_labels", 2);
-  const auto labels = config.find("id2label");
-  if (!classifies) return 0;
-  return labels ? static_cast<int64_t>(labels->entries().size()) : count;
-}
-
 BertConfig read_bert(ConfigFields& config, const std::string& model) {
   BertConfig c;
   c.prefix = model + ".";
@@ -46,7 +34,7 @@ BertConfig read_bert(ConfigFields& config, const std::string& model) {
   c.positions = config.size("max_position_embeddings");
   c.norm_epsilon = config.positive("layer_norm_eps", 1e-12);
   c.initializer_range = config.positive("initializer_range", 0.02);
-  c.classes = read_classes(config);
+  c.classes = config.classes("ForSequenceClassification");
   // RoBERTa's positions start after the id of the padding token.
   if (model == "roberta") c.first_position = config.count("pad_token_id", 1) + 1;
   c.head_size = config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);

@@ -94,6 +94,16 @@ std::string ConfigFields::text(const std::string& key, const std::string& fallba
   return found ? found->as_string() : fallback;
 }
 
+int64_t ConfigFields::classes(std::string_view model) {
+  bool classifies = false;
+  if (const auto names = find("architectures"))
+    for (const std::string& name : names->as_strings()) classifies |= name.ends_with(model);
+  const int64_t count = size("num_labels", 2);
+  const auto labels = find("id2label");
+  if (!classifies) return 0;
+  return labels ? static_cast<int64_t>(labels->entries().size()) : count;
+}
+
 void ConfigFields::only(const std::string& key, const Json& allowed) {
   const auto found = find(key);
   if (found && found->json() != allowed)

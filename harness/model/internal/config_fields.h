@@ -40,6 +40,9 @@ class ConfigFields {
   bool flag(const std::string& key, bool fallback);
   std::string text(const std::string& key, const std::string& fallback);
   std::optional<JsonReader> find(const std::string& key);
+  /// The number of classes of a classification head; 0 when "architectures" names no model that
+  /// ends in `model` ("ForSequenceClassification"), and so the checkpoint has no head.
+  int64_t classes(std::string_view model);
 
   /// UserError when the field has any value but `allowed`; it may be absent.
   void only(const std::string& key, const Json& allowed);
