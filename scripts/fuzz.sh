@@ -7,7 +7,7 @@ build=$1 runs=$2
 shift 2
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$build/findings"
-[ $# -gt 0 ] || set -- safetensors index folder gguf jinja mergekit
+[ $# -gt 0 ] || set -- safetensors index folder torch gguf jinja mergekit
 for target in "$@"; do
   mkdir -p "$build/corpus/$target"
   echo "fuzz: $target, $runs inputs"

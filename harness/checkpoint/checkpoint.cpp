@@ -6,7 +6,9 @@
 #include <set>
 
 #include "harness/checkpoint/gguf_file.h"
+#include "harness/checkpoint/open_clip.h"
 #include "harness/checkpoint/safetensors.h"
+#include "harness/checkpoint/torch_file.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/hash.h"
@@ -39,12 +41,34 @@ std::string weights_hint(const fs::path& folder) {
     return fmt::format("; name the file '{}' itself", found[".safetensors"]);
   for (const char* pickle : {".bin", ".pt", ".pth", ".ckpt"})
     if (found.contains(pickle))
-      return fmt::format(
-          "; pickles such as '{}' are not read: save the model as safetensors, as "
-          "save_pretrained() of transformers does",
-          found[pickle]);
+      return fmt::format("; of several files of PyTorch, name one such as '{}' itself",
+                         found[pickle]);
   if (found.contains(".gguf")) return fmt::format("; name the file '{}' itself", found[".gguf"]);
   return found.empty() ? "; the folder is empty" : "";
+}
+
+/// The one file of torch.save() in a folder of a published vision model ("resnet18.pth"), apart
+/// from what a training run keeps besides; empty when there is none, or there are several.
+fs::path only_torch_file(const fs::path& folder) {
+  constexpr std::string_view kBesides[] = {"training_args", "optimizer", "scheduler",
+                                           "scaler",        "rng_state", "adapter_"};
+  fs::path only;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!is_torch_path(name) || std::any_of(std::begin(kBesides), std::end(kBesides),
+                                            [&](auto part) { return name.starts_with(part); }))
+      continue;
+    if (!only.empty()) return {};
+    only = entry.path();
+  }
+  return only;
+}
+
+fs::path open_clip_weights(const fs::path& folder) {
+  for (const char* name : kOpenClipWeightsNames)
+    if (file_exists(folder / name)) return folder / name;
+  data_error("'{}' is not a checkpoint: it has {}, but neither {} nor {}", folder.string(),
+             kOpenClipConfigName, kOpenClipWeightsNames[0], kOpenClipWeightsNames[1]);
 }
 
 }  // namespace
@@ -61,20 +85,35 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
 
   std::vector<fs::path> file_paths;
   std::map<std::string, std::string> shard_of;
+  bool open_clip = false;
   if (!fs::is_directory(path)) {
     file_paths = {path};
   } else {
     if (file_exists(path / "config.json"))
       checkpoint->config_ = read_json_data(path / "config.json");
     if (file_exists(path / "assay.json")) checkpoint->origin_ = read_json_data(path / "assay.json");
-    if (file_exists(path / kIndexName)) {
-      shard_of =
-          parse_safetensors_index(read_file(path / kIndexName), (path / kIndexName).string());
+    const auto read_index = [&](const char* name) {
+      shard_of = parse_safetensors_index(read_file(path / name), (path / name).string());
       std::set<std::string> seen;
-      for (const auto& [name, shard] : shard_of)
+      for (const auto& [tensor, shard] : shard_of)
         if (seen.insert(shard).second) file_paths.push_back(path / shard);
+    };
+    open_clip = !file_exists(path / "config.json") && file_exists(path / kOpenClipConfigName);
+    if (open_clip) {
+      const fs::path config = path / kOpenClipConfigName;
+      checkpoint->config_ =
+          open_clip_config(JsonReader(read_json_data(config), config.string() + ": $"));
+      file_paths = {open_clip_weights(path)};
+    } else if (file_exists(path / kIndexName)) {
+      read_index(kIndexName);
     } else if (file_exists(path / kWeightsName)) {
       file_paths = {path / kWeightsName};
+    } else if (file_exists(path / kTorchIndexName)) {
+      read_index(kTorchIndexName);
+    } else if (file_exists(path / kTorchWeightsName)) {
+      file_paths = {path / kTorchWeightsName};
+    } else if (const fs::path only = only_torch_file(path); !only.empty()) {
+      file_paths = {only};
     } else {
       data_error("'{}' is not a checkpoint: it has neither {} nor {}{}", path.string(),
                  kWeightsName, kIndexName, weights_hint(path));
@@ -83,12 +122,14 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
 
   checkpoint->file_paths_ = file_paths;
   for (const fs::path& file_path : file_paths) {
-    checkpoint->files_.push_back(checkpoint->open_file(file_path));
+    std::shared_ptr<const TensorFile> file = checkpoint->open_file(file_path);
+    if (open_clip) file = open_clip_view(std::move(file), file_path.string());
+    checkpoint->files_.push_back(std::move(file));
     for (const TensorInfo& info : checkpoint->files_.back()->tensors()) {
       if (!checkpoint->file_of_.emplace(info.name, checkpoint->files_.size() - 1).second)
         data_error("{}: tensor '{}' is in two shards", path.string(), info.name);
       if (!shard_of.empty() && !shard_of.contains(info.name))
-        data_error("{}: tensor '{}' is not in {}", file_path.string(), info.name, kIndexName);
+        data_error("{}: tensor '{}' is not in its folder's index", file_path.string(), info.name);
       checkpoint->infos_.push_back(info);
     }
   }
@@ -107,6 +148,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
 }
 
 std::shared_ptr<const TensorFile> Checkpoint::open_file(const fs::path& path) {
+  if (is_torch_path(path)) return TorchFile::open(path);
   if (!is_gguf_path(path)) return SafetensorsFile::open(path);
   const auto file = GgufFile::open(path);
   config_ = file->config();

@@ -87,8 +87,7 @@ std::string wrong_format_hint(std::string_view bytes) {
     return "it is a GGUF file; use the safetensors that it was converted from";
   if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x80\x02") ||
       bytes.starts_with("\x80\x04"))
-    return "it is a PyTorch pickle (.bin, .pt, .pth); save the model as safetensors, as "
-           "save_pretrained() of transformers does";
+    return "it is a file of torch.save(): give it a name that ends in .bin, .pt, .pth or .ckpt";
   const size_t text = bytes.find_first_not_of(" \t\r\n");
   if (text == std::string_view::npos) return "";
   const std::string_view page = without_byte_order_mark(bytes.substr(text));

@@ -117,7 +117,7 @@ TEST_CASE("weights in another format get a hint", "[checkpoint]") {
   CHECK_THAT(said("model.safetensors", "<html>"), Contains("HTML"));
   CHECK_THAT(said("model.safetensors", "<!doctype html><html><body>"), Contains("HTML"));
   CHECK_THAT(said("model.safetensors", "GGUF\x03 and more"), Contains("GGUF"));
-  CHECK_THAT(said("pytorch_model.bin", "PK"), Contains("pytorch_model.bin") && Contains("pickles"));
+  CHECK_THAT(said("pytorch_model.bin", "PK"), Contains("pytorch_model.bin") && Contains("archive"));
   CHECK_THAT(said("model.Q4_K_M.gguf", "GGUF"), Contains("model.Q4_K_M.gguf"));
   CHECK_THAT(said("model_index.json", "{}"), Contains("diffusers"));
   CHECK_THAT(said("other.safetensors", ""), Contains("name the file 'other.safetensors'"));

@@ -75,7 +75,7 @@ TEST_CASE("a file of the wrong format gets a hint", "[core]") {
              Contains("git lfs pull"));
   CHECK_THAT(wrong_format_hint("\n<!DOCTYPE HTML><html>"), Contains("HTML"));
   CHECK_THAT(wrong_format_hint("GGUF\x03"), Contains("GGUF"));
-  CHECK_THAT(wrong_format_hint("PK\x03\x04"), Contains("pickle"));
+  CHECK_THAT(wrong_format_hint("PK\x03\x04"), Contains("torch.save()"));
   CHECK(wrong_format_hint("{}").empty());
   CHECK(wrong_format_hint("").empty());
   CHECK_THROWS_WITH(parse_json("<html>", "config.json"), Contains("HTML"));

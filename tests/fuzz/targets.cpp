@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
+#include "harness/checkpoint/internal/pickle.h"
 #include "harness/checkpoint/model_texts.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -92,6 +93,18 @@ void folder(std::string_view input) {
     for (const TensorInfo& info : checkpoint->tensors())
       ASSAY_CHECK(checkpoint->read(info.name).numel() == info.numel());
     checkpoint->content_hash();
+  });
+}
+
+void torch(std::string_view input) {
+  static const TemporaryFolder place;
+  const fs::path path = place.path() / "x.pth";
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << input;
+  refusable([&] { PickleReader(input, "pickle").next(); });
+  refusable([&] {
+    const auto checkpoint = Checkpoint::open(path);
+    for (const TensorInfo& info : checkpoint->tensors())
+      ASSAY_CHECK(checkpoint->read(info.name).numel() == info.numel());
   });
 }
 

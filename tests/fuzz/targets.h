@@ -11,6 +11,8 @@ void index(std::string_view input);        ///< model.safetensors.index.json
 /// A checkpoint folder: config.json, the index and two shards, separated by lines "----", opened
 /// and read completely. `@` is replaced by the eight bytes with the length of the rest of its line.
 void folder(std::string_view input);
+/// All bytes of a file of torch.save(), opened and read completely, and the same as a pickle.
+void torch(std::string_view input);
 /// All bytes of a GGUF file, opened and read completely, and the texts made from its metadata.
 void gguf(std::string_view input);
 void jinja(std::string_view input);  ///< a template, rendered as a prompt and as a chat
@@ -24,6 +26,7 @@ struct Target {
 inline constexpr Target kTargets[] = {{"safetensors", safetensors},
                                       {"index", index},
                                       {"folder", folder},
+                                      {"torch", torch},
                                       {"gguf", gguf},
                                       {"jinja", jinja},
                                       {"mergekit", mergekit}};

@@ -1,0 +1,160 @@
+#include "harness/checkpoint/open_clip.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+using Renaming = std::pair<std::string_view, std::string_view>;
+
+constexpr Renaming kOutside[] = {
+    {"class_embedding", "vision_model.embeddings.class_embedding"},
+    {"positional_embedding", "vision_model.embeddings.position_embedding.weight"},
+    {"conv1.weight", "vision_model.embeddings.patch_embedding.weight"},
+    {"ln_pre.weight", "vision_model.pre_layrnorm.weight"},
+    {"ln_pre.bias", "vision_model.pre_layrnorm.bias"},
+    {"ln_post.weight", "vision_model.post_layernorm.weight"},
+    {"ln_post.bias", "vision_model.post_layernorm.bias"},
+    {"proj", "visual_projection.weight"}};
+constexpr Renaming kInBlock[] = {{"ln_1.", "layer_norm1."},
+                                 {"ln_2.", "layer_norm2."},
+                                 {"attn.out_proj.", "self_attn.out_proj."},
+                                 {"mlp.c_fc.", "mlp.fc1."},
+                                 {"mlp.c_proj.", "mlp.fc2."}};
+constexpr std::string_view kVisual = "visual.", kBlocks = "transformer.resblocks.";
+
+/// A tensor of the view.
+struct View {
+  TensorInfo info;
+  size_t of = 0;      ///< index of the tensor in the file
+  int64_t first = 0;  ///< its first element there
+  bool transposed = false;
+};
+
+class OpenClipView final : public TensorFile {
+ public:
+  OpenClipView(std::shared_ptr<const TensorFile> file, const std::string& where)
+      : file_(std::move(file)) {
+    for (size_t i = 0; i < file_->tensors().size(); ++i) add(i, where);
+    std::sort(views_.begin(), views_.end(),
+              [](const View& a, const View& b) { return a.info.name < b.info.name; });
+    for (const View& view : views_) infos_.push_back(view.info);
+  }
+
+  const std::vector<TensorInfo>& tensors() const override { return infos_; }
+  at::Tensor read_part(size_t index, int64_t first, int64_t count) const override {
+    const View& view = views_.at(index);
+    if (!view.transposed) return file_->read_part(view.of, view.first + first, count);
+    return file_->read(view.of).t().flatten().narrow(0, first, count);
+  }
+  void prefetch(size_t index, int64_t first, int64_t count) const override {
+    const View& view = views_.at(index);
+    if (!view.transposed) file_->prefetch(view.of, view.first + first, count);
+  }
+  void release(size_t index, int64_t first, int64_t count) const override {
+    const View& view = views_.at(index);
+    if (!view.transposed) file_->release(view.of, view.first + first, count);
+  }
+
+ private:
+  void add(size_t index, const std::string& where) {
+    const TensorInfo& info = file_->tensors()[index];
+    std::string_view name = info.name;
+    if (!name.starts_with(kVisual)) return;
+    name.remove_prefix(kVisual.size());
+    for (const auto& [own, other] : kOutside)
+      if (name == own) {
+        View view{{std::string(other), info.dtype, info.shape}, index};
+        if (own == "proj") {
+          if (info.shape.size() != 2) fail(where, info, "no matrix");
+          std::swap(view.info.shape[0], view.info.shape[1]);
+          view.transposed = true;
+        }
+        views_.push_back(std::move(view));
+        return;
+      }
+    if (!name.starts_with(kBlocks)) fail(where, info, "of no tensor of a plain image tower");
+    name.remove_prefix(kBlocks.size());
+    const size_t dot = std::min(name.find('.'), name.size());
+    const std::string block = fmt::format("vision_model.encoder.layers.{}.", name.substr(0, dot));
+    const std::string_view part = name.substr(std::min(dot + 1, name.size()));
+    if (part == "attn.in_proj_weight" || part == "attn.in_proj_bias") {
+      split(index, block, part.ends_with("weight") ? "weight" : "bias", where);
+      return;
+    }
+    for (const auto& [own, other] : kInBlock)
+      if (part.starts_with(own)) {
+        views_.push_back(
+            {{fmt::format("{}{}{}", block, other, part.substr(own.size())), info.dtype, info.shape},
+             index});
+        return;
+      }
+    fail(where, info, "of no tensor of a plain image tower");
+  }
+  void split(size_t index, const std::string& block, const char* kind, const std::string& where) {
+    const TensorInfo& info = file_->tensors()[index];
+    if (info.shape.empty() || info.shape[0] % 3 != 0) fail(where, info, "not of three parts");
+    std::vector<int64_t> shape = info.shape;
+    shape[0] /= 3;
+    int64_t first = 0;
+    for (const char* part : {"q_proj", "k_proj", "v_proj"}) {
+      views_.push_back(
+          {{fmt::format("{}self_attn.{}.{}", block, part, kind), info.dtype, shape}, index, first});
+      first += info.numel() / 3;
+    }
+  }
+  [[noreturn]] static void fail(const std::string& where, const TensorInfo& info,
+                                std::string_view what) {
+    data_error("{}: OpenCLIP's tensor '{}' {} is {}", where, info.name, shape_text(info.shape),
+               what);
+  }
+
+  std::shared_ptr<const TensorFile> file_;
+  std::vector<View> views_;
+  std::vector<TensorInfo> infos_;
+};
+
+}  // namespace
+
+Json open_clip_config(const JsonReader& open_clip) {
+  JsonReader root = open_clip;
+  JsonReader model = root.at("model_cfg");
+  JsonReader vision = model.at("vision_cfg");
+  const auto size = [](JsonReader& reader, const char* key) {
+    const JsonReader value = reader.at(key);
+    if (value.as_integer() < 1) value.fail("expected an integer of at least 1");
+    return value.as_integer();
+  };
+  const int64_t width = size(vision, "width"), patch = size(vision, "patch_size");
+  const int64_t head_width = vision.integer("head_width", 64);
+  const auto ratio = vision.find("mlp_ratio");
+  if (head_width < 1 || width % head_width != 0)
+    vision.fail(fmt::format("the width {} is not divided into heads of {}", width, head_width));
+  vision.integer("patch_dropout", 0);  // of training
+  Json config = {{"model_type", "clip_vision_model"},
+                 {"architectures", {"CLIPVisionModelWithProjection"}},
+                 {"hidden_size", width},
+                 {"num_hidden_layers", size(vision, "layers")},
+                 {"num_attention_heads", width / head_width},
+                 {"intermediate_size", static_cast<int64_t>(static_cast<double>(width) *
+                                                            (ratio ? ratio->as_number() : 4.0))},
+                 {"image_size", vision.integer("image_size", 224)},
+                 {"patch_size", patch},
+                 {"projection_dim", size(model, "embed_dim")},
+                 {"hidden_act", model.boolean("quick_gelu", false) ? "quick_gelu" : "gelu"},
+                 {"layer_norm_eps", 1e-5}};
+  vision.finish();
+  return config;
+}
+
+std::shared_ptr<const TensorFile> open_clip_view(std::shared_ptr<const TensorFile> file,
+                                                 const std::string& where) {
+  return std::make_shared<OpenClipView>(std::move(file), where);
+}
+
+}  // namespace assay
