@@ -48,7 +48,7 @@ ImageSteps read_image_steps(JsonReader json) {
 }
 
 LabelledImages read_cifar(const std::string& bytes, int64_t label_bytes, const std::string& where) {
-  constexpr int64_t kPixels = 3 * 32 * 32;
+  constexpr int64_t kPixels = int64_t{3} * 32 * 32;
   const int64_t record = label_bytes + kPixels;
   const auto size = static_cast<int64_t>(bytes.size());
   if (size == 0 || size % record != 0)

@@ -36,8 +36,9 @@ std::vector<Taps> taps_of(int64_t from, int64_t to, ResizeFilter filter) {
   std::vector<Taps> all;
   for (int64_t i = 0; i < to; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
-    const int64_t first = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
-    const int64_t end = std::min(from, static_cast<int64_t>(centre + support + 0.5));
+    const int64_t first =
+        std::max<int64_t>(0, static_cast<int64_t>(std::floor(centre - support + 0.5)));
+    const int64_t end = std::min(from, static_cast<int64_t>(std::floor(centre + support + 0.5)));
     std::vector<double> weights;
     double sum = 0;
     for (int64_t x = first; x < end; ++x) {
@@ -48,7 +49,7 @@ std::vector<Taps> taps_of(int64_t from, int64_t to, ResizeFilter filter) {
     Taps taps{.first = first};
     for (const double weight : weights) {
       const double fixed = (sum == 0 ? weight : weight / sum) * (1 << kFraction);
-      taps.weights.push_back(static_cast<int32_t>(fixed < 0 ? fixed - 0.5 : fixed + 0.5));
+      taps.weights.push_back(static_cast<int32_t>(std::lround(fixed)));
     }
     all.push_back(std::move(taps));
   }

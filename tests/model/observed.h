@@ -23,6 +23,7 @@ class GramObserver final : public LayerObserver {
     int64_t rows = 0;
   };
   void layer(const LayerInput& input) override {
+    if (input.window.groups > 1) return;  // no plain layer
     const at::Tensor rows = counted_rows(input).to(at::kDouble);
     Gram& gram = grams[input.weight];
     const at::Tensor product = at::mm(rows.t(), rows);

@@ -13,6 +13,7 @@
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/vision_goldens.h"
+#include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
@@ -258,4 +259,16 @@ TEST_CASE("a convolution of groups is one convolution per group", "[model][visio
     CHECK(at::allclose(y.narrow(1, 3 * group, 3),
                        at::conv2d(x.narrow(1, 2 * group, 2), weight.narrow(0, 3 * group, 3)), 1e-12,
                        1e-12));
+}
+
+TEST_CASE("the published EfficientNet-lite0 gives its authors' scores",
+          "[model][vision][optional]") {
+  // A file from before PyTorch 1.6. scripts/peers/efficientnet_lite.py writes it and the numbers.
+  const OpenModel model = open_model(testing::test_data("efficientnet_lite0"), {});
+  const c10::NoGradGuard no_gradients;
+  const at::Tensor scores =
+      model.architecture->logits(model.weights, formula_inputs({1, 3, 224, 224}));
+  const at::Tensor wanted = at::tensor({-0.95369673, 0.43137071, -0.15179168, -1.6524353,
+                                        -0.42428571, 0.66987199, -0.94309628, 0.3853783});
+  CHECK(relative_error(scores[0].narrow(0, 0, 8), wanted) < 1e-4);
 }
