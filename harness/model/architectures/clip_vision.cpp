@@ -1,7 +1,7 @@
 /// The image tower of CLIP, alone ("clip_vision_model") or within a whole CLIP model ("clip"),
 /// whose text tower is not read. It has no classes: logits() gives the image's features, projected
 /// into the space that images and texts share where the checkpoint has the projection. A zero-shot
-/// head is a constant of the task and no part of the model (tasks/zero_shot.cpp).
+/// head is a constant of the task and no part of the model.
 #include <algorithm>
 
 #include "harness/model/internal/config_fields.h"
