@@ -13,7 +13,8 @@
 
 namespace assay {
 
-/// How a tensor's values are stored. The numbers are the format's.
+/// How a tensor's values are stored. Numbers and names are the format's.
+// NOLINTBEGIN(readability-identifier-naming)
 enum class GgufType : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -29,6 +30,7 @@ enum class GgufType : uint32_t {
   kQ6_K = 14,
   kBF16 = 30,
 };
+// NOLINTEND(readability-identifier-naming)
 
 /// Values come in blocks, each of which has so many bytes.
 struct GgufBlock {

@@ -40,6 +40,8 @@ class ExampleFolder {
       language_model(name, ++seed);
     for (const char* name : {"models/all-MiniLM-L6-v2", "encoder"}) encoder(name);
     write_adapter();
+    fs::create_directories(path("lm_eval/tasks"));
+    fs::copy(kTests / "golden/lm_eval", path("lm_eval/tasks/sciq"), fs::copy_options::recursive);
     write_json("merge.json", {{"method", "ties"}, {"base", "base/"}, {"experts", {"a/", "b/"}}});
     for (const char* name : {"ties.yaml", "mergekit.yaml"})
       write_file(path(name),
@@ -92,7 +94,9 @@ class ExampleFolder {
                 {"model", {{"type", "WordLevel"}, {"vocab", vocabulary}, {"unk_token", "t1"}}},
                 {"pre_tokenizer", {{"type", "WhitespaceSplit"}}}});
     write_json(name + "/tokenizer_config.json",
-               {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"eos_token", "t0"}});
+               {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                {"eos_token", "t0"},
+                {"chat_template", "{% for m in messages %}{{ m.content }} {% endfor %}"}});
   }
 
   void encoder(const std::string& name) const {

@@ -102,7 +102,7 @@ class Converter {
     dataset();
     if (task_.kind == "perplexity") {
       task_.definition["text"] = template_of("doc_to_target");
-      if (task_.definition["text"] == "") task_.definition["text"] = template_of("doc_to_text");
+      if (!config_.find("doc_to_target")) task_.definition["text"] = template_of("doc_to_text");
       task_.definition["repeat_bos"] = true;
     } else {
       prompts();
@@ -262,7 +262,7 @@ class Converter {
       task_.notes.push_back(
           "few-shot examples are the first ones; lm-evaluation-harness draws them at random");
     few_shot["separator"] = text("fewshot_delimiter", "\n\n");
-    if (task_.kind == "log_likelihood" && text("target_delimiter", " ") != "")
+    if (task_.kind == "log_likelihood" && !text("target_delimiter", " ").empty())
       config_.fail("num_fewshot",
                    "examples of loglikelihood have a delimiter that scored targets do not have");
     task_.definition["few_shot"] = few_shot;
