@@ -79,7 +79,7 @@ TEST_CASE("incomplete files of torch.save() are refused", "[checkpoint][torch]")
 }
 
 TEST_CASE("a pickle may not do more than describe tensors", "[checkpoint][torch]") {
-  const auto read = [](std::string text) { PickleReader(text, "x.pth").next(); };
+  const auto read = [](const std::string& text) { PickleReader(text, "x.pth").next(); };
   using namespace std::string_literals;
   // os.system("true"), as protocols 0 and 4 write it
   CHECK_THROWS_WITH(read("cos\nsystem\n(S'true'\ntR."), Contains("'os.system'"));

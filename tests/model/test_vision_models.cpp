@@ -129,20 +129,24 @@ TEST_CASE("OpenCLIP's checkpoints are read under transformers' names", "[model][
   put("positional_embedding", v + "embeddings.position_embedding.weight");
   put("conv1.weight", v + "embeddings.patch_embedding.weight");
   stored["visual.proj"] = weights.at("visual_projection.weight").t().contiguous();
-  for (const std::string part : {".weight", ".bias"}) {
-    put("ln_pre" + part, v + "pre_layrnorm" + part);
-    put("ln_post" + part, v + "post_layernorm" + part);
-    for (const char* index : {"0", "1"}) {
-      const std::string block = fmt::format("transformer.resblocks.{}.", index);
-      const std::string own = fmt::format("{}encoder.layers.{}.", v, index);
-      put(block + "ln_1" + part, own + "layer_norm1" + part);
-      put(block + "ln_2" + part, own + "layer_norm2" + part);
-      put(block + "attn.out_proj" + part, own + "self_attn.out_proj" + part);
-      put(block + "mlp.c_fc" + part, own + "mlp.fc1" + part);
-      put(block + "mlp.c_proj" + part, own + "mlp.fc2" + part);
-      stored["visual." + block + "attn.in_proj_" + part.substr(1)] = at::cat(
-          {weights.at(own + "self_attn.q_proj" + part), weights.at(own + "self_attn.k_proj" + part),
-           weights.at(own + "self_attn.v_proj" + part)});
+  for (const char* part : {"weight", "bias"}) {
+    put(fmt::format("ln_pre.{}", part), fmt::format("{}pre_layrnorm.{}", v, part));
+    put(fmt::format("ln_post.{}", part), fmt::format("{}post_layernorm.{}", v, part));
+    for (const int index : {0, 1}) {
+      const auto own = [&](const char* layer) {
+        return fmt::format("{}encoder.layers.{}.{}.{}", v, index, layer, part);
+      };
+      const auto put_layer = [&](const char* layer, const char* own_layer) {
+        put(fmt::format("transformer.resblocks.{}.{}.{}", index, layer, part), own(own_layer));
+      };
+      put_layer("ln_1", "layer_norm1");
+      put_layer("ln_2", "layer_norm2");
+      put_layer("attn.out_proj", "self_attn.out_proj");
+      put_layer("mlp.c_fc", "mlp.fc1");
+      put_layer("mlp.c_proj", "mlp.fc2");
+      stored[fmt::format("visual.transformer.resblocks.{}.attn.in_proj_{}", index, part)] =
+          at::cat({weights.at(own("self_attn.q_proj")), weights.at(own("self_attn.k_proj")),
+                   weights.at(own("self_attn.v_proj"))});
     }
   }
   const TemporaryFolder folder;
