@@ -82,7 +82,7 @@ ImportedTasks import_lm_eval(const fs::path& path, const std::string& name) {
     // Held to the kind's own rules.
     Json definition = task.definition;
     definition.erase("name");
-    task_kinds().at(task.kind, config.where())(name + "/" + task_name,
+    task_kinds().at(task.kind, config.where())(fmt::format("{}/{}", name, task_name),
                                                JsonReader(definition, config.where()));
   }
   return imported;

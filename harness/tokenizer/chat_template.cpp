@@ -8,7 +8,7 @@ namespace assay {
 namespace {
 
 /// The text of a template, or of the one called "default" in a list of them.
-std::string text_of(JsonReader json) {
+std::string text_of(const JsonReader& json) {
   if (!json.is_array()) return json.as_string();
   for (JsonReader entry : json.elements())
     if (entry.string("name") == "default") return entry.string("template");

@@ -174,7 +174,7 @@ Value sum(const Call& call) {
 
 Value to_int(const Call& call) {
   const Value* given = call.arguments.find(0, "default");
-  const Value fallback = given ? *given : Value(int64_t{0});
+  Value fallback = given ? *given : Value(int64_t{0});
   if (call.value.is_integer()) return call.value.integer();
   if (call.value.is<double>()) {
     const double value = std::trunc(call.value.number());

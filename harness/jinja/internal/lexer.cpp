@@ -61,7 +61,7 @@ class Lexer {
     user_error("{}: line {}: {}", where_, line_, what);
   }
   void add(Kind kind, std::string text) { tokens_.push_back({kind, std::move(text), line_}); }
-  void add_text(std::string text) {
+  void add_text(const std::string& text) {
     if (!text.empty()) add(Kind::kText, text);
     count_lines(text);
   }
