@@ -13,7 +13,7 @@ using E = Expression::Kind;
 using S = Statement::Kind;
 using ExpressionMaker = std::unique_ptr<Expression>;
 
-constexpr int kMaxDepth = 200;
+constexpr int kMaxNesting = 200;
 
 const std::vector<std::string> kStatements{"for", "if",         "set",   "macro",   "filter",
                                            "raw", "generation", "break", "continue"};
@@ -74,7 +74,7 @@ class Parser {
 
   struct Depth {
     explicit Depth(Parser& of) : parser(of) {
-      if (++parser.depth_ > kMaxDepth) parser.fail("it is nested too deeply");
+      if (++parser.depth_ > kMaxNesting) parser.fail("it is nested too deeply");
     }
     ~Depth() { --parser.depth_; }
     Depth(const Depth&) = delete;
