@@ -10,7 +10,7 @@
 namespace assay::jinja {
 namespace {
 
-constexpr uint32_t kMaxSteps = 1'000'000, kMaxHeapKib = 16 << 10;
+constexpr uint32_t kMatchSteps = 1'000'000, kMatchHeapKib = 16 << 10;
 constexpr size_t kMaxBytes = size_t{16} << 20;
 
 template <typename T, void (*kFree)(T*)>
@@ -63,8 +63,8 @@ std::string regex_replaced(const std::string& text, const std::string& pattern,
     data_error("'{}' is not a regular expression: {} at byte {}", pattern, message(error), offset);
   const Owned<pcre2_match_context, pcre2_match_context_free> limits(
       pcre2_match_context_create(nullptr));
-  pcre2_set_match_limit(limits.get(), kMaxSteps);
-  pcre2_set_heap_limit(limits.get(), kMaxHeapKib);
+  pcre2_set_match_limit(limits.get(), kMatchSteps);
+  pcre2_set_heap_limit(limits.get(), kMatchHeapKib);
   const std::string with = substitution(replacement);
   std::string out(text.size() + 1024, '\0');
   for (;;) {
