@@ -14,7 +14,7 @@
 namespace assay::cli {
 namespace {
 
-struct Options {
+struct EncodeArguments {
   std::string folder, device = "auto", dtype, adapter, padding = "right";
   std::vector<std::string> texts, pairs, ids, types;
 };
@@ -23,7 +23,7 @@ struct Inputs {
   std::vector<TokenIds> ids, types;
 };
 
-Inputs given_ids(const Options& options) {
+Inputs given_ids(const EncodeArguments& options) {
   if (!options.types.empty() && options.types.size() != options.ids.size())
     user_error("{} --types for {} --ids", options.types.size(), options.ids.size());
   Inputs inputs;
@@ -39,7 +39,8 @@ Inputs given_ids(const Options& options) {
   return inputs;
 }
 
-Inputs tokenized(const Options& options, const std::filesystem::path& folder, int64_t max_tokens) {
+Inputs tokenized(const EncodeArguments& options, const std::filesystem::path& folder,
+                 int64_t max_tokens) {
   if (!options.pairs.empty() && options.pairs.size() != options.texts.size())
     user_error("{} --pair for {} --text", options.pairs.size(), options.texts.size());
   const auto tokenizer = Tokenizer::open(folder);
@@ -62,7 +63,7 @@ std::vector<float> row_of(const at::Tensor& rows, int64_t row) {
   return {begin, begin + values.numel()};
 }
 
-void encode(const Options& options) {
+void encode(const EncodeArguments& options) {
   if (options.texts.empty() == options.ids.empty())
     user_error("give texts to read with --text, or their token ids with --ids");
   if (!options.pairs.empty() && options.texts.empty())
@@ -105,7 +106,7 @@ void encode(const Options& options) {
 }  // namespace
 
 void add_encode(CLI::App& app, const Common&) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EncodeArguments>();
   CLI::App* command =
       app.add_subcommand("encode", "embeddings and class scores of texts from an encoder");
   command->footer(

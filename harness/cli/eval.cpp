@@ -24,7 +24,7 @@
 namespace assay::cli {
 namespace {
 
-struct Options {
+struct EvalArguments {
   std::string checkpoint, adapter, device = "auto", split = "test", dtype, log_samples;
   std::vector<std::string> tasks;
   TaskChanges changes;
@@ -84,7 +84,7 @@ fs::path log_place(const fs::path& path, const std::vector<std::shared_ptr<const
   return place;
 }
 
-void eval(const Options& options) {
+void eval(const EvalArguments& options) {
   const Split split = split_from_name(options.split, "the command line");
   const ModelPath path = named_model(options.checkpoint, options.adapter);
   if (options.chat) use_chat_template(path.path);
@@ -125,7 +125,7 @@ void eval(const Options& options) {
 }  // namespace
 
 void add_eval(CLI::App& app, const Common&) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalArguments>();
   CLI::App* command = app.add_subcommand("eval", "score one checkpoint on tasks");
   command->footer(R"(Exit code 4: some tasks could not be scored; the others are printed.
 Example: assay eval out/models/digits/base-weak --tasks 'digits/*')");

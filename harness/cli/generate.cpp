@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::string_view kLogits = "logits.";  // prefix of the prompt's index
 
-struct Options {
+struct GenerateArguments {
   std::string folder, device = "auto", dtype, adapter, logits, system, padding = "left";
   std::vector<std::string> ids, prompts;
   int64_t tokens = 64;
@@ -56,7 +56,7 @@ StateDict prompt_logits(const OpenModel& model, const std::vector<TokenIds>& pro
 }
 
 /// The ids of the prompts; as users' messages of chats where asked for.
-std::vector<TokenIds> encode_prompts(const Options& options, const fs::path& model,
+std::vector<TokenIds> encode_prompts(const GenerateArguments& options, const fs::path& model,
                                      const Tokenizer& tokenizer) {
   std::optional<ChatTemplate> chat;
   if (options.chat) chat = ChatTemplate::open(model);
@@ -100,7 +100,7 @@ bool contains_logits(const fs::path& path) try {
   return false;
 }
 
-void generate_text(const Options& options) {
+void generate_text(const GenerateArguments& options) {
   const OutputKind logits{"file of logits", contains_logits};
   if (!options.logits.empty()) check_output_file(options.logits, logits);
   if (options.ids.empty() == options.prompts.empty())
@@ -147,7 +147,7 @@ void generate_text(const Options& options) {
 }  // namespace
 
 void add_generate(CLI::App& app, const Common&) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateArguments>();
   CLI::App* command =
       app.add_subcommand("generate", "continue texts with a language model (greedy decoding)");
   command->footer(R"(Example: assay generate models/SmolLM2-135M --prompt 'Once upon a time')");

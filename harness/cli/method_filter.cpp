@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kWhere = "--needs";
 
-std::string data_of(const Needs& needs) {
+std::string needed_data(const Needs& needs) {
   if (needs.calibration_labels) return "labels";
   return needs.calibration_inputs || needs.gradients ? "inputs" : "none";
 }
@@ -26,7 +26,7 @@ struct Key {
 
 const std::map<std::string, Key>& keys() {
   static const std::map<std::string, Key> keys{
-      {"data", {data_of, {"none", "inputs", "labels"}}},
+      {"data", {needed_data, {"none", "inputs", "labels"}}},
       {"gradients", {[](const Needs& n) { return yes_or_no(n.gradients); }, {"yes", "no"}}},
       {"base", {[](const Needs& n) { return yes_or_no(n.base); }, {"yes", "no"}}},
       {"architecture", {[](const Needs& n) { return yes_or_no(n.architecture); }, {"yes", "no"}}},

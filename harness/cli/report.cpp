@@ -14,12 +14,12 @@
 namespace assay::cli {
 namespace {
 
-struct Options {
+struct ReportArguments {
   std::string db, output, format, sweep;
   ReportOptions report;
 };
 
-ReportFormat format_of(const Options& options) {
+ReportFormat format_of(const ReportArguments& options) {
   static const std::map<std::string, ReportFormat> known{{"html", ReportFormat::kHtml},
                                                          {"md", ReportFormat::kMarkdown},
                                                          {"csv", ReportFormat::kCsv},
@@ -40,7 +40,7 @@ OutputKind reports() {
   return {"report of Assay", [](const fs::path& path) { return is_report(read_file(path)); }};
 }
 
-void report(const Options& options, bool to_file) {
+void report(const ReportArguments& options, bool to_file) {
   if (to_file) check_output_file(options.output, reports());
   const bool as_text = !to_file && options.format.empty();
   const ReportFormat format = as_text ? ReportFormat::kHtml : format_of(options);
@@ -61,7 +61,7 @@ void report(const Options& options, bool to_file) {
 }  // namespace
 
 void add_report(CLI::App& app, const Common&) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportArguments>();
   CLI::App* command = app.add_subcommand("report", "report the results of a sweep");
   command->footer(R"(Without -o and --format the leaderboard is printed as text.
 Example: assay report out/quickstart.sqlite -o out/quickstart.html)");

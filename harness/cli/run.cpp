@@ -21,14 +21,14 @@
 namespace assay::cli {
 namespace {
 
-struct Options {
+struct RunArguments {
   std::string sweep, db, device = "auto", only;
   int workers = 1;
   int64_t cache_memory = default_cache_memory();
   bool dry_run = false, json = false;
 };
 
-std::string kept_in(const Options& options) {
+std::string kept_in(const RunArguments& options) {
   return fmt::format(
       "the results so far are in '{}', running cells were "
       "abandoned; the same command resumes from there",
@@ -36,11 +36,11 @@ std::string kept_in(const Options& options) {
 }
 
 /// Of each process that runs cells.
-int64_t memory_of_process(const Options& options) {
+int64_t memory_of_process(const RunArguments& options) {
   return options.cache_memory / std::max(1, options.workers);
 }
 
-void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& options) {
+void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const RunArguments& options) {
   const bool known = fs::exists(options.db);
   const auto store = known ? std::optional(Store::open_read_only(options.db)) : std::nullopt;
   const SweepEstimate estimate =
@@ -53,7 +53,7 @@ void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const Options& 
 }
 
 /// `merges`: how many with a base are to be run.
-std::unique_ptr<Executor> make_executor(const Options& options, const Common& common,
+std::unique_ptr<Executor> make_executor(const RunArguments& options, const Common& common,
                                         int64_t merges) {
   const int processes = std::max(1, options.workers);
   // A process that has no later merge keeps no task vectors.
@@ -67,7 +67,7 @@ std::unique_ptr<Executor> make_executor(const Options& options, const Common& co
   return local_workers_executor(options.workers, std::move(worker));
 }
 
-void run(const Options& options, const Common& common) {
+void run(const RunArguments& options, const Common& common) {
   set_interrupt_note("finished checkpoints are kept; the same command resumes from there");
   SweepFile file = SweepFile::read(find_file(options.sweep), options.sweep);
   if (!options.only.empty()) keep_only(file, options.only);
@@ -111,7 +111,7 @@ void run(const Options& options, const Common& common) {
 }  // namespace
 
 void add_run(CLI::App& app, const Common& common) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunArguments>();
   CLI::App* command = app.add_subcommand("run", "run a sweep: every method on every expert set");
   command->footer(
       R"(Results are kept in the database: running the same sweep again completes what is

@@ -20,7 +20,7 @@
 namespace assay::cli {
 namespace {
 
-struct Options {
+struct TokenizeArguments {
   std::string folder;
   bool decode = false, special = false, json = false;
 };
@@ -36,7 +36,7 @@ void check_folder(const fs::path& folder) {
                fmt::join(kModelFiles, ", "));
 }
 
-void tokenize(const Options& options) {
+void tokenize(const TokenizeArguments& options) {
   check_folder(options.folder);
   using Clock = std::chrono::steady_clock;
   // Not only a model's folder: an adapter's folder may contain its own tokenizer.
@@ -76,7 +76,7 @@ void tokenize(const Options& options) {
 }  // namespace
 
 void add_tokenize(CLI::App& app, const Common&) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TokenizeArguments>();
   CLI::App* command = app.add_subcommand("tokenize", "token ids of lines of text, or text of ids");
   command->footer(R"(Reads standard input line by line and prints a line for each.
 Examples: echo 'Hello world' | assay tokenize models/smollm2

@@ -23,7 +23,7 @@ struct DecoderSequence : TokenDecoder {
   }
 };
 
-std::unique_ptr<TokenDecoder> make_sequence(JsonReader& json) {
+std::unique_ptr<TokenDecoder> make_decoder_sequence(JsonReader& json) {
   auto sequence = std::make_unique<DecoderSequence>();
   for (const JsonReader& part : json.at("decoders").elements())
     sequence->parts.push_back(make_decoder(part));
@@ -34,14 +34,10 @@ std::unique_ptr<TokenDecoder> make_sequence(JsonReader& json) {
 
 std::unique_ptr<TokenDecoder> make_decoder(const JsonReader& json) {
   static const StageFactories<TokenDecoder> makers{
-      {"BPEDecoder", make_bpe_decoder},
-      {"ByteFallback", make_byte_fallback},
-      {"ByteLevel", make_byte_level_decoder},
-      {"Fuse", make_fuse},
-      {"Metaspace", make_metaspace_decoder},
-      {"Replace", make_replace_decoder},
-      {"Sequence", make_sequence},
-      {"Strip", make_strip_decoder},
+      {"BPEDecoder", make_bpe_decoder},       {"ByteFallback", make_byte_fallback},
+      {"ByteLevel", make_byte_level_decoder}, {"Fuse", make_fuse},
+      {"Metaspace", make_metaspace_decoder},  {"Replace", make_replace_decoder},
+      {"Sequence", make_decoder_sequence},    {"Strip", make_strip_decoder},
       {"WordPiece", make_word_piece_decoder},
   };
   return make_stage(json, "decoder", makers);

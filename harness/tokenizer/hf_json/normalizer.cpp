@@ -16,7 +16,7 @@ struct NormalizerSequence : Normalizer {
   }
 };
 
-std::unique_ptr<Normalizer> make_sequence(JsonReader& json) {
+std::unique_ptr<Normalizer> make_normalizer_sequence(JsonReader& json) {
   auto sequence = std::make_unique<NormalizerSequence>();
   for (const JsonReader& part : json.at("normalizers").elements())
     sequence->parts.push_back(make_normalizer(part));
@@ -38,7 +38,7 @@ std::unique_ptr<Normalizer> make_normalizer(const JsonReader& json) {
       {"Precompiled", make_precompiled},
       {"Prepend", make_prepend},
       {"Replace", make_replace},
-      {"Sequence", make_sequence},
+      {"Sequence", make_normalizer_sequence},
       {"Strip", make_strip},
       {"StripAccents", make_strip_accents},
   };

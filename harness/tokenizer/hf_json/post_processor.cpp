@@ -90,7 +90,7 @@ PostProcessorPtr make_template(JsonReader& json) {
 bool adds_tokens(const PostProcessor& texts) { return count(texts.single, Source::kToken) > 0; }
 
 // Each post-processor is applied to the output of the one before it.
-PostProcessorPtr make_sequence(JsonReader& json) {
+PostProcessorPtr make_post_processor_sequence(JsonReader& json) {
   auto all = std::make_unique<PostProcessor>();
   for (const JsonReader& part : json.at("processors").elements()) {
     PostProcessor next = read_post_processor(part);
@@ -117,7 +117,7 @@ PostProcessor read_post_processor(const JsonReader& json) {
   static const StageFactories<PostProcessor> makers{{"BertProcessing", make_bert},
                                                     {"ByteLevel", make_byte_level},
                                                     {"RobertaProcessing", make_roberta},
-                                                    {"Sequence", make_sequence},
+                                                    {"Sequence", make_post_processor_sequence},
                                                     {"TemplateProcessing", make_template}};
   return *make_stage(json, "post-processor", makers);
 }

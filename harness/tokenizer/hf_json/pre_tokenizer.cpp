@@ -16,7 +16,7 @@ struct PreTokenizerSequence : PreTokenizer {
   }
 };
 
-std::unique_ptr<PreTokenizer> make_sequence(JsonReader& json) {
+std::unique_ptr<PreTokenizer> make_pre_tokenizer_sequence(JsonReader& json) {
   auto sequence = std::make_unique<PreTokenizerSequence>();
   for (const JsonReader& part : json.at("pretokenizers").elements())
     sequence->parts.push_back(make_pre_tokenizer(part));
@@ -34,7 +34,7 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const JsonReader& json) {
       {"FixedLength", make_fixed_length},
       {"Metaspace", make_metaspace},
       {"Punctuation", make_punctuation},
-      {"Sequence", make_sequence},
+      {"Sequence", make_pre_tokenizer_sequence},
       {"Split", make_split},
       {"Whitespace", make_whitespace},
       {"WhitespaceSplit", make_whitespace_split},
