@@ -98,8 +98,7 @@ TEST_CASE("a plugin's router, modifier and reader of text are used, listed and r
         {{{"name", "a"}, {"dataset", data}, {"prompt", "Q"}, {"choices", "{{choices}}"}}}}});
   write_file(sweep.path("tasks/pairs.jsonl"), "{\"pair\": [\"a\", \"b\"]}\n");
 
-  sweep.run({{{"method", "moe"}, {"parameters", {{"router", "test_first_values"}}}},
-             {{"method", "test_half"}, {"parameters", {{"of", "average"}}}}});
+  sweep.run({{{"method", "moe"}, {"parameters", {{"router", "test_first_values"}}}}, "test_half"});
 
   CHECK(sweep.used("moe", "router", "test_first_values"));
   CHECK(sweep.used("moe", "text reader", "test_pairs"));
