@@ -8,9 +8,10 @@
 
 namespace assay {
 
-inline ProcessResult assay_program(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), ASSAY_PROGRAM);
-  return run_process(arguments);
+inline ProcessResult assay_program(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{ASSAY_PROGRAM};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_process(command);
 }
 
 }  // namespace assay
