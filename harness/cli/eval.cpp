@@ -86,13 +86,13 @@ fs::path log_place(const fs::path& path, const std::vector<std::shared_ptr<const
 
 void eval(const EvalArguments& options) {
   const Split split = split_from_name(options.split, "the command line");
-  const ModelPath path = named_model(options.checkpoint, options.adapter);
-  if (options.chat) use_chat_template(path.path);
+  const auto model = [&] { return named_model(options.checkpoint, options.adapter); };
+  if (options.chat) use_chat_template(model().path);
   const auto tasks = load_tasks(options.tasks, "--tasks", options.changes);
   fs::path log;
   if (!options.log_samples.empty()) log = log_place(options.log_samples, tasks);
   check_splits(tasks, split);
-  const auto checkpoint = Checkpoint::open(path);
+  const auto checkpoint = Checkpoint::open(model());
   Cell cell;
   cell.kind = CellKind::kModel;
   cell.record_kind = RunKind::kModel;

@@ -34,13 +34,13 @@ struct Zipit {
   void parameters(auto&& p) {
     p(alpha, {.name = "alpha",
               .range = {0, 1},
-              .sweep = {0.0001, 0.1, 0.3, 0.5, 1},
+              .sweep = {0.1, 0.3, 0.5},
               .help = "what the similarities of a merged unit are multiplied by: the lower, the "
                       "fewer units go into one"});
     p(beta,
       {.name = "beta",
        .range = {0, 1},
-       .sweep = {0, 0.075, 0.125, 0.25, 1},
+       .sweep = {0, 0.125, 0.25},
        .help = "the share of the units that a network loses which it may merge with its own"});
     p(streams,
       {.name = "streams", .help = "whether the units of residual streams are merged so, too"});

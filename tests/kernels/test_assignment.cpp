@@ -75,7 +75,7 @@ TEST_CASE("an assignment has the best sum there is", "[kernels][assignment]") {
   }
 }
 
-TEST_CASE("assignments have SciPy's sums", "[kernels][assignment]") {
+TEST_CASE("assignments have SciPy's sums", "[golden][assignment]") {
   const Json golden =
       read_json(std::filesystem::path(ASSAY_TESTS_FOLDER) / "golden" / "assignment.json");
   for (const auto& [size, sum] : golden.items()) {
