@@ -194,7 +194,7 @@ class Page {
   }
 
   void macro(std::string_view name, std::string_view rest) {
-    static const std::string kFonts[] = {"BR", "RB", "IR", "RI", "BI", "IB"};
+    static constexpr std::string_view kFonts[] = {"BR", "RB", "IR", "RI", "BI", "IB"};
     if (name == "Dd" || name == "Sh") {
       is_mdoc_ = true;
     } else if (name == "SH" || name == "SS") {

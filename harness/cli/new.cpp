@@ -77,7 +77,7 @@ void write_project(const std::string& kind, const std::string& name, const fs::p
       if (path.ends_with(".in")) path.resize(path.size() - 3);  // of no language before
       fs::create_directories((folder / path).parent_path());
       // A kind's own part of a common file follows it.
-      if (path_exists(folder / path)) text = read_file(folder / path) + text;
+      if (path_exists(folder / path)) text.insert(0, read_file(folder / path));
       write_file(folder / path, text);
     }
   }

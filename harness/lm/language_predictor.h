@@ -8,9 +8,10 @@ namespace assay {
 
 class LanguagePredictor : public Predictor {
  public:
-  explicit LanguagePredictor(const AnyLanguageModel& model,
-                             std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>())
-      : evaluator_(model, std::move(tokens)) {}
+  explicit LanguagePredictor(
+      const AnyLanguageModel& model,
+      const std::shared_ptr<TokenCache>& tokens = std::make_shared<TokenCache>())
+      : evaluator_(model, tokens) {}
 
   /// UserError: a language model has no classes.
   at::Tensor logits(const at::Tensor& inputs) const override;

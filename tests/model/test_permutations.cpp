@@ -13,7 +13,7 @@ using namespace assay;
 
 namespace {
 
-std::vector<PermutationGroup> groups_of(Json config) {
+std::vector<PermutationGroup> groups_of(const Json& config) {
   return permutations_of(*make_architecture(JsonReader(config, "config.json: $")));
 }
 

@@ -23,7 +23,7 @@ std::string library() { return (fs::path(ASSAY_TEST_PLUGINS) / "everything.so").
 
 ProcessResult with_plugin(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"--plugin", library()});
-  const ProcessResult result = assay_program(arguments);
+  ProcessResult result = assay_program(arguments);
   INFO(result.output);
   REQUIRE(result.exit_code == 0);
   return result;

@@ -198,7 +198,7 @@ at::Tensor embedding(const StateDict& weights, const std::string& name, const at
   const at::Tensor& table = weight_of(weights, weight_name);
   LayerObserver* observer = LayerObserver::active();
   if (observer && observer->shapes_only()) {
-    const at::Tensor vectors = zeros(ids.sizes(), table.size(1), table);
+    at::Tensor vectors = zeros(ids.sizes(), table.size(1), table);
     observer->embedding(weight_name, vectors);
     return vectors;
   }

@@ -17,7 +17,7 @@ std::unique_ptr<Search> greedy_search(const SearchSpec& spec, const Json& fixed,
 
 /// Evolution strategy with covariance matrix adaptation on the mean score, from the row's own
 /// parameters with a step of a sixth of each range. A generation has 4 + 3 ln n points.
-std::unique_ptr<Search> cma_es_search(const SearchSpec& spec, SearchSpace space);
+std::unique_ptr<Search> cma_es_search(const SearchSpec& spec, const SearchSpace& space);
 
 /// Non-dominated sorting genetic algorithm II with an objective for each task. A generation has
 /// about as many points as there are generations.

@@ -159,14 +159,14 @@ unsigned pagmo_seed(const SearchSpec& spec, std::string_view purpose) {
 
 }  // namespace
 
-std::unique_ptr<Search> cma_es_search(const SearchSpec& spec, SearchSpace space) {
+std::unique_ptr<Search> cma_es_search(const SearchSpec& spec, const SearchSpace& space) {
   constexpr double kDefault = -1, kStep = 1.0 / 6, kNoTolerance = 0;
   const double n = static_cast<double>(space.dimensions());
   const size_t generation = 4 + static_cast<size_t>(3 * std::log(n));
   pagmo::cmaes algorithm(1, kDefault, kDefault, kDefault, kDefault, kStep, kNoTolerance,
                          kNoTolerance, true, false, pagmo_seed(spec, "cma_es"));
   constexpr size_t kLeast = 5;  // pagmo's
-  return std::make_unique<CmaEs>(std::move(algorithm), std::move(space), spec.budget,
+  return std::make_unique<CmaEs>(std::move(algorithm), space, spec.budget,
                                  std::max(generation, kLeast));
 }
 
