@@ -49,6 +49,15 @@ BatchNormByBatch::~BatchNormByBatch() { active_batch = outer_; }
 
 BatchNormByBatch* BatchNormByBatch::active() { return active_batch; }
 
+StateDict BatchNormByBatch::running_moments() const {
+  StateDict tensors;
+  for (const auto& [layer, own] : moments_) {
+    tensors[layer + ".running_mean"] = own.mean;
+    tensors[layer + ".running_var"] = own.variance;
+  }
+  return tensors;
+}
+
 at::Tensor BatchNormByBatch::normalize(const std::string& name, const at::Tensor& x,
                                        const at::Tensor& weight, const at::Tensor& bias,
                                        double epsilon) {

@@ -38,6 +38,8 @@ class BatchNormByBatch {
 
   /// Of the layers that ran since this object was made, each the last time, by name.
   const std::map<std::string, Moments>& moments() const { return moments_; }
+  /// The same as tensors of the model: NAME.running_mean and NAME.running_var.
+  StateDict running_moments() const;
 
   bool is_fixed(const std::string& name) const { return fixed_.contains(name); }
   /// x [n, channels, ...], normalised. UserError where there is one value per channel.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "harness/calibration/internal/gradients.h"
 #include "harness/calibration/internal/state_observer.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/cost.h"
@@ -136,7 +137,7 @@ StateDict CalibratedNetwork::running_moments(const StateDict& weights,
   const c10::NoGradGuard no_gradients;
   const std::map<std::string, std::string> names = merge_names();
   const StateDict own = own_weights(weights);
-  StateDict sums;
+  NamedSums sums;
   int64_t batches = 0;
   for (const size_t expert : experts)
     for (int64_t first = 0; first < examples(expert); first += batch) {
@@ -146,16 +147,13 @@ StateDict CalibratedNetwork::running_moments(const StateDict& weights,
       row_logits(*architecture_, own, moved(data(expert).batch(first, count), device_));
       counters::examples += count;
       ++batches;
-      for (const auto& [layer, moments] : by_batch.moments())
-        for (const auto& [name, value] : {std::pair(layer + ".running_mean", moments.mean),
-                                          std::pair(layer + ".running_var", moments.variance)})
-          if (const auto known = names.find(name); known != names.end()) {
-            at::Tensor& sum = sums[known->second];
-            sum = sum.defined() ? sum + value.to(at::kDouble) : value.to(at::kDouble);
-          }
+      StateDict moments;
+      for (const auto& [name, value] : by_batch.running_moments())
+        if (const auto known = names.find(name); known != names.end())
+          moments[known->second] = value;
+      sums.add(moments);
     }
-  for (auto& [unused, sum] : sums) sum = (sum / batches).to(at::kFloat);
-  return sums;
+  return sums.means(batches, at::kFloat);
 }
 
 std::map<std::string, std::string> CalibratedNetwork::merge_names() const {

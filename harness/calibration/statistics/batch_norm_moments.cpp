@@ -25,12 +25,7 @@ struct BatchNormMoments {
   StateDict observe(const StatisticBatch& batch) const {
     BatchNormByBatch by_batch;
     row_logits(batch.network.architecture, batch.weights, batch.inputs);
-    StateDict moments;
-    for (const auto& [layer, own] : by_batch.moments()) {
-      moments[layer + ".running_mean"] = own.mean;
-      moments[layer + ".running_var"] = own.variance;
-    }
-    return moments;
+    return by_batch.running_moments();
   }
 
   void add(const StateDict& moments) {

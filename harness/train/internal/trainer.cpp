@@ -180,10 +180,8 @@ class Trainer {
     constexpr double kMomentum = 0.1;
     const c10::AutoGradMode no_gradients(false);
     const StateDict& running = job_.weights.running();
-    for (const auto& [layer, moments] : batch.moments()) {
-      running.at(layer + ".running_mean").lerp_(moments.mean, kMomentum);
-      running.at(layer + ".running_var").lerp_(moments.variance, kMomentum);
-    }
+    for (const auto& [name, value] : batch.running_moments())
+      running.at(name).lerp_(value, kMomentum);
   }
 
   at::Tensor mean_loss(const StateDict& weights, std::span<const int64_t> places) const {
