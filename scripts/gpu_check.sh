@@ -117,7 +117,7 @@ fi
 if time_for merges; then
   if lines=$(with_cuda "$root/bin/bench_device" --device $device --megabytes $megabytes 2>"$work/errors"); then
     benchmarks=$(paste -sd, <<<"$lines")
-    check merges passed "$(sed -nE 's/.*"bytes_per_s":([0-9.e+]+).*"name":"([a-z_]+)".*"of_copy":(null|[0-9.]+).*/\2 \1 B\/s (of a copy \3)/p' <<<"$lines" | paste -sd'; ')"
+    check merges passed "$(sed -nE 's/.*"bytes_per_s":([0-9.e+]+).*"name":"([a-z_]+)".*"of_copy":(null|[0-9.]+).*/\2 \1 B\/s (of a copy \3)/p' <<<"$lines" | paste -sd';' | sed 's/;/; /g')"
   else
     check merges failed "$(tail -n 1 "$work/errors")"
   fi
