@@ -106,7 +106,7 @@ TEST_CASE("a decoder's heads, feed-forward and residual stream can be reordered"
 }
 
 TEST_CASE("residual networks have as many groups as published", "[model][permutations]") {
-  const auto count = [](Json config) { return groups_of(std::move(config)).size(); };
+  const auto count = [](const Json& config) { return groups_of(config).size(); };
 
   CHECK(count({{"model_type", "torchvision_resnet"}, {"depth", 50}}) == 37);
   CHECK(count({{"model_type", "torchvision_resnet"}, {"depth", 101}}) == 71);
