@@ -38,7 +38,8 @@ class Assignment {
     std::fill(distance_.begin(), distance_.end(), std::numeric_limits<double>::infinity());
     // The columns not reached yet. Backwards, so that the identity wins in a constant matrix.
     left_.resize(static_cast<size_t>(n_));
-    for (int64_t i = 0; i < n_; ++i) left_[static_cast<size_t>(i)] = n_ - i - 1;
+    for (int64_t i = 0; i < n_; ++i)
+      left_[static_cast<size_t>(i)] = static_cast<int32_t>(n_ - i - 1);
     rows_.clear();
     columns_.clear();
     double shortest = 0;
@@ -99,23 +100,36 @@ class Assignment {
   std::vector<double> row_dual_, column_dual_, distance_;
   std::vector<int64_t> before_;  ///< the row by which each column was reached
   std::vector<int64_t> column_of_, row_of_;
-  std::vector<int64_t> left_, rows_, columns_;
+  std::vector<int32_t> left_;  ///< half as wide as the others: it is read once for every entry
+  std::vector<int64_t> rows_, columns_;
 };
+
+/// Replaces a row of scores by the distances from its best entry: small numbers keep their last
+/// digits. False where they are not finite.
+bool to_costs(double* row, int64_t n, Assign goal) {
+  const double sign = goal == Assign::kMaximize ? -1 : 1;
+  double lowest = std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < n; ++i) lowest = std::min(lowest, sign * row[i]);
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) {
+    row[i] = sign * row[i] - lowest;
+    finite &= row[i] <= std::numeric_limits<double>::max();
+  }
+  return finite;
+}
 
 }  // namespace
 
 std::vector<int64_t> assign(const at::Tensor& scores, Assign goal, const std::string& what) {
   if (scores.dim() != 2 || scores.size(0) != scores.size(1))
     data_error("{}: units are matched by a matrix that is not square", what);
-  at::Tensor costs = scores.to(at::kCPU, at::kDouble).contiguous();
+  at::Tensor costs = scores.to(at::kCPU, at::kDouble, false, /*copy=*/true).contiguous();
   const int64_t n = costs.size(0);
-  // The distance from each row's best entry: small numbers keep their last digits.
-  if (n > 0)
-    costs = goal == Assign::kMaximize ? std::get<0>(costs.max(1, true)) - costs
-                                      : costs - std::get<0>(costs.min(1, true));
-  if (!at::isfinite(costs).all().item<bool>())
-    data_error("{}: units are matched by a matrix that has NaN or infinity", what);
-  return Assignment(costs.data_ptr<double>(), n).run();
+  double* values = costs.data_ptr<double>();
+  for (int64_t row = 0; row < n; ++row)
+    if (!to_costs(values + row * n, n, goal))
+      data_error("{}: units are matched by a matrix that has NaN or infinity", what);
+  return Assignment(values, n).run();
 }
 
 }  // namespace assay
