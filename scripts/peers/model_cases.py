@@ -189,6 +189,21 @@ def t5(rng: random.Random) -> dict:
     }
 
 
+def switch_transformers(rng: random.Random) -> dict:
+    sizes = t5(rng)
+    del sizes["feed_forward_proj"]
+    layers = rng.choice([1, 2, 3])
+    return sizes | {
+        "num_layers": layers,
+        "num_sparse_encoder_layers": rng.choice([0, 1, layers]),
+        "num_sparse_decoder_layers": rng.choice([0, 1]),
+        "num_experts": rng.choice([2, 3, 5]),
+        "router_bias": rng.random() < 0.5,
+        "dense_act_fn": rng.choice(["relu", "gelu"]),
+        "expert_capacity": 64,  # of fewer, a decoder with a cache drops others than one without
+    }
+
+
 FAMILIES = {
     "llama": (transformers.LlamaConfig, llama),
     "mistral": (transformers.MistralConfig, mistral),
@@ -204,6 +219,7 @@ FAMILIES = {
     "olmoe": (transformers.OlmoeConfig, olmoe),
     "t5": (transformers.T5Config, t5),
     "mt5": (transformers.MT5Config, t5),
+    "switch_transformers": (transformers.SwitchTransformersConfig, switch_transformers),
 }
 
 

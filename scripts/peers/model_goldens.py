@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from deepseek import deepseek_model, save_model
 from model_cases import random_model, randomize
 from peft import LoraConfig, get_peft_model
 
@@ -101,6 +102,21 @@ T5 = {
     "relative_attention_max_distance": 12,
     "decoder_start_token_id": 0,
 }
+SWITCH = T5 | {
+    "num_experts": 3,
+    "num_sparse_encoder_layers": 1,
+    "num_decoder_layers": 2,
+    "num_sparse_decoder_layers": 1,
+}
+DEEPSEEK = {  # a dense block, then one of experts
+    "n_routed_experts": 4,
+    "n_shared_experts": 2,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 8,
+    "first_k_dense_replace": 1,
+    "moe_layer_freq": 1,
+    "norm_topk_prob": True,
+}
 BERT = {
     "vocab_size": 32,
     "hidden_size": 16,
@@ -174,6 +190,15 @@ def write_t5(name: str, config, own_head: bool, seed: int) -> None:
     save(model, name, expected)
 
 
+def write_deepseek(seed: int) -> None:
+    config = transformers.LlamaConfig(**SMALL, tie_word_embeddings=False)
+    model = deepseek_model(config, DEEPSEEK)
+    randomize(model, seed)
+    folder = OUT / "deepseek"
+    save_model(config, DEEPSEEK, model, folder)
+    write_expected(model, folder)
+
+
 def write_encoder(name: str, model, seed: int) -> None:
     randomize(model, seed)
     texts = [[2, 7, 9, 4, 3, 11], [2, 5, 3]]
@@ -231,6 +256,10 @@ def main() -> None:
     t5_1_1 = transformers.T5Config(**T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
     write_t5("t5-1.1", t5_1_1, True, 12)
     write_t5("mt5", transformers.MT5Config(**T5, feed_forward_proj="gated-gelu"), False, 13)
+    write_t5("switch", transformers.SwitchTransformersConfig(**SWITCH), False, 17)
+    # Of the longer text the encoder's experts drop tokens, of the short decoder's they do not.
+    write_t5("switch-full", transformers.SwitchTransformersConfig(**SWITCH, expert_capacity=3), False, 18)
+    write_deepseek(19)
     bert = transformers.BertConfig(**BERT)
     write_encoder("bert", transformers.BertForSequenceClassification._from_config(bert).eval(), 14)
     write_encoder("bert-bare", transformers.BertModel._from_config(bert).eval(), 15)

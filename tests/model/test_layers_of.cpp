@@ -102,6 +102,10 @@ TEST_CASE("the layers found are those that run", "[model][layers_of]") {
 
     for (const LayerInfo& info : found) {
       INFO(info.weight);
+      // No token of the batch is sent to this expert.
+      if (observer.grams.count(info.weight) == 0 &&
+          info.weight.find(".experts.") != std::string::npos)
+        continue;
       CHECK(observer.grams.at(info.weight).sum.size(0) == info.inputs);
       CHECK(at::equal(observer.grams.at(info.weight).sum, observer.grams.at(info.input).sum));
       if (info.block) CHECK(blocks.at(info.weight) == info.block);

@@ -100,8 +100,9 @@ TEST_CASE("every tensor is on the device of its block, or on the first device", 
 }
 
 TEST_CASE("the tensors of all decoders' blocks are theirs alone", "[model]") {
-  for (const char* family : {"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "gpt2",
-                             "gpt_neox", "mixtral", "qwen2_moe", "qwen3_moe", "olmoe"}) {
+  for (const char* family :
+       {"llama", "mistral", "qwen2", "qwen3", "gemma2", "phi3", "gpt2", "gpt_neox", "mixtral",
+        "qwen2_moe", "qwen3_moe", "olmoe", "deepseek"}) {
     INFO(family);
     const auto model = language(example_config(family));
     std::set<std::string> names, in_blocks;

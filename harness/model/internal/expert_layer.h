@@ -15,6 +15,10 @@ struct ExpertLayerShape {
   int64_t experts = 0;
   int64_t per_token = 0;   ///< the experts that a token is sent to, those of the largest logits
   bool normalized = true;  ///< the weights of a token's experts sum to 1
+  bool router_bias = false;
+  /// How many tokens of a row an expert takes, the first ones that are sent to it; those that come
+  /// later get nothing from it. Padding takes no place. 0: any number.
+  int64_t capacity = 0;
 };
 
 /// y = sum over the token's experts of weight * expert(x). The weights are the softmax, in float32
@@ -28,6 +32,9 @@ std::unique_ptr<FeedForward> expert_layer(const ExpertLayerShape& shape, std::st
 /// every token is sent to.
 std::unique_ptr<FeedForward> with_shared_expert(int64_t width, std::unique_ptr<FeedForward> routed,
                                                 std::string gate,
+                                                std::unique_ptr<FeedForward> shared);
+/// routed(x) + shared(x).
+std::unique_ptr<FeedForward> with_shared_expert(std::unique_ptr<FeedForward> routed,
                                                 std::unique_ptr<FeedForward> shared);
 
 }  // namespace assay
