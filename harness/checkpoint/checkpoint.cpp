@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/checkpoint/fused_experts.h"
 #include "harness/checkpoint/gguf_file.h"
 #include "harness/checkpoint/open_clip.h"
 #include "harness/checkpoint/safetensors.h"
@@ -121,20 +122,27 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
   }
 
   checkpoint->file_paths_ = file_paths;
+  std::set<std::string> stored;
   for (const fs::path& file_path : file_paths) {
     std::shared_ptr<const TensorFile> file = checkpoint->open_file(file_path);
     if (open_clip) file = open_clip_view(std::move(file), file_path.string());
-    checkpoint->files_.push_back(std::move(file));
-    for (const TensorInfo& info : checkpoint->files_.back()->tensors()) {
-      if (!checkpoint->file_of_.emplace(info.name, checkpoint->files_.size() - 1).second)
+    for (const TensorInfo& info : file->tensors()) {
+      if (!stored.insert(info.name).second)
         data_error("{}: tensor '{}' is in two shards", path.string(), info.name);
       if (!shard_of.empty() && !shard_of.contains(info.name))
         data_error("{}: tensor '{}' is not in its folder's index", file_path.string(), info.name);
+    }
+    file = separate_experts(std::move(file), checkpoint->config_, file_path.string());
+    for (const TensorInfo& info : file->tensors()) {
+      if (!checkpoint->file_of_.emplace(info.name, checkpoint->files_.size()).second)
+        data_error("{}: tensor '{}' is stored twice, alone and with other experts'", path.string(),
+                   info.name);
       checkpoint->infos_.push_back(info);
     }
+    checkpoint->files_.push_back(std::move(file));
   }
   for (const auto& [name, shard] : shard_of)
-    if (!checkpoint->file_of_.contains(name))
+    if (!stored.contains(name))
       data_error("{}: tensor '{}' is missing from {}", path.string(), name, shard);
   std::sort(checkpoint->infos_.begin(), checkpoint->infos_.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
