@@ -49,8 +49,13 @@ void add_view(const TensorSource& model, const OutputTensor& tensor, const Tenso
   if (tensor.copied) adjustments.copied.insert(tensor.name);
 }
 
-/// The models of a tensor: the base's place, then the experts'.
+/// What is copied with a shape of its own is zero, in the dtype of the merge: no tensor of a model
+/// has that shape.
+bool is_zero(const OutputTensor& tensor) { return tensor.copied && tensor.shape; }
+
+/// The models of a tensor: the base's place, then the experts'. Of zeros, none.
 std::vector<size_t> models_of(const OutputTensor& tensor) {
+  if (is_zero(tensor)) return {};
   constexpr size_t kNone = TensorView::kBase - 1;
   std::vector<size_t> models{tensor.base ? tensor.base->model : kNone};
   for (const TensorView& view : tensor.experts) models.push_back(view.model);
@@ -74,8 +79,30 @@ std::vector<Tensors> by_models(const OutputPlan& plan) {
   return out;
 }
 
+/// Zeros, as a model of which they are copied.
+Source zeros(const MergeInputs& all, const Tensors& tensors) {
+  StateDict values;
+  Adjustments adjustments;
+  for (const OutputTensor* tensor : tensors) {
+    const TensorView& view = tensor->experts.front();
+    const TensorInfo* info = model_of(all, *tensor, view)->find(view.tensor);
+    if (!info) data_error("'{}' of the result is planned from no tensor", tensor->name);
+    values[tensor->name] = at::zeros(*tensor->shape, all.dtype.value_or(info->dtype));
+    adjustments.copied.insert(tensor->name);
+  }
+  return std::make_shared<AdjustedSource>(
+      std::make_shared<MemorySource>("the plan", std::move(values)), std::move(adjustments));
+}
+
 MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
   MergeInputs inputs = all;
+  inputs.order.clear();
+  inputs.hash = false;  // of what is read: the models are hashed whole
+  if (is_zero(*tensors.front())) {
+    inputs.base = nullptr;
+    inputs.experts = {zeros(all, tensors)};
+    return inputs;
+  }
   const auto viewed = [&](const auto& view_of) -> Source {
     Adjustments adjustments;
     adjustments.only_these = true;
@@ -92,8 +119,6 @@ MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
     inputs.experts.push_back(viewed([i](const OutputTensor& tensor) { return tensor.experts[i]; }));
   for (const OutputTensor* tensor : tensors)
     if (tensor->shape) inputs.shapes[tensor->name] = *tensor->shape;
-  inputs.order.clear();
-  inputs.hash = false;  // of what is read: the models are hashed whole
   return inputs;
 }
 

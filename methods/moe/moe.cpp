@@ -2,24 +2,24 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "harness/core/error.h"
 #include "harness/method/method.h"
 #include "harness/method/router.h"
 #include "harness/method/some_tensors.h"
-#include "methods/moe/mixtral_form.h"
+#include "methods/moe/mixture_plan.h"
+#include "methods/moe/noise.h"
 
 namespace assay {
 namespace {
 
 /// A mixture of experts: the feed-forwards of the models become the experts of every block, all
 /// other tensors are merged (Branch-Train-MiX) or the base's (as mergekit-moe has it).
-///
-/// A gate is planned as rows of the embedding, which have its shape and dtype; its values are the
-/// router's.
 struct Moe {
   enum class Rest { kMerged, kBase };
+  enum class Form { kAuto, kMixtral, kDeepseek, kQwen2Moe, kQwen3Moe };
+  enum class SharedExpert { kNone, kBase, kLast };
+  enum class SharedGate { kRouter, kZero };
 
   static constexpr MethodInfo info{
       .name = "moe",
@@ -48,6 +48,11 @@ struct Moe {
   RouterComponent router{"random"};
   int64_t top_k = 2;
   bool base_expert = false;
+  Form form = Form::kAuto;
+  SharedExpert shared_expert = SharedExpert::kNone;
+  SharedGate shared_gate = SharedGate::kRouter;
+  std::vector<double> noise_scales;
+  std::vector<double> residual_scales;
 
   void parameters(auto&& p) {
     p(shared, {.name = "shared", .help = "the method that merges all but the feed-forwards"});
@@ -62,13 +67,34 @@ struct Moe {
     p(base_expert, {.name = "base_expert",
                     .help = "whether the base is one more expert, the last, and takes part in what "
                             "is merged"});
+    p(form, {.name = "form",
+             .choices = {"auto", "mixtral", "deepseek", "qwen2_moe", "qwen3_moe"},
+             .help = "the family whose form the mixture has; auto: the models' own, and of Llama "
+                     "and Mistral Mixtral's, or DeepSeek's with a shared expert"});
+    p(shared_expert, {.name = "shared_expert",
+                      .choices = {"none", "base", "last"},
+                      .help = "the model whose feed-forwards every token is sent to in addition: "
+                              "the base, or the last expert, which is then none of those that "
+                              "tokens are routed to. Qwen 2's form has one, DeepSeek's may"});
+    p(shared_gate, {.name = "shared_gate",
+                    .choices = {"router", "zero"},
+                    .help = "the gate that Qwen 2's shared expert has: made by the router as one "
+                            "more row, or zero, which halves the expert's output"});
+    p(noise_scales, {.name = "noise_scales",
+                     .range = {0, 1000},
+                     .help = "standard deviation of normal noise that is added to an expert's "
+                             "feed-forwards, as in mergekit-moe; a value per expert"});
+    p(residual_scales, {.name = "residual_scales",
+                        .range = {-1000, 1000},
+                        .help = "what an expert's down-projections are multiplied with, as in "
+                                "mergekit-moe; a value per expert"});
   }
 
   Needs needs() const {
     Needs needs = unite(info.needs, router->needs());
     if (rest == Rest::kMerged) needs = unite(needs, shared->needs());
     needs.output = Output::kMixtureOfExperts;
-    needs.base |= base_expert || rest == Rest::kBase;
+    needs.base |= base_expert || rest == Rest::kBase || shared_expert == SharedExpert::kBase;
     if (base_expert) {  // it is one of those that `shared` merges
       needs.min_experts = std::max(1, needs.min_experts - 1);
       if (needs.max_experts < Needs::kAnyNumber) --needs.max_experts;
@@ -76,7 +102,9 @@ struct Moe {
     return needs;
   }
   bool randomized() const {
-    return router->info().randomized || (rest == Rest::kMerged && shared->randomized());
+    return router->info().randomized || (rest == Rest::kMerged && shared->randomized()) ||
+           std::any_of(noise_scales.begin(), noise_scales.end(),
+                       [](double scale) { return scale > 0; });
   }
   std::vector<StatisticRef> statistics() const {
     std::vector<StatisticRef> all = router->statistics();
@@ -96,34 +124,49 @@ struct Moe {
     return is_shared(tensor.name()) ? shared->measure(tensor) : std::any();
   }
   at::Tensor merge(const TensorJob& job, const std::any& measured) const {
-    if (is_gate(job.name)) return gate_values(job);
-    return is_shared(job.name) ? shared->merge(job, measured) : job.experts.front();
+    if (is_shared(job.name)) return shared->merge(job, measured);
+    return is_gate(job.name) ? gate_values(job) : own_tensor(job);
   }
   StateDict merge_model(const ModelJob& job) const;
 
  private:
+  using Kind = MixtureTensor::Kind;
+
   /// Whether `shared` makes this tensor.
   bool is_shared(const std::string& name) const {
-    return rest == Rest::kMerged && !is_gate(name) && !is_expert_part(name);
+    return rest == Rest::kMerged && mixture_tensor(name).kind == Kind::kRest;
   }
+  static bool is_gate(const std::string& name) {
+    const Kind kind = mixture_tensor(name).kind;
+    return kind == Kind::kGate || kind == Kind::kSharedGate;
+  }
+  const MixtureForm& form_for(const Json& dense) const;
   at::Tensor gate_values(const TensorJob& job) const;
+  /// The tensor of one model, changed as the parameters say.
+  at::Tensor own_tensor(const TensorJob& job) const;
 
-  std::map<std::string, at::Tensor> gates_;  ///< by name, float32
+  std::map<std::string, at::Tensor> gates_;  ///< by name, float32; those of shared experts, too
 };
 
 std::optional<std::string> Moe::conflict() const {
   if (const auto inner = router->conflict()) return fmt::format("router: {}", *inner);
-  if (base_expert && router->needs().calibration_inputs)
+  const auto needs_data = [](std::string_view parameter, std::string_view name) {
     return fmt::format(
-        "parameter 'router' is {}, which looks at data of every expert, and with 'base_expert' the "
+        "parameter '{}' is {}, which looks at data of every expert, and with 'base_expert' the "
         "base is one that has none",
-        router->info().name);
+        parameter, name);
+  };
+  if (base_expert && router->needs().calibration_inputs)
+    return needs_data("router", router->info().name);
+  const bool has_shared = shared_expert != SharedExpert::kNone;
+  if (has_shared && (form == Form::kMixtral || form == Form::kQwen3Moe))
+    return fmt::format(
+        "the form {} has no expert that every token is sent to: expected 'shared_expert' none, or "
+        "the form deepseek or qwen2_moe",
+        form == Form::kMixtral ? "mixtral" : "qwen3_moe");
   if (rest == Rest::kBase) return std::nullopt;
   if (base_expert && (shared->needs().calibration_inputs || !shared->statistics().empty()))
-    return fmt::format(
-        "parameter 'shared' is {}, which looks at data of every expert, and with 'base_expert' the "
-        "base is one that has none",
-        shared->info().name);
+    return needs_data("shared", shared->info().name);
   if (const Output output = shared->needs().output; output != Output::kSameArchitecture)
     return fmt::format(
         "parameter 'shared' is {}, which gives another form of model ({}): expected a method that "
@@ -132,78 +175,91 @@ std::optional<std::string> Moe::conflict() const {
   return std::nullopt;
 }
 
-OutputPlan Moe::plan(const PlanInputs& models) const {
-  std::vector<size_t> experts;
-  for (size_t i = 0; i < models.experts.size(); ++i) experts.push_back(i);
-  if (base_expert) experts.push_back(TensorView::kBase);
-  if (top_k > static_cast<int64_t>(experts.size()))
-    throw SkipCell(fmt::format("moe sends a token to {} experts ('top_k'), and there are {}", top_k,
-                               experts.size()));
-  const std::vector<size_t> others =
-      rest == Rest::kBase ? std::vector<size_t>{TensorView::kBase} : experts;
-  OutputPlan plan{mixtral_config(models.config, experts.size(), top_k), {}};
-  const auto add = [&](std::string name, const std::vector<size_t>& of, const TensorView& view,
-                       bool with_base) {
-    OutputTensor& tensor = plan.tensors.emplace_back();
-    tensor.name = std::move(name);
-    for (const size_t model : of) {
-      tensor.experts.push_back(view);
-      tensor.experts.back().model = model;
-    }
-    if (!with_base) return;
-    tensor.base = view;
-    tensor.base->model = TensorView::kBase;
-  };
+const MixtureForm& Moe::form_for(const Json& dense) const {
+  constexpr std::string_view kTypes[] = {"", "mixtral", "deepseek", "qwen2_moe", "qwen3_moe"};
+  const bool has_shared = shared_expert != SharedExpert::kNone;
+  const MixtureForm& made = form == Form::kAuto ? usual_form(dense, has_shared)
+                                                : mixture_form(kTypes[static_cast<size_t>(form)]);
+  if (has_shared && made.shared.empty())
+    throw SkipCell(
+        fmt::format("a mixture of the form {} has no expert that every token is sent to "
+                    "('shared_expert')",
+                    made.type));
+  if (!has_shared && made.needs_shared)
+    throw SkipCell(
+        fmt::format("a mixture of the form {} needs an expert that every token is sent "
+                    "to: expected 'shared_expert' base or last",
+                    made.type));
+  if (made.needs_shared && shared_gate == SharedGate::kRouter &&
+      shared_expert == SharedExpert::kBase && router->needs().calibration_inputs)
+    throw SkipCell(
+        fmt::format("the router {} looks at data of every expert, and the base, which "
+                    "is the shared one, has none: expected 'shared_gate' zero",
+                    router->info().name));
+  return made;
+}
 
-  const TensorSource& reference = models.base ? *models.base : *models.experts.front();
-  const TensorInfo& embedding = embedding_of(reference);
-  if (embedding.shape.front() < static_cast<int64_t>(experts.size()))
-    throw SkipCell(fmt::format("moe takes no more experts than a model has tokens: {} of {}",
-                               experts.size(), embedding.shape.front()));
-  const TensorView gate_rows{.tensor = embedding.name,
-                             .rows = static_cast<int64_t>(experts.size())};
-  const bool merges_with_base = models.base && rest == Rest::kMerged;
-  std::set<std::string> blocks;
-  for (const TensorInfo& tensor : reference.tensors()) {
-    const auto part = feed_forward_part(tensor.name);
-    if (!part) {
-      add(tensor.name, others, {.tensor = tensor.name}, merges_with_base);
-      continue;
-    }
-    for (size_t i = 0; i < experts.size(); ++i)
-      add(expert_part_name(*part, i), {experts[i]}, {.tensor = tensor.name}, false);
-    if (blocks.insert(part->block).second)
-      add(gate_name(part->block), others, gate_rows, merges_with_base);
+OutputPlan Moe::plan(const PlanInputs& models) const {
+  MixtureShape shape{.form = form_for(models.config), .routed = {}, .top_k = top_k};
+  for (size_t i = 0; i < models.experts.size(); ++i) shape.routed.push_back(i);
+  shape.rest = shape.routed;
+  if (shared_expert == SharedExpert::kLast) {
+    shape.shared = shape.routed.back();
+    shape.routed.pop_back();
+  } else if (shared_expert == SharedExpert::kBase) {
+    shape.shared = TensorView::kBase;
   }
-  if (blocks.empty())
-    throw SkipCell(fmt::format(
-        "moe makes mixtures of models with Llama's names, and {} has no 'mlp.gate_proj.weight'",
-        reference.label()));
-  return plan;
+  if (base_expert) {
+    shape.routed.push_back(TensorView::kBase);
+    shape.rest.push_back(TensorView::kBase);
+  }
+  if (rest == Rest::kBase) shape.rest = {TensorView::kBase};
+  shape.rest_with_base = models.base && rest == Rest::kMerged;
+  shape.shared_gate_is_zero = shared_gate == SharedGate::kZero;
+  if (top_k > static_cast<int64_t>(shape.routed.size()))
+    throw SkipCell(fmt::format("moe sends a token to {} experts ('top_k'), and there are {}", top_k,
+                               shape.routed.size()));
+  return mixture_plan(models, shape);
 }
 
 void Moe::prepare(const ModelJob& job) {
-  const SomeTensors gates(job, is_gate, /*network=*/true);
   const SomeTensors merged(job, [this](const std::string& name) { return is_shared(name); });
   if (!merged.names().empty()) shared->prepare(merged);
-  if (gates.names().empty()) return;
-
-  const SomeTensors seen(
-      job, [](const std::string& name) { return !is_expert_part(name); }, /*network=*/true);
-  RouterJob routed{seen, gates.names()};
+  // Of each block: of the experts, and of the shared one where it has a gate that is made here.
+  std::vector<std::string> gates, shared_gates;
+  for (const std::string& name : job.names()) {
+    const Kind kind = mixture_tensor(name).kind;
+    if (kind == Kind::kGate) gates.push_back(name);
+    if (kind == Kind::kSharedGate) shared_gates.push_back(name);
+  }
+  if (gates.empty()) return;
   // By blocks: "layers.2." before "layers.10.".
-  std::sort(routed.gates.begin(), routed.gates.end(), [](const auto& a, const auto& b) {
+  const auto by_block = [](const std::string& a, const std::string& b) {
     return std::pair(a.size(), a) < std::pair(b.size(), b);
-  });
-  const at::Tensor rows = job.tensor(routed.gates.front()).experts.front();
-  routed.experts = static_cast<size_t>(rows.size(0));
+  };
+  std::sort(gates.begin(), gates.end(), by_block);
+  std::sort(shared_gates.begin(), shared_gates.end(), by_block);
+  const SomeTensors seen(
+      job,
+      [](const std::string& name) {
+        const Kind kind = mixture_tensor(name).kind;
+        return kind == Kind::kRest || kind == Kind::kGate;
+      },
+      /*network=*/true);
+  RouterJob routed{seen, gates};
+  const at::Tensor rows = job.tensor(gates.front()).experts.front();
+  const int64_t experts = rows.size(0), extra = shared_gates.empty() ? 0 : 1;
+  routed.experts = static_cast<size_t>(experts + extra);
   routed.width = rows.size(1);
   const std::vector<at::Tensor> made = router->gates(routed);
-  for (size_t i = 0; i < routed.gates.size(); ++i) {
-    if (i >= made.size() || !made[i].defined() || made[i].sizes() != rows.sizes())
+  const std::vector<int64_t> wanted{experts + extra, routed.width};
+  for (size_t i = 0; i < gates.size(); ++i) {
+    if (i >= made.size() || !made[i].defined() || made[i].sizes() != at::IntArrayRef(wanted))
       data_error("the router {} made no gate of shape {} for '{}'", router->info().name,
-                 shape_text(rows.sizes()), routed.gates[i]);
-    gates_[routed.gates[i]] = made[i].to(rows.device(), at::kFloat);
+                 shape_text(wanted), gates[i]);
+    const at::Tensor gate = made[i].to(rows.device(), at::kFloat);
+    gates_[gates[i]] = gate.narrow(0, 0, experts).contiguous();
+    if (extra > 0) gates_[shared_gates[i]] = gate.narrow(0, experts, 1).contiguous();
   }
 }
 
@@ -211,6 +267,22 @@ at::Tensor Moe::gate_values(const TensorJob& job) const {
   const at::Tensor& gate = gates_.at(job.name);
   if (granularity() != Granularity::kParts) return gate;
   return gate.flatten().narrow(0, job.offset, job.experts.front().numel());
+}
+
+at::Tensor Moe::own_tensor(const TensorJob& job) const {
+  const MixtureTensor tensor = mixture_tensor(job.name);
+  // The base has no entry.
+  const auto of_expert = [&](const std::vector<double>& list, double neutral) {
+    const bool last = shared_expert == SharedExpert::kLast;
+    if (list.empty() || tensor.kind == Kind::kRest) return neutral;
+    if (tensor.kind == Kind::kShared) return last ? list.back() : neutral;
+    return tensor.expert < list.size() - (last ? 1 : 0) ? list[tensor.expert] : neutral;
+  };
+  const double noise = of_expert(noise_scales, 0);
+  const double scale = tensor.down ? of_expert(residual_scales, 1) : 1;
+  at::Tensor values = job.experts.front();
+  if (noise > 0) values = values.to(at::kFloat) + noise * normal_numbers(job);
+  return scale == 1 ? values : values.to(at::kFloat) * scale;
 }
 
 StateDict Moe::merge_model(const ModelJob& job) const {
@@ -221,7 +293,7 @@ StateDict Moe::merge_model(const ModelJob& job) const {
     if (is_gate(name))
       made[name] = gates_.at(name);
     else if (!is_shared(name))
-      made[name] = job.tensor(name).experts.front();
+      made[name] = own_tensor(job.tensor(name));
   return made;
 }
 

@@ -1,0 +1,114 @@
+#include "methods/moe/mixture_plan.h"
+
+#include <set>
+
+#include "harness/core/error.h"
+
+namespace assay {
+namespace {
+
+class Planner {
+ public:
+  Planner(const PlanInputs& models, const MixtureShape& shape)
+      : shape_(shape),
+        reference_(models.base ? *models.base : *models.experts.front()),
+        embedding_(embedding_of(reference_)) {
+    const auto experts = static_cast<int64_t>(shape.routed.size());
+    if (embedding_.shape.front() < experts)
+      throw SkipCell(fmt::format("moe takes no more experts than a model has tokens: {} of {}",
+                                 experts, embedding_.shape.front()));
+    plan_.config = mixture_config(shape.form, models.config, shape.routed.size(), shape.top_k,
+                                  shape.shared.has_value());
+  }
+
+  OutputPlan plan() {
+    std::set<std::string> blocks;
+    for (const TensorInfo& tensor : reference_.tensors()) {
+      if (const auto part = feed_forward_part(tensor.name)) {
+        add_experts(*part, tensor.name);
+        if (blocks.insert(part->block).second) add_gates(part->block);
+      } else {
+        add(tensor.name, shape_.rest, {.tensor = tensor.name}, shape_.rest_with_base);
+        if (shape_.form.type == "qwen2_moe") add_bias(tensor);
+      }
+    }
+    if (blocks.empty())
+      throw SkipCell(fmt::format(
+          "moe makes mixtures of models with Llama's names, and {} has no 'mlp.gate_proj.weight'",
+          reference_.label()));
+    return std::move(plan_);
+  }
+
+ private:
+  void add(std::string name, const std::vector<size_t>& of, const TensorView& view,
+           bool with_base) {
+    OutputTensor& tensor = plan_.tensors.emplace_back();
+    tensor.name = std::move(name);
+    for (const size_t model : of) {
+      tensor.experts.push_back(view);
+      tensor.experts.back().model = model;
+    }
+    if (!with_base) return;
+    tensor.base = view;
+    tensor.base->model = TensorView::kBase;
+  }
+
+  /// Zeros in the dtype of a tensor of the models.
+  void add_zeros(std::string name, const std::string& like, std::vector<int64_t> shape) {
+    add(std::move(name), {shape_.rest.front()}, {.tensor = like}, false);
+    plan_.tensors.back().copied = true;
+    plan_.tensors.back().shape = std::move(shape);
+  }
+
+  void add_experts(const FeedForwardPart& part, const std::string& tensor) {
+    for (size_t i = 0; i < shape_.routed.size(); ++i)
+      add(expert_name(shape_.form, part, i), {shape_.routed[i]}, {.tensor = tensor}, false);
+    if (shape_.shared)
+      add(shared_name(shape_.form, part), {*shape_.shared}, {.tensor = tensor}, false);
+  }
+
+  void add_gates(const std::string& block) {
+    const auto experts = static_cast<int64_t>(shape_.routed.size());
+    add(gate_name(shape_.form, block), shape_.rest, {.tensor = embedding_.name, .rows = experts},
+        shape_.rest_with_base);
+    if (!shape_.form.needs_shared) return;
+    const std::string gate = shared_gate_name(shape_.form, block);
+    if (shape_.shared_gate_is_zero)
+      add_zeros(gate, embedding_.name, {1, embedding_.shape.back()});
+    else
+      add(gate, shape_.rest, {.tensor = embedding_.name, .rows = 1}, shape_.rest_with_base);
+  }
+
+  /// The bias that Qwen 2 has next to a weight, where the models have none.
+  void add_bias(const TensorInfo& weight) {
+    for (const char* part : {"q_proj", "k_proj", "v_proj"}) {
+      const std::string end = fmt::format(".self_attn.{}.weight", part);
+      if (!weight.name.ends_with(end)) continue;
+      std::string bias =
+          weight.name.substr(0, weight.name.size() - std::string_view("weight").size());
+      bias += "bias";
+      if (!reference_.find(bias)) add_zeros(bias, weight.name, {weight.shape.front()});
+    }
+  }
+
+  const MixtureShape& shape_;
+  const TensorSource& reference_;
+  const TensorInfo& embedding_;
+  OutputPlan plan_{};
+};
+
+}  // namespace
+
+const TensorInfo& embedding_of(const TensorSource& model) {
+  for (const char* name : {"model.embed_tokens.weight", "embed_tokens.weight"})
+    if (const TensorInfo* found = model.find(name)) return *found;
+  throw SkipCell(fmt::format(
+      "moe makes mixtures of models with Llama's names, and {} has no 'model.embed_tokens.weight'",
+      model.label()));
+}
+
+OutputPlan mixture_plan(const PlanInputs& models, const MixtureShape& shape) {
+  return Planner(models, shape).plan();
+}
+
+}  // namespace assay
