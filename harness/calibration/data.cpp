@@ -92,6 +92,12 @@ CalibrationData::CalibrationData(const Computation& model,
                               : plain_examples(tasks, spec, drawn);
 }
 
+CalibrationData::CalibrationData(const Computation& model,
+                                 const std::vector<std::string>& prompts) {
+  if (prompts.empty()) user_error("an expert has no prompts");
+  examples_ = prompt_examples(model, prompts);
+}
+
 CalibrationData::~CalibrationData() = default;
 CalibrationData::CalibrationData(CalibrationData&&) noexcept = default;
 CalibrationData& CalibrationData::operator=(CalibrationData&&) noexcept = default;

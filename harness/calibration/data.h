@@ -44,6 +44,9 @@ class CalibrationData {
   CalibrationData(const Computation& model, const std::vector<std::shared_ptr<const Task>>& tasks,
                   const CalibrationSpec& spec,
                   const std::shared_ptr<TokenCache>& tokens = std::make_shared<TokenCache>());
+  /// Prompts in place of tasks, in their order. UserError where there is none, or the model cannot
+  /// read one.
+  CalibrationData(const Computation& model, const std::vector<std::string>& prompts);
   ~CalibrationData();
   CalibrationData(CalibrationData&&) noexcept;
   CalibrationData& operator=(CalibrationData&&) noexcept;

@@ -43,7 +43,8 @@ const Network& CalibrationEvidence::network() const {
           "the network is asked for, but there are statistics only: give calibration data, and "
           "models with a config.json");
     network_ = std::make_unique<CalibratedNetwork>(sources_.architecture, sources_.reference,
-                                                   sources_.device, own_names_, sources_.data);
+                                                   sources_.device, own_names_, sources_.data,
+                                                   sources_.negatives);
   }
   return *network_;
 }
@@ -92,7 +93,8 @@ Json CalibrationEvidence::config_of_shapes(
 std::unique_ptr<const Network> CalibrationEvidence::network_of(const Json& config) const {
   if (!sources_.data || !sources_.architecture) return Evidence::network_of(config);
   return std::make_unique<CalibratedNetwork>(make_architecture(JsonReader(config, "the result")),
-                                             nullptr, sources_.device, own_names_, sources_.data);
+                                             nullptr, sources_.device, own_names_, sources_.data,
+                                             sources_.negatives);
 }
 
 }  // namespace assay

@@ -31,6 +31,9 @@ struct EvidenceSources {
   std::function<std::shared_ptr<const StatisticFile>(const StatisticRef&, size_t expert)> statistic;
   /// The examples of one expert; null: there are none.
   std::function<std::shared_ptr<const CalibrationData>(size_t expert)> data;
+  /// Of experts that have them, the index of their negative examples for `data`, in place of an
+  /// expert's.
+  std::map<size_t, size_t> negatives{};
 };
 
 /// Thread-safe. Keeps what it was given by its sources until it is destroyed.

@@ -102,6 +102,20 @@ Json provenance(const std::string& expert, const StatisticFile& file) {
           {"content_hash", file.content_hash()}};
 }
 
+/// Prompts of the request in place of calibration data. All are tokenized as the base's.
+void read_prompts(const MergeRequest& request, EvidenceSources& sources) {
+  std::vector<std::vector<std::string>> all;
+  for (const ExpertPrompts& prompts : request.prompts) all.push_back(prompts.positive);
+  for (size_t i = 0; i < request.prompts.size(); ++i) {
+    if (request.prompts[i].negative.empty()) continue;
+    sources.negatives[i] = all.size();
+    all.push_back(request.prompts[i].negative);
+  }
+  sources.data = [all, model = open_computation(*request.like)](size_t expert) {
+    return std::make_shared<const CalibrationData>(CalibrationData(model, all.at(expert)));
+  };
+}
+
 std::string key_of(const StatisticRef& statistic, size_t expert) {
   return fmt::format("{} {} {}", expert, statistic.name, canonical(statistic.parameters));
 }
@@ -156,6 +170,7 @@ MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::
     sources.statistic = [files](const StatisticRef& statistic, size_t expert) {
       return files.at(key_of(statistic, expert));
     };
+  if (!request.prompts.empty()) read_prompts(request, sources);
   if (calibration->given()) {
     std::vector<std::shared_ptr<const Checkpoint>> models;
     for (const auto& [unused, model] : request.experts) models.push_back(model);

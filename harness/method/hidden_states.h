@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "harness/method/evidence.h"
@@ -28,6 +29,9 @@ class HiddenStates {
                                          Tokens tokens) const = 0;
   /// Float64 [count, width]: for each example the sum of its tokens' embeddings. Runs no block.
   virtual at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const = 0;
+  /// Examples of what an expert is not for: the index that they have in place of an expert's.
+  /// Absent where the merge's file gives none.
+  virtual std::optional<size_t> negatives(size_t /*expert*/) const { return std::nullopt; }
 };
 
 /// Those of a network. UserError when it has none.

@@ -37,6 +37,12 @@ echo "adapters: merged weights against PEFT's merge_and_unload"
 echo "mixtures: mixtures of experts opened by transformers"
 "$env/bin/python" "$here/mixtures.py" "$program"
 
+echo "mixtures: those of mergekit-moe's configurations against mergekit's"
+"$env/bin/python" "$here/mergekit_moe.py" "$program"
+
+echo "DeepSeek-MoE: logits and greedy generation against its definition"
+"$env/bin/python" "$here/deepseek.py" "$program"
+
 echo "training: losses, weights, adapters and speed against PyTorch, transformers and PEFT"
 "$env/bin/python" "$here/training.py" "$program"
 "$env/bin/python" "$here/training.py" "$program" --speed

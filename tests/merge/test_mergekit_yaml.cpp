@@ -114,8 +114,8 @@ TEST_CASE("what mergekit has and Assay does not read yet is named, with its line
              StartsWith("m.yaml:3: ") && Contains("not supported yet"));
   CHECK_THAT(error("merge_method: linear\nmodels:\n- model: a\n  layer_range: [0, 1]\n"),
              StartsWith("m.yaml:4: ") && Contains("slices"));
-  CHECK_THAT(error("base_model: a\ngate_mode: hidden\nexperts:\n- source_model: b\n"),
-             Contains("merge_method") && Contains("mergekit-moe"));
+  CHECK_THAT(error("base_model: a\nmodels:\n- {model: b}\n"),
+             Contains("merge_method") && Contains("'experts' of a mixture"));
   CHECK_THAT(error(linear("dtype: float64")), StartsWith("m.yaml:4: ") && Contains("yet"));
 }
 

@@ -49,12 +49,19 @@ class ShowLayers final : public LayerObserver {
 CalibratedNetwork::CalibratedNetwork(std::shared_ptr<const Architecture> architecture,
                                      std::shared_ptr<const TensorSource> reference,
                                      at::Device device,
-                                     std::map<std::string, std::string> own_names, DataOf data)
+                                     std::map<std::string, std::string> own_names, DataOf data,
+                                     std::map<size_t, size_t> negatives)
     : architecture_(std::move(architecture)),
       reference_(std::move(reference)),
       device_(device),
       own_names_(std::move(own_names)),
-      open_data_(std::move(data)) {}
+      open_data_(std::move(data)),
+      negatives_(std::move(negatives)) {}
+
+std::optional<size_t> CalibratedNetwork::negatives(size_t expert) const {
+  const auto found = negatives_.find(expert);
+  return found == negatives_.end() ? std::nullopt : std::optional(found->second);
+}
 
 const CalibrationData& CalibratedNetwork::data(size_t expert) const {
   const std::lock_guard lock(mutex_);

@@ -24,7 +24,8 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
   /// given each time.
   CalibratedNetwork(std::shared_ptr<const Architecture> architecture,
                     std::shared_ptr<const TensorSource> reference, at::Device device,
-                    std::map<std::string, std::string> own_names, DataOf data);
+                    std::map<std::string, std::string> own_names, DataOf data,
+                    std::map<size_t, size_t> negatives = {});
 
   int64_t examples(size_t expert) const override { return data(expert).size(); }
   at::Tensor logits(const StateDict& weights, size_t expert, int64_t first,
@@ -41,6 +42,7 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
   std::vector<at::Tensor> states(size_t expert, int64_t first, int64_t count, Tap tap,
                                  Tokens tokens) const override;
   at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const override;
+  std::optional<size_t> negatives(size_t expert) const override;
 
  private:
   const CalibrationData& data(size_t expert) const;
@@ -54,6 +56,7 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
   at::Device device_;
   std::map<std::string, std::string> own_names_;
   DataOf open_data_;
+  std::map<size_t, size_t> negatives_;
   mutable std::mutex mutex_;  ///< guards what is below
   mutable std::map<size_t, std::shared_ptr<const CalibrationData>> data_;
   mutable StateDict reference_weights_;

@@ -37,5 +37,9 @@ std::unique_ptr<const CalibrationExamples> text_examples(
     const Computation& model, const std::vector<std::shared_ptr<const Task>>& tasks,
     const CalibrationSpec& spec, const std::vector<DrawnExample>& drawn,
     const std::shared_ptr<TokenCache>& tokens, std::vector<std::string>& notes);
+/// Of decoders: texts as they are, with BOS before them where the tokenizer has one. UserError on
+/// texts that the model cannot read.
+std::unique_ptr<const CalibrationExamples> prompt_examples(const Computation& model,
+                                                           const std::vector<std::string>& prompts);
 
 }  // namespace assay

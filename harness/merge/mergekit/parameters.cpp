@@ -25,24 +25,13 @@ bool is_mergekit_parameter(std::string_view name) {
   });
 }
 
-std::optional<double> as_number(const YamlNode& node) {
-  if (!node.is_scalar() || node.quoted) return std::nullopt;
-  std::string_view text = node.text;
-  if (text.starts_with('+')) text.remove_prefix(1);
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number))
-    return std::nullopt;
-  return number;
-}
-
 // YAML 1.1's words, as mergekit's reader takes them, and the numbers 0 and 1.
 std::optional<double> as_flag(const YamlNode& node) {
   if (!node.is_scalar() || node.quoted) return std::nullopt;
   const std::string word = ascii_lower(node.text);
   if (word == "true" || word == "yes" || word == "on") return 1;
   if (word == "false" || word == "no" || word == "off") return 0;
-  const auto number = as_number(node);
+  const auto number = yaml_number(node);
   return number == 0 || number == 1 ? number : std::nullopt;
 }
 
@@ -118,7 +107,7 @@ class ParameterReader : YamlMessages {
   MergekitValue read_value(const YamlNode& node, const std::string& name, Kind kind) const {
     const bool flag = kind == Kind::kFlag;
     const auto one = [&](const YamlNode& entry) {
-      const auto number = flag ? as_flag(entry) : as_number(entry);
+      const auto number = flag ? as_flag(entry) : yaml_number(entry);
       if (!number)
         wanted(entry, flag ? fmt::format("true or false for '{}'", name)
                            : fmt::format("a finite number for '{}'", name));
@@ -138,6 +127,17 @@ class ParameterReader : YamlMessages {
 };
 
 }  // namespace
+
+std::optional<double> yaml_number(const YamlNode& node) {
+  if (!node.is_scalar() || node.quoted) return std::nullopt;
+  std::string_view text = node.text;
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number))
+    return std::nullopt;
+  return number;
+}
 
 MergekitSettings read_mergekit_parameters(const YamlNode& node, const MergekitMethod& method,
                                           bool of_model, const std::string& where) {

@@ -1,6 +1,7 @@
 /// Reads the parameters in mergekit's configurations.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "harness/core/yaml.h"
@@ -13,5 +14,8 @@ namespace assay {
 /// there, and on values of the wrong kind.
 MergekitSettings read_mergekit_parameters(const YamlNode& node, const MergekitMethod& method,
                                           bool of_model, const std::string& where);
+
+/// A finite number that is not quoted; absent when the node is none.
+std::optional<double> yaml_number(const YamlNode& node);
 
 }  // namespace assay

@@ -7,21 +7,13 @@
 #include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/merge/mergekit/moe.h"
 #include "harness/merge/mergekit/resolve.h"
 #include "harness/merge/request/requests.h"
 #include "harness/merge/request/slices.h"
 
 namespace assay {
 namespace {
-
-ModelPath find_named(const MergekitConfig& config, const MergekitModel& model,
-                     const fs::path& folder, const ModelPath* base) {
-  try {
-    return find_model(model.model, folder, base);
-  } catch (const UserError& error) {
-    user_error("{}:{}: {}", config.where, model.line, error.what());
-  }
-}
 
 /// Where models differ in dtype, mergekit computes in one that holds what they all hold. Absent
 /// where they agree.
@@ -61,10 +53,10 @@ SliceConfigs set_named_models(MergeRequest& request, const MergekitConfig& confi
                               const ReconcileOptions& options) {
   // Adapters are of the configuration's base, whatever its role.
   std::optional<ModelPath> base_path;
-  if (config.base_model) base_path = find_named(config, *config.base_model, folder, nullptr);
+  if (config.base_model) base_path = find_named(config.where, *config.base_model, folder, nullptr);
   std::vector<ModelPath> paths;
   for (const MergekitModel* expert : named.experts)
-    paths.push_back(find_named(config, *expert, folder, base_path ? &*base_path : nullptr));
+    paths.push_back(find_named(config.where, *expert, folder, base_path ? &*base_path : nullptr));
   if (named.base) paths.push_back(*base_path);
   std::vector<std::shared_ptr<const Checkpoint>> experts = open_models(paths);
   std::shared_ptr<const Checkpoint> base;
@@ -185,9 +177,21 @@ void set_slices(MergeRequest& request, const MergekitConfig& config, const fs::p
 
 }  // namespace
 
+ModelPath find_named(const std::string& where, const MergekitModel& model, const fs::path& folder,
+                     const ModelPath* base) {
+  try {
+    return find_model(model.model, folder, base);
+  } catch (const UserError& error) {
+    user_error("{}:{}: {}", where, model.line, error.what());
+  }
+}
+
 MergeRequest mergekit_request(const fs::path& path, const std::string& text,
                               const MergeChoices& choices) {
-  const MergekitConfig config = parse_mergekit_yaml(text, path.filename().string());
+  const std::string where = path.filename().string();
+  if (is_mergekit_moe(text, where))
+    return mergekit_moe_request(parse_mergekit_moe(text, where), text, path.parent_path(), choices);
+  const MergekitConfig config = parse_mergekit_yaml(text, where);
   MergeRequest request;
   request.title = mergekit_method(config.method).preset;
   request.yaml = text;

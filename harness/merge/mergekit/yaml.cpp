@@ -18,8 +18,6 @@ const std::vector<std::string> kLaterKeys{"modules", "tokenizer_source", "tokeni
 const std::vector<std::string> kIgnoredKeys{"name", "description", "author", "license"};
 const std::vector<std::string> kKeys{"merge_method", "models", "slices",   "base_model",
                                      "parameters",   "dtype",  "out_dtype"};
-const std::vector<std::string> kDtypes{"float32", "float16", "bfloat16"};
-const std::vector<std::string> kLaterDtypes{"float64", "int64"};
 
 bool contains(const std::vector<std::string>& list, std::string_view name) {
   return std::find(list.begin(), list.end(), name) != list.end();
@@ -34,10 +32,8 @@ class Reader : YamlMessages {
     for (const YamlEntry& entry : root.entries) check_key(entry);
     const YamlNode* name = root.find("merge_method");
     if (!name)
-      fail(root.line, root.find("experts") || root.find("gate_mode")
-                          ? "the key 'merge_method' is missing; mergekit-moe's configurations are "
-                            "not supported yet"
-                          : "the key 'merge_method' is missing");
+      fail(root.line,
+           "the key 'merge_method' is missing, or the 'experts' of a mixture of experts");
     config_.method = text(*name, "the name of a method");
     config_.method_line = name->line;
     check_method();
@@ -71,10 +67,7 @@ class Reader : YamlMessages {
                                           place ? suggestion(entry.key, kKeys) : ""));
       return;
     }
-    if (!contains(kLaterKeys, entry.key)) {
-      if (entry.key == "experts" || entry.key == "gate_mode") return;  // read() says what it is
-      unknown("key", entry.key, entry.line, kKeys);
-    }
+    if (!contains(kLaterKeys, entry.key)) unknown("key", entry.key, entry.line, kKeys);
     if (!entry.value.is_null())
       fail(entry.line, fmt::format("the key '{}' of mergekit is not supported yet", entry.key));
   }
@@ -163,18 +156,6 @@ class Reader : YamlMessages {
     if (const YamlNode* settings = given(node, "parameters"))
       model.parameters = read_parameters(*settings, /*of_model=*/true);
     list.push_back(std::move(model));
-  }
-
-  std::optional<std::string> read_dtype(const YamlNode& root, const char* key) const {
-    const YamlNode* node = given(root, key);
-    if (!node) return std::nullopt;
-    std::string name = text(*node, "a dtype");
-    constexpr std::string_view kPrefix = "torch.";
-    if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
-    if (contains(kLaterDtypes, name))
-      fail(node->line, fmt::format("mergekit's {} '{}' is not supported yet", key, name));
-    if (!contains(kDtypes, name)) unknown("dtype", name, node->line, kDtypes);
-    return name;
   }
 
   MergekitConfig config_;

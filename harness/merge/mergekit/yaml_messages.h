@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +44,21 @@ class YamlMessages {
     for (const YamlEntry& entry : map.entries)
       if (std::find(known.begin(), known.end(), entry.key) == known.end())
         unknown("key", entry.key, entry.line, known);
+  }
+  /// A dtype that mergekit has; absent when the key is.
+  std::optional<std::string> read_dtype(const YamlNode& root, const char* key) const {
+    const std::vector<std::string> known{"float32", "float16", "bfloat16"};
+    const std::vector<std::string> later{"float64", "int64"};
+    const YamlNode* node = given(root, key);
+    if (!node) return std::nullopt;
+    std::string name = text(*node, "a dtype");
+    constexpr std::string_view kPrefix = "torch.";
+    if (name.starts_with(kPrefix)) name.erase(0, kPrefix.size());
+    if (std::find(later.begin(), later.end(), name) != later.end())
+      fail(node->line, fmt::format("mergekit's {} '{}' is not supported yet", key, name));
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      unknown("dtype", name, node->line, known);
+    return name;
   }
 
   std::string where_;

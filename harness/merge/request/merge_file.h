@@ -43,6 +43,13 @@ struct MergeChoices {
   std::function<std::optional<BlockOfTensor>(const Checkpoint& model)> blocks{};
 };
 
+/// Texts that tell what an expert is for.
+struct ExpertPrompts {
+  std::vector<std::string> positive, negative;
+
+  bool operator==(const ExpertPrompts&) const = default;
+};
+
 /// A merge as it was requested: the inputs, and which methods make which tensors.
 struct MergeRequest {
   std::string title;   ///< of the model card: the method
@@ -59,6 +66,8 @@ struct MergeRequest {
   /// What the file says of calibration and of statistics files; null: nothing. Whoever can read
   /// data makes MergeInputs::evidence of it.
   Json calibration, statistics_files;
+  /// Of each expert, where the file gives them in place of calibration data; else empty.
+  std::vector<ExpertPrompts> prompts;
   std::shared_ptr<const Checkpoint> like;  ///< gives config.json and the side files
   Json config;                             ///< config.json of the result; null for none
   /// What goes into the folder next to the weights (see side_files()), by the names there.

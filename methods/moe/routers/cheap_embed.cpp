@@ -22,7 +22,8 @@ struct CheapEmbed {
   int64_t batch = 256;
 
   void parameters(auto&& p) {
-    p(negatives, {.name = "negatives", .choices = {"none", "others"}, .help = kNegativesHelp});
+    p(negatives,
+      {.name = "negatives", .choices = {"none", "others", "given"}, .help = kNegativesHelp});
     p(temperature, {.name = "temperature",
                     .range = {1e-3, 1000},
                     .sweep = {0.3, 1, 3},
@@ -34,13 +35,15 @@ struct CheapEmbed {
     const OneThread one;  // on the CPU, sums over more threads would go in another order
     const Network& network = job.models.evidence().network();
     std::vector<at::Tensor> directions;
-    for (size_t i = 0; i < job.experts; ++i) {
+    for (const std::optional<size_t>& of : direction_examples(job, negatives)) {
+      directions.emplace_back();
+      if (!of) continue;
       at::Tensor sum = at::zeros({job.width}, at::kDouble);
-      for (int64_t first = 0; first < network.examples(i); first += batch) {
-        const int64_t count = std::min(batch, network.examples(i) - first);
-        sum = sum + hidden_states(network).embedding_sums(i, first, count).sum(0).cpu();
+      for (int64_t first = 0; first < network.examples(*of); first += batch) {
+        const int64_t count = std::min(batch, network.examples(*of) - first);
+        sum = sum + hidden_states(network).embedding_sums(*of, first, count).sum(0).cpu();
       }
-      directions.push_back(unit(sum));  // before others' are subtracted, too
+      directions.back() = unit(sum);  // before others' are subtracted, too
     }
     const std::vector<std::vector<at::Tensor>> of_blocks(job.gates.size(), directions);
     return gates_of(job, of_blocks, negatives, temperature);

@@ -7,6 +7,7 @@
 #include "harness/core/error.h"
 #include "harness/core/log.h"
 #include "harness/kernels/one_thread.h"
+#include "harness/method/hidden_states.h"
 
 namespace assay {
 namespace {
@@ -39,6 +40,15 @@ at::Tensor unit(const at::Tensor& direction) {
   return direction / direction.norm().clamp_min(1e-8);
 }
 
+std::vector<std::optional<size_t>> direction_examples(const RouterJob& job, Negatives negatives) {
+  std::vector<std::optional<size_t>> all;
+  for (size_t i = 0; i < job.experts; ++i) all.emplace_back(i);
+  if (negatives == Negatives::kGiven)
+    for (size_t i = 0; i < job.experts; ++i)
+      all.push_back(hidden_states(job.models.evidence().network()).negatives(i));
+  return all;
+}
+
 std::vector<at::Tensor> gates_of(const RouterJob& job,
                                  const std::vector<std::vector<at::Tensor>>& directions,
                                  Negatives negatives, double temperature) {
@@ -46,12 +56,17 @@ std::vector<at::Tensor> gates_of(const RouterJob& job,
   std::vector<at::Tensor> gates;
   double worst = 1;
   for (size_t block = 0; block < directions.size(); ++block) {
-    const at::Tensor all = at::stack(directions[block]);
+    const std::vector<at::Tensor>& of_block = directions[block];
+    const std::vector<at::Tensor> experts(of_block.begin(),
+                                          of_block.begin() + static_cast<int64_t>(job.experts));
+    const at::Tensor sum = at::stack(experts).sum(0);
     std::vector<at::Tensor> rows;
-    for (size_t i = 0; i < directions[block].size(); ++i) {
-      at::Tensor row = directions[block][i];
-      if (negatives == Negatives::kOthers && all.size(0) > 1)
-        row = row - (all.sum(0) - row) / static_cast<double>(all.size(0) - 1);
+    for (size_t i = 0; i < experts.size(); ++i) {
+      at::Tensor row = experts[i];
+      if (negatives == Negatives::kOthers && experts.size() > 1)
+        row = row - (sum - row) / static_cast<double>(experts.size() - 1);
+      if (negatives == Negatives::kGiven && of_block[experts.size() + i].defined())
+        row = row - of_block[experts.size() + i];
       rows.push_back(unit(row));
     }
     refuse_equal_rows(rows, job.gates[block]);

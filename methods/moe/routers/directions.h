@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <vector>
 
 #include "harness/method/router.h"
@@ -10,15 +11,20 @@
 namespace assay {
 
 /// What an expert's direction is turned away from.
-enum class Negatives { kNone, kOthers };
+enum class Negatives { kNone, kOthers, kGiven };
 inline constexpr const char* kNegativesHelp =
-    "what is subtracted from an expert's direction: nothing, or the mean direction of the others' "
-    "texts";
+    "what is subtracted from an expert's direction: nothing, the mean direction of the others' "
+    "texts, or that of the negative prompts that mergekit-moe's YAML gives";
+
+/// The examples that the directions of gates_of() are of, as indices of experts: those of the
+/// experts, and with kGiven the negative ones of each.
+std::vector<std::optional<size_t>> direction_examples(const RouterJob& job, Negatives negatives);
 
 /// Divided by its L2 norm, which counts as at least 1e-8.
 at::Tensor unit(const at::Tensor& direction);
 
-/// Gates of one direction float64 [width] for each block and expert: less the mean of the others'
+/// Gates of the directions float64 [width] of each block, of direction_examples(); undefined where
+/// these are absent. An expert's is less the mean of the others' or that of its negative examples
 /// with `negatives`, of unit length, divided by the temperature. Reports the largest condition
 /// number of a gate, and warns where it is above 5: the experts' directions are alike. DataError
 /// where two are the same.

@@ -33,7 +33,8 @@ struct HiddenAvg {
        .choices = {"all", "last"},
        .help = "the mean over all tokens of an example, or its last token's (mergekit-moe's "
                "'hidden')"});
-    p(negatives, {.name = "negatives", .choices = {"none", "others"}, .help = kNegativesHelp});
+    p(negatives,
+      {.name = "negatives", .choices = {"none", "others", "given"}, .help = kNegativesHelp});
     p(temperature, {.name = "temperature",
                     .range = {1e-3, 1000},
                     .sweep = {0.3, 1, 3},
@@ -47,19 +48,21 @@ struct HiddenAvg {
     const Network& network = job.models.evidence().network();
     const HiddenStates& hidden = hidden_states(network);
     std::vector<std::vector<at::Tensor>> directions(job.gates.size());
-    for (size_t i = 0; i < job.experts; ++i) {
-      const int64_t examples = network.examples(i);
+    for (const std::optional<size_t>& of : direction_examples(job, negatives)) {
+      for (std::vector<at::Tensor>& of_block : directions) of_block.emplace_back();
+      if (!of) continue;
+      const int64_t examples = network.examples(*of);
       std::vector<at::Tensor> sums(job.gates.size());
       for (int64_t first = 0; first < examples; first += batch) {
         const int64_t count = std::min(batch, examples - first);
-        const std::vector<at::Tensor> states = hidden.states(i, first, count, tap, tokens);
+        const std::vector<at::Tensor> states = hidden.states(*of, first, count, tap, tokens);
         for (size_t block = 0; block < sums.size(); ++block) {
           const at::Tensor sum = states.at(block).sum(0);
           sums[block] = sums[block].defined() ? sums[block] + sum : sum;
         }
       }
       for (size_t block = 0; block < sums.size(); ++block)
-        directions[block].push_back(sums[block] / static_cast<double>(examples));
+        directions[block].back() = sums[block] / static_cast<double>(examples);
     }
     return gates_of(job, directions, negatives, temperature);
   }
