@@ -53,6 +53,18 @@ void check_complete(const CheckpointRecipe& recipe, const JsonReader& entry) {
                recipe.steps);
 }
 
+void check_image_settings(const CheckpointRecipe& recipe, const JsonReader& entry,
+                          const Architecture& architecture) {
+  if (!recipe.augment) return;
+  constexpr size_t kImage = 3;  // channels, height, width
+  const std::vector<int64_t> shape =
+      vocabulary_of(architecture) ? std::vector<int64_t>{} : architecture.item_shape();
+  if (shape.size() != kImage) user_error("{}: 'augment' is for models of images", entry.where());
+  if (recipe.augment->crop >= std::min(shape[1], shape[2]))
+    user_error("{}: 'augment' shifts images by up to {} pixels, and they have {} x {}",
+               entry.where(), recipe.augment->crop, shape[1], shape[2]);
+}
+
 void check_text_settings(const CheckpointRecipe& recipe, const JsonReader& entry,
                          const Architecture& architecture) {
   const bool is_encoder = dynamic_cast<const EncoderArchitecture*>(&architecture) != nullptr;
@@ -128,6 +140,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
     entry.finish();
     check_complete(checkpoint, entry);
     check_text_settings(checkpoint, entry, *architecture);
+    check_image_settings(checkpoint, entry, *architecture);
     readers.emplace(name, entry);
     recipe.checkpoints_.push_back(std::move(checkpoint));
   }

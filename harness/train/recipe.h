@@ -29,6 +29,13 @@ struct AdapterRecipe {
   std::vector<std::string> targets;  ///< names of layers, whole or as what follows a dot
 };
 
+/// Images are changed at random each time that training sees them.
+struct Augmentation {
+  int64_t crop = 0;   ///< pixels that they are shifted by at most, zeros move in
+  bool flip = false;  ///< whether half of them are mirrored left to right
+  bool operator==(const Augmentation&) const = default;
+};
+
 /// Training ends when the loss on validation splits has not improved, and gives the best weights.
 struct EarlyStopping {
   int64_t every = 0;     ///< steps between two looks
@@ -60,6 +67,7 @@ struct CheckpointRecipe {
   int64_t max_tokens = 0;               ///< of an example of text; 0: what the model accepts
   std::vector<std::string> freeze{};    ///< globs of tensors that are not trained
   std::optional<AdapterRecipe> adapter{};
+  std::optional<Augmentation> augment{};
   std::optional<EarlyStopping> early_stopping{};
   int64_t threads = 1;     ///< of LibTorch; sums depend on it, so it is part of the hash
   int64_t save_every = 0;  ///< steps between two saved states; 0: about a minute

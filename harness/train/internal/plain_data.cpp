@@ -4,6 +4,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/rng.h"
+#include "harness/train/internal/augment.h"
 #include "harness/train/internal/training_data.h"
 
 namespace assay {
@@ -17,7 +18,7 @@ class PlainData final : public TrainingData {
  public:
   PlainData(const CheckpointRecipe& recipe, Split split, int64_t items_per_task,
             const std::string& where)
-      : own_labels_(recipe.loss == "own_labels") {
+      : own_labels_(recipe.loss == "own_labels"), augment_(recipe.augment), seed_(recipe.seed) {
     std::vector<at::Tensor> inputs, targets, parts;
     for (const MixturePart& part : recipe.mixture) {
       const Examples all = load_task(part.task)->examples(split);
@@ -35,9 +36,11 @@ class PlainData final : public TrainingData {
 
   int64_t size() const override { return examples_.inputs.size(0); }
   Rows rows(const Architecture& architecture, const StateDict& weights,
-            std::span<const int64_t> places) const override {
+            std::span<const int64_t> places, std::optional<int64_t> step) const override {
     const at::Tensor index = as_index(places);
-    at::Tensor scores = architecture.logits(weights, examples_.inputs.index_select(0, index));
+    at::Tensor inputs = examples_.inputs.index_select(0, index);
+    if (step && augment_) inputs = augmented(inputs, places, *augment_, seed_, *step);
+    at::Tensor scores = architecture.logits(weights, inputs);
     if (own_labels_) scores = mask(scores, index);
     return {scores, examples_.targets.index_select(0, index)};
   }
@@ -59,6 +62,8 @@ class PlainData final : public TrainingData {
   }
 
   bool own_labels_;
+  std::optional<Augmentation> augment_;
+  uint64_t seed_;
   Examples examples_;
   std::vector<at::Tensor> labels_;  // those that each part's task has, ascending
   at::Tensor part_of_;              // of each example

@@ -73,6 +73,16 @@ AdapterRecipe read_adapter(JsonReader json) {
   return adapter;
 }
 
+Augmentation read_augmentation(JsonReader json) {
+  Augmentation augmentation;
+  if (const auto v = json.find("crop")) augmentation.crop = integer_from(*v, 0);
+  if (const auto v = json.find("flip")) augmentation.flip = v->as_bool();
+  if (augmentation == Augmentation())
+    json.fail("changes no image: expected 'crop', a number of pixels, 'flip', or both");
+  json.finish();
+  return augmentation;
+}
+
 EarlyStopping read_early_stopping(JsonReader json) {
   constexpr int64_t kExamples = 64;
   EarlyStopping stopping;
@@ -126,6 +136,7 @@ void read_settings(JsonReader& settings, const std::vector<std::string>& known_t
   if (const auto v = settings.find("max_tokens")) recipe.max_tokens = positive_integer(*v);
   if (const auto v = settings.find("freeze")) recipe.freeze = v->as_strings();
   if (const auto v = settings.find("adapter")) recipe.adapter = read_adapter(*v);
+  if (const auto v = settings.find("augment")) recipe.augment = read_augmentation(*v);
   if (const auto v = settings.find("early_stopping"))
     recipe.early_stopping = read_early_stopping(*v);
   if (const auto v = settings.find("threads")) {
@@ -158,6 +169,8 @@ Json changed_settings(const CheckpointRecipe& recipe) {
   if (const auto& adapter = recipe.adapter)
     changed["adapter"] = {
         {"rank", adapter->rank}, {"alpha", adapter->alpha}, {"targets", adapter->targets}};
+  if (const auto& augment = recipe.augment)
+    changed["augment"] = {{"crop", augment->crop}, {"flip", augment->flip}};
   if (const auto& stopping = recipe.early_stopping)
     changed["early_stopping"] = {{"every", stopping->every},
                                  {"patience", stopping->patience},

@@ -17,7 +17,7 @@ class TextTrainingData final : public TrainingData {
 
   int64_t size() const override { return texts_->size(); }
   Rows rows(const Architecture& architecture, const StateDict& weights,
-            std::span<const int64_t> places) const override {
+            std::span<const int64_t> places, std::optional<int64_t> /*step*/) const override {
     return {class_logits(architecture, weights, texts_->batch(places)), texts_->targets(places)};
   }
   int64_t row_count(std::span<const int64_t> places) const override {

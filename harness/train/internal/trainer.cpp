@@ -186,7 +186,7 @@ class Trainer {
 
   at::Tensor mean_loss(const StateDict& weights, std::span<const int64_t> places) const {
     const Autocast autocast(recipe_.precision == "bf16");
-    const auto [scores, targets] = job_.data.rows(job_.architecture, weights, places);
+    const auto [scores, targets] = job_.data.rows(job_.architecture, weights, places, state_.step);
     return at::cross_entropy_loss(scores.to(at::kFloat), targets);
   }
 
@@ -222,7 +222,8 @@ class Trainer {
           static_cast<size_t>(std::min(recipe_.batch, job_.validation->size() - first)));
       std::iota(places.begin(), places.end(), first);
       const Autocast autocast(recipe_.precision == "bf16");
-      const auto [scores, targets] = job_.validation->rows(job_.architecture, weights, places);
+      const auto [scores, targets] =
+          job_.validation->rows(job_.architecture, weights, places, std::nullopt);
       sum += at::cross_entropy_loss(scores.to(at::kDouble), targets, {}, at::Reduction::Sum)
                  .item<double>();
       rows += static_cast<double>(targets.size(0));

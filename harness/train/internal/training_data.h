@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,9 +27,10 @@ class TrainingData {
 
   /// The number of examples: of a long text, windows.
   virtual int64_t size() const = 0;
-  /// The rows of the examples at these places.
+  /// The rows of the examples at these places. `step`: of the training that looks at them, which
+  /// may change them at random (augmentation); absent: as they are.
   virtual Rows rows(const Architecture& architecture, const StateDict& weights,
-                    std::span<const int64_t> places) const = 0;
+                    std::span<const int64_t> places, std::optional<int64_t> step) const = 0;
   /// How many rows they have.
   virtual int64_t row_count(std::span<const int64_t> places) const = 0;
   /// Tokens of their texts; 0 for other inputs.
