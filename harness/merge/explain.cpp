@@ -10,6 +10,7 @@
 #include "harness/checkpoint/adjusted_source.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/request/roles.h"
+#include "harness/method/running_moments.h"
 
 namespace assay {
 namespace {
@@ -123,8 +124,9 @@ void explain_section(const MergeSection& section, const MergeRequest& request,
     const std::vector<const TensorSource*> read = models_read(inputs, method);
     TensorExplanation tensor{info.name, info.shape, {}, info.dtype, {}, {}};
     if (merged) tensor.group = group->second;
-    tensor.role = merged ? "merged" + changes(all_models(inputs), info.name)
-                         : "copied" + changes(read, info.name);
+    const bool averaged = merged && !method->info().own_moments && is_running_moment(info.name);
+    tensor.role = averaged ? "averaged" : merged ? "merged" : "copied";
+    tensor.role += changes(merged ? all_models(inputs) : read, info.name);
     for (const TensorSource* model : read) {
       const TensorInfo& input = *model->find(info.name);
       out.bytes_read += input.bytes();

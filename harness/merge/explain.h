@@ -20,7 +20,7 @@ struct TensorExplanation {
   std::vector<int64_t> shape;
   std::vector<at::ScalarType> from;  ///< in the models that are read, each dtype once
   at::ScalarType to;
-  /// "merged", "copied" or "left out", and what is adjusted about it before.
+  /// "merged", "averaged" (running moments), "copied" or "left out", and what is adjusted before.
   std::string role;
   std::optional<size_t> group;  ///< of MergeRequest::groups; absent unless merged
   std::vector<Part> parts{};    ///< with an output plan: what is read

@@ -46,6 +46,10 @@ struct MethodInfo {
   bool randomized = false;
   /// An element depends on the same element of the models alone, besides what prepare() found.
   bool elementwise = false;
+  /// The running moments of BatchNorm layers are the method's to make: it estimates them, passes
+  /// them on to a method that does, or takes means by weights of its own. Of all others they are
+  /// the experts' mean (running_moments.h), in what merge() and merge_model() give.
+  bool own_moments = false;
   /// JSON parameters under which merging identical experts returns that expert, up to rounding; the
   /// conformance tests hold every method to it. Empty: there are none (say why in a comment).
   std::string_view identity = "{}";

@@ -13,6 +13,7 @@ struct GreedySoup {
       .paper = "arXiv:2203.05482 Recipe 1",
       .summary = "mean of the experts that improve the validation score, added from the best on",
       .elementwise = true,
+      .own_moments = true,
       .flops = "N d"};
   // As the authors' program does; their paper accepts equal scores, too ("accept": "ge").
   static constexpr std::string_view search =

@@ -13,6 +13,7 @@ struct Linear {
                                    .paper = "arXiv:2203.05482 §2",
                                    .summary = "weighted mean of the experts' weights",
                                    .elementwise = true,
+                                   .own_moments = true,
                                    .flops = "N d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})",

@@ -13,6 +13,7 @@ struct Passthrough {
                                    .summary = "one expert as it is, or scaled",
                                    .needs = {.max_experts = 1},
                                    .elementwise = true,
+                                   .own_moments = true,
                                    .flops = "0"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})", "mergekit's passthrough: scaled in storage dtype"}};

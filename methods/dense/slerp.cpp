@@ -17,6 +17,7 @@ struct Slerp {
       .paper = "https://github.com/arcee-ai/mergekit (slerp)",
       .summary = "spherical interpolation between two experts, tensor by tensor",
       .needs = {.min_experts = 2, .max_experts = 2},
+      .own_moments = true,
       .flops = "9 d"};
   static constexpr Preset presets[] = {
       {"mergekit", R"({"compute": "storage"})",

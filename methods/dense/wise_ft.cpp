@@ -10,6 +10,7 @@ struct WiseFt {
                                    .summary = "a point between the base and the experts' mean",
                                    .needs = {.base = true},
                                    .elementwise = true,
+                                   .own_moments = true,
                                    .identity = R"({"alpha": 1})",
                                    .flops = "(2 N + 1) d"};
   double alpha = 0.5;

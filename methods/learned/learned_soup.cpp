@@ -15,6 +15,7 @@ struct LearnedSoup {
       .paper = "arXiv:2203.05482 App. I",
       .summary = "weighted mean of the experts, its weights learned from labels",
       .needs = {.calibration_inputs = true, .calibration_labels = true, .gradients = true},
+      .own_moments = true,
       .identity = R"({"epochs": 0})",
       .flops = "N batches through the network and back per step, and sums of the task vectors"};
   static constexpr Preset presets[] = {

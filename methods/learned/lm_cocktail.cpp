@@ -17,6 +17,7 @@ struct LmCocktail {
       .summary = "mean of the experts weighed by their losses on a few examples",
       .needs = {.calibration_inputs = true, .calibration_labels = true},
       .elementwise = true,
+      .own_moments = true,
       .flops = "N d, and the examples through each model"};
   double temperature = 5;
   int64_t examples = 50, batch = 16;

@@ -29,6 +29,7 @@ struct Repair {
       .paper = "arXiv:2211.08403 §3",
       .summary = "restores the means and deviations of units that another method's merge lost",
       .needs = {.calibration_inputs = true, .same_initialization = false},
+      .own_moments = true,
       .identity = R"({"of": "average"})"};
   int64_t batch = 64;
   bool rescale = true;

@@ -96,10 +96,6 @@ UnitOrder composed(const UnitOrder& inner, const UnitOrder& outer) {
   return both;
 }
 
-bool is_running_moment(const std::string& tensor) {
-  return tensor.ends_with(".running_mean") || tensor.ends_with(".running_var");
-}
-
 StateDict expert_weights(const ModelJob& job, size_t expert) {
   StateDict weights;
   for (const std::string& name : job.names())

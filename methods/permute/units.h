@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "harness/method/method.h"
+#include "harness/method/running_moments.h"
 
 namespace assay {
 
@@ -61,9 +62,6 @@ at::Tensor unit_columns(const at::Tensor& values, const UnitAxis& axis, int64_t 
 at::Tensor index_of(const UnitOrder& order, at::Device device);
 /// First `inner`, then `outer`.
 UnitOrder composed(const UnitOrder& inner, const UnitOrder& outer);
-
-/// Whether the tensor is a running mean or variance: units' moments on data, no weights.
-bool is_running_moment(const std::string& tensor);
 
 /// An expert's tensors, whole, in float32.
 StateDict expert_weights(const ModelJob& job, size_t expert);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/method/method.h"
+#include "harness/method/running_moments.h"
 
 namespace assay::detail {
 
@@ -142,6 +143,7 @@ class MethodAdaptor final : public Method {
       return {};
   }
   at::Tensor merge(const TensorJob& job, const std::any& measured) const override {
+    if (!T::info.own_moments && is_running_moment(job.name)) return mean_moments(job);
     if constexpr (PassingMethod<T>)
       return method_.merge(job, measured);
     else if constexpr (MeasuringMethod<T>)
@@ -154,10 +156,15 @@ class MethodAdaptor final : public Method {
       ASSAY_CHECK(false, "{} merges whole models", T::info.name);
   }
   StateDict merge_model(const ModelJob& job) const override {
-    if constexpr (WholeModelMethod<T>)
-      return method_.merge_model(job);
-    else
+    if constexpr (WholeModelMethod<T>) {
+      StateDict merged = method_.merge_model(job);
+      if (!T::info.own_moments)
+        for (auto& [name, tensor] : merged)
+          if (is_running_moment(name)) tensor = mean_moments(job.tensor(name));
+      return merged;
+    } else {
       ASSAY_CHECK(false, "{} merges tensor by tensor", T::info.name);
+    }
   }
 
   bool has_task_outputs() const override { return kHasTaskOutputs<T>; }
