@@ -110,6 +110,7 @@ Examples: assay merge merge.json -o merged/
     if (!options->extra_tensors.empty())
       choices.extra_tensors = extra_tensors_from_name(options->extra_tensors, "--extra-tensors");
     choices.blocks = known_blocks;
+    choices.structure = structure_of;
     const fs::path config = find_file(options->config);
     if (!output->empty())
       resolve_output(options->output);  // reports a wrong name before the configuration is read

@@ -116,11 +116,25 @@ void read_prompts(const MergeRequest& request, EvidenceSources& sources) {
   };
 }
 
+/// Without statistics or data.
+EvidenceSources sources_of(const MergeInputs& models) {
+  EvidenceSources sources;
+  sources.experts = models.experts.size();
+  sources.reference = models.base ? models.base : models.experts.front();
+  if (!models.config.is_null())  // of the models: the result may have another form
+    sources.architecture = make_architecture(JsonReader(models.config, "config.json"));
+  return sources;
+}
+
 std::string key_of(const StatisticRef& statistic, size_t expert) {
   return fmt::format("{} {} {}", expert, statistic.name, canonical(statistic.parameters));
 }
 
 }  // namespace
+
+std::unique_ptr<const Evidence> structure_of(const MergeInputs& models) {
+  return std::make_unique<CalibrationEvidence>(sources_of(models));
+}
 
 MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::Device device,
                              int64_t memory_bytes) {
@@ -157,13 +171,9 @@ MergeEvidence merge_evidence(MergeRequest& request, const fs::path& config, at::
     }
   }
 
-  EvidenceSources sources;
+  EvidenceSources sources = sources_of(request.inputs);
   sources.device = device;
-  sources.experts = request.experts.size();
-  sources.reference = request.inputs.base ? request.inputs.base : request.inputs.experts.front();
-  if (!request.inputs.config.is_null())  // of the models: the result may have another form
-    sources.architecture = make_architecture(JsonReader(request.inputs.config, "config.json"));
-  else
+  if (!sources.architecture)
     for (const auto& [unused, file] : files)  // those of one statistic of layers
       if (sources.layers.empty()) sources.layers = file->layers();
   if (!files.empty())

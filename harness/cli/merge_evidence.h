@@ -14,6 +14,10 @@ struct MergeEvidence {
   Json costs = Json::array();  ///< of the statistics: what each is of, its bytes and its cost
 };
 
+/// What the config.json of these models says of their architecture. UserError as
+/// make_architecture().
+std::unique_ptr<const Evidence> structure_of(const MergeInputs& models);
+
 /// What the request's method needs of data: statistics from the files that it names, or computed
 /// and kept (statistics_folder()), and the network on calibration data. Adds what they are of to
 /// the request's configuration. Files are named relative to `config`. UserError, naming expert and

@@ -182,7 +182,10 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   if (request.needs_architecture && !blocks)
     user_error("{}: {}", root.where(), *unmet_need({.architecture = true}, {.experts = 1}));
   request.inputs.blocks = blocks.value_or(BlockOfTensor());
-  set_method(request, method);
+  std::unique_ptr<const Evidence> structure;
+  if (choices.structure && request.needs_architecture)
+    structure = choices.structure(request.inputs);
+  set_method(request, method, structure.get());
   request.statistics = statistics_read(request.groups);
   return request;
 }

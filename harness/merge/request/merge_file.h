@@ -41,6 +41,9 @@ struct MergeChoices {
   /// The blocks of a model by its config.json, for tables by layer group; absent where Assay does
   /// not know the architecture. Null: no architecture is known.
   std::function<std::optional<BlockOfTensor>(const Checkpoint& model)> blocks{};
+  /// What the architecture of models tells, without data: for methods that plan another shape from
+  /// it. Null: nothing.
+  std::function<std::unique_ptr<const Evidence>(const MergeInputs& models)> structure{};
 };
 
 /// Texts that tell what an expert is for.

@@ -100,10 +100,13 @@ void set_plan(MergeRequest& request, OutputPlan plan) {
   }
 }
 
-void set_method(MergeRequest& request, const MethodConfiguration& method) {
+void set_method(MergeRequest& request, const MethodConfiguration& method,
+                const Evidence* structure) {
   request.groups = method.groups(merged_names(request.inputs), request.inputs.blocks);
   MethodGroup& group = request.groups.front();  // a method with a plan() has no tables
-  auto plan = plan_of(*group.method, request.inputs);
+  MergeInputs models = request.inputs;
+  models.evidence = structure;
+  auto plan = plan_of(*group.method, models);
   if (!plan) return;
   const std::set<std::string> made = merged_by(*plan, request.inputs);
   group.tensors.assign(made.begin(), made.end());

@@ -29,8 +29,9 @@ void check_origins(const MergeRequest& request, const Needs& needs,
                    const std::vector<std::shared_ptr<const Checkpoint>>& models);
 
 /// The method makes all tensors, those of its plan where it has one. For requests with models and
-/// without problems.
-void set_method(MergeRequest& request, const MethodConfiguration& method);
+/// without problems. `structure`: what its plan may know of the architecture; may be null.
+void set_method(MergeRequest& request, const MethodConfiguration& method,
+                const Evidence* structure);
 
 /// The result is what `plan` says: sets its config, and the problems of models whose tensors do not
 /// fit together.
