@@ -42,6 +42,10 @@ Json row_scores_json(const RowScores& s) {
           {"not_normalised", s.not_normalised}};
 }
 
+std::string relative_text(const std::optional<double>& times) {
+  return times ? fmt::format("{:.2f} times", *times) : std::string(kNotAvailable);
+}
+
 Json plugin_use_json(const PluginUse& use) {
   return {{"kind", use.kind}, {"name", use.name}, {"plugin", use.plugin}, {"hash", use.hash}};
 }
@@ -78,7 +82,8 @@ Json row_json(const LeaderboardRow& row) {
                    {"merge", costs_json(row.costs.merge)},
                    {"tuning", row.costs.tuned ? costs_json(row.costs.tuning) : Json()},
                    {"total", costs_json(row.costs.total)},
-                   {"evaluation", costs_json(row.costs.evaluation)}};
+                   {"evaluation", costs_json(row.costs.evaluation)},
+                   {"relative", {{"flops", optional_json(row.costs.relative_flops)}}}};
   json["plugins"] = Json::array();
   for (const PluginUse& use : row.plugins) json["plugins"].push_back(plugin_use_json(use));
   json["shipped_bytes"] = optional_json(row.costs.shipped_bytes);
@@ -86,7 +91,8 @@ Json row_json(const LeaderboardRow& row) {
   json["transductive"] = row.is_transductive();
   json["cost_texts"] = {{"merge", cost_texts_json(row.costs.merge)},
                         {"total", cost_texts_json(row.costs.total)},
-                        {"evaluation", cost_texts_json(row.costs.evaluation)}};
+                        {"evaluation", cost_texts_json(row.costs.evaluation)},
+                        {"relative", {{"flops", relative_text(row.costs.relative_flops)}}}};
   json["comparisons"] = Json::array();
   for (const Comparison& c : row.comparisons)
     json["comparisons"].push_back({{"against", c.against},
@@ -104,7 +110,11 @@ Json row_json(const LeaderboardRow& row) {
 
 struct CostAxis {
   const char *key, *phase, *field, *title;
-  CostValues RowCosts::*values;
+  CostValues RowCosts::*values;  ///< null: relative_flops
+
+  std::optional<double> of(const RowCosts& costs) const {
+    return values ? cost_value(costs.*values, field) : costs.relative_flops;
+  }
 };
 
 constexpr CostAxis kCostAxes[] = {
@@ -119,6 +129,7 @@ constexpr CostAxis kCostAxes[] = {
     {"evaluation_wall", "evaluation", "wall_s", "Wall time of evaluation (s)",
      &RowCosts::evaluation},
     {"evaluation_flops", "evaluation", "flops", "FLOPs of evaluation", &RowCosts::evaluation},
+    {"relative_flops", "relative", "flops", "FLOPs of evaluation, of those of one model", nullptr},
 };
 
 // The Pareto front (non-dominated rows) per cost axis and quality, among rows that have both
@@ -134,7 +145,7 @@ Json pareto_json(const Leaderboard& board, const std::string& metric) {
       for (const LeaderboardRow& row : board.rows) {
         const RowScores& s = row.scores.at(metric);
         const auto quality = held_in ? s.held_in.value : s.held_out.value;
-        const auto cost = cost_value(row.costs.*axis.values, axis.field);
+        const auto cost = axis.of(row.costs);
         if (!quality || !cost || row.is_single_expert() || row.needs_task_name) continue;
         points.push_back({merit(metric, *quality), *cost});
         labels.push_back(row.label());

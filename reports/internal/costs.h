@@ -60,6 +60,9 @@ struct RowCosts {
   CostValues tuning{};
   CostValues total{};       ///< merge and, of tuned rows, tuning
   CostValues evaluation{};  ///< on the test split: mean over runs
+  /// Evaluation's operations as a multiple of one model's, the mean of the single experts: how much
+  /// larger a wider network or an ensemble is.
+  std::optional<double> relative_flops{};
   bool tuned = false;
   /// Bytes of these statistics, which are shipped in place of an expert's data: mean over runs and
   /// experts; absent where there are none.

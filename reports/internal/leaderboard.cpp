@@ -120,6 +120,22 @@ std::map<std::string, RowScores> scores_by_set(const TermSource& source, const U
   return scores;
 }
 
+void add_relative_flops(Leaderboard& board) {
+  const auto flops_of = [](const LeaderboardRow& row) {
+    return cost_value(row.costs.evaluation, "flops");
+  };
+  double sum = 0;
+  int models = 0;
+  for (const LeaderboardRow& row : board.rows)
+    if (const auto flops = flops_of(row); row.is_single_expert() && flops) {
+      sum += *flops;
+      ++models;
+    }
+  if (sum == 0) return;
+  for (LeaderboardRow& row : board.rows)
+    if (const auto flops = flops_of(row)) row.costs.relative_flops = *flops * models / sum;
+}
+
 }  // namespace
 
 bool LeaderboardRow::is_single_expert() const {
@@ -192,6 +208,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     board.rows.push_back(std::move(row));
   }
 
+  add_relative_flops(board);
   const auto quality = [&](const LeaderboardRow& row) {
     const auto& value = row.scores.at(board.primary()).held_in.value;
     return value ? merit(board.primary(), *value) : -1e300;

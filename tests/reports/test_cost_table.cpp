@@ -21,6 +21,39 @@ TEST_CASE("A column of costs has one unit, which its title names", "[reports]") 
   CHECK(common_scale({}, CostUnit::kBytes).size == 1);
 }
 
+TEST_CASE("rows say how many models' operations they take", "[reports]") {
+  SweepResults results = fake::results();
+  const auto evaluated = [](double flops) {
+    Cost cost = fake::cost(0.1);
+    cost.flops = flops;
+    return std::map<std::string, Cost>{{"evaluation", cost}};
+  };
+  for (auto& placed : results.runs) {
+    const std::string& row = placed.placement.row;
+    placed.run.costs = evaluated(row == "expert e1" ? 90 : row == "expert e2" ? 110 : 100);
+  }
+  auto& wide = fake::add_average(results, "k-wide", {"s", "wide", "default"});
+  wide.run.costs = evaluated(150);
+
+  const Json report = Json::parse(render_report(results, ReportFormat::kJson));
+  const Json& row = json_row(report, "wide (default)");
+  CHECK(row["costs"]["relative"]["flops"].get<double>() == Approx(1.5));
+  CHECK(row["cost_texts"]["relative"]["flops"] == "1.50 times");
+  bool drawn = false;
+  for (const Json& front : report.at("pareto").at("acc"))
+    if (front.at("axis") == "relative_flops") {
+      drawn = true;
+      // Of equal quality the smaller one.
+      CHECK(front.at("held_in") == Json{"average (default)"});
+    }
+  CHECK(drawn);
+
+  wide.run.costs = {};
+  CHECK(json_row(Json::parse(render_report(results, ReportFormat::kJson)),
+                 "wide (default)")["costs"]["relative"]["flops"]
+            .is_null());
+}
+
 TEST_CASE("FLOPs that nobody could count are n/a in every form", "[reports]") {
   SweepResults results = fake::results();
   results.runs[3].run.costs.at("merge").flops.reset();
