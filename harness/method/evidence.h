@@ -39,6 +39,8 @@ struct LayerInfo {
   /// The weight of the first layer that reads the same input, which may be this one: query, key and
   /// value share one Gram matrix.
   std::string input{};
+  /// Vectors that it reads of the smallest example: positions of a convolution's output, tokens.
+  int64_t positions = 1;
 };
 
 /// The network of the merged model with any weights, on the calibration examples of the experts.

@@ -41,6 +41,10 @@ class Trace final : public LayerObserver {
       inputs_.push_back({input.x, input.kind, input.window, input.weight});
     layers_.push_back(std::move(info));
   }
+  void output(const LayerInput& input, const at::Tensor& y) override {
+    if (layers_.empty() || layers_.back().weight != input.weight) return;
+    layers_.back().positions = y.numel() / y.size(input.kind == LayerKind::kLinear ? -1 : 1);
+  }
   void embedding(const std::string& weight, const at::Tensor& /*vectors*/) override {
     embeddings_.insert(weight);
   }

@@ -16,19 +16,18 @@ std::string describe(const PermutationGroup& group) {
   return fmt::format("the units of '{}'", group.axes.front().tensor);
 }
 
-/// Inner products [units, units] of what the first network's units and the other's are made of,
-/// the other groups of which are reordered.
-at::Tensor weight_products(const UnitGroups& groups, size_t group, const StateDict& first,
+/// Moments of what the first network's units and the other's are made of, a row per entry; the
+/// other groups of the latter are reordered. Their products are what weight matching adds up.
+PairMoments weight_moments(const UnitGroups& groups, size_t group, const StateDict& first,
                            const StateDict& other, const std::vector<UnitOrder>& orders) {
   const int64_t units = groups.units(group);
-  at::Tensor sum = at::zeros({units, units}, at::kDouble);
+  PairMoments moments;
   for (const UnitAxis& axis : groups.groups()[group].axes) {
     if (is_running_moment(axis.tensor)) continue;
     const at::Tensor b = groups.reordered(axis.tensor, other.at(axis.tensor), orders, &axis);
-    sum +=
-        at::mm(unit_rows(first.at(axis.tensor), axis, units), unit_rows(b, axis, units).t()).cpu();
+    moments.add(unit_rows(first.at(axis.tensor), axis, units).t(), unit_rows(b, axis, units).t());
   }
-  return sum;
+  return moments;
 }
 
 double value_of(const at::Tensor& similarities, const UnitOrder& order) {
@@ -47,29 +46,39 @@ struct UnitPlace {
   const UnitAxis* axis;
 };
 
-std::vector<UnitPlace> places_of(const UnitGroups& groups, const Evidence& evidence) {
+std::vector<UnitPlace> places_of(const UnitGroups& groups, const Evidence& evidence,
+                                 UnitPlaces wanted) {
   std::vector<UnitPlace> places;
-  for (size_t i = 0; i < groups.size(); ++i)
+  for (size_t i = 0; i < groups.size(); ++i) {
+    std::optional<UnitPlace> last;
+    int64_t deepest = -1;
     for (const UnitAxis& axis : groups.groups()[i].axes) {
       const LayerInfo* layer = evidence.layer(axis.tensor);
       if (!layer || axis.axis > 1) continue;
       const bool reads = (axis.axis == 1) != layer->in_out;
       if (reads && layer->input != layer->weight) continue;  // another layer read the same
-      places.push_back(
-          {i, axis.tensor, reads ? LayerValue::kChannels : LayerValue::kOutputs, &axis});
+      UnitPlace place{i, axis.tensor, reads ? LayerValue::kChannels : LayerValue::kOutputs, &axis};
+      if (wanted == UnitPlaces::kAll) {
+        places.push_back(std::move(place));
+      } else if (reads && layer->depth > deepest) {
+        deepest = layer->depth;
+        last = std::move(place);
+      }
     }
+    if (last) places.push_back(std::move(*last));
+  }
   return places;
 }
 
-/// Sums over the places of each group of what `add` makes of the networks' values there; a matrix
+/// Means over the places of each group of what `add` makes of the networks' values there; a matrix
 /// has `times` as many rows as there are units.
 std::vector<at::Tensor> similarities_of(
     const UnitGroups& groups, const Evidence& evidence, const MatchingData& data,
-    const std::vector<StateDict>& networks, UnitSimilarity kind, int64_t times,
+    const std::vector<StateDict>& networks, UnitSimilarity kind, UnitPlaces wanted, int64_t times,
     const std::function<void(const std::vector<at::Tensor>& values, PairMoments& sum)>& add) {
   const c10::NoGradGuard no_gradients;
   const OneThread one;
-  const std::vector<UnitPlace> places = places_of(groups, evidence);
+  const std::vector<UnitPlace> places = places_of(groups, evidence, wanted);
   std::vector<PairMoments> moments(places.size());
   for (size_t expert = 0; expert < data.examples.size(); ++expert)
     for (int64_t first = 0; first < data.examples[expert]; first += data.batch) {
@@ -97,35 +106,65 @@ std::vector<at::Tensor> similarities_of(
   for (size_t i = 0; i < groups.size(); ++i)
     similarities.push_back(
         at::zeros({times * groups.units(i), times * groups.units(i)}, at::kDouble));
-  for (size_t i = 0; i < places.size(); ++i)
-    if (moments[i].rows > 0) similarities[places[i].group] += moments[i].similarity(kind).cpu();
+  std::vector<int64_t> counts(groups.size(), 0);
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (moments[i].rows == 0) continue;
+    similarities[places[i].group] += moments[i].similarity(kind).cpu();
+    ++counts[places[i].group];
+  }
+  for (size_t i = 0; i < groups.size(); ++i)
+    if (counts[i] > 0) similarities[i] /= counts[i];
   return similarities;
 }
 
-}  // namespace
-
-Matching match_weights(const UnitGroups& groups, const StateDict& first, const StateDict& other,
-                       uint64_t key, int64_t max_sweeps, std::vector<UnitOrder> start) {
+/// Visits groups in an order drawn anew in each sweep, and gives each the order of its units that
+/// fits best those of the others, until none grows.
+Matching ascend(const UnitGroups& groups, uint64_t key, int64_t max_sweeps,
+                std::vector<UnitOrder> start,
+                const std::function<at::Tensor(size_t group, const std::vector<UnitOrder>& orders)>&
+                    similarity) {
   const OneThread one;  // products over more threads would be added up in another order
   Matching matching;
-  matching.orders = start.empty() ? groups.identity() : std::move(start);
+  matching.orders = std::move(start);
   matching.similarities.resize(groups.size());
   Rng rng(key);
   for (bool grew = true; grew && matching.sweeps < max_sweeps; ++matching.sweeps) {
     grew = false;
     for (const int64_t next : rng.permutation(static_cast<int64_t>(groups.size()))) {
       const auto group = static_cast<size_t>(next);
-      const at::Tensor products = weight_products(groups, group, first, other, matching.orders);
-      UnitOrder order = assign(products, Assign::kMaximize, describe(groups.groups()[group]));
+      const at::Tensor similarities = similarity(group, matching.orders);
+      UnitOrder order = assign(similarities, Assign::kMaximize, describe(groups.groups()[group]));
       UnitOrder& before = matching.orders[group];
-      if (value_of(products, order) > value_of(products, before) + 1e-12) {
+      if (value_of(similarities, order) > value_of(similarities, before) + 1e-12) {
         before = std::move(order);
         grew = true;
       }
-      matching.similarities[group] = products;
+      matching.similarities[group] = similarities;
     }
   }
   return matching;
+}
+
+}  // namespace
+
+Matching match_weights(const UnitGroups& groups, const StateDict& first, const StateDict& other,
+                       uint64_t key, int64_t max_sweeps, std::vector<UnitOrder> start) {
+  return ascend(groups, key, max_sweeps, start.empty() ? groups.identity() : std::move(start),
+                [&](size_t group, const std::vector<UnitOrder>& orders) {
+                  return weight_moments(groups, group, first, other, orders).products.cpu();
+                });
+}
+
+Matching match_both(const UnitGroups& groups, const StateDict& first, const StateDict& other,
+                    const std::vector<at::Tensor>& similarities, double balance, uint64_t key,
+                    int64_t max_sweeps) {
+  return ascend(groups, key, max_sweeps, match_activations(groups, similarities).orders,
+                [&](size_t group, const std::vector<UnitOrder>& orders) {
+                  return balance * weight_moments(groups, group, first, other, orders)
+                                       .similarity(UnitSimilarity::kCorrelation)
+                                       .cpu() +
+                         (1 - balance) * similarities[group];
+                });
 }
 
 MatchingData matching_data(const ModelJob& job, int64_t batch) {
@@ -162,8 +201,9 @@ at::Tensor PairMoments::similarity(UnitSimilarity kind) const {
 
 std::vector<at::Tensor> activation_similarities(const UnitGroups& groups, const Evidence& evidence,
                                                 const MatchingData& data, const StateDict& first,
-                                                const StateDict& other, UnitSimilarity kind) {
-  return similarities_of(groups, evidence, data, {first, other}, kind, 1,
+                                                const StateDict& other, UnitSimilarity kind,
+                                                UnitPlaces places) {
+  return similarities_of(groups, evidence, data, {first, other}, kind, places, 1,
                          [](const std::vector<at::Tensor>& values, PairMoments& sum) {
                            sum.add(values[0], values[1]);
                          });
@@ -173,7 +213,7 @@ std::vector<at::Tensor> joint_similarities(const UnitGroups& groups, const Evide
                                            const MatchingData& data,
                                            const std::vector<StateDict>& networks,
                                            UnitSimilarity kind) {
-  return similarities_of(groups, evidence, data, networks, kind,
+  return similarities_of(groups, evidence, data, networks, kind, UnitPlaces::kAll,
                          static_cast<int64_t>(networks.size()),
                          [](const std::vector<at::Tensor>& values, PairMoments& sum) {
                            const at::Tensor all = at::cat(values, 1);

@@ -53,18 +53,33 @@ struct PairMoments {
   at::Tensor similarity(UnitSimilarity kind) const;
 };
 
-/// The similarities of all units of two networks by their activations, a matrix per group: sums
-/// over the places where layers read or give its units.
+/// Where units are compared on data.
+enum class UnitPlaces {
+  kAll,  ///< wherever a layer reads or gives them
+  kLast  ///< where the last layer that reads them does: after norm, sum and activation function
+};
+
+/// The similarities of all units of two networks by their activations, a matrix per group: means
+/// over these places.
 std::vector<at::Tensor> activation_similarities(const UnitGroups& groups, const Evidence& evidence,
                                                 const MatchingData& data, const StateDict& first,
-                                                const StateDict& other, UnitSimilarity kind);
+                                                const StateDict& other, UnitSimilarity kind,
+                                                UnitPlaces places);
 
-/// The same of the units of all networks together, a matrix [networks * units, networks * units]
-/// per group: those of the first network come first.
+/// The same of the units of all networks together, at all places, a matrix [networks * units,
+/// networks * units] per group: those of the first network come first.
 std::vector<at::Tensor> joint_similarities(const UnitGroups& groups, const Evidence& evidence,
                                            const MatchingData& data,
                                            const std::vector<StateDict>& networks,
                                            UnitSimilarity kind);
+
+/// Matching in both spaces, Xu et al., arXiv:2403.01753 §3.2: as match_weights(), by the sum of
+/// `balance` times the correlation of the units' weights, all those of a unit one vector, and the
+/// rest times their similarity on data. Unlike an inner product such a sum is no objective that all
+/// groups share; each group's own is what has to grow.
+Matching match_both(const UnitGroups& groups, const StateDict& first, const StateDict& other,
+                    const std::vector<at::Tensor>& similarities, double balance, uint64_t key,
+                    int64_t max_sweeps);
 
 /// Activation matching: the assignment with the largest sum of similarities, group by group.
 Matching match_activations(const UnitGroups& groups, std::vector<at::Tensor> similarities);

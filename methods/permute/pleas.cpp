@@ -10,7 +10,7 @@
 #include "harness/method/method.h"
 #include "methods/permute/layer_regression.h"
 #include "methods/permute/matching.h"
-#include "methods/permute/partial.h"
+#include "methods/permute/widths.h"
 
 namespace assay {
 namespace {
@@ -21,7 +21,6 @@ namespace {
 /// network (ratio 1).
 struct Pleas {
   enum class By { kWeights, kActivations };
-  enum class Allocation { kUniform, kZip };
   enum class Fit { kClosedForm, kAdam, kNone };
 
   static constexpr MethodInfo info{
@@ -33,12 +32,14 @@ struct Pleas {
                 .architecture = true,
                 .same_initialization = false,
                 .output = Output::kWider},
+      .own_moments = true,
       .identity = "{}"};
   static constexpr Preset presets[] = {
       {"permute", R"({"fit": "none"})", "matched and averaged, no layer is fitted"},
       {"adam", R"({"fit": "adam"})", "fitted by Adam, as the released code does"},
       {"weights", R"({"by": "weights"})", "units are matched by their weights"}};
   double ratio = 0;
+  double budget = 1;
   Allocation allocation = Allocation::kUniform;
   By by = By::kActivations;
   UnitSimilarity similarity = UnitSimilarity::kDistance;
@@ -57,10 +58,16 @@ struct Pleas {
               .sweep = {0, 0.25, 0.5, 0.75, 1},
               .help = "the share of units that are kept side by side: the result is 1 + ratio * "
                       "(experts - 1) times as wide"});
+    p(budget, {.name = "budget",
+               .range = {1, 64},
+               .help = "in place of 'ratio': how many times the floating-point operations of one "
+                       "network the result may take, those with the zeros between separate units "
+                       "of two networks not counted"});
     p(allocation, {.name = "allocation",
-                   .choices = {"uniform", "zip"},
+                   .choices = {"uniform", "zip", "greedy"},
                    .help = "every group keeps the same share; or the last groups, this share of "
-                           "them, keep all and the others none"});
+                           "them, keep all and the others none; or, of a budget, those that cost "
+                           "least keep all"});
     p(by,
       {.name = "by", .choices = {"weights", "activations"}, .help = "what units are compared by"});
     p(similarity, {.name = "similarity",
@@ -89,74 +96,38 @@ struct Pleas {
                "the data as it takes"});
   }
 
+  std::optional<std::string> conflict() const {
+    if (ratio > 0 && budget > 1)
+      return "parameters 'ratio' and 'budget' both say how wide the result is: give one";
+    if (allocation == Allocation::kGreedy && budget == 1)
+      return "parameter 'allocation' is greedy, which goes with a 'budget' above 1";
+    return std::nullopt;
+  }
   std::optional<OutputPlan> plan(const PlanInputs& models) const;
   StateDict merge_model(const ModelJob& job) const;
 
  private:
   /// How many units of each group are kept side by side.
-  std::vector<int64_t> separate(const UnitGroups& groups) const;
+  std::vector<int64_t> separate(const UnitGroups& groups, const Evidence& evidence,
+                                const Shapes& shapes, size_t models) const;
+  bool widens() const { return ratio > 0 || budget > 1; }
   Matching match(const ModelJob& job, const UnitGroups& groups, const MatchingData& data,
                  const StateDict& first, const StateDict& other, size_t expert) const;
 };
 
-std::vector<int64_t> Pleas::separate(const UnitGroups& groups) const {
-  std::vector<size_t> widening;
-  for (size_t i = 0; i < groups.size(); ++i)
-    if (PartialMerge::can_widen(groups, i)) widening.push_back(i);
-  std::vector<int64_t> counts(groups.size(), 0);
-  const auto whole = static_cast<size_t>(std::lround(ratio * static_cast<double>(widening.size())));
-  for (size_t i = 0; i < widening.size(); ++i) {
-    const int64_t units = groups.units(widening[i]);
-    if (allocation == Allocation::kUniform)
-      counts[widening[i]] = std::lround(ratio * static_cast<double>(units));
-    else if (i + whole >= widening.size())
-      counts[widening[i]] = units;
-  }
-  return counts;
-}
-
-/// Splits that have the right sizes, before it is known which units match.
-std::vector<UnitSplit> any_splits(const UnitGroups& groups, const std::vector<int64_t>& separate) {
-  std::vector<UnitSplit> splits;
-  for (size_t i = 0; i < groups.size(); ++i)
-    splits.push_back(
-        split_units(std::vector<double>(static_cast<size_t>(groups.units(i))), separate[i]));
-  return splits;
-}
-
-/// config.json of the result; null where no architecture has these widths.
-Json wide_config(const Evidence& evidence, const PartialMerge& merge,
-                 const std::map<std::string, std::vector<int64_t>>& shapes) {
-  std::map<std::string, std::vector<int64_t>> wide;
-  for (const auto& [name, shape] : shapes) wide[name] = merge.shape(name, shape);
-  return evidence.config_of_shapes(wide);
+std::vector<int64_t> Pleas::separate(const UnitGroups& groups, const Evidence& evidence,
+                                     const Shapes& shapes, size_t models) const {
+  if (budget == 1) return separate_by_ratio(groups, allocation, ratio);
+  return separate_by_flops(groups, PartialFlops(groups, evidence, shapes, models), allocation,
+                           budget);
 }
 
 std::optional<OutputPlan> Pleas::plan(const PlanInputs& models) const {
-  OutputPlan plan = same_tensors(models);
-  if (ratio == 0) return plan;
-  if (!models.evidence)
-    throw SkipCell(
-        "pleas makes a wider network, which needs models with a config.json that Assay "
-        "knows, and data");
-  std::vector<std::string> names;
-  std::map<std::string, std::vector<int64_t>> shapes;
-  for (const TensorInfo& tensor : models.experts.front()->tensors()) {
-    names.push_back(tensor.name);
-    shapes[tensor.name] = tensor.shape;
-  }
-  const UnitGroups groups(names, *models.evidence, streams, info.name);
-  const PartialMerge merge(groups, any_splits(groups, separate(groups)), models.experts.size());
-  plan.config = wide_config(*models.evidence, merge, shapes);
-  if (plan.config.is_null())
-    throw SkipCell(
-        "pleas makes a wider network, and models of this architecture have no widths of "
-        "their own for each layer: 'ratio' can only be 0");
-  for (OutputTensor& tensor : plan.tensors) {
-    const std::vector<int64_t> shape = merge.shape(tensor.name, shapes.at(tensor.name));
-    if (shape != shapes.at(tensor.name)) tensor.shape = shape;
-  }
-  return plan;
+  if (!widens()) return same_tensors(models);
+  return wider_plan(models, streams, info.name,
+                    [&](const UnitGroups& groups, const Shapes& shapes) {
+                      return separate(groups, *models.evidence, shapes, models.experts.size());
+                    });
 }
 
 Matching Pleas::match(const ModelJob& job, const UnitGroups& groups, const MatchingData& data,
@@ -164,8 +135,8 @@ Matching Pleas::match(const ModelJob& job, const UnitGroups& groups, const Match
   constexpr int64_t kMaxSweeps = 100;
   if (by == By::kWeights)
     return match_weights(groups, first, other, stream_key(expert, info.name), kMaxSweeps);
-  return match_activations(
-      groups, activation_similarities(groups, job.evidence(), data, first, other, similarity));
+  return match_activations(groups, activation_similarities(groups, job.evidence(), data, first,
+                                                           other, similarity, UnitPlaces::kAll));
 }
 
 StateDict Pleas::merge_model(const ModelJob& job) const {
@@ -191,18 +162,20 @@ StateDict Pleas::merge_model(const ModelJob& job) const {
             values[static_cast<int64_t>(unit) * groups.units(i) + matching.orders[i][unit]];
     }
   }
-  const std::vector<int64_t> counts = separate(groups);
+  const Shapes shapes = shapes_of(models.front());
+  const std::vector<int64_t> counts = separate(groups, job.evidence(), shapes, models.size());
   std::vector<UnitSplit> splits;
   for (size_t i = 0; i < groups.size(); ++i) splits.push_back(split_units(matched[i], counts[i]));
   const PartialMerge merge(groups, std::move(splits), models.size());
 
+  const TensorParts reports = job.parts(job.names().front());
+  reports.report("relative_flops",
+                 PartialFlops(groups, job.evidence(), shapes, models.size()).of(counts));
   StateDict result;
-  std::map<std::string, std::vector<int64_t>> shapes;
   for (const std::string& name : job.names()) {
     std::vector<at::Tensor> tensors;
     for (const StateDict& model : models) tensors.push_back(model.at(name));
     result[name] = merge.merged(name, tensors, job.evidence().layer(name));
-    shapes[name] = tensors.front().sizes().vec();
   }
   if (fit != Fit::kNone) {
     const RegressionNotes notes = fit_layers(
@@ -213,7 +186,6 @@ StateDict Pleas::merge_model(const ModelJob& job) const {
          .learning_rate = learning_rate,
          .gram_bytes = gram_mib << 20},
         result);
-    const TensorParts reports = job.parts(job.names().front());
     reports.report("passes", static_cast<double>(notes.passes));
     reports.report("gram_mib", static_cast<double>(notes.gram_bytes) / (1 << 20));
     reports.report("error_before_fit", notes.loss_before);
@@ -221,18 +193,7 @@ StateDict Pleas::merge_model(const ModelJob& job) const {
   }
   for (auto& [unused, tensor] : result) tensor = tensor.to(at::kFloat);
 
-  // Units side by side alone are the networks' own: so are their moments.
-  bool any_merged = false;
-  for (size_t i = 0; i < groups.size(); ++i) any_merged |= counts[i] < groups.units(i);
-  const bool has_moments = std::any_of(job.names().begin(), job.names().end(), is_running_moment);
-  if (!any_merged || !has_moments) return result;
-  std::vector<size_t> experts(job.num_experts());
-  std::iota(experts.begin(), experts.end(), size_t{0});
-  std::unique_ptr<const Network> wide;
-  if (ratio > 0) wide = job.evidence().network_of(wide_config(job.evidence(), merge, shapes));
-  const Network& network = wide ? *wide : job.evidence().network();
-  for (auto& [name, values] : layer_inputs(network).running_moments(result, experts, norm_batch))
-    if (const auto place = result.find(name); place != result.end()) place->second = values;
+  estimate_moments(job, groups, counts, norm_batch, result);
   return result;
 }
 

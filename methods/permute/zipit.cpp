@@ -5,7 +5,7 @@
 
 #include "harness/method/method.h"
 #include "methods/permute/matching.h"
-#include "methods/permute/partial.h"
+#include "methods/permute/widths.h"
 #include "methods/permute/zip.h"
 
 namespace assay {
@@ -22,11 +22,14 @@ struct Zipit {
       .needs = {.min_experts = 2,
                 .calibration_inputs = true,
                 .architecture = true,
-                .same_initialization = false},
+                .same_initialization = false,
+                .output = Output::kWider},
+      .own_moments = true,
       // Units of one network that are alike become one, too, unless that is ruled out.
       .identity = R"({"beta": 0})"};
   double alpha = 0.3;
   double beta = 0.125;
+  double zipped = 1;
   bool streams = true;
   int64_t batch = 16;
   int64_t norm_batch = 64;
@@ -42,6 +45,10 @@ struct Zipit {
        .range = {0, 1},
        .sweep = {0, 0.125, 0.25},
        .help = "the share of the units that a network loses which it may merge with its own"});
+    p(zipped, {.name = "zipped",
+               .range = {0, 1},
+               .help = "the share of the groups of units, from the network's first on, that are "
+                       "merged; the networks stay apart in those that follow (partial zip)"});
     p(streams,
       {.name = "streams", .help = "whether the units of residual streams are merged so, too"});
     p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a forward pass"});
@@ -50,20 +57,41 @@ struct Zipit {
                    .help = "examples in a pass that estimates the moments of BatchNorm layers"});
   }
 
+  /// How many units of each group the networks keep.
+  std::vector<int64_t> separate(const UnitGroups& groups) const {
+    return separate_by_ratio(groups, Allocation::kZip, 1 - zipped);
+  }
+  std::optional<OutputPlan> plan(const PlanInputs& models) const {
+    if (zipped == 1) return same_tensors(models);
+    return wider_plan(
+        models, streams, info.name,
+        [this](const UnitGroups& groups, const Shapes& /*shapes*/) { return separate(groups); });
+  }
   StateDict merge_model(const ModelJob& job) const;
 };
 
-/// Of one group: [units, units] for each network. Rows of `mean` make a unit of the result, rows of
-/// `copy` say in which one each unit went.
-struct Zipped {
+/// Of one group, for each network. Rows of `mean`, [units of the result, units], make a unit of the
+/// result, rows of `copy`, [units, units of the result], say in which one each unit went.
+struct UnitMap {
   std::vector<at::Tensor> mean, copy;
 };
 
-Zipped zipped(const std::vector<int64_t>& group_of, int64_t units, int64_t models) {
+/// All units side by side.
+UnitMap side_by_side(int64_t units, int64_t models) {
+  const at::Tensor places = at::eye(units * models, at::kDouble);
+  UnitMap made;
+  for (int64_t k = 0; k < models; ++k) {
+    made.copy.push_back(places.narrow(0, k * units, units));
+    made.mean.push_back(made.copy.back().t());
+  }
+  return made;
+}
+
+UnitMap zipped_units(const std::vector<int64_t>& group_of, int64_t units, int64_t models) {
   at::Tensor members = at::zeros({units, units * models}, at::kDouble);
   for (size_t i = 0; i < group_of.size(); ++i) members[group_of[i]][static_cast<int64_t>(i)] = 1;
   const at::Tensor mean = members / members.sum(1, /*keepdim=*/true);
-  Zipped made;
+  UnitMap made;
   for (int64_t k = 0; k < models; ++k) {
     made.mean.push_back(mean.narrow(1, k * units, units).contiguous());
     made.copy.push_back(members.narrow(1, k * units, units).t().contiguous());
@@ -71,7 +99,8 @@ Zipped zipped(const std::vector<int64_t>& group_of, int64_t units, int64_t model
   return made;
 }
 
-/// The product of a matrix [new units, units] with an axis of a tensor.
+/// The product of a matrix [new units, units] with an axis of a tensor, which holds nothing else
+/// where their numbers differ.
 at::Tensor multiplied(const at::Tensor& matrix, const at::Tensor& tensor, const UnitAxis& axis,
                       int64_t units) {
   std::vector<int64_t> split = tensor.sizes().vec();
@@ -79,7 +108,7 @@ at::Tensor multiplied(const at::Tensor& matrix, const at::Tensor& tensor, const 
   split.insert(split.begin() + axis.axis, {axis.outer, units});
   return at::tensordot(matrix.to(tensor.device()), tensor.reshape(split), {1}, {axis.axis + 1})
       .movedim(0, axis.axis + 1)
-      .reshape(tensor.sizes());
+      .flatten(axis.axis, axis.axis + 2);
 }
 
 StateDict Zipit::merge_model(const ModelJob& job) const {
@@ -92,11 +121,16 @@ StateDict Zipit::merge_model(const ModelJob& job) const {
 
   const std::vector<at::Tensor> similarities =
       joint_similarities(groups, job.evidence(), data, networks, UnitSimilarity::kCorrelation);
-  std::vector<std::optional<Zipped>> of_group(groups.size());
-  for (size_t i = 0; i < groups.size(); ++i)
-    if (PartialMerge::can_widen(groups, i))  // of others a unit is no sum of its members'
-      of_group[i] = zipped(zip_units(similarities[i], groups.units(i), models, {alpha, beta}),
-                           groups.units(i), models);
+  const std::vector<int64_t> counts = separate(groups);
+  std::vector<std::optional<UnitMap>> of_group(groups.size());
+  for (size_t i = 0; i < groups.size(); ++i) {
+    const int64_t units = groups.units(i);
+    if (counts[i] > 0)
+      of_group[i] = side_by_side(units, models);
+    else if (PartialMerge::can_widen(groups, i))  // of others a unit is no sum of its members'
+      of_group[i] =
+          zipped_units(zip_units(similarities[i], units, models, {alpha, beta}), units, models);
+  }
 
   StateDict merged;
   for (const std::string& name : job.names()) {
@@ -117,10 +151,7 @@ StateDict Zipit::merge_model(const ModelJob& job) const {
     }
     merged[name] = (means ? sum : sum / static_cast<double>(models)).to(at::kFloat);
   }
-  std::vector<size_t> experts(networks.size());
-  std::iota(experts.begin(), experts.end(), size_t{0});
-  for (auto& [name, values] : data.network.running_moments(merged, experts, norm_batch))
-    if (const auto place = merged.find(name); place != merged.end()) place->second = values;
+  estimate_moments(job, groups, counts, norm_batch, merged);
   return merged;
 }
 

@@ -111,7 +111,63 @@ TEST_CASE("matching finds a planted permutation", "[methods][permute]") {
   CHECK(distance_of("git_rebasin", Json::object()) < 0.05);
   for (const char* similarity : {"correlation", "distance"})
     CHECK(distance_of("git_rebasin", {{"by", "activations"}, {"similarity", similarity}}) < 0.05);
+  for (const double balance : {0.0, 0.5, 1.0})
+    CHECK(distance_of("git_rebasin@mudsc", {{"balance", balance}}) < 0.05);
   CHECK(distance_of("pleas", {{"fit", "none"}}) < 0.05);
+}
+
+TEST_CASE("matching by gradients lowers the loss of the mean", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2)});
+  const auto loss = [&](const Json& parameters) {
+    const Merged made = merged("git_rebasin", parameters, networks);
+    double sum = 0;
+    for (size_t data = 0; data < networks.data.size(); ++data)
+      sum += at::cross_entropy_loss(made.scores(networks, data),
+                                    networks.data[data]->targets(0, kExamples))
+                 .item<double>();
+    return sum / static_cast<double>(networks.data.size());
+  };
+  const auto after = [&](int64_t steps) {
+    return loss(
+        {{"by", "gradients"}, {"steps", steps}, {"learning_rate", 1}, {"batch", kExamples}});
+  };
+  // The first step is weight matching; others are kept only where they are better.
+  CHECK(after(1) == Approx(loss(Json::object())));
+  CHECK(after(100) < after(1));
+}
+
+TEST_CASE("statistics of experts are reordered with their units", "[methods][permute]") {
+  const Json cnn{{"model_type", "small_cnn"}, {"channels", 4}, {"hidden", 8}, {"classes", 3}};
+  const auto architecture = make_architecture(JsonReader(cnn, "test"));
+  const StateDict first = architecture->initial_weights(1);
+  StateDict close = first;
+  uint64_t key = 60;
+  for (auto& [unused, tensor] : close) tensor = tensor + .02 * noise(tensor.sizes(), ++key);
+  // The channels of both convolutions, which the hidden layer reads flattened, 49 at a time.
+  const at::Tensor four = at::tensor(std::vector<int64_t>{2, 0, 3, 1});
+  const at::Tensor eight = at::tensor(std::vector<int64_t>{5, 3, 0, 7, 1, 6, 4, 2});
+  StateDict other = close;
+  other["conv1.weight"] = close["conv1.weight"].index_select(0, four);
+  other["conv1.bias"] = close["conv1.bias"].index_select(0, four);
+  other["conv2.weight"] = close["conv2.weight"].index_select(0, eight).index_select(1, four);
+  other["conv2.bias"] = close["conv2.bias"].index_select(0, eight);
+  other["hidden.weight"] =
+      close["hidden.weight"].view({8, 8, 49}).index_select(1, eight).reshape({8, 392});
+
+  for (const char* method : {"regmean", "fisher"}) {
+    CAPTURE(method);
+    const StateDict wanted =
+        merged(method, Json::object(), networks_of(cnn, {first, close})).weights;
+    const StateDict made =
+        merged("git_rebasin", {{"of", method}}, networks_of(cnn, {first, other})).weights;
+    for (const auto& [name, tensor] : wanted) {
+      CAPTURE(name);
+      CHECK(distance(made.at(name), tensor) < 1e-4);
+    }
+  }
+  const Json kfac{{"of", {{"method", "mats"}, {"objective", "kfac"}}}};
+  CHECK_THROWS_WITH(make_method("git_rebasin", JsonReader(kfac, "test")),
+                    Catch::Matchers::Contains("cannot be reordered"));
 }
 
 TEST_CASE("a partial merge goes from an average to the ensemble", "[methods][permute]") {
@@ -129,6 +185,30 @@ TEST_CASE("a partial merge goes from an average to the ensemble", "[methods][per
                         merged("pleas", {{"ratio", ratio}, {"fit", "none"}}, networks), networks));
   }
   CHECK(last < 1e-6);  // both networks side by side
+}
+
+TEST_CASE("a budget of operations makes a network as wide", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2)});
+  const Merged made = merged("pleas", {{"budget", 1.5}, {"allocation", "greedy"}}, networks);
+  CHECK(made.weights.at("hidden.weight").size(0) == 24);
+  CHECK(made.report.diagnostics.at("relative_flops") == Approx(1.5));
+  CHECK(same_bytes(made.weights, merged("pleas", {{"ratio", 0.5}}, networks).weights));
+}
+
+TEST_CASE("weights and activations are weighed against each other", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2)});
+  const auto weights = [&](const Json& parameters) {
+    return merged("git_rebasin", parameters, networks).weights;
+  };
+  const Json both{{"by", "both"}, {"places", "last"}};
+  const auto at_balance = [&](double balance) {
+    Json parameters = both;
+    parameters["balance"] = balance;
+    return weights(parameters);
+  };
+  const StateDict by_activations = weights({{"by", "activations"}, {"places", "last"}});
+  CHECK(same_bytes(at_balance(0), by_activations));
+  CHECK_FALSE(same_bytes(at_balance(1), by_activations));
 }
 
 TEST_CASE("three networks side by side are their ensemble", "[methods][permute]") {
@@ -214,7 +294,33 @@ TEST_CASE("ZipIt keeps the function of a network merged with itself", "[methods]
   CHECK(error_to_ensemble(merged("zipit", {{"beta", 0}}, networks), networks) < 1e-6);
 }
 
+TEST_CASE("networks that are not zipped are their ensemble", "[methods][permute]") {
+  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2), random_mlp(3)});
+  const Merged made = merged("zipit", {{"zipped", 0}}, networks);
+  CHECK(made.weights.at("hidden.weight").size(0) == 48);
+  CHECK(error_to_ensemble(made, networks) < 1e-6);
+}
+
+TEST_CASE("a partial zip of a network with itself computes what a full one does",
+          "[methods][permute]") {
+  const Json config{{"model_type", "cifar_resnet"},
+                    {"depth", 8},
+                    {"width", 4},
+                    {"channels", 1},
+                    {"image_size", 8},
+                    {"classes", 3}};
+  const StateDict weights = make_architecture(JsonReader(config, "test"))->initial_weights(1);
+  const Networks networks = networks_of(config, {weights, weights});
+  const Merged full = merged("zipit", {{"beta", 0}}, networks);
+  const Merged partial = merged("zipit", {{"beta", 0}, {"zipped", 0.5}}, networks);
+
+  CHECK(partial.weights.at("conv1.weight").size(0) == 4);
+  CHECK(partial.weights.at("fc.weight").size(1) == 32);
+  CHECK(at::allclose(partial.scores(networks, 0), full.scores(networks, 0), 1e-4, 1e-4));
+}
+
 TEST_CASE("what cannot be widened is skipped with the reason", "[methods][permute]") {
   Networks networks = decoders();
   CHECK_THROWS_AS(merged("pleas", {{"ratio", 0.5}}, networks), SkipCell);
+  CHECK_THROWS_AS(merged("zipit", {{"zipped", 0.5}}, networks), SkipCell);
 }

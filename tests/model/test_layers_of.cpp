@@ -86,6 +86,9 @@ TEST_CASE("convolutions have the values of a patch as inputs", "[model][layers_o
   CHECK(cnn[1].bias == "conv2.bias");
   CHECK(cnn[1].kind == LayerKind::kConvolution);
   CHECK(cnn[1].inputs == 4 * 9);
+  CHECK(cnn[0].positions == 28 * 28);
+  CHECK(cnn[1].positions == 14 * 14);
+  CHECK(cnn[2].positions == 1);
   CHECK(cnn[2].kind == LayerKind::kLinear);
   CHECK(cnn[2].inputs == 8 * 49);
   CHECK_FALSE(cnn[2].block.has_value());
