@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "harness/core/metrics.h"
 #include "reports/internal/format.h"
@@ -36,9 +37,8 @@ Shades shades(const Leaderboard& board, const std::string& metric) {
 }
 
 // The mean over the row's scores for which `wanted` holds; an empty cell when there is none.
-template <typename Wanted>
 TableCell heat_cell(const LeaderboardRow& row, const std::string& metric, const Shades& range,
-                    Wanted&& wanted) {
+                    const std::function<bool(const TaskScore&)>& wanted) {
   double sum = 0;
   int count = 0;
   bool held_in = false;
@@ -56,29 +56,84 @@ TableCell heat_cell(const LeaderboardRow& row, const std::string& metric, const 
           .outlined = held_in};
 }
 
-template <typename Wanted>
+/// A column: the mean of the scores that it is of.
+struct ScoreGroup {
+  std::string title;
+  std::function<bool(const TaskScore&)> contains;
+};
+
 HeatMap heat_map(const Leaderboard& board, const std::string& metric, const std::string& view,
-                 Wanted&& wanted) {
+                 const std::vector<ScoreGroup>& groups) {
   HeatMap map{metric, view, {}};
   map.table.title = metric + ", " + view;
   map.table.columns.push_back({"Model", false, ""});
-  const size_t prefix = common_prefix(board.tasks);
-  for (const std::string& task : board.tasks)
-    map.table.columns.push_back({task.substr(prefix), true, ""});
+  for (const ScoreGroup& group : groups) map.table.columns.push_back({group.title, true, ""});
   map.table.groups.emplace_back();
   const Shades range = shades(board, metric);
   for (const LeaderboardRow& row : board.rows) {
     std::vector<TableCell> cells{name_cell(row)};
     bool any = false;
-    for (const std::string& task : board.tasks) {
-      cells.push_back(heat_cell(row, metric, range, [&](const TaskScore& score) {
-        return score.task == task && wanted(score);
-      }));
+    for (const ScoreGroup& group : groups) {
+      cells.push_back(heat_cell(row, metric, range, group.contains));
       any |= cells.back().heat.has_value();
     }
     if (any) map.table.groups[0].rows.push_back(std::move(cells));
   }
   return map;
+}
+
+/// A column for each task, of the scores for which `wanted` holds.
+std::vector<ScoreGroup> by_task(const Leaderboard& board,
+                                const std::function<bool(const TaskScore&)>& wanted) {
+  std::vector<ScoreGroup> groups;
+  const size_t prefix = common_prefix(board.tasks);
+  for (const std::string& task : board.tasks)
+    groups.push_back({task.substr(prefix), [task, wanted](const TaskScore& score) {
+                        return score.task == task && wanted(score);
+                      }});
+  return groups;
+}
+
+/// Two columns, held-in and held-out, for each different value that `value_of` gives; none where
+/// all scores have one value.
+std::vector<ScoreGroup> by_value(const Leaderboard& board,
+                                 const std::function<std::string(const TaskScore&)>& value_of) {
+  std::vector<std::string> values;
+  for (const LeaderboardRow& row : board.rows)
+    for (const TaskScore& score : row.tasks.at(board.primary()))
+      if (const std::string value = value_of(score);
+          std::find(values.begin(), values.end(), value) == values.end())
+        values.push_back(value);
+  std::vector<ScoreGroup> groups;
+  if (values.size() < 2) return groups;
+  std::sort(values.begin(), values.end());
+  for (const std::string& value : values)
+    for (const bool held_in : {true, false})
+      groups.push_back({fmt::format("{}, {}", value, held_in ? "held-in" : "held-out"),
+                        [value, value_of, held_in](const TaskScore& score) {
+                          return score.held_in == held_in && value_of(score) == value;
+                        }});
+  return groups;
+}
+
+/// How scores depend on the families of tasks, the number of experts and the base, where a sweep
+/// has several.
+void add_scaling(const Leaderboard& board, const std::string& metric, std::vector<HeatMap>& maps) {
+  const auto add = [&](const char* view, const std::vector<ScoreGroup>& groups) {
+    if (groups.empty()) return;
+    maps.push_back(heat_map(board, metric, view, groups));
+    maps.back().table.intro = "Means over tasks and sets.";
+  };
+  add("by family of tasks", by_value(board, [&](const TaskScore& score) {
+        const std::string& family = board.families.at(score.task);
+        return family.empty() ? "no family" : family;
+      }));
+  add("by number of experts", by_value(board, [&](const TaskScore& score) {
+        const size_t count = board.set_experts.at(score.set);
+        return fmt::format("{} expert{}", count, count == 1 ? "" : "s");
+      }));
+  add("by base",
+      by_value(board, [&](const TaskScore& score) { return board.set_bases.at(score.set); }));
 }
 
 }  // namespace
@@ -87,13 +142,18 @@ std::vector<HeatMap> heat_maps(const Leaderboard& board) {
   std::vector<HeatMap> maps;
   for (const std::string& metric : board.metrics) {
     for (const std::string& set : board.sets)
-      maps.push_back(heat_map(board, metric, "set " + set,
-                              [&](const TaskScore& score) { return score.set == set; }));
-    if (board.sets.size() < 2) continue;
-    maps.push_back(heat_map(board, metric, "mean over sets where held-in",
-                            [](const TaskScore& score) { return score.held_in; }));
-    maps.push_back(heat_map(board, metric, "mean over sets where held-out",
-                            [](const TaskScore& score) { return !score.held_in; }));
+      maps.push_back(
+          heat_map(board, metric, "set " + set,
+                   by_task(board, [&](const TaskScore& score) { return score.set == set; })));
+    if (board.sets.size() > 1) {
+      maps.push_back(
+          heat_map(board, metric, "mean over sets where held-in",
+                   by_task(board, [](const TaskScore& score) { return score.held_in; })));
+      maps.push_back(
+          heat_map(board, metric, "mean over sets where held-out",
+                   by_task(board, [](const TaskScore& score) { return !score.held_in; })));
+    }
+    add_scaling(board, metric, maps);
   }
   for (size_t i = 0; i < maps.size(); ++i) maps[i].table.id = fmt::format("heat-{}", i);
   return maps;

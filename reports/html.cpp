@@ -144,9 +144,9 @@ std::string heat_maps_html(const Leaderboard& board) {
   std::string html;
   for (const HeatMap& map : heat_maps(board))
     html += fmt::format(
-        "<div class=\"view\" data-metric=\"{}\" data-view=\"{}\"><h3>{}</h3>\n{}</div>\n",
+        "<div class=\"view\" data-metric=\"{}\" data-view=\"{}\"><h3>{}</h3>\n{}{}</div>\n",
         escape_html(map.metric), escape_html(map.view), escape_html(map.table.title),
-        table_html(map.table));
+        intro_html(map.table), table_html(map.table));
   return html;
 }
 

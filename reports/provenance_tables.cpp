@@ -130,6 +130,19 @@ Table sets_table(const SweepResults& results) {
   return table;
 }
 
+/// Items that the checkpoint was trained on in its last step; absent where none are recorded.
+std::optional<int64_t> item_count(const Json& origin) {
+  const auto examples = origin.find("examples");
+  if (examples == origin.end() || !examples->is_object()) return std::nullopt;
+  int64_t count = 0;
+  for (const auto& [task, items] : examples->items()) count += items.get<int64_t>();
+  return count;
+}
+
+TableCell optional_count_cell(std::optional<int64_t> count) {
+  return count ? count_cell(*count) : text_cell("");
+}
+
 Table checkpoints_table(const SweepResults& results) {
   Table table{.id = "checkpoints",
               .title = "Checkpoints",
@@ -146,6 +159,8 @@ Table checkpoints_table(const SweepResults& results) {
                           {"Training time", true, "", CostUnit::kSeconds},
                           {"Training FLOPs", true, "", CostUnit::kFlops},
                           {"Gradient steps", true},
+                          {"Items of data", true, "of the tasks that it was trained on"},
+                          {"Tokens", true, "of text, repeats included"},
                           {"Path"}},
               .groups = {{"", {}}}};
   for (const CheckpointRecord& c : results.checkpoints) {
@@ -177,6 +192,10 @@ Table checkpoints_table(const SweepResults& results) {
                                              : std::string(kNotAvailable),
                            .sort = values[i],
                            .cost = values[i]});
+    cells.push_back(optional_count_cell(item_count(origin)));
+    cells.push_back(optional_count_cell(origin.contains("tokens")
+                                            ? std::optional(origin.at("tokens").get<int64_t>())
+                                            : std::nullopt));
     cells.push_back(text_cell(c.path));
     table.groups[0].rows.push_back(std::move(cells));
   }

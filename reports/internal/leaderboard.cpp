@@ -111,6 +111,14 @@ void add_calibrations(const std::vector<const Placed*>& placed, LeaderboardRow& 
   }
 }
 
+/// The set's base as the sweep file names it.
+std::string base_of(const Json& sweep, const std::string& set) {
+  for (const Json& entry : sweep.value("expert_sets", Json::array()))
+    if (entry.value("name", "") == set && entry.contains("base"))
+      return entry.at("base").get<std::string>();
+  return sweep.value("base", "no base");
+}
+
 std::map<std::string, RowScores> scores_by_set(const TermSource& source, const UsableRuns& usable,
                                                const std::string& metric) {
   std::map<std::string, UsableRuns> of_set;
@@ -162,8 +170,16 @@ std::vector<const SweepResults::PlacedRun*> distinct_runs(const SweepResults& re
 Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options) {
   Leaderboard board;
   board.metrics = metrics_in_order(results);
-  for (const ExpertSetRecord& set : results.sweep.sets) board.sets.push_back(set.name);
-  for (const TaskRecord& task : results.tasks) board.tasks.push_back(task.name);
+  for (const ExpertSetRecord& set : results.sweep.sets) {
+    board.sets.push_back(set.name);
+    board.set_experts[set.name] = set.experts.size();
+    board.set_bases[set.name] = base_of(results.sweep.config, set.name);
+  }
+  for (const TaskRecord& task : results.tasks) {
+    board.tasks.push_back(task.name);
+    board.families[task.name] =
+        task.definition.is_object() ? task.definition.value("family", "") : "";
+  }
 
   std::vector<std::pair<std::string, std::string>> order;
   std::map<std::pair<std::string, std::string>, std::vector<const Placed*>> placed;

@@ -93,9 +93,12 @@ struct LeaderboardRow {
 };
 
 struct Leaderboard {
-  std::vector<std::string> metrics;  ///< the primary one first
-  std::vector<std::string> sets;     ///< expert sets, in the sweep's order
-  std::vector<std::string> tasks;    ///< in the sweep's order
+  std::vector<std::string> metrics;              ///< the primary one first
+  std::vector<std::string> sets;                 ///< expert sets, in the sweep's order
+  std::vector<std::string> tasks;                ///< in the sweep's order
+  std::map<std::string, std::string> families;   ///< of the tasks; empty: none
+  std::map<std::string, size_t> set_experts;     ///< how many a set has
+  std::map<std::string, std::string> set_bases;  ///< their names in the sweep file
   /// Merges by descending held-in mean of the primary metric, those that need the task's name after
   /// the others; then references: multitask, ensemble, best expert, base, then the experts.
   std::vector<LeaderboardRow> rows;
