@@ -3,6 +3,7 @@
 #   make install  the program, its library, headers and data below PREFIX (/usr/local); works wherever it is moved
 #   make bundle   out/assay.tar.zst: program and tests for a machine with a GPU and PyTorch, where ./assay-gpu-check runs
 #   make demo     a leaderboard on real data: out/quickstart.html
+#   make smol     experts of SmolLM2-135M-Instruct trained, merged and scored (sweeps/smol.json): about an hour on two cores
 #   make test     all tests; with ASSAY_REQUIRE_DATA=1 a test whose data are absent fails, else it is skipped
 #   make conformance METHOD=ties    what every method is held to, for one of them
 #   make asan     the tests that do not train, under AddressSanitizer and UBSan, in build-asan/
@@ -35,7 +36,7 @@ RUNS ?= 100000
 # torch's CPU build looks for a CUDA toolkit's libraries.
 peers_python = LD_LIBRARY_PATH=$${LD_LIBRARY_PATH:-/usr/local/cuda/lib64} $(ASSAY_PEERS_ENV)/bin/python
 
-.PHONY: build install bundle demo test conformance asan fuzz peers bench lint format clean
+.PHONY: build install bundle demo smol test conformance asan fuzz peers bench lint format clean
 
 build:
 	@scripts/bootstrap.sh build
@@ -60,6 +61,11 @@ demo: build
 	build/assay data fetch $(image_data)
 	build/assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers $(JOBS)
 	build/assay report out/quickstart.sqlite -o out/quickstart.html
+
+smol: build
+	build/assay data fetch smollm2 multiple_choice gsm8k piqa truthfulqa
+	build/assay run sweeps/smol.json --db out/smol.sqlite
+	build/assay report out/smol.sqlite -o out/smol.html
 
 test:
 	@scripts/bootstrap.sh build

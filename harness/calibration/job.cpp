@@ -88,8 +88,10 @@ std::string StatisticJob::describe() const {
 
 void to_json(Json& json, const StatisticJob& job) {
   Json tasks = Json::array();
-  for (const StatisticJob::OwnTask& task : job.tasks)
-    tasks.push_back({{"name", task.name}, {"hash", task.hash}});
+  for (const StatisticJob::OwnTask& task : job.tasks) {
+    Json& entry = tasks.emplace_back(Json{{"name", task.name}, {"hash", task.hash}});
+    if (task.changes != TaskChanges()) entry["changes"] = task.changes;
+  }
   json = {{"statistic", job.statistic},
           {"parameters", job.parameters},
           {"version", job.version},
@@ -110,7 +112,8 @@ void from_json(const Json& json, StatisticJob& job) {
   const Json& model = json.at("model");
   job.model = {model.at("path"), model.at("adapter"), model.at("hash"), model.at("computation")};
   job.tasks.clear();
-  for (const Json& task : json.at("tasks")) job.tasks.push_back({task.at("name"), task.at("hash")});
+  for (const Json& task : json.at("tasks"))
+    job.tasks.push_back({task.at("name"), task.at("hash"), task.value("changes", TaskChanges())});
   job.data = read_calibration(JsonReader(json.at("data"), "a statistic's data"));
   json.at("device").get_to(job.device);
 }
@@ -134,7 +137,7 @@ StatisticJob statistic_job(const StatisticRef& statistic, const Checkpoint& mode
                            const CalibrationSpec& data, const std::string& device) {
   const Computation computation = open_computation(model);
   std::vector<StatisticJob::OwnTask> own;
-  for (const auto& task : tasks) own.push_back({task->name(), task->hash()});
+  for (const auto& task : tasks) own.push_back({task->name(), task->hash(), task->changes()});
   return statistic_job(
       statistic,
       {model.path().string(), model.model_path().adapter.string(), model.content_hash(),

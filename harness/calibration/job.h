@@ -28,6 +28,7 @@ struct StatisticJob {
   };
   struct OwnTask {
     std::string name, hash;
+    TaskChanges changes{};
   };
 
   std::string statistic;

@@ -17,7 +17,6 @@
 #include "harness/model/open.h"
 #include "harness/model/placement.h"
 #include "harness/sweep/run_cell.h"
-#include "harness/task/chat_prompts.h"
 #include "harness/task/task.h"
 #include "reports/text_table.h"
 
@@ -87,8 +86,9 @@ fs::path log_place(const fs::path& path, const std::vector<std::shared_ptr<const
 void eval(const EvalArguments& options) {
   const Split split = split_from_name(options.split, "the command line");
   const auto model = [&] { return named_model(options.checkpoint, options.adapter); };
-  if (options.chat) use_chat_template(model().path);
-  const auto tasks = load_tasks(options.tasks, "--tasks", options.changes);
+  TaskChanges changes = options.changes;
+  if (options.chat) changes.chat = fs::absolute(model().path).string();
+  const auto tasks = load_tasks(options.tasks, "--tasks", changes);
   fs::path log;
   if (!options.log_samples.empty()) log = log_place(options.log_samples, tasks);
   check_splits(tasks, split);
@@ -99,7 +99,8 @@ void eval(const EvalArguments& options) {
   cell.devices = parse_devices(options.device);
   check_devices(*architecture_of(*checkpoint), cell.devices);
   cell.experts = {model_ref(*checkpoint)};
-  for (const auto& task : tasks) cell.tasks.push_back({task->name(), task->hash()});
+  for (const auto& task : tasks)
+    cell.tasks.push_back({task->name(), task->hash(), std::nullopt, task->changes()});
   cell.split = split;
   if (!options.dtype.empty()) cell.dtype = dtype_from_name(options.dtype, "--dtype");
 
@@ -108,7 +109,7 @@ void eval(const EvalArguments& options) {
   AnswerObserver observer;
   if (!log.empty())
     observer = [&](const Task& task, const TextResponses& answers) { samples.add(task, answers); };
-  ExecutionContext context({}, options.changes);
+  ExecutionContext context;
   const RunRecord record = run_cell(context, cell, &error, observer);
   warn_of_cuts(record.diagnostics);
   if (options.json)

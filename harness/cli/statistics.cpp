@@ -118,7 +118,8 @@ void verify(const std::string& path, bool recompute) {
   if (recompute) {
     const StatisticJob& job = file->job();
     std::vector<std::shared_ptr<const Task>> tasks;
-    for (const StatisticJob::OwnTask& task : job.tasks) tasks.push_back(load_task(task.name, path));
+    for (const StatisticJob::OwnTask& task : job.tasks)
+      tasks.push_back(load_task(task.name, path, task.changes));
     const fs::path again = path + ".verified.safetensors";
     check_output(again);
     const auto model = Checkpoint::open(ModelPath(job.model.path, job.model.adapter));

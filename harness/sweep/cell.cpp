@@ -72,12 +72,14 @@ void from_json(const Json& json, ModelRef& model) {
 void to_json(Json& json, const TaskRef& task) {
   json = {{"name", task.name}, {"hash", task.hash}};
   if (task.owner) json["owner"] = *task.owner;
+  if (task.changes != TaskChanges()) json["changes"] = task.changes;
 }
 void from_json(const Json& json, TaskRef& task) {
   json.at("name").get_to(task.name);
   json.at("hash").get_to(task.hash);
   task.owner.reset();
   if (json.contains("owner")) task.owner = json.at("owner").get<size_t>();
+  task.changes = json.value("changes", TaskChanges());
 }
 
 void to_json(Json& json, const CellCalibration& calibration) {
@@ -166,7 +168,8 @@ StatisticJob Cell::statistic_job(const StatisticRef& statistic, size_t expert) c
   ASSAY_CHECK(calibration, "a statistic of a cell without calibration data");
   const ModelRef& model = experts.at(expert);
   std::vector<StatisticJob::OwnTask> own;
-  for (const TaskRef& task : calibration->tasks.at(expert)) own.push_back({task.name, task.hash});
+  for (const TaskRef& task : calibration->tasks.at(expert))
+    own.push_back({task.name, task.hash, task.changes});
   // As merges: on the CPU where several devices hold the model.
   const at::Device device = devices.size() == 1 ? devices.front() : at::Device(at::kCPU);
   return assay::statistic_job(statistic, {model.path, model.adapter, model.hash, model.computation},

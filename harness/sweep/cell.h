@@ -14,6 +14,7 @@
 #include "harness/model/ensemble_rule.h"
 #include "harness/sweep/device.h"
 #include "harness/task/dataset.h"
+#include "harness/task/task.h"
 #include "results/records.h"
 
 namespace assay {
@@ -37,6 +38,7 @@ struct TaskRef {
   /// Of a cell with a model per task: the expert whose task model is scored on it; absent for the
   /// part that all share.
   std::optional<size_t> owner{};
+  TaskChanges changes{};  ///< the hash is of the changed task
 };
 
 /// The data that a cell's method looks at.

@@ -77,7 +77,8 @@ class Estimator {
   int64_t items(const Cell& cell) {
     if (!estimate_.to_train.empty()) return 0;
     int64_t count = 0;
-    for (const TaskRef& task : cell.tasks) count += load_task(task.name)->size(cell.split);
+    for (const TaskRef& task : cell.tasks)
+      count += load_task(task.name, "a cell", task.changes)->size(cell.split);
     return cell.kind == CellKind::kEnsemble ? count * static_cast<int64_t>(cell.experts.size())
                                             : count;
   }

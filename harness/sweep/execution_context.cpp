@@ -22,8 +22,7 @@ std::string stamp_now(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-ExecutionContext::ExecutionContext(CacheBudget budget, TaskChanges task_changes)
-    : budget_(budget), task_changes_(task_changes) {}
+ExecutionContext::ExecutionContext(CacheBudget budget) : budget_(budget) {}
 
 ExecutionContext::~ExecutionContext() = default;
 
@@ -47,11 +46,10 @@ std::shared_ptr<const Checkpoint> ExecutionContext::open(const ModelRef& model) 
   return checkpoint;
 }
 
-std::shared_ptr<const Task> ExecutionContext::task(const std::string& name,
-                                                   const std::string& hash) const {
-  std::shared_ptr<const Task> task = load_task(name, "a cell", task_changes_);
-  if (task->hash() != hash)
-    data_error("task {}: its definition or data changed since the sweep was planned", name);
+std::shared_ptr<const Task> ExecutionContext::task(const TaskRef& ref) {
+  std::shared_ptr<const Task> task = load_task(ref.name, "a cell", ref.changes);
+  if (task->hash() != ref.hash)
+    data_error("task {}: its definition or data changed since the sweep was planned", ref.name);
   return task;
 }
 
@@ -63,7 +61,8 @@ std::shared_ptr<const StatisticFile> ExecutionContext::statistic(const Statistic
                              {},
                              tokens_,
                              budget_.bytes};
-      for (const auto& [name, hash] : job.tasks) inputs.tasks.push_back(task(name, hash));
+      for (const StatisticJob::OwnTask& own : job.tasks)
+        inputs.tasks.push_back(task({own.name, own.hash, std::nullopt, own.changes}));
       return inputs;
     });
   return known;
@@ -76,8 +75,7 @@ std::shared_ptr<const CalibrationData> ExecutionContext::examples(const Cell& ce
   for (const TaskRef& task : cell.calibration->tasks.at(expert)) key += task.hash;
   return examples_.get(key, [&] {
     std::vector<std::shared_ptr<const Task>> tasks;
-    for (const TaskRef& ref : cell.calibration->tasks.at(expert))
-      tasks.push_back(task(ref.name, ref.hash));
+    for (const TaskRef& ref : cell.calibration->tasks.at(expert)) tasks.push_back(task(ref));
     return CalibrationData(open_computation(*open(model)), tasks, spec, tokens_);
   });
 }

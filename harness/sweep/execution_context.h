@@ -24,8 +24,7 @@ class DeviceCache;
 /// cell at a time. It must end before the libraries of its devices do, so it is no static object.
 class ExecutionContext {
  public:
-  /// `task_changes`: of all tasks that the cells name.
-  explicit ExecutionContext(CacheBudget budget = {}, TaskChanges task_changes = {});
+  explicit ExecutionContext(CacheBudget budget = {});
   ~ExecutionContext();
   ExecutionContext(const ExecutionContext&) = delete;
   ExecutionContext& operator=(const ExecutionContext&) = delete;
@@ -36,7 +35,7 @@ class ExecutionContext {
   /// What merges on the device share.
   DeviceCache& on(at::Device device);
   /// DataError when its definition or data are not those that the work was planned with.
-  std::shared_ptr<const Task> task(const std::string& name, const std::string& hash) const;
+  static std::shared_ptr<const Task> task(const TaskRef& ref);
   /// The job's statistic: from its file, which is made when it is not there, and stays open.
   std::shared_ptr<const StatisticFile> statistic(const StatisticJob& job);
   /// The examples of one expert of a merge that looks at data. The latest are kept.
@@ -45,7 +44,6 @@ class ExecutionContext {
   /// looks at data; once is enough.
   void keep_examples();
   const std::shared_ptr<TokenCache>& tokens() const { return tokens_; }
-  const TaskChanges& task_changes() const { return task_changes_; }
 
  private:
   struct OpenCheckpoint {
@@ -54,7 +52,6 @@ class ExecutionContext {
   };
 
   CacheBudget budget_;
-  TaskChanges task_changes_;
   std::shared_ptr<TokenCache> tokens_ = std::make_shared<TokenCache>();
   std::map<std::string, OpenCheckpoint> checkpoints_;            ///< by ModelPath::text()
   std::map<std::string, std::unique_ptr<DeviceCache>> devices_;  ///< by at::Device::str()

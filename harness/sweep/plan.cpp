@@ -20,7 +20,7 @@ std::vector<TaskRef> scored_tasks(const ResolvedSweep& sweep, const ExpertSet& s
   for (const auto& task : sweep.tasks)
     if (split == Split::kTest ||
         std::find(held_in.begin(), held_in.end(), task->name()) != held_in.end())
-      out.push_back({task->name(), task->hash()});
+      out.push_back({task->name(), task->hash(), std::nullopt, task->changes()});
   return out;
 }
 

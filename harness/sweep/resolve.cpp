@@ -17,6 +17,7 @@
 #include "harness/sweep/internal/calibration_needs.h"
 #include "harness/sweep/internal/expert_lists.h"
 #include "harness/sweep/internal/found_names.h"
+#include "harness/sweep/internal/task_patterns.h"
 #include "harness/sweep/plan.h"
 #include "harness/train/recipe.h"
 
@@ -43,7 +44,10 @@ class ModelOpener {
             const std::optional<std::string>& base = {}) {
     if (recipe_ && sweep_.models.contains(name)) return;
     SweepModel model{.name = name, .role = role, .checkpoint = nullptr, .trained_on = {}};
-    if (recipe_) {
+    if (recipe_ && recipe_->outside_models().contains(name)) {
+      model.checkpoint = recipe_->outside_models().at(name);
+      check_text(model.checkpoint->label());
+    } else if (recipe_) {
       check_text(plain_path(models_folder(recipe_->name()) / name).string());
       model.checkpoint = find_checkpoint(*recipe_, name, models_folder(recipe_->name()));
     } else {
@@ -223,7 +227,8 @@ ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing miss
   ResolvedSweep sweep;
   sweep.file = std::move(file);
   sweep.devices = devices;
-  sweep.tasks = load_tasks(sweep.file.tasks, sweep.file.path.string() + ": tasks");
+  sweep.tasks = load_tasks(with_found_chats(sweep.file.tasks, sweep.file.path.parent_path()),
+                           sweep.file.path.string() + ": tasks");
   check_splits(sweep.tasks, Split::kTest);
   ModelOpener opener(sweep);
   for (const ExpertSet& set : sweep.file.sets) {
@@ -281,7 +286,8 @@ CellCalibration ResolvedSweep::calibration(const ExpertSet& set,
   CellCalibration calibration{spec, {}};
   for (const std::string& expert : set.experts) {
     auto& tasks_of = calibration.tasks.emplace_back();
-    for (const auto& task : own_tasks(expert)) tasks_of.push_back({task->name(), task->hash()});
+    for (const auto& task : own_tasks(expert))
+      tasks_of.push_back({task->name(), task->hash(), std::nullopt, task->changes()});
   }
   return calibration;
 }

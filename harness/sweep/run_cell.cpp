@@ -111,7 +111,7 @@ std::map<std::string, TaskError> score_tasks(const std::vector<TaskRef>& refs, S
   Tasks tasks;
   for (const TaskRef& ref : refs)
     attempt(ref.name, [&] {
-      tasks.push_back(context.task(ref.name, ref.hash));
+      tasks.push_back(context.task(ref));
       note_plugins(*tasks.back(), record);
     });
   const LanguagePredictor* language = as_language_model(predictor);

@@ -12,6 +12,7 @@
 #include "harness/core/log.h"
 #include "harness/core/regular_file.h"
 #include "harness/method/configuration.h"
+#include "harness/sweep/internal/task_patterns.h"
 
 namespace assay {
 namespace {
@@ -210,7 +211,7 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
   if (const auto trained_on = root.find("trained_on"))
     for (const auto& [model, tasks] : trained_on->entries())
       sweep.trained_on[model] = tasks.as_strings();
-  sweep.tasks = root.at("tasks").as_strings();
+  sweep.tasks = read_task_patterns(root.at("tasks"));
   if (sweep.tasks.empty()) root.at("tasks").fail("a sweep needs at least one task");
 
   if (const auto calibration = root.find("calibration"))

@@ -11,6 +11,7 @@
 #include "harness/core/json.h"
 #include "harness/method/info.h"
 #include "harness/sweep/search_spec.h"
+#include "harness/task/task.h"
 
 namespace assay {
 
@@ -70,7 +71,7 @@ struct SweepFile {
   std::vector<ExpertSet> sets;
   /// For checkpoints not made by Assay: which tasks a model was trained on, by model name.
   std::map<std::string, std::vector<std::string>> trained_on;
-  std::vector<std::string> tasks;  ///< names and globs
+  std::vector<TaskPattern> tasks;  ///< TaskChanges::chat as the file names the model
   CalibrationSpec calibration;     ///< of the rows that have none of their own
   std::vector<MethodSpec> methods;
   std::vector<MethodSpec> left_out{};  ///< rows of the file that keep_only() took away

@@ -10,7 +10,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/mean.h"
-#include "harness/task/chat_prompts.h"
+#include "harness/tokenizer/chat_template.h"
 
 namespace assay {
 namespace {
@@ -39,15 +39,15 @@ void resolve_suite_files(const fs::path& folder, Json& definition) {
   }
 }
 
-// The definition with the command line's overrides.
+// The definition with its changes.
 Json with_changes(const TaskEntry& entry, const TaskChanges& changes) {
   Json definition = entry.definition;
   const bool text = definition.contains("dataset") && definition["dataset"].is_object();
-  if (const auto chat = chat_of_environment()) {
+  if (!changes.chat.empty()) {
     if (!text || !definition.contains("prompt"))
       user_error("the task '{}' has no prompt for a language model: a chat template does not apply",
                  entry.name);
-    definition["chat"] = *chat;
+    definition["chat"] = ChatTemplate::open(changes.chat).json();
   }
   if ((changes.limit || changes.few_shot) && !text)
     user_error("the task '{}' is not about text: a limit and few-shot examples do not apply to it",
@@ -121,13 +121,18 @@ std::vector<std::string> names_of(const std::vector<TaskEntry>& entries) {
   return names;
 }
 
-// The plugin whose kind makes a task on this thread; null: none.
-thread_local const Plugin* making = nullptr;
+// What every task takes from load_task() that makes it on this thread: the kinds know nothing of
+// it.
+struct Making {
+  const Plugin* plugin = nullptr;  // of the kind; null: Assay itself
+  TaskChanges changes{};
+};
+thread_local Making making;
 
 class MakingTask {
  public:
-  explicit MakingTask(const Plugin* plugin) { making = plugin; }
-  ~MakingTask() { making = nullptr; }
+  MakingTask(const Plugin* plugin, const TaskChanges& changes) { making = {plugin, changes}; }
+  ~MakingTask() { making = {}; }
   MakingTask(const MakingTask&) = delete;
   MakingTask& operator=(const MakingTask&) = delete;
 };
@@ -148,7 +153,7 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges&
   if (!task) {
     known = std::move(definition);
     const TaskKind& kind = task_kinds().at(entry.kind, entry.where);
-    const MakingTask of_plugin(task_kinds().plugin_of(entry.kind));
+    const MakingTask with(task_kinds().plugin_of(entry.kind), changes);
     task = kind(entry.name, JsonReader(known, entry.where));
   }
   return task;
@@ -158,9 +163,39 @@ std::shared_ptr<const Task> make_task(const TaskEntry& entry, const TaskChanges&
 
 Task::Task(std::string name, const std::string& hash, Json definition)
     : name_(std::move(name)),
-      hash_(with_plugin(hash, making)),
-      plugin_(making),
+      hash_(with_plugin(hash, making.plugin)),
+      plugin_(making.plugin),
+      changes_(making.changes),
       definition_(std::move(definition)) {}
+
+TaskChanges read_task_changes(JsonReader& object) {
+  TaskChanges changes;
+  const auto integer = [&](const char* key, int64_t low) -> std::optional<int64_t> {
+    const auto value = object.find(key);
+    if (!value) return std::nullopt;
+    if (value->as_integer() < low)
+      value->fail(fmt::format("expected an integer of at least {}", low));
+    return value->as_integer();
+  };
+  changes.limit = integer("limit", 1);
+  changes.few_shot = integer("few_shot", 0);
+  changes.chat = object.string("chat_template", "");
+  return changes;
+}
+
+void to_json(Json& json, const TaskChanges& changes) {
+  json = Json::object();
+  if (changes.limit) json["limit"] = *changes.limit;
+  if (changes.few_shot) json["few_shot"] = *changes.few_shot;
+  if (!changes.chat.empty()) json["chat_template"] = changes.chat;
+}
+
+void from_json(const Json& json, TaskChanges& changes) {
+  changes = {};
+  if (json.contains("limit")) changes.limit = json.at("limit").get<int64_t>();
+  if (json.contains("few_shot")) changes.few_shot = json.at("few_shot").get<int64_t>();
+  changes.chat = json.value("chat_template", "");
+}
 
 MetricResult mean_of(std::string metric, std::vector<double> outcomes) {
   const double value = mean(outcomes);
@@ -220,26 +255,44 @@ std::shared_ptr<const Task> load_task(const std::string& name, const std::string
   throw UserError(unknown_name("task", name, where, names_of(entries)));
 }
 
-std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
-                                                    const std::string& where,
-                                                    const TaskChanges& changes) {
+std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<TaskPattern>& patterns,
+                                                    const std::string& where) {
   const std::vector<TaskEntry> entries = read_suites();
-  std::vector<bool> wanted(entries.size(), false);
-  for (const std::string& pattern : patterns) {
+  std::vector<const TaskChanges*> wanted(entries.size(), nullptr);
+  for (const TaskPattern& named : patterns) {
     bool matched = false;
-    for (size_t i = 0; i < entries.size(); ++i)
-      if (::fnmatch(pattern.c_str(), entries[i].name.c_str(), 0) == 0) matched = wanted[i] = true;
+    const auto want_if = [&](const auto& matches) {
+      for (size_t i = 0; i < entries.size(); ++i) {
+        if (!matches(entries[i])) continue;
+        matched = true;
+        if (wanted[i] && *wanted[i] != named.changes)
+          user_error("{}: the task '{}' is named twice, with different changes", where,
+                     entries[i].name);
+        wanted[i] = &named.changes;
+      }
+    };
+    want_if([&](const TaskEntry& entry) {
+      return ::fnmatch(named.pattern.c_str(), entry.name.c_str(), 0) == 0;
+    });
     // What is the name of no task may be that of a family.
     if (!matched)
-      for (size_t i = 0; i < entries.size(); ++i)
-        if (entries[i].definition.value("family", Json()) == Json(pattern))
-          matched = wanted[i] = true;
-    if (!matched) throw UserError(unknown_name("task", pattern, where, names_of(entries)));
+      want_if([&](const TaskEntry& entry) {
+        return entry.definition.value("family", Json()) == Json(named.pattern);
+      });
+    if (!matched) throw UserError(unknown_name("task", named.pattern, where, names_of(entries)));
   }
   std::vector<std::shared_ptr<const Task>> tasks;
   for (size_t i = 0; i < entries.size(); ++i)
-    if (wanted[i]) tasks.push_back(make_task(entries[i], changes));
+    if (wanted[i]) tasks.push_back(make_task(entries[i], *wanted[i]));
   return tasks;
+}
+
+std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
+                                                    const std::string& where,
+                                                    const TaskChanges& changes) {
+  std::vector<TaskPattern> changed;
+  for (const std::string& pattern : patterns) changed.push_back({pattern, changes});
+  return load_tasks(changed, where);
 }
 
 }  // namespace assay

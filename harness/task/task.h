@@ -47,6 +47,22 @@ struct Examples {
   at::Tensor targets;  ///< int64 [n]
 };
 
+/// What the command line or a sweep changes of a task; its hash, and so the keys of scores, change
+/// too.
+struct TaskChanges {
+  std::optional<int64_t> limit{};     ///< use only the first n items of a split
+  std::optional<int64_t> few_shot{};  ///< number of few-shot examples, from 0
+  /// Path of the model with whose chat template prompts are written as chats; empty: they are not.
+  std::string chat{};
+  bool operator==(const TaskChanges&) const = default;
+};
+/// Takes "limit", "few_shot" and "chat_template" from an object of a file; the path as it is there.
+/// UserError naming the place.
+TaskChanges read_task_changes(JsonReader& object);
+/// An object with what is changed.
+void to_json(Json& json, const TaskChanges& changes);
+void from_json(const Json& json, TaskChanges& changes);
+
 class Task {
  public:
   virtual ~Task() = default;
@@ -55,7 +71,9 @@ class Task {
   const std::string& hash() const { return hash_; }
   /// What registered its kind; null: Assay itself.
   const Plugin* plugin() const { return plugin_; }
-  /// The task's entry in its suite file, for the store.
+  /// What load_task() made it with.
+  const TaskChanges& changes() const { return changes_; }
+  /// The task's entry in its suite file, with the changes, for the store.
   const Json& definition() const { return definition_; }
   /// The definition's "family", to which models refer in what they were trained on; may be empty.
   std::string family() const { return definition_.value("family", ""); }
@@ -89,6 +107,7 @@ class Task {
  private:
   std::string name_, hash_;
   const Plugin* plugin_;
+  TaskChanges changes_;
   Json definition_;
 };
 
@@ -106,20 +125,21 @@ std::vector<std::pair<std::string, Json>> task_definitions();
 std::vector<std::pair<std::string, std::filesystem::path>> suite_files(
     const std::vector<std::string>& tasks);
 
-/// What the command line changes of every task; their hashes, and so the keys of scores, change
-/// too.
-struct TaskChanges {
-  std::optional<int64_t> limit{};     ///< score only the first n items
-  std::optional<int64_t> few_shot{};  ///< number of few-shot examples, from 0
-};
-
 /// Loaded once per process, and immutable then. UserError with the nearest name when there is no
 /// such task, and when a change does not apply to it; `where`: the request, for the message.
 std::shared_ptr<const Task> load_task(const std::string& name,
                                       const std::string& where = "the request",
                                       const TaskChanges& changes = {});
-/// Resolves names, globs ("digits/*") and families to tasks, in file order, without repeats.
-/// UserError when one matches nothing.
+/// Tasks by name, glob ("digits/*") or family, and what is changed of them.
+struct TaskPattern {
+  std::string pattern;
+  TaskChanges changes{};
+};
+/// The tasks in file order, without repeats. UserError when a pattern matches nothing, and when two
+/// match one task and change it differently.
+std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<TaskPattern>& patterns,
+                                                    const std::string& where);
+/// The same with one change for all.
 std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<std::string>& patterns,
                                                     const std::string& where = "the request",
                                                     const TaskChanges& changes = {});

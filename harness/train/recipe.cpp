@@ -4,18 +4,16 @@
 #include <set>
 
 #include "harness/core/files.h"
-#include "harness/core/hash.h"
 #include "harness/model/encoder.h"
 #include "harness/model/language.h"
+#include "harness/model/open.h"
 #include "harness/model/sequence_to_sequence.h"
 #include "harness/task/task.h"
 #include "harness/train/internal/settings.h"
+#include "harness/train/outside_model.h"
 
 namespace assay {
 namespace {
-
-// Increment it when training itself changes: older checkpoints are then trained again.
-constexpr uint64_t kTrainingVersion = 1;
 
 // Limits the recursion over a chain of inits.
 constexpr size_t kMaxInits = 100;
@@ -75,6 +73,9 @@ void check_text_settings(const CheckpointRecipe& recipe, const JsonReader& entry
   refuse(recipe.loss == "answers" && !generates, "the loss 'answers'", "models that generate text");
   refuse(recipe.loss == "own_labels" && (generates || is_encoder), "the loss 'own_labels'",
          "classifiers of images and the like");
+  refuse(recipe.loss == "spans" &&
+             dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture) == nullptr,
+         "the loss 'spans'", "encoder-decoders");
   refuse(recipe.max_tokens > 0 && !generates && !is_encoder, "'max_tokens'", "models of text");
   refuse(recipe.gradient_checkpointing &&
              dynamic_cast<const LanguageArchitecture*>(&architecture) == nullptr,
@@ -113,11 +114,11 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   const Json json = read_json(path);
   JsonReader root(json, path.string() + ": $");
   Recipe recipe;
+  recipe.folder_ = path.parent_path();
   recipe.name_ = root.string("name");
   check_recipe_name(recipe.name_, root.at("name"));
-  const auto architecture = make_architecture(root.at("architecture"));
-  recipe.architecture_ = architecture->config();
-  recipe.read_tokenizer(root, *architecture, path.parent_path());
+  const auto architecture = recipe.read_architecture(root);
+  recipe.read_tokenizer(root, *architecture);
 
   const std::vector<std::string> known_tasks = task_names();
   std::map<std::string, CheckpointRecipe> defaults;
@@ -125,7 +126,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
     for (auto& [role, settings] : found->entries()) {
       if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end())
         throw UserError(unknown_name("role", role, found->where(), kRoles));
-      read_settings(settings, known_tasks, defaults[role]);
+      read_settings(settings, known_tasks, recipe.folder_, defaults[role]);
       settings.finish();
     }
 
@@ -136,7 +137,7 @@ Recipe Recipe::read(const std::filesystem::path& path) {
     CheckpointRecipe checkpoint = defaults[role];
     checkpoint.name = name;
     checkpoint.role = role;
-    read_settings(entry, known_tasks, checkpoint);
+    read_settings(entry, known_tasks, recipe.folder_, checkpoint);
     entry.finish();
     check_complete(checkpoint, entry);
     check_text_settings(checkpoint, entry, *architecture);
@@ -146,31 +147,66 @@ Recipe Recipe::read(const std::filesystem::path& path) {
   }
   root.finish();
 
-  recipe.check_inits([&](const std::string& name) { return readers.at(name).where() + ".init"; });
+  const auto where = [&](const std::string& name) { return readers.at(name).where() + ".init"; };
+  recipe.open_outside_models(where);
+  recipe.check_inits(where);
   return recipe;
 }
 
-void Recipe::read_tokenizer(JsonReader& root, const Architecture& architecture,
-                            const std::filesystem::path& folder) {
+std::unique_ptr<const Architecture> Recipe::read_architecture(JsonReader& root) {
+  const JsonReader given = root.at("architecture");
+  std::unique_ptr<const Architecture> architecture;
+  if (given.is_string()) {
+    const auto model = Checkpoint::open(find_outside_model(given.as_string(), folder_));
+    architecture = make_architecture(JsonReader(architecture_of(*model)->config(), given.where()));
+    tokenizer_folder_ = model->path();
+  } else {
+    architecture = make_architecture(given);
+  }
+  architecture_ = architecture->config();
+  return architecture;
+}
+
+void Recipe::open_outside_models(const std::function<std::string(const std::string&)>& where) {
+  for (const CheckpointRecipe& checkpoint : checkpoints_) {
+    if (!is_outside_model(checkpoint.init) || outside_.contains(checkpoint.init)) continue;
+    const auto model = Checkpoint::open(find_outside_model(checkpoint.init, folder_));
+    const Json config = architecture_of(*model)->config();
+    for (const auto& [field, value] : architecture_.items())
+      if (config.value(field, Json()) != value)
+        user_error(
+            "{}: the architecture's '{}' is {}, and that of '{}' is {}. \"architecture\": \"{}\" "
+            "takes the model's own",
+            where(checkpoint.name), field, value.dump(), checkpoint.init,
+            config.value(field, Json()).dump(), checkpoint.init);
+    outside_[checkpoint.init] = model;
+  }
+}
+
+void Recipe::read_tokenizer(JsonReader& root, const Architecture& architecture) {
   const auto vocabulary = vocabulary_of(architecture);
   const auto given = root.find("tokenizer");
   if (!vocabulary) {
     if (given) given->fail("the architecture reads no text, so it has no tokenizer");
+    tokenizer_folder_.clear();
     return;
   }
-  if (!given)
+  if (given) tokenizer_folder_ = find_file(given->as_string(), folder_);
+  if (tokenizer_folder_.empty())
     user_error(
         "{}: the architecture reads text: 'tokenizer' names the folder of its tokenizer's files, "
         "as \"tokenizers/bytes\"",
         root.where());
-  tokenizer_folder_ = find_file(given->as_string(), folder);
   tokenizer_ = Tokenizer::open(tokenizer_folder_);
   if (tokenizer_->size() > *vocabulary)
-    given->fail(fmt::format("the tokenizer has {} tokens, the architecture has {}",
-                            tokenizer_->size(), *vocabulary));
+    user_error("{}: the tokenizer has {} tokens, the architecture has {}", root.where(),
+               tokenizer_->size(), *vocabulary);
 }
 
 void Recipe::check_inits(const std::function<std::string(const std::string&)>& where) const {
+  const auto is_made_here = [&](const std::string& init) {
+    return init != "random" && !outside_.contains(init);
+  };
   std::vector<std::string> names = {"random"};
   std::map<std::string, const CheckpointRecipe*> known;
   for (const auto& checkpoint : checkpoints_) {
@@ -181,7 +217,7 @@ void Recipe::check_inits(const std::function<std::string(const std::string&)>& w
     std::string chain = checkpoint.name;
     const CheckpointRecipe* current = &checkpoint;
     std::set<const CheckpointRecipe*> visited{current};
-    for (size_t length = 1; current->init != "random"; ++length) {
+    for (size_t length = 1; is_made_here(current->init); ++length) {
       const auto next = known.find(current->init);
       if (next == known.end())
         throw UserError(unknown_name("checkpoint", current->init, where(checkpoint.name), names));
@@ -205,51 +241,6 @@ const CheckpointRecipe& Recipe::at(const std::string& checkpoint) const {
   std::vector<std::string> names;
   for (const CheckpointRecipe& candidate : checkpoints_) names.push_back(candidate.name);
   throw UserError(unknown_name("checkpoint", checkpoint, fmt::format("recipe '{}'", name_), names));
-}
-
-std::string Recipe::hash(const std::string& checkpoint) const {
-  const CheckpointRecipe& recipe = at(checkpoint);
-  Json mixture = Json::array();
-  for (const MixturePart& part : recipe.mixture)
-    mixture.push_back({{"task", part.task},
-                       {"data", load_task(part.task)->hash()},
-                       {"examples", part.examples ? Json(*part.examples) : Json(nullptr)}});
-  Json everything = {{"version", kTrainingVersion},
-                     {"architecture", architecture_},
-                     {"name", recipe.name},
-                     {"role", recipe.role},
-                     {"init", recipe.init == "random" ? "random" : hash(recipe.init)},
-                     {"mixture", mixture},
-                     {"steps", recipe.steps},
-                     {"batch", recipe.batch},
-                     {"learning_rate", recipe.learning_rate},
-                     {"weight_decay", recipe.weight_decay},
-                     {"schedule", recipe.schedule},
-                     {"seed", recipe.seed}};
-  // Absent where they are as in recipes from before there were such settings.
-  everything.update(changed_settings(recipe));
-  if (tokenizer_) everything["tokenizer"] = tokenizer_->hash();
-  if (const Plugin* plugin = architectures().plugin_of(architecture_.value("model_type", "")))
-    everything["plugin"] = plugin->hash;
-  return hash_text(canonical(everything));
-}
-
-std::vector<std::string> Recipe::tasks_of(const std::string& checkpoint, bool of_bases) const {
-  const CheckpointRecipe& entry = at(checkpoint);
-  std::vector<std::string> tasks =
-      entry.init == "random" ? std::vector<std::string>{} : tasks_of(entry.init, of_bases);
-  if ((entry.role == "base") != of_bases) return tasks;
-  for (const MixturePart& part : entry.mixture)
-    if (std::find(tasks.begin(), tasks.end(), part.task) == tasks.end()) tasks.push_back(part.task);
-  return tasks;
-}
-
-std::vector<std::string> Recipe::trained_on(const std::string& checkpoint) const {
-  return tasks_of(checkpoint, false);
-}
-
-std::vector<std::string> Recipe::pretrained_on(const std::string& checkpoint) const {
-  return tasks_of(checkpoint, true);
 }
 
 }  // namespace assay

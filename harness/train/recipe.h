@@ -12,6 +12,7 @@
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/core/json.h"
 #include "harness/model/architecture.h"
+#include "harness/task/task.h"
 #include "harness/tokenizer/tokenizer.h"
 
 namespace assay {
@@ -20,6 +21,7 @@ namespace assay {
 struct MixturePart {
   std::string task;                 ///< "digits/mnist-012"; its train split is used
   std::optional<int64_t> examples;  ///< number of examples, drawn by the seed; absent: all
+  TaskChanges changes{};            ///< of the task's prompts
 };
 
 /// A LoRA adapter (Hu et al., arXiv:2106.09685), trained instead of the weights it is added to.
@@ -45,7 +47,7 @@ struct EarlyStopping {
 
 struct CheckpointRecipe {
   std::string name;  ///< also the folder's name
-  std::string init;  ///< another checkpoint of the recipe, or "random"
+  std::string init;  ///< another checkpoint of the recipe, "random", or a model outside of it
   std::string role;  ///< "base", "expert" or "multitask"
   std::vector<MixturePart> mixture;
   int64_t steps = 0, batch = 0;
@@ -60,7 +62,8 @@ struct CheckpointRecipe {
   int64_t accumulate = 1;           ///< a batch goes through the model in so many parts
   /// "joint": cross entropy over all classes; of models that generate text, over all tokens.
   /// "own_labels": over those that the example's task has, as with a head per task. "answers": over
-  /// the tokens of the answers that follow a prompt.
+  /// the tokens of the answers that follow a prompt. "spans": of encoder-decoders, what was removed
+  /// from texts (span_corruption.h).
   std::string loss = "joint";
   std::string precision = "float32";    ///< or "bf16": autocast, weights stay float32
   bool gradient_checkpointing = false;  ///< blocks run again in the backward pass, to save memory
@@ -78,8 +81,9 @@ class Recipe {
  public:
   /// UserError, naming the location in the file, on unknown keys, missing settings, values out of
   /// range, missing or cyclic `init`s or more than 100 of them in a row, unknown architectures and
-  /// tasks, and a tokenizer that is missing or has more tokens than the architecture. Reads no
-  /// data.
+  /// tasks, models outside of the recipe that are not there or compute in another way than its
+  /// architecture, and a tokenizer that is missing or has more tokens than the architecture. Reads
+  /// no data.
   static Recipe read(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }
@@ -95,7 +99,11 @@ class Recipe {
   std::vector<std::string> pretrained_on(const std::string& checkpoint) const;
   /// The content of config.json, every field included.
   const Json& architecture() const { return architecture_; }
-  /// The folder of the tokenizer's files; empty where the inputs are no texts.
+  /// The models outside of the recipe that checkpoints are trained from, by their names.
+  const std::map<std::string, std::shared_ptr<const Checkpoint>>& outside_models() const {
+    return outside_;
+  }
+  /// The folder of the tokenizer's files, or a GGUF file; empty where the inputs are no texts.
   const std::filesystem::path& tokenizer_folder() const { return tokenizer_folder_; }
   /// Null where the inputs are no texts.
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }
@@ -103,16 +111,20 @@ class Recipe {
  private:
   /// `where`: the location of a checkpoint's init in the file.
   void check_inits(const std::function<std::string(const std::string&)>& where) const;
+  std::string hash_of_init(const CheckpointRecipe& recipe) const;
   std::vector<std::string> tasks_of(const std::string& checkpoint, bool of_bases) const;
 
-  void read_tokenizer(JsonReader& root, const Architecture& architecture,
-                      const std::filesystem::path& folder);
+  std::unique_ptr<const Architecture> read_architecture(JsonReader& root);
+  void read_tokenizer(JsonReader& root, const Architecture& architecture);
+  void open_outside_models(const std::function<std::string(const std::string&)>& where);
 
+  std::filesystem::path folder_;  // of the file
   std::string name_;
   Json architecture_;
   std::filesystem::path tokenizer_folder_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::vector<CheckpointRecipe> checkpoints_;
+  std::map<std::string, std::shared_ptr<const Checkpoint>> outside_;
 };
 
 /// The checkpoint `folder`/NAME when the recipe hash in its assay.json is that of the recipe; null

@@ -95,6 +95,9 @@ Json describe(const Recipe& file, const CheckpointRecipe& recipe, const Training
   return origin;
 }
 
+std::shared_ptr<const Checkpoint> find_init(const Recipe& recipe, const CheckpointRecipe& entry,
+                                            const std::filesystem::path& folder, bool log_mismatch);
+
 /// Null when the folder has no checkpoint of this recipe. `log_mismatch`: logs the reason.
 std::shared_ptr<const Checkpoint> open_matching(const Recipe& recipe, const std::string& name,
                                                 const std::filesystem::path& folder,
@@ -104,8 +107,9 @@ std::shared_ptr<const Checkpoint> open_matching(const Recipe& recipe, const std:
   if (!path_exists(path)) return nullptr;
   ModelPath model(plain_path(path));
   if (const CheckpointRecipe& entry = recipe.at(name); entry.adapter) {
-    if (!open_matching(recipe, entry.init, folder, log_mismatch)) return nullptr;
-    model = ModelPath(plain_path(folder / entry.init), plain_path(path));
+    const auto base = find_init(recipe, entry, folder, log_mismatch);
+    if (!base) return nullptr;
+    model = ModelPath(base->path(), plain_path(path));
   }
   try {
     auto checkpoint = Checkpoint::open(model);
@@ -116,6 +120,16 @@ std::shared_ptr<const Checkpoint> open_matching(const Recipe& recipe, const std:
     if (log_mismatch) log_warning("{}", error.what());
   }
   return nullptr;
+}
+
+/// What the entry is trained from; null when that is random or not there.
+std::shared_ptr<const Checkpoint> find_init(const Recipe& recipe, const CheckpointRecipe& entry,
+                                            const std::filesystem::path& folder,
+                                            bool log_mismatch) {
+  if (entry.init == "random") return nullptr;
+  const auto outside = recipe.outside_models().find(entry.init);
+  if (outside != recipe.outside_models().end()) return outside->second;
+  return open_matching(recipe, entry.init, folder, log_mismatch);
 }
 
 /// Waits while another process makes the checkpoint. Ctrl-C ends the process as elsewhere in
@@ -157,8 +171,9 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
   check_destination(folder / name);
   const FileLock lock = lock_destination(folder / name);
   if (auto made = open_matching(recipe, name, folder, false)) return made;
-  std::shared_ptr<const Checkpoint> init;
-  if (entry.init != "random") init = ensure_checkpoint(recipe, entry.init, folder);
+  if (entry.init != "random" && !recipe.outside_models().contains(entry.init))
+    ensure_checkpoint(recipe, entry.init, folder);
+  const std::shared_ptr<const Checkpoint> init = find_init(recipe, entry, folder, false);
 
   const std::string where = fmt::format("recipe '{}', checkpoint '{}'", recipe.name(), name);
   const auto architecture = make_architecture(JsonReader(recipe.architecture(), where));
@@ -168,7 +183,7 @@ std::shared_ptr<const Checkpoint> ensure_checkpoint(const Recipe& recipe, const 
     validation = read_training_data(recipe, entry, Split::kValidation, stopping->examples, where);
 
   const Threads threads(entry.threads);
-  StateDict initial = init ? load_weights(*architecture, *init, at::kCPU)
+  StateDict initial = init ? load_weights(*architecture, *init, at::kCPU, at::kFloat)
                            : architecture->initial_weights(entry.seed);
   for (auto& [unused, tensor] : initial)
     tensor = tensor.clone();  // a copy of the memory-mapped file

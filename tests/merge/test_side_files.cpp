@@ -1,5 +1,5 @@
 // What a merged folder holds next to its weights.
-#include "harness/merge/request/side_files.h"
+#include "harness/checkpoint/side_files.h"
 
 #include <sys/stat.h>
 

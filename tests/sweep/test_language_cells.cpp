@@ -89,6 +89,23 @@ TEST_CASE("an ensemble of language models is scored, at the cost of all members"
   CHECK(both.diagnostics.at("language").at("requests") == 12);
 }
 
+TEST_CASE("cells keep what changes their tasks, and score them so", "[sweep]") {
+  const TextHome home;
+  Cell cell = TextHome::cell("model", {home.model(1)});
+  const std::string key = cell.key();
+  const TaskChanges changes{.limit = 2};
+  cell.tasks.pop_back();
+  cell.tasks[0] = {"texts/first", load_task("texts/first", "a test", changes)->hash(), {}, changes};
+  CHECK(cell.key() != key);
+  const Cell sent = Json(cell).get<Cell>();
+  CHECK(sent.key() == cell.key());
+  CHECK(sent.tasks[0].changes == changes);
+  const RunRecord record = test::run_alone(sent);
+  INFO(record.reason);
+  REQUIRE(record.status == RunStatus::kOk);
+  CHECK(record.scores.at(0).outcomes.size() == 2);
+}
+
 TEST_CASE("language models whose tokenizers differ are no ensemble, with a reason", "[sweep]") {
   const TextHome home;
   const RunRecord record = TextHome::run("ensemble", {home.model(1), home.model(2, "byte_level")});

@@ -52,6 +52,23 @@ TEST_CASE("a sweep file becomes rows, sets and grids", "[sweep]") {
   CHECK(points[1] == Json{{"scale", 1.5}, {"density", 0.2}});
 }
 
+TEST_CASE("tasks of a sweep are names, or objects that change them", "[sweep]") {
+  Json json = valid_sweep();
+  json["tasks"] = Json::parse(R"(["a/*", {"task": "b/c", "limit": 3, "few_shot": 0,
+                                          "chat_template": "models/m"}])");
+  const SweepFile sweep = read(json);
+  REQUIRE(sweep.tasks.size() == 2);
+  CHECK(sweep.tasks[0].pattern == "a/*");
+  CHECK(sweep.tasks[0].changes == TaskChanges());
+  CHECK(sweep.tasks[1].pattern == "b/c");
+  CHECK(sweep.tasks[1].changes == TaskChanges{.limit = 3, .few_shot = 0, .chat = "models/m"});
+
+  json["tasks"][1]["limit"] = 0;
+  check_error(json, {"tasks[1].limit", "at least 1", "found 0"});
+  json["tasks"][1] = {{"task", "b/c"}, {"limits", 3}};
+  check_error(json, {"tasks[1]", "Did you mean 'limit'?"});
+}
+
 TEST_CASE("a set has the sweep's base unless it names its own", "[sweep]") {
   Json json = valid_sweep();
   json["expert_sets"].push_back({{"name", "two"}, {"experts", {"x"}}, {"base", "c"}});

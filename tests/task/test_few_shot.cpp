@@ -115,6 +115,38 @@ TEST_CASE("suites name files in their folder; a limit and a number of examples c
   CHECK(items[1].target == "2");
 }
 
+TEST_CASE("a task's changes are its own, as data, and say which model's chats its prompts are",
+          "[task]") {
+  const TextFolder folder;
+  folder.lines("pool.jsonl", {pair("a", "1"), pair("b", "2"), pair("c", "3")});
+  Json tasks = Json::array();
+  for (const char* name : {"near", "far"}) {
+    tasks.push_back(definition({{"train", "pool.jsonl"}, {"test", "pool.jsonl"}}));
+    tasks.back()["name"] = name;
+  }
+  write_file(folder.path() + "/own.json",
+             Json{{"summary", "s"}, {"kind", "log_likelihood"}, {"tasks", tasks}}.dump());
+  folder.lines("tokenizer_config.json",
+               {{{"chat_template", "{% for m in messages %}<{{ m.content }}>{% endfor %}"}}});
+  const EnvironmentVariable suites("ASSAY_TASKS_DIR", folder.path());
+
+  const TaskChanges chat{.limit = 1, .few_shot = 1, .chat = folder.path()};
+  CHECK(Json(chat).get<TaskChanges>() == chat);
+  CHECK(Json(TaskChanges()).get<TaskChanges>() == TaskChanges());
+  const auto loaded = load_tasks({{"own/near", chat}, {"own/far", {.limit = 2}}}, "a test");
+  REQUIRE(loaded.size() == 2);
+  CHECK(loaded[0]->changes() == chat);
+  CHECK(loaded[1]->changes().limit == 2);
+  CHECK(prompts(*loaded[0]) == std::vector<std::string>{"<b><2><a>"});
+  CHECK(prompts(*loaded[1]).size() == 2);
+  CHECK(load_task("own/near", "a test", {.limit = 1, .few_shot = 1})->hash() != loaded[0]->hash());
+  CHECK_THROWS_WITH(load_tasks({{"own/*", chat}, {"own/far", {}}}, "a test"),
+                    Contains("a test: the task 'own/far' is named twice"));
+  CHECK(load_tasks({{"own/*", chat}, {"own/far", chat}}, "a test").size() == 2);
+  CHECK_THROWS_WITH(load_task("own/far", "a test", {.chat = folder.path() + "/none"}),
+                    Contains("no chat template"));
+}
+
 TEST_CASE("all missing files are named in one message", "[task]") {
   const auto missing = [](const char* name) {
     return make_text_task("log_likelihood",

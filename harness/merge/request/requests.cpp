@@ -6,13 +6,13 @@
 #include <map>
 
 #include "harness/checkpoint/model_config.h"
+#include "harness/checkpoint/side_files.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/core/paths.h"
 #include "harness/merge/model_checks.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/request/roles.h"
-#include "harness/merge/request/side_files.h"
 #include "harness/merge/request/slices.h"
 
 namespace assay {

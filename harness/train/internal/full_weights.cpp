@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "harness/checkpoint/model_texts.h"
+#include "harness/checkpoint/side_files.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -16,27 +18,24 @@ bool matches(const std::string& glob, const std::string& tensor) {
   return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
 }
 
-/// The tokenizer's files, which a checkpoint's folder holds too.
-std::map<fs::path, fs::path> tokenizer_files(const fs::path& folder) {
-  std::map<fs::path, fs::path> files;
-  if (folder.empty()) return files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    const bool is_of_model = name == "config.json" || name == "assay.json" || name == "README.md" ||
-                             name.ends_with(".safetensors");
-    if (entry.is_regular_file() && !name.starts_with('.') && !is_of_model)
-      files[name] = entry.path();
-  }
-  return files;
+/// What a checkpoint's folder holds next to its weights: the tokenizer's files, as they are or, of
+/// a GGUF file, made from it.
+CheckpointExtras extras_of(const Recipe& file) {
+  CheckpointExtras extras;
+  extras.config = file.architecture();
+  const fs::path& tokenizer = file.tokenizer_folder();
+  if (tokenizer.empty()) return extras;
+  extras.copies = side_files(tokenizer).files;
+  extras.texts = ModelTexts(tokenizer).made();
+  extras.texts.erase("config.json");
+  return extras;
 }
 
 class FullWeights final : public TrainedWeights {
  public:
   FullWeights(const Recipe& file, const CheckpointRecipe& recipe, const Architecture& architecture,
               StateDict weights, const std::string& where)
-      : config_(file.architecture()),
-        copies_(tokenizer_files(file.tokenizer_folder())),
-        weights_(std::move(weights)) {
+      : extras_(extras_of(file)), weights_(std::move(weights)) {
     for (const std::string& glob : recipe.freeze)
       if (std::none_of(weights_.begin(), weights_.end(),
                        [&](const auto& entry) { return matches(glob, entry.first); }))
@@ -63,12 +62,13 @@ class FullWeights final : public TrainedWeights {
   void write(const fs::path& folder, const Json& origin) const override {
     StateDict weights;
     for (const auto& [name, tensor] : weights_) weights[name] = tensor.detach();
-    write_checkpoint(folder, weights, {config_, origin, "", copies_}, true);
+    CheckpointExtras extras = extras_;
+    extras.origin = origin;
+    write_checkpoint(folder, weights, extras, true);
   }
 
  private:
-  Json config_;
-  std::map<fs::path, fs::path> copies_;
+  CheckpointExtras extras_;
   StateDict weights_;
 };
 

@@ -21,7 +21,7 @@ class PlainData final : public TrainingData {
       : own_labels_(recipe.loss == "own_labels"), augment_(recipe.augment), seed_(recipe.seed) {
     std::vector<at::Tensor> inputs, targets, parts;
     for (const MixturePart& part : recipe.mixture) {
-      const Examples all = load_task(part.task)->examples(split);
+      const Examples all = load_task(part.task, where, part.changes)->examples(split);
       const at::Tensor index = at::tensor(
           drawn_items(recipe, part, split, all.inputs.size(0), items_per_task, where), at::kLong);
       inputs.push_back(all.inputs.index_select(0, index));
@@ -101,7 +101,7 @@ std::unique_ptr<const TrainingData> read_training_data(const Recipe& file,
                                                        int64_t items_per_task,
                                                        const std::string& where) {
   for (const MixturePart& part : recipe.mixture) {
-    const auto task = load_task(part.task, where);
+    const auto task = load_task(part.task, where, part.changes);
     if (task->is_about_text() != (file.tokenizer() != nullptr))
       user_error("{}: the task '{}' is {}about texts, but the model reads {}", where, part.task,
                  task->is_about_text() ? "" : "not ", file.tokenizer() ? "texts only" : "none");

@@ -4,12 +4,14 @@
 #include <set>
 
 #include "harness/core/error.h"
+#include "harness/core/files.h"
+#include "harness/train/outside_model.h"
 
 namespace assay {
 namespace {
 
 const std::vector<std::string> kSchedules = {"constant", "cosine", "linear"};
-const std::vector<std::string> kLosses = {"joint", "own_labels", "answers"};
+const std::vector<std::string> kLosses = {"joint", "own_labels", "answers", "spans"};
 const std::vector<std::string> kPrecisions = {"float32", "bf16"};
 constexpr int64_t kMaxThreads = 1024;
 
@@ -40,7 +42,8 @@ double fraction_below_one(const JsonReader& value) {
 }
 
 std::vector<MixturePart> read_mixture(const JsonReader& list,
-                                      const std::vector<std::string>& known_tasks) {
+                                      const std::vector<std::string>& known_tasks,
+                                      const fs::path& folder) {
   std::vector<MixturePart> mixture;
   std::set<std::string> seen;
   for (JsonReader element : list.elements()) {
@@ -51,6 +54,9 @@ std::vector<MixturePart> read_mixture(const JsonReader& list,
       part.task = element.string("task");
       if (const auto examples = element.find("examples"))
         part.examples = positive_integer(*examples);
+      part.changes = read_task_changes(element);
+      if (!part.changes.chat.empty())
+        part.changes.chat = find_outside_model(part.changes.chat, folder).path.string();
       element.finish();
     }
     if (std::find(known_tasks.begin(), known_tasks.end(), part.task) == known_tasks.end())
@@ -121,9 +127,10 @@ std::string one_of(const std::string& kind, const std::vector<std::string>& know
 }
 
 void read_settings(JsonReader& settings, const std::vector<std::string>& known_tasks,
-                   CheckpointRecipe& recipe) {
+                   const fs::path& folder, CheckpointRecipe& recipe) {
   if (const auto v = settings.find("init")) recipe.init = v->as_string();
-  if (const auto v = settings.find("mixture")) recipe.mixture = read_mixture(*v, known_tasks);
+  if (const auto v = settings.find("mixture"))
+    recipe.mixture = read_mixture(*v, known_tasks, folder);
   if (const auto v = settings.find("steps")) recipe.steps = positive_integer(*v);
   if (const auto v = settings.find("batch")) recipe.batch = positive_integer(*v);
   if (const auto v = settings.find("accumulate")) recipe.accumulate = positive_integer(*v);

@@ -1,6 +1,7 @@
 /// The settings of a checkpoint in a recipe.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,9 @@ std::string one_of(const std::string& kind, const std::vector<std::string>& know
                    const JsonReader& value);
 
 /// Sets the fields that `settings` states: first those of the role's defaults, then the entry's
-/// own.
+/// own. `folder`: of the recipe's file.
 void read_settings(JsonReader& settings, const std::vector<std::string>& known_tasks,
-                   CheckpointRecipe& recipe);
+                   const std::filesystem::path& folder, CheckpointRecipe& recipe);
 
 /// Those that determine the weights and differ from their defaults, for the recipe's hash and for
 /// assay.json.

@@ -3,6 +3,7 @@
 #include "harness/core/error.h"
 #include "harness/lm/encoded_texts.h"
 #include "harness/model/forward.h"
+#include "harness/train/internal/span_corruption.h"
 #include "harness/train/internal/training_data.h"
 
 namespace assay {
@@ -38,9 +39,11 @@ class TextTrainingData final : public TrainingData {
 class GeneratorItems {
  public:
   GeneratorItems(const CheckpointRecipe& recipe, const TextEncoder& encoder,
-                 const SequenceToSequenceArchitecture* both)
+                 const Tokenizer& tokenizer, const SequenceToSequenceArchitecture* both)
       : recipe_(recipe),
         encoder_(encoder),
+        tokenizer_(tokenizer),
+        vocabulary_(both ? both->vocabulary() : 0),
         is_encoder_decoder_(both != nullptr),
         max_tokens_(recipe.max_tokens > 0 ? std::min(recipe.max_tokens, encoder.max_length())
                                           : encoder.max_length()),
@@ -48,6 +51,7 @@ class GeneratorItems {
                                                      : std::nullopt)) {}
 
   void add(const ItemRequests& item, const std::string& task) {
+    if (recipe_.loss == "spans") return add_corrupted(item, task);
     if (item.solution) {
       ScoredSequence sequence =
           cut_sequence(encoder_.pair(*item.solution), max_tokens_, is_encoder_decoder_);
@@ -66,8 +70,35 @@ class GeneratorItems {
   std::unique_ptr<const EncodedTexts> take() { return std::move(texts_); }
 
  private:
+  void add_corrupted(const ItemRequests& item, const std::string& task) {
+    if (item.requests.rolling.empty())
+      user_error("the task '{}' has no texts, of which the loss 'spans' removes parts", task);
+    const TokenIds sentinels = sentinels_of(tokenizer_);
+    const TokenIds all = tokenizer_.encode(item.requests.rolling.front().text, false);
+    check_vocabulary(all, tokenizer_, vocabulary_, item.where);
+    check_vocabulary(sentinels, tokenizer_, vocabulary_, "the tokenizer");
+    // Sentinels are no more than what they stand for, so that a window fits with the end token.
+    const auto window = static_cast<size_t>(max_tokens_ - 1);
+    for (size_t first = 0; first + 1 < all.size(); first += window) {
+      const TokenIds tokens(
+          all.begin() + static_cast<int64_t>(first),
+          all.begin() + static_cast<int64_t>(std::min(first + window, all.size())));
+      if (tokens.size() < 2) break;
+      const int64_t spans = span_count(static_cast<int64_t>(tokens.size()));
+      if (spans > static_cast<int64_t>(sentinels.size()))
+        user_error(
+            "{}: {} spans would be removed from {} tokens, and the tokenizer has {} sentinels "
+            "(<extra_id_0> ...); a smaller 'max_tokens' needs fewer",
+            item.where, spans, tokens.size(), sentinels.size());
+      Rng rng(recipe_.seed, fmt::format("spans of {}, {}", task, texts_->size()));
+      texts_->add(corrupt_spans(tokens, sentinels, tokenizer_.eos(), rng));
+    }
+  }
+
   const CheckpointRecipe& recipe_;
   const TextEncoder& encoder_;
+  const Tokenizer& tokenizer_;
+  int64_t vocabulary_;
   bool is_encoder_decoder_;
   int64_t max_tokens_;
   std::unique_ptr<GeneratorTexts> texts_;
@@ -101,7 +132,7 @@ std::unique_ptr<const TrainingData> text_data(const Recipe& file, const Checkpoi
   // Calls `add` with every drawn item.
   const auto for_each = [&](const auto& add) {
     for (const MixturePart& part : recipe.mixture) {
-      const auto task = load_task(part.task, where);
+      const auto task = load_task(part.task, where, part.changes);
       const std::vector<ItemRequests> items = task->item_requests(split);
       const auto drawn = drawn_items(recipe, part, split, static_cast<int64_t>(items.size()),
                                      items_per_task, where);
@@ -126,7 +157,7 @@ std::unique_ptr<const TrainingData> text_data(const Recipe& file, const Checkpoi
         both
             ? TextEncoder(SequenceToSequenceModel{both, {}, at::kCPU, file.tokenizer(), {}}, tokens)
             : TextEncoder(LanguageModel{decoder, {}, at::kCPU, file.tokenizer(), {}}, tokens);
-    GeneratorItems items(recipe, text_encoder, both.get());
+    GeneratorItems items(recipe, text_encoder, *file.tokenizer(), both.get());
     for_each([&](const ItemRequests& item, const std::string& task) { items.add(item, task); });
     texts = items.take();
   }

@@ -1,4 +1,4 @@
-#include "harness/merge/request/side_files.h"
+#include "harness/checkpoint/side_files.h"
 
 #include <fmt/format.h>
 
