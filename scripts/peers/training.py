@@ -1,11 +1,12 @@
 """Compares training by recipe with PyTorch, transformers and PEFT: losses, weights and speed.
 
-usage: ENV/bin/python scripts/peers/training.py PROGRAM [--steps 50] [--speed]
+usage: ENV/bin/python scripts/peers/training.py PROGRAM [--steps 50] [--speed | --rounding]
 
 Both sides start from the same weights and see the same batches, every one of which holds all texts, so that their order is the same whatever
 the shuffle. Compared are the losses of every step (1e-4) and the tensors after the last one (1e-3 of the tensor's largest value, without the biases of keys:
 these have no gradient but rounding, which AdamW makes steps of), for decoders (all tokens; a LoRA adapter), an encoder-decoder (answers) and an encoder (classes). --speed instead trains one
-small decoder on one thread on both sides and prints tokens per second. ENV holds torch, transformers 5, peft and safetensors.
+small decoder on one thread on both sides and prints tokens per second. --rounding instead prints how far each side is from PyTorch in float64, where rounding
+grows: T5 at a high rate, and LoRA. ENV holds torch, transformers 5, peft and safetensors.
 """
 
 import argparse
@@ -258,6 +259,48 @@ def compare_adapters(program: str, folder: Path, steps: int) -> bool:
     return fine
 
 
+def compare_rounding(program: str, folder: Path, steps: int) -> bool:
+    """How far Assay and PyTorch in float32 are from PyTorch in float64. PyTorch also starts from weights whose last bits are changed, four times: Assay
+    is to be no further than twice the furthest of these."""
+    from peft import PeftModel
+
+    write_tasks(folder)
+    t5 = train(program, folder, "t5", T5, "sums/all", steps)
+    adapter = {"rank": 4, "alpha": 8, "targets": ["q_proj", "down_proj"]}
+    lora = train(program, folder, "lora", LLAMA, "texts/all", steps, adapter=adapter)
+    start = train(program, folder, "start", LLAMA, "texts/all", 1, adapter=adapter, warmup=0, learning_rate=1e-30)
+    base = lambda: AutoModelForCausalLM.from_pretrained(lora / "initial", dtype=torch.float32)
+    cases = (
+        ("t5", t5, "model.safetensors", encoder_decoder_loss, lambda: AutoModelForSeq2SeqLM.from_pretrained(t5 / "initial", dtype=torch.float32)),
+        ("llama, LoRA", lora, "adapter_model.safetensors", decoder_loss, lambda: PeftModel.from_pretrained(base(), start / "trained", is_trainable=True)),
+    )
+    fine = True
+    for name, made, file, loss_of, make in cases:
+
+        def run(model):
+            losses = reference(model, loss_of, steps)
+            return losses, {key.replace(".default", ""): value.detach().double() for key, value in model.state_dict().items()}
+
+        exact_losses, exact = run(make().double())
+        own = load_file(made / "trained" / file)
+        runs = {"PyTorch": [run(make())], "PyTorch, last bits changed": []}
+        for seed in range(4):
+            model, generator = make(), torch.Generator().manual_seed(seed)
+            with torch.no_grad():
+                for tensor in model.parameters():
+                    tensor.mul_(1 + (torch.randint(0, 3, tensor.shape, generator=generator) - 1) * 2.0**-23)
+            runs["PyTorch, last bits changed"].append(run(model))
+        runs["Assay"] = [(json.loads((made / "trained" / "assay.json").read_text())["losses"], {key: own[key].double() for key in own})]
+        far = {}
+        for who, results in runs.items():
+            of_losses = max(abs(a - b) / abs(b) for losses, _ in results for a, b in zip(losses, exact_losses, strict=True))
+            of_weights = max(((tensors[key] - exact[key]).abs().max() / exact[key].abs().max().clamp_min(1e-8)).item() for _, tensors in results for key in own)
+            far[who] = of_losses, of_weights
+            print(f"{name + ', ' + who:<40} from float64: losses {of_losses:.1e}  weights {of_weights:.1e}")
+        fine &= all(a <= 2 * b for a, b in zip(far["Assay"], far["PyTorch, last bits changed"]))
+    return fine
+
+
 def compare_speed(program: str, folder: Path) -> bool:
     """Of a decoder of width 128 on 16 windows of 256 bytes, on one thread."""
     architecture = {**LLAMA, "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 3, "num_key_value_heads": 4, "max_position_embeddings": 256}
@@ -281,10 +324,14 @@ def main() -> None:
     parser.add_argument("program")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--rounding", action="store_true")
     given = parser.parse_args()
     program = str(Path(given.program).resolve())
     with tempfile.TemporaryDirectory() as folder:
-        fine = compare_speed(program, Path(folder)) if given.speed else compare_all(program, Path(folder), given.steps)
+        if given.speed:
+            fine = compare_speed(program, Path(folder))
+        else:
+            fine = (compare_rounding if given.rounding else compare_all)(program, Path(folder), given.steps)
     sys.exit(0 if fine else 1)
 
 
