@@ -76,6 +76,19 @@ std::vector<TokenIds> encode_prompts(const GenerateArguments& options, const fs:
   return prompts;
 }
 
+/// Each prompt by the members that it decides for.
+std::vector<TokenIds> run_routed(const RoutedModel& model, const std::vector<TokenIds>& prompts,
+                                 const GenerateOptions& generation) {
+  std::vector<TokenIds> generated;
+  for (const TokenIds& prompt : prompts) {
+    const LanguageModel answering =
+        model.architecture->mixed(model, model.architecture->decide(model.weights, prompt));
+    generated.push_back(
+        generate(*answering.architecture, answering.weights, {prompt}, generation).front());
+  }
+  return generated;
+}
+
 std::vector<TokenIds> run(const OpenModel& model, const std::vector<TokenIds>& prompts,
                           const GenerateOptions& generation) {
   if (const auto* decoder = dynamic_cast<const LanguageArchitecture*>(model.architecture.get()))
@@ -83,6 +96,10 @@ std::vector<TokenIds> run(const OpenModel& model, const std::vector<TokenIds>& p
   if (const auto* encoder_decoder =
           dynamic_cast<const SequenceToSequenceArchitecture*>(model.architecture.get()))
     return generate(*encoder_decoder, model.weights, prompts, generation);
+  if (auto routed = std::dynamic_pointer_cast<const RoutedArchitecture>(model.architecture)) {
+    const at::Device device = model.weights.begin()->second.device();
+    return run_routed({std::move(routed), model.weights, device, nullptr, ""}, prompts, generation);
+  }
   user_error("{} generates no text",
              model.architecture->config().at("model_type").get<std::string>());
 }

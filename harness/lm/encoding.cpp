@@ -61,6 +61,10 @@ TextEncoder::TextEncoder(const LanguageModel& model, std::shared_ptr<TokenCache>
     : TextEncoder(std::move(tokens), model.tokenizer, model.architecture->vocabulary(),
                   model.architecture->max_positions(), false) {}
 
+TextEncoder::TextEncoder(const RoutedModel& model, std::shared_ptr<TokenCache> tokens)
+    : TextEncoder(std::move(tokens), model.tokenizer, model.architecture->vocabulary(),
+                  model.architecture->max_positions(), false) {}
+
 TextEncoder::TextEncoder(const SequenceToSequenceModel& model, std::shared_ptr<TokenCache> tokens)
     : TextEncoder(std::move(tokens), model.tokenizer, model.architecture->vocabulary(),
                   max_length_of(model), true) {}
@@ -156,6 +160,7 @@ std::vector<ScoredSequence> TextEncoder::windows(const RollingRequest& request) 
     // text[i + 1] is ids[i]: the window's last token is text[end].
     windows.push_back(
         {{text.begin() + begin, text.begin() + end + 1}, static_cast<size_t>(done + 1 - begin)});
+    windows.back().has_prompt = false;
     done = end;
   }
   return windows;

@@ -30,12 +30,16 @@ struct ScoredSequence {
   TokenIds tokens;
   size_t first = 1;
   int64_t dropped = 0;  ///< tokens truncated at the beginning
+  /// The tokens before `first` are a request's context; else what a window of a text repeats.
+  bool has_prompt = true;
 };
 
 /// Encodes requests for one model. Tokenization is memoized in `tokens`.
 class TextEncoder {
  public:
   explicit TextEncoder(const LanguageModel& model,
+                       std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
+  explicit TextEncoder(const RoutedModel& model,
                        std::shared_ptr<TokenCache> tokens = std::make_shared<TokenCache>());
   /// For a model whose encoder reads the tokens before `first` and whose decoder scores the others.
   explicit TextEncoder(const SequenceToSequenceModel& model,

@@ -13,6 +13,7 @@ at::Tensor LanguagePredictor::logits(const at::Tensor&) const {
 std::string LanguagePredictor::what() const {
   const AnyLanguageModel& model = evaluator_.model();
   const char* kind = std::holds_alternative<LanguageModel>(model) ? "a decoder-only language model"
+                     : std::holds_alternative<RoutedModel>(model) ? "decoders that a router chooses"
                                                                   : "an encoder-decoder";
   return std::visit(
       [&](const auto& one) {

@@ -44,7 +44,7 @@ void check_task_expert(const MergeSection& section) {
 bool plans(const Method& method) {
   const Output output = method.needs().output;
   return output == Output::kReshaped || output == Output::kWider ||
-         output == Output::kMixtureOfExperts;
+         output == Output::kMixtureOfExperts || output == Output::kEnsemble;
 }
 
 /// A method that plans needs what it does of the whole merge; others of each section.

@@ -32,6 +32,8 @@ class HiddenStates {
   /// Examples of what an expert is not for: the index that they have in place of an expert's.
   /// Absent where the merge's file gives none.
   virtual std::optional<size_t> negatives(size_t /*expert*/) const { return std::nullopt; }
+  /// Float64 [count, vocabulary]: how often each example has each token. Runs no block.
+  virtual at::Tensor token_counts(size_t expert, int64_t first, int64_t count) const = 0;
 };
 
 /// Those of a network. UserError when it has none.

@@ -59,8 +59,9 @@ MemberSizes sizes_of(const SequenceToSequenceModel& member) {
 template <typename Kind>
 class Ensemble : public Kind {
  public:
-  Ensemble(std::vector<TextModel<Kind>> members, EnsembleRule rule)
-      : members_(std::move(members)), rule_(rule) {
+  /// `shares`: empty where all members have the same.
+  Ensemble(std::vector<TextModel<Kind>> members, EnsembleRule rule, std::vector<double> shares = {})
+      : members_(std::move(members)), shares_(std::move(shares)), rule_(rule) {
     for (const TextModel<Kind>& member : members_) sizes_.push_back(sizes_of(member));
   }
 
@@ -87,13 +88,15 @@ class Ensemble : public Kind {
       const TextModel<Kind>& member = members_[i];
       const at::Tensor logits = member.architecture->vocabulary_logits(
           member.weights, member_states(hidden, first, sizes_[i].width, sizes_[i].dtype));
-      const at::Tensor own = at::log_softmax(logits, -1, at::kFloat);
+      at::Tensor own = at::log_softmax(logits, -1, at::kFloat);
+      if (!shares_.empty()) own = of_logits ? own * shares_[i] : own + std::log(shares_[i]);
       if (!sum.defined())
         sum = own;
       else
         sum = of_logits ? sum + own : at::logaddexp(sum, own);
       first += sizes_[i].width;
     }
+    if (!shares_.empty()) return sum;
     const auto members = static_cast<double>(members_.size());
     return of_logits ? sum / members : sum - std::log(members);
   }
@@ -101,6 +104,7 @@ class Ensemble : public Kind {
  protected:
   std::vector<TextModel<Kind>> members_;
   std::vector<MemberSizes> sizes_;
+  std::vector<double> shares_;
   EnsembleRule rule_;
 };
 
@@ -207,7 +211,8 @@ TextModel<Kind> join(const TextModel<Kind>& first, const std::vector<AnyLanguage
   for (const AnyLanguageModel& member : members) {
     const auto* other = std::get_if<TextModel<Kind>>(&member);
     const std::string reason =
-        other ? conflict(first, *other) : "its members are decoders and encoder-decoders";
+        other ? conflict(first, *other)
+              : "its members are of different kinds, as decoders and encoder-decoders are";
     if (!reason.empty()) throw SkipCell(fmt::format("no output ensemble: {}", reason));
     same_kind.push_back(*other);
   }
@@ -228,8 +233,18 @@ AnyLanguageModel ensemble_of(const std::vector<AnyLanguageModel>& members, std::
         "no majority vote: language models score texts token by token, and no class is voted for");
   if (const auto* decoder = std::get_if<LanguageModel>(&members.front()))
     return join<DecoderEnsemble>(*decoder, members, std::move(weights_hash), rule);
+  if (std::holds_alternative<RoutedModel>(members.front()))
+    throw SkipCell("no output ensemble: its members are routed ensembles themselves");
   return join<EncoderDecoderEnsemble>(std::get<SequenceToSequenceModel>(members.front()), members,
                                       std::move(weights_hash), rule);
+}
+
+std::shared_ptr<const LanguageArchitecture> weighted_ensemble(std::vector<LanguageModel> members,
+                                                              std::vector<double> shares,
+                                                              EnsembleRule rule) {
+  ASSAY_CHECK(!members.empty() && members.size() == shares.size(), "{} members with {} shares",
+              members.size(), shares.size());
+  return std::make_shared<DecoderEnsemble>(std::move(members), rule, std::move(shares));
 }
 
 }  // namespace assay

@@ -2,6 +2,7 @@
 /// members' probabilities after the same text.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,5 +21,11 @@ namespace assay {
 /// tokenizer or vocabulary, and for a vote, which is of classifiers.
 AnyLanguageModel ensemble_of(const std::vector<AnyLanguageModel>& members, std::string weights_hash,
                              EnsembleRule rule = EnsembleRule::kUsual);
+
+/// The same of decoders of one tokenizer, vocabulary and device, with the members' shares, which
+/// sum to 1, in place of 1/n.
+std::shared_ptr<const LanguageArchitecture> weighted_ensemble(std::vector<LanguageModel> members,
+                                                              std::vector<double> shares,
+                                                              EnsembleRule rule);
 
 }  // namespace assay

@@ -61,6 +61,8 @@ at::Tensor row_logits(const Architecture& architecture, const StateDict& weights
     return encoder_decoder_logits(*model, weights, batch);
   if (const auto* model = dynamic_cast<const EncoderArchitecture*>(&architecture))
     return encoder_logits(*model, weights, {batch.inputs, batch.types, batch.mask});
+  if (dynamic_cast<const RoutedArchitecture*>(&architecture))
+    user_error("a routed ensemble runs on sequences, of which its router has read the prompt");
   ASSAY_CHECK(!weights.empty(), "a model without weights");
   const at::Tensor& any = weights.begin()->second;
   return architecture.logits(weights, batch.inputs.to(any.device(), any.scalar_type()));

@@ -39,6 +39,7 @@ void check_layers(const Checkpoint& checkpoint, const std::string& where) {
 bool reads_text(const Architecture& architecture) {
   return dynamic_cast<const LanguageArchitecture*>(&architecture) ||
          dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture) ||
+         dynamic_cast<const RoutedArchitecture*>(&architecture) ||
          dynamic_cast<const EncoderArchitecture*>(&architecture);
 }
 

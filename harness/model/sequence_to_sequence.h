@@ -7,6 +7,7 @@
 
 #include "harness/model/generate.h"
 #include "harness/model/language.h"
+#include "harness/model/routed.h"
 
 namespace assay {
 
@@ -50,7 +51,7 @@ class SequenceToSequenceArchitecture : public Architecture {
 using SequenceToSequenceModel = TextModel<SequenceToSequenceArchitecture>;
 
 /// A model that generates text.
-using AnyLanguageModel = std::variant<LanguageModel, SequenceToSequenceModel>;
+using AnyLanguageModel = std::variant<LanguageModel, SequenceToSequenceModel, RoutedModel>;
 at::Device device_of(const AnyLanguageModel& model);
 
 /// Greedy decoding, as generate() in generate.h; the encoder reads `texts`.

@@ -108,7 +108,8 @@ inline const MethodEntry& entry_of(const std::string& ref) {
 
 /// A model that the method can merge: the mixed one, or a decoder where a mixture is made of it.
 inline const StateDict& model_for(const std::string& ref, uint64_t key) {
-  if (entry_of(ref).info.needs.output != Output::kMixtureOfExperts) return mixed_model(key);
+  const Output output = entry_of(ref).info.needs.output;
+  if (output != Output::kMixtureOfExperts && output != Output::kEnsemble) return mixed_model(key);
   static std::map<uint64_t, StateDict> decoders;
   StateDict& model = decoders[key];
   if (model.empty()) model = small_model(key);

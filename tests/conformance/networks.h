@@ -79,7 +79,9 @@ inline Networks decoders() {
 inline std::vector<Networks> networks_for(const std::string& ref) {
   static const Networks cnns = small_cnns(), language_models = decoders();
   const Output output = entry_of(ref).info.needs.output;
-  if (output == Output::kReshaped || output == Output::kMixtureOfExperts) return {language_models};
+  if (output == Output::kReshaped || output == Output::kMixtureOfExperts ||
+      output == Output::kEnsemble)
+    return {language_models};
   return {cnns, language_models};
 }
 

@@ -26,14 +26,13 @@ std::string unmet(const Needs& needs) {
 struct Needing {
   static constexpr MethodInfo info{
       .name = "needing", .paper = "https://example.org", .summary = "for tests of needs"};
-  enum class Need { kInit, kBase, kThree, kInputs, kLabels, kGradients, kTokenizer, kOutput };
+  enum class Need { kInit, kBase, kThree, kInputs, kLabels, kGradients, kTokenizer };
   Need need = Need::kInit;
 
   void parameters(auto&& p) {
-    p(need,
-      {.name = "need",
-       .choices = {"init", "base", "three", "inputs", "labels", "gradients", "tokenizer", "output"},
-       .help = "what it needs"});
+    p(need, {.name = "need",
+             .choices = {"init", "base", "three", "inputs", "labels", "gradients", "tokenizer"},
+             .help = "what it needs"});
   }
   Needs needs() const {
     return {.base = need == Need::kBase,
@@ -42,8 +41,7 @@ struct Needing {
             .calibration_labels = need == Need::kLabels,
             .gradients = need == Need::kGradients,
             .same_initialization = need == Need::kInit,
-            .tokenizer = need == Need::kTokenizer,
-            .output = need == Need::kOutput ? Output::kEnsemble : Output::kSameArchitecture};
+            .tokenizer = need == Need::kTokenizer};
   }
   at::Tensor merge(const TensorJob& job) const { return job.experts.front(); }
 };
@@ -85,7 +83,6 @@ TEST_CASE("a merge file refuses every need that is not met before it reads a ten
   CHECK_THAT(refusal("labels"), Contains("calibration"));
   CHECK_THAT(refusal("gradients"), Contains("gradients"));
   CHECK_THAT(refusal("tokenizer"), Contains("one tokenizer"));
-  CHECK_THAT(refusal("output"), Contains("ensemble"));
   CHECK_THAT(refusal("init"), Contains("seed 1") && Contains("seed 2"));
   CHECK(refusal("init", {"a", "a"}) == "none");
   CHECK_THAT(refusal("init", {"a", "wide"}), Contains("shape"));
@@ -152,7 +149,6 @@ TEST_CASE("needs that are not met are refused in words", "[merge]") {
   CHECK_THAT(unmet({.calibration_labels = true}), Contains("calibration data"));
   CHECK_THAT(unmet({.gradients = true}), Contains("gradients"));
   CHECK(unmet({.output = Output::kReshaped}) == "none");
-  CHECK_THAT(unmet({.output = Output::kEnsemble}), Contains("another form (ensemble)"));
 }
 
 TEST_CASE("shapes are checked, whatever a method declares", "[merge]") {

@@ -28,6 +28,9 @@ class FakeStates : public FakeNetwork, public HiddenStates {
     if (tokens == Tokens::kLast) one = one * 10 + 1;
     return {one, 2 * one};
   }
+  at::Tensor token_counts(size_t, int64_t, int64_t) const override {
+    throw std::logic_error("no tokens");
+  }
   /// The examples of expert 0 are (4, 0, ...) and (2, 8, 0, ...), of expert 1 (0, 0, 3, 0, ...).
   at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const override {
     at::Tensor all = at::zeros({2, 8}, at::kDouble);
@@ -75,6 +78,41 @@ TEST_CASE("hidden_avg's rows are unit vectors of mean states", "[methods][moe]")
   const double length = std::sqrt(31.0 * 31 + 41 * 41 + 6);
   CHECK(last[0][0].item<double>() == Approx(31 / length));
   CHECK(last[0][7].item<double>() == Approx(1 / length));
+}
+
+TEST_CASE("centroid's rows are means, whitened by what differs within experts", "[methods][moe]") {
+  // Means (3, 4, 0, ...) and (0, 0, 3, 0, ...), lengths 5 and 3.
+  const at::Tensor plain =
+      gate({{"router", "centroid"}, {"shrinkage", 1}, {"tap", "block_input"}, {"temperature", 2}});
+  CHECK(distance(plain[0] * 2 * std::sqrt(17.0), row({3, 4})) <= 1e-5);
+  CHECK(distance(plain[1] * 2 * std::sqrt(17.0), row({0, 0, 3})) <= 1e-5);
+  // Examples of expert 0 lie at its mean +-(1, -4): the covariance is half of (1 -4; -4 16), its
+  // mean variance 8.5 / 8. Half of each: (0.78125 -1; -1 4.53125) times the row is the mean.
+  for (const int batch : {1, 2}) {
+    const at::Tensor found = gate({{"router", "centroid"}, {"shrinkage", 0.5}, {"batch", batch}});
+    const double first = found[0][0].item<double>();
+    CHECK(found[0][1].item<double>() / first == Approx(6.125 / 17.59375).epsilon(1e-4));
+    CHECK(found[1][2].item<double>() / first == Approx(0.815276).epsilon(1e-4));
+    CHECK(first < 0);  // what a router reads has the other sign here
+  }
+}
+
+TEST_CASE("logistic learns whose examples they are", "[methods][moe]") {
+  const at::Tensor found = gate({{"router", "logistic"}, {"tap", "block_input"}});
+  // The examples themselves: (4, 0, ...) and (2, 8, 0, ...) of expert 0, (0, 0, 3, 0, ...) of 1.
+  CHECK(distance(found.sum(0), at::zeros({8})) <= 1e-5);  // what all share tells nothing
+  CHECK(found[0][0].item<double>() > 0.1);
+  CHECK(found[0][1].item<double>() > 0.1);
+  CHECK(found[1][2].item<double>() > 0.1);
+  CHECK(found[0][5].item<double>() == 0);
+  // More decay, smaller gates; with both experts at hand, balance pulls scores together.
+  const auto size = [](const char* parameter, double value) {
+    return gate({{"router", "logistic"}, {"tap", "block_input"}, {parameter, value}})
+        .norm()
+        .item<double>();
+  };
+  CHECK(size("weight_decay", 1) < 0.5 * found.norm().item<double>());
+  CHECK(size("balance", 0) != size("balance", 10));
 }
 
 TEST_CASE("gates that cannot tell experts apart are refused", "[methods][moe]") {
@@ -147,6 +185,10 @@ TEST_CASE("a network gives the states of its blocks", "[methods][moe]") {
     const auto read = hidden.states(2, first, count, Tap::kBlockInput, Tokens::kAll);
     CHECK(distance(read[0][own], embeddings.mean(0)) <= 1e-6);
     CHECK(distance(hidden.embedding_sums(2, first, count)[own], embeddings.sum(0)) <= 1e-6);
+    const at::Tensor counts = hidden.token_counts(2, first, count)[own];
+    CHECK(counts.sum().item<int64_t>() == embeddings.size(0));
+    CHECK(distance(at::mv(weights.at("model.embed_tokens.weight").to(at::kDouble).t(), counts),
+                   embeddings.sum(0)) <= 1e-6);
   }
 }
 

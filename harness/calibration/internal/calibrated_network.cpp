@@ -195,12 +195,26 @@ at::Tensor CalibratedNetwork::embedding_sums(size_t expert, int64_t first, int64
   const ModelBatch batch = moved(data(expert).batch(first, count), device_);
   counters::examples += count;
   const StateDict weights = own_weights({});
-  const std::string name = token_embedding(*architecture_, weights);
+  const at::Tensor rows = at::embedding(embedding(weights), batch.inputs).to(at::kDouble);
+  return sum_over_tokens(rows, batch.mask);
+}
+
+at::Tensor CalibratedNetwork::token_counts(size_t expert, int64_t first, int64_t count) const {
+  const ModelBatch batch = data(expert).batch(first, count);
+  counters::examples += count;
+  const StateDict weights = own_weights({});
+  const at::Tensor counted = batch.mask.defined() ? batch.mask.to(at::kDouble)
+                                                  : at::ones(batch.inputs.sizes(), at::kDouble);
+  return at::zeros({batch.inputs.size(0), embedding(weights).size(0)}, at::kDouble)
+      .scatter_add(1, batch.inputs, counted);
+}
+
+const at::Tensor& CalibratedNetwork::embedding(const StateDict& own) const {
+  const std::string name = token_embedding(*architecture_, own);
   if (name.empty())
     user_error("embeddings are asked for, and models of type '{}' have none",
                architecture_->config().at("model_type").get<std::string>());
-  const at::Tensor rows = at::embedding(weights.at(name), batch.inputs).to(at::kDouble);
-  return sum_over_tokens(rows, batch.mask);
+  return own.at(name);
 }
 
 }  // namespace assay

@@ -43,11 +43,14 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
                                  Tokens tokens) const override;
   at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const override;
   std::optional<size_t> negatives(size_t expert) const override;
+  at::Tensor token_counts(size_t expert, int64_t first, int64_t count) const override;
 
  private:
   const CalibrationData& data(size_t expert) const;
   /// The reference's weights, replaced by those given, under the architecture's names.
   StateDict own_weights(const StateDict& weights) const;
+  /// The embedding of tokens. UserError when there is none.
+  const at::Tensor& embedding(const StateDict& own) const;
   /// The merge's name of each of the architecture's.
   std::map<std::string, std::string> merge_names() const;
 

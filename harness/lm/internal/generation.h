@@ -23,6 +23,13 @@ std::vector<Generation> generate_greedily(const SequenceToSequenceModel& model,
                                           const BatchLimits& limits,
                                           const GenerationProgress& progress = nullptr);
 
+/// Likewise for a routed ensemble, whose prompts decide, each about its continuation.
+std::vector<Generation> generate_greedily(const RoutedModel& model,
+                                          const std::vector<GenerationRequest>& requests,
+                                          const std::vector<ScoredSequence>& prompts,
+                                          const BatchLimits& limits,
+                                          const GenerationProgress& progress = nullptr);
+
 /// `text` truncated at each of the stop strings in turn.
 std::string cut_at_stops(std::string text, const std::vector<std::string>& stops);
 

@@ -37,6 +37,13 @@ std::vector<SequenceScore> score_sequences(const SequenceToSequenceModel& model,
                                            const BatchLimits& limits,
                                            const ScoringProgress& progress = nullptr);
 
+/// Likewise for a routed ensemble: what precedes `first` decides about a sequence. Of a window of a
+/// text, all members answer the tokens before its opening() alike, which then decide.
+std::vector<SequenceScore> score_sequences(const RoutedModel& model,
+                                           const std::vector<ScoredSequence>& sequences,
+                                           const BatchLimits& limits,
+                                           const ScoringProgress& progress = nullptr);
+
 /// The KV cache of `prefix`, one row, computed in chunks of `batch_tokens` tokens (chunked
 /// prefill).
 KvCache prefix_cache(const LanguageModel& model, const TokenIds& prefix, int64_t batch_tokens);

@@ -66,9 +66,6 @@ std::optional<std::string> unmet_need(const Needs& needs, const Offered& offered
   if (needs.architecture && !offered.architecture)
     return "needs to know the models' layers, and their config.json names no architecture that "
            "Assay knows";
-  if (needs.output == Output::kEnsemble)
-    return fmt::format("gives a model of another form ({}), which cannot be made yet",
-                       output_name(needs.output));
   return std::nullopt;
 }
 

@@ -201,22 +201,29 @@ void Decoder::move_to_block(const StateDict& weights, const Block& block, at::Te
   pass.move(device);
 }
 
+at::Tensor Decoder::attention_term(const StateDict& weights, const Block& block,
+                                   const at::Tensor& x, const ForwardPass& pass,
+                                   KvCache::Layer* cache) const {
+  const DecoderNames& n = block.names;
+  const at::Tensor out = attention(weights, block, norm(weights, n.attention_norm, x), pass, cache);
+  return n.after_attention_norm.empty() ? out : norm(weights, n.after_attention_norm, out);
+}
+
+at::Tensor Decoder::feed_forward_term(const StateDict& weights, const Block& block,
+                                      const at::Tensor& x) const {
+  const DecoderNames& n = block.names;
+  const at::Tensor normed = norm(weights, n.feed_forward_norm, x);
+  show(BlockPlace::kFeedForwardInput, normed);
+  const at::Tensor out = block.feed_forward->forward(weights, normed);
+  return n.after_feed_forward_norm.empty() ? out : norm(weights, n.after_feed_forward_norm, out);
+}
+
 at::Tensor Decoder::run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
                               const ForwardPass& pass, KvCache::Layer* cache) const {
-  const DecoderNames& n = block.names;
   show(BlockPlace::kInput, x);
-  at::Tensor attention_out =
-      attention(weights, block, norm(weights, n.attention_norm, x), pass, cache);
-  if (!n.after_attention_norm.empty())
-    attention_out = norm(weights, n.after_attention_norm, attention_out);
-  const at::Tensor after_attention = x + attention_out;
-  const at::Tensor normed =
-      norm(weights, n.feed_forward_norm, config_.parallel_residual ? x : after_attention);
-  show(BlockPlace::kFeedForwardInput, normed);
-  at::Tensor feed_forward_out = block.feed_forward->forward(weights, normed);
-  if (!n.after_feed_forward_norm.empty())
-    feed_forward_out = norm(weights, n.after_feed_forward_norm, feed_forward_out);
-  return after_attention + feed_forward_out;
+  const at::Tensor after_attention = x + attention_term(weights, block, x, pass, cache);
+  return after_attention +
+         feed_forward_term(weights, block, config_.parallel_residual ? x : after_attention);
 }
 
 RotaryTable Decoder::rotary_table(const at::Tensor& positions, const at::Tensor& all_positions,
@@ -236,10 +243,10 @@ RotaryTable Decoder::rotary_table(const at::Tensor& positions, const at::Tensor&
   return rotary_->table(positions, lengths, dtype);
 }
 
-at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
-                           KvCache* cache) const {
+Decoder::ForwardPass Decoder::begin(const StateDict& weights, const TokenBatch& batch,
+                                    const KvCache* cache, at::Tensor& x) const {
   const DecoderConfig& c = config_;
-  at::Tensor x = embedding(weights, c.names.embedding, batch.ids, "token id");
+  x = embedding(weights, c.names.embedding, batch.ids, "token id");
   const at::Device device = x.device();
   if (c.embedding_scale != 1)
     x = x * at::scalar_tensor(c.embedding_scale, x.options());  // rounded to the weights' dtype
@@ -257,6 +264,14 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
   if (!c.names.positions.empty())
     x = x + embedding(weights, c.names.positions, positions, "position");
   if (rotary_) pass.rotary = rotary_table(positions, all_positions, x.scalar_type());
+  return pass;
+}
+
+at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
+                           KvCache* cache) const {
+  at::Tensor x;
+  ForwardPass pass = begin(weights, batch, cache, x);
+  const at::Device device = x.device();
   if (!cache) {
     const bool recomputes = RecomputeBlocks::active() && c10::GradMode::is_enabled();
     const auto kept = recomputes ? std::make_shared<const StateDict>(weights) : nullptr;
@@ -269,11 +284,11 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
                            x)
                      : run_block(weights, block, x, pass, nullptr);
     }
-    return norm(weights, c.names.final_norm, x.to(device));
+    return norm(weights, config_.names.final_norm, x.to(device));
   }
   const int64_t cached = cache->tokens();
   cache->layers.resize(blocks_.size());
-  cache->positions = all_positions;
+  cache->positions = pass.visibility.key_positions;
   try {
     for (size_t i = 0; i < blocks_.size(); ++i) {
       move_to_block(weights, blocks_[i], x, pass);
@@ -283,7 +298,44 @@ at::Tensor Decoder::hidden(const StateDict& weights, const TokenBatch& batch,
     cache->truncate(cached);
     throw;
   }
-  return norm(weights, c.names.final_norm, x.to(device));
+  return norm(weights, config_.names.final_norm, x.to(device));
+}
+
+at::Tensor Decoder::mixed_hidden(const std::vector<LayerShare>& models, const TokenBatch& batch,
+                                 KvCache* cache) const {
+  const StateDict& first = *models.front().weights;
+  at::Tensor x;
+  const ForwardPass pass = begin(first, batch, cache, x);
+  const int64_t cached = cache ? cache->tokens() : 0;
+  if (cache) {
+    cache->layers.resize(blocks_.size() * models.size());
+    cache->positions = pass.visibility.key_positions;
+  }
+  const auto sum = [&](const auto& term) {
+    at::Tensor all;
+    for (size_t i = 0; i < models.size(); ++i) {
+      const at::Tensor own = term(i) * models[i].share;
+      all = all.defined() ? all + own : own;
+    }
+    return all;
+  };
+  try {
+    for (size_t place = 0; place < blocks_.size(); ++place) {
+      const Block& block = blocks_[place];
+      const at::Tensor after_attention =
+          x + sum([&](size_t i) {
+            KvCache::Layer* own = cache ? &cache->layers[place * models.size() + i] : nullptr;
+            return attention_term(*models[i].weights, block, x, pass, own);
+          });
+      const at::Tensor& read = config_.parallel_residual ? x : after_attention;
+      x = after_attention +
+          sum([&](size_t i) { return feed_forward_term(*models[i].weights, block, read); });
+    }
+  } catch (...) {  // as in hidden()
+    if (cache) cache->truncate(cached);
+    throw;
+  }
+  return norm(first, config_.names.final_norm, x);
 }
 
 at::Tensor Decoder::vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const {

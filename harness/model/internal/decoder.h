@@ -61,6 +61,12 @@ struct DecoderConfig {
   double initializer_range = 0.02;
 };
 
+/// A model's weights, and its share in what its layers add to a residual stream.
+struct LayerShare {
+  const StateDict* weights;
+  double share;
+};
+
 class Decoder final : public LanguageArchitecture {
  public:
   /// `config`: returned by config().
@@ -79,6 +85,11 @@ class Decoder final : public LanguageArchitecture {
   }
   at::Tensor hidden(const StateDict& weights, const TokenBatch& batch,
                     KvCache* cache) const override;
+  /// hidden() of several models on one residual stream: what their attentions add to it is summed
+  /// by their shares, then what their feed-forwards add. Embedding and last norm are the first
+  /// one's. Each has its own layers in the cache.
+  at::Tensor mixed_hidden(const std::vector<LayerShare>& models, const TokenBatch& batch,
+                          KvCache* cache) const;
   at::Tensor vocabulary_logits(const StateDict& weights, const at::Tensor& hidden) const override;
 
  private:
@@ -97,8 +108,17 @@ class Decoder final : public LanguageArchitecture {
   /// Moves the hidden states `x` and what else the blocks share to the device of this block.
   static void move_to_block(const StateDict& weights, const Block& block, at::Tensor& x,
                             ForwardPass& pass);
+  /// What attention adds to the residual stream `x`.
+  at::Tensor attention_term(const StateDict& weights, const Block& block, const at::Tensor& x,
+                            const ForwardPass& pass, KvCache::Layer* cache) const;
+  /// What the feed-forward adds, of `x` as it reads it.
+  at::Tensor feed_forward_term(const StateDict& weights, const Block& block,
+                               const at::Tensor& x) const;
   at::Tensor run_block(const StateDict& weights, const Block& block, const at::Tensor& x,
                        const ForwardPass& pass, KvCache::Layer* cache) const;
+  /// What the blocks share, and the embedded tokens `x`.
+  ForwardPass begin(const StateDict& weights, const TokenBatch& batch, const KvCache* cache,
+                    at::Tensor& x) const;
   at::Tensor norm(const StateDict& weights, const std::string& name, const at::Tensor& x) const {
     return normalize(weights, name, x, config_.norm, config_.norm_epsilon);
   }

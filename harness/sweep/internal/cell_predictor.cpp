@@ -80,6 +80,10 @@ std::shared_ptr<const Predictor> ModelMaker::text_predictor(const Computation& c
     return std::make_shared<LanguagePredictor>(
         SequenceToSequenceModel{std::move(both), std::move(loaded), device, tokenizer, hash},
         context_.tokens());
+  if (auto routed = std::dynamic_pointer_cast<const RoutedArchitecture>(architecture))
+    return std::make_shared<LanguagePredictor>(
+        RoutedModel{std::move(routed), std::move(loaded), device, tokenizer, hash},
+        context_.tokens());
   auto encoder = std::dynamic_pointer_cast<const EncoderArchitecture>(architecture);
   ASSAY_CHECK(encoder, "a model with a tokenizer and no text");
   return std::make_shared<EncoderModelPredictor>(

@@ -1,9 +1,6 @@
 #include <ATen/ATen.h>
 
-#include <algorithm>
-
 #include "harness/kernels/one_thread.h"
-#include "harness/method/hidden_states.h"
 #include "methods/moe/routers/directions.h"
 
 namespace assay {
@@ -38,12 +35,8 @@ struct CheapEmbed {
     for (const std::optional<size_t>& of : direction_examples(job, negatives)) {
       directions.emplace_back();
       if (!of) continue;
-      at::Tensor sum = at::zeros({job.width}, at::kDouble);
-      for (int64_t first = 0; first < network.examples(*of); first += batch) {
-        const int64_t count = std::min(batch, network.examples(*of) - first);
-        sum = sum + hidden_states(network).embedding_sums(*of, first, count).sum(0).cpu();
-      }
-      directions.back() = unit(sum);  // before others' are subtracted, too
+      // Of unit length before others' are subtracted, too.
+      directions.back() = unit(embedding_sum(network, *of, batch));
     }
     const std::vector<std::vector<at::Tensor>> of_blocks(job.gates.size(), directions);
     return gates_of(job, of_blocks, negatives, temperature);

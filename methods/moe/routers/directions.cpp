@@ -20,11 +20,12 @@ double condition_number(const at::Tensor& gate) {
 }
 
 /// Two experts of which no token is sent to one rather than the other.
-void refuse_equal_rows(const std::vector<at::Tensor>& rows, const std::string& gate) {
-  constexpr double kSame = 1e-6;  // of unit vectors
-  for (size_t i = 0; i < rows.size(); ++i)
-    for (size_t j = i + 1; j < rows.size(); ++j)
-      if ((rows[i] - rows[j]).norm().item<double>() < kSame)
+void refuse_equal_rows(const at::Tensor& rows, const std::string& gate) {
+  constexpr double kSame = 1e-6;  // of the longer one
+  for (int64_t i = 0; i < rows.size(0); ++i)
+    for (int64_t j = i + 1; j < rows.size(0); ++j)
+      if ((rows[i] - rows[j]).norm().item<double>() <=
+          kSame * std::max(rows[i].norm().item<double>(), rows[j].norm().item<double>()))
         data_error(
             "the router gives the experts {} and {} the same row of '{}', so that no token tells "
             "them apart: expected experts whose examples differ",
@@ -49,14 +50,39 @@ std::vector<std::optional<size_t>> direction_examples(const RouterJob& job, Nega
   return all;
 }
 
+at::Tensor embedding_sum(const Network& network, size_t expert, int64_t batch) {
+  at::Tensor sum;
+  for (int64_t first = 0; first < network.examples(expert); first += batch) {
+    const int64_t count = std::min(batch, network.examples(expert) - first);
+    const at::Tensor part =
+        hidden_states(network).embedding_sums(expert, first, count).sum(0).cpu();
+    sum = sum.defined() ? sum + part : part;
+  }
+  return sum;
+}
+
+void check_gates(const RouterJob& job, const std::vector<at::Tensor>& gates) {
+  const OneThread one;  // factorisations on more threads give other last bits
+  double worst = 1;
+  for (size_t block = 0; block < gates.size(); ++block) {
+    const at::Tensor gate = gates[block].cpu().to(at::kDouble);
+    refuse_equal_rows(gate, job.gates[block]);
+    worst = std::max(worst, condition_number(gate));
+  }
+  job.models.parts(job.gates.front()).report("gate_condition_max", worst);
+  if (worst > kDegenerate)
+    log_warning_once(fmt::format(
+        "the gates that the router makes are badly conditioned ({:.3g}, where more than {:g} counts "
+        "as degenerate): the experts' examples are much alike",
+        worst, kDegenerate));
+}
+
 std::vector<at::Tensor> gates_of(const RouterJob& job,
                                  const std::vector<std::vector<at::Tensor>>& directions,
                                  Negatives negatives, double temperature) {
-  const OneThread one;  // factorisations on more threads give other last bits
+  const OneThread one;  // sums on more threads give other last bits
   std::vector<at::Tensor> gates;
-  double worst = 1;
-  for (size_t block = 0; block < directions.size(); ++block) {
-    const std::vector<at::Tensor>& of_block = directions[block];
+  for (const std::vector<at::Tensor>& of_block : directions) {
     const std::vector<at::Tensor> experts(of_block.begin(),
                                           of_block.begin() + static_cast<int64_t>(job.experts));
     const at::Tensor sum = at::stack(experts).sum(0);
@@ -69,17 +95,9 @@ std::vector<at::Tensor> gates_of(const RouterJob& job,
         row = row - of_block[experts.size() + i];
       rows.push_back(unit(row));
     }
-    refuse_equal_rows(rows, job.gates[block]);
-    const at::Tensor gate = at::stack(rows);
-    worst = std::max(worst, condition_number(gate));
-    gates.push_back((gate / temperature).to(at::kFloat));
+    gates.push_back((at::stack(rows) / temperature).to(at::kFloat));
   }
-  job.models.parts(job.gates.front()).report("gate_condition_max", worst);
-  if (worst > kDegenerate)
-    log_warning_once(fmt::format(
-        "the gates that the router makes are badly conditioned ({:.3g}, where more than {:g} counts "
-        "as degenerate): the experts' examples are much alike",
-        worst, kDegenerate));
+  check_gates(job, gates);
   return gates;
 }
 

@@ -1,0 +1,79 @@
+/// Routed ensembles: whole models in one folder. For every sequence a router decides once, by the
+/// prompt, which of them answer it and with what share (BTM, arXiv:2208.03306; MergeME,
+/// arXiv:2502.00997). docs/routed-ensembles.md describes the folder.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/model/ensemble_rule.h"
+#include "harness/model/sequence_router.h"
+
+namespace assay {
+
+class Decoder;
+
+/// What config.json says besides the members' own one.
+struct RoutingOptions {
+  enum class Mix { kProbabilities, kLogits, kLayers };
+
+  int64_t members = 2;
+  SequenceRouterKind router = SequenceRouterKind::kPerplexity;
+  int64_t top_k = 2;
+  double temperature = 1;
+  bool ascent = false;
+  Mix mix = Mix::kProbabilities;
+  std::vector<std::string> shared{};
+  int64_t opening = 32;
+
+  void parameters(auto&& p);
+};
+
+/// Not a LanguageArchitecture: it answers no token before a decision is made.
+class RoutedArchitecture final : public Architecture {
+ public:
+  /// `member`: every member's.
+  RoutedArchitecture(std::shared_ptr<const LanguageArchitecture> member, RoutingOptions options);
+
+  Json config() const override;
+  /// Every member's tensors as "members.I.NAME", those that they share when they answer as "NAME",
+  /// the router's as "router.NAME".
+  std::vector<TensorInfo> tensors() const override;
+  StateDict initial_weights(uint64_t seed) const override;
+  /// [rows, tokens, vocabulary] for ids [rows, tokens]: a row is the prompt that decides about it.
+  at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
+  CheckpointNames checkpoint_names() const override;
+
+  int64_t vocabulary() const { return member_->vocabulary(); }
+  int64_t max_positions() const { return member_->max_positions(); }
+  /// The models that answer a token.
+  int64_t members() const;
+  /// Of a text without a prompt, the tokens at its beginning, at least 1, that all members answer
+  /// alike and that decide about the rest.
+  int64_t opening() const { return options_.opening; }
+
+  /// The share of each member in what follows the prompt; they sum to 1. Equal shares for a prompt
+  /// that tells the router nothing.
+  std::vector<double> decide(const StateDict& weights, const TokenIds& prompt) const;
+  std::vector<double> equal_shares() const;
+  /// The members with a share, as one model: the one where there is one, else the weighted sum of
+  /// their probabilities, or their weighted geometric mean, token by token; or their layers on one
+  /// residual stream.
+  LanguageModel mixed(const TextModel<RoutedArchitecture>& model,
+                      const std::vector<double>& shares) const;
+
+ private:
+  StateDict member_weights(const StateDict& weights, size_t member) const;
+  /// With the tensors that members share when they answer.
+  StateDict answering_weights(const StateDict& weights, size_t member) const;
+
+  std::shared_ptr<const LanguageArchitecture> member_;
+  RoutingOptions options_;
+  std::shared_ptr<const Decoder> layered_;  ///< the member; null unless layers are mixed
+  std::unique_ptr<const SequenceRouter> router_;
+};
+
+using RoutedModel = TextModel<RoutedArchitecture>;
+
+}  // namespace assay
