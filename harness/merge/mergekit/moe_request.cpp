@@ -66,7 +66,7 @@ MergeRequest mergekit_moe_request(const MergekitMoe& config, const std::string& 
   if (!request.problems.empty()) return request;
   request.inputs.dtype = dtype_of(config, base->config());
   request.needs_data = method.needs().calibration_inputs;
-  set_method(request, method);
+  set_method(request, method, nullptr);
   return request;
 }
 
