@@ -45,7 +45,7 @@ struct OutputTensor {
   std::vector<TensorView> experts;
   std::optional<TensorView> base{};  ///< what it gets as its base; of the same shape
   /// The result's shape where it is another than the views'. Only for methods that are given whole
-  /// tensors or models.
+  /// tensors or models. What is copied with another shape is zero, in the dtype of the merge.
   std::optional<std::vector<int64_t>> shape{};
   /// The result is the base's view, else the first expert's, whatever its dtype. Integers and
   /// buffers always are.
