@@ -3,11 +3,13 @@
 #include <ATen/ATen.h>
 
 #include "harness/core/error.h"
+#include "harness/model/router_observer.h"
 
 namespace assay {
 namespace {
 
 thread_local LayerObserver* active_observer = nullptr;
+thread_local RouterObserver* active_router_observer = nullptr;
 thread_local CountedTokens* counted_tokens = nullptr;
 
 at::Tensor patches(const LayerInput& input) {
@@ -33,6 +35,12 @@ LayerObserver::LayerObserver() : outer_(active_observer) { active_observer = thi
 LayerObserver::~LayerObserver() { active_observer = outer_; }
 
 LayerObserver* LayerObserver::active() { return active_observer; }
+
+RouterObserver::RouterObserver() : outer_(active_router_observer) { active_router_observer = this; }
+
+RouterObserver::~RouterObserver() { active_router_observer = outer_; }
+
+RouterObserver* RouterObserver::active() { return active_router_observer; }
 
 CountedTokens::CountedTokens(at::Tensor mask) : mask_(std::move(mask)), outer_(counted_tokens) {
   counted_tokens = this;

@@ -10,7 +10,7 @@ namespace {
 FeedForwardMaker mixtral_experts(const FeedForwardShape& expert, const ExpertLayerShape& shape) {
   return [expert, shape](int64_t, const std::string& block) {
     std::vector<std::unique_ptr<FeedForward>> experts;
-    for (int64_t i = 0; i < shape.experts; ++i) {
+    for (int64_t i = 0; i < shape.own(); ++i) {
       const std::string name = fmt::format("{}block_sparse_moe.experts.{}.", block, i);
       experts.push_back(gated_feed_forward(expert, name + "w1", name + "w3", name + "w2"));
     }
@@ -41,6 +41,7 @@ struct Mixtral {
     if (shape.per_token > shape.experts)
       user_error("{}: {} 'num_experts_per_tok' are more than {} 'num_local_experts'",
                  config.where(), shape.per_token, shape.experts);
+    shape.stored = read_stored_experts(config, shape.experts);
     c.feed_forward =
         mixtral_experts(read_feed_forward(config, c.width, "hidden_act", "silu"), shape);
     config.ignore({"output_router_logits", "router_aux_loss_coef", "router_jitter_noise"});

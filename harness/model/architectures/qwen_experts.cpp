@@ -18,7 +18,7 @@ std::unique_ptr<FeedForward> routed_experts(const ExpertLayerShape& layer,
                                             const FeedForwardShape& expert,
                                             const std::string& name) {
   std::vector<std::unique_ptr<FeedForward>> experts;
-  for (int64_t i = 0; i < layer.experts; ++i)
+  for (int64_t i = 0; i < layer.own(); ++i)
     experts.push_back(gated(expert, fmt::format("{}.experts.{}", name, i)));
   return expert_layer(layer, name + ".gate", std::move(experts));
 }
@@ -40,6 +40,7 @@ FeedForwardMaker read_qwen_experts(ConfigFields& config, int64_t width, bool sha
   if (layer.per_token > layer.experts)
     user_error("{}: {} 'num_experts_per_tok' are more than {} experts", config.where(),
                layer.per_token, layer.experts);
+  layer.stored = read_stored_experts(config, layer.experts);
   const int64_t step = config.size("decoder_sparse_step", 1);
   std::vector<int64_t> dense_blocks;
   if (const auto listed = config.find("mlp_only_layers"))

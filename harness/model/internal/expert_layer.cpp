@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 
 #include "harness/core/error.h"
+#include "harness/model/internal/config_fields.h"
 #include "harness/model/observer.h"
+#include "harness/model/router_observer.h"
 
 namespace assay {
 namespace {
@@ -13,26 +15,39 @@ class ExpertLayer final : public FeedForward {
   ExpertLayer(const ExpertLayerShape& shape, std::string router,
               std::vector<std::unique_ptr<FeedForward>> experts)
       : shape_(shape), router_(std::move(router)), experts_(std::move(experts)) {
-    ASSAY_CHECK(static_cast<int64_t>(experts_.size()) == shape_.experts, "{} experts of {}",
-                experts_.size(), shape_.experts);
+    ASSAY_CHECK(static_cast<int64_t>(experts_.size()) == shape_.own(), "{} experts of {}",
+                experts_.size(), shape_.own());
   }
 
   at::Tensor forward(const StateDict& weights, const at::Tensor& x) const override {
-    const at::Tensor logits = linear(weights, router_, x);
-    const LayerObserver* observer = LayerObserver::active();
-    if (observer && observer->shapes_only()) return trace(weights, x);
-    const Routing routing = route(logits);
-    const at::Tensor outputs = run_experts(weights, x.flatten(0, -2), routing);
+    const at::Tensor row_logits = linear(weights, router_, x), logits = row_logits.flatten(0, -2);
+    const LayerObserver* layers = LayerObserver::active();
+    const bool observed = RouterObserver::active() != nullptr;
+    if (layers && layers->shapes_only()) return trace(weights, x);
+    auto [chosen, shares] = choose(logits);
+    const at::Tensor tokens = x.flatten(0, -2);
+    const at::Tensor stored = stored_experts(weights, chosen);
+    at::Tensor kept;
+    if (shape_.capacity > 0) {
+      kept = within_capacity(chosen.reshape(row_logits.sizes().slice(0, row_logits.dim() - 1)));
+      shares = shares * kept.unsqueeze(-1);
+    }
+    if (shape_.stored > 0 && !layers && !observed)
+      return run_once(weights, tokens, stored, shares).view(x.sizes());
+    const Routing routing = route(stored, kept);
+    const at::Tensor outputs = run_experts(weights, tokens, routing);
     // Back in the order of the tokens: the sum over a token's experts has a fixed order.
     const at::Tensor by_token =
         outputs.index_select(0, routing.place).view({-1, shape_.per_token, x.size(-1)});
-    const at::Tensor weighted = by_token * routing.weights.to(x.scalar_type()).unsqueeze(-1);
+    if (observed) show(weights, {tokens, logits, chosen, shares, by_token});
+    const at::Tensor weighted = by_token * shares.to(x.scalar_type()).unsqueeze(-1);
     return weighted.sum(1).view(x.sizes());
   }
 
   std::vector<TensorInfo> tensors() const override {
     std::vector<TensorInfo> all;
     add_linear(all, router_, shape_.width, shape_.experts, shape_.router_bias);
+    if (shape_.stored > 0) all.push_back({slots_name(), at::kFloat, {shape_.experts}});
     for (const auto& expert : experts_)
       for (TensorInfo& info : expert->tensors()) all.push_back(std::move(info));
     return all;
@@ -41,33 +56,75 @@ class ExpertLayer final : public FeedForward {
  private:
   /// Of T tokens that are sent to k experts each.
   struct Routing {
-    at::Tensor weights;           ///< [T, k]
     at::Tensor kept;              ///< bool [T]: within the experts' capacity; undefined: all are
     at::Tensor token;             ///< [T * k], sorted by expert: which token it is
     at::Tensor place;             ///< [T * k], sorted by token: its place among those
     std::vector<int64_t> counts;  ///< of each expert's tokens
   };
 
-  /// Of logits [rows, tokens, experts] or [tokens, experts].
-  Routing route(const at::Tensor& row_logits) const {
-    const at::Tensor logits = row_logits.flatten(0, -2);
+  struct Shown {
+    at::Tensor x, logits, experts, weights, outputs;  ///< as in RoutedTokens
+  };
+  void show(const StateDict& weights, const Shown& shown) const {
+    const std::string name = router_ + ".weight";
+    const std::function choose_by = [this](const at::Tensor& logits) { return choose(logits); };
+    const std::function run = [&](int64_t expert, const at::Tensor& x) {
+      const at::Tensor stored = stored_experts(weights, at::full({1}, expert, at::kLong));
+      return experts_.at(static_cast<size_t>(stored.item<int64_t>()))->forward(weights, x);
+    };
+    RouterObserver::active()->routed(
+        {name, shown.x, shown.logits, shown.experts, shown.weights, shown.outputs, choose_by, run});
+  }
+
+  std::string slots_name() const { return router_ + ".slots"; }
+
+  /// Which of the model's experts the router's experts are.
+  at::Tensor stored_experts(const StateDict& weights, const at::Tensor& experts) const {
+    if (shape_.stored == 0) return experts;
+    const at::Tensor slots = weights.at(slots_name()).to(at::kLong);
+    if (slots.lt(0).logical_or(slots.ge(shape_.stored)).any().item<bool>())
+      data_error("'{}' maps experts to others than the {} that the model has", slots_name(),
+                 shape_.stored);
+    return slots.index_select(0, experts.flatten().to(slots.device())).view(experts.sizes());
+  }
+
+  /// The layer's output [T, width] where each of the stored experts [T, k] of a token runs once.
+  at::Tensor run_once(const StateDict& weights, const at::Tensor& x, const at::Tensor& stored,
+                      const at::Tensor& shares) const {
+    const at::Tensor gates =
+        at::zeros({x.size(0), shape_.stored}, shares.options()).scatter_add(1, stored, shares);
+    const at::Tensor sent =
+        at::zeros(gates.sizes(), stored.options().dtype(at::kBool)).scatter(1, stored, true);
+    at::Tensor y = at::zeros_like(x);
+    for (int64_t i = 0; i < shape_.stored; ++i) {
+      const at::Tensor rows = sent.select(1, i).nonzero().flatten();
+      if (rows.numel() == 0) continue;
+      const at::Tensor given =
+          experts_[static_cast<size_t>(i)]->forward(weights, x.index_select(0, rows));
+      const at::Tensor gate = gates.select(1, i).index_select(0, rows).to(x.scalar_type());
+      y = y.index_add(0, rows, given * gate.unsqueeze(-1));
+    }
+    return y;
+  }
+
+  /// The experts and their weights [T, k] of tokens with these logits, whatever the capacity.
+  std::pair<at::Tensor, at::Tensor> choose(const at::Tensor& logits) const {
     const at::ScalarType dtype = at::promoteTypes(logits.scalar_type(), at::kFloat);
     const auto [sorted, experts] =
         at::sort(at::softmax(logits.to(dtype), -1), /*stable=*/true, -1, /*descending=*/true);
+    at::Tensor shares = sorted.narrow(1, 0, shape_.per_token);
+    if (shape_.normalized) shares = shares / shares.sum(-1, /*keepdim=*/true);
+    return {experts.narrow(1, 0, shape_.per_token), shares};
+  }
+
+  Routing route(const at::Tensor& experts, const at::Tensor& kept) const {
     Routing routing;
-    routing.weights = sorted.narrow(1, 0, shape_.per_token);
-    if (shape_.normalized)
-      routing.weights = routing.weights / routing.weights.sum(-1, /*keepdim=*/true);
-    const at::Tensor chosen = experts.narrow(1, 0, shape_.per_token).flatten();
-    if (shape_.capacity > 0) {
-      routing.kept =
-          within_capacity(chosen.view(row_logits.sizes().slice(0, row_logits.dim() - 1)));
-      routing.weights = routing.weights * routing.kept.unsqueeze(-1);
-    }
+    routing.kept = kept;
+    const at::Tensor chosen = experts.flatten();
     const at::Tensor order = std::get<1>(at::sort(chosen, /*stable=*/true, 0, false));
     routing.token = at::floor_divide(order, shape_.per_token);
     routing.place = std::get<1>(at::sort(order));
-    const at::Tensor counts = at::bincount(chosen, {}, shape_.experts).cpu();
+    const at::Tensor counts = at::bincount(chosen, {}, shape_.own()).cpu();
     routing.counts.assign(counts.data_ptr<int64_t>(), counts.data_ptr<int64_t>() + counts.numel());
     return routing;
   }
@@ -108,6 +165,13 @@ class ExpertLayer final : public FeedForward {
 
   /// Shows all experts to an observer of shapes, each with an input of its own: no token is routed.
   at::Tensor trace(const StateDict& weights, const at::Tensor& x) const {
+    std::vector<std::vector<std::string>> names;
+    for (const auto& expert : experts_) {
+      std::vector<std::string>& own = names.emplace_back();
+      for (const TensorInfo& info : expert->tensors()) own.push_back(info.name);
+    }
+    if (RouterObserver* observer = RouterObserver::active())
+      observer->experts(names, shape_.per_token);
     at::Tensor sum = experts_.front()->forward(weights, x.view(x.sizes()));
     for (size_t i = 1; i < experts_.size(); ++i)
       sum = sum + experts_[i]->forward(weights, x.view(x.sizes()));
@@ -150,6 +214,14 @@ class SharedExpertLayer final : public FeedForward {
 };
 
 }  // namespace
+
+int64_t read_stored_experts(ConfigFields& config, int64_t experts) {
+  if (!config.find("stored_experts")) return 0;
+  const int64_t stored = config.layers("stored_experts");
+  if (stored > experts)
+    user_error("{}: {} 'stored_experts' are more than {} experts", config.where(), stored, experts);
+  return stored;
+}
 
 std::unique_ptr<FeedForward> expert_layer(const ExpertLayerShape& shape, std::string router,
                                           std::vector<std::unique_ptr<FeedForward>> experts) {

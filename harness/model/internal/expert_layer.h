@@ -19,12 +19,22 @@ struct ExpertLayerShape {
   /// How many tokens of a row an expert takes, the first ones that are sent to it; those that come
   /// later get nothing from it. Padding takes no place. 0: any number.
   int64_t capacity = 0;
+  /// How many different experts the model has where several of the router's are one, as the tensor
+  /// `router`.slots [experts] says; 0: each is its own.
+  int64_t stored = 0;
+  /// How many the model has.
+  int64_t own() const { return stored > 0 ? stored : experts; }
 };
+
+class ConfigFields;
+/// Reads `stored_experts`, of layers whose router knows so many: 0 where the config has none.
+int64_t read_stored_experts(ConfigFields& config, int64_t experts);
 
 /// y = sum over the token's experts of weight * expert(x). The weights are the softmax, in float32
 /// or the wider dtype of x, over the logits of all experts (`router`.weight [experts, width]); of
 /// equal logits the first experts' count as larger. Tokens are sorted by expert, so that each
-/// expert multiplies its tokens at once.
+/// expert multiplies its tokens at once. One that a token is sent to by several rows of the router
+/// runs once, with the sum of their weights.
 std::unique_ptr<FeedForward> expert_layer(const ExpertLayerShape& shape, std::string router,
                                           std::vector<std::unique_ptr<FeedForward>> experts);
 
