@@ -100,6 +100,33 @@ Table configuration_table(const Leaderboard& board) {
   return table;
 }
 
+Table size_table(const Leaderboard& board) {
+  Table table{.id = "sizes",
+              .title = "Model sizes",
+              .intro =
+                  "Experts of a mixture that are equal count once. Active: the parameters that "
+                  "one token is multiplied by. Means over runs.",
+              .columns = {{"Model", false, ""},
+                          {"Parameters", true, "", CostUnit::kCount},
+                          {"Active", true, "", CostUnit::kCount},
+                          {"Stored", true, "", CostUnit::kBytes}},
+              .groups = {}};
+  for (const LeaderboardRow& row : board.rows) {
+    if (!row.size) continue;
+    if (table.groups.empty() || table.groups.back().title != group_of(row))
+      table.groups.push_back({group_of(row), {}});
+    const auto cell = [](int64_t value, CostUnit unit) {
+      return TableCell{.text = cost_text(static_cast<double>(value), unit),
+                       .sort = static_cast<double>(value)};
+    };
+    table.groups.back().rows.push_back(
+        {name_cell(row), cell(row.size->parameters, CostUnit::kCount),
+         cell(row.size->active, CostUnit::kCount), cell(row.size->bytes, CostUnit::kBytes)});
+  }
+  use_common_units(table);
+  return table;
+}
+
 Table unnormalised_table(const Leaderboard& board) {
   Table table{.id = "unnormalised",
               .title = "Scores without a normalised value",

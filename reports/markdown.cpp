@@ -61,6 +61,7 @@ std::string report_markdown(const SweepResults& results, const Leaderboard& boar
   for (const HeatMap& map : heat_maps(board)) text += section(map.table, 3);
   if (const Table table = unnormalised_table(board); !table.empty()) text += section(table);
   text += section(cost_table(board));
+  if (const Table table = size_table(board); !table.empty()) text += section(table);
   text += section(configuration_table(board));
   text += section(requirements_table(results, board));
   text += section(failures_table(results));

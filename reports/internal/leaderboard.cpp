@@ -59,6 +59,21 @@ void add_task_bytes(const std::vector<const Placed*>& placed, LeaderboardRow& ro
       row.task_bytes = std::max(row.task_bytes.value_or(0), bytes->get<int64_t>());
 }
 
+void add_size(const std::vector<const Placed*>& placed, LeaderboardRow& row) {
+  ModelSize sum;
+  int64_t count = 0;
+  for (const Placed* p : placed)
+    if (const auto found = p->run.diagnostics.find(kModelSize); found != p->run.diagnostics.end()) {
+      const auto size = found->get<ModelSize>();
+      sum.parameters += size.parameters;
+      sum.active += size.active;
+      sum.bytes += size.bytes;
+      ++count;
+    }
+  if (count > 0)
+    row.size = ModelSize{sum.parameters / count, sum.active / count, sum.bytes / count};
+}
+
 void add_plugins(const std::vector<const Placed*>& placed, LeaderboardRow& row) {
   std::set<PluginUse> uses;
   for (const Placed* p : placed)
@@ -202,6 +217,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     row.preset = of_row.front()->run.preset;
     row.needs_task_name = row.kind == RunKind::kOracle || makes_model_per_task(results, row.method);
     add_task_bytes(of_row, row);
+    add_size(of_row, row);
     add_plugins(of_row, row);
     const UsableRuns usable = source.usable(of_row);
     count_runs(results, of_row, usable, row);

@@ -9,6 +9,7 @@
 
 #include "reports/internal/costs.h"
 #include "reports/internal/statistics.h"
+#include "results/model_size.h"
 #include "results/plugin_uses.h"
 #include "results/store.h"
 
@@ -60,6 +61,7 @@ struct LeaderboardRow {
   /// it is no single model and stands apart from those.
   bool needs_task_name = false;
   std::optional<int64_t> task_bytes;  ///< of such: what each task adds to the shared part, at most
+  std::optional<ModelSize> size{};    ///< a mean over runs; absent of ensembles and old results
 
   /// Sets with a successful run, of those the row belongs to. A single expert belongs to the sets
   /// that contain it, every other row to all.

@@ -62,6 +62,8 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric);
 Table per_set_table(const Leaderboard& board, const std::string& metric);
 Table comparison_table(const Leaderboard& board);
 Table cost_table(const Leaderboard& board);
+/// How large the models are; empty where no run says so.
+Table size_table(const Leaderboard& board);
 Table configuration_table(const Leaderboard& board);
 /// Scores that could not be normalised; empty when all could.
 Table unnormalised_table(const Leaderboard& board);

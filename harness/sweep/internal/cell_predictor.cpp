@@ -14,6 +14,7 @@
 #include "harness/model/placement.h"
 #include "harness/sweep/internal/device_cache.h"
 #include "harness/sweep/internal/merge_costs.h"
+#include "harness/sweep/internal/model_size.h"
 #include "harness/sweep/internal/used_plugins.h"
 
 namespace assay {
@@ -97,6 +98,8 @@ std::shared_ptr<const Predictor> ModelMaker::load(const ModelRef& model, RunReco
   const auto& architecture = computation.architecture;
   note_plugins(*architecture, record);
   check_devices(*architecture, devices_);
+  if (cell_.kind == CellKind::kModel)
+    record.diagnostics[kModelSize] = model_size(*architecture, *checkpoint);
   if (auto text = text_predictor(computation, *checkpoint, model.hash)) return text;
   if (cell_.dtype)
     user_error("{}: a dtype is for models of text; this one computes in what it is stored in",
@@ -150,6 +153,7 @@ std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
   const Computation computation = merged_computation(of_expert, report);
   const StateDict& tensors = cache.merged().tensors();
   const MemorySource merged("the merged model", tensors);
+  record.diagnostics[kModelSize] = model_size(*computation.architecture, merged);
   if (auto text = text_predictor(computation, merged, cell_.model_key(owner))) return text;
   return std::make_shared<ModelPredictor>(computation.architecture, tensors, device);
 }

@@ -1,0 +1,15 @@
+/// The size of a model, counted.
+#pragma once
+
+#include "harness/checkpoint/tensors.h"
+#include "harness/model/architecture.h"
+#include "results/model_size.h"
+
+namespace assay {
+
+/// Of a model with these weights, under the names that checkpoints have. The experts of a mixture
+/// are read, to find those that are equal; of other models nothing is. A tensor that a checkpoint
+/// does not store, as a tied head, does not count.
+ModelSize model_size(const Architecture& architecture, const TensorSource& weights);
+
+}  // namespace assay
