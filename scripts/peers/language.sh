@@ -36,6 +36,7 @@ echo "adapters: merged weights against PEFT's merge_and_unload"
 
 echo "mixtures: mixtures of experts opened by transformers"
 "$env/bin/python" "$here/mixtures.py" "$program"
+"$env/bin/python" "$here/merged_experts.py" "$program"
 
 echo "mixtures: those of mergekit-moe's configurations against mergekit's"
 "$env/bin/python" "$here/mergekit_moe.py" "$program"

@@ -106,14 +106,69 @@ inline const MethodEntry& entry_of(const std::string& ref) {
   return methods().at(parse_method_ref(ref).name, "test");
 }
 
+inline bool makes_mixture(const std::string& ref) {
+  return entry_of(ref).info.needs.output == Output::kMixtureOfExperts;
+}
+/// A mixture that is made of one model is made of a mixture.
+inline bool takes_mixture(const std::string& ref) {
+  return makes_mixture(ref) && entry_of(ref).info.needs.max_experts == 1;
+}
+
+inline Json config_for(const std::string& ref) {
+  return takes_mixture(ref) ? small_mixtral_config() : small_llama_config();
+}
+
 /// A model that the method can merge: the mixed one, or a decoder where a mixture is made of it.
 inline const StateDict& model_for(const std::string& ref, uint64_t key) {
   const Output output = entry_of(ref).info.needs.output;
   if (output != Output::kMixtureOfExperts && output != Output::kEnsemble) return mixed_model(key);
-  static std::map<uint64_t, StateDict> decoders;
-  StateDict& model = decoders[key];
-  if (model.empty()) model = small_model(key);
+  static std::map<std::pair<bool, uint64_t>, StateDict> decoders;
+  StateDict& model = decoders[{takes_mixture(ref), key}];
+  if (model.empty()) model = small_model(key, config_for(ref));
   return model;
+}
+
+/// What there is to know of the data of the small mixture. Made once and shared.
+inline const FakeEvidence& mixture_evidence() {
+  static const FakeEvidence evidence = [] {
+    constexpr int64_t kExamples = 40, kExpertsOfLayer = 6, kWidth = 8, kSubsetsOf4 = 15;
+    FakeEvidence made;
+    StateDict& routing = made.statistics["routing"].emplace_back();
+    StateDict& subsets = made.statistics["subset_errors"].emplace_back();
+    std::vector<std::string> routers;
+    for (uint64_t i = 0; i < 2; ++i) {
+      routers.push_back(fmt::format("model.layers.{}.block_sparse_moe.gate.weight", i));
+      const at::Tensor logits = noise({20, kExpertsOfLayer}, 70 + i);
+      routing[routers.back()] =
+          at::cat({noise({kExpertsOfLayer, 4}, 72 + i).abs(), logits.t().mm(logits) / 20,
+                   noise({kExpertsOfLayer, 2 * kWidth}, 74 + i)},
+                  1)
+              .to(at::kDouble);
+      subsets[routers.back()] = noise({kSubsetsOf4}, 76 + i).abs().to(at::kDouble);
+    }
+    const auto network = std::make_shared<FakeNetwork>(
+        std::vector<int64_t>{kExamples},
+        [](const StateDict& weights, size_t, int64_t first, int64_t count) {
+          const at::Tensor& w1 = weights.at("model.layers.0.block_sparse_moe.experts.0.w1.weight");
+          const at::Tensor x = noise({kExamples, kWidth}, 81).narrow(0, first, count);
+          return at::linear(x.to(w1.device()), w1);
+        },
+        [](size_t, int64_t first, int64_t count) {
+          return at::arange(first, first + count).remainder(7);
+        });
+    network->observed = [=](const StateDict& weights, size_t, int64_t first, int64_t count,
+                            const SeeLayer& see) {
+      for (const std::string& router : routers)
+        see(router, [&](LayerValue) {
+          return noise({kExamples, kWidth}, 80)
+              .narrow(0, first, count)
+              .to(weights.at(router).device());
+        });
+    };
+    made.of_network = network;
+    return made;
+  }();
+  return evidence;
 }
 
 /// What the method, with its default parameters, needs and no more: as many experts as it takes,
@@ -122,9 +177,10 @@ inline MergeInputs mixed_inputs(const std::string& ref) {
   const Needs needs = make_method(ref, JsonReader(Json::object(), "test"))->needs();
   MergeInputs inputs;
   inputs.seed = 42;
-  inputs.config = small_llama_config();
+  inputs.config = config_for(ref);
   if (needs.base) inputs.base = source("base", model_for(ref, 1));
-  if (needs_evidence(needs)) inputs.evidence = &mixed_evidence();
+  if (needs_evidence(needs))
+    inputs.evidence = takes_mixture(ref) ? &mixture_evidence() : &mixed_evidence();
   const int count = std::clamp(3, needs.min_experts, needs.max_experts);
   for (int i = 0; i < count; ++i)
     inputs.experts.push_back(

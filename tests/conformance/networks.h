@@ -53,10 +53,11 @@ inline Networks small_cnns() {
 }
 
 /// Answers are one token, as the exact Fisher information of longer ones cannot be computed.
-inline Networks decoders() {
-  Json config = example_config("llama");
+inline Networks decoders(const std::string& type = "llama") {
+  Json config = example_config(type);
   config["vocab_size"] = 32;
   config["num_hidden_layers"] = 2;
+  if (type == "mixtral") config["num_local_experts"] = 6;
   Networks made = untrained("decoder", language(config), at::kBFloat16);
   const Computation computation{made.architecture, plain_words()};
   const TextFolder folder;
@@ -77,7 +78,9 @@ inline Networks decoders() {
 
 /// Those that the method applies to. One that changes the shape knows the configs of transformers.
 inline std::vector<Networks> networks_for(const std::string& ref) {
-  static const Networks cnns = small_cnns(), language_models = decoders();
+  static const Networks cnns = small_cnns(), language_models = decoders(),
+                        mixtures = decoders("mixtral");
+  if (takes_mixture(ref)) return {mixtures};
   const Output output = entry_of(ref).info.needs.output;
   if (output == Output::kReshaped || output == Output::kMixtureOfExperts ||
       output == Output::kEnsemble)

@@ -12,6 +12,15 @@ inline Json small_llama_config() {
           {"num_key_value_heads", 1}, {"rms_norm_eps", 1e-6}};
 }
 
+/// A mixture of six experts, two of which a token is sent to.
+inline Json small_mixtral_config() {
+  Json config = small_llama_config();
+  config["model_type"] = "mixtral";
+  config["num_local_experts"] = 6;
+  config["num_experts_per_tok"] = 2;
+  return config;
+}
+
 /// A model of two blocks; those of different keys differ by noise.
 inline StateDict small_model(uint64_t key, const Json& config = small_llama_config()) {
   StateDict weights = make_architecture(JsonReader(config, "test"))->initial_weights(1);

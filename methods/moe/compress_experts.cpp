@@ -1,0 +1,227 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/optim/adamw.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/core/cost.h"
+#include "harness/core/error.h"
+#include "harness/kernels/one_thread.h"
+#include "harness/method/method.h"
+#include "methods/learned/descent.h"
+#include "methods/moe/mixture_layers.h"
+#include "methods/moe/sparse_low_rank.h"
+#include "methods/permute/units.h"
+
+namespace assay {
+namespace {
+
+/// MC-SMoE's second half: every different matrix of a mixture's experts becomes a low-rank one plus
+/// some rows. The result is stored as the sums, which any program can read; how many values the
+/// factors and rows have is reported.
+///
+/// Other than in published code the factors and rows alone learn, the rest of the model stays as it
+/// is; without a learning rate (zero-shot) nothing does.
+struct CompressExperts {
+  static constexpr MethodInfo info{
+      .name = "compress_experts",
+      .paper = "arXiv:2310.01334 §3",
+      .summary = "makes a mixture's experts low-rank matrices plus the rows that matter most",
+      .needs = {.max_experts = 1,
+                .calibration_inputs = true,
+                .calibration_labels = true,
+                .gradients = true,
+                .output = Output::kMixtureOfExperts},
+      .identity = R"({"rest": 1})"};
+  static constexpr Preset presets[] = {
+      {"zero_shot", "{}", "gradients decide which rows stay, nothing is trained (the default)"},
+      {"mc_smoe", R"({"learning_rate": 1e-4, "distillation": 0.2})",
+       "MC-SMoE with recovery: cross entropy and 0.2 of the divergence from the whole mixture. The "
+       "paper takes 10000 steps, 400 of them 'warmup' and 1600 'final'"}};
+  double rank_ratio = 5.0 / 96;
+  double rest = 0.1;
+  int64_t steps = 32;
+  int64_t warmup = 4;
+  int64_t final = 16;
+  double decay = 0.85;
+  double learning_rate = 0;
+  double distillation = 0;
+  double temperature = 2;
+  int64_t batch = 16;
+
+  void parameters(auto&& p) {
+    p(rank_ratio, {.name = "rank_ratio",
+                   .range = {0, 1},
+                   .help = "the share of a matrix' values that its factors have; the default is "
+                           "rank 32 of 768 x 3072"});
+    p(rest, {.name = "rest",
+             .range = {0, 1},
+             .sweep = {0.1, 0.3, 0.5},
+             .help = "the share of the rest's rows that are left in the end"});
+    p(steps, {.name = "steps", .range = {0, 1000000}, .help = "batches of gradients"});
+    p(warmup, {.name = "warmup",
+               .range = {0, 1000000},
+               .help = "steps before the first row is dropped; those of the learning rate's rise, "
+                       "too"});
+    p(final, {.name = "final",
+              .range = {0, 1000000},
+              .help = "steps at the end, in which the share of rows is the last one"});
+    p(decay, {.name = "decay",
+              .range = {0, 1},
+              .help = "what the running mean of importance keeps in a step"});
+    p(learning_rate, {.name = "learning_rate",
+                      .range = {0, 1},
+                      .help = "of AdamW, which falls linearly; 0: nothing is trained"});
+    p(distillation, {.name = "distillation",
+                     .range = {0, 1000},
+                     .help = "the weight of the divergence from the whole mixture's predictions"});
+    p(temperature, {.name = "temperature",
+                    .range = {0.01, 100},
+                    .help = "that scores are divided by in it; the divergence is summed over rows "
+                            "and divided by examples, and not multiplied by the square"});
+    p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a step"});
+  }
+
+  OutputPlan plan(const PlanInputs& models) const;
+  StateDict merge_model(const ModelJob& job) const;
+
+ private:
+  double rate(int64_t step) const;
+  at::Tensor loss(const Network& network, const StateDict& student, const StateDict& teacher,
+                  ExampleBatch examples) const;
+};
+
+OutputPlan CompressExperts::plan(const PlanInputs& models) const {
+  OutputPlan plan{models.config, {}};
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : models.experts.front()->tensors()) {
+    names.push_back(tensor.name);
+    OutputTensor& output = plan.tensors.emplace_back();
+    output.name = tensor.name;
+    output.experts = {{.tensor = tensor.name}};
+  }
+  experts_left(mixture_layers(names, info.name), 0, info.name);
+  return plan;
+}
+
+double CompressExperts::rate(int64_t step) const {
+  const auto all = static_cast<double>(steps), up = static_cast<double>(warmup);
+  const auto now = static_cast<double>(step);
+  return learning_rate * (step < warmup ? now / up : (all - now) / (all - up));
+}
+
+at::Tensor CompressExperts::loss(const Network& network, const StateDict& student,
+                                 const StateDict& teacher, ExampleBatch examples) const {
+  const at::Tensor scores = network.logits(student, 0, examples.first, examples.count);
+  at::Tensor sum =
+      at::cross_entropy_loss(scores, network.targets(0, examples.first, examples.count));
+  if (distillation == 0) return sum;
+  at::Tensor wanted;
+  {
+    const c10::NoGradGuard no_gradients;
+    wanted = network.logits(teacher, 0, examples.first, examples.count) / temperature;
+  }
+  const at::Tensor log_p = wanted.log_softmax(1), log_q = (scores / temperature).log_softmax(1);
+  return sum +
+         distillation * (log_p.exp() * (log_p - log_q)).sum() / static_cast<double>(examples.count);
+}
+
+/// A matrix of an expert and of those that are equal to it.
+struct SharedMatrix {
+  std::vector<std::string> tensors;
+  at::Tensor values;
+};
+
+std::vector<SharedMatrix> different_matrices(const std::vector<MixtureLayer>& layers,
+                                             const StateDict& model) {
+  std::vector<SharedMatrix> all;
+  for (const MixtureLayer& layer : layers) {
+    const size_t first = all.size();
+    for (const auto& tensors : layer.tensors)
+      for (const std::string& tensor : tensors) {
+        const at::Tensor& values = model.at(tensor);
+        const auto known = std::find_if(
+            all.begin() + static_cast<std::ptrdiff_t>(first), all.end(),
+            [&](const SharedMatrix& other) { return at::equal(other.values, values); });
+        if (known == all.end())
+          all.push_back({{tensor}, values});
+        else
+          known->tensors.push_back(tensor);
+      }
+  }
+  return all;
+}
+
+StateDict CompressExperts::merge_model(const ModelJob& job) const {
+  const c10::AutoGradMode with_gradients(true);
+  const OneThread one;  // on the CPU, sums over more threads would go in another order
+  const StateDict model = expert_weights(job, 0);
+  const std::vector<SharedMatrix> shared =
+      different_matrices(mixture_layers(job.names(), info.name), model);
+  std::vector<SparseLowRank> matrices;
+  std::vector<at::Tensor> learned;
+  for (const SharedMatrix& one_of : shared) {
+    SparseLowRank& matrix = matrices.emplace_back(
+        one_of.values, rank_of(one_of.values.size(0), one_of.values.size(1), rank_ratio));
+    for (at::Tensor* part : {&matrix.left, &matrix.right, &matrix.rest})
+      learned.push_back(part->requires_grad_());
+  }
+  torch::optim::AdamW adam(
+      learned,
+      torch::optim::AdamWOptions(learning_rate).betas({0.9, 0.98}).eps(1e-6).weight_decay(0.01));
+  const RestSchedule schedule{steps, warmup, final, rest};
+  const Network& network = job.evidence().network();
+  StateDict weights = model;
+  const auto fill = [&](bool leaves) {
+    const c10::NoGradGuard no_gradients;
+    for (size_t i = 0; i < shared.size(); ++i) {
+      const at::Tensor whole = matrices[i].whole().requires_grad_(leaves);
+      for (const std::string& tensor : shared[i].tensors) weights[tensor] = whole;
+    }
+  };
+  for (int64_t step = 1; step <= steps; ++step) {
+    fill(true);
+    const at::Tensor value = loss(network, weights, model, batch_of(network, 0, step - 1, batch));
+    if (!std::isfinite(value.item<double>()))
+      data_error("{}: the loss is {} at step {} of {}; a smaller learning_rate may help", info.name,
+                 value.item<double>(), step, steps);
+    value.backward();
+    counters::gradient_steps += 1;
+    const c10::NoGradGuard no_gradients;
+    std::vector<at::Tensor> gradients;
+    for (size_t i = 0; i < shared.size(); ++i) {
+      const at::Tensor& of_whole = weights.at(shared[i].tensors.front()).grad();
+      // Of an expert that no token was sent to.
+      gradients.push_back(of_whole.defined() ? of_whole : at::zeros_like(matrices[i].rest));
+      matrices[i].left.mutable_grad() = gradients[i].mm(matrices[i].right.t());
+      matrices[i].right.mutable_grad() = matrices[i].left.t().mm(gradients[i]);
+      matrices[i].rest.mutable_grad() = gradients[i];
+    }
+    if (learning_rate > 0) {
+      for (auto& group : adam.param_groups()) group.options().set_lr(rate(step));
+      const c10::AutoGradMode in_step(true);
+      adam.step();
+    }
+    for (size_t i = 0; i < shared.size(); ++i) matrices[i].observe(gradients[i], decay);
+    drop_rows(matrices, schedule.share(step));
+  }
+  fill(false);
+  int64_t left = 0, before = 0, rows = 0, all_rows = 0;
+  for (const SparseLowRank& matrix : matrices) {
+    left += matrix.parameters();
+    before += matrix.rest.numel();
+    rows += matrix.rows();
+    all_rows += matrix.rest.size(0);
+  }
+  const TensorParts reports = job.parts(job.names().front());
+  reports.report("parameters_of_experts", static_cast<double>(before));
+  reports.report("parameters_left", static_cast<double>(left));
+  reports.report("rows_left", static_cast<double>(rows) / static_cast<double>(all_rows));
+  return weights;
+}
+
+ASSAY_METHOD(CompressExperts)
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,326 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "harness/core/error.h"
+#include "harness/core/rng.h"
+#include "harness/kernels/one_thread.h"
+#include "harness/method/method.h"
+#include "methods/moe/expert_similarity.h"
+#include "methods/moe/grouped_layer.h"
+#include "methods/moe/mixture_slots.h"
+
+namespace assay {
+namespace {
+
+/// Merges experts within one mixture. Its form stays: the router still scores all experts, and
+/// those of a group are equal, so a token that is sent to several of them meets one, with the sum
+/// of their weights.
+struct MergeExperts {
+  enum class Allocation { kUniform, kAdaptive };
+  enum class Grouping { kUsage, kLinkage, kMeans, kRandom };
+  enum class Measure { kCosine, kDistance };
+  enum class Alignment { kNone, kFirst, kGroup };
+  enum class Store { kCopies, kCompact };
+
+  static constexpr MethodInfo info{
+      .name = "merge_experts",
+      .paper = "arXiv:2310.01334 §3",
+      .summary = "merges experts within one mixture, by how its router uses them",
+      .needs = {.max_experts = 1, .output = Output::kMixtureOfExperts},
+      .randomized = true,
+      // With a group for each expert: the tests' mixture has so many.
+      .identity = R"({"experts": 6, "allocation": "uniform"})"};
+  static constexpr Preset presets[] = {
+      {"m_smoe", "{}", "M-SMoE (the default)"},
+      {"hc_smoe",
+       R"({"allocation": "uniform", "grouping": "linkage", "similarity": "expert_output",
+           "measure": "distance", "alignment": "none"})",
+       "HC-SMoE (arXiv:2410.08589): average linkage on the mean outputs of experts on all tokens"},
+      {"mergemoe",
+       R"({"allocation": "uniform", "similarity": "expert_inputs", "alignment": "none",
+           "refit": true})",
+       "MergeMoE (arXiv:2510.14436): the output matrix is fitted to what the members gave"},
+      {"sub_moe",
+       R"({"allocation": "uniform", "grouping": "means", "similarity": "expert_output",
+           "alignment": "none", "merge": "subspace"})",
+       "Sub-MoE (arXiv:2506.23266): k-means on outputs, and the mean in a joint subspace; groups of "
+       "equal number in each layer"},
+      {"random_average",
+       R"({"allocation": "uniform", "grouping": "random", "alignment": "none",
+           "merge": "uniform"})",
+       "a baseline: the plain mean of random groups"},
+      {"random_matching",
+       R"({"allocation": "uniform", "grouping": "random", "alignment": "group",
+           "merge": "uniform"})",
+       "a baseline: Git Re-Basin's weight matching within random groups, and the plain mean"},
+      {"random_zip",
+       R"({"allocation": "uniform", "grouping": "random", "alignment": "none", "merge": "zip"})",
+       "a baseline: ZipIt within random groups"}};
+  int64_t experts = 0;
+  Allocation allocation = Allocation::kAdaptive;
+  UsageTies ties = UsageTies::kFill;
+  Grouping grouping = Grouping::kUsage;
+  ExpertSimilarity similarity = ExpertSimilarity::kRouterLogits;
+  Measure measure = Measure::kCosine;
+  int64_t capacity = 0;
+  Alignment alignment = Alignment::kFirst;
+  GroupMean merge = GroupMean::kUsage;
+  double epsilon = 0;
+  double subspace = 1;
+  double zip_alpha = 0.1;
+  bool refit = false;
+  double ridge = 1e-6;
+  Store store = Store::kCopies;
+  int64_t batch = 16;
+
+  void parameters(auto&& p) {
+    p(experts, {.name = "experts",
+                .range = {0, 4096},
+                .help = "how many experts each layer has then, on average; 0: half of them"});
+    p(allocation, {.name = "allocation",
+                   .choices = {"uniform", "adaptive"},
+                   .help = "whether each layer has so many, or those with more experts in use have "
+                           "more"});
+    p(ties, {.name = "ties",
+             .choices = {"fill", "strict"},
+             .help = "of adaptive allocation: of equal usages the first experts' count, or, as in "
+                     "published code, none does and fewer experts are left"});
+    p(grouping,
+      {.name = "grouping",
+       .choices = {"usage", "linkage", "means", "random"},
+       .help = "the experts that are used most, and each other one with the most alike of "
+               "them; average linkage; k-means; or random groups"});
+    p(similarity,
+      {.name = "similarity",
+       .choices = {"router_logits", "router_weight", "expert_weight", "expert_inputs",
+                   "expert_output", "feature", "random"},
+       .help = "what experts are compared by: their logits, rows of the router, all their weights, "
+               "those that read the input, the mean output on all tokens, the mean input of their "
+               "own tokens, or chance"});
+    p(measure, {.name = "measure",
+                .choices = {"cosine", "distance"},
+                .help = "how these are compared: by cosine, or by Euclidean distance"});
+    p(capacity, {.name = "capacity",
+                 .range = {0, 4096},
+                 .help = "the most members of a group by usage; 0: no limit"});
+    p(alignment, {.name = "alignment",
+                  .choices = {"none", "first", "group"},
+                  .help = "whether hidden units are matched by weights beforehand: to those of the "
+                          "layer's first expert, or of the group's"});
+    p(merge,
+      {.name = "merge",
+       .choices = {"usage", "uniform", "dominant", "fisher", "subspace", "zip"},
+       .help = "the mean of a group's experts by usage, the plain mean, the one that is used most, "
+               "the mean by Fisher information, the mean by usage in a joint subspace, or ZipIt"});
+    p(epsilon, {.name = "epsilon",
+                .range = {0, 1},
+                .help = "what is added to the sum of usages in the mean by usage; published code "
+                        "has 1e-7 or 1e-3, which shrinks experts that are used little"});
+    p(subspace, {.name = "subspace",
+                 .range = {1e-6, 1},
+                 .help = "the share of singular values that the joint subspace keeps"});
+    p(zip_alpha, {.name = "zip_alpha",
+                  .range = {0, 1},
+                  .help = "of ZipIt: what the similarities of a merged unit are multiplied by"});
+    p(refit, {.name = "refit",
+              .help = "whether the output matrix of a merged expert is fitted to the members' "
+                      "outputs on all tokens, weighted by usage"});
+    p(ridge, {.name = "ridge",
+              .range = {0, 1},
+              .help = "of the fit: how strongly it stays at the merged matrix, a multiple of the "
+                      "mean diagonal of the Gram matrix"});
+    p(store,
+      {.name = "store",
+       .choices = {"copies", "compact"},
+       .help = "whether the experts of a group are equal copies, which any program can read, "
+               "or stored once, with a map from the router's rows to them"});
+    p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a forward pass"});
+  }
+
+  Needs needs() const {
+    Needs needs = info.needs;
+    needs.calibration_inputs = !statistics().empty() || group_merge().runs();
+    needs.calibration_labels = merge == GroupMean::kFisher;
+    return needs;
+  }
+  bool randomized() const {
+    return grouping == Grouping::kRandom || grouping == Grouping::kMeans ||
+           (compares() && similarity == ExpertSimilarity::kRandom);
+  }
+  std::vector<StatisticRef> statistics() const;
+  std::optional<std::string> conflict() const;
+  OutputPlan plan(const PlanInputs& models) const;
+  StateDict merge_model(const ModelJob& job) const;
+
+ private:
+  bool compares() const { return grouping != Grouping::kRandom; }
+  bool reads_usage() const {
+    return allocation == Allocation::kAdaptive || grouping == Grouping::kUsage ||
+           (merge != GroupMean::kUniform && merge != GroupMean::kFisher);
+  }
+  GroupMerge group_merge() const { return {merge, epsilon, subspace, zip_alpha, refit, ridge}; }
+  /// With its parameters; of the others the name alone tells what is wanted.
+  StatisticRef routing() const {
+    StatisticRef wanted{"routing"};
+    if (compares() && similarity == ExpertSimilarity::kExpertOutput)
+      wanted.parameters["outputs"] = true;
+    return wanted;
+  }
+  bool reads_routing() const {
+    const bool of_data = similarity == ExpertSimilarity::kRouterLogits ||
+                         similarity == ExpertSimilarity::kExpertOutput ||
+                         similarity == ExpertSimilarity::kFeature;
+    return reads_usage() || (compares() && of_data);
+  }
+  std::vector<GroupedLayer> read_layers(const ModelJob& job, const StateDict& weights) const;
+  ExpertGroups groups_of(const GroupedLayer& layer, int64_t groups, uint64_t key) const;
+  void write(const GroupedLayer& layer, StateDict& model) const;
+};
+
+std::vector<StatisticRef> MergeExperts::statistics() const {
+  std::vector<StatisticRef> wanted;
+  if (reads_routing()) wanted.push_back(routing());
+  if (merge == GroupMean::kFisher) wanted.push_back({"fisher"});
+  return wanted;
+}
+
+std::optional<std::string> MergeExperts::conflict() const {
+  if (grouping == Grouping::kMeans && similarity == ExpertSimilarity::kRandom)
+    return "parameter 'similarity' is random, and 'grouping' means needs vectors";
+  if (refit && merge != GroupMean::kUsage && merge != GroupMean::kUniform)
+    return "parameter 'refit' goes with 'merge' usage and uniform";
+  if (store == Store::kCompact && allocation == Allocation::kAdaptive)
+    return "parameter 'store' is compact, for which every layer has as many experts: 'allocation' "
+           "uniform";
+  if (capacity > 0 && grouping != Grouping::kUsage)
+    return "parameter 'capacity' goes with 'grouping' usage";
+  return std::nullopt;
+}
+
+OutputPlan MergeExperts::plan(const PlanInputs& models) const {
+  const TensorSource& model = *models.experts.front();
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
+  const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
+  const int64_t left = experts_left(layers, experts, info.name);
+  const bool compact = store == Store::kCompact;
+  OutputPlan plan{models.config,
+                  plan_slots(model, layers, compact ? left : layers.front().experts())};
+  if (compact) add_slots(model, layers, left, plan);
+  const std::string activation =
+      models.config.is_object() ? models.config.value("hidden_act", "silu") : "silu";
+  if (group_merge().runs() && (layers.front().parts.size() != 3 || activation != "silu"))
+    throw SkipCell(fmt::format(
+        "{} runs gated experts with SiLU for 'refit' and 'merge' zip, and this model has others",
+        info.name));
+  return plan;
+}
+
+std::vector<GroupedLayer> MergeExperts::read_layers(const ModelJob& job,
+                                                    const StateDict& weights) const {
+  std::vector<std::string> all;
+  for (const auto& [name, unused] : weights) all.push_back(name);
+  std::vector<GroupedLayer> layers;
+  for (MixtureLayer& names : mixture_layers(all, info.name)) {
+    GroupedLayer& layer = layers.emplace_back();
+    layer.experts =
+        expert_matrices(names, [&](const std::string& tensor) { return weights.at(tensor); });
+    layer.router = weights.at(names.router).to(at::kDouble);
+    layer.names = std::move(names);
+    if (merge == GroupMean::kFisher)
+      layer.importance = expert_matrices(layer.names, [&](const std::string& tensor) {
+        return job.evidence().statistic({"fisher"}, 0)->read(tensor).to(layer.router.device());
+      });
+    if (reads_routing())
+      layer.routing = read_routing(*job.evidence().statistic(routing(), 0), layer.names.router,
+                                   routing().parameters.contains("outputs"));
+  }
+  return layers;
+}
+
+ExpertGroups MergeExperts::groups_of(const GroupedLayer& layer, int64_t groups,
+                                     uint64_t key) const {
+  if (grouping == Grouping::kRandom)
+    return random_groups(layer.names.experts(), groups, stream_key(key, "groups of experts"));
+  const at::Tensor products =
+      expert_products(similarity, layer.names, layer.experts, layer.router, layer.routing, key)
+          .cpu();
+  if (grouping == Grouping::kMeans)
+    return group_by_means(measure == Measure::kCosine ? cosines(products) : products, groups,
+                          stream_key(key, "groups of experts"));
+  const at::Tensor alike = similarity == ExpertSimilarity::kRandom ? products
+                           : measure == Measure::kCosine           ? cosines(products)
+                                                                   : minus_distances(products);
+  return grouping == Grouping::kUsage ? group_by_usage(layer.routing.usage, alike, groups, capacity)
+                                      : group_by_linkage(alike, groups);
+}
+
+StateDict MergeExperts::merge_model(const ModelJob& job) const {
+  const c10::NoGradGuard no_gradients;
+  const OneThread one;  // on the CPU, sums over more threads would go in another order
+  StateDict model = model_of_slots(job, info.name);
+  std::vector<GroupedLayer> layers = read_layers(job, model);
+  std::vector<MixtureLayer> names;
+  std::vector<std::vector<double>> usages;
+  for (const GroupedLayer& layer : layers) {
+    names.push_back(layer.names);
+    usages.push_back(layer.routing.usage);
+  }
+  const int64_t left = experts_left(names, experts, info.name);
+  const std::vector<int64_t> groups = allocation == Allocation::kAdaptive
+                                          ? allocate_groups(usages, left, ties)
+                                          : std::vector<int64_t>(layers.size(), left);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    GroupedLayer& layer = layers[i];
+    if (alignment == Alignment::kFirst)
+      for (int64_t e = 1; e < layer.names.experts(); ++e) match_units(layer, 0, e);
+    layer.groups = groups_of(layer, groups[i], job.tensor(layer.names.router).expert_key(0));
+    if (alignment != Alignment::kGroup) continue;
+    for (const auto& group : layer.groups) {
+      const int64_t target = *std::min_element(group.begin(), group.end());
+      for (const int64_t e : group)
+        if (e != target) match_units(layer, target, e);
+    }
+  }
+  if (group_merge().runs()) observe_groups(job, model, batch, group_merge(), layers);
+  const TensorParts reports = job.parts(job.names().front());
+  for (const GroupedLayer& layer : layers) {
+    write(layer, model);
+    reports.report("experts_left", static_cast<double>(layer.groups.size()));
+    if (reads_routing()) reports.report("usage_entropy", usage_entropy(layer.routing.usage));
+  }
+  StateDict result;
+  for (const std::string& name : job.names()) result[name] = model.at(name);
+  return result;
+}
+
+void MergeExperts::write(const GroupedLayer& layer, StateDict& model) const {
+  const std::vector<Matrices> merged = merged_groups(layer, group_merge());
+  std::vector<int64_t> slots(static_cast<size_t>(layer.names.experts()));
+  std::vector<std::vector<at::Tensor>> stored;
+  for (size_t g = 0; g < merged.size(); ++g) {
+    const std::vector<int64_t>& group = layer.groups[g];
+    std::vector<at::Tensor>& own = stored.emplace_back();
+    for (size_t p = 0; p < merged[g].size(); ++p)  // an expert of its own stays as it was
+      own.push_back(group.size() == 1 ? model.at(layer.names.tensor(group.front(), p))
+                                      : merged[g][p].to(at::kFloat));
+    for (const int64_t e : group) slots[static_cast<size_t>(e)] = static_cast<int64_t>(g);
+  }
+  const bool compact = store == Store::kCompact;
+  for (size_t g = 0; g < stored.size(); ++g)
+    for (size_t p = 0; p < stored[g].size(); ++p) {
+      if (compact) model[layer.names.tensor(static_cast<int64_t>(g), p)] = stored[g][p];
+      for (const int64_t e : layer.groups[g])
+        if (!compact) model[layer.names.tensor(e, p)] = stored[g][p];
+    }
+  if (compact)
+    model[slots_name(layer.names)] = at::tensor(slots, at::kFloat).to(layer.router.device());
+}
+
+ASSAY_METHOD(MergeExperts)
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,155 @@
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "harness/core/error.h"
+#include "harness/core/rng.h"
+#include "harness/method/method.h"
+#include "harness/method/subsets.h"
+#include "methods/moe/mixture_layers.h"
+#include "methods/moe/mixture_slots.h"
+#include "methods/moe/routing.h"
+
+namespace assay {
+namespace {
+
+constexpr std::array<const char*, 2> kExpertCounts = {"num_local_experts", "num_experts"};
+
+/// Leaves some experts of each layer of a mixture, and their rows of the router.
+struct PruneExperts {
+  enum class By { kUsage, kSaliency, kSubsetErrors };
+
+  static constexpr MethodInfo info{
+      .name = "prune_experts",
+      .paper = "arXiv:2310.01334 §4",
+      .summary = "leaves the experts of a mixture that matter most, and their rows of the router",
+      .needs = {.max_experts = 1, .output = Output::kMixtureOfExperts},
+      .identity = ""};  // the result has fewer experts
+  static constexpr Preset presets[] = {
+      {"usage", "{}", "by how often the router chooses them (the default)"},
+      {"reap", R"({"by": "saliency"})",
+       "REAP (arXiv:2510.13999): by the mean of weight times the norm of the output, over the "
+       "tokens that an expert is sent"},
+      {"naee", R"({"by": "subset_errors", "experts": 4})",
+       "NAEE (arXiv:2402.14800): the subset that changes the layer's output least, of all; every "
+       "layer by itself"}};
+  int64_t experts = 0;
+  By by = By::kUsage;
+
+  void parameters(auto&& p) {
+    p(experts, {.name = "experts",
+                .range = {0, 4096},
+                .help = "how many experts of each layer are left; 0: half of them"});
+    p(by, {.name = "by",
+           .choices = {"usage", "saliency", "subset_errors"},
+           .help = "what decides: how often an expert is chosen, weight times output, or what "
+                   "the layer loses without the others"});
+  }
+
+  std::vector<StatisticRef> statistics() const {
+    if (by == By::kSubsetErrors) return {{"subset_errors", {{"kept", experts}}}};
+    return {{"routing"}};
+  }
+  std::optional<std::string> conflict() const {
+    if (by == By::kSubsetErrors && experts == 0)
+      return "parameter 'by' is subset_errors, for which 'experts' is to be a number";
+    return std::nullopt;
+  }
+  OutputPlan plan(const PlanInputs& models) const;
+  StateDict merge_model(const ModelJob& job) const;
+
+ private:
+  /// The experts that are left, ascending.
+  std::vector<int64_t> kept(const ModelJob& job, const MixtureLayer& layer, int64_t left) const;
+};
+
+Json pruned_config(const Json& config, int64_t left) {
+  Json made = config;
+  bool known = false;
+  for (const char* key : kExpertCounts)
+    if (made.is_object() && made.contains(key)) {
+      made[key] = left;
+      known = true;
+    }
+  if (!known)
+    throw SkipCell(
+        "prune_experts changes the number of experts in config.json, 'num_local_experts' or "
+        "'num_experts', and this one has neither");
+  const char* per_token = "num_experts_per_tok";
+  if (made.contains(per_token) && made.at(per_token).is_number_integer() &&
+      made.at(per_token).get<int64_t>() > left)
+    throw SkipCell(
+        fmt::format("prune_experts is to leave {} experts of models that send a token "
+                    "to {}",
+                    left, made.at(per_token).get<int64_t>()));
+  return made;
+}
+
+OutputPlan PruneExperts::plan(const PlanInputs& models) const {
+  const TensorSource& model = *models.experts.front();
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
+  const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
+  const int64_t left = experts_left(layers, experts, info.name);
+  OutputPlan plan{pruned_config(models.config, left), plan_slots(model, layers, left)};
+  for (const MixtureLayer& layer : layers) {
+    const std::string module =
+        layer.router.substr(0, layer.router.size() - std::string_view("weight").size());
+    for (OutputTensor& tensor : plan.tensors) {
+      if (!tensor.name.starts_with(module)) continue;
+      if (tensor.name != layer.router)
+        throw SkipCell(
+            fmt::format("prune_experts knows routers that are one matrix, and this model has '{}'",
+                        tensor.name));
+      tensor.shape = model.find(layer.router)->shape;
+      tensor.shape->front() = left;
+    }
+  }
+  return plan;
+}
+
+std::vector<int64_t> PruneExperts::kept(const ModelJob& job, const MixtureLayer& layer,
+                                        int64_t left) const {
+  const auto statistic = job.evidence().statistic(statistics().front(), 0);
+  if (by == By::kSubsetErrors) {
+    const auto best = static_cast<size_t>(statistic->read(layer.router).argmin().item<int64_t>());
+    return subsets_of(layer.experts(), left).at(best);
+  }
+  const Routing routing = read_routing(*statistic, layer.router, false);
+  const std::vector<double>& score = by == By::kUsage ? routing.usage : routing.saliency;
+  std::vector<int64_t> order(score.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return score[static_cast<size_t>(a)] > score[static_cast<size_t>(b)];
+  });
+  order.resize(static_cast<size_t>(left));
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+StateDict PruneExperts::merge_model(const ModelJob& job) const {
+  const StateDict model = model_of_slots(job, info.name);
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : model) names.push_back(name);
+  StateDict result;
+  for (const std::string& name : job.names()) result[name] = model.at(name);
+  const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
+  const int64_t left = experts_left(layers, experts, info.name);
+  for (const MixtureLayer& layer : layers) {
+    const std::vector<int64_t> chosen = kept(job, layer, left);
+    for (size_t i = 0; i < chosen.size(); ++i)
+      for (size_t p = 0; p < layer.parts.size(); ++p)
+        result[layer.tensors[i][p]] = model.at(layer.tensor(chosen[i], p));
+    const at::Tensor& router = model.at(layer.router);
+    result[layer.router] =
+        router.index_select(0, at::tensor(chosen, at::kLong).to(router.device()));
+  }
+  return result;
+}
+
+ASSAY_METHOD(PruneExperts)
+
+}  // namespace
+}  // namespace assay

@@ -1,0 +1,84 @@
+#include "harness/sweep/internal/model_size.h"
+
+#include <ATen/ATen.h>
+
+#include <set>
+#include <string>
+
+#include "methods/moe/sparse_low_rank.h"
+#include "tests/catch.h"
+#include "tests/methods/mixtures.h"
+
+using namespace assay;
+using namespace assay::testing;
+
+namespace {
+
+ModelSize size_of(const Json& config, const StateDict& weights) {
+  return model_size(*make_architecture(JsonReader(config, "test")), *source("model", weights));
+}
+
+}  // namespace
+
+TEST_CASE("the size of a dense model is that of its tensors", "[sweep]") {
+  StateDict weights = small_model(1);
+  int64_t values = 0;
+  for (const auto& [unused, tensor] : weights) values += tensor.numel();
+  CHECK(size_of(small_llama_config(), weights) == ModelSize{values, values, 4 * values});
+  for (auto& [unused, tensor] : weights) tensor = tensor.to(at::kBFloat16);
+  CHECK(size_of(small_llama_config(), weights).bytes == 2 * values);
+}
+
+TEST_CASE("equal experts of a mixture count once, and a token's experts are active", "[sweep]") {
+  constexpr int64_t kExpert = 3 * 8 * 12, kBlocks = 2, kExperts = 6, kPerToken = 2;
+  StateDict weights = small_model(1, small_mixtral_config());
+  int64_t values = 0;
+  for (const auto& [unused, tensor] : weights) values += tensor.numel();
+  const int64_t active = values - kBlocks * (kExperts - kPerToken) * kExpert;
+  CHECK(size_of(small_mixtral_config(), weights) == ModelSize{values, active, 4 * values});
+
+  // Three experts of the first block are one, which every token is still multiplied by.
+  for (const char* part : {"w1", "w2", "w3"})
+    for (const int64_t i : {3, 5}) {
+      const std::string experts = "model.layers.0.block_sparse_moe.experts.";
+      weights[fmt::format("{}{}.{}.weight", experts, i, part)] =
+          weights.at(fmt::format("{}0.{}.weight", experts, part)).clone();
+    }
+  const int64_t left = values - 2 * kExpert;
+  CHECK(size_of(small_mixtral_config(), weights) == ModelSize{left, active, 4 * left});
+}
+
+TEST_CASE("sizes of Switch Transformers are those of M-SMoE's tables", "[sweep]") {
+  // arXiv:2310.01334, table 2: 32 experts in every second block of switch-base-32.
+  const Json config{{"model_type", "switch_transformers"},
+                    {"vocab_size", 32128},
+                    {"d_model", 768},
+                    {"d_ff", 3072},
+                    {"d_kv", 64},
+                    {"num_heads", 12},
+                    {"num_layers", 12},
+                    {"num_decoder_layers", 12},
+                    {"num_sparse_encoder_layers", 6},
+                    {"num_sparse_decoder_layers", 6},
+                    {"num_experts", 32}};
+  constexpr int64_t kLayers = 12;
+  constexpr double kExpert = 2.0 * 768 * 3072, kMillion = 1e6;
+  const auto model = make_architecture(JsonReader(config, "test"));
+  std::set<std::string> copies;  // of the embedding, which checkpoints do not store
+  for (const auto& [copy, original] : model->checkpoint_names().substituted) copies.insert(copy);
+  StateDict weights;  // one value in memory each
+  for (const TensorInfo& info : model->tensors())
+    if (!copies.contains(info.name))
+      weights[info.name] = at::scalar_tensor(0.0f).expand(info.shape);
+  const ModelSize size = model_size(*model, *source("switch", weights));
+
+  // All experts of a layer are equal here, and count as one.
+  const double dense = static_cast<double>(size.parameters) - kLayers * kExpert;
+  CHECK(size.active == size.parameters);
+  CHECK(dense / kMillion == Approx(166.8).epsilon(1e-3));
+  CHECK((dense + 120 * kExpert) / kMillion == Approx(733).epsilon(1e-3));
+  const auto rank = static_cast<double>(rank_of(3072, 768, 5.0 / 96));
+  const double compressed = 2 * rank * (768 + 3072) + 0.1 * kExpert;
+  CHECK((dense + 32 * kExpert + 88 * compressed) / kMillion == Approx(380.9).epsilon(1e-3));
+  CHECK((dense + 32 * kExpert + 352 * compressed) / kMillion == Approx(570.4).epsilon(1e-3));
+}
