@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "harness/core/error.h"
+#include "harness/core/html.h"
 #include "reports/internal/format.h"
 #include "reports/internal/renderers.h"
 #include "reports/internal/summary.h"

@@ -151,30 +151,6 @@ std::string parameters_text(const Json& parameters) {
   return text;
 }
 
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (const char c : text) switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  return out;
-}
-
 std::string escape_markdown(std::string_view text) {
   std::string out;
   for (const char c : text) {

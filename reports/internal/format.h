@@ -51,7 +51,6 @@ std::string short_hash(const std::string& hash);
 /// "density=0.2, trim=model"; "defaults" for none.
 std::string parameters_text(const Json& parameters);
 
-std::string escape_html(std::string_view text);
 /// One table cell: without line breaks, and with Markdown and HTML markup escaped.
 std::string escape_markdown(std::string_view text);
 /// Quoted where necessary (RFC 4180).

@@ -112,7 +112,7 @@ TEST_CASE("Names and reasons cannot become markup", "[reports]") {
   const std::string html = render_report(results, ReportFormat::kHtml);
   CHECK(count(html, "<script") == scripts);
   CHECK(count(html, "alert(\"x\"") == 0);
-  CHECK(html.find("&lt;/script&gt;&lt;script&gt;alert(&quot;x&quot; &amp; &#39;y&#39;)") !=
+  CHECK(html.find("&lt;/script&gt;&lt;script&gt;alert(&#34;x&#34; &amp; &#39;y&#39;)") !=
         std::string::npos);
   CHECK(Json::parse(embedded_json(html))["sweep"]["name"] == kNasty);
 

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "harness/core/error.h"
+#include "harness/core/html.h"
 #include "harness/core/text_encoding.h"
 #include "harness/core/whitespace.h"
 #include "harness/jinja/internal/functions.h"
@@ -235,29 +236,7 @@ Value replace_text(const Call& call) {
                   call.arguments.at(1, "new").str(), call.arguments.integer(2, "count", -1));
 }
 
-Value escape(const Call& call) {
-  std::string out;
-  for (const char c : call.value.str()) switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&#34;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  return out;
-}
+Value escape(const Call& call) { return escape_html(call.value.str()); }
 
 Value json_filter(const Call& call) {
   const Value* indentation = call.arguments.find(SIZE_MAX, "indent");
