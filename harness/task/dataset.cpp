@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "harness/checkpoint/tensors.h"
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 #include "harness/task/internal/fetch.h"
@@ -78,12 +79,28 @@ std::string manifest_hash(const DatasetManifest& manifest, const std::string& lo
   return hasher.hex();
 }
 
-void check_dataset(const ImageDataset& dataset, const std::string& name) {
-  const int64_t n = dataset.images.size(0);
-  ASSAY_CHECK(dataset.images.scalar_type() == at::kFloat && dataset.images.dim() == 4 &&
-                  dataset.labels.scalar_type() == at::kLong && dataset.labels.numel() == n &&
-                  static_cast<int64_t>(dataset.splits.size()) == n,
-              "the loader of '{}' breaks its contract", name);
+/// A loader may be a plugin's.
+void check_dataset(const ImageDataset& dataset, const DatasetManifest& manifest) {
+  const auto expect = [&](bool met, const std::string& what) {
+    if (met) return;
+    const Plugin* plugin = dataset_loaders().plugin_of(manifest.loader);
+    data_error("the loader '{}'{} of the dataset '{}' gives {}", manifest.loader,
+               plugin ? fmt::format(" of the plugin '{}'", plugin->name) : std::string(),
+               manifest.name, what);
+  };
+  const at::Tensor &images = dataset.images, &labels = dataset.labels;
+  expect(images.defined() && labels.defined(), "no images or no labels");
+  expect(
+      images.scalar_type() == at::kFloat && images.dim() == 4,
+      fmt::format("images of shape {} and dtype {}: expected float32 [n, channels, height, width]",
+                  shape_text(images.sizes()), c10::toString(images.scalar_type())));
+  expect(labels.scalar_type() == at::kLong && labels.dim() == 1,
+         fmt::format("labels of shape {} and dtype {}: expected int64 [n]",
+                     shape_text(labels.sizes()), c10::toString(labels.scalar_type())));
+  const int64_t n = images.size(0);
+  expect(labels.numel() == n && std::ssize(dataset.splits) == n,
+         fmt::format("{} images, {} labels and {} splits: expected as many of each", n,
+                     labels.numel(), dataset.splits.size()));
 }
 
 }  // namespace
@@ -166,7 +183,7 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
     user_error("the dataset '{}' holds text, not images", name);
   if (fetch_dataset(manifest)) manifest = read_manifest(name);
   ImageDataset dataset = dataset_loaders().at(manifest.loader, name).load(manifest);
-  check_dataset(dataset, name);
+  check_dataset(dataset, manifest);
   dataset.hash = manifest.hash;
   auto shared = std::make_shared<const ImageDataset>(std::move(dataset));
   loaded[{manifest.folder(), manifest.hash}] = shared;

@@ -21,10 +21,10 @@ std::string split_name(Split split);
 /// UserError listing train, validation, test.
 Split split_from_name(const std::string& name, const std::string& where);
 
-/// Labelled 28x28 greyscale images. Every item belongs to exactly one split, and no image occurs
-/// twice. The order is a fixed shuffle: the first n items are a random sample.
+/// Labelled images of one size. Every item belongs to exactly one split, and no image occurs twice.
+/// The order is a fixed shuffle: the first n items are a random sample.
 struct ImageDataset {
-  at::Tensor images;          ///< float32 [n, 1, 28, 28] in [0, 1], bright strokes on dark
+  at::Tensor images;          ///< float32 [n, channels, height, width] in [0, 1]
   at::Tensor labels;          ///< int64 [n], the suite's joint label space
   std::vector<Split> splits;  ///< n entries
   std::string hash;           ///< of the manifest; set by load_dataset
@@ -74,7 +74,7 @@ struct DatasetLoader {
 };
 Registry<DatasetLoader>& dataset_loaders();
 
-/// The verified and decoded dataset, memoized per process; fetched first when missing.
+/// The verified, decoded dataset, memoized; fetched when missing. DataError names a wrong loader.
 std::shared_ptr<const ImageDataset> load_dataset(const std::string& name);
 
 }  // namespace assay

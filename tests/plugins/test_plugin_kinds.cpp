@@ -131,14 +131,13 @@ TEST_CASE("a plugin's loader of images reads the data of a manifest of the user'
   fs::create_directories(sweep.path("data/dots"));
   write_file(sweep.path("data/dots/labels.txt"), labels);
   const Json pypi{{"project", "none"}, {"version", "1"}, {"sha256", std::string(64, '0')}};
-  write_file(sweep.path("datasets/dots.json"),
-             Json{{"title", "dots"},
-                  {"licence", "none"},
-                  {"loader", "test_dots"},
-                  {"source", {{"pypi", pypi}}},
-                  {"files", {{{"member", "labels.txt"}, {"sha256", sha256_bytes(labels)}}}},
-                  {"options", Json::object()}}
-                 .dump());
+  Json manifest{{"title", "dots"},
+                {"licence", "none"},
+                {"loader", "test_dots"},
+                {"source", {{"pypi", pypi}}},
+                {"files", {{{"member", "labels.txt"}, {"sha256", sha256_bytes(labels)}}}},
+                {"options", Json::object()}};
+  write_file(sweep.path("datasets/dots.json"), manifest.dump());
   const EnvironmentVariable manifests("ASSAY_DATASETS_DIR", sweep.path("datasets"));
   const EnvironmentVariable folder("ASSAY_DATA_DIR", sweep.path("data"));
 
@@ -149,4 +148,14 @@ TEST_CASE("a plugin's loader of images reads the data of a manifest of the user'
   CHECK_FALSE(listed("datasets", "optdigits").contains("plugin"));
   CHECK(listed("tasks", "suite/a")["plugin"]["name"] == "everything");
   CHECK_THAT(sweep.report(), Contains("dataset loader") && Contains("test_dots"));
+
+  manifest["options"]["without_splits"] = true;
+  write_file(sweep.path("datasets/dots.json"), manifest.dump());
+  const ProcessResult wrong = assay_program({"--plugin", library(), "run", sweep.path("sweep.json"),
+                                             "--db", sweep.path("wrong.sqlite"), "--workers", "0"});
+  CAPTURE(wrong.output);
+  CHECK(wrong.exit_code == DataError::kExitCode);
+  CHECK_THAT(wrong.output,
+             Contains("the loader 'test_dots' of the plugin 'everything' of the dataset 'dots' "
+                      "gives 6 images, 6 labels and 0 splits"));
 }

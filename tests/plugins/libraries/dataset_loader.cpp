@@ -20,6 +20,7 @@ ImageDataset load(const DatasetManifest& manifest) {
     dataset.images[i][0][1][i] = 1;  // no image occurs twice
     dataset.splits.push_back(static_cast<Split>(i % 3));
   }
+  if (manifest.options.contains("without_splits")) dataset.splits.clear();
   return dataset;
 }
 
