@@ -1,7 +1,7 @@
 /// Checkpoints on disk: a Hugging Face-style folder (config.json and safetensors, single or sharded
-/// with an index), a lone .safetensors file or a .gguf file. Weights are memory-mapped and read on
-/// demand. A LoRA adapter may be applied to them: the tensors that it changes are computed when
-/// they are read.
+/// with an index, or files of torch.save()), OpenCLIP's folder, or a lone file of safetensors, of
+/// torch.save() or GGUF. Weights are memory-mapped and read on demand. A LoRA adapter may be
+/// applied to them: the tensors that it changes are computed when they are read.
 #pragma once
 
 #include <filesystem>
