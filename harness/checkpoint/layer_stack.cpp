@@ -1,4 +1,4 @@
-#include "harness/merge/request/layer_stack.h"
+#include "harness/checkpoint/layer_stack.h"
 
 #include <fmt/ranges.h>
 

@@ -1,12 +1,12 @@
 // Results made of slices of layers, in mergekit's YAML and in JSON.
 #include <fmt/format.h>
 
+#include "harness/checkpoint/layer_stack.h"
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
 #include "harness/merge/explain.h"
 #include "harness/merge/merge_folder.h"
-#include "harness/merge/request/layer_stack.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/merge/models.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/checkpoint/layer_stack.h"
 #include "harness/core/error.h"
-#include "harness/merge/request/layer_stack.h"
 
 namespace assay {
 namespace {

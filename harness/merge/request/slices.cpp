@@ -4,9 +4,9 @@
 #include <map>
 
 #include "harness/checkpoint/heads.h"
+#include "harness/checkpoint/layer_stack.h"
 #include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
-#include "harness/merge/request/layer_stack.h"
 #include "harness/merge/request/roles.h"
 
 namespace assay {
