@@ -10,6 +10,8 @@ namespace {
 
 using Kind = SearchedParameter::Kind;
 
+constexpr int64_t kMostEntries = 10'000;  // of a list
+
 const ParamDoc& find_parameter(const std::string& name, const JsonReader& values,
                                const std::vector<ParamDoc>& parameters) {
   std::vector<std::string> names;
@@ -64,7 +66,16 @@ SearchedParameter read_parameter(const std::string& name, const JsonReader& valu
         fmt::format("'{}' is a {}: searches vary numbers, lists of numbers, choices and "
                     "booleans",
                     name, parameter.type));
-  return {name, kind, read_range(values, parameter), {}};
+  if (kind != Kind::kList || !values.is_object())
+    return {name, kind, read_range(values, parameter), {}};
+  JsonReader list = values;
+  SearchedParameter searched{name, kind, read_range(list.at("range"), parameter), {}};
+  const JsonReader entries = list.at("entries");
+  searched.entries = entries.as_integer();
+  if (searched.entries < 1 || searched.entries > kMostEntries)
+    entries.fail(fmt::format("expected a number of entries from 1 to {}", kMostEntries));
+  list.finish();
+  return searched;
 }
 
 // A setting that only some algorithms have.
@@ -125,8 +136,9 @@ SearchSpec read_search(JsonReader search, const std::vector<ParamDoc>& parameter
     spec.space.push_back(read_parameter(name, values, find_parameter(name, values, parameters)));
   }
   if (spec.space.empty()) space.fail("expected at least one parameter");
-  if (greedy && (spec.space.size() != 1 || spec.space.front().kind != Kind::kList))
-    space.fail("greedy turns the values of one list of numbers from low to high");
+  if (greedy && (spec.space.size() != 1 || spec.space.front().kind != Kind::kList ||
+                 spec.space.front().entries > 0))
+    space.fail("greedy turns the values of one list of a number per expert from low to high");
   search.finish();
   return spec;
 }

@@ -12,12 +12,13 @@ namespace assay {
 
 /// A parameter that a search varies.
 struct SearchedParameter {
-  enum class Kind { kNumber, kInteger, kList, kChoice };  ///< kList: a number per expert
+  enum class Kind { kNumber, kInteger, kList, kChoice };
 
   std::string name;
   Kind kind = Kind::kNumber;
   Range range{};                ///< not of kChoice
   std::vector<Json> choices{};  ///< of kChoice: texts or booleans
+  int64_t entries = 0;          ///< of kList; 0: one for each expert
 };
 
 struct SearchSpec {

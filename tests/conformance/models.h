@@ -118,10 +118,13 @@ inline Json config_for(const std::string& ref) {
   return takes_mixture(ref) ? small_mixtral_config() : small_llama_config();
 }
 
-/// A model that the method can merge: the mixed one, or a decoder where a mixture is made of it.
+/// A model that the method can merge: the mixed one, or a decoder where a mixture is made of it or
+/// its layers are counted.
 inline const StateDict& model_for(const std::string& ref, uint64_t key) {
   const Output output = entry_of(ref).info.needs.output;
-  if (output != Output::kMixtureOfExperts && output != Output::kEnsemble) return mixed_model(key);
+  if (output == Output::kSameArchitecture || output == Output::kModelPerTask ||
+      output == Output::kWider)
+    return mixed_model(key);
   static std::map<std::pair<bool, uint64_t>, StateDict> decoders;
   StateDict& model = decoders[{takes_mixture(ref), key}];
   if (model.empty()) model = small_model(key, config_for(ref));

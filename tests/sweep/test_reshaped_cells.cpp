@@ -37,12 +37,13 @@ class Models {
   }
 
   RunRecord run(const std::string& kind, const std::string& method,
-                const std::vector<std::string>& models) const {
+                const std::vector<std::string>& models,
+                const Json& parameters = Json::object()) const {
     Cell cell;
     cell.kind = cell_kind_from_name(kind);
     cell.record_kind = run_kind_from_name(kind);
     cell.method = method;
-    if (kind == "merge") cell.parameters = Json::object();
+    if (kind == "merge") cell.parameters = parameters;
     for (const std::string& model : models)
       cell.experts.push_back(model_ref(*Checkpoint::open(folder_.path() / model)));
     cell.tasks.push_back({"texts/first", load_task("texts/first")->hash()});
@@ -69,6 +70,17 @@ TEST_CASE("a cell is scored with the architecture that the method's plan names",
     CHECK(dropped.scores[i].value == one.scores[i].value);
   CHECK(dropped.costs.at("evaluation").flops == one.costs.at("evaluation").flops);
   CHECK(dropped.costs.at("evaluation").flops != two.costs.at("evaluation").flops);
+}
+
+TEST_CASE("a path through layers is scored as the model that they make", "[sweep]") {
+  const Models models;
+  const RunRecord path =
+      models.run("merge", "layer_path", {"two", "two"}, {{"visits", {-1, -1, 0, -1}}});
+  const RunRecord one = models.run("model", "", {"one"});
+
+  REQUIRE(path.scores.size() == one.scores.size());
+  for (size_t i = 0; i < one.scores.size(); ++i) CHECK(path.scores[i].value == one.scores[i].value);
+  CHECK(path.costs.at("evaluation").flops == one.costs.at("evaluation").flops);
 }
 
 TEST_CASE("a mixture of equal experts scores as the expert does, at the cost of two",

@@ -280,6 +280,15 @@ TEST_CASE("greedy passes over what has no score", "[sweep][search]") {
   CHECK(search_budget(read(json), 3) == 5);
 }
 
+TEST_CASE("a list may have a number of entries of its own", "[sweep][search]") {
+  const Json path = {{"weights", {{"range", {-1, 1}}, {"entries", 5}}}};
+  const auto search = make(space("random", 3, path));
+  const auto asked = search->ask();
+  CHECK(asked.front() == Json{{"weights", {0., 0., 0., 0., 0.}}});  // the middle
+  CHECK(asked.back()["weights"].size() == 5);
+  CHECK(asked.back() != asked.front());
+}
+
 TEST_CASE("searches that make no sense are refused with their place", "[sweep][search]") {
   const Json scale = {{"scale", {0, 1}}};
   const auto refused = [](const Json& json, const auto& matcher,
@@ -299,11 +308,17 @@ TEST_CASE("searches that make no sense are refused with their place", "[sweep][s
   refused(space("random", 5, {{"scope", {"tensor"}}}), Contains("at least two"));
   refused(space("random", 5, {{"scope", {"tensor", "tensor"}}}), Contains("twice"));
   refused(space("random", 5, {{"strict", {0, 1}}}), Contains("space.strict[0]"));
+  refused(space("random", 5, {{"weights", {{"range", {0, 1}}, {"entries", 0}}}}),
+          Contains("space.weights.entries") && Contains("from 1 to"));
+  refused(space("random", 5, {{"weights", {{"range", {0, 1}}, {"entry", 2}}}}),
+          Contains("entries"));
+  refused({{"algorithm", "greedy"}, {"space", {{"weights", {{"range", {0, 1}}, {"entries", 2}}}}}},
+          Contains("per expert"));
   refused(space("random", 1, scale), Contains("budget") && Contains("at least 2"));
   refused(space("random", 5, Json::object()), Contains("at least one parameter"));
   refused({{"algorithm", "random"}, {"space", scale}}, Contains("budget"));
   refused(space("greedy", 5, {{"weights", {0, 1}}}), Contains("budget"));
-  refused({{"algorithm", "greedy"}, {"space", scale}}, Contains("list of numbers"));
+  refused({{"algorithm", "greedy"}, {"space", scale}}, Contains("list of a number per expert"));
   Json other = space("random", 5, scale);
   other["accept"] = "ge";
   refused(other, Contains("accept") && Contains("greedy"));

@@ -67,7 +67,8 @@ SearchSpace::SearchSpace(const SearchSpec& spec, Json fixed, const Json& default
 }
 
 size_t SearchSpace::values_of(const SearchedParameter& parameter) const {
-  return parameter.kind == Kind::kList ? num_experts_ : 1;
+  if (parameter.kind != Kind::kList) return 1;
+  return parameter.entries > 0 ? static_cast<size_t>(parameter.entries) : num_experts_;
 }
 
 Json SearchSpace::at(const std::vector<double>& point) const {
@@ -77,7 +78,7 @@ Json SearchSpace::at(const std::vector<double>& point) const {
   const auto value = [&](const SearchedParameter& parameter) -> Json {
     if (parameter.kind != Kind::kList) return value_at(parameter, reflected(*next++));
     Json list = Json::array();
-    for (size_t i = 0; i < num_experts_; ++i)
+    for (size_t i = 0; i < values_of(parameter); ++i)
       list.push_back(value_at(parameter, reflected(*next++)));
     return list;
   };

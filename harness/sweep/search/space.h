@@ -14,7 +14,7 @@ class SearchSpace {
   /// See make_search().
   SearchSpace(const SearchSpec& spec, Json fixed, const Json& defaults, size_t num_experts);
 
-  /// A number has a coordinate for each layer group, a list one for each group and expert, a choice
+  /// A number has a coordinate for each layer group, a list one for each group and entry, a choice
   /// one.
   size_t dimensions() const { return start_.size(); }
   /// The parameters at a point, the fixed ones included. Coordinates outside of [0, 1] are
