@@ -2,6 +2,7 @@
 /// what it gives.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,28 @@ TensorParts inner_parts(const TensorParts& tensor);
 /// Without a base where the method needs none.
 at::Tensor merge_inner(const Method& method, const TensorJob& job, const at::Tensor& base,
                        const std::vector<at::Tensor>& experts);
+
+/// The models as merge_inner() shows them tensor by tensor.
+class InnerModel final : public ModelJob {
+ public:
+  explicit InnerModel(const ModelJob& models) : models_(models) {}
+  size_t num_experts() const override { return models_.num_experts(); }
+  const std::vector<std::string>& names() const override { return models_.names(); }
+  TensorParts parts(const std::string& name) const override {
+    return inner_parts(models_.parts(name));
+  }
+  void for_each(const std::function<void(size_t index)>& body) const override {
+    models_.for_each(body);
+  }
+  TensorJob tensor(const std::string& name) const override {
+    const TensorJob job = models_.tensor(name);
+    return inner_job(job, job.base, job.experts);
+  }
+  const Evidence& evidence() const override { return models_.evidence(); }
+
+ private:
+  const ModelJob& models_;
+};
 
 /// Why the method in the parameter 'of' is none that merges task vectors, one tensor at a time;
 /// absent when it is.

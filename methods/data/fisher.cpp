@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "harness/kernels/sums/dot_products.h"
+#include "methods/data/fisher_statistic.h"
 #include "methods/dense/weights.h"
 
 namespace assay {
@@ -11,14 +12,12 @@ namespace {
 /// Fisher merging: a mean of the experts, each element weighed by how much the expert's outputs on
 /// its own data depend on it: the diagonal of its Fisher information.
 struct FisherMerging {
-  enum class Estimator { kExact, kEmpirical, kSampled, kArgmax, kMergelm };
   enum class Floor { kMax, kAdd, kTarget, kOne };
   enum class When { kAfter, kBefore };
   enum class Over { kModel, kTensor };
   /// Of each expert, for one tensor.
   struct Measured {
-    /// Null where the statistic lacks the tensor.
-    std::vector<std::shared_ptr<const TensorSource>> statistics;
+    std::vector<FisherStatistic::Source> statistics;
     std::vector<double> factors;  ///< what multiplies the Fisher information
   };
 
@@ -43,7 +42,7 @@ struct FisherMerging {
        "Bloomberg's code: the gradients of the most probable labels, plus 1e-10"},
       {"original", R"({"floor.rule": "target", "floor.when": "before"})",
        "the code of the paper: without any Fisher information the first expert counts alone"}};
-  Estimator estimator = Estimator::kExact;
+  FisherStatistic fisher;
   bool normalize = true;
   Over over = Over::kModel;
   Floor floor_rule = Floor::kMax;
@@ -52,12 +51,7 @@ struct FisherMerging {
   std::vector<double> weights;
 
   void parameters(auto&& p) {
-    p(estimator,
-      {.name = "estimator",
-       .choices = {kEstimators.begin(), kEstimators.end()},
-       .help = "whose log-probability's gradient is squared: that of every class, by probability "
-               "(exact), of the true one (empirical), of one that is drawn (sampled), of the most "
-               "probable one (argmax), or MergeLM's sum over classes (mergelm)"});
+    fisher.parameters(p);
     p(normalize, {.name = "normalize",
                   .help = "divide each expert's Fisher information by its norm, so that no expert "
                           "counts more because its gradients are large"});
@@ -81,14 +75,8 @@ struct FisherMerging {
     p(weights, {.name = "weights", .range = {0, 10}, .help = kWeightsHelp});
   }
 
-  Needs needs() const {
-    Needs needs = info.needs;
-    needs.calibration_labels = estimator == Estimator::kEmpirical;
-    return needs;
-  }
-  std::vector<StatisticRef> statistics() const {
-    return {{"fisher", {{"estimator", kEstimators[static_cast<size_t>(estimator)]}}}};
-  }
+  Needs needs() const { return fisher.needs(info.needs); }
+  std::vector<StatisticRef> statistics() const { return {fisher.ref()}; }
   std::optional<std::string> conflict() const {
     if (floor_rule == Floor::kTarget && !weights.empty() && weights.front() == 0)
       return "parameter 'floor.rule' is target, and the first of 'weights', which is the "
@@ -100,11 +88,6 @@ struct FisherMerging {
   at::Tensor merge(const TensorJob& part, const Measured& measured) const;
 
  private:
-  static constexpr std::array<std::string_view, 5> kEstimators = {"exact", "empirical", "sampled",
-                                                                  "argmax", "mergelm"};
-
-  std::vector<std::shared_ptr<const TensorSource>> open(const Evidence& evidence,
-                                                        size_t experts) const;
   /// What divides by a norm, given its square.
   double factor(double squares) const;
 
@@ -122,13 +105,6 @@ double sum_of_squares(const TensorSource& source, const std::string& name) {
   return squares;
 }
 
-std::vector<std::shared_ptr<const TensorSource>> FisherMerging::open(const Evidence& evidence,
-                                                                     size_t experts) const {
-  std::vector<std::shared_ptr<const TensorSource>> fishers;
-  for (size_t i = 0; i < experts; ++i) fishers.push_back(evidence.statistic(statistics()[0], i));
-  return fishers;
-}
-
 double FisherMerging::factor(double squares) const {
   double norm = std::sqrt(squares);
   if (floor_when == When::kBefore && floor_rule == Floor::kAdd) norm += floor;
@@ -139,7 +115,7 @@ void FisherMerging::prepare(const ModelJob& job) {
   check_weights(weights, job);
   factors_.assign(job.num_experts(), 1);
   if (!normalize || over == Over::kTensor) return;
-  const auto fishers = open(job.evidence(), job.num_experts());
+  const auto fishers = fisher.open(job.evidence(), job.num_experts());
   for (size_t i = 0; i < fishers.size(); ++i) {
     double squares = 0;
     for (const std::string& name : job.names()) squares += sum_of_squares(*fishers[i], name);
@@ -148,40 +124,31 @@ void FisherMerging::prepare(const ModelJob& job) {
 }
 
 FisherMerging::Measured FisherMerging::measure(const TensorParts& tensor) const {
-  Measured measured{open(tensor.evidence(), tensor.num_experts()), factors_};
-  for (size_t i = 0; i < measured.statistics.size(); ++i) {
-    auto& fisher = measured.statistics[i];
-    const TensorInfo* found = fisher->find(tensor.name());
-    if (found && found->numel() != tensor.elements())
-      data_error("the statistic 'fisher' of expert {} has {} elements for tensor '{}': expected {}",
-                 i, found->numel(), tensor.name(), tensor.elements());
-    if (found && normalize && over == Over::kTensor)
-      measured.factors[i] = factor(sum_of_squares(*fisher, tensor.name()));
-    if (!found) fisher = nullptr;
-  }
+  Measured measured{fisher.open(tensor), factors_};
+  if (normalize && over == Over::kTensor)
+    for (size_t i = 0; i < measured.factors.size(); ++i)
+      if (const auto& source = measured.statistics[i])
+        measured.factors[i] = factor(sum_of_squares(*source, tensor.name()));
   return measured;
 }
 
 at::Tensor FisherMerging::merge(const TensorJob& part, const Measured& measured) const {
   const std::vector<double> lambdas = expert_weights(weights, part.experts.size());
-  const int64_t count = part.experts.front().numel();
   at::Tensor sum, divisor;
   for (size_t i = 0; i < part.experts.size(); ++i) {
     const at::Tensor expert = part.experts[i].to(at::kDouble);
-    at::Tensor fisher = at::zeros_like(expert);  // as of tensors that no gradient reaches
-    if (measured.statistics[i])
-      fisher.copy_(measured.statistics[i]->read_part(part.name, part.offset, count));
+    at::Tensor information = read_fisher(measured.statistics[i], part);
     const auto keep_above_floor = [&] {
-      if (floor_rule == Floor::kAdd) fisher.add_(floor);
+      if (floor_rule == Floor::kAdd) information.add_(floor);
       if (floor_rule == Floor::kMax || (floor_rule == Floor::kTarget && i == 0))
-        fisher.clamp_min_(floor);
+        information.clamp_min_(floor);
     };
     if (floor_when == When::kBefore) keep_above_floor();
-    fisher.mul_(measured.factors[i]);
+    information.mul_(measured.factors[i]);
     if (floor_when == When::kAfter) keep_above_floor();
-    fisher.mul_(lambdas[i]);
-    sum = sum.defined() ? sum.addcmul_(fisher, expert) : fisher * expert;
-    divisor = divisor.defined() ? divisor.add_(fisher) : fisher;
+    information.mul_(lambdas[i]);
+    sum = sum.defined() ? sum.addcmul_(information, expert) : information * expert;
+    divisor = divisor.defined() ? divisor.add_(information) : information;
   }
   if (floor_rule == Floor::kOne) divisor.masked_fill_(divisor == 0, 1);
   return sum.div_(divisor).to(at::kFloat);

@@ -37,7 +37,7 @@ struct Svc {
     matrices.parameters(p);
   }
   std::optional<std::string> conflict() const { return inner_conflict(*of); }
-  void prepare(const ModelJob& job) { of->prepare(PassedModel(job)); }
+  void prepare(const ModelJob& job) { of->prepare(InnerModel(job)); }
 
   at::Tensor merge(const TensorJob& job) const {
     at::Tensor merged = merge_inner(*of, job, job.base, job.experts);
@@ -60,28 +60,6 @@ struct Svc {
     const at::Tensor both = (own * merged.v.t()).sum(1) * merged.s;
     return both / own.square().sum(1).clamp_min(1e-12);  // the authors' bound
   }
-
-  /// The models as merge_inner() shows them tensor by tensor.
-  class PassedModel final : public ModelJob {
-   public:
-    explicit PassedModel(const ModelJob& models) : models_(models) {}
-    size_t num_experts() const override { return models_.num_experts(); }
-    const std::vector<std::string>& names() const override { return models_.names(); }
-    TensorParts parts(const std::string& name) const override {
-      return inner_parts(models_.parts(name));
-    }
-    void for_each(const std::function<void(size_t index)>& body) const override {
-      models_.for_each(body);
-    }
-    TensorJob tensor(const std::string& name) const override {
-      const TensorJob job = models_.tensor(name);
-      return inner_job(job, job.base, job.experts);
-    }
-    const Evidence& evidence() const override { return models_.evidence(); }
-
-   private:
-    const ModelJob& models_;
-  };
 };
 
 ASSAY_METHOD(Svc)

@@ -9,7 +9,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const Json kSum{{"method", "task_arithmetic"}, {"scale", 1}};
+const Json kTaskSum{{"method", "task_arithmetic"}, {"scale", 1}};
 
 Json of(const Json& method, Json parameters = Json::object()) {
   parameters["of"] = method;
@@ -56,7 +56,7 @@ TEST_CASE("LiNeS scales by block what a merge changed", "[methods][golden]") {
   inputs.evidence = &evidence;
 
   // The sum changes each entry by 3. Factors: .5, .5 + 1/2, .5 + 1; .5 outside of blocks.
-  const StateDict merged = merge("lines", of(kSum, {{"alpha", .5}, {"beta", 1}}), inputs);
+  const StateDict merged = merge("lines", of(kTaskSum, {{"alpha", .5}, {"beta", 1}}), inputs);
   CHECK(merged.at("e.w").item<float>() == 2.5f);
   CHECK(merged.at("h.0.w").item<float>() == 2.5f);
   CHECK(merged.at("h.1.w").item<float>() == 4.0f);
@@ -81,7 +81,7 @@ TEST_CASE("LiNeS goes by layers where there are no blocks", "[methods]") {
   inputs.experts = {model(1)};
   inputs.evidence = &evidence;
 
-  const StateDict merged = merge("lines", of(kSum, {{"alpha", 1}, {"beta", 2}}), inputs);
+  const StateDict merged = merge("lines", of(kTaskSum, {{"alpha", 1}, {"beta", 2}}), inputs);
   for (const char* name : {"one.weight", "one.bias"}) CHECK(merged.at(name).item<float>() == 1.0f);
   for (const char* name : {"two.weight", "two.bias"}) CHECK(merged.at(name).item<float>() == 3.0f);
 }
@@ -97,14 +97,14 @@ TEST_CASE("LiNeS with alpha 1 and beta 0 changes nothing", "[methods]") {
 TEST_CASE("trim, elect and sum are TIES with the sum of those that agree", "[methods]") {
   const MergeInputs inputs = models();
   const Json ties{{"density", .3}, {"elect.tie", "zero"}, {"reduce", "sum_agree"}};
-  const Json steps = of(of(kSum, {{"method", "elect_sign"}}), {{"density", .3}});
+  const Json steps = of(of(kTaskSum, {{"method", "elect_sign"}}), {{"density", .3}});
   CHECK(distance(merge("trim", steps, inputs), merge("ties", ties, inputs)) < 1e-6);
 }
 
 TEST_CASE("drop and task arithmetic are DARE", "[methods]") {
   const MergeInputs inputs = models();
   const Json dare{{"drop", .5}, {"scale", 1}};
-  const StateDict merged = merge("drop", of(kSum, {{"drop", .5}}), inputs);
+  const StateDict merged = merge("drop", of(kTaskSum, {{"drop", .5}}), inputs);
   // The draws have the same keys, so that the same entries are dropped.
   CHECK(distance(merged, merge("dare", dare, inputs)) < 1e-5);
   CHECK(distance(merged, merge("task_arithmetic", {{"scale", 1}}, inputs)) > .1);
@@ -114,8 +114,9 @@ TEST_CASE("signs are elected by mass or by count", "[methods][golden]") {
   const MergeInputs inputs = one_tensor_inputs(
       at::zeros({3}), {at::tensor({3.0f, 1.0f, 1.0f}), at::tensor({-1.0f, 1.0f, -1.0f}),
                        at::tensor({-1.0f, 0.0f, 0.0f})});
-  CHECK(at::equal(merge("elect_sign", of(kSum), inputs).at("w"), at::tensor({3.0f, 2.0f, 0.0f})));
-  CHECK(at::equal(merge("elect_sign", of(kSum, {{"by", "count"}}), inputs).at("w"),
+  CHECK(
+      at::equal(merge("elect_sign", of(kTaskSum), inputs).at("w"), at::tensor({3.0f, 2.0f, 0.0f})));
+  CHECK(at::equal(merge("elect_sign", of(kTaskSum, {{"by", "count"}}), inputs).at("w"),
                   at::tensor({-2.0f, 2.0f, 0.0f})));
 }
 

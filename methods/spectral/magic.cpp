@@ -1,0 +1,69 @@
+#include <ATen/ATen.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "harness/kernels/one_thread.h"
+#include "methods/inner_merge.h"
+#include "methods/spectral/matrices.h"
+
+namespace assay {
+namespace {
+
+/// MAGIC's calibration in weight space: a merge shrinks rows of task vectors that point in
+/// different directions. Each row of what it changed is scaled to the mean norm of the experts'
+/// rows; of most layers it may only grow, of sensitive ones only shrink. The calibration of
+/// features, which the paper also has, is left out: it changes the network's outputs and not its
+/// weights.
+struct Magic {
+  static constexpr MethodInfo info{
+      .name = "magic",
+      .paper = "arXiv:2512.19320 §4 (weight space)",
+      .summary = "another method's merge with each row's change as large as the experts' mean",
+      .needs = {.base = true},
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})",
+      .flops = "(5 N + 5) d with Task Arithmetic"};
+  MethodComponent of{"task_arithmetic"};
+  std::vector<std::string> sensitive;
+  MatrixRule matrices{kEmbeddings, /*unfold=*/true};
+
+  void parameters(auto&& p) {
+    p(of, {.name = "of", .help = "the method whose result is calibrated"});
+    p(sensitive, {.name = "sensitive",
+                  .help = "globs of tensors whose rows are scaled down and never up; the authors "
+                          "name them by model (of CLIP '*c_proj*' and '*conv1*'). All others are "
+                          "scaled up and never down"});
+    matrices.parameters(p);
+  }
+  std::optional<std::string> conflict() const { return inner_conflict(*of); }
+  void prepare(const ModelJob& job) { of->prepare(InnerModel(job)); }
+
+  at::Tensor merge(const TensorJob& job) const {
+    at::Tensor merged = merge_inner(*of, job, job.base, job.experts);
+    if (!matrices.applies(job)) return merged;
+    const OneThread one;
+    const at::Tensor change =
+        merged.to(at::kDouble).flatten(1) - job.base.to(at::kDouble).flatten(1);
+    at::Tensor wanted = at::zeros({change.size(0)}, change.options());
+    for (size_t i = 0; i < job.experts.size(); ++i) wanted += delta_matrix(job, i).norm(2, 1);
+    wanted /= static_cast<double>(job.experts.size());
+    const at::Tensor norms = change.norm(2, 1);
+    // A row that the merge did not change has no direction to be scaled in.
+    const at::Tensor ratios = at::where(norms > 0, wanted / norms, 1.0);
+    const at::Tensor factors = is_sensitive(job.name) ? ratios.clamp_max(1) : ratios.clamp_min(1);
+    job.report("factor_mean", factors.mean().item<double>());
+    return add_matrix(job, change * factors.unsqueeze(1), 1);
+  }
+
+ private:
+  bool is_sensitive(const std::string& tensor) const {
+    return std::any_of(sensitive.begin(), sensitive.end(), [&](const std::string& glob) {
+      return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
+    });
+  }
+};
+
+ASSAY_METHOD(Magic)
+
+}  // namespace
+}  // namespace assay
