@@ -16,7 +16,8 @@ struct Lot {
       .paper = "arXiv:2505.23859 §4",
       .summary = "least-squares fit of each linear layer's task vector on the experts' own inputs",
       .needs = {.base = true, .calibration_inputs = true},
-      .identity = ""};  // where the data say nothing it is the base
+      .identity = "",  // where the data say nothing it is the base
+      .flops = "2 (N + 1) m n^2 + 11 n^3 for n inputs and m outputs"};
   double cutoff = 1e-6;
   double scale = 1;
   FitOptions fit;

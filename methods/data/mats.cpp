@@ -39,7 +39,8 @@ struct Mats {
       .name = "mats",
       .paper = "arXiv:2312.04339 §4",
       .summary = "conjugate gradients towards the best match of all experts on their own data",
-      .needs = {.calibration_inputs = true}};
+      .needs = {.calibration_inputs = true},
+      .flops = "2 (N + 1) m n^2, and 2 m n^2 + 10 m n per iteration, for n inputs and m outputs"};
   static constexpr Preset presets[] = {
       {"kfac", R"({"objective": "kfac"})", "distances by the two factors of K-FAC"},
       {"ia3", R"({"objective": "block_fisher", "iterations": 10})",

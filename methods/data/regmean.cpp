@@ -16,7 +16,8 @@ struct RegMean {
       .version = 2,
       .paper = "arXiv:2212.09849 §3",
       .summary = "least-squares fit of each linear layer to the experts' outputs on their own data",
-      .needs = {.calibration_inputs = true}};
+      .needs = {.calibration_inputs = true},
+      .flops = "2 N m n^2 + n^3 / 3 for n inputs and m outputs"};
   static constexpr Preset presets[] = {
       {"exact", R"({"alpha": 1})", "the whole Gram matrices, as in Bloomberg's runs of RoBERTa"},
       {"t5", R"({"alpha": 0.1})", "Bloomberg's choice for T5 and DeBERTa"},

@@ -17,7 +17,8 @@ struct RegMeanPlusPlus {
       .name = "regmean_plus_plus",
       .paper = "arXiv:2508.03121 §3",
       .summary = "RegMean on the inputs that each block gets from the merged blocks before it",
-      .needs = {.calibration_inputs = true}};
+      .needs = {.calibration_inputs = true},
+      .flops = "as regmean, and for each block N passes through the network"};
   static constexpr Preset presets[] = {
       {"mergebench", R"({"alpha": 0.1})", "MergeBench's scripts for language models"}};
   double alpha = 0.95;

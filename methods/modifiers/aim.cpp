@@ -15,7 +15,8 @@ struct Aim {
       .paper = "arXiv:2502.02421 §3",
       .summary = "damps what another method changed where layers read large activations",
       .needs = {.base = true, .calibration_inputs = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "omega": 1})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "omega": 1})",
+      .flops = "3 d, and what 'of' takes"};
   double omega = 0.4;
 
   void parameters(auto&& p) {

@@ -14,7 +14,8 @@ struct Lines {
       .paper = "arXiv:2410.17146 §4",
       .summary = "scales what another method changed, linearly from shallow to deep layers",
       .needs = {.base = true, .architecture = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "beta": 0})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "beta": 0})",
+      .flops = "3 d, and what 'of' takes"};
   static constexpr Preset presets[] = {
       {"sum", R"({"of": {"method": "task_arithmetic", "scale": 1}, "mean": true})",
        "as the paper does with a sum of task vectors: alpha is 1 / experts"}};

@@ -30,7 +30,8 @@ struct SensMerging {
                 .calibration_inputs = true,
                 .calibration_labels = true,
                 .gradients = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})",
+      .flops = "3 N d, and what 'of' takes"};
   Tau tau = Tau::kDistance;
   double temperature = 1;
   int64_t batch = 16;

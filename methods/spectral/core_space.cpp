@@ -15,7 +15,10 @@ struct CoreSpace {
       .paper = "arXiv:2509.17786 §3",
       .summary = "another method on the task vectors in common bases of outputs and inputs",
       .needs = {.base = true},
-      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})"};
+      .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})",
+      .flops =
+          "two factorisations of all task vectors side by side (4 L S^2 + 9 S^3, where S and L "
+          "are the shorter and the longer side), and 4 products with their bases"};
   CoordinateMerge steps{"task_arithmetic", 1, CoordinateMerge::Rest::kMethod};
   double above = 0;
 

@@ -3,6 +3,7 @@
 #include "harness/calibration/internal/gram.h"
 #include "harness/calibration/parallel.h"
 #include "harness/calibration/statistic.h"
+#include "harness/core/cost.h"
 #include "harness/kernels/one_thread.h"
 #include "tests/calibration/toy_task.h"
 #include "tests/catch.h"
@@ -56,6 +57,25 @@ TEST_CASE("the Gram matrices of a perceptron are those of its layers' inputs", "
       run("input_gram", Json::object(), *mlp, mlp->initial_weights(3), data, 2048);
   CHECK(fast.tensors.at("head.weight").scalar_type() == at::kFloat);
   CHECK(gap(fast.tensors.at("head.weight"), hidden.t().mm(hidden) / 40) < 1e-5);
+}
+
+TEST_CASE("Gram matrices count the network's pass and the upper blocks of their products",
+          "[calibration][cost]") {
+  // Blocks of 512: of 768 inputs two on the diagonal and one above it.
+  constexpr int64_t kExamples = 2048, kWide = 768, kHidden = 64, kClasses = 8;
+  const auto mlp = toy_mlp(kWide, kHidden, kClasses);
+  const auto task =
+      toy_task("toy/a", noise({kExamples, kWide}, 1), at::zeros({kExamples}, at::kLong));
+  const CalibrationData data({mlp, nullptr}, {task}, {.examples = kExamples});
+  const StateDict weights = mlp->initial_weights(3);
+  const int64_t before = counters::flops;
+
+  run("input_gram", Json::object(), *mlp, weights, data, 1 << 20);
+
+  constexpr double kPass = 2. * kExamples * (kWide * kHidden + kHidden * kClasses);
+  constexpr double kProducts =
+      2. * kExamples * (512 * 512 + 512 * 256 + 256 * 256 + kHidden * kHidden);
+  CHECK(static_cast<double>(counters::flops - before) == Approx(kPass + kProducts).epsilon(.05));
 }
 
 TEST_CASE("a convolution's vectors are the patches that its kernel multiplies", "[calibration]") {
