@@ -33,7 +33,7 @@ struct ExpertName {
 };
 
 std::optional<ExpertName> expert_name(const std::string& tensor) {
-  const size_t at = tensor.rfind("." + std::string(kExperts));
+  const size_t at = tensor.rfind(fmt::format(".{}", kExperts));
   if (at == std::string::npos) return std::nullopt;
   size_t first = at + 1 + kExperts.size();
   constexpr std::string_view kSwitch = "expert_";

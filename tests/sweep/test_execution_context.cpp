@@ -76,11 +76,13 @@ TEST_CASE("contexts share nothing, and scores do not depend on what they hold", 
   CHECK(outcomes(without_cache, both) == expected);
 }
 
-TEST_CASE("changes of tasks hold in their context only", "[sweep]") {
+TEST_CASE("changes of tasks hold in the cells that have them", "[sweep]") {
   const test::BlobHome home;
-  const Cell cell = merge_of({write_model(home, "m", 1)});
-  ExecutionContext limited(CacheBudget{}, {.limit = 1}), usual;
+  const Cell usual = merge_of({write_model(home, "m", 1)});
+  Cell limited = usual;
+  limited.tasks.front().changes.limit = 1;
+  ExecutionContext context;
 
-  CHECK_THAT(run_cell(limited, cell).reason, Contains("a limit and few-shot examples"));
-  CHECK(run_cell(usual, cell).status == RunStatus::kOk);
+  CHECK_THAT(run_cell(context, limited).reason, Contains("a limit and few-shot examples"));
+  CHECK(run_cell(context, usual).status == RunStatus::kOk);
 }
