@@ -3,6 +3,7 @@
 #include "harness/task/text_data.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
+#include "tests/core/temporary_folder.h"
 #include "tests/task/text_task_helpers.h"
 
 using namespace assay;
@@ -126,11 +127,12 @@ TEST_CASE("a task's changes are its own, as data, and say which model's chats it
   }
   write_file(folder.path() + "/own.json",
              Json{{"summary", "s"}, {"kind", "log_likelihood"}, {"tasks", tasks}}.dump());
-  folder.lines("tokenizer_config.json",
-               {{{"chat_template", "{% for m in messages %}<{{ m.content }}>{% endfor %}"}}});
+  const TemporaryFolder model;
+  write_file(model.path() / "tokenizer_config.json",
+             R"({"chat_template": "{% for m in messages %}<{{ m.content }}>{% endfor %}"})");
   const EnvironmentVariable suites("ASSAY_TASKS_DIR", folder.path());
 
-  const TaskChanges chat{.limit = 1, .few_shot = 1, .chat = folder.path()};
+  const TaskChanges chat{.limit = 1, .few_shot = 1, .chat = model.path().string()};
   CHECK(Json(chat).get<TaskChanges>() == chat);
   CHECK(Json(TaskChanges()).get<TaskChanges>() == TaskChanges());
   const auto loaded = load_tasks({{"own/near", chat}, {"own/far", {.limit = 2}}}, "a test");
@@ -143,7 +145,7 @@ TEST_CASE("a task's changes are its own, as data, and say which model's chats it
   CHECK_THROWS_WITH(load_tasks({{"own/*", chat}, {"own/far", {}}}, "a test"),
                     Contains("a test: the task 'own/far' is named twice"));
   CHECK(load_tasks({{"own/*", chat}, {"own/far", chat}}, "a test").size() == 2);
-  CHECK_THROWS_WITH(load_task("own/far", "a test", {.chat = folder.path() + "/none"}),
+  CHECK_THROWS_WITH(load_task("own/far", "a test", {.chat = (model.path() / "none").string()}),
                     Contains("no chat template"));
 }
 
