@@ -24,7 +24,11 @@ TEST_CASE("every included recipe can be read", "[train]") {
   for (const auto& entry : fs::directory_iterator(home_folder() / "recipes")) {
     if (entry.path().extension() != ".json") continue;
     INFO(entry.path());
-    CHECK_NOTHROW(Recipe::read(entry.path()));
+    // It starts from a model that is fetched for it alone.
+    if (entry.path().stem() == "smol" && !fs::exists(data_folder() / "smollm2"))
+      CHECK_THROWS_WITH(Recipe::read(entry.path()), Catch::Contains("assay data fetch smollm2"));
+    else
+      CHECK_NOTHROW(Recipe::read(entry.path()));
     ++recipes;
   }
   CHECK(recipes > 0);
