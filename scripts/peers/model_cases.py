@@ -200,6 +200,7 @@ def switch_transformers(rng: random.Random) -> dict:
         "num_experts": rng.choice([2, 3, 5]),
         "router_bias": rng.random() < 0.5,
         "dense_act_fn": rng.choice(["relu", "gelu"]),
+        "tie_word_embeddings": True,  # else transformers' two stacks have embeddings of their own
         "expert_capacity": 64,  # of fewer, a decoder with a cache drops others than one without
     }
 
