@@ -183,7 +183,7 @@ std::shared_ptr<const ImageDataset> load_dataset(const std::string& name) {
   const auto known = loaded.find({manifest.folder(), manifest.hash});
   if (known != loaded.end()) return known->second;
   if (manifest.loader.empty() || converter_of(manifest))
-    user_error("the dataset '{}' holds text, not images", name);
+    user_error("the dataset '{}' holds no images", name);
   if (fetch_dataset(manifest)) manifest = read_manifest(name);
   ImageDataset dataset = dataset_loaders().at(manifest.loader, name).load(manifest);
   check_dataset(dataset, manifest);

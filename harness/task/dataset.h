@@ -40,7 +40,7 @@ struct DataFile {
 
 struct DatasetManifest {
   std::string name, title, licence;
-  std::string loader;  ///< empty for text, whose tasks name the files themselves
+  std::string loader;  ///< empty: tasks and recipes name the files themselves
   Json source;         ///< where the files come from: see datasets/README.md
   Json options;        ///< the loader's own settings (splits, seeds, sizes)
   std::vector<DataFile> files;

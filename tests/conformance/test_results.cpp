@@ -118,7 +118,7 @@ TEST_CASE("every method refuses NaN by model and tensor", "[conformance]") {
   const std::string tensor = broken.contains("head.weight") ? "head.weight" : "lm_head.weight";
   broken[tensor] = broken[tensor].clone();
   broken[tensor][3][5] = NAN;
-  inputs.experts.back() = source("broken.safetensors", broken);
+  inputs.experts.front() = source("broken.safetensors", broken);  // which every method reads
 
   CHECK_THROWS_WITH(merge(name, Json::object(), inputs),
                     Catch::Matchers::Contains("broken.safetensors") &&

@@ -75,7 +75,8 @@ TEST_CASE("sizes of Switch Transformers are those of M-SMoE's tables", "[sweep]"
   // All experts of a layer are equal here, and count as one.
   const double dense = static_cast<double>(size.parameters) - kLayers * kExpert;
   CHECK(size.active == size.parameters);
-  CHECK(dense / kMillion == Approx(166.8).epsilon(1e-3));
+  // The paper's table rounds 733 million, of which 120 experts leave 166.8.
+  CHECK(dense / kMillion == Approx(166.8).margin(0.5));
   CHECK((dense + 120 * kExpert) / kMillion == Approx(733).epsilon(1e-3));
   const auto rank = static_cast<double>(rank_of(3072, 768, 5.0 / 96));
   const double compressed = 2 * rank * (768 + 3072) + 0.1 * kExpert;
