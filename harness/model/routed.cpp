@@ -202,6 +202,16 @@ int64_t RoutedArchitecture::members() const {
   return options_.router == SequenceRouterKind::kUniform ? options_.members : options_.top_k;
 }
 
+std::vector<std::string> RoutedArchitecture::answering_tensors() const {
+  std::vector<std::string> names = options_.shared;
+  const std::set<std::string> shared(names.begin(), names.end());
+  for (const TensorInfo& info : member_->tensors())
+    if (!shared.contains(info.name))
+      for (int64_t i = 0; i < members(); ++i)
+        names.push_back(member_prefix(static_cast<size_t>(i)) + info.name);
+  return names;
+}
+
 std::vector<double> RoutedArchitecture::equal_shares() const {
   return {std::vector<double>(static_cast<size_t>(options_.members),
                               1 / static_cast<double>(options_.members))};

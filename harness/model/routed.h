@@ -49,6 +49,9 @@ class RoutedArchitecture final : public Architecture {
   int64_t max_positions() const { return member_->max_positions(); }
   /// The models that answer a token.
   int64_t members() const;
+  /// What a token is multiplied by where the first members answer: their own tensors, and those
+  /// that they share.
+  std::vector<std::string> answering_tensors() const;
   /// Of a text without a prompt, the tokens at its beginning, at least 1, that all members answer
   /// alike and that decide about the rest.
   int64_t opening() const { return options_.opening; }

@@ -94,3 +94,15 @@ TEST_CASE("a mixture of equal experts scores as the expert does, at the cost of 
     CHECK(mixture.scores[i].value == Approx(two.scores[i].value).epsilon(1e-5));
   CHECK(*mixture.costs.at("evaluation").flops > *two.costs.at("evaluation").flops);
 }
+
+TEST_CASE("a routed ensemble of equal models scores as the model does", "[sweep][routed]") {
+  const Models models;
+  const RunRecord routed = models.run("merge", "routed_ensemble", {"two", "two"},
+                                      {{"router", "perplexity"}, {"top_k", 1}});
+  const RunRecord two = models.run("model", "", {"two"});
+
+  REQUIRE(routed.scores.size() == two.scores.size());
+  for (size_t i = 0; i < two.scores.size(); ++i)
+    CHECK(routed.scores[i].value == two.scores[i].value);
+  CHECK(*routed.costs.at("evaluation").flops > *two.costs.at("evaluation").flops);
+}

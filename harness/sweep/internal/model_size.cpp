@@ -10,6 +10,7 @@
 #include "harness/model/forward.h"
 #include "harness/model/layers_of.h"
 #include "harness/model/observer.h"
+#include "harness/model/routed.h"
 #include "harness/model/router_observer.h"
 
 namespace assay {
@@ -46,9 +47,6 @@ bool equal(const TensorSource& weights, const std::vector<std::string>& a,
 }  // namespace
 
 ModelSize model_size(const Architecture& architecture, const TensorSource& weights) {
-  const WithoutProducts shapes_only;
-  ExpertsOf seen;
-  row_logits(architecture, weights_without_memory(architecture), example_batch(architecture));
   const CheckpointNames names = architecture.checkpoint_names();
   std::map<std::string, const TensorInfo*> stored;  // by the architecture's names
   ModelSize size;
@@ -57,6 +55,16 @@ ModelSize model_size(const Architecture& architecture, const TensorSource& weigh
     size.parameters += tensor.numel();
     size.bytes += tensor.bytes();
   }
+  // Which members answer is decided for a sequence, so it cannot be seen in a forward pass.
+  if (const auto* routed = dynamic_cast<const RoutedArchitecture*>(&architecture)) {
+    for (const std::string& tensor : routed->answering_tensors())
+      if (const auto found = stored.find(tensor); found != stored.end())
+        size.active += found->second->numel();
+    return size;
+  }
+  const WithoutProducts shapes_only;
+  ExpertsOf seen;
+  row_logits(architecture, weights_without_memory(architecture), example_batch(architecture));
   size.active = size.parameters;
   for (const Experts& layer : seen.layers) {
     std::vector<std::vector<std::string>> different;

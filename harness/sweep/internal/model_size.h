@@ -9,7 +9,8 @@ namespace assay {
 
 /// Of a model with these weights, under the names that checkpoints have. The experts of a mixture
 /// are read, to find those that are equal; of other models nothing is. A tensor that a checkpoint
-/// does not store, as a tied head, does not count.
+/// does not store, as a tied head, does not count. Of a routed ensemble as many members are active
+/// as answer a token; one that is a mixture counts whole.
 ModelSize model_size(const Architecture& architecture, const TensorSource& weights);
 
 }  // namespace assay
