@@ -1,13 +1,11 @@
 #include <fmt/format.h>
-#include <fnmatch.h>
-
-#include <algorithm>
 
 #include "harness/checkpoint/layer_stack.h"
 #include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
 #include "harness/kernels/sums/weighted_sum.h"
 #include "harness/method/method.h"
+#include "methods/globs.h"
 
 namespace assay {
 namespace {
@@ -108,10 +106,7 @@ OutputPlan LayerPath::plan(const PlanInputs& models) const {
 double LayerPath::factor_of(const std::string& tensor) const {
   if (scales.empty()) return 1;
   const auto layer = layer_name(tensor);
-  const bool adds = std::any_of(outputs.begin(), outputs.end(), [&](const std::string& glob) {
-    return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
-  });
-  if (!layer || !adds) return 1;
+  if (!layer || !matches_any(outputs, tensor)) return 1;
   const std::vector<size_t> slots = path(0);
   double divisor = 1;
   for (size_t k = 0; k <= static_cast<size_t>(layer->index); ++k) divisor *= scales[slots.at(k)];

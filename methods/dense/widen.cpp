@@ -1,12 +1,11 @@
 #include <ATen/ATen.h>
-#include <fnmatch.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "harness/kernels/one_thread.h"
 #include "methods/dense/whole_deltas.h"
+#include "methods/globs.h"
 
 namespace assay {
 namespace {
@@ -78,11 +77,7 @@ struct Widen {
  private:
   static constexpr double kLeastNorm = 1e-30;
 
-  bool is_by_row(const std::string& tensor) const {
-    return std::any_of(by_row.begin(), by_row.end(), [&](const std::string& glob) {
-      return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
-    });
-  }
+  bool is_by_row(const std::string& tensor) const { return matches_any(by_row, tensor); }
   /// Float64 [what a column has, columns].
   at::Tensor columns(const TensorJob& job, const at::Tensor& tensor) const {
     const at::Tensor matrix = as_rows(tensor.to(at::kDouble));

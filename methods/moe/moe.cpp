@@ -9,6 +9,7 @@
 #include "harness/method/some_tensors.h"
 #include "methods/moe/mixture_plan.h"
 #include "methods/moe/noise.h"
+#include "methods/moe/shared_method.h"
 
 namespace assay {
 namespace {
@@ -150,14 +151,8 @@ struct Moe {
 
 std::optional<std::string> Moe::conflict() const {
   if (const auto inner = router->conflict()) return fmt::format("router: {}", *inner);
-  const auto needs_data = [](std::string_view parameter, std::string_view name) {
-    return fmt::format(
-        "parameter '{}' is {}, which looks at data of every expert, and with 'base_expert' the "
-        "base is one that has none",
-        parameter, name);
-  };
   if (base_expert && router->needs().calibration_inputs)
-    return needs_data("router", router->info().name);
+    return base_has_no_data("router", router->info().name);
   const bool has_shared = shared_expert != SharedExpert::kNone;
   if (has_shared && (form == Form::kMixtral || form == Form::kQwen3Moe))
     return fmt::format(
@@ -165,14 +160,7 @@ std::optional<std::string> Moe::conflict() const {
         "the form deepseek or qwen2_moe",
         form == Form::kMixtral ? "mixtral" : "qwen3_moe");
   if (rest == Rest::kBase) return std::nullopt;
-  if (base_expert && (shared->needs().calibration_inputs || !shared->statistics().empty()))
-    return needs_data("shared", shared->info().name);
-  if (const Output output = shared->needs().output; output != Output::kSameArchitecture)
-    return fmt::format(
-        "parameter 'shared' is {}, which gives another form of model ({}): expected a method that "
-        "gives one model of the inputs' shape",
-        shared->info().name, output_name(output));
-  return std::nullopt;
+  return shared_conflict(shared, base_expert);
 }
 
 const MixtureForm& Moe::form_for(const Json& dense) const {

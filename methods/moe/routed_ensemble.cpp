@@ -8,6 +8,7 @@
 #include "harness/method/some_tensors.h"
 #include "methods/moe/mixture_plan.h"
 #include "methods/moe/sequence_rows.h"
+#include "methods/moe/shared_method.h"
 
 namespace assay {
 namespace {
@@ -181,17 +182,7 @@ std::optional<std::string> RoutedEnsemble::conflict() const {
   if (mix == Mix::kLayers && own == Own::kEverything)
     return "parameter 'mix' is layers, between one embedding and one head, and 'own' is everything";
   if (own == Own::kEverything) return std::nullopt;
-  if (base_expert && (shared->needs().calibration_inputs || !shared->statistics().empty()))
-    return fmt::format(
-        "parameter 'shared' is {}, which looks at data of every expert, and with 'base_expert' the "
-        "base is one that has none",
-        shared->info().name);
-  if (const Output output = shared->needs().output; output != Output::kSameArchitecture)
-    return fmt::format(
-        "parameter 'shared' is {}, which gives another form of model ({}): expected a method that "
-        "gives one model of the inputs' shape",
-        shared->info().name, output_name(output));
-  return std::nullopt;
+  return shared_conflict(shared, base_expert);
 }
 
 Json RoutedEnsemble::config(const PlanInputs& models, size_t members,

@@ -1,9 +1,7 @@
 #include <ATen/ATen.h>
-#include <fnmatch.h>
-
-#include <algorithm>
 
 #include "harness/kernels/one_thread.h"
+#include "methods/globs.h"
 #include "methods/inner_merge.h"
 #include "methods/spectral/matrices.h"
 
@@ -50,16 +48,10 @@ struct Magic {
     const at::Tensor norms = change.norm(2, 1);
     // A row that the merge did not change has no direction to be scaled in.
     const at::Tensor ratios = at::where(norms > 0, wanted / norms, 1.0);
-    const at::Tensor factors = is_sensitive(job.name) ? ratios.clamp_max(1) : ratios.clamp_min(1);
+    const at::Tensor factors =
+        matches_any(sensitive, job.name) ? ratios.clamp_max(1) : ratios.clamp_min(1);
     job.report("factor_mean", factors.mean().item<double>());
     return add_matrix(job, change * factors.unsqueeze(1), 1);
-  }
-
- private:
-  bool is_sensitive(const std::string& tensor) const {
-    return std::any_of(sensitive.begin(), sensitive.end(), [&](const std::string& glob) {
-      return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
-    });
   }
 };
 

@@ -1,22 +1,20 @@
 #include "methods/spectral/matrices.h"
 
 #include <ATen/ATen.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 
 #include "harness/core/thread_pool.h"
 #include "harness/kernels/one_thread.h"
 #include "methods/dense/task_vectors.h"
+#include "methods/globs.h"
 
 namespace assay {
 
 bool MatrixRule::applies(const std::string& tensor, at::IntArrayRef shape) const {
   if (shape.size() < 2 || (shape.size() > 2 && !unfold)) return false;
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return false;
-  return std::none_of(exclude.begin(), exclude.end(), [&](const std::string& glob) {
-    return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
-  });
+  return !matches_any(exclude, tensor);
 }
 
 at::Tensor delta_matrix(const TensorJob& job, size_t expert) {

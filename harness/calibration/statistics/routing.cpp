@@ -4,9 +4,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
+#include "harness/calibration/internal/router_sums.h"
 #include "harness/calibration/statistic.h"
 #include "harness/model/forward.h"
 #include "harness/model/observer.h"
@@ -16,18 +16,6 @@ namespace assay {
 namespace {
 
 enum class RoutingPrecision { kFloat32, kFloat64 };
-
-/// Sums over tokens, float64 [experts, columns].
-struct RoutingSums {
-  at::Tensor sums;
-  int64_t tokens = 0;
-
-  void add(const RoutingSums& other) {
-    sums = sums.defined() ? sums.add_(other.sums) : other.sums;
-    tokens += other.tokens;
-  }
-};
-using AllRouting = std::map<std::string, RoutingSums>;  ///< by the router's weight
 
 class RoutingObserver final : public RouterObserver {
  public:
@@ -59,7 +47,7 @@ class RoutingObserver final : public RouterObserver {
     sums[all.router].add({at::cat(columns, 1).cpu(), tokens});
   }
 
-  AllRouting sums;
+  AllRouterSums sums;  ///< [experts, columns]
 
  private:
   static at::Tensor output_sums(const RoutedTokens& all, const at::Tensor& x, int64_t experts) {
@@ -95,24 +83,15 @@ struct RoutingStatistic {
     return compute == RoutingPrecision::kFloat64 ? at::kDouble : at::kFloat;
   }
 
-  AllRouting observe(const StatisticBatch& batch) const {
+  AllRouterSums observe(const StatisticBatch& batch) const {
     RoutingObserver observer(outputs);
     row_logits(batch.network.architecture, batch.weights, batch.inputs);
     return std::move(observer.sums);
   }
 
-  void add(const AllRouting& all) {
-    for (const auto& [router, sums] : all) sums_[router].add(sums);
-  }
+  void add(const AllRouterSums& all) { add_to(sums_, all); }
 
-  StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) {
-    StatisticTensors result;
-    for (auto& [router, sums] : std::exchange(sums_, {})) {
-      result.tensors[router] = sums.sums / static_cast<double>(sums.tokens);
-      result.rows[router] = sums.tokens;
-    }
-    return result;
-  }
+  StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) { return take_means(sums_); }
 
   // No more than one row of inputs, one of outputs and one of logits for each layer: every layer
   // could be a router.
@@ -130,7 +109,7 @@ struct RoutingStatistic {
   }
 
  private:
-  AllRouting sums_;
+  AllRouterSums sums_;
 };
 
 ASSAY_STATISTIC(RoutingStatistic)

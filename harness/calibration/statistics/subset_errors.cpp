@@ -4,9 +4,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
+#include "harness/calibration/internal/router_sums.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/error.h"
 #include "harness/method/subsets.h"
@@ -16,12 +16,6 @@
 
 namespace assay {
 namespace {
-
-struct SubsetSums {
-  at::Tensor errors;  ///< float64 [subsets]
-  int64_t tokens = 0;
-};
-using AllSubsets = std::map<std::string, SubsetSums>;  ///< by the router's weight
 
 class SubsetObserver final : public RouterObserver {
  public:
@@ -54,13 +48,10 @@ class SubsetObserver final : public RouterObserver {
       const at::Tensor lost = (weights_of(kept) - whole).unsqueeze(1);
       errors.push_back(lost.bmm(products).bmm(lost.transpose(1, 2)).sum());
     }
-    SubsetSums& sums = sums_of[all.router];
-    const at::Tensor added = at::stack(errors).cpu();
-    sums.errors = sums.errors.defined() ? sums.errors.add_(added) : added;
-    sums.tokens += tokens;
+    sums[all.router].add({at::stack(errors).cpu(), tokens});
   }
 
-  AllSubsets sums_of;
+  AllRouterSums sums;  ///< [subsets]
 
  private:
   int64_t kept_;
@@ -80,28 +71,15 @@ struct SubsetErrors {
     p(kept, {.name = "kept", .range = {1, 64}, .help = "how many experts of a layer are left"});
   }
 
-  AllSubsets observe(const StatisticBatch& batch) const {
+  AllRouterSums observe(const StatisticBatch& batch) const {
     SubsetObserver observer(kept);
     row_logits(batch.network.architecture, batch.weights, batch.inputs);
-    return std::move(observer.sums_of);
+    return std::move(observer.sums);
   }
 
-  void add(const AllSubsets& all) {
-    for (const auto& [router, sums] : all) {
-      SubsetSums& own = sums_[router];
-      own.errors = own.errors.defined() ? own.errors.add_(sums.errors) : sums.errors;
-      own.tokens += sums.tokens;
-    }
-  }
+  void add(const AllRouterSums& all) { add_to(sums_, all); }
 
-  StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) {
-    StatisticTensors result;
-    for (auto& [router, sums] : std::exchange(sums_, {})) {
-      result.tensors[router] = sums.errors / static_cast<double>(sums.tokens);
-      result.rows[router] = sums.tokens;
-    }
-    return result;
-  }
+  StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) { return take_means(sums_); }
 
   int64_t working_bytes(const NetworkShape& network) const {
     return static_cast<int64_t>(network.layers.size()) * kMostSubsets *
@@ -116,7 +94,7 @@ struct SubsetErrors {
   }
 
  private:
-  AllSubsets sums_;
+  AllRouterSums sums_;
 };
 
 ASSAY_STATISTIC(SubsetErrors)
