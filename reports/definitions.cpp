@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "harness/core/metrics.h"
 #include "reports/internal/tables.h"
 
 namespace assay {
@@ -16,7 +17,7 @@ std::vector<std::pair<std::string, std::string>> definitions() {
       {"perplexity, bits_per_byte, brier",
        "How unlikely a text is under a model, or how far its probabilities are from the labels. "
        "Shown unscaled; lower is better, also for ranking, tuning, Pareto fronts and the shades "
-       "of cells, and a normalised value below 100 is better than the reference. Their intervals "
+       "of cells. Their intervals "
        "are first-order approximations (the delta method), as they are not means of items."},
       {"Held-in, held-out",
        "A task is held-in for an expert set when one of the set's experts was trained on it, and "
@@ -37,18 +38,19 @@ std::vector<std::pair<std::string, std::string>> definitions() {
       {"Held-in ÷ expert, held-out ÷ base",
        fmt::format(
            "Normalised scores: each held-in task's score divided by that of its own expert, "
-           "each held-out task's by that of the base, then averaged. 100 means as good as "
-           "the expert, or the base. The interval accounts for both models being scored on "
-           "the same items. A reference below {} gives no normalised value for that task.",
-           kMinReferenceScore)},
+           "each held-out task's by that of the base (where lower is better, the other way "
+           "round), then averaged. 100 means as good as the expert, or the base, and more is "
+           "better. The interval accounts for both models being scored on the same items. A "
+           "denominator below {} gives no normalised value for that task.",
+           kMinDenominator)},
       {"Paired comparisons",
        "The difference of two rows on the same items, over their common sets. Common successes "
        "and failures cancel, so its interval is narrower than those of the two rows suggest."},
       {"default, tuned",
        "Default rows use the parameters in the sweep file and the method's defaults for the "
        "rest. Tuned rows use the configuration of the grid with the best mean primary score on "
-       "the validation splits of the set's held-in tasks; held-out tasks and test splits are not "
-       "used. The best expert is chosen in the same way. Only the chosen configuration is scored "
+       "the validation splits of the set's held-in tasks (the mean normalised score where primary "
+       "metrics are of different kinds); held-out tasks and test splits are not used. The best expert is chosen in the same way. Only the chosen configuration is scored "
        "on the test split. A search chooses from the candidates that it came to, which stand in "
        "the place of the grid."},
       {"A model per task",

@@ -130,9 +130,9 @@ Table size_table(const Leaderboard& board) {
 Table unnormalised_table(const Leaderboard& board) {
   Table table{.id = "unnormalised",
               .title = "Scores without a normalised value",
-              .intro = fmt::format("The reference score is missing or below {}; these tasks are "
-                                   "left out of the normalised means.",
-                                   kMinReferenceScore),
+              .intro = fmt::format("The reference is missing or the denominator below {}; these "
+                                   "tasks are left out of the normalised means.",
+                                   kMinDenominator),
               .columns = {{"Model", false, ""}, {"Metric", false, ""}, {"Set: task", false, ""}},
               .groups = {{"", {}}}};
   for (const LeaderboardRow& row : board.rows)

@@ -323,7 +323,7 @@
     }
     const margin = 0.05 * (Math.max(...values) - Math.min(...values)) || 0.01;
     const config = sets.length && {type: 'scatter', data: {datasets: sets},
-        options: options('Evaluations', `Mean ${primary} on validation` + (fraction ? ', %' : ''),
+        options: options('Evaluations', 'Mean primary score on validation' + (fraction ? ', %' : ''),
                          {min: 1, max: evaluations},
                          {min: Math.min(...values) - margin, max: Math.max(...values) + margin}, {})};
     if (config) config.options.scales.x.ticks.callback = (v) => Number.isInteger(v) ? v : '';

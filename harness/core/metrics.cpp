@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace assay {
 
@@ -17,6 +18,11 @@ bool is_mean_of_items(std::string_view metric) {
                                                      "pearson", "spearman"};
   return !metric.ends_with("perplexity") &&
          std::find(kNoMeans.begin(), kNoMeans.end(), metric) == kNoMeans.end();
+}
+
+std::optional<double> relative_score(std::string_view metric, double value, double reference) {
+  if (lower_is_better(metric)) std::swap(value, reference);
+  return reference < kMinDenominator ? std::nullopt : std::optional(value / reference);
 }
 
 std::optional<double> standard_error(std::string_view metric, const std::vector<double>& outcomes) {

@@ -24,6 +24,14 @@ bool is_mean_of_items(std::string_view metric);
 /// metrics and for fewer than two items.
 std::optional<double> standard_error(std::string_view metric, const std::vector<double>& outcomes);
 
+/// The smallest denominator of a relative score.
+inline constexpr double kMinDenominator = 0.01;
+
+/// A score as a multiple of a reference's, above 1 where it is better: value / reference, or
+/// reference / value where lower is better. Absent where the denominator is below kMinDenominator.
+/// Unlike scores themselves, these can be averaged over metrics of different kinds.
+std::optional<double> relative_score(std::string_view metric, double value, double reference);
+
 /// The value, negated where lower is better, so that higher is always better.
 inline double merit(std::string_view metric, double value) {
   return lower_is_better(metric) ? -value : value;

@@ -43,6 +43,34 @@ Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, CellKind kind,
   return cell;
 }
 
+// Scores of one kind have a mean that says something: fractions, or one perplexity.
+bool has_mixed_metrics(const ResolvedSweep& sweep, const ExpertSet& set) {
+  std::set<std::string> kinds;
+  for (const auto& task : sweep.tasks)
+    if (sweep.owner(set, *task)) {
+      const std::string metric = task->primary_metric();
+      kinds.insert(is_fraction(metric) ? "a fraction" : metric);
+    }
+  return kinds.size() > 1;
+}
+
+Cell expert_cell(const ResolvedSweep& sweep, const ExpertSet& set, const std::string& expert,
+                 Split split) {
+  return model_cell(sweep, set, CellKind::kModel, RunKind::kExpert, {expert}, split);
+}
+
+// What merits are relative to where metrics are mixed: see Choice. These runs are the candidates of
+// the best expert.
+std::map<std::string, std::string> own_expert_keys(const ResolvedSweep& sweep,
+                                                   const ExpertSet& set) {
+  std::map<std::string, std::string> keys;
+  if (!has_mixed_metrics(sweep, set)) return keys;
+  for (const auto& task : sweep.tasks)
+    if (const auto owner = sweep.owner(set, *task))
+      keys[task->name()] = expert_cell(sweep, set, set.experts[*owner], Split::kValidation).key();
+  return keys;
+}
+
 // What has one candidate is chosen without validation scores.
 void add_choice(Choice choice, Plan& plan) {
   if (choice.budget == 1)
@@ -60,8 +88,11 @@ Choice best_expert(const ResolvedSweep& sweep, const ExpertSet& set) {
             return list_search({set.experts.begin(), set.experts.end()});
           },
           [&sweep, &set](const Json& expert, Split split) {
-            return model_cell(sweep, set, CellKind::kModel, RunKind::kExpert, {expert}, split);
-          }};
+            return expert_cell(sweep, set, expert, split);
+          },
+          nullptr,
+          0,
+          own_expert_keys(sweep, set)};
 }
 
 EnsembleRule rule_of(Reference reference) {
@@ -116,6 +147,8 @@ void plan_references(const ResolvedSweep& sweep, const ExpertSet& set, Plan& pla
   if (obstacle && best.budget > 1)
     plan.fixed.push_back(
         {best.cell(set.experts.front(), Split::kValidation), best.placement, obstacle});
+  else if (!obstacle && !best.relative_to.empty())
+    plan.choices.push_back(std::move(best));  // even of one expert: merits are relative to its run
   else
     add_choice(std::move(best), plan);
   if (set.multitask) add("multitask", CellKind::kModel, RunKind::kMultitask, {*set.multitask});
@@ -158,7 +191,8 @@ Choice tuning(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec
             return merge_cell(sweep, set, method, parameters, seed, split);
           },
           method.search ? &*method.search : nullptr,
-          seed};
+          seed,
+          own_expert_keys(sweep, set)};
 }
 
 void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodSpec& method,
@@ -183,11 +217,8 @@ void plan_method(const ResolvedSweep& sweep, const ExpertSet& set, const MethodS
 }  // namespace
 
 std::optional<std::string> obstacle_to_choosing(const ResolvedSweep& sweep, const ExpertSet& set) {
-  const std::vector<std::string> held_in = sweep.held_in(set);
-  std::set<std::string> units;
-  std::string scores;
   for (const auto& task : sweep.tasks) {
-    if (std::find(held_in.begin(), held_in.end(), task->name()) == held_in.end()) continue;
+    if (!sweep.owner(set, *task)) continue;
     try {
       task->check_split(Split::kValidation);
     } catch (const UserError& e) {
@@ -195,12 +226,8 @@ std::optional<std::string> obstacle_to_choosing(const ResolvedSweep& sweep, cons
     } catch (const DataError& e) {
       return e.what();
     }
-    const std::string metric = task->primary_metric();
-    units.insert(is_fraction(metric) ? "a fraction" : metric);
-    scores += fmt::format("{}{} by {}", scores.empty() ? "" : ", ", task->name(), metric);
   }
-  if (units.size() < 2) return std::nullopt;
-  return "the mean of scores of different kinds says nothing: " + scores;
+  return std::nullopt;
 }
 
 Plan plan_sweep(const ResolvedSweep& sweep) {

@@ -62,8 +62,7 @@ enum class Missing { kTrain, kLeave };
 ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing missing);
 
 /// Why the validation scores of a set's held-in tasks cannot choose anything, in words: a task has
-/// no validation data, or the primary metrics are of different kinds, so that their mean says
-/// nothing. Absent when they can.
+/// no validation data. Absent when they can.
 std::optional<std::string> obstacle_to_choosing(const ResolvedSweep& sweep, const ExpertSet& set);
 
 /// A cell and its place in the leaderboard. Cells of equal key are one run with several places.
@@ -86,6 +85,9 @@ struct Choice {
   std::function<Cell(const Json& candidate, Split split)> cell;
   const SearchSpec* spec = nullptr;  ///< of a row's "search"; null for a grid
   uint64_t seed = 0;                 ///< of all its cells
+  /// Where the held-in tasks' primary metrics are of different kinds: the key of the validation run
+  /// of the task's own expert, by task. Merits are then relative to its scores. Else empty.
+  std::map<std::string, std::string> relative_to{};
 };
 
 /// Must not outlive the sweep that it is of.

@@ -15,16 +15,12 @@
 
 namespace assay {
 
-/// The smallest reference by which a score is normalised.
-inline constexpr double kMinReferenceScore = 0.01;
-
 /// One metric of one row, averaged over tasks, seeds and sets.
 struct RowScores {
   Estimate held_in, held_out;
-  Estimate held_in_normalised;   ///< each task's score / own expert's score on it, then the mean
-  Estimate held_out_normalised;  ///< each task's score / base's score on it, then the mean
-  /// "SET: TASK" whose reference is missing or below kMinReferenceScore; left out of the means
-  /// above.
+  Estimate held_in_normalised;   ///< each task's relative_score() to its own expert, then the mean
+  Estimate held_out_normalised;  ///< each task's relative_score() to the base, then the mean
+  /// "SET: TASK" without a relative score; left out of the means above.
   std::vector<std::string> not_normalised;
 };
 

@@ -69,8 +69,7 @@ const ScoreRecord* TermSource::reference(const std::string& set, const SetTask& 
   } else if (const auto it = base_of_set_.find(set); it != base_of_set_.end()) {
     run = it->second;
   }
-  const ScoreRecord* score = run ? find_score(*run, task.task, metric) : nullptr;
-  return score && score->value >= kMinReferenceScore ? score : nullptr;
+  return run ? find_score(*run, task.task, metric) : nullptr;
 }
 
 RowTerms TermSource::normalised(const UsableRuns& runs, const std::string& metric, bool held_in,
@@ -83,8 +82,10 @@ RowTerms TermSource::normalised(const UsableRuns& runs, const std::string& metri
       if (task.held_in != held_in) continue;
       const ScoreRecord* score = find_score(p->run, task.task, metric);
       if (!score) continue;
-      if (const ScoreRecord* by = reference(set, task, metric))
-        terms.push_back(ratio_term(raw_term(*score), raw_term(*by)));
+      const ScoreRecord* by = reference(set, task, metric);
+      if (by && relative_score(metric, score->value, by->value))
+        terms.push_back(lower_is_better(metric) ? ratio_term(raw_term(*by), raw_term(*score))
+                                                : ratio_term(raw_term(*score), raw_term(*by)));
       else
         left_out.insert(set + ": " + task.task);
     }
@@ -122,7 +123,7 @@ std::vector<TaskScore> TermSource::task_scores(const std::vector<const Placed*>&
       if (count == 0) continue;
       TaskScore score{name, task.task, task.held_in, sum / count, {}};
       if (const ScoreRecord* by = reference(name, task, metric))
-        score.normalised = score.value / by->value;
+        score.normalised = relative_score(metric, score.value, by->value);
       all.push_back(std::move(score));
     }
   return all;

@@ -33,6 +33,17 @@ TEST_CASE("Raw and normalised means of the tiny sweep", "[reports]") {
   CHECK(*row(board, "expert e1").scores.at("acc").held_in.value == Approx(0.5));
 }
 
+TEST_CASE("Where lower is better, a normalised value is the reference divided by the score",
+          "[reports]") {
+  SweepResults results = fake::results();
+  for (auto& placed : results.runs)
+    for (ScoreRecord& score : placed.run.scores) score.metric = "bits_per_byte";
+  const RowScores& average =
+      row(make_leaderboard(results), "average (default)").scores.at("bits_per_byte");
+  CHECK(*average.held_in_normalised.value == Approx((1 / 0.5 + 1 / 0.75) / 2));
+  CHECK(*average.held_out_normalised.value == Approx(0.5 / 0.75));
+}
+
 TEST_CASE("Merges come first, the best of them on top; then references, then experts",
           "[reports]") {
   SweepResults results = fake::results();

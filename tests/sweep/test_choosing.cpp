@@ -2,6 +2,8 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/model/architecture.h"
+#include "harness/sweep/describe.h"
+#include "harness/sweep/internal/choosing.h"
 #include "harness/sweep/run_sweep.h"
 #include "tests/catch.h"
 #include "tests/train/blobs.h"
@@ -29,7 +31,8 @@ class MixedTasks {
 
   /// Tuned over `scales`, or not.
   ResolvedSweep resolve(const std::vector<std::string>& tasks, const std::vector<double>& scales,
-                        const std::vector<std::string>& experts = {"x", "y"}) const {
+                        const std::vector<std::string>& experts = {"x", "y"},
+                        const Json& trained_on = Json()) const {
     const Json method = scales.empty()
                             ? Json("average")
                             : Json{{"method", "task_arithmetic"}, {"tune", {{"scale", scales}}}};
@@ -37,7 +40,7 @@ class MixedTasks {
                        {"tasks", tasks},
                        {"base", "base"},
                        {"expert_sets", {{{"name", "set"}, {"experts", experts}}}},
-                       {"trained_on", {{"x", tasks}}},
+                       {"trained_on", trained_on.is_null() ? Json{{"x", tasks}} : trained_on},
                        {"methods", {method}}};
     write_file(file("sweep.json"), json.dump());
     return resolve_sweep(SweepFile::read(file("sweep.json")), {at::kCPU}, Missing::kTrain);
@@ -83,15 +86,13 @@ TEST_CASE("a task without data to score is refused before a model is opened", "[
   CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, {}), Contains("base"));
 }
 
-TEST_CASE("what is tuned needs validation data of one kind of score", "[sweep]") {
+TEST_CASE("what is tuned needs validation data", "[sweep]") {
   const MixedTasks mixed;
   mixed.write_models();
 
   CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "likely/tested"}, {0.5, 1}),
                     Contains("'task_arithmetic' cannot be tuned for the set 'set'") &&
                         Contains("'likely/tested' has no validation split") && Contains("test"));
-  CHECK_THROWS_WITH(mixed.resolve({"blobs/a", "texts/short"}, {0.5, 1}),
-                    Contains("blobs/a by acc") && Contains("texts/short by word_perplexity"));
   CHECK(plan_sweep(mixed.resolve({"texts/short"}, {0.5, 1})).choices.size() == 2);
   CHECK(plan_sweep(mixed.resolve({"blobs/a", "blobs/b"}, {0.5, 1})).choices.size() == 2);
 }
@@ -99,7 +100,7 @@ TEST_CASE("what is tuned needs validation data of one kind of score", "[sweep]")
 TEST_CASE("without tuning only the best expert is left out, with the reason", "[sweep]") {
   const MixedTasks mixed;
   mixed.write_models();
-  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "texts/short"}, {});
+  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "likely/tested"}, {});
   const Plan plan = plan_sweep(sweep);
 
   CHECK(plan.choices.empty());
@@ -114,13 +115,66 @@ TEST_CASE("without tuning only the best expert is left out, with the reason", "[
     INFO(placed.placement.row);
     if (placed.placement.row == "best expert") {
       CHECK(placed.run.status == RunStatus::kSkipped);
-      CHECK_THAT(placed.run.reason, Contains("texts/short by word_perplexity"));
+      CHECK_THAT(placed.run.reason, Contains("'likely/tested' has no validation split"));
       continue;
     }
-    CHECK_THAT(placed.run.reason, Contains("1 of 2 tasks failed; texts/short: "));
+    CHECK_THAT(placed.run.reason, Contains("1 of 2 tasks failed; likely/tested: "));
     REQUIRE(placed.run.scores.size() == 1);
     CHECK(placed.run.scores[0].task == "blobs/a");
   }
+}
+
+TEST_CASE("scores of different kinds choose by their multiples of the own expert's", "[sweep]") {
+  const MixedTasks mixed;
+  mixed.write_models();
+  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "texts/short"}, {0.5, 1}, {"x", "y"},
+                                            {{"x", {"blobs/a"}}, {"y", {"texts/short"}}});
+  const Plan plan = plan_sweep(sweep);
+  REQUIRE(plan.choices.size() == 2);
+  Store store = Store::open(mixed.file("r.sqlite"));
+  for (const auto& [name, model] : sweep.models) store.put_checkpoint(checkpoint_record(model));
+  for (const auto& task : sweep.tasks) store.put_task(task_record(*task));
+  store.put_method(method_record("task_arithmetic"));
+  const auto put = [&](const PlannedCell& planned, double accuracy, double perplexity) {
+    RunRecord record = empty_record(planned.cell);
+    record.scores = {{"blobs/a", "validation", "acc", true, accuracy, {}},
+                     {"texts/short", "validation", "word_perplexity", true, perplexity, {}},
+                     {"texts/short", "validation", "bits_per_byte", false, 1, {}}};
+    store.put_run(record, {});
+  };
+
+  // Relative to the experts' below: 0.4 / 0.8 and 10 / 8 have the mean 0.875, 0.9 and 1 have 0.95.
+  // The means of the scores themselves, -3.8 and -4.64, would choose the other one.
+  Choosing tuning(plan.choices.at(1));
+  REQUIRE(tuning.open().size() == 2);
+  put(tuning.open()[0], 0.4, 8);
+  put(tuning.open()[1], 0.72, 10);
+  CHECK_FALSE(Choosing::replay(plan.choices.at(1), &store).winner());  // no expert's run is there
+
+  // Relative to their own: 0.8 / 0.8 and 10 / 20 against 0.2 / 0.8 and 10 / 10.
+  Choosing best(plan.choices.at(0));
+  REQUIRE(best.open().size() == 2);
+  put(best.open()[0], 0.8, 20);
+  put(best.open()[1], 0.2, 10);
+  best.advance(store);
+  REQUIRE(best.winner());
+  CHECK(best.winner()->cell.experts.at(0).path == sweep.models.at("x").ref.path);
+  tuning.advance(store);
+  REQUIRE(tuning.winner());
+  CHECK(tuning.winner()->cell.parameters["scale"] == 1);
+  CHECK(Choosing::replay(plan.choices.at(1), &store).winner());
+}
+
+TEST_CASE("a set of one expert runs it on validation where others are relative to it", "[sweep]") {
+  const MixedTasks mixed;
+  mixed.write_models();
+  const ResolvedSweep sweep = mixed.resolve({"blobs/a", "texts/short"}, {0.5, 1}, {"x"});
+  const Plan plan = plan_sweep(sweep);
+  REQUIRE(plan.choices.size() == 2);
+  REQUIRE(plan.choices[0].budget == 1);
+  const std::string key = Choosing(plan.choices[0]).open().at(0).cell.key();
+  const std::map<std::string, std::string> both = {{"blobs/a", key}, {"texts/short", key}};
+  CHECK(plan.choices[1].relative_to == both);
 }
 
 TEST_CASE("one candidate is chosen without validation data", "[sweep]") {

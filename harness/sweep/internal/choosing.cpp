@@ -1,6 +1,7 @@
 #include "harness/sweep/internal/choosing.h"
 
 #include <algorithm>
+#include <map>
 
 #include "harness/core/error.h"
 #include "harness/core/metrics.h"
@@ -8,13 +9,40 @@
 namespace assay {
 namespace {
 
-// The primary scores of a run, turned so that more is better; none where it has no result.
-std::vector<double> merits_of(const Store& store, const std::string& key) {
-  std::vector<double> merits;
+std::vector<ScoreRecord> primary_scores(const Store& store, const std::string& key) {
   const auto run = store.find_run(key);
-  if (!run || run->status != RunStatus::kOk) return merits;
-  for (const ScoreRecord& score : run->scores)
-    if (score.primary) merits.push_back(merit(score.metric, score.value));
+  if (!run || run->status != RunStatus::kOk) return {};
+  std::vector<ScoreRecord> scores = run->scores;
+  std::erase_if(scores, [](const ScoreRecord& score) { return !score.primary; });
+  return scores;
+}
+
+// By task: the primary score of its own expert, in `relative_to`.
+using OwnScores = std::map<std::string, double>;
+
+OwnScores own_scores(const Store& store, const std::map<std::string, std::string>& relative_to) {
+  OwnScores own;
+  for (const auto& [task, key] : relative_to)
+    for (const ScoreRecord& score : primary_scores(store, key))
+      if (score.task == task) own[task] = score.value;
+  return own;
+}
+
+// The primary scores of a run, turned so that more is better; none where it has no result, or where
+// they are relative to one that is missing. A task whose denominator is too small decides nothing.
+std::vector<double> merits_of(const Store& store, const std::string& key,
+                              const std::map<std::string, std::string>& relative_to,
+                              const OwnScores& own) {
+  std::vector<double> merits;
+  for (const ScoreRecord& score : primary_scores(store, key)) {
+    if (relative_to.empty()) {
+      merits.push_back(merit(score.metric, score.value));
+      continue;
+    }
+    const auto reference = own.find(score.task);
+    if (reference == own.end()) return {};
+    merits.push_back(relative_score(score.metric, score.value, reference->second).value_or(0));
+  }
   return merits;
 }
 
@@ -27,6 +55,11 @@ Choosing Choosing::replay(const Choice& choice, const Store* store) {
   const auto is_stored = [&](const PlannedCell& planned) {
     return store->find_run(planned.cell.key()).has_value();
   };
+  const auto& relative_to = choice.relative_to;
+  if (store && !std::all_of(relative_to.begin(), relative_to.end(), [&](const auto& entry) {
+        return store->find_run(entry.second).has_value();
+      }))
+    return choosing;
   while (store && !choosing.open_.empty() &&
          std::all_of(choosing.open_.begin(), choosing.open_.end(), is_stored))
     choosing.advance(*store);
@@ -56,8 +89,10 @@ void Choosing::ask() {
 
 void Choosing::advance(const Store& store) {
   std::vector<std::vector<double>> merits;
+  const OwnScores own = own_scores(store, choice_->relative_to);
   for (auto cell = cells_.end() - static_cast<ptrdiff_t>(asked_); cell != cells_.end(); ++cell)
-    merits.push_back(*cell ? merits_of(store, (*cell)->cell.key()) : std::vector<double>{});
+    merits.push_back(*cell ? merits_of(store, (*cell)->cell.key(), choice_->relative_to, own)
+                           : std::vector<double>{});
   search_->tell(merits);
   ask();
 }
