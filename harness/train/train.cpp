@@ -217,13 +217,21 @@ std::vector<std::shared_ptr<const Checkpoint>> ensure_checkpoints(
     const Recipe& recipe, const std::vector<std::string>& names, const fs::path& folder,
     size_t jobs) {
   std::vector<std::shared_ptr<const Checkpoint>> made(names.size());
+  // The longest first, so that no core waits in the end for one that began last.
+  std::vector<size_t> order(names.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto examples = [&](size_t i) {
+    return recipe.at(names[i]).steps * recipe.at(names[i]).batch;
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return examples(a) > examples(b); });
   std::atomic<size_t> next{0};
   std::mutex mutex;
   std::exception_ptr error;
   const auto work = [&] {
     counters::concurrent_threads = static_cast<int>(jobs);
     for (size_t i = next++; i < names.size(); i = next++) try {
-        made[i] = ensure_checkpoint(recipe, names[i], folder);
+        made[order[i]] = ensure_checkpoint(recipe, names[order[i]], folder);
       } catch (...) {
         next = names.size();
         const std::lock_guard lock(mutex);
