@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include "harness/core/metrics.h"
 #include "reports/internal/format.h"
 #include "reports/internal/row_cells.h"
+#include "reports/internal/scaling.h"
 
 namespace assay {
 namespace {
@@ -39,21 +41,14 @@ Shades shades(const Leaderboard& board, const std::string& metric) {
 // The mean over the row's scores for which `wanted` holds; an empty cell when there is none.
 TableCell heat_cell(const LeaderboardRow& row, const std::string& metric, const Shades& range,
                     const std::function<bool(const TaskScore&)>& wanted) {
-  double sum = 0;
-  int count = 0;
-  bool held_in = false;
-  for (const TaskScore& score : row.tasks.at(metric))
-    if (wanted(score)) {
-      sum += score.value;
-      ++count;
-      held_in = score.held_in;
-    }
-  if (count == 0) return {.text = std::string(kNotAvailable)};
-  const double mean = sum / count;
-  return {.text = score_text(metric, mean),
-          .sort = mean,
-          .heat = lower_is_better(metric) ? 1 - range.of(mean) : range.of(mean),
-          .outlined = held_in};
+  const auto mean = mean_score(row, metric, wanted);
+  if (!mean) return {.text = std::string(kNotAvailable)};
+  const auto& scores = row.tasks.at(metric);
+  const auto last = std::find_if(scores.rbegin(), scores.rend(), wanted);
+  return {.text = score_text(metric, *mean),
+          .sort = *mean,
+          .heat = lower_is_better(metric) ? 1 - range.of(*mean) : range.of(*mean),
+          .outlined = last->held_in};
 }
 
 /// A column: the mean of the scores that it is of.
@@ -94,46 +89,47 @@ std::vector<ScoreGroup> by_task(const Leaderboard& board,
   return groups;
 }
 
-/// Two columns, held-in and held-out, for each different value that `value_of` gives; none where
-/// all scores have one value.
-std::vector<ScoreGroup> by_value(const Leaderboard& board,
-                                 const std::function<std::string(const TaskScore&)>& value_of) {
-  std::vector<std::string> values;
-  for (const LeaderboardRow& row : board.rows)
-    for (const TaskScore& score : row.tasks.at(board.primary()))
-      if (const std::string value = value_of(score);
-          std::find(values.begin(), values.end(), value) == values.end())
-        values.push_back(value);
+/// Two columns, held-in and held-out.
+void add_pair(const std::string& title, const std::function<bool(const TaskScore&)>& contains,
+              std::vector<ScoreGroup>& groups) {
+  for (const bool held_in : {true, false})
+    groups.push_back({fmt::format("{}, {}", title, held_in ? "held-in" : "held-out"),
+                      [contains, held_in](const TaskScore& score) {
+                        return score.held_in == held_in && contains(score);
+                      }});
+}
+
+/// A pair for each family of tasks; none where there is one family.
+std::vector<ScoreGroup> by_family(const Leaderboard& board) {
+  std::set<std::string> families;
+  for (const auto& [task, family] : board.families) families.insert(family);
   std::vector<ScoreGroup> groups;
-  if (values.size() < 2) return groups;
-  std::sort(values.begin(), values.end());
-  for (const std::string& value : values)
-    for (const bool held_in : {true, false})
-      groups.push_back({fmt::format("{}, {}", value, held_in ? "held-in" : "held-out"),
-                        [value, value_of, held_in](const TaskScore& score) {
-                          return score.held_in == held_in && value_of(score) == value;
-                        }});
+  if (families.size() < 2) return groups;
+  for (const std::string& family : families)
+    add_pair(
+        family.empty() ? "no family" : family,
+        [&board, family](const TaskScore& score) {
+          return board.families.at(score.task) == family;
+        },
+        groups);
   return groups;
 }
 
-/// How scores depend on the families of tasks, the number of experts and the base, where a sweep
-/// has several.
-void add_scaling(const Leaderboard& board, const std::string& metric, std::vector<HeatMap>& maps) {
-  const auto add = [&](const char* view, const std::vector<ScoreGroup>& groups) {
+/// How scores depend on the families of tasks and on what sets differ in.
+void add_means(const Leaderboard& board, const std::string& metric, std::vector<HeatMap>& maps) {
+  const auto add = [&](const std::string& view, const std::vector<ScoreGroup>& groups) {
     if (groups.empty()) return;
     maps.push_back(heat_map(board, metric, view, groups));
     maps.back().table.intro = "Means over tasks and sets.";
   };
-  add("by family of tasks", by_value(board, [&](const TaskScore& score) {
-        const std::string& family = board.families.at(score.task);
-        return family.empty() ? "no family" : family;
-      }));
-  add("by number of experts", by_value(board, [&](const TaskScore& score) {
-        const size_t count = board.set_experts.at(score.set);
-        return fmt::format("{} expert{}", count, count == 1 ? "" : "s");
-      }));
-  add("by base",
-      by_value(board, [&](const TaskScore& score) { return board.set_bases.at(score.set); }));
+  add("by family of tasks", by_family(board));
+  for (const ScalingAxis& axis : scaling_axes(board)) {
+    std::vector<ScoreGroup> groups;
+    for (const ScalingAxis::Value& value : axis.values)
+      add_pair(
+          value.label, [value](const TaskScore& score) { return value.contains(score); }, groups);
+    add("by " + axis.title, groups);
+  }
 }
 
 }  // namespace
@@ -153,7 +149,7 @@ std::vector<HeatMap> heat_maps(const Leaderboard& board) {
           heat_map(board, metric, "mean over sets where held-out",
                    by_task(board, [](const TaskScore& score) { return !score.held_in; })));
     }
-    add_scaling(board, metric, maps);
+    add_means(board, metric, maps);
   }
   for (size_t i = 0; i < maps.size(); ++i) maps[i].table.id = fmt::format("heat-{}", i);
   return maps;

@@ -1,6 +1,7 @@
 #include "harness/core/metrics.h"
 #include "reports/internal/format.h"
 #include "reports/internal/renderers.h"
+#include "reports/internal/scaling.h"
 #include "reports/internal/searches.h"
 #include "reports/internal/summary.h"
 
@@ -237,6 +238,7 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
   for (const std::string& metric : board.metrics)
     json["pareto"][metric] = pareto_json(board, metric);
   json["searches"] = searches_json(results);
+  json["scaling"] = scaling_json(board);
   for (const auto& placed : results.runs)
     if (placed.run.status != RunStatus::kOk)
       json["failures"].push_back({{"set", placed.placement.set},

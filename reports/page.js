@@ -57,6 +57,9 @@
       entries.forEach(([value, text]) => select.add(new Option(text, value)));
   fill(metricSelect, data.metrics.map((m) => [m, m]));
   const searchSelect = byId('search-set');
+  const scalingSelect = byId('scaling-axis'), scalingQuality = byId('scaling-quality');
+  fill(scalingSelect, data.scaling.map((s) => [s.axis, s.title]));
+  byId('scaling-figure').hidden = !data.scaling.length;
   fill(searchSelect, [...new Set(data.searches.map((s) => s.set))].map((s) => [s, s]));
   byId('searches').hidden = !data.searches.length;
   fill(heatSelect, [...new Set(heatViews.map((v) => v.dataset.view))].map((v) => [v, v]));
@@ -113,7 +116,7 @@
       ctx.textBaseline = 'middle';
       const points = [];
       chart.data.datasets.forEach((set, i) => {
-        if (!set.rows) return;
+        if (!set.rows || set.unlabelled) return;
         chart.getDatasetMeta(i).data.forEach((p, k) => {
           if (inside(p, area)) points.push({p, row: set.rows[k], color: set.labelColor});
         });
@@ -235,6 +238,7 @@
     const shown = data.rows.filter((row) => expertsBox.checked || !row.lone_expert);
     drawScatter(metric, shown);
     drawPareto(metric, shown);
+    drawScaling(metric, shown);
     drawSearches();
   }
 
@@ -297,6 +301,51 @@
         missing.length ? `Not shown, their cost being zero, unknown or not of this kind: ${missing.join(', ')}.` : '';
   }
 
+  // A line for each row with two points or more; single experts belong to few sets and have none.
+  // The axis fits the methods and the base.
+  function drawScaling(metric, shown) {
+    const scaling = data.scaling.find((s) => s.axis === scalingSelect.value);
+    if (!scaling) return;
+    const quality = scalingQuality.value, name = quality.replace('_', '-');
+    const xs = scaling.values.map((v) => v.x), sets = [], missing = [];
+    const fitted = [], others = [];
+    for (const row of shown.filter((r) => !r.lone_expert)) {
+      const found = scaling.rows[metric].find((r) => r.label === row.label)[quality];
+      const points = found.map((p, i) => p && {x: xs[i], y: p.value, text: p.text, label: scaling.values[i].label})
+                         .filter((p) => p);
+      if (points.length < 2) {
+        missing.push(row.label);
+        continue;
+      }
+      (row.kind === 'merge' || row.kind === 'base' ? fitted : others).push(...points.map((p) => p.y));
+      sets.push({type: 'line', data: points.map(({x, y}) => ({x, y})), borderColor: colorOf(row), borderWidth: 1.5,
+                 borderDash: row.kind === 'merge' ? [] : [5, 4], pointRadius: 0, pointHitRadius: 0, fill: false});
+      points.forEach((p, i) => sets.push({
+        ...pointSet(row, p.x, p.y, [`${p.label}: ${name} ${p.text}${unit()}`]),
+        type: 'scatter', unlabelled: i + 1 < points.length,
+      }));
+    }
+    const yRange = scoreRange(fitted.length ? fitted : others);
+    const margin = scaling.logarithmic ? Math.sqrt(xs.at(-1) / xs[0]) : (xs.at(-1) - xs[0]) / 4;
+    const range = scaling.logarithmic ? {min: xs[0] / Math.sqrt(margin), max: xs.at(-1) * margin} :
+        {min: xs[0] - margin / 2, max: xs.at(-1) + margin};
+    const config = sets.length && {type: 'scatter', data: {datasets: sets},
+        options: options(scaling.title.replace(/^./, (c) => c.toUpperCase()),
+                         axisTitle(quality === 'held_in' ? 'Held-in' : 'Held-out'), range,
+                         yRange, {})};
+    if (config) {
+      const x = config.options.scales.x;
+      x.type = scaling.logarithmic ? 'logarithmic' : 'linear';
+      x.afterBuildTicks = (axis) => { axis.ticks = xs.map((value) => ({value})); };
+      x.ticks.callback = (v) => scaling.values[xs.indexOf(v)].label;
+    }
+    draw('scaling', config);
+    const outside = others.some((y) => y < yRange.min || y > yRange.max);
+    byId('scaling-missing').textContent =
+        (missing.length ? `Not drawn, with fewer than two ${name} means of ${metric}: ${missing.join(', ')}. ` : '') +
+        (outside ? 'References outside these axes are in the tables.' : '');
+  }
+
   // Merits are primary scores, turned so that more is better.
   function drawSearches() {
     const searches = data.searches.filter((s) => s.set === searchSelect.value);
@@ -335,7 +384,8 @@
     showTables();
     drawCharts();
   };
-  for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, fitSelect, expertsBox, searchSelect])
+  for (const control of [metricSelect, heatSelect, axisSelect, qualitySelect, fitSelect, expertsBox, searchSelect,
+                         scalingSelect, scalingQuality])
     control.addEventListener('change', update);
   dark.addEventListener('change', drawCharts);
   window.addEventListener('beforeprint', () => Object.values(charts).forEach((chart) => chart?.resize()));

@@ -8,6 +8,7 @@
 #include "harness/core/metrics.h"
 #include "reports/internal/comparisons.h"
 #include "reports/internal/configurations.h"
+#include "reports/internal/model_sizes.h"
 #include "reports/internal/row_terms.h"
 
 namespace assay {
@@ -57,21 +58,6 @@ void add_task_bytes(const std::vector<const Placed*>& placed, LeaderboardRow& ro
   for (const Placed* p : placed)
     if (const auto bytes = p->run.diagnostics.find(kTaskBytes); bytes != p->run.diagnostics.end())
       row.task_bytes = std::max(row.task_bytes.value_or(0), bytes->get<int64_t>());
-}
-
-void add_size(const std::vector<const Placed*>& placed, LeaderboardRow& row) {
-  ModelSize sum;
-  int64_t count = 0;
-  for (const Placed* p : placed)
-    if (const auto found = p->run.diagnostics.find(kModelSize); found != p->run.diagnostics.end()) {
-      const auto size = found->get<ModelSize>();
-      sum.parameters += size.parameters;
-      sum.active += size.active;
-      sum.bytes += size.bytes;
-      ++count;
-    }
-  if (count > 0)
-    row.size = ModelSize{sum.parameters / count, sum.active / count, sum.bytes / count};
 }
 
 void add_plugins(const std::vector<const Placed*>& placed, LeaderboardRow& row) {
@@ -190,6 +176,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     board.set_experts[set.name] = set.experts.size();
     board.set_bases[set.name] = base_of(results.sweep.config, set.name);
   }
+  board.set_parameters = parameters_by_set(results);
   for (const TaskRecord& task : results.tasks) {
     board.tasks.push_back(task.name);
     board.families[task.name] =
@@ -217,7 +204,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     row.preset = of_row.front()->run.preset;
     row.needs_task_name = row.kind == RunKind::kOracle || makes_model_per_task(results, row.method);
     add_task_bytes(of_row, row);
-    add_size(of_row, row);
+    row.size = mean_size(of_row);
     add_plugins(of_row, row);
     const UsableRuns usable = source.usable(of_row);
     count_runs(results, of_row, usable, row);

@@ -97,6 +97,8 @@ struct Leaderboard {
   std::map<std::string, std::string> families;   ///< of the tasks; empty: none
   std::map<std::string, size_t> set_experts;     ///< how many a set has
   std::map<std::string, std::string> set_bases;  ///< their names in the sweep file
+  /// Of a set's base, without one of its first expert; absent of old results.
+  std::map<std::string, int64_t> set_parameters;
   /// Merges by descending held-in mean of the primary metric, those that need the task's name after
   /// the others; then references: multitask, ensemble, best expert, base, then the experts.
   std::vector<LeaderboardRow> rows;

@@ -1,4 +1,5 @@
 // Scores by family of tasks, number of experts and base, and what experts were trained on.
+#include "reports/internal/scaling.h"
 #include "reports/internal/tables.h"
 #include "reports/report.h"
 #include "tests/catch.h"
@@ -59,6 +60,45 @@ TEST_CASE("a report has the means of sets of one size and of one base", "[report
   const Cells by_base = row_of(results, "by base", "average (default)");
   REQUIRE(by_base.size() == 5);
   CHECK(Cells(by_base.begin() + 1, by_base.end()) == Cells{"100.0", "25.0", "62.5", "75.0"});
+
+  const Json scaling = Json::parse(render_report(results, ReportFormat::kJson)).at("scaling");
+  REQUIRE(scaling.size() == 2);
+  CHECK(scaling[0]["axis"] == "experts");
+  CHECK(scaling[0]["values"][0] == Json{{"label", "1 expert"}, {"x", 1.0}, {"sets", {"t"}}});
+  const Json& average = scaling[0]["rows"]["acc"][0];
+  CHECK(average["label"] == "average (default)");
+  CHECK(average["held_in"] ==
+        Json{{{"value", 1.0}, {"text", "100.0"}}, {{"value", 0.625}, {"text", "62.5"}}});
+  const Json& base = scaling[1]["rows"]["acc"][1];
+  CHECK(base["label"] == "base");
+  CHECK(base["held_in"] == Json{nullptr, {{"value", 0.25}, {"text", "25.0"}}});  // no run in t
+}
+
+TEST_CASE("sets of 2, 4 and 10 experts are in this order, and models by their size", "[reports]") {
+  SweepResults results = fake::results();
+  const auto add_set = [&](const std::string& name, size_t experts, int64_t parameters) {
+    results.sweep.sets.push_back(
+        {name, std::vector<std::string>(experts, "h1"), {{"a", true, "h1"}}});
+    results.runs.push_back({{name, "average", "default"},
+                            fake::run("k-" + name, "merge", {"h1"}, {{"a", {1, 1, 1, 0}}}),
+                            0});
+    auto base = fake::run("base-" + name, "base", {"h0"}, {{"a", {1, 0, 0, 0}}});
+    base.diagnostics["size"] = {{"parameters", parameters}, {"active", 1}, {"bytes", 4}};
+    results.runs.push_back({{name, "base", "reference"}, base, 0});
+  };
+  add_set("ten", 10, 2'000'000);
+  add_set("four", 4, 600'000);
+
+  const std::vector<ScalingAxis> axes = scaling_axes(make_leaderboard(results));
+  const auto labels = [&](size_t axis) {
+    std::vector<std::string> all;
+    for (const auto& value : axes.at(axis).values) all.push_back(value.label);
+    return all;
+  };
+  REQUIRE(axes.size() == 2);
+  CHECK(labels(0) == std::vector<std::string>{"2 experts", "4 experts", "10 experts"});
+  CHECK(labels(1) == std::vector<std::string>{"600 k parameters", "2.00 M parameters"});
+  CHECK(axes[1].values[0].sets == std::vector<std::string>{"four"});
 }
 
 TEST_CASE("a report says on how many items and tokens a checkpoint was trained", "[reports]") {
