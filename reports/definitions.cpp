@@ -76,7 +76,7 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "earlier version did not store, as n/a."},
       {"Calibration",
        "What a method looked at besides weights: examples of the tasks that each expert was trained "
-       "on, from the validation split unless the table of calibration says otherwise. Statistics of "
+       "on (or of others that its row names), from the validation split unless the table of calibration says otherwise. Statistics of "
        "such examples are computed once, and every method that used them is charged their whole "
        "cost, as part of its merge. Shipped: the bytes of these statistics per expert, which stand "
        "for its data. Transductive: the method looked at the test split, by whose scores it is "

@@ -1,5 +1,6 @@
 // Image classification over a joint label space that several tasks share. Each task owns some of
-// the labels of one dataset.
+// the labels of one dataset. Scores are the model's outputs, or those of a zero-shot head that
+// reads them as features.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -9,6 +10,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
+#include "harness/lm/zero_shot.h"
 #include "harness/task/task.h"
 
 namespace assay {
@@ -19,7 +21,22 @@ struct Definition {
   std::vector<int64_t> labels;  // ascending
   int64_t classes;              // of the joint label space
   bool own_first = false;       // acc_own is the primary metric
+  /// Absent: the model's outputs are the scores of the classes.
+  std::shared_ptr<const ZeroShotHead> head{};
 };
+
+std::shared_ptr<const ZeroShotHead> read_zero_shot(JsonReader reader, int64_t classes) {
+  ZeroShotSpec spec;
+  spec.model = reader.string("model");
+  const JsonReader names = reader.at("class_names"), templates = reader.at("templates");
+  spec.class_names = names.as_strings();
+  spec.templates = templates.as_strings();
+  reader.finish();
+  if (static_cast<int64_t>(spec.class_names.size()) != classes)
+    names.fail(fmt::format("expected a name for each of {} classes", classes));
+  if (spec.templates.empty()) templates.fail("expected at least one, as \"a photo of a {}.\"");
+  return std::make_shared<const ZeroShotHead>(std::move(spec), reader.where());
+}
 
 Definition read_definition(JsonReader reader) {
   Definition definition;
@@ -45,17 +62,23 @@ Definition read_definition(JsonReader reader) {
     if (!definition.own_first && names != std::vector<std::string>{"acc", "acc_own"})
       metrics->fail("expected [\"acc\", \"acc_own\"] in the order of their weight");
   }
+  const auto zero_shot = reader.find("zero_shot");
   reader.finish();
+  if (zero_shot) definition.head = read_zero_shot(*zero_shot, definition.classes);
   return definition;
+}
+
+// A zero-shot head counts by what it is made of, wherever that lies.
+std::string hash_of(Json json, const Definition& definition, const std::string& dataset_hash) {
+  if (definition.head) json["zero_shot"] = definition.head->hash();
+  return Hasher().text("image_classification 1").text(canonical(json)).text(dataset_hash).hex();
 }
 
 class ImageClassification : public Task {
  public:
   ImageClassification(const std::string& name, const Json& json, Definition definition,
                       std::string dataset_hash)
-      : Task(name,
-             Hasher().text("image_classification 1").text(canonical(json)).text(dataset_hash).hex(),
-             json),
+      : Task(name, hash_of(json, definition, dataset_hash), json),
         definition_(std::move(definition)),
         dataset_hash_(std::move(dataset_hash)) {}
 
@@ -108,9 +131,9 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
 
 at::Tensor ImageClassification::checked_logits(const Predictor& predictor,
                                                const at::Tensor& inputs) const {
-  at::Tensor logits = predictor.logits(inputs.to(predictor.device()))
-                          .to(at::TensorOptions().device(at::kCPU).dtype(at::kFloat))
-                          .contiguous();
+  at::Tensor logits = predictor.logits(inputs.to(predictor.device()));
+  if (definition_.head) logits = definition_.head->logits(logits);
+  logits = logits.to(at::TensorOptions().device(at::kCPU).dtype(at::kFloat)).contiguous();
   if (logits.dim() != 2 || logits.size(0) != inputs.size(0) ||
       logits.size(1) != definition_.classes)
     data_error("task '{}': the model gives scores of shape [{}], expected [{}, {}]", name(),

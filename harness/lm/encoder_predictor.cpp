@@ -22,9 +22,7 @@ namespace assay {
 /// Distinct inputs, which the model computes in batches: one row of values per input.
 class EncoderModelPredictor::BatchedInputs {
  public:
-  using Outputs = std::function<at::Tensor(const EncoderBatch& batch)>;  // [rows, values]
-
-  BatchedInputs(const EncoderModelPredictor& predictor, Outputs outputs)
+  BatchedInputs(const EncoderModelPredictor& predictor, BatchFunction outputs)
       : predictor_(predictor), model_(predictor.model_), outputs_(std::move(outputs)) {}
 
   /// Index of the input's row.
@@ -107,7 +105,7 @@ class EncoderModelPredictor::BatchedInputs {
 
   const EncoderModelPredictor& predictor_;
   const EncoderModel& model_;
-  Outputs outputs_;
+  BatchFunction outputs_;
   std::vector<TokenizedInput> inputs_;
   std::map<std::pair<TokenIds, std::vector<int32_t>>, size_t> rows_;
 };
@@ -184,10 +182,10 @@ at::Tensor EncoderModelPredictor::answers(const BatchedInputs& batched, const st
   return at::stack(rows);
 }
 
-at::Tensor EncoderModelPredictor::classify(const std::vector<EncoderText>& texts) const {
-  BatchedInputs batched(*this, [this](const EncoderBatch& batch) {
-    return model_.architecture->classify(model_.weights, batch);
-  });
+at::Tensor EncoderModelPredictor::rows_of_texts(const std::string& kind,
+                                                const std::vector<EncoderText>& texts,
+                                                const BatchFunction& outputs) const {
+  BatchedInputs batched(*this, outputs);
   std::vector<Query> queries;
   for (const EncoderText& text : texts) {
     const std::string* second = text.second ? &*text.second : nullptr;
@@ -196,7 +194,20 @@ at::Tensor EncoderModelPredictor::classify(const std::vector<EncoderText>& texts
   const OutputFunction scores = [](const at::Tensor& rows, const std::vector<Query>& pending) {
     return rows.index_select(0, inputs_of(pending, 0));
   };
-  return answers(batched, "classes", queries, scores).to(at::kFloat);
+  return answers(batched, kind, queries, scores);
+}
+
+at::Tensor EncoderModelPredictor::classify(const std::vector<EncoderText>& texts) const {
+  const BatchFunction outputs = [this](const EncoderBatch& batch) {
+    return model_.architecture->classify(model_.weights, batch);
+  };
+  return rows_of_texts("classes", texts, outputs).to(at::kFloat);
+}
+
+at::Tensor EncoderModelPredictor::embeddings(const std::vector<EncoderText>& texts) const {
+  return rows_of_texts("embedding", texts, [this](const EncoderBatch& batch) {
+    return model_.architecture->embed(model_.weights, batch);
+  });
 }
 
 at::Tensor EncoderModelPredictor::similarities(const std::vector<EncoderText>& pairs) const {

@@ -30,8 +30,9 @@ class EncoderPredictor : public Predictor {
   /// input. UserError without a head; DataError naming a text's `where` when it has no tokens or
   /// one outside the model's vocabulary.
   virtual at::Tensor classify(const std::vector<EncoderText>& texts) const = 0;
-  /// Cosine similarity of each pair's embeddings, which are computed separately by mean pooling of
-  /// the last hidden states. Float64 [texts] on the CPU, rounded to float32: equal texts have 1.
+  /// Cosine similarity of each pair's embeddings, which are computed separately
+  /// (EncoderArchitecture::embed). Float64 [texts] on the CPU, rounded to float32: equal texts
+  /// have 1.
   virtual at::Tensor similarities(const std::vector<EncoderText>& pairs) const = 0;
   /// For the diagnostics of a run: counts of inputs and tokens, and the truncation of long inputs.
   virtual Json report() const = 0;
@@ -55,6 +56,8 @@ class EncoderModelPredictor : public EncoderPredictor {
   std::vector<std::string> class_names() const override;
   at::Tensor classify(const std::vector<EncoderText>& texts) const override;
   at::Tensor similarities(const std::vector<EncoderText>& pairs) const override;
+  /// Each text's embedding, float64 [texts, width] on the CPU.
+  at::Tensor embeddings(const std::vector<EncoderText>& texts) const;
   Json report() const override;
   at::Device device() const override { return model_.device; }
   std::string what() const override;
@@ -73,7 +76,11 @@ class EncoderModelPredictor : public EncoderPredictor {
   class BatchedInputs;
   using OutputFunction =
       std::function<at::Tensor(const at::Tensor& rows, const std::vector<Query>&)>;
+  using BatchFunction = std::function<at::Tensor(const EncoderBatch& batch)>;  // [rows, values]
   int64_t max_tokens() const;
+  /// Float64 [texts, values]: what `outputs` gives of each text or pair, an answer of that kind.
+  at::Tensor rows_of_texts(const std::string& kind, const std::vector<EncoderText>& texts,
+                           const BatchFunction& outputs) const;
   /// int64 [queries]: the input number `which` of each query.
   static at::Tensor inputs_of(const std::vector<Query>& queries, size_t which);
   /// Float64 [queries, values]: cached answers, and those that `output` computes from the inputs'

@@ -30,9 +30,9 @@ class EncoderArchitecture : public Architecture {
   virtual at::Tensor classify(const StateDict& weights, const EncoderBatch& batch) const = 0;
   /// classify() of ids [rows, tokens] without padding.
   at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
-  /// Mean pooling (sentence-transformers): the mean of each text's hidden states, float32 [rows,
-  /// width].
-  at::Tensor embed(const StateDict& weights, const EncoderBatch& batch) const;
+  /// One vector per text, [rows, width]. Mean pooling (sentence-transformers) unless the
+  /// architecture has its own: the mean of each text's hidden states, float32.
+  virtual at::Tensor embed(const StateDict& weights, const EncoderBatch& batch) const;
 };
 
 /// An encoder with its weights and tokenizer.

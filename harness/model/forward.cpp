@@ -4,6 +4,7 @@
 
 #include "harness/core/error.h"
 #include "harness/model/encoder.h"
+#include "harness/model/image_encoder.h"
 #include "harness/model/language.h"
 #include "harness/model/observer.h"
 #include "harness/model/sequence_to_sequence.h"
@@ -74,6 +75,11 @@ at::Tensor class_logits(const Architecture& architecture, const StateDict& weigh
   if (encoder && encoder->classes() == 0)
     user_error(
         "probabilities of classes are asked for, but the model is an encoder without a head");
+  const auto* images = dynamic_cast<const ImageEncoder*>(&architecture);
+  if (images && !images->has_classes())
+    user_error(
+        "probabilities of classes are asked for, but the model gives features of images: its head "
+        "is no part of it");
   return row_logits(architecture, weights, batch);
 }
 

@@ -14,7 +14,8 @@ namespace assay {
 at::Tensor row_logits(const Architecture& architecture, const StateDict& weights,
                       const ModelBatch& batch);
 
-/// row_logits() of classes. UserError for an encoder without a head, whose rows are embeddings.
+/// row_logits() of classes. UserError for an encoder of texts or images without a head, whose rows
+/// are embeddings.
 at::Tensor class_logits(const Architecture& architecture, const StateDict& weights,
                         const ModelBatch& batch);
 

@@ -44,7 +44,7 @@ struct TaskRef {
 /// The data that a cell's method looks at.
 struct CellCalibration {
   CalibrationSpec spec;
-  std::vector<std::vector<TaskRef>> tasks;  ///< of every expert: those it was trained on
+  std::vector<std::vector<TaskRef>> tasks;  ///< of every expert, by default its own
 };
 
 /// How a cell's model is made of its experts.

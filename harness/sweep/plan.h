@@ -41,12 +41,16 @@ struct ResolvedSweep {
   std::vector<std::string> held_in(const ExpertSet& set) const;
   /// The tasks that the model was trained on, in task order.
   std::vector<std::shared_ptr<const Task>> own_tasks(const std::string& model) const;
-  /// What calibrates a method that looks at data: every expert's own tasks.
-  CellCalibration calibration(const ExpertSet& set, const CalibrationSpec& spec) const;
+  /// The tasks whose examples an expert is run on, by a row: those that the row names, else the
+  /// expert's own. UserError where it names one that there is not.
+  std::vector<std::shared_ptr<const Task>> calibration_tasks(const std::string& expert,
+                                                             const RowCalibration& row) const;
+  /// What calibrates a method that looks at data.
+  CellCalibration calibration(const ExpertSet& set, const RowCalibration& row) const;
   /// What keeps a method from being applied to the set, in words; absent when nothing does. Reads
   /// neither tensors nor data.
   std::optional<std::string> unmet_need(const ExpertSet& set, const Needs& needs,
-                                        const CalibrationSpec& spec = {}) const;
+                                        const RowCalibration& row = {}) const;
 };
 
 /// Where checkpoints made by a recipe are kept: out/models/RECIPE under the current folder, or

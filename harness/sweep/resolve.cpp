@@ -116,6 +116,18 @@ void check_held_in(const ResolvedSweep& sweep) {
           sweep.file.path.string(), set.name);
 }
 
+void check_calibration(const ResolvedSweep& sweep) {
+  const bool texts = sweep.tasks.front()->is_about_text();
+  for (const MethodSpec& method : sweep.file.methods) {
+    const RowCalibration& row = method.calibration;
+    if (row.tasks.empty()) continue;
+    for (const auto& task : load_tasks(row.tasks, row.where))
+      if (task->is_about_text() != texts)
+        user_error("{}: '{}' is {}about texts, the tasks of the sweep are{}", row.where,
+                   task->name(), texts ? "not " : "", texts ? "" : " not");
+  }
+}
+
 void check_tuning(const ResolvedSweep& sweep) {
   for (const ExpertSet& set : sweep.file.sets)
     for (const MethodSpec& method : sweep.file.methods) {
@@ -238,6 +250,7 @@ ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing miss
   }
   check_trained_on(sweep);
   check_held_in(sweep);
+  check_calibration(sweep);
   check_tuning(sweep);
   check_lists(sweep.file);
   if (missing == Missing::kTrain) opener.train_missing();
@@ -256,7 +269,7 @@ bool is_known_architecture(const ResolvedSweep& sweep, const std::string& model)
 }  // namespace
 
 std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set, const Needs& needs,
-                                                     const CalibrationSpec& spec) const {
+                                                     const RowCalibration& row) const {
   // What calibration data lack is said in more words than whether there are any.
   if (auto reason = assay::unmet_need(
           needs, {.base = set.base.has_value(),
@@ -266,7 +279,7 @@ std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set, const
                   .gradients = true,
                   .architecture = is_known_architecture(*this, set.experts.front())}))
     return reason;
-  if (auto reason = unmet_calibration(*this, set, needs, spec)) return reason;
+  if (auto reason = unmet_calibration(*this, set, needs, row)) return reason;
   std::vector<std::shared_ptr<const Checkpoint>> checkpoints;
   if (set.base) checkpoints.push_back(models.at(*set.base).checkpoint);
   for (const std::string& expert : set.experts) checkpoints.push_back(models.at(expert).checkpoint);
@@ -281,12 +294,16 @@ std::vector<std::shared_ptr<const Task>> ResolvedSweep::own_tasks(const std::str
   return own;
 }
 
-CellCalibration ResolvedSweep::calibration(const ExpertSet& set,
-                                           const CalibrationSpec& spec) const {
-  CellCalibration calibration{spec, {}};
+std::vector<std::shared_ptr<const Task>> ResolvedSweep::calibration_tasks(
+    const std::string& expert, const RowCalibration& row) const {
+  return row.tasks.empty() ? own_tasks(expert) : load_tasks(row.tasks, row.where);
+}
+
+CellCalibration ResolvedSweep::calibration(const ExpertSet& set, const RowCalibration& row) const {
+  CellCalibration calibration{row.spec, {}};
   for (const std::string& expert : set.experts) {
     auto& tasks_of = calibration.tasks.emplace_back();
-    for (const auto& task : own_tasks(expert))
+    for (const auto& task : calibration_tasks(expert, row))
       tasks_of.push_back({task->name(), task->hash(), std::nullopt, task->changes()});
   }
   return calibration;

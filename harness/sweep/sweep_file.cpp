@@ -83,7 +83,24 @@ void add_own_search(MethodSpec& spec) {
   spec.searched_by_default = true;
 }
 
-MethodSpec read_method(JsonReader reader, const CalibrationSpec& calibration) {
+/// A row's overrides the sweep's, key by key.
+RowCalibration read_row_calibration(const JsonReader& json, const RowCalibration& defaults) {
+  RowCalibration calibration = defaults;
+  json.entries();  // refuses anything but an object
+  Json settings = json.json();
+  if (settings.contains("tasks")) {
+    const JsonReader tasks(settings["tasks"], json.where() + ".tasks");
+    calibration.tasks = tasks.as_strings();
+    calibration.where = tasks.where();
+    if (calibration.tasks.empty())
+      tasks.fail("expected names of tasks; without 'tasks' every expert has its own");
+    settings.erase("tasks");
+  }
+  calibration.spec = read_calibration(JsonReader(settings, json.where()), defaults.spec);
+  return calibration;
+}
+
+MethodSpec read_method(JsonReader reader, const RowCalibration& calibration) {
   MethodSpec spec;
   spec.calibration = calibration;
   spec.where = reader.where();
@@ -106,7 +123,7 @@ MethodSpec read_method(JsonReader reader, const CalibrationSpec& calibration) {
     if (search) spec.search = read_search(*search, flat_docs(made.docs()), spec.parameters);
     if (!tune && !search) add_own_search(spec);
     if (const auto own = reader.find("calibration")) {
-      spec.calibration = read_calibration(*own, calibration);
+      spec.calibration = read_row_calibration(*own, calibration);
       spec.own_calibration = true;
     }
     reader.finish();
@@ -215,7 +232,7 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
   if (sweep.tasks.empty()) root.at("tasks").fail("a sweep needs at least one task");
 
   if (const auto calibration = root.find("calibration"))
-    sweep.calibration = read_calibration(*calibration);
+    sweep.calibration = read_row_calibration(*calibration, {});
   names.clear();
   const JsonReader method_list = root.at("methods");
   for (const JsonReader& element : method_list.elements()) {

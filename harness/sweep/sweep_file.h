@@ -18,6 +18,14 @@ namespace assay {
 /// The most cells that a sweep file may ask for.
 inline constexpr int64_t kMostCells = 100'000;
 
+/// Which data the methods of a row look at.
+struct RowCalibration {
+  CalibrationSpec spec{};
+  /// Names and globs of the tasks whose examples every expert is run on; empty: its own tasks.
+  std::vector<std::string> tasks{};
+  std::string where{};  ///< of `tasks` in the file, for messages
+};
+
 /// A leaderboard row: one method with fixed parameters, and perhaps a grid or a search that tunes
 /// others.
 struct MethodSpec {
@@ -29,7 +37,7 @@ struct MethodSpec {
   bool searched_by_default = false;               ///< `search` is the method's own
   std::string where;                              ///< its place in the file, for messages
   /// What a method that looks at data is calibrated on: the sweep's, unless the row has its own.
-  CalibrationSpec calibration{};
+  RowCalibration calibration{};
   bool own_calibration = false;
 
   /// Every combination of the grid on top of the fixed parameters, in a fixed order.
@@ -72,7 +80,7 @@ struct SweepFile {
   /// For checkpoints not made by Assay: which tasks a model was trained on, by model name.
   std::map<std::string, std::vector<std::string>> trained_on;
   std::vector<TaskPattern> tasks;  ///< TaskChanges::chat as the file names the model
-  CalibrationSpec calibration;     ///< of the rows that have none of their own
+  RowCalibration calibration;      ///< of the rows that have none of their own
   std::vector<MethodSpec> methods;
   std::vector<MethodSpec> left_out{};  ///< rows of the file that keep_only() took away
   std::vector<uint64_t> seeds;

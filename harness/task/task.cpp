@@ -29,6 +29,11 @@ void resolve_suite_files(const fs::path& folder, Json& definition) {
     const fs::path path = folder / name.get<std::string>();
     if (fs::is_regular_file(path)) name = path.string();
   };
+  // The model that a zero-shot head is made of; other names are those of find_model().
+  if (const auto head = definition.find("zero_shot"); head != definition.end() && head->is_object())
+    if (const auto model = head->find("model"); model != head->end() && model->is_string())
+      if (const fs::path path = folder / model->get<std::string>(); fs::exists(path))
+        *model = path.string();
   const auto dataset = definition.find("dataset");
   if (dataset == definition.end() || !dataset->is_object() || !dataset->contains("files")) return;
   for (Json& part : dataset->at("files")) {

@@ -314,6 +314,55 @@ TEST_CASE("rows that cannot be calibrated are refused before data are read", "[s
   CHECK_THAT(reason(), Contains("calibration data") && Contains("expert-b") && Contains("'tasks'"));
 }
 
+TEST_CASE("a row is calibrated on the tasks that it names", "[sweep][train]") {
+  CalibratedSweep sweep;
+  sweep.json["methods"] = {
+      "regmean",
+      {{"method", "regmean"}, {"label", "others"}, {"calibration", {{"tasks", {"blobs/b"}}}}},
+      {{"method", "regmean"},
+       {"label", "both"},
+       {"calibration", {{"tasks", {"blobs/a", "blobs/b"}}}}}};
+  sweep.json["tasks"] = {"blobs/a", "blobs/b"};
+
+  REQUIRE(sweep.run().failed == 0);
+
+  const SweepResults results = sweep.results();
+  const auto tasks = [&](const std::string& row) {
+    std::vector<std::vector<std::string>> names;
+    for (const Json& of_expert : runs_of(results, row).at(0)->calibration.at("tasks")) {
+      names.emplace_back();
+      for (const Json& task : of_expert) names.back().push_back(task.at("name"));
+    }
+    return names;
+  };
+  using Names = std::vector<std::vector<std::string>>;
+  CHECK(tasks("regmean") == Names{{"blobs/a"}, {"blobs/b"}});
+  CHECK(tasks("others") == Names{{"blobs/b"}, {"blobs/b"}});
+  CHECK(tasks("both") == Names{{"blobs/a", "blobs/b"}, {"blobs/a", "blobs/b"}});
+  std::set<std::string> keys;
+  for (const char* row : {"regmean", "others", "both"})
+    keys.insert(runs_of(results, row).at(0)->key);
+  CHECK(keys.size() == 3);
+  // Each expert on its own task, on the other one, and on both: a file each, one of which the
+  // rows share.
+  CHECK(sweep.files() == 2 + 1 + 2);
+}
+
+TEST_CASE("tasks of a calibration need not be the sweep's, but must be there", "[sweep][train]") {
+  CalibratedSweep sweep;
+  sweep.json["tasks"] = {"blobs/a"};
+  sweep.json["calibration"]["tasks"] = {"blobs/b"};
+  const ResolvedSweep resolved = sweep.resolve(Missing::kLeave);
+  for (const PlannedCell& planned : plan_sweep(resolved).fixed)
+    if (planned.placement.row == "regmean") CHECK_FALSE(planned.unmet);
+
+  sweep.json["calibration"]["tasks"] = {"blobs/bb"};
+  CHECK_THROWS_WITH(sweep.resolve(Missing::kLeave),
+                    Contains("calibration.tasks") && Contains("blobs/bb") && Contains("blobs/b"));
+  sweep.json["calibration"]["tasks"] = Json::array();
+  CHECK_THROWS_WITH(sweep.resolve(Missing::kLeave), Contains("calibration.tasks"));
+}
+
 TEST_CASE("calibration is read strictly, for the sweep and for a row", "[sweep]") {
   CalibratedSweep sweep;
   const auto read = [&] {
@@ -321,9 +370,10 @@ TEST_CASE("calibration is read strictly, for the sweep and for a row", "[sweep]"
     return SweepFile::read(sweep.folder() / "sweep.json");
   };
   const SweepFile file = read();
-  CHECK(file.methods.at(1).calibration == CalibrationSpec{.examples = 32});
-  CHECK(file.methods.at(2).calibration == CalibrationSpec{.examples = 4});
-  CHECK(file.methods.at(3).calibration == CalibrationSpec{.split = Split::kTest, .examples = 32});
+  CHECK(file.methods.at(1).calibration.spec == CalibrationSpec{.examples = 32});
+  CHECK(file.methods.at(2).calibration.spec == CalibrationSpec{.examples = 4});
+  CHECK(file.methods.at(3).calibration.spec ==
+        CalibrationSpec{.split = Split::kTest, .examples = 32});
 
   SECTION("a row that looks at no data") {
     sweep.json["methods"][0] = {{"method", "average"}, {"calibration", {{"examples", 4}}}};

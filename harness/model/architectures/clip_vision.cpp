@@ -2,72 +2,44 @@
 /// whose text tower is not read. It has no classes: logits() gives the image's features, projected
 /// into the space that images and texts share where the checkpoint has the projection. A zero-shot
 /// head is a constant of the task and no part of the model.
-#include <algorithm>
-
-#include "harness/model/internal/config_fields.h"
+#include "harness/model/internal/clip.h"
 #include "harness/model/internal/vision_transformer.h"
 
 namespace assay {
+
 namespace {
 
 constexpr const char* kTower = "vision_model.";
 
 VisionTransformerConfig read_tower(ConfigFields& config, std::string model) {
+  const std::string tower = kTower;
   VisionTransformerConfig c;
+  static_cast<PreNormConfig&>(c) =
+      read_clip_blocks(config, tower, {.width = 768, .heads = 12, .inner = 3072});
   c.model = std::move(model);
   c.channels = config.size("num_channels", 3);
   c.image_size = config.size("image_size", 224);
   c.patch_size = config.size("patch_size", 32);
-  c.width = config.size("hidden_size", 768);
-  c.layers = config.layers("num_hidden_layers", 12);
-  c.heads = config.size("num_attention_heads", 12);
-  config.per_head("hidden_size", c.width, "num_attention_heads", c.heads);
-  c.norm_epsilon = config.positive("layer_norm_eps", 1e-5);
   c.initializer_range = config.positive("initializer_range", 0.02);
-  c.feed_forward = {.width = c.width,
-                    .inner = config.size("intermediate_size", 3072),
-                    .bias = true,
-                    .activation = activation(config.text("hidden_act", "quick_gelu"),
-                                             config.where() + ".hidden_act")};
-  config.ignore({"attention_dropout", "dropout", "initializer_factor"});
-
-  const std::string tower = kTower;
   c.class_token = tower + "embeddings.class_embedding";
   c.positions = tower + "embeddings.position_embedding.weight";
   c.patches = tower + "embeddings.patch_embedding";
   c.patch_bias = false;
   c.first_norm = tower + "pre_layrnorm";
-  c.block = tower + "encoder.layers.";
-  c.query = "self_attn.q_proj";
-  c.key = "self_attn.k_proj";
-  c.value = "self_attn.v_proj";
-  c.attention_output = "self_attn.out_proj";
-  c.attention_norm = "layer_norm1";
-  c.up = "mlp.fc1";
-  c.down = "mlp.fc2";
-  c.feed_forward_norm = "layer_norm2";
   c.last_norm = tower + "post_layernorm";
   c.head = "visual_projection";
-  c.head_bias = false;
+  c.head_bias = c.head_of_classes = false;
   for (const char* part : {"embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm."})
     c.names.renamed.emplace_back(part, tower + part);
   c.names.ignored = {tower + "embeddings.position_ids"};
   return c;
 }
 
-bool has_projection(ConfigFields& config) {
-  const auto names = config.find("architectures");
-  if (!names) return false;
-  const std::vector<std::string> models = names->as_strings();
-  return std::any_of(models.begin(), models.end(),
-                     [](const std::string& model) { return model.ends_with("WithProjection"); });
-}
-
 std::unique_ptr<Architecture> make_tower(const JsonReader& fields) {
   ConfigFields config(fields);
   VisionTransformerConfig tower = read_tower(config, "clip_vision_model");
   const int64_t projected = config.size("projection_dim", 512);
-  if (has_projection(config)) tower.outputs = projected;
+  if (clip_projects(config)) tower.outputs = projected;
   config.finish();
   Json json = fields.json();
   json["model_type"] = "clip_vision_model";
@@ -104,8 +76,12 @@ constexpr const char* kClipExample = R"({"vision_config": {"hidden_size": 8, "nu
 ASSAY_REGISTER([] {
   architectures().add("clip_vision_model",
                       {"the image tower of CLIP", kPaper, {}, make_tower, kTowerExample});
-  architectures().add(
-      "clip", {"CLIP, of which the image tower is read", kPaper, {}, make_clip, kClipExample});
+  architectures().add("clip",
+                      {"CLIP, of which the image tower is read; a zero-shot head reads the other",
+                       kPaper,
+                       {},
+                       make_clip,
+                       kClipExample});
 })
 
 }  // namespace

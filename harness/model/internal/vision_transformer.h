@@ -4,27 +4,21 @@
 
 #include <string>
 
-#include "harness/model/architecture.h"
-#include "harness/model/internal/layers.h"
+#include "harness/model/image_encoder.h"
+#include "harness/model/internal/pre_norm_blocks.h"
 
 namespace assay {
 
-struct VisionTransformerConfig {
+struct VisionTransformerConfig : PreNormConfig {
   std::string model{};  ///< for messages
   int64_t channels = 3, image_size = 0, patch_size = 0;
-  int64_t width = 0, layers = 0, heads = 0;
-  double norm_epsilon = 0, initializer_range = 0.02;
-  bool query_bias = true;  ///< of query, key and value
-  FeedForwardShape feed_forward{};
+  double initializer_range = 0.02;
 
-  // Names of tensors. That of a part of a block follows the block's.
-  std::string class_token{};  ///< of the shape class_shape
-  std::string positions{};    ///< of the shape position_shape
+  // Names of tensors outside the blocks.
+  std::string class_token{};  ///< [width], or see leading_ones
+  std::string positions{};    ///< [tokens, width], likewise
   std::string patches{};      ///< the convolution
   std::string first_norm{};   ///< before the blocks; empty: none
-  std::string block{};        ///< before the index: "vit.encoder.layer."
-  std::string query{}, key{}, value{}, attention_output{}, attention_norm{};
-  std::string up{}, down{}, feed_forward_norm{};
   std::string last_norm{};
   bool patch_bias = true;
   bool leading_ones = false;  ///< class token [1, 1, width] and positions [1, tokens, width]
@@ -33,6 +27,7 @@ struct VisionTransformerConfig {
   std::string head{};
   int64_t outputs = 0;
   bool head_bias = true;
+  bool head_of_classes = true;  ///< else it projects features into another space
 
   CheckpointNames names{};
 };

@@ -5,7 +5,7 @@
 namespace assay {
 
 std::optional<std::string> unmet_calibration(const ResolvedSweep& sweep, const ExpertSet& set,
-                                             const Needs& needs, const CalibrationSpec& spec) {
+                                             const Needs& needs, const RowCalibration& row) {
   if (!looks_at_data(needs)) return std::nullopt;
   const std::string what = needs.calibration_labels   ? "needs calibration data with labels"
                            : needs.calibration_inputs ? "needs calibration data"
@@ -14,19 +14,20 @@ std::optional<std::string> unmet_calibration(const ResolvedSweep& sweep, const E
     const auto& checkpoint = sweep.models.at(expert).checkpoint;
     if (checkpoint && checkpoint->config().is_null())
       return fmt::format("{}, and '{}' has no config.json that says how it is run", what, expert);
-    const auto own = sweep.own_tasks(expert);
-    if (own.empty())
+    const auto tasks = sweep.calibration_tasks(expert, row);
+    if (tasks.empty())
       return fmt::format(
           "{}, and the expert '{}' was trained on no task of the sweep: add one that it was "
-          "trained on to 'tasks', or say under 'trained_on' which it was",
+          "trained on to 'tasks', say under 'trained_on' which it was, or name other tasks under "
+          "'calibration'",
           what, expert);
-    for (const auto& task : own) try {
-        task->check_split(spec.split);
+    for (const auto& task : tasks) try {
+        task->check_split(row.spec.split);
       } catch (const std::exception& e) {
         return fmt::format(
-            "{}, and there is no {} split of '{}', a task of the expert '{}': {}. 'calibration' "
+            "{}, and there is no {} split of '{}', a task for the expert '{}': {}. 'calibration' "
             "may name another 'split'",
-            what, split_name(spec.split), task->name(), expert, e.what());
+            what, split_name(row.spec.split), task->name(), expert, e.what());
       }
   }
   return std::nullopt;

@@ -8,10 +8,10 @@
 
 namespace assay {
 
-/// Why a method with these needs cannot be calibrated on the own tasks of the set's experts, in
-/// words, with what to change in the sweep file; absent when it can. Reads neither tensors nor
-/// data.
+/// Why a method with these needs cannot be calibrated on the row's tasks or on the own tasks of the
+/// set's experts, in words, with what to change in the sweep file; absent when it can. Reads
+/// neither tensors nor data.
 std::optional<std::string> unmet_calibration(const ResolvedSweep& sweep, const ExpertSet& set,
-                                             const Needs& needs, const CalibrationSpec& spec);
+                                             const Needs& needs, const RowCalibration& row);
 
 }  // namespace assay
