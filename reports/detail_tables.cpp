@@ -105,11 +105,13 @@ Table size_table(const Leaderboard& board) {
               .title = "Model sizes",
               .intro =
                   "Experts of a mixture that are equal count once. Active: the parameters that "
-                  "one token is multiplied by. Means over runs.",
+                  "one token is multiplied by. FLOPs: of the layers' products for one token (of an "
+                  "image model, one image), without those of attention. Means over runs.",
               .columns = {{"Model", false, ""},
                           {"Parameters", true, "", CostUnit::kCount},
                           {"Active", true, "", CostUnit::kCount},
-                          {"Stored", true, "", CostUnit::kBytes}},
+                          {"Stored", true, "", CostUnit::kBytes},
+                          {"FLOPs per token", true, "", CostUnit::kCount}},
               .groups = {}};
   for (const LeaderboardRow& row : board.rows) {
     if (!row.size) continue;
@@ -121,7 +123,9 @@ Table size_table(const Leaderboard& board) {
     };
     table.groups.back().rows.push_back(
         {name_cell(row), cell(row.size->parameters, CostUnit::kCount),
-         cell(row.size->active, CostUnit::kCount), cell(row.size->bytes, CostUnit::kBytes)});
+         cell(row.size->active, CostUnit::kCount), cell(row.size->bytes, CostUnit::kBytes),
+         row.size->flops ? cell(*row.size->flops, CostUnit::kCount)
+                         : TableCell{.text = std::string(kNotAvailable)}});
   }
   use_common_units(table);
   return table;

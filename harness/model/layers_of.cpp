@@ -10,6 +10,7 @@
 #include "harness/model/forward.h"
 #include "harness/model/language.h"
 #include "harness/model/observer.h"
+#include "harness/model/router_observer.h"
 #include "harness/model/sequence_to_sequence.h"
 
 namespace assay {
@@ -70,6 +71,20 @@ class Trace final : public LayerObserver {
   std::set<std::string> embeddings_;
 };
 
+class ShapesOnly final : public LayerObserver {
+ public:
+  void layer(const LayerInput& /*input*/) override {}
+  bool shapes_only() const override { return true; }
+};
+
+class ExpertTrace final : public RouterObserver {
+ public:
+  void experts(const std::vector<std::vector<std::string>>& tensors, int64_t per_token) override {
+    routers.push_back({tensors, per_token});
+  }
+  std::vector<RoutedExperts> routers;
+};
+
 }  // namespace
 
 ModelBatch example_batch(const Architecture& architecture) {
@@ -124,6 +139,14 @@ std::vector<LayerInfo> layers_of(const Architecture& architecture,
     layers.push_back(std::move(layer));
   }
   return layers;
+}
+
+std::vector<RoutedExperts> experts_of(const Architecture& architecture) {
+  const c10::NoGradGuard no_gradients;
+  const ShapesOnly no_products;
+  ExpertTrace trace;
+  row_logits(architecture, weights_without_memory(architecture), example_batch(architecture));
+  return std::move(trace.routers);
 }
 
 std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture) {

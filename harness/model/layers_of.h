@@ -32,6 +32,14 @@ std::vector<LayerInfo> layers_of(const Architecture& architecture);
 std::vector<LayerInfo> layers_of(const Architecture& architecture,
                                  const std::vector<TensorInfo>& stored);
 
+/// The experts of a router.
+struct RoutedExperts {
+  std::vector<std::vector<std::string>> tensors;  ///< of each expert, the names of its tensors
+  int64_t per_token = 0;                          ///< how many of them a token is sent to
+};
+/// Those of every router of the architecture, found in such a pass.
+std::vector<RoutedExperts> experts_of(const Architecture& architecture);
+
 /// The index of the transformer block of each tensor that is in one (Architecture::blocks()).
 std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture);
 /// The same under the names that a checkpoint stores.

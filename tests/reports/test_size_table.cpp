@@ -11,7 +11,7 @@ TEST_CASE("Sizes of models are means over runs, and nowhere where no run has one
   CHECK(size_table(make_leaderboard(results)).empty());
   CHECK(render_report(results, ReportFormat::kMarkdown).find("Model sizes") == std::string::npos);
 
-  results.runs[3].run.diagnostics[kModelSize] = ModelSize{2000, 1000, 8000};
+  results.runs[3].run.diagnostics[kModelSize] = ModelSize{2000, 1000, 8000, 1500};
   auto& second = fake::add_average(results, "k-again", results.runs[3].placement);
   second.run.seed = 1;
   second.run.diagnostics[kModelSize] = ModelSize{4000, 1000, 16000};
@@ -23,6 +23,7 @@ TEST_CASE("Sizes of models are means over runs, and nowhere where no run has one
   CHECK(sizes.groups[0].rows[0].at(1).sort == 3000);
   CHECK(sizes.groups[0].rows[0].at(2).sort == 1000);
   CHECK(sizes.groups[0].rows[0].at(3).sort == 12000);
+  CHECK(sizes.groups[0].rows[0].at(4).sort == 1500);  // of the run that has it
   CHECK(render_report(results, ReportFormat::kMarkdown).find("## Model sizes") !=
         std::string::npos);
   CHECK(render_report(results, ReportFormat::kHtml).find("Model sizes") != std::string::npos);

@@ -24,7 +24,10 @@ TEST_CASE("the size of a dense model is that of its tensors", "[sweep]") {
   StateDict weights = small_model(1);
   int64_t values = 0;
   for (const auto& [unused, tensor] : weights) values += tensor.numel();
-  CHECK(size_of(small_llama_config(), weights) == ModelSize{values, values, 4 * values});
+  // Of these, the table of embeddings and the norms multiply nothing.
+  const int64_t flops = 2 * (values - 16 * 8 - 5 * 8);
+  CHECK(flops == 2 * (2 * (192 + 3 * 96) + 128));  // attention and feed-forward of two blocks, head
+  CHECK(size_of(small_llama_config(), weights) == ModelSize{values, values, 4 * values, flops});
   for (auto& [unused, tensor] : weights) tensor = tensor.to(at::kBFloat16);
   CHECK(size_of(small_llama_config(), weights).bytes == 2 * values);
 }
@@ -35,7 +38,9 @@ TEST_CASE("equal experts of a mixture count once, and a token's experts are acti
   int64_t values = 0;
   for (const auto& [unused, tensor] : weights) values += tensor.numel();
   const int64_t active = values - kBlocks * (kExperts - kPerToken) * kExpert;
-  CHECK(size_of(small_mixtral_config(), weights) == ModelSize{values, active, 4 * values});
+  // Of each block: q and o 8 x 8, k and v 8 x 4, the router 6 x 8, two experts; and the head.
+  constexpr int64_t kFlops = 2 * (kBlocks * (2 * 64 + 2 * 32 + 48 + kPerToken * kExpert) + 16 * 8);
+  CHECK(size_of(small_mixtral_config(), weights) == ModelSize{values, active, 4 * values, kFlops});
 
   // Three experts of the first block are one, which every token is still multiplied by.
   for (const char* part : {"w1", "w2", "w3"})
@@ -45,7 +50,16 @@ TEST_CASE("equal experts of a mixture count once, and a token's experts are acti
           weights.at(fmt::format("{}0.{}.weight", experts, part)).clone();
     }
   const int64_t left = values - 2 * kExpert;
-  CHECK(size_of(small_mixtral_config(), weights) == ModelSize{left, active, 4 * left});
+  CHECK(size_of(small_mixtral_config(), weights) == ModelSize{left, active, 4 * left, kFlops});
+}
+
+TEST_CASE("a tied head is not stored and multiplies all the same", "[sweep]") {
+  Json config = small_llama_config();
+  StateDict weights = small_model(1);
+  const int64_t flops = size_of(config, weights).flops.value();
+  config["tie_word_embeddings"] = true;
+  weights.erase("lm_head.weight");
+  CHECK(size_of(config, weights).flops == flops);
 }
 
 TEST_CASE("the members that answer are active in a routed ensemble", "[sweep][routed]") {
@@ -93,6 +107,7 @@ TEST_CASE("sizes of Switch Transformers are those of M-SMoE's tables", "[sweep]"
   // All experts of a layer are equal here, and count as one.
   const double dense = static_cast<double>(size.parameters) - kLayers * kExpert;
   CHECK(size.active == size.parameters);
+  CHECK(static_cast<double>(size.flops.value()) > 2 * (dense - 32128.0 * 768));
   // The paper's table rounds 733 million, of which 120 experts leave 166.8.
   CHECK(dense / kMillion == Approx(166.8).margin(0.5));
   CHECK((dense + 120 * kExpert) / kMillion == Approx(733).epsilon(1e-3));

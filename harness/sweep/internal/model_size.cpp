@@ -11,30 +11,26 @@
 #include "harness/model/layers_of.h"
 #include "harness/model/observer.h"
 #include "harness/model/routed.h"
-#include "harness/model/router_observer.h"
 
 namespace assay {
 namespace {
 
-/// The experts of a layer.
-struct Experts {
-  std::vector<std::vector<std::string>> tensors;
-  int64_t per_token = 0;
-};
-
-class ExpertsOf final : public RouterObserver {
+/// Counts what layers multiply, which then give zeros of the right shape.
+class LayerFlops final : public LayerObserver {
  public:
-  void experts(const std::vector<std::vector<std::string>>& tensors, int64_t per_token) override {
-    layers.push_back({tensors, per_token});
-  }
-  std::vector<Experts> layers;
-};
-
-/// Layers give zeros of the right shape.
-class WithoutProducts final : public LayerObserver {
- public:
+  explicit LayerFlops(const StateDict& weights) : weights_(weights) {}
   void layer(const LayerInput& /*input*/) override {}
+  void output(const LayerInput& input, const at::Tensor& y) override {
+    const at::Tensor& weight = weights_.at(input.weight);
+    const int64_t inputs = input.in_out ? weight.size(0) : weight.numel() / weight.size(0);
+    by_weight[input.weight] += 2 * inputs * y.numel();
+  }
   bool shapes_only() const override { return true; }
+
+  std::map<std::string, int64_t> by_weight;
+
+ private:
+  const StateDict& weights_;
 };
 
 bool equal(const TensorSource& weights, const std::vector<std::string>& a,
@@ -62,22 +58,27 @@ ModelSize model_size(const Architecture& architecture, const TensorSource& weigh
         size.active += found->second->numel();
     return size;
   }
-  const WithoutProducts shapes_only;
-  ExpertsOf seen;
-  row_logits(architecture, weights_without_memory(architecture), example_batch(architecture));
+  const StateDict no_weights = weights_without_memory(architecture);
+  LayerFlops layers(no_weights);
+  row_logits(architecture, no_weights, example_batch(architecture));
   size.active = size.parameters;
-  for (const Experts& layer : seen.layers) {
+  size.flops = 0;
+  for (const auto& [unused, flops] : layers.by_weight) *size.flops += flops;
+  for (const RoutedExperts& layer : experts_of(architecture)) {
     std::vector<std::vector<std::string>> different;
-    int64_t of_layer = 0;
+    int64_t of_layer = 0, layer_flops = 0;
     for (const auto& tensors : layer.tensors) {
       std::vector<std::string> own;
       int64_t values = 0, bytes = 0;
-      for (const std::string& tensor : tensors)
+      for (const std::string& tensor : tensors) {
         if (const auto found = stored.find(tensor); found != stored.end()) {
           own.push_back(found->second->name);
           values += found->second->numel();
           bytes += found->second->bytes();
         }
+        if (const auto found = layers.by_weight.find(tensor); found != layers.by_weight.end())
+          layer_flops += found->second;
+      }
       of_layer += values;
       const bool known = std::any_of(different.begin(), different.end(), [&](const auto& other) {
         return other.size() == own.size() && equal(weights, other, own);
@@ -90,7 +91,9 @@ ModelSize model_size(const Architecture& architecture, const TensorSource& weigh
       size.bytes -= bytes;
     }
     const auto all = static_cast<int64_t>(layer.tensors.size());
-    size.active -= of_layer / all * (all - std::min(all, layer.per_token));
+    const int64_t idle = all - std::min(all, layer.per_token);
+    size.active -= of_layer * idle / all;
+    *size.flops -= layer_flops * idle / all;
   }
   return size;
 }
