@@ -194,31 +194,34 @@ std::string fill(const std::string& page, const std::map<std::string, std::strin
   return out + page.substr(at);
 }
 
+std::string optional_section(const Table& table) {
+  return table.empty() ? "" : section_html(table);
+}
+
 }  // namespace
 
 std::string report_html(const SweepResults& results, const Leaderboard& board) {
-  const Table unnormalised = unnormalised_table(board), sizes = size_table(board);
-  return fill(
-      embedded_text(embedded::page_html),
-      {{"title", escape_html(results.sweep.name)},
-       {"overview", escape_html(overview(results, board))},
-       {"started", escape_html(time_text(results.started_at))},
-       {"css", embedded_text(embedded::page_css)},
-       {"summary", summary_html(results, board)},
-       {"leaderboards", leaderboards_html(board)},
-       {"per_set", per_set_html(board)},
-       {"comparisons", section_html(comparison_table(board))},
-       {"heat_maps", heat_maps_html(board)},
-       {"unnormalised", unnormalised.empty() ? "" : section_html(unnormalised)},
-       {"costs", section_html(cost_table(board)) + (sizes.empty() ? "" : section_html(sizes))},
-       {"configurations", section_html(configuration_table(board))},
-       {"requirements", section_html(requirements_table(results, board))},
-       {"failures", section_html(failures_table(results))},
-       {"provenance", provenance_html(results)},
-       {"definitions", definitions_html()},
-       {"data", script_json(report_json(results, board))},
-       {"chart_js", embedded_text(embedded::chart_js)},
-       {"page_js", embedded_text(embedded::page_js)}});
+  return fill(embedded_text(embedded::page_html),
+              {{"title", escape_html(results.sweep.name)},
+               {"overview", escape_html(overview(results, board))},
+               {"started", escape_html(time_text(results.started_at))},
+               {"css", embedded_text(embedded::page_css)},
+               {"summary", summary_html(results, board)},
+               {"leaderboards", leaderboards_html(board)},
+               {"per_set", per_set_html(board)},
+               {"comparisons", section_html(comparison_table(board))},
+               {"heat_maps", heat_maps_html(board)},
+               {"unnormalised", optional_section(unnormalised_table(board))},
+               {"costs", section_html(cost_table(board)) + optional_section(size_table(board)) +
+                             optional_section(routing_table(board))},
+               {"configurations", section_html(configuration_table(board))},
+               {"requirements", section_html(requirements_table(results, board))},
+               {"failures", section_html(failures_table(results))},
+               {"provenance", provenance_html(results)},
+               {"definitions", definitions_html()},
+               {"data", script_json(report_json(results, board))},
+               {"chart_js", embedded_text(embedded::chart_js)},
+               {"page_js", embedded_text(embedded::page_js)}});
 }
 
 }  // namespace assay

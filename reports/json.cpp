@@ -62,6 +62,7 @@ Json row_json(const LeaderboardRow& row) {
             {"needs_task_name", row.needs_task_name},
             {"task_bytes", row.task_bytes ? Json(*row.task_bytes) : Json()},
             {"size", row.size ? Json(*row.size) : Json()},
+            {"routing", row.routing},
             {"sets_used", row.sets_used},
             {"sets_total", row.sets_total},
             {"runs_ok", row.runs_ok},

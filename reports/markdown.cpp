@@ -62,6 +62,7 @@ std::string report_markdown(const SweepResults& results, const Leaderboard& boar
   if (const Table table = unnormalised_table(board); !table.empty()) text += section(table);
   text += section(cost_table(board));
   if (const Table table = size_table(board); !table.empty()) text += section(table);
+  if (const Table table = routing_table(board); !table.empty()) text += section(table);
   text += section(configuration_table(board));
   text += section(requirements_table(results, board));
   text += section(failures_table(results));

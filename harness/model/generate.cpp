@@ -7,6 +7,7 @@
 
 #include "harness/core/error.h"
 #include "harness/model/internal/greedy_rows.h"
+#include "harness/model/observer.h"
 
 namespace assay {
 namespace {
@@ -93,11 +94,13 @@ std::vector<TokenIds> generate(const LanguageArchitecture& model, const StateDic
       prefill = true;
     }
     std::vector<int64_t> last;
+    at::Tensor counted;  // all but padding
     if (prefill) {
       const std::vector<TokenIds> texts = rows.texts(cache.tokens());
       batch = padded_batch(texts, options.padding, cache.tokens());
       last = last_tokens(texts, batch, options.padding);
       key_mask = batch.mask.defined() ? batch.mask.select(1, 0) : at::Tensor();
+      if (key_mask.defined()) counted = key_mask.narrow(1, cache.tokens(), batch.ids.size(1));
       prefill = false;
     } else {
       batch = {rows.last_ids(), rows.last_positions()};
@@ -107,7 +110,11 @@ std::vector<TokenIds> generate(const LanguageArchitecture& model, const StateDic
       }
       last.assign(rows.running().size(), 0);
     }
-    const at::Tensor hidden = model.hidden(weights, batch, options.use_cache ? &cache : nullptr);
+    at::Tensor hidden;
+    {
+      const CountedTokens these(counted);
+      hidden = model.hidden(weights, batch, options.use_cache ? &cache : nullptr);
+    }
     const size_t before = rows.running().size();
     const at::Tensor remaining = int64_tensor(rows.add(next_tokens(model, weights, hidden, last)));
     if (rows.running().size() == before || rows.running().empty()) continue;

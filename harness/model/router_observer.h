@@ -21,7 +21,9 @@ struct RoutedTokens {
   const at::Tensor& experts;  ///< int64 [tokens, k]: those that a token is sent to
   /// [tokens, k]: what their outputs are multiplied by; 0 where the expert had no place left.
   const at::Tensor& weights;
-  const at::Tensor& outputs;  ///< [tokens, k, width]: of these experts, not yet multiplied
+  /// [tokens, k, width]: of these experts, not yet multiplied; undefined for observers that do not
+  /// read them.
+  const at::Tensor& outputs;
   /// The experts and weights that other logits [tokens, experts] would give; an expert whose logit
   /// is minus infinity has no weight, and each has places for all.
   const std::function<std::pair<at::Tensor, at::Tensor>(const at::Tensor& logits)>& choose;
@@ -40,6 +42,9 @@ class RouterObserver {
 
   /// A router sent the tokens to experts, which have run.
   virtual void routed(const RoutedTokens& /*tokens*/) {}
+  /// Whether it reads RoutedTokens::outputs: experts that several rows of the router lead to then
+  /// run once for each of these rows.
+  virtual bool reads_outputs() const { return true; }
   /// In a pass that looks at shapes only (LayerObserver::shapes_only()), where no token is routed:
   /// the names of the tensors of each of a router's experts, of which a token is sent to
   /// `per_token`.

@@ -12,6 +12,7 @@
 #include "harness/lm/encoder_predictor.h"
 #include "harness/lm/language_predictor.h"
 #include "harness/sweep/internal/cell_predictor.h"
+#include "harness/sweep/internal/routing_counts.h"
 #include "harness/sweep/internal/used_plugins.h"
 #include "harness/tokenizer/utf8.h"
 
@@ -71,6 +72,20 @@ Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split spl
   return answers;
 }
 
+// Task by task, where routers decide about tokens: of a pass over texts of several tasks nobody
+// knows whose tokens an expert gets.
+Answers ask_apart(LanguageEvaluator& evaluator, const Tasks& tasks, Split split, bool keep_all,
+                  RunRecord& record) {
+  Answers answers;
+  for (const auto& task : tasks) {
+    RoutingCounts counts;
+    answers.merge(ask_together(evaluator, {task}, split, keep_all));
+    if (answers.contains(task.get()) && !counts.decisions.empty())
+      record.diagnostics[kRouting][task->name()] = counts.decisions;
+  }
+  return answers;
+}
+
 std::vector<ScoreRecord> scores_of(const Task& task, const Predictor& predictor,
                                    const Answers& answers, Split split) {
   const auto answered = answers.find(&task);
@@ -115,8 +130,13 @@ std::map<std::string, TaskError> score_tasks(const std::vector<TaskRef>& refs, S
       note_plugins(*tasks.back(), record);
     });
   const LanguagePredictor* language = as_language_model(predictor);
-  const Answers answers =
-      language ? ask_together(language->evaluator(), tasks, split, observer != nullptr) : Answers();
+  Answers answers;
+  if (language) {
+    LanguageEvaluator& evaluator = language->evaluator();
+    answers = has_routers(evaluator.model())
+                  ? ask_apart(evaluator, tasks, split, observer != nullptr, record)
+                  : ask_together(evaluator, tasks, split, observer != nullptr);
+  }
   if (observer)
     for (const auto& [task, given] : answers) observer(*task, given);
   for (const auto& task : tasks)

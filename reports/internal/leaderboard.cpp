@@ -9,6 +9,7 @@
 #include "reports/internal/comparisons.h"
 #include "reports/internal/configurations.h"
 #include "reports/internal/model_sizes.h"
+#include "reports/internal/routing.h"
 #include "reports/internal/row_terms.h"
 
 namespace assay {
@@ -205,6 +206,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     row.needs_task_name = row.kind == RunKind::kOracle || makes_model_per_task(results, row.method);
     add_task_bytes(of_row, row);
     row.size = mean_size(of_row);
+    row.routing = sum_of_routing(of_row);
     add_plugins(of_row, row);
     const UsableRuns usable = source.usable(of_row);
     count_runs(results, of_row, usable, row);

@@ -64,6 +64,8 @@ Table comparison_table(const Leaderboard& board);
 Table cost_table(const Leaderboard& board);
 /// How large the models are; empty where no run says so.
 Table size_table(const Leaderboard& board);
+/// Where mixtures' routers send the tokens of each task; empty where no run says so.
+Table routing_table(const Leaderboard& board);
 Table configuration_table(const Leaderboard& board);
 /// Scores that could not be normalised; empty when all could.
 Table unnormalised_table(const Leaderboard& board);

@@ -7,6 +7,7 @@
 
 #include "harness/core/log.h"
 #include "harness/lm/internal/scorer.h"
+#include "harness/model/observer.h"
 
 namespace assay {
 namespace {
@@ -118,6 +119,7 @@ class EncoderDecoderScorer {
     const auto row_count = static_cast<int64_t>(rows.size());
     // Right padding: causal attention hides it from all tokens.
     at::Tensor ids = at::zeros({row_count, width}, at::kLong);
+    at::Tensor mask = at::zeros({row_count, width}, at::kBool);
     std::vector<int64_t> texts;
     std::vector<TargetToken> targets;
     for (int64_t row = 0; row < row_count; ++row) {
@@ -130,11 +132,13 @@ class EncoderDecoderScorer {
         *id++ = all.tokens[i];
         targets.push_back({position++, all.tokens[i + 1], sequence});
       }
+      mask[row].narrow(0, 0, position - row * width).fill_(true);
     }
     const at::Tensor index = at::tensor(texts, at::kLong);
     EncodedText text{encoded.text.states.index_select(0, index.to(model_.device)), {}};
     if (encoded.text.mask.defined()) text.mask = encoded.text.mask.index_select(0, index);
     EncoderDecoderCache cache = encoded.cache.select(index);
+    const CountedTokens counted(mask);
     const at::Tensor hidden = model_.architecture->decode(model_.weights, ids, text, &cache);
     for (TokenScore& score : scores_of(hidden, std::move(targets))) found.push_back(score);
   }

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "harness/core/log.h"
+#include "harness/model/observer.h"
 
 namespace assay {
 namespace {
@@ -32,6 +33,15 @@ at::Tensor ids_of(const Batch& batch) {
     std::copy(batch.tree(row).ids.begin(), batch.tree(row).ids.end(),
               ids.data_ptr<int64_t>() + row * batch.width());
   return ids;
+}
+
+// bool [rows, width], false at padding; undefined without padding.
+at::Tensor counted_tokens(const Batch& batch) {
+  if (batch.tree(batch.rows - 1).size() == batch.trees->size()) return {};  // longest first
+  at::Tensor counted = at::zeros({batch.rows, batch.width()}, at::kBool);
+  for (int64_t row = 0; row < batch.rows; ++row)
+    counted[row].narrow(0, 0, static_cast<int64_t>(batch.tree(row).size())).fill_(true);
+  return counted;
 }
 
 // Padding gets the position after the prefix: any valid position will do.
@@ -113,8 +123,11 @@ class Scorer {
     if (prefix)
       cache = prefix->select(
           at::zeros({batch.rows}, at::TensorOptions().dtype(at::kLong).device(model_.device)));
-    const at::Tensor hidden =
-        model_.architecture->hidden(model_.weights, tokens, prefix ? &cache : nullptr);
+    at::Tensor hidden;
+    {
+      const CountedTokens counted(counted_tokens(batch));
+      hidden = model_.architecture->hidden(model_.weights, tokens, prefix ? &cache : nullptr);
+    }
     std::vector<TargetToken> targets;
     for (int64_t row = 0; row < batch.rows; ++row)
       for (const TokenTree::Target& target : batch.tree(row).targets)

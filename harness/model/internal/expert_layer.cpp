@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 
 #include "harness/core/error.h"
-#include "harness/model/internal/config_fields.h"
 #include "harness/model/observer.h"
 #include "harness/model/router_observer.h"
 
@@ -22,7 +21,8 @@ class ExpertLayer final : public FeedForward {
   at::Tensor forward(const StateDict& weights, const at::Tensor& x) const override {
     const at::Tensor row_logits = linear(weights, router_, x), logits = row_logits.flatten(0, -2);
     const LayerObserver* layers = LayerObserver::active();
-    const bool observed = RouterObserver::active() != nullptr;
+    const RouterObserver* routers = RouterObserver::active();
+    const bool read = routers && routers->reads_outputs();
     if (layers && layers->shapes_only()) return trace(weights, x);
     auto [chosen, shares] = choose(logits);
     const at::Tensor tokens = x.flatten(0, -2);
@@ -32,14 +32,15 @@ class ExpertLayer final : public FeedForward {
       kept = within_capacity(chosen.reshape(row_logits.sizes().slice(0, row_logits.dim() - 1)));
       shares = shares * kept.unsqueeze(-1);
     }
-    if (shape_.stored > 0 && !layers && !observed)
+    if (routers && !read) show(weights, {tokens, logits, chosen, shares, {}});
+    if (shape_.stored > 0 && !layers && !read)
       return run_once(weights, tokens, stored, shares).view(x.sizes());
     const Routing routing = route(stored, kept);
     const at::Tensor outputs = run_experts(weights, tokens, routing);
     // Back in the order of the tokens: the sum over a token's experts has a fixed order.
     const at::Tensor by_token =
         outputs.index_select(0, routing.place).view({-1, shape_.per_token, x.size(-1)});
-    if (observed) show(weights, {tokens, logits, chosen, shares, by_token});
+    if (read) show(weights, {tokens, logits, chosen, shares, by_token});
     const at::Tensor weighted = by_token * shares.to(x.scalar_type()).unsqueeze(-1);
     return weighted.sum(1).view(x.sizes());
   }
@@ -214,14 +215,6 @@ class SharedExpertLayer final : public FeedForward {
 };
 
 }  // namespace
-
-int64_t read_stored_experts(ConfigFields& config, int64_t experts) {
-  if (!config.find("stored_experts")) return 0;
-  const int64_t stored = config.layers("stored_experts");
-  if (stored > experts)
-    user_error("{}: {} 'stored_experts' are more than {} experts", config.where(), stored, experts);
-  return stored;
-}
 
 std::unique_ptr<FeedForward> expert_layer(const ExpertLayerShape& shape, std::string router,
                                           std::vector<std::unique_ptr<FeedForward>> experts) {
