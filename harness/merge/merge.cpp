@@ -8,6 +8,7 @@
 #include "harness/cost/meter.h"
 #include "harness/merge/engine/group_job.h"
 #include "harness/merge/engine/method_errors.h"
+#include "harness/merge/engine/open_tensors.h"
 #include "harness/merge/engine/tensor_maker.h"
 #include "harness/merge/preflight.h"
 #include "harness/merge/request/roles.h"
@@ -80,13 +81,13 @@ std::optional<int64_t> task_bytes(const MergeSection& section) {
 class Merging {
  public:
   /// check_compatible() has found nothing about any section.
-  Merging(const std::vector<MergeSection>& sections, const MergeInputs& inputs, MergeSink& sink)
+  Merging(const std::vector<MergeSection>& sections, const MergeInputs& inputs, MergeSink& sink,
+          const OutputPlan* plan)
       : sections_(sections),
         layout_(result_layout(sections)),
         order_(merge_order(inputs, layout_)),
-        sink_(sink) {
-    for (const TensorInfo& info : layout_) info_of_[info.name] = &info;
-  }
+        sink_(sink),
+        plan_(plan) {}
 
   MergeReport run() {
     for (const MergeSection& section : sections_) run(section);
@@ -101,14 +102,15 @@ class Merging {
         inputs.base && std::any_of(section.groups.begin(), section.groups.end(),
                                    [](const GroupRef& group) { return group.method.needs().base; });
     const bool first = &section == &sections_.front();
-    const std::vector<std::string> names = names_of(section);
+    std::vector<std::string> names = names_of(section);
     ModelReader models(inputs, with_base, names);
     models.begin_caching(merged_names(inputs));
     add(report_.statistics, prepare(section, models), first);
 
     Meter meter(inputs.device);
     StateDict whole = merge_whole(section, models);
-    if (first) sink_.begin(layout_);
+    if (first) begin(whole);
+    std::erase_if(names, [&](const std::string& name) { return !info_of_.contains(name); });
     TensorMaker maker(section.groups, inputs, models, std::move(whole), sink_);
     models.for_each(
         names, [&](size_t i) { return maker.concurrent(*info_of_.at(names[i])); },
@@ -124,6 +126,18 @@ class Merging {
     if (const auto bytes = task_bytes(section))
       report_.task_bytes = report_.task_bytes.value_or(0) + *bytes;
     if (inputs.hash) take_hashes(models, with_base);
+  }
+
+  /// `made`: by a whole-model method, which may have left open what the result's layout is.
+  void begin(const StateDict& made) {
+    if (plan_) report_.config = plan_->config;
+    if (plan_ && plan_->config_of) {
+      ASSAY_CHECK(sections_.size() == 1, "open tensors are of one section");
+      layout_ = settled_layout(layout_, *plan_, made);
+      report_.config = plan_->config_of(made);
+    }
+    for (const TensorInfo& info : layout_) info_of_[info.name] = &info;
+    sink_.begin(layout_);
   }
 
   std::vector<std::string> names_of(const MergeSection& section) const {
@@ -180,17 +194,16 @@ class Merging {
   std::vector<TensorInfo> layout_;
   std::vector<std::string> order_;
   MergeSink& sink_;
-  std::map<std::string, const TensorInfo*> info_of_;
+  const OutputPlan* plan_;
+  std::map<std::string, const TensorInfo*> info_of_;  ///< of the result, from begin() on
   MergeReport report_;
   Diagnostics diagnostics_;
 };
 
 MergeReport merge(const std::vector<MergeSection>& sections, const MergeInputs& inputs,
                   MergeSink& sink, const OutputPlan* plan) {
-  MergeReport report = Merging(sections, inputs, sink).run();
-  if (!plan) return report;
-  report.config = plan->config;
-  if (!inputs.hash) return report;
+  MergeReport report = Merging(sections, inputs, sink, plan).run();
+  if (!plan || !inputs.hash) return report;
   // Tensors may have been read in part, several times or not at all.
   report.base_hash.reset();
   if (inputs.base) report.base_hash = assay::original(*inputs.base).content_hash();

@@ -126,6 +126,7 @@ std::string model_card(const MergeRequest& request, const Json& origin) {
 CheckpointExtras make_extras(const MergeRequest& request, const MergeReport& report) {
   CheckpointExtras extras;
   extras.config = request.config;
+  if (request.plan && request.plan->config_of) extras.config = *report.config;
   if (request.inputs.dtype && extras.config.is_object())
     for (const char* key : {"torch_dtype", "dtype"})
       if (extras.config.contains(key)) extras.config[key] = dtype_name(*request.inputs.dtype);

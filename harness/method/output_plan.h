@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -47,6 +48,10 @@ struct OutputTensor {
   /// The result's shape where it is another than the views'. Only for methods that are given whole
   /// tensors or models. What is copied with another shape is zero, in the dtype of the merge.
   std::optional<std::vector<int64_t>> shape{};
+  /// Only for methods that are given whole models: merge_model() decides whether the result has it,
+  /// and how many rows; those of the plan are the most. OutputPlan::config_of then makes the
+  /// config.
+  bool open = false;
   /// The result is the base's view, else the first expert's, whatever its dtype. Integers and
   /// buffers always are.
   bool copied = false;
@@ -55,6 +60,8 @@ struct OutputTensor {
 struct OutputPlan {
   Json config;  ///< config.json of the result, which names its architecture
   std::vector<OutputTensor> tensors;
+  /// With open tensors: config.json of what merge_model() made; `config` is that of the whole plan.
+  std::function<Json(const StateDict& made)> config_of{};
 };
 
 /// The plan of a merge that keeps the shape of its models, as a start for others: every tensor of

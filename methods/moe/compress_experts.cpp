@@ -4,26 +4,29 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/kernels/one_thread.h"
 #include "harness/method/method.h"
 #include "methods/learned/descent.h"
+#include "methods/moe/low_rank_store.h"
 #include "methods/moe/mixture_layers.h"
 #include "methods/moe/sparse_low_rank.h"
-#include "methods/permute/units.h"
 
 namespace assay {
 namespace {
 
 /// MC-SMoE's second half: every different matrix of a mixture's experts becomes a low-rank one plus
-/// some rows. The result is stored as the sums, which any program can read; how many values the
-/// factors and rows have is reported.
+/// some rows. The result is stored as the sums, which any program can read, or as the factors and
+/// the rows that are left; how many values these have is reported.
 ///
 /// Other than in published code the factors and rows alone learn, the rest of the model stays as it
 /// is; without a learning rate (zero-shot) nothing does.
 struct CompressExperts {
+  enum class Store { kSums, kFactors };
+
   static constexpr MethodInfo info{
       .name = "compress_experts",
       .paper = "arXiv:2310.01334 §3",
@@ -48,6 +51,7 @@ struct CompressExperts {
   double learning_rate = 0;
   double distillation = 0;
   double temperature = 2;
+  Store store = Store::kSums;
   int64_t batch = 16;
 
   void parameters(auto&& p) {
@@ -80,9 +84,18 @@ struct CompressExperts {
                     .range = {0.01, 100},
                     .help = "that scores are divided by in it; the divergence is summed over rows "
                             "and divided by examples, and not multiplied by the square"});
+    p(store, {.name = "store",
+              .choices = {"sums", "factors"},
+              .help = "whether matrices are the sums, which any program can read, or their factors "
+                      "and rows, which take less space and time"});
     p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a step"});
   }
 
+  std::optional<std::string> conflict() const {
+    if (store == Store::kFactors && rank_ratio == 0)
+      return "parameter 'store' is factors, for which 'rank_ratio' is to be above 0";
+    return std::nullopt;
+  }
   OutputPlan plan(const PlanInputs& models) const;
   StateDict merge_model(const ModelJob& job) const;
 
@@ -93,15 +106,28 @@ struct CompressExperts {
 };
 
 OutputPlan CompressExperts::plan(const PlanInputs& models) const {
-  OutputPlan plan{models.config, {}};
+  const TensorSource& model = *models.experts.front();
   std::vector<std::string> names;
-  for (const TensorInfo& tensor : models.experts.front()->tensors()) {
-    names.push_back(tensor.name);
+  for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
+  const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
+  need_layers(layers, info.name);
+  std::set<std::string> matrices;
+  for (const MixtureLayer& layer : layers)
+    for (const auto& tensors : layer.tensors) matrices.insert(tensors.begin(), tensors.end());
+  OutputPlan plan{models.config, {}};
+  for (const TensorInfo& tensor : model.tensors()) {
+    if (store == Store::kFactors && matrices.contains(tensor.name)) {
+      plan_factors(tensor, rank_of(tensor.shape.at(0), tensor.shape.at(1), rank_ratio), plan);
+      continue;
+    }
     OutputTensor& output = plan.tensors.emplace_back();
     output.name = tensor.name;
     output.experts = {{.tensor = tensor.name}};
   }
-  experts_left(mixture_layers(names, info.name), 0, info.name);
+  if (store == Store::kFactors)
+    plan.config_of = [config = models.config](const StateDict& made) {
+      return config_of_factors(config, made);
+    };
   return plan;
 }
 
@@ -156,9 +182,11 @@ std::vector<SharedMatrix> different_matrices(const std::vector<MixtureLayer>& la
 StateDict CompressExperts::merge_model(const ModelJob& job) const {
   const c10::AutoGradMode with_gradients(true);
   const OneThread one;  // on the CPU, sums over more threads would go in another order
-  const StateDict model = expert_weights(job, 0);
+  const StateDict model = model_of_factors(job);
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : model) names.push_back(name);
   const std::vector<SharedMatrix> shared =
-      different_matrices(mixture_layers(job.names(), info.name), model);
+      different_matrices(mixture_layers(names, info.name), model);
   std::vector<SparseLowRank> matrices;
   std::vector<at::Tensor> learned;
   for (const SharedMatrix& one_of : shared) {
@@ -218,6 +246,12 @@ StateDict CompressExperts::merge_model(const ModelJob& job) const {
   reports.report("parameters_of_experts", static_cast<double>(before));
   reports.report("parameters_left", static_cast<double>(left));
   reports.report("rows_left", static_cast<double>(rows) / static_cast<double>(all_rows));
+  if (store == Store::kSums) return weights;
+  for (size_t i = 0; i < shared.size(); ++i)
+    for (const std::string& tensor : shared[i].tensors) {
+      put_factors(tensor, matrices[i], weights);
+      weights.erase(tensor);
+    }
   return weights;
 }
 

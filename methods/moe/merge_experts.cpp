@@ -5,10 +5,9 @@
 #include <utility>
 
 #include "harness/core/error.h"
-#include "harness/core/rng.h"
 #include "harness/kernels/one_thread.h"
 #include "harness/method/method.h"
-#include "methods/moe/expert_similarity.h"
+#include "methods/moe/group_choice.h"
 #include "methods/moe/grouped_layer.h"
 #include "methods/moe/mixture_slots.h"
 
@@ -20,8 +19,6 @@ namespace {
 /// of their weights.
 struct MergeExperts {
   enum class Allocation { kUniform, kAdaptive };
-  enum class Grouping { kUsage, kLinkage, kMeans, kRandom };
-  enum class Measure { kCosine, kDistance };
   enum class Alignment { kNone, kFirst, kGroup };
   enum class Store { kCopies, kCompact };
 
@@ -62,10 +59,7 @@ struct MergeExperts {
   int64_t experts = 0;
   Allocation allocation = Allocation::kAdaptive;
   UsageTies ties = UsageTies::kFill;
-  Grouping grouping = Grouping::kUsage;
-  ExpertSimilarity similarity = ExpertSimilarity::kRouterLogits;
-  Measure measure = Measure::kCosine;
-  int64_t capacity = 0;
+  GroupChoice choice{};
   Alignment alignment = Alignment::kFirst;
   GroupMean merge = GroupMean::kUsage;
   double epsilon = 0;
@@ -88,24 +82,24 @@ struct MergeExperts {
              .choices = {"fill", "strict"},
              .help = "of adaptive allocation: of equal usages the first experts' count, or, as in "
                      "published code, none does and fewer experts are left"});
-    p(grouping,
+    p(choice.grouping,
       {.name = "grouping",
        .choices = {"usage", "linkage", "means", "random"},
        .help = "the experts that are used most, and each other one with the most alike of "
                "them; average linkage; k-means; or random groups"});
-    p(similarity,
+    p(choice.similarity,
       {.name = "similarity",
        .choices = {"router_logits", "router_weight", "expert_weight", "expert_inputs",
                    "expert_output", "feature", "random"},
        .help = "what experts are compared by: their logits, rows of the router, all their weights, "
                "those that read the input, the mean output on all tokens, the mean input of their "
                "own tokens, or chance"});
-    p(measure, {.name = "measure",
-                .choices = {"cosine", "distance"},
-                .help = "how these are compared: by cosine, or by Euclidean distance"});
-    p(capacity, {.name = "capacity",
-                 .range = {0, 4096},
-                 .help = "the most members of a group by usage; 0: no limit"});
+    p(choice.measure, {.name = "measure",
+                       .choices = {"cosine", "distance"},
+                       .help = "how these are compared: by cosine, or by Euclidean distance"});
+    p(choice.capacity, {.name = "capacity",
+                        .range = {0, 4096},
+                        .help = "the most members of a group by usage; 0: no limit"});
     p(alignment, {.name = "alignment",
                   .choices = {"none", "first", "group"},
                   .help = "whether hidden units are matched by weights beforehand: to those of the "
@@ -144,40 +138,36 @@ struct MergeExperts {
     Needs needs = info.needs;
     needs.calibration_inputs = !statistics().empty() || group_merge().runs();
     needs.calibration_labels = merge == GroupMean::kFisher;
+    needs.architecture = store == Store::kCompact && allocation == Allocation::kAdaptive;
     return needs;
   }
-  bool randomized() const {
-    return grouping == Grouping::kRandom || grouping == Grouping::kMeans ||
-           (compares() && similarity == ExpertSimilarity::kRandom);
-  }
+  bool randomized() const { return choice.is_random(); }
   std::vector<StatisticRef> statistics() const;
   std::optional<std::string> conflict() const;
   OutputPlan plan(const PlanInputs& models) const;
   StateDict merge_model(const ModelJob& job) const;
 
  private:
-  bool compares() const { return grouping != Grouping::kRandom; }
   bool reads_usage() const {
-    return allocation == Allocation::kAdaptive || grouping == Grouping::kUsage ||
+    return allocation == Allocation::kAdaptive ||
+           choice.grouping == GroupChoice::Grouping::kUsage ||
            (merge != GroupMean::kUniform && merge != GroupMean::kFisher);
   }
   GroupMerge group_merge() const { return {merge, epsilon, subspace, zip_alpha, refit, ridge}; }
   /// With its parameters; of the others the name alone tells what is wanted.
   StatisticRef routing() const {
     StatisticRef wanted{"routing"};
-    if (compares() && similarity == ExpertSimilarity::kExpertOutput)
+    if (choice.compares() && choice.similarity == ExpertSimilarity::kExpertOutput)
       wanted.parameters["outputs"] = true;
     return wanted;
   }
   bool reads_routing() const {
-    const bool of_data = similarity == ExpertSimilarity::kRouterLogits ||
-                         similarity == ExpertSimilarity::kExpertOutput ||
-                         similarity == ExpertSimilarity::kFeature;
-    return reads_usage() || (compares() && of_data);
+    const ExpertSimilarity by = choice.similarity;
+    const bool of_data = by == ExpertSimilarity::kRouterLogits ||
+                         by == ExpertSimilarity::kExpertOutput || by == ExpertSimilarity::kFeature;
+    return reads_usage() || (choice.compares() && of_data);
   }
   std::vector<GroupedLayer> read_layers(const ModelJob& job, const StateDict& weights) const;
-  ExpertGroups groups_of(const GroupedLayer& layer, int64_t groups, uint64_t key) const;
-  void write(const GroupedLayer& layer, StateDict& model) const;
 };
 
 std::vector<StatisticRef> MergeExperts::statistics() const {
@@ -188,14 +178,12 @@ std::vector<StatisticRef> MergeExperts::statistics() const {
 }
 
 std::optional<std::string> MergeExperts::conflict() const {
-  if (grouping == Grouping::kMeans && similarity == ExpertSimilarity::kRandom)
+  if (choice.grouping == GroupChoice::Grouping::kMeans &&
+      choice.similarity == ExpertSimilarity::kRandom)
     return "parameter 'similarity' is random, and 'grouping' means needs vectors";
   if (refit && merge != GroupMean::kUsage && merge != GroupMean::kUniform)
     return "parameter 'refit' goes with 'merge' usage and uniform";
-  if (store == Store::kCompact && allocation == Allocation::kAdaptive)
-    return "parameter 'store' is compact, for which every layer has as many experts: 'allocation' "
-           "uniform";
-  if (capacity > 0 && grouping != Grouping::kUsage)
+  if (choice.capacity > 0 && choice.grouping != GroupChoice::Grouping::kUsage)
     return "parameter 'capacity' goes with 'grouping' usage";
   return std::nullopt;
 }
@@ -205,11 +193,9 @@ OutputPlan MergeExperts::plan(const PlanInputs& models) const {
   std::vector<std::string> names;
   for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
   const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
-  const int64_t left = experts_left(layers, experts, info.name);
-  const bool compact = store == Store::kCompact;
-  OutputPlan plan{models.config,
-                  plan_slots(model, layers, compact ? left : layers.front().experts())};
-  if (compact) add_slots(model, layers, left, plan);
+  experts_left(layers, experts, info.name);
+  OutputPlan plan{models.config, plan_slots(model, layers, layers.front().experts())};
+  if (store == Store::kCompact) add_slots(models, layers, plan);
   const std::string activation =
       models.config.is_object() ? models.config.value("hidden_act", "silu") : "silu";
   if (group_merge().runs() && (layers.front().parts.size() != 3 || activation != "silu"))
@@ -241,23 +227,6 @@ std::vector<GroupedLayer> MergeExperts::read_layers(const ModelJob& job,
   return layers;
 }
 
-ExpertGroups MergeExperts::groups_of(const GroupedLayer& layer, int64_t groups,
-                                     uint64_t key) const {
-  if (grouping == Grouping::kRandom)
-    return random_groups(layer.names.experts(), groups, stream_key(key, "groups of experts"));
-  const at::Tensor products =
-      expert_products(similarity, layer.names, layer.experts, layer.router, layer.routing, key)
-          .cpu();
-  if (grouping == Grouping::kMeans)
-    return group_by_means(measure == Measure::kCosine ? cosines(products) : products, groups,
-                          stream_key(key, "groups of experts"));
-  const at::Tensor alike = similarity == ExpertSimilarity::kRandom ? products
-                           : measure == Measure::kCosine           ? cosines(products)
-                                                                   : minus_distances(products);
-  return grouping == Grouping::kUsage ? group_by_usage(layer.routing.usage, alike, groups, capacity)
-                                      : group_by_linkage(alike, groups);
-}
-
 StateDict MergeExperts::merge_model(const ModelJob& job) const {
   const c10::NoGradGuard no_gradients;
   const OneThread one;  // on the CPU, sums over more threads would go in another order
@@ -277,7 +246,7 @@ StateDict MergeExperts::merge_model(const ModelJob& job) const {
     GroupedLayer& layer = layers[i];
     if (alignment == Alignment::kFirst)
       for (int64_t e = 1; e < layer.names.experts(); ++e) match_units(layer, 0, e);
-    layer.groups = groups_of(layer, groups[i], job.tensor(layer.names.router).expert_key(0));
+    layer.groups = choice.groups_of(layer, groups[i], job.tensor(layer.names.router).expert_key(0));
     if (alignment != Alignment::kGroup) continue;
     for (const auto& group : layer.groups) {
       const int64_t target = *std::min_element(group.begin(), group.end());
@@ -288,36 +257,15 @@ StateDict MergeExperts::merge_model(const ModelJob& job) const {
   if (group_merge().runs()) observe_groups(job, model, batch, group_merge(), layers);
   const TensorParts reports = job.parts(job.names().front());
   for (const GroupedLayer& layer : layers) {
-    write(layer, model);
+    store_groups(layer.names, layer.groups, merged_groups(layer, group_merge()),
+                 store == Store::kCompact, model);
     reports.report("experts_left", static_cast<double>(layer.groups.size()));
     if (reads_routing()) reports.report("usage_entropy", usage_entropy(layer.routing.usage));
   }
   StateDict result;
-  for (const std::string& name : job.names()) result[name] = model.at(name);
+  for (const std::string& name : job.names())
+    if (const auto made = model.find(name); made != model.end()) result[name] = made->second;
   return result;
-}
-
-void MergeExperts::write(const GroupedLayer& layer, StateDict& model) const {
-  const std::vector<Matrices> merged = merged_groups(layer, group_merge());
-  std::vector<int64_t> slots(static_cast<size_t>(layer.names.experts()));
-  std::vector<std::vector<at::Tensor>> stored;
-  for (size_t g = 0; g < merged.size(); ++g) {
-    const std::vector<int64_t>& group = layer.groups[g];
-    std::vector<at::Tensor>& own = stored.emplace_back();
-    for (size_t p = 0; p < merged[g].size(); ++p)  // an expert of its own stays as it was
-      own.push_back(group.size() == 1 ? model.at(layer.names.tensor(group.front(), p))
-                                      : merged[g][p].to(at::kFloat));
-    for (const int64_t e : group) slots[static_cast<size_t>(e)] = static_cast<int64_t>(g);
-  }
-  const bool compact = store == Store::kCompact;
-  for (size_t g = 0; g < stored.size(); ++g)
-    for (size_t p = 0; p < stored[g].size(); ++p) {
-      if (compact) model[layer.names.tensor(static_cast<int64_t>(g), p)] = stored[g][p];
-      for (const int64_t e : layer.groups[g])
-        if (!compact) model[layer.names.tensor(e, p)] = stored[g][p];
-    }
-  if (compact)
-    model[slots_name(layer.names)] = at::tensor(slots, at::kFloat).to(layer.router.device());
 }
 
 ASSAY_METHOD(MergeExperts)

@@ -96,10 +96,14 @@ std::vector<MixtureLayer> mixture_layers(const std::vector<std::string>& names,
   return layers;
 }
 
-int64_t experts_left(const std::vector<MixtureLayer>& layers, int64_t asked,
-                     std::string_view method) {
+void need_layers(const std::vector<MixtureLayer>& layers, std::string_view method) {
   if (layers.empty())
     throw SkipCell(fmt::format("{} works on mixtures of experts, and this model is none", method));
+}
+
+int64_t experts_left(const std::vector<MixtureLayer>& layers, int64_t asked,
+                     std::string_view method) {
+  need_layers(layers, method);
   const int64_t all = layers.front().experts();
   for (const MixtureLayer& layer : layers)
     if (layer.experts() != all)

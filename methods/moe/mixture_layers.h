@@ -36,6 +36,9 @@ struct MixtureLayer {
 std::vector<MixtureLayer> mixture_layers(const std::vector<std::string>& names,
                                          std::string_view method);
 
+/// SkipCell when there are none: `method` works on mixtures.
+void need_layers(const std::vector<MixtureLayer>& layers, std::string_view method);
+
 /// How many experts of each layer a method leaves: as many as it is asked for, with 0 half of them,
 /// rounded up. SkipCell when there are no layers, or layers with fewer or with different numbers.
 int64_t experts_left(const std::vector<MixtureLayer>& layers, int64_t asked,

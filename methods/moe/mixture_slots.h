@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "harness/method/method.h"
+#include "methods/moe/expert_groups.h"
+#include "methods/moe/expert_merge.h"
 #include "methods/moe/mixture_layers.h"
 
 namespace assay {
@@ -18,12 +20,19 @@ std::vector<OutputTensor> plan_slots(const TensorSource& model,
                                      const std::vector<MixtureLayer>& layers, int64_t left);
 
 /// Adds what makes this a model of the compact form (docs/merging-experts.md): a map from the
-/// router's rows to experts for each layer, planned from the router, and their number in the
-/// config. SkipCell with more experts than the map's dtype, which is the router's, can count.
-void add_slots(const TensorSource& model, const std::vector<MixtureLayer>& layers, int64_t left,
-               OutputPlan& plan);
+/// router's rows to experts for each layer, planned from the router, and the number of experts in
+/// the config. How many a layer has is open, between one and all of them. Where layers differ in
+/// it, they are told apart by their blocks: models.evidence. SkipCell with more experts than the
+/// map's dtype, which is the router's, can count.
+void add_slots(const PlanInputs& models, const std::vector<MixtureLayer>& layers, OutputPlan& plan);
 /// The name of a layer's map.
 std::string slots_name(const MixtureLayer& layer);
+
+/// Puts what the groups of a layer became into the model; an expert of its own stays as it was.
+/// `compact`: once, as the first experts, with a map and without the other experts; else in the
+/// place of every member.
+void store_groups(const MixtureLayer& layer, const ExpertGroups& groups,
+                  const std::vector<Matrices>& merged, bool compact, StateDict& model);
 
 /// The tensors of the model, with all of its experts, of a merge so planned, without maps. In their
 /// own dtypes.

@@ -15,7 +15,8 @@
 namespace assay {
 namespace {
 
-constexpr std::array<const char*, 2> kExpertCounts = {"num_local_experts", "num_experts"};
+constexpr std::array<const char*, 3> kExpertCounts = {"num_local_experts", "num_experts",
+                                                      "n_routed_experts"};
 
 /// Leaves some experts of each layer of a mixture, and their rows of the router.
 struct PruneExperts {
@@ -75,8 +76,8 @@ Json pruned_config(const Json& config, int64_t left) {
     }
   if (!known)
     throw SkipCell(
-        "prune_experts changes the number of experts in config.json, 'num_local_experts' or "
-        "'num_experts', and this one has neither");
+        "prune_experts changes the number of experts in config.json, 'num_local_experts', "
+        "'num_experts' or 'n_routed_experts', and this one has none of them");
   const char* per_token = "num_experts_per_tok";
   if (made.contains(per_token) && made.at(per_token).is_number_integer() &&
       made.at(per_token).get<int64_t>() > left)

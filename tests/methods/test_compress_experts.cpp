@@ -1,5 +1,7 @@
 #include <ATen/ATen.h>
 
+#include "harness/core/error.h"
+#include "harness/sweep/internal/model_size.h"
 #include "methods/moe/sparse_low_rank.h"
 #include "tests/catch.h"
 #include "tests/methods/fake_evidence.h"
@@ -7,6 +9,7 @@
 
 using namespace assay;
 using namespace assay::testing;
+using Catch::Matchers::Contains;
 
 namespace {
 
@@ -131,6 +134,78 @@ TEST_CASE("without training the rows that the loss does not read are dropped", "
   const double rows = report.diagnostics.at("rows_left").get<double>() * 11 * (12 + 8 + 12);
   CHECK(rows >= 1);
   CHECK(rows <= 3);
+}
+
+TEST_CASE("factors and rows are the same function as their sums, and as large as they say",
+          "[methods][moe]") {
+  const StateDict model = small_model(1, small_mixtral_config());
+  const FakeEvidence evidence = first_matrix();
+  const Json parameters{{"rest", 0.05}, {"rank_ratio", 0.2}};
+  const StateDict sums = merge("compress_experts", parameters, mixture_of(model, evidence));
+  Json factors = parameters;
+  factors["store"] = "factors";
+  MergeReport report;
+  const StateDict stored = merge("compress_experts", factors, mixture_of(model, evidence), &report);
+  const Json& config = *report.config;
+  const at::Tensor ids = at::tensor({3, 1, 4, 1, 5, 9, 2, 6}, at::kLong).view({2, 4});
+  const auto architecture = make_architecture(JsonReader(config, "test"));
+  const auto scores_of = [&](const Architecture& of, const StateDict& weights) {
+    return of.logits(load_weights(of, *source("model", weights), at::kCPU), ids);
+  };
+  CHECK(at::allclose(
+      scores_of(*architecture, stored),
+      scores_of(*make_architecture(JsonReader(small_mixtral_config(), "test")), sums), 1e-5, 1e-5));
+
+  // Which matrices keep rows is open: of all of them, 5 in a hundred entries.
+  CHECK(stored.count(kFirst) == 0);
+  int64_t values = 0, masks = 0, rows = 0;
+  for (const auto& [name, tensor] : stored)
+    if (name.find(".experts.") != std::string::npos)
+      (name.ends_with(".kept") ? masks : values) += tensor.numel();
+  for (const auto& [name, matrix] : config.at("low_rank_experts").items()) {
+    CHECK(matrix.at("rank") == 1);  // ceil(0.2 * 12 * 8 / 20)
+    rows += matrix.at("rows").get<int64_t>();
+    CHECK(stored.contains(name + ".rest.weight") == (matrix.at("rows") > 0));
+  }
+  CHECK(config.at("low_rank_experts").size() == 2 * 6 * 3);
+  CHECK(report.diagnostics.at("parameters_left") == values);
+  CHECK(rows > 0);
+  CHECK(static_cast<double>(values) <= 0.3 * 2 * 6 * 3 * 96);
+
+  // What it takes to store and to run is what is counted.
+  const ModelSize size = model_size(*architecture, *source("model", stored));
+  int64_t bytes = 0, others = 0;
+  for (const auto& [name, tensor] : stored) {
+    bytes += 4 * tensor.numel();
+    if (name.find(".experts.") == std::string::npos && name.find("norm") == std::string::npos &&
+        name.find("embed") == std::string::npos)
+      others += 2 * tensor.numel();
+  }
+  CHECK(size.bytes == bytes);
+  // Two experts of six in each of the blocks, as the mean over them.
+  CHECK(static_cast<double>(size.flops.value()) ==
+        Approx(static_cast<double>(others) + 2.0 * static_cast<double>(values) * 2 / 6).margin(2));
+}
+
+TEST_CASE("what is stored as factors is not taken for a mixture's matrices", "[methods][moe]") {
+  const StateDict model = small_model(1, small_mixtral_config());
+  const FakeEvidence evidence = first_matrix();
+  MergeReport report;
+  const StateDict stored =
+      merge("compress_experts", {{"store", "factors"}}, mixture_of(model, evidence), &report);
+  MergeInputs again = mixture_of(stored, evidence);
+  again.config = *report.config;
+  CHECK_THROWS_WITH(merge("compress_experts", Json::object(), again),
+                    Contains("feed-forwards without biases"));
+  CHECK_THROWS_WITH(merge("compress_experts", {{"store", "factors"}, {"rank_ratio", 0}},
+                          mixture_of(model, evidence)),
+                    Contains("'rank_ratio' is to be above 0"));
+
+  StateDict broken = stored;
+  for (auto& [name, tensor] : broken)
+    if (name.ends_with(".kept")) tensor = at::ones_like(tensor);
+  const auto architecture = make_architecture(JsonReader(*report.config, "test"));
+  CHECK_THROWS_WITH(architecture->logits(broken, at::zeros({1, 1}, at::kLong)), Contains("keeps"));
 }
 
 TEST_CASE("training makes up for what compression loses", "[methods][moe]") {

@@ -317,9 +317,77 @@ TEST_CASE("the compact form is the same function, with every expert stored once"
   Json config = *report.config;
   config["stored_experts"] = 7;
   CHECK_THROWS_WITH(make_architecture(JsonReader(config, "test")),
-                    Contains("7 'stored_experts' are more than 6"));
-  CHECK_THROWS_WITH(merge("merge_experts", {{"store", "compact"}}, inputs),
-                    Contains("'allocation' uniform"));
+                    Contains("stored_experts: expected a whole number of 1 to 6"));
+  config["stored_experts"] = {3, 3, 3};
+  CHECK_THROWS_WITH(make_architecture(JsonReader(config, "test")), Contains("at most 2 blocks"));
+}
+
+TEST_CASE("layers of the compact form may store different numbers of experts", "[methods][moe]") {
+  const StateDict model = small_model(1, small_mixtral_config());
+  // Four of six usages that are above those of the other layer, and one that each keeps.
+  FakeEvidence evidence = pairs(kUsages);
+  StateDict& routing = evidence.statistics["routing"].front();
+  const std::string first = "model.layers.0.block_sparse_moe.gate.weight",
+                    second = "model.layers.1.block_sparse_moe.gate.weight";
+  evidence.blocks = {{first, 0}, {second, 1}};
+  routing.at(first).select(1, 0).copy_(at::tensor({5., 4., 3., 2., 1., 1.}, at::kDouble));
+  routing.at(second).select(1, 0).copy_(at::tensor({9., .1, .1, .1, .1, .1}, at::kDouble));
+  const MergeInputs inputs = mixture_inputs(model, &evidence);
+  Json parameters{{"experts", 3}};
+  const StateDict copies = merge("merge_experts", parameters, inputs);
+  parameters["store"] = "compact";
+  MergeReport report;
+  const StateDict compact = merge("merge_experts", parameters, inputs, &report);
+  CHECK(report.config->at("stored_experts") == Json({5, 1}));
+  CHECK(compact.contains(expert_tensor(4, "w1", "model.layers.0.block_sparse_moe.")));
+  CHECK_FALSE(compact.contains(expert_tensor(5, "w1", "model.layers.0.block_sparse_moe.")));
+  CHECK_FALSE(compact.contains(expert_tensor(1, "w1")));
+  CHECK(at::allclose(scores(*report.config, compact), scores(small_mixtral_config(), copies), 1e-6,
+                     1e-6));
+}
+
+TEST_CASE("the compact form of every family is the same function", "[methods][moe]") {
+  const Json deepseek{
+      {"model_type", "deepseek"},   {"vocab_size", 16},       {"hidden_size", 8},
+      {"intermediate_size", 12},    {"num_hidden_layers", 2}, {"num_attention_heads", 2},
+      {"num_key_value_heads", 1},   {"rms_norm_eps", 1e-6},   {"n_routed_experts", 4},
+      {"num_experts_per_tok", 2},   {"n_shared_experts", 1},  {"moe_intermediate_size", 4},
+      {"first_k_dense_replace", 1}, {"norm_topk_prob", false}};
+  Json olmoe = small_llama_config();
+  olmoe["model_type"] = "olmoe";
+  olmoe["num_experts"] = 4;
+  olmoe["num_experts_per_tok"] = 2;
+  const Json switch_transformers{{"model_type", "switch_transformers"},
+                                 {"vocab_size", 16},
+                                 {"d_model", 8},
+                                 {"d_ff", 12},
+                                 {"num_heads", 2},
+                                 {"d_kv", 4},
+                                 {"num_layers", 2},
+                                 {"num_sparse_encoder_layers", 1},
+                                 {"num_decoder_layers", 2},
+                                 {"num_sparse_decoder_layers", 1},
+                                 {"num_experts", 4},
+                                 {"expert_capacity", 2}};
+  const Json parameters{{"experts", 2},
+                        {"allocation", "uniform"},
+                        {"grouping", "linkage"},
+                        {"similarity", "expert_weight"},
+                        {"merge", "uniform"}};
+  for (const Json& config : {deepseek, olmoe, switch_transformers}) {
+    CAPTURE(config.at("model_type"));
+    const StateDict model = small_model(1, config);
+    MergeInputs inputs = mixture_inputs(model, nullptr);
+    inputs.config = config;
+    const StateDict copies = merge("merge_experts", parameters, inputs);
+    Json stored = parameters;
+    stored["store"] = "compact";
+    MergeReport report;
+    const StateDict compact = merge("merge_experts", stored, inputs, &report);
+    CHECK(report.config->at("stored_experts") == 2);
+    CHECK(compact.size() < copies.size());
+    CHECK(at::allclose(scores(*report.config, compact), scores(config, copies), 1e-5, 1e-6));
+  }
 }
 
 TEST_CASE("pruning leaves experts and their rows of the router", "[methods][moe]") {

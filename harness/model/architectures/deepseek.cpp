@@ -4,6 +4,7 @@
 #include "harness/core/error.h"
 #include "harness/model/architectures/llama_like.h"
 #include "harness/model/internal/expert_layer.h"
+#include "harness/model/internal/expert_storage.h"
 
 namespace assay {
 namespace {
@@ -28,12 +29,12 @@ struct Deepseek {
     DecoderConfig c = read_llama_like(config);
     c.rotary = read_rotary(config, c.head_size, c.max_positions, {});
     c.qkv_bias = c.attention_output_bias = config.flag("attention_bias", false);
-    c.feed_forward = read_experts(config, c.width);
+    c.feed_forward = read_experts(config, c.width, c.layers);
     return c;
   }
 
  private:
-  static FeedForwardMaker read_experts(ConfigFields& config, int64_t width) {
+  static FeedForwardMaker read_experts(ConfigFields& config, int64_t width, int64_t blocks) {
     const FeedForwardShape dense = read_feed_forward(config, width, "hidden_act", "silu");
     FeedForwardShape expert = dense, shared = dense;
     expert.inner = config.size("moe_intermediate_size", 1407);
@@ -47,6 +48,7 @@ struct Deepseek {
       user_error("{}: {} 'num_experts_per_tok' are more than {} 'n_routed_experts'", config.where(),
                  layer.per_token, layer.experts);
     layer.normalized = config.flag("norm_topk_prob", false) && layer.per_token > 1;
+    const ExpertStorage storage(config, layer.experts, blocks);
     const int64_t first = config.count("first_k_dense_replace", 0);
     const int64_t step = config.size("moe_layer_freq", 1);
     config.only("scoring_func", "softmax");
@@ -55,10 +57,15 @@ struct Deepseek {
     return [=](int64_t block, const std::string& prefix) -> std::unique_ptr<FeedForward> {
       const std::string own = prefix + "mlp";
       if (block < first || block % step != 0) return llama_feed_forward(dense, own);
+      ExpertLayerShape here = layer;
+      here.stored = storage.stored(block);
       std::vector<std::unique_ptr<FeedForward>> experts;
-      for (int64_t i = 0; i < layer.experts; ++i)
-        experts.push_back(llama_feed_forward(expert, fmt::format("{}.experts.{}", own, i)));
-      auto routed = expert_layer(layer, own + ".gate", std::move(experts));
+      for (int64_t i = 0; i < here.own(); ++i) {
+        const std::string name = fmt::format("{}.experts.{}.", own, i);
+        experts.push_back(
+            storage.gated(expert, name + "gate_proj", name + "up_proj", name + "down_proj"));
+      }
+      auto routed = expert_layer(here, own + ".gate", std::move(experts));
       if (shared_experts == 0) return routed;
       return with_shared_expert(std::move(routed),
                                 llama_feed_forward(shared, own + ".shared_experts"));

@@ -3,16 +3,20 @@
 #include "harness/core/error.h"
 #include "harness/model/architectures/llama_like.h"
 #include "harness/model/internal/expert_layer.h"
+#include "harness/model/internal/expert_storage.h"
 
 namespace assay {
 namespace {
 
-FeedForwardMaker mixtral_experts(const FeedForwardShape& expert, const ExpertLayerShape& shape) {
-  return [expert, shape](int64_t, const std::string& block) {
+FeedForwardMaker mixtral_experts(const FeedForwardShape& expert, const ExpertLayerShape& layer,
+                                 const ExpertStorage& storage) {
+  return [expert, layer, storage](int64_t index, const std::string& block) {
+    ExpertLayerShape shape = layer;
+    shape.stored = storage.stored(index);
     std::vector<std::unique_ptr<FeedForward>> experts;
     for (int64_t i = 0; i < shape.own(); ++i) {
       const std::string name = fmt::format("{}block_sparse_moe.experts.{}.", block, i);
-      experts.push_back(gated_feed_forward(expert, name + "w1", name + "w3", name + "w2"));
+      experts.push_back(storage.gated(expert, name + "w1", name + "w3", name + "w2"));
     }
     return expert_layer(shape, block + "block_sparse_moe.gate", std::move(experts));
   };
@@ -41,9 +45,8 @@ struct Mixtral {
     if (shape.per_token > shape.experts)
       user_error("{}: {} 'num_experts_per_tok' are more than {} 'num_local_experts'",
                  config.where(), shape.per_token, shape.experts);
-    shape.stored = read_stored_experts(config, shape.experts);
-    c.feed_forward =
-        mixtral_experts(read_feed_forward(config, c.width, "hidden_act", "silu"), shape);
+    c.feed_forward = mixtral_experts(read_feed_forward(config, c.width, "hidden_act", "silu"),
+                                     shape, ExpertStorage(config, shape.experts, c.layers));
     config.ignore({"output_router_logits", "router_aux_loss_coef", "router_jitter_noise"});
     return c;
   }

@@ -23,7 +23,7 @@ struct Olmoe {
     c.names.key_norm = "self_attn.k_norm";
     c.query_key_norm = QueryKeyNorm::kAllHeads;
     c.qkv_bias = c.attention_output_bias = config.flag("attention_bias", false);
-    c.feed_forward = read_qwen_experts(config, c.width, false);
+    c.feed_forward = read_qwen_experts(config, c.width, c.layers, false);
     return c;
   }
 };

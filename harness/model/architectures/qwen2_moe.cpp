@@ -26,7 +26,7 @@ struct Qwen2Moe {
     const int64_t end = config.count("max_window_layers", 28);
     c.windows = read_windows(config, c.layers, used ? window : 0,
                              [end](int64_t i) { return i % 2 == 0 && i < end; });
-    c.feed_forward = read_qwen_experts(config, c.width, true);
+    c.feed_forward = read_qwen_experts(config, c.width, c.layers, true);
     return c;
   }
 };

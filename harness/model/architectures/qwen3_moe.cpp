@@ -24,7 +24,7 @@ struct Qwen3Moe {
     const int64_t window = config.optional_size("sliding_window", 4096).value_or(0);
     config.ignore({"max_window_layers"});  // all blocks slide, or none does
     c.windows.assign(static_cast<size_t>(c.layers), used ? window : 0);
-    c.feed_forward = read_qwen_experts(config, c.width, false);
+    c.feed_forward = read_qwen_experts(config, c.width, c.layers, false);
     return c;
   }
 };

@@ -9,6 +9,7 @@ namespace assay {
 /// sizes, and with `shared` an expert that every token is sent to. The other blocks have the
 /// feed-forward of Llama, whose `intermediate_size` is also the experts' where they have none of
 /// their own.
-FeedForwardMaker read_qwen_experts(ConfigFields& config, int64_t width, bool shared);
+FeedForwardMaker read_qwen_experts(ConfigFields& config, int64_t width, int64_t blocks,
+                                   bool shared);
 
 }  // namespace assay

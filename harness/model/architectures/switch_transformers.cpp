@@ -6,6 +6,7 @@
 #include "harness/core/error.h"
 #include "harness/model/architectures/t5_like.h"
 #include "harness/model/internal/expert_layer.h"
+#include "harness/model/internal/expert_storage.h"
 
 namespace assay {
 namespace {
@@ -40,6 +41,8 @@ struct SwitchTransformers {
     layer.normalized = false;
     layer.capacity = config.size("expert_capacity", 64);
     layer.router_bias = config.flag("router_bias", false);
+    const ExpertStorage storage(config, layer.experts, c.encoder_layers + c.decoder_layers);
+    const int64_t encoder_layers = c.encoder_layers;
     const SparseBlocks encoder(c.encoder_layers, config.count("num_sparse_encoder_layers", 3));
     const SparseBlocks decoder(c.decoder_layers, config.count("num_sparse_decoder_layers", 3));
     // What follows from these, what only training uses, and what transformers does not look at.
@@ -52,12 +55,14 @@ struct SwitchTransformers {
       const std::string own = start + "mlp.";
       if (!(of_decoder ? decoder : encoder)(block))
         return plain_feed_forward(shape, own + "wi", own + "wo");
+      ExpertLayerShape here = layer;
+      here.stored = storage.stored(of_decoder ? encoder_layers + block : block);
       std::vector<std::unique_ptr<FeedForward>> experts;
-      for (int64_t i = 0; i < layer.experts; ++i) {
+      for (int64_t i = 0; i < here.own(); ++i) {
         const std::string expert = fmt::format("{}experts.expert_{}.", own, i);
-        experts.push_back(plain_feed_forward(shape, expert + "wi", expert + "wo"));
+        experts.push_back(storage.plain(shape, expert + "wi", expert + "wo"));
       }
-      return expert_layer(layer, own + "router.classifier", std::move(experts));
+      return expert_layer(here, own + "router.classifier", std::move(experts));
     };
     return c;
   }

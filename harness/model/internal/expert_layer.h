@@ -26,10 +26,6 @@ struct ExpertLayerShape {
   int64_t own() const { return stored > 0 ? stored : experts; }
 };
 
-class ConfigFields;
-/// Reads `stored_experts`, of layers whose router knows so many: 0 where the config has none.
-int64_t read_stored_experts(ConfigFields& config, int64_t experts);
-
 /// y = sum over the token's experts of weight * expert(x). The weights are the softmax, in float32
 /// or the wider dtype of x, over the logits of all experts (`router`.weight [experts, width]); of
 /// equal logits the first experts' count as larger. Tokens are sorted by expert, so that each
