@@ -37,8 +37,7 @@ void measure(const Shape& shape, int rounds) {
   const std::vector<double> shares(kExperts, 1.0 / static_cast<double>(kExperts));
   const LayerInfo layer{.weight = shape.name, .inputs = shape.inputs};
   const auto equations_of = [&](const LayerMatrices& matrices) {
-    return normal_equations(matrices, shares,
-                            [&](size_t expert) { return reduced_gram(grams[expert], 0.9); });
+    return normal_equations(matrices, shares, 0.9, [&](size_t expert) { return grams[expert]; });
   };
   const auto fit = [&] {
     const LayerMatrices matrices = layer_matrices(experts, layer, shares);

@@ -1,7 +1,9 @@
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "harness/cli/commands.h"
 #include "harness/cli/exit_codes.h"
@@ -16,6 +18,7 @@
 #include "harness/sweep/device.h"
 #include "harness/sweep/estimate.h"
 #include "harness/sweep/run_sweep.h"
+#include "harness/sweep/worker_count.h"
 #include "reports/report.h"
 
 namespace assay::cli {
@@ -23,7 +26,7 @@ namespace {
 
 struct RunArguments {
   std::string sweep, db, device = "auto", only;
-  int workers = 1;
+  std::optional<int> workers;
   int64_t cache_memory = default_cache_memory();
   bool dry_run = false, json = false;
 };
@@ -36,35 +39,49 @@ std::string kept_in(const RunArguments& options) {
 }
 
 /// Of each process that runs cells.
-int64_t memory_of_process(const RunArguments& options) {
-  return options.cache_memory / std::max(1, options.workers);
+int64_t memory_of_process(const RunArguments& options, const WorkerCount& count) {
+  return options.cache_memory / std::max(1, count.workers);
 }
 
-void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const RunArguments& options) {
+WorkerCount worker_count(const RunArguments& options, const ResolvedSweep& sweep) {
+  if (options.workers) return {*options.workers, "as --workers says"};
+  return choose_workers(load_of(sweep));
+}
+
+int threads_of_process(const WorkerCount& count) {
+  return std::max(1, at::get_num_threads() / std::max(1, count.workers));
+}
+
+void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const RunArguments& options,
+                   const WorkerCount& count) {
   const bool known = fs::exists(options.db);
   const auto store = known ? std::optional(Store::open_read_only(options.db)) : std::nullopt;
   const SweepEstimate estimate =
-      estimate_sweep(sweep, plan, store ? &*store : nullptr, memory_of_process(options));
+      estimate_sweep(sweep, plan, store ? &*store : nullptr, memory_of_process(options, count));
   if (options.json) {
-    fmt::print("{}\n", estimate_to_json(estimate).dump(2));
+    Json json = estimate_to_json(estimate);
+    json["workers"] = {
+        {"count", count.workers}, {"threads", threads_of_process(count)}, {"why", count.why}};
+    fmt::print("{}\n", json.dump(2));
     return;
   }
-  fmt::print("{}", estimate_text(estimate));
+  fmt::print("{}{} worker(s), threads of each: {} ({})\n", estimate_text(estimate), count.workers,
+             threads_of_process(count), count.why);
 }
 
 /// `merges`: how many with a base are to be run.
-std::unique_ptr<Executor> make_executor(const RunArguments& options, const Common& common,
-                                        int64_t merges) {
-  const int processes = std::max(1, options.workers);
+std::unique_ptr<Executor> make_executor(const RunArguments& options, const WorkerCount& count,
+                                        const Common& common, int64_t merges) {
   // A process that has no later merge keeps no task vectors.
-  const CacheBudget budget{.bytes = memory_of_process(options), .task_vectors = merges > processes};
-  if (options.workers == 0) return in_process_executor(budget);
+  const CacheBudget budget{.bytes = memory_of_process(options, count),
+                           .task_vectors = merges > std::max(1, count.workers)};
+  if (count.workers == 0) return in_process_executor(budget);
   std::vector<std::string> worker{common.program, "--quiet", "worker", "--cache-memory",
                                   std::to_string(budget.bytes)};
   if (!budget.task_vectors) worker.emplace_back("--no-task-vectors");
   for (const Plugin& plugin : plugins())
     worker.insert(worker.end(), {"--plugin", plugin.path.string()});
-  return local_workers_executor(options.workers, std::move(worker));
+  return local_workers_executor(count.workers, std::move(worker));
 }
 
 void run(const RunArguments& options, const Common& common) {
@@ -75,13 +92,17 @@ void run(const RunArguments& options, const Common& common) {
   const ResolvedSweep sweep =
       resolve_sweep(std::move(file), devices, options.dry_run ? Missing::kLeave : Missing::kTrain);
   const Plan plan = plan_sweep(sweep);
-  if (options.dry_run) return print_dry_run(sweep, plan, options);
+  const WorkerCount count = worker_count(options, sweep);
+  if (options.dry_run) return print_dry_run(sweep, plan, options, count);
 
   if (const fs::path folder = fs::path(options.db).parent_path(); !folder.empty())
     fs::create_directories(folder);
   Store store = Store::open(options.db);
   set_interrupt_note(kept_in(options));
-  const auto executor = make_executor(options, common, merges_with_base(plan, store));
+  if (!options.workers)
+    log_info("{} worker(s), threads of each: {} ({})", count.workers, threads_of_process(count),
+             count.why);
+  const auto executor = make_executor(options, count, common, merges_with_base(plan, store));
   const SweepSummary summary =
       run_sweep(sweep, plan, store, *executor,
                 current_environment(device_text(devices), common.command_line));
@@ -117,15 +138,15 @@ void add_run(CLI::App& app, const Common& common) {
       R"(Results are kept in the database: running the same sweep again completes what is
 missing, after any interruption. Data and checkpoints that a recipe makes are made when missing.
 Exit code 4: some cells failed. Skipped cells, whose method cannot be run on a set, are no failure.
-Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite --workers 2)");
+Example: assay run sweeps/quickstart.json --db out/quickstart.sqlite)");
   command->add_option("SWEEP", options->sweep, "sweep file (JSON)")->required();
   command->add_option("--db", options->db, "results database (default: out/NAME.sqlite)");
   command->add_option("--device", options->device, kDevicesHelp)->capture_default_str();
   command
       ->add_option("--workers", options->workers,
-                   "worker processes; a crash costs one cell. 0: in this process")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+                   "worker processes; a crash costs one cell. 0: in this process. By default one "
+                   "per thread for small models on the CPU, else one with all threads")
+      ->check(CLI::Range(0, 1024));
   command
       ->add_option(
           "--cache-memory", options->cache_memory,

@@ -121,6 +121,12 @@ void explain_section(const MergeSection& section, const MergeRequest& request,
     const auto group = group_of.find(info.name);
     const bool merged = group != group_of.end();
     const Method* method = merged ? request.groups[group->second].method.get() : nullptr;
+    if (request.plan && planned.at(info.name)->is_zero()) {
+      out.values += info.numel();
+      out.bytes_written += info.bytes();
+      out.tensors.push_back({info.name, info.shape, {}, info.dtype, "zeros", {}});
+      continue;
+    }
     const std::vector<const TensorSource*> read = models_read(inputs, method);
     TensorExplanation tensor{info.name, info.shape, {}, info.dtype, {}, {}};
     if (merged) tensor.group = group->second;
@@ -164,7 +170,7 @@ Explanation explain(const MergeRequest& request, const std::filesystem::path& fo
     if (const auto* adjusted = dynamic_cast<const AdjustedSource*>(model))
       left_out.insert(adjusted->left_out().begin(), adjusted->left_out().end());
   for (const auto& [name, why] : left_out)
-    out.tensors.push_back({name, {}, {}, at::kFloat, "left out, " + why, {}});
+    out.tensors.push_back({name, {}, {}, std::nullopt, "left out, " + why, {}});
   std::sort(out.tensors.begin(), out.tensors.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
 
@@ -185,12 +191,11 @@ std::string explanation_text(const Explanation& explanation) {
 
   std::vector<std::array<std::string, 7>> rows{{"tensor", "shape", "from", "to", "role", "", ""}};
   for (const TensorExplanation& tensor : explanation.tensors) {
-    const bool there = !tensor.from.empty();
     std::vector<std::string> from;
     for (const at::ScalarType dtype : tensor.from) from.push_back(dtype_name(dtype));
-    rows.push_back({tensor.name, there ? shape_text(tensor.shape) : "",
-                    fmt::format("{}", fmt::join(from, ", ")), there ? dtype_name(tensor.to) : "",
-                    tensor.role,
+    rows.push_back({tensor.name, tensor.to ? shape_text(tensor.shape) : "",
+                    fmt::format("{}", fmt::join(from, ", ")),
+                    tensor.to ? dtype_name(*tensor.to) : "", tensor.role,
                     tensor.group ? parameters_text(explanation.parameters[*tensor.group], own) : "",
                     parts_text(tensor.parts)});
   }
@@ -227,9 +232,10 @@ Json explanation_json(const Explanation& explanation) {
         {{"method", explanation.methods[i]}, {"parameters", explanation.parameters[i]}});
   for (const TensorExplanation& tensor : explanation.tensors) {
     Json json = {{"name", tensor.name}, {"role", tensor.role}};
-    if (!tensor.from.empty()) {
+    if (tensor.to) {
       json["shape"] = tensor.shape;
-      json["to"] = dtype_name(tensor.to);
+      json["to"] = dtype_name(*tensor.to);
+      json["from"] = Json::array();
       for (const at::ScalarType dtype : tensor.from) json["from"].push_back(dtype_name(dtype));
     }
     if (tensor.group) json["group"] = *tensor.group;

@@ -19,8 +19,9 @@ struct TensorExplanation {
   std::string name;
   std::vector<int64_t> shape;
   std::vector<at::ScalarType> from;  ///< in the models that are read, each dtype once
-  at::ScalarType to;
-  /// "merged", "averaged" (running moments), "copied" or "left out", and what is adjusted before.
+  std::optional<at::ScalarType> to;  ///< absent when it is left out
+  /// "merged", "averaged" (running moments), "copied", "zeros" or "left out", and what is adjusted
+  /// before.
   std::string role;
   std::optional<size_t> group;  ///< of MergeRequest::groups; absent unless merged
   std::vector<Part> parts{};    ///< with an output plan: what is read

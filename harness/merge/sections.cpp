@@ -49,13 +49,9 @@ void add_view(const TensorSource& model, const OutputTensor& tensor, const Tenso
   if (tensor.copied) adjustments.copied.insert(tensor.name);
 }
 
-/// What is copied with a shape of its own is zero, in the dtype of the merge: no tensor of a model
-/// has that shape.
-bool is_zero(const OutputTensor& tensor) { return tensor.copied && tensor.shape; }
-
 /// The models of a tensor: the base's place, then the experts'. Of zeros, none.
 std::vector<size_t> models_of(const OutputTensor& tensor) {
-  if (is_zero(tensor)) return {};
+  if (tensor.is_zero()) return {};
   constexpr size_t kNone = TensorView::kBase - 1;
   std::vector<size_t> models{tensor.base ? tensor.base->model : kNone};
   for (const TensorView& view : tensor.experts) models.push_back(view.model);
@@ -98,7 +94,7 @@ MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
   MergeInputs inputs = all;
   inputs.order.clear();
   inputs.hash = false;  // of what is read: the models are hashed whole
-  if (is_zero(*tensors.front())) {
+  if (tensors.front()->is_zero()) {
     inputs.base = nullptr;
     inputs.experts = {zeros(all, tensors)};
     return inputs;

@@ -55,6 +55,8 @@ struct OutputTensor {
   /// The result is the base's view, else the first expert's, whatever its dtype. Integers and
   /// buffers always are.
   bool copied = false;
+
+  bool is_zero() const { return copied && shape; }
 };
 
 struct OutputPlan {

@@ -26,6 +26,15 @@ void each_alone(int64_t count, const std::function<void(int64_t index)>& work) {
   });
 }
 
+// Multiplies the rows of a square matrix from row `first` on by `factor`, and what is off its
+// diagonal by alpha, too.
+void scale_rows(at::Tensor& rows, int64_t first, double factor, double alpha) {
+  if (alpha == 1 && factor == 1) return;
+  const at::Tensor diagonal = rows.diagonal(first) * factor;
+  rows.mul_(factor * alpha);
+  rows.diagonal(first).copy_(diagonal);
+}
+
 // A factor's blocks are worked on concurrently; LAPACK's own order of sums depends on threads.
 at::Tensor blocked_factor(const at::Tensor& matrix) {
   at::Tensor factor = matrix.tril();
@@ -111,38 +120,54 @@ at::Tensor stored_weight(const at::Tensor& matrix, const LayerInfo& layer, at::I
 }
 
 at::Tensor reduced_gram(const at::Tensor& gram, double alpha) {
-  at::Tensor whole = gram.to(at::kDouble);
-  if (alpha == 1) return whole;
-  at::Tensor reduced = whole * alpha;
-  reduced.diagonal().copy_(whole.diagonal());
+  at::Tensor reduced = gram.to(at::kDouble);
+  if (alpha == 1) return reduced;
+  if (reduced.is_same(gram)) reduced = gram.clone();
+  scale_rows(reduced, 0, 1, alpha);
   return reduced;
 }
 
-at::Tensor GramReader::read(const Evidence& evidence, size_t expert, const std::string& name,
-                            int64_t size, at::Device device) const {
+at::Tensor GramReader::stored(const Evidence& evidence, size_t expert, const std::string& name,
+                              int64_t size, at::Device device) const {
   const std::shared_ptr<const TensorSource> source = evidence.statistic(statistic, expert);
-  if (!source->find(name))
-    return at::zeros({size, size}, at::TensorOptions(device).dtype(at::kDouble));
+  if (!source->find(name)) return at::zeros({size, size}, device);
   const at::Tensor stored = source->read(name);
   if (stored.sizes() != at::IntArrayRef{size, size})
     data_error("the statistic '{}' of expert {} has shape {} for '{}': expected [{}, {}]",
                statistic.name, expert, shape_text(stored.sizes()), name, size, size);
-  return reduced_gram(stored.to(device), alpha);
+  return stored.to(device);
+}
+
+at::Tensor GramReader::read(const Evidence& evidence, size_t expert, const std::string& name,
+                            int64_t size, at::Device device) const {
+  return reduced_gram(stored(evidence, expert, name, size, device), alpha);
 }
 
 NormalEquations normal_equations(const LayerMatrices& layer, const std::vector<double>& shares,
+                                 double alpha,
                                  const std::function<at::Tensor(size_t expert)>& gram) {
-  const int64_t inputs = layer.inputs();
-  NormalEquations equations{at::zeros({inputs, inputs}, layer.mean.options()),
-                            at::zeros_like(layer.mean)};
-  // The differences' weighted sum is 0: with G_i - G_last in the place of G_i one product is saved.
+  // Both sums of differences from the last expert's Gram matrix: the differences of the weights
+  // have the weighted sum 0, so one product is saved, and the shares have the sum 1.
   const size_t last = layer.experts.size() - 1;
   const at::Tensor of_last = gram(last);
-  equations.sum.add_(of_last, shares[last]);
+  const int64_t inputs = layer.inputs();
+  NormalEquations equations{at::empty({inputs, inputs}, layer.mean.options()),
+                            at::zeros_like(layer.mean)};
+  for_row_chunks(equations.sum, [&](int64_t first, int64_t count) {
+    at::Tensor rows = equations.sum.narrow(0, first, count);
+    rows.copy_(of_last.narrow(0, first, count));
+    scale_rows(rows, first, 1, alpha);
+  });
+  at::Tensor weighted = last > 0 ? at::empty_like(equations.sum) : at::Tensor();
   for (size_t i = 0; i < last; ++i) {
-    at::Tensor weighted = gram(i) * shares[i];
-    equations.sum += weighted;
-    weighted.sub_(of_last, shares[i]);
+    const at::Tensor own = gram(i);
+    for_row_chunks(weighted, [&](int64_t first, int64_t count) {
+      at::Tensor rows = weighted.narrow(0, first, count);
+      rows.copy_(own.narrow(0, first, count));
+      rows.sub_(of_last.narrow(0, first, count).to(at::kDouble));
+      scale_rows(rows, first, shares[i], alpha);
+      equations.sum.narrow(0, first, count).add_(rows);
+    });
     for_row_chunks(equations.right, [&](int64_t first, int64_t count) {
       const at::Tensor difference =
           layer.experts[i].narrow(0, first, count) - layer.mean.narrow(0, first, count);
@@ -167,7 +192,10 @@ at::Tensor solve(NormalEquations& equations, const std::string& tensor, SolveNot
   at::Tensor difference = std::move(equations.right);
   for_row_chunks(difference, [&](int64_t first, int64_t count) {
     at::Tensor rows = difference.narrow(0, first, count);
-    rows.copy_(at::cholesky_solve(rows.t(), factor).t());
+    // Not at::cholesky_solve(), which copies the factor for every chunk.
+    const at::Tensor half =
+        at::linalg_solve_triangular(factor.t(), rows, /*upper=*/true, /*left=*/false);
+    rows.copy_(at::linalg_solve_triangular(factor, half, /*upper=*/false, /*left=*/false));
   });
   return difference;
 }

@@ -33,18 +33,24 @@ struct GramReader {
   double alpha = 1;  ///< multiplies what is off the diagonal
   at::Tensor read(const Evidence& evidence, size_t expert, const std::string& name, int64_t size,
                   at::Device device) const;
+  /// As it is stored, in its dtype and without alpha.
+  at::Tensor stored(const Evidence& evidence, size_t expert, const std::string& name, int64_t size,
+                    at::Device device) const;
 };
 /// The matrix in float64, with what is off its diagonal multiplied by alpha.
 at::Tensor reduced_gram(const at::Tensor& gram, double alpha);
 
 /// The equations D sum = right of the difference D between the fit and the mean M of the experts:
-/// sum = Σ c_i G_i, right = Σ c_i (W_i - M) G_i. As a difference, so that copies of one expert give
-/// its very weights, and the mean stays where the data say nothing.
+/// sum = Σ c_i G_i, right = Σ c_i (W_i - M) G_i, with shares c of sum 1. As a difference, so that
+/// copies of one expert give its very weights, and the mean stays where the data say nothing.
+/// `gram` gives the matrices as they are stored, in any floating dtype; what is off their diagonals
+/// is multiplied by alpha.
 struct NormalEquations {
   at::Tensor sum;    ///< [inputs, inputs]
   at::Tensor right;  ///< [outputs, inputs]
 };
 NormalEquations normal_equations(const LayerMatrices& layer, const std::vector<double>& shares,
+                                 double alpha,
                                  const std::function<at::Tensor(size_t expert)>& gram);
 
 /// What a solution met.

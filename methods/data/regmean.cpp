@@ -13,7 +13,7 @@ namespace {
 struct RegMean {
   static constexpr MethodInfo info{
       .name = "regmean",
-      .version = 2,
+      .version = 3,
       .paper = "arXiv:2212.09849 §3",
       .summary = "least-squares fit of each linear layer to the experts' outputs on their own data",
       .needs = {.calibration_inputs = true},
@@ -64,10 +64,10 @@ struct RegMean {
 at::Tensor RegMean::whole(const TensorJob& job, const LayerInfo& layer,
                           const LayerMatrices& matrices, const std::vector<double>& shares,
                           SolveNotes& notes) const {
-  const GramReader grams{own_statistic(), alpha};
-  NormalEquations equations = normal_equations(matrices, shares, [&](size_t expert) {
-    return grams.read(job.evidence(), expert, layer.input, matrices.inputs(),
-                      matrices.mean.device());
+  const GramReader grams{own_statistic()};
+  NormalEquations equations = normal_equations(matrices, shares, alpha, [&](size_t expert) {
+    return grams.stored(job.evidence(), expert, layer.input, matrices.inputs(),
+                        matrices.mean.device());
   });
   return solve(equations, job.name, notes);
 }
@@ -109,8 +109,8 @@ at::Tensor RegMean::in_blocks(const TensorJob& job, const LayerInfo& layer,
     piece.mean = matrices.mean.narrow(1, first, count).contiguous();
     for (const at::Tensor& expert : matrices.experts)
       piece.experts.push_back(expert.narrow(1, first, count).contiguous());
-    NormalEquations equations = normal_equations(piece, shares, [&](size_t expert) {
-      return reduced_gram(grams[expert][k].narrow(0, 0, count).narrow(1, 0, count), alpha);
+    NormalEquations equations = normal_equations(piece, shares, alpha, [&](size_t expert) {
+      return grams[expert][k].narrow(0, 0, count).narrow(1, 0, count);
     });
     difference.narrow(1, first, count).copy_(solve(equations, job.name, notes));
     dead += notes.dead_inputs * static_cast<double>(count) / static_cast<double>(inputs);

@@ -15,6 +15,7 @@ namespace {
 struct RegMeanPlusPlus {
   static constexpr MethodInfo info{
       .name = "regmean_plus_plus",
+      .version = 2,
       .paper = "arXiv:2508.03121 §3",
       .summary = "RegMean on the inputs that each block gets from the merged blocks before it",
       .needs = {.calibration_inputs = true},
@@ -92,11 +93,11 @@ StateDict RegMeanPlusPlus::merge_model(const ModelJob& job) const {
     for (const LayerInfo& layer : group) {
       const TensorJob tensor = job.tensor(layer.weight);
       const LayerMatrices matrices = layer_matrices(tensor.experts, layer, shares);
-      NormalEquations equations = normal_equations(matrices, shares, [&](size_t expert) {
+      NormalEquations equations = normal_equations(matrices, shares, alpha, [&](size_t expert) {
         const auto gram = of_experts[expert].find(layer.input);
         if (gram == of_experts[expert].end())  // no token reached the layer
           return at::zeros({matrices.inputs(), matrices.inputs()}, matrices.mean.options());
-        return reduced_gram(gram->second.to(matrices.mean.device()), alpha);
+        return gram->second.to(matrices.mean.device());
       });
       SolveNotes notes;
       const at::Tensor difference = solve(equations, layer.weight, notes);

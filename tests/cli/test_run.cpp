@@ -122,6 +122,25 @@ TEST_CASE("an interrupted sweep reports what is stored, and continues from there
   CHECK(integrity(sweep.db()) == "ok");
 }
 
+TEST_CASE("a dry run says how many workers there would be", "[cli]") {
+  const TextSweep sweep;
+  const auto workers = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> command = sweep.command();
+    command.insert(command.end(), {"--dry-run", "--json"});
+    command.insert(command.end(), options.begin(), options.end());
+    return Json::parse(run_process(command).output).at("workers");
+  };
+
+  const Json chosen = workers({"--threads", "2"});
+  CHECK(chosen.at("count") == 2);
+  CHECK(chosen.at("threads") == 1);
+  CHECK_THAT(chosen.at("why").get<std::string>(), Contains("M values"));
+  CHECK(workers({"--threads", "1"}).at("count") == 1);
+  const Json given = workers({"--threads", "4", "--workers", "1"});
+  CHECK(given.at("count") == 1);
+  CHECK(given.at("threads") == 4);
+}
+
 TEST_CASE("a result says which files names stood for, and does not depend on it", "[cli]") {
   TextSweep sweep;
   sweep.command();  // writes it

@@ -62,6 +62,26 @@ TEST_CASE("a mixture is written, explained and opened", "[merge][moe]") {
   CHECK(model.architecture->logits(model.weights, ids).isfinite().all().item<bool>());
 }
 
+TEST_CASE("what no model has is explained as zeros", "[merge][moe]") {
+  const MixtureFolder folder;
+  const MergeRequest request = folder.request({{"form", "qwen2_moe"},
+                                               {"shared_expert", "last"},
+                                               {"shared_gate", "zero"},
+                                               {"top_k", 1}});
+  const Explanation explanation = explain(request, folder.path("out"));
+  const auto role = [&](const std::string& name) {
+    for (const TensorExplanation& tensor : explanation.tensors)
+      if (tensor.name == name) return fmt::format("{}, from {}", tensor.role, tensor.from.size());
+    return std::string("missing");
+  };
+  CHECK(role("model.layers.0.self_attn.q_proj.bias") == "zeros, from 0");
+  CHECK(role("model.layers.1.mlp.shared_expert_gate.weight") == "zeros, from 0");
+  CHECK(role("model.layers.0.self_attn.q_proj.weight") == "merged, from 1");
+  CHECK_THAT(explanation_text(explanation), Contains("zeros"));
+  for (const Json& tensor : explanation_json(explanation).at("tensors"))
+    CHECK(tensor.contains("to"));
+}
+
 TEST_CASE("the same mixture has the same bytes, whatever the memory", "[merge][moe]") {
   const MixtureFolder folder;
   std::string first;
