@@ -36,7 +36,10 @@ struct CompressExperts {
                 .calibration_labels = true,
                 .gradients = true,
                 .output = Output::kMixtureOfExperts},
-      .identity = R"({"rest": 1})"};
+      .identity = R"({"rest": 1})",
+      .flops =
+          "a batch through the network and back per step, and for each different matrix of rank r "
+          "a singular value decomposition and (6 r + 8) m n per step"};
   static constexpr Preset presets[] = {
       {"zero_shot", "{}", "gradients decide which rows stay, nothing is trained (the default)"},
       {"mc_smoe", R"({"learning_rate": 1e-4, "distillation": 0.2})",

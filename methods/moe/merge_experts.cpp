@@ -29,7 +29,10 @@ struct MergeExperts {
       .needs = {.max_experts = 1, .output = Output::kMixtureOfExperts},
       .randomized = true,
       // With a group for each expert: the tests' mixture has so many.
-      .identity = R"({"experts": 6, "allocation": "uniform"})"};
+      .identity = R"({"experts": 6, "allocation": "uniform"})",
+      .flops =
+          "6 (E - 1) u^2 w + 6 E u w for each layer of E experts with three matrices of u units "
+          "and w inputs"};
   static constexpr Preset presets[] = {
       {"m_smoe", "{}", "M-SMoE (the default)"},
       {"hc_smoe",

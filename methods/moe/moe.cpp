@@ -28,7 +28,8 @@ struct Moe {
       .summary = "a mixture of the experts' feed-forwards; all other tensors are merged",
       .needs = {.output = Output::kMixtureOfExperts},
       .randomized = true,
-      .identity = ""};  // the result is a mixture
+      .identity = "",  // the result is a mixture
+      .flops = "what 'shared' takes for all but the feed-forwards, and the router"};
   static constexpr Preset presets[] = {
       {"btx", R"({"base_expert": true})",
        "Branch-Train-MiX before it is fine-tuned: the base is an expert, too, and counts in the "

@@ -27,7 +27,8 @@ struct PruneExperts {
       .paper = "arXiv:2310.01334 §4",
       .summary = "leaves the experts of a mixture that matter most, and their rows of the router",
       .needs = {.max_experts = 1, .output = Output::kMixtureOfExperts},
-      .identity = ""};  // the result has fewer experts
+      .identity = "",
+      .flops = "none: tensors are copied"};  // the result has fewer experts
   static constexpr Preset presets[] = {
       {"usage", "{}", "by how often the router chooses them (the default)"},
       {"reap", R"({"by": "saliency"})",

@@ -24,7 +24,10 @@ struct GitRebasin {
       .summary = "matches the units of networks of any initialisation, for another method to merge",
       .needs = {.architecture = true, .same_initialization = false},
       .own_moments = true,
-      .identity = R"({"of": "average"})"};
+      .identity = R"({"of": "average"})",
+      .flops =
+          "by weights (N - 1) (2 u + 6) d per sweep, for each axis of a tensor of d values that "
+          "has u units, and what 'of' takes"};
   static constexpr Preset presets[] = {
       {"activations", R"({"by": "activations"})", "activation matching, by correlation"},
       {"mudsc", R"({"by": "both", "places": "last"})",

@@ -33,7 +33,11 @@ struct Pleas {
                 .same_initialization = false,
                 .output = Output::kWider},
       .own_moments = true,
-      .identity = "{}"};
+      .identity = "{}",
+      .flops =
+          "all examples through 3 N - 2 networks, 2 (N - 1) T u^2 for each place where a layer "
+          "reads or gives u units in T rows, and 2 T ((N + 1) m n + n^2) + 8 m n^2 + n^3 / 3 "
+          "for each layer of n inputs and m outputs"};
   static constexpr Preset presets[] = {
       {"permute", R"({"fit": "none"})", "matched and averaged, no layer is fitted"},
       {"adam", R"({"fit": "adam"})", "fitted by Adam, as the released code does"},

@@ -30,7 +30,10 @@ struct Repair {
       .summary = "restores the means and deviations of units that another method's merge lost",
       .needs = {.calibration_inputs = true, .same_initialization = false},
       .own_moments = true,
-      .identity = R"({"of": "average"})"};
+      .identity = R"({"of": "average"})",
+      .flops =
+          "all examples through N networks, and once more for each hidden layer; with BatchNorm "
+          "once; and what 'of' takes"};
   int64_t batch = 64;
   bool rescale = true;
   MethodComponent of{"average"};

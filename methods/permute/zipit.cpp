@@ -26,7 +26,11 @@ struct Zipit {
                 .output = Output::kWider},
       .own_moments = true,
       // Units of one network that are alike become one, too, unless that is ruled out.
-      .identity = R"({"beta": 0})"};
+      .identity = R"({"beta": 0})",
+      .flops =
+          "all examples through N networks, 2 T (N u)^2 for each place where a layer reads or "
+          "gives u units in T rows, and 2 N u d for each axis of a tensor of d values that has "
+          "u units"};
   double alpha = 0.3;
   double beta = 0.125;
   double zipped = 1;

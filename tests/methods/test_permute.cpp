@@ -7,30 +7,12 @@
 #include "harness/model/permutations.h"
 #include "methods/permute/zip.h"
 #include "tests/catch.h"
-#include "tests/conformance/networks.h"
+#include "tests/methods/permuted_networks.h"
 
 using namespace assay;
 using namespace assay::testing;
 
 namespace {
-
-constexpr int64_t kExamples = 200;
-
-/// Networks of one architecture, each with data of its own.
-Networks networks_of(const Json& config, const std::vector<StateDict>& weights) {
-  Networks made{"permuted", make_architecture(JsonReader(config, "test")), nullptr, {}, {}};
-  std::vector<int64_t> shape = made.architecture->item_shape();
-  shape.insert(shape.begin(), kExamples);
-  for (size_t i = 0; i < weights.size(); ++i) {
-    made.experts.push_back(source(fmt::format("expert {}", i), weights[i]));
-    const auto task = toy_task(fmt::format("toy/{}", i), noise(shape, 70 + i),
-                               at::arange(kExamples, at::kLong).remainder(3));
-    made.data.push_back(std::make_shared<const CalibrationData>(
-        CalibrationData(Computation{made.architecture, nullptr}, {task}, {.examples = kExamples})));
-  }
-  made.base = made.experts.front();
-  return made;
-}
 
 const Json kMlp{{"model_type", "mlp"}, {"inputs", 6}, {"hidden", 16}, {"classes", 3}};
 
