@@ -37,7 +37,7 @@ rm -r "$root/include" "$root/lib/cmake"
 strip --strip-unneeded "$root"/bin/* "$root"/lib/*.so*
 cp "$here/gpu_check.sh" "$root/assay-gpu-check"
 # The sweep of the check needs no network: digits under CC BY 4.0, whose manifest names their authors.
-cp "$here/gpu_check_compare.py" "$root/share/assay"
+cp "$here/gpu_check_compare.py" "$here/gpu_check_transformers.py" "$root/share/assay"
 data=${ASSAY_DATA_DIR:-$here/../data}
 [ -d "$data/optdigits" ] || die "the data set optdigits is missing: run '$build/assay data fetch optdigits'"
 mkdir "$root/share/assay/data"

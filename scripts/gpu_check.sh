@@ -10,10 +10,12 @@ root=$(cd "$(dirname "$0")" && pwd)
 device=cuda
 tests='[gpu]~an encoder is refused*' # the one test that needs its build folder
 megabytes=1024
+size=large
 if [ "${1:-}" = --cpu ]; then
   device=cpu
   tests='[kernels]~[gpu]~[optional]'
   megabytes=16
+  size=small
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -120,6 +122,25 @@ if time_for merges; then
     check merges passed "$(sed -nE 's/.*"bytes_per_s":([0-9.e+]+).*"name":"([a-z_]+)".*"of_copy":(null|[0-9.]+).*/\2 \1 B\/s (of a copy \3)/p' <<<"$lines" | paste -sd';' | sed 's/;/; /g')"
   else
     check merges failed "$(tail -n 1 "$work/errors")"
+  fi
+fi
+
+# Merges and evaluations per second of a sweep of language models, next to those of transformers.
+beside() {
+  local peer="$root/share/assay/gpu_check_transformers.py" folder=$work/beside
+  mkdir "$folder" && python3 "$peer" make "$folder" $size >/dev/null &&
+    (cd "$folder" && ASSAY_TASKS_DIR=tasks with_cuda "$root/bin/assay" -q run sweep.json --device $device --db r.sqlite --workers 0 >/dev/null &&
+      with_cuda "$root/bin/assay" report r.sqlite --format json -o report.json >/dev/null) &&
+    timeout $((limit > SECONDS ? limit - SECONDS : 1)) python3 "$peer" compare "$folder" $device
+}
+if ! python3 -c 'import tokenizers, torch, transformers' 2>/dev/null; then
+  check transformers skipped "python3 has no torch, transformers and tokenizers"
+elif time_for transformers; then
+  if line=$(beside 2>"$work/errors"); then
+    benchmarks+="${benchmarks:+,}$line"
+    check transformers passed "$(sed -E 's/.*"assay_per_s": ([^,]+), "transformers_per_s": ([^,]+), "times": ([^,]+), "largest_difference": ([^}]+)}/\1 merges with evaluation per s, transformers \2: \3 times as many; perplexities differ by \4 at most/' <<<"$line")"
+  else
+    check transformers failed "${line:-$(tail -n 1 "$work/errors")}"
   fi
 fi
 [ $failed = 0 ] && finish 0

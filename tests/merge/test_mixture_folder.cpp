@@ -64,10 +64,8 @@ TEST_CASE("a mixture is written, explained and opened", "[merge][moe]") {
 
 TEST_CASE("what no model has is explained as zeros", "[merge][moe]") {
   const MixtureFolder folder;
-  const MergeRequest request = folder.request({{"form", "qwen2_moe"},
-                                               {"shared_expert", "last"},
-                                               {"shared_gate", "zero"},
-                                               {"top_k", 1}});
+  const MergeRequest request = folder.request(
+      {{"form", "qwen2_moe"}, {"shared_expert", "last"}, {"shared_gate", "zero"}, {"top_k", 1}});
   const Explanation explanation = explain(request, folder.path("out"));
   const auto role = [&](const std::string& name) {
     for (const TensorExplanation& tensor : explanation.tensors)
