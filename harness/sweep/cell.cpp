@@ -9,6 +9,7 @@
 #include "harness/core/error.h"
 #include "harness/merge/model_checks.h"
 #include "harness/method/plugin_components.h"
+#include "harness/method/running_moments.h"
 #include "harness/model/open.h"
 #include "harness/sweep/internal/used_plugins.h"
 
@@ -51,16 +52,19 @@ ModelRef model_ref(const Checkpoint& checkpoint) {
     const Computation opened = open_computation(checkpoint);
     computation = computation_hash(*opened.architecture, opened.tokenizer.get());
   }
-  return {checkpoint.path().string(), checkpoint.content_hash(), std::move(computation),
-          checkpoint.model_path().adapter.string(), has_settled_tensors(checkpoint)};
+  const auto& tensors = checkpoint.tensors();
+  const bool moments = std::any_of(tensors.begin(), tensors.end(), [](const TensorInfo& info) {
+    return is_running_moment(info.name);
+  });
+  return {checkpoint.path().string(),      checkpoint.content_hash(),
+          std::move(computation),          checkpoint.model_path().adapter.string(),
+          has_settled_tensors(checkpoint), moments};
 }
 
 void to_json(Json& json, const ModelRef& model) {
-  json = {{"path", model.path},
-          {"hash", model.hash},
-          {"computation", model.computation},
-          {"adapter", model.adapter},
-          {"settled", model.settled}};
+  json = {
+      {"path", model.path},       {"hash", model.hash},       {"computation", model.computation},
+      {"adapter", model.adapter}, {"settled", model.settled}, {"moments", model.moments}};
 }
 void from_json(const Json& json, ModelRef& model) {
   json.at("path").get_to(model.path);
@@ -68,6 +72,7 @@ void from_json(const Json& json, ModelRef& model) {
   json.at("computation").get_to(model.computation);
   json.at("adapter").get_to(model.adapter);
   json.at("settled").get_to(model.settled);
+  json.at("moments").get_to(model.moments);
 }
 void to_json(Json& json, const TaskRef& task) {
   json = {{"name", task.name}, {"hash", task.hash}};
@@ -141,6 +146,10 @@ void Cell::hash_model(Hasher& hasher) const {
     if (base.settled || std::any_of(experts.begin(), experts.end(),
                                     [](const ModelRef& expert) { return expert.settled; }))
       hasher.text("buffers and tied heads apart");
+    // Most methods once merged running moments as they do weights.
+    if (!info.own_moments && std::any_of(experts.begin(), experts.end(),
+                                         [](const ModelRef& expert) { return expert.moments; }))
+      hasher.text("means of running moments");
   }
   if (calibration) hash_calibration(hasher);
   if (kind == CellKind::kEnsemble && ensemble_rule() != EnsembleRule::kUsual)

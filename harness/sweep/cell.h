@@ -26,6 +26,7 @@ struct ModelRef {
   std::string computation{};  ///< computation_hash(); empty without a config.json
   std::string adapter{};      ///< absolute, folder of a LoRA adapter on it; empty: none
   bool settled = false;       ///< has_settled_tensors()
+  bool moments = false;       ///< it has running moments of BatchNorm layers
 };
 
 /// Errors as open_computation(), but for a config.json that is not there: cells that would need it

@@ -164,14 +164,33 @@ TEST_CASE("cells have the keys that they have always had", "[sweep]") {
   }
 }
 
+TEST_CASE("merges of running moments have keys of their own, but by methods that make them",
+          "[sweep]") {
+  const auto keys = [](const std::string& method, bool moments) {
+    Cell cell = merge();
+    cell.method = method;
+    cell.experts[0].moments = moments;
+    return std::pair(cell.key(), cell.model_key());
+  };
+  CHECK(keys("average", false).first != keys("average", true).first);
+  CHECK(keys("average", false).second != keys("average", true).second);
+  CHECK(keys("linear", false) == keys("linear", true));
+  Cell alone = expert();
+  alone.experts[0].moments = true;
+  CHECK(alone.key() == expert().key());
+}
+
 TEST_CASE("cells are sent as JSON with names", "[sweep]") {
   CHECK(Json(settled_merge()) == Json::parse(R"({
     "kind": "merge", "record_kind": "merge", "method": "average", "parameters": {"a": 1},
     "seed": 0, "split": "validation", "device": "cuda:0,cuda:1", "dtype": "bfloat16",
-    "base": {"path": "", "hash": "", "computation": "", "adapter": "", "settled": false},
+    "base": {"path": "", "hash": "", "computation": "", "adapter": "", "settled": false,
+       "moments": false},
     "experts": [
-      {"path": "/x", "hash": "h1", "computation": "c1", "adapter": "", "settled": false},
-      {"path": "/y", "hash": "h2", "computation": "c2", "adapter": "/lora", "settled": true}],
+      {"path": "/x", "hash": "h1", "computation": "c1", "adapter": "", "settled": false,
+       "moments": false},
+      {"path": "/y", "hash": "h2", "computation": "c2", "adapter": "/lora", "settled": true,
+       "moments": false}],
     "tasks": [{"name": "t/one", "hash": "t1"}, {"name": "t/two", "hash": "t2"}],
     "calibration": null})"));
   CHECK(Json(expert()).at("dtype") == Json(""));

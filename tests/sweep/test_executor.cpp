@@ -37,7 +37,7 @@ std::string answer(const std::string& protocol) {
   return fmt::format(R"(echo '{{{}"result":{}}}')", protocol, kResult);
 }
 
-std::string answer() { return answer(R"("protocol":4,)"); }
+std::string answer() { return answer(R"("protocol":5,)"); }
 
 }  // namespace
 
@@ -92,14 +92,14 @@ TEST_CASE("a sweep refuses workers of another version", "[sweep]") {
                       Catch::Contains("this one speaks version 4") && Catch::Contains(said));
   }
   CHECK_THROWS_WITH(run(1, "echo hello", 1), Catch::Contains("no version"));
-  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":4}')", 1), Catch::Contains("no 'result'"));
+  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":5}')", 1), Catch::Contains("no 'result'"));
 }
 
 TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep]") {
   Cell cell = cell_with_seed(3);
   cell.experts = {{"/nowhere", "h"}};
   ExecutionContext context;
-  std::istringstream in(Json{{"protocol", 4}, {"cell", cell}}.dump() + '\n' +
+  std::istringstream in(Json{{"protocol", 5}, {"cell", cell}}.dump() + '\n' +
                         Json{{"protocol", 9}, {"cell", cell}}.dump() + '\n');
   std::ostringstream out;
 
@@ -110,19 +110,19 @@ TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep
   std::string first, second, third;
   std::getline(lines, first);
   std::getline(lines, second);
-  CHECK(Json::parse(first).at("protocol") == 4);
+  CHECK(Json::parse(first).at("protocol") == 5);
   CHECK(Json::parse(first).at("result").at("status") == "failed");
-  CHECK(second == R"({"protocol":4})");
+  CHECK(second == R"({"protocol":5})");
   CHECK(!std::getline(lines, third));
 }
 
 TEST_CASE("a sweep and its workers load the same plugins", "[sweep]") {
-  CHECK_THROWS_AS(run(1, R"(echo '{"protocol":4,"plugins":["0f"]}')", 1), DataError);
-  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":4,"plugins":["0f"]}')", 1),
+  CHECK_THROWS_AS(run(1, R"(echo '{"protocol":5,"plugins":["0f"]}')", 1), DataError);
+  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":5,"plugins":["0f"]}')", 1),
                     Catch::Contains("must load the same plugins") && Catch::Contains("0f"));
   ExecutionContext context;
   std::istringstream in(
-      Json{{"protocol", 4}, {"plugins", {"0f"}}, {"cell", cell_with_seed(3)}}.dump() + '\n');
+      Json{{"protocol", 5}, {"plugins", {"0f"}}, {"cell", cell_with_seed(3)}}.dump() + '\n');
   std::ostringstream out;
 
   CHECK_THROWS_WITH(serve_cells(context, in, out), Catch::Contains("0f"));
@@ -136,7 +136,7 @@ TEST_CASE("workers compute statistics, and one that cannot says why", "[sweep]")
   std::vector<std::string> errors(2);
   const std::string script =
       "while read line; do case \"$line\" in *dies*) exit 3;; esac; "
-      R"(echo '{"protocol":4,"error":"no data"}'; done)";
+      R"(echo '{"protocol":5,"error":"no data"}'; done)";
 
   local_workers_executor(1, {"sh", "-c", script})
       ->compute(jobs, [&](size_t index, const std::string& error) { errors.at(index) = error; });
@@ -147,7 +147,7 @@ TEST_CASE("workers compute statistics, and one that cannot says why", "[sweep]")
   StatisticJob job = jobs[0];
   job.model.path = "/nowhere";
   ExecutionContext context;
-  std::istringstream in(Json{{"protocol", 4}, {"statistic", job}}.dump() + '\n');
+  std::istringstream in(Json{{"protocol", 5}, {"statistic", job}}.dump() + '\n');
   std::ostringstream out;
   serve_cells(context, in, out);
   CHECK_THAT(Json::parse(out.str()).at("error").get<std::string>(), Catch::Contains("/nowhere"));
@@ -155,7 +155,7 @@ TEST_CASE("workers compute statistics, and one that cannot says why", "[sweep]")
 
 TEST_CASE("a worker does not blame the version for a broken cell", "[sweep]") {
   ExecutionContext context;
-  std::istringstream in(R"({"protocol":4})"
+  std::istringstream in(R"({"protocol":5})"
                         "\n");
   std::ostringstream out;
 

@@ -1,6 +1,6 @@
 /// What a sweep and its worker processes say to each other: lines of JSON objects, each with the
-/// version of the protocol and, where plugins are loaded, their hashes. {"protocol": 4, "plugins":
-/// ["..."], "cell": {...}} is answered by {"protocol": 4, "plugins": ["..."], "result": {...}}, and
+/// version of the protocol and, where plugins are loaded, their hashes. {"protocol": 5, "plugins":
+/// ["..."], "cell": {...}} is answered by {"protocol": 5, "plugins": ["..."], "result": {...}}, and
 /// "statistic": {...} by "error": "why it failed".
 #pragma once
 
@@ -13,7 +13,7 @@
 namespace assay {
 
 /// To be raised with any change of the lines.
-inline constexpr int64_t kCellProtocol = 4;
+inline constexpr int64_t kCellProtocol = 5;
 
 /// A line is of another version of the protocol, or of none, or of a process with other plugins.
 /// what() says both versions.
