@@ -7,7 +7,6 @@
 
 #include "harness/checkpoint/fused_experts.h"
 #include "harness/checkpoint/gguf_file.h"
-#include "harness/checkpoint/open_clip.h"
 #include "harness/checkpoint/safetensors.h"
 #include "harness/checkpoint/torch_file.h"
 #include "harness/core/error.h"
@@ -78,7 +77,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::filesystem::path& 
   return open(ModelPath(path));
 }
 
-std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
+std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model, ClipTower tower) {
   const fs::path& path = model.path;
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->path_ = path;
@@ -103,7 +102,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
     if (open_clip) {
       const fs::path config = path / kOpenClipConfigName;
       checkpoint->config_ =
-          open_clip_config(JsonReader(read_json_data(config), config.string() + ": $"));
+          open_clip_config(JsonReader(read_json_data(config), config.string() + ": $"), tower);
       file_paths = {open_clip_weights(path)};
     } else if (file_exists(path / kIndexName)) {
       read_index(kIndexName);
@@ -125,7 +124,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const ModelPath& model) {
   std::set<std::string> stored;
   for (const fs::path& file_path : file_paths) {
     std::shared_ptr<const TensorFile> file = checkpoint->open_file(file_path);
-    if (open_clip) file = open_clip_view(std::move(file), file_path.string());
+    if (open_clip) file = open_clip_view(std::move(file), tower, file_path.string());
     for (const TensorInfo& info : file->tensors()) {
       if (!stored.insert(info.name).second)
         data_error("{}: tensor '{}' is in two shards", path.string(), info.name);

@@ -10,6 +10,7 @@
 
 #include "harness/checkpoint/internal/adapter.h"
 #include "harness/checkpoint/model_path.h"
+#include "harness/checkpoint/open_clip.h"
 #include "harness/checkpoint/tensor_file.h"
 #include "harness/checkpoint/tensors.h"
 #include "harness/core/json.h"
@@ -22,7 +23,13 @@ class Checkpoint : public TensorSource {
   /// inconsistent (an index that names a tensor its shard lacks, overlapping or short data, ...).
   static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path);
   /// With the path's adapter applied. Also throws what Adapter's constructor throws.
-  static std::shared_ptr<const Checkpoint> open(const ModelPath& model);
+  static std::shared_ptr<const Checkpoint> open(const ModelPath& model) {
+    return open(model, ClipTower::kImage);
+  }
+  /// The same of any folder but OpenCLIP's, of which this shows the text tower.
+  static std::shared_ptr<const Checkpoint> open_text_tower(const ModelPath& model) {
+    return open(model, ClipTower::kText);
+  }
 
   /// The model's own folder or lone file: where there is an adapter, config.json and tokenizer are
   /// the base's.
@@ -49,6 +56,7 @@ class Checkpoint : public TensorSource {
 
  private:
   Checkpoint() = default;
+  static std::shared_ptr<const Checkpoint> open(const ModelPath& model, ClipTower tower);
   std::shared_ptr<const TensorFile> open_file(const std::filesystem::path& path);
   /// The file that holds the tensor, and its index in the file. DataError when there is none.
   std::pair<const TensorFile&, size_t> locate(const std::string& name) const;

@@ -46,7 +46,7 @@ struct TextTower {
 };
 
 TextTower find_text_tower(const std::string& model, const std::string& where) {
-  const auto checkpoint = Checkpoint::open(find_model(model));
+  const auto checkpoint = Checkpoint::open_text_tower(find_model(model));
   const Json config = text_config(*checkpoint, where);
   std::shared_ptr<const Architecture> architecture =
       make_architecture(JsonReader(config, checkpoint->label() + ": the text tower"));

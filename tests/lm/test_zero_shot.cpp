@@ -66,6 +66,45 @@ void write_tower(const fs::path& folder, const Json& fields, bool scale = false)
   write_file(folder / "model.safetensors", safetensors_bytes(stored));
 }
 
+/// The same weights as OpenCLIP stores them, both towers; of the image's only its projection.
+void write_open_clip(const fs::path& folder) {
+  const auto whole = Checkpoint::open(kClip);
+  const auto read = [&](const std::string& name) { return whole->read(name); };
+  const std::string text = "text_model.";
+  StateDict stored = {{"token_embedding.weight", read(text + "embeddings.token_embedding.weight")},
+                      {"positional_embedding", read(text + "embeddings.position_embedding.weight")},
+                      {"text_projection", read("text_projection.weight").t().contiguous()},
+                      {"logit_scale", read("logit_scale")},
+                      {"attn_mask", at::zeros({24, 24})},
+                      {"visual.proj", read("visual_projection.weight").t().contiguous()}};
+  for (const char* part : {"weight", "bias"}) {
+    stored[fmt::format("ln_final.{}", part)] =
+        read(fmt::format("{}final_layer_norm.{}", text, part));
+    for (const int block : {0, 1}) {
+      const auto own = [&](const char* layer) {
+        return read(fmt::format("{}encoder.layers.{}.{}.{}", text, block, layer, part));
+      };
+      const std::string name = fmt::format("transformer.resblocks.{}.", block);
+      for (const auto& [layer, of] : {std::pair("ln_1", "layer_norm1"),
+                                      {"ln_2", "layer_norm2"},
+                                      {"attn.out_proj", "self_attn.out_proj"},
+                                      {"mlp.c_fc", "mlp.fc1"},
+                                      {"mlp.c_proj", "mlp.fc2"}})
+        stored[fmt::format("{}{}.{}", name, layer, part)] = own(of);
+      stored[fmt::format("{}attn.in_proj_{}", name, part)] =
+          at::cat({own("self_attn.q_proj"), own("self_attn.k_proj"), own("self_attn.v_proj")});
+    }
+  }
+  write_file(folder / "open_clip_model.safetensors", safetensors_bytes(stored));
+  write_file(folder / "open_clip_config.json",
+             R"({"model_cfg": {"embed_dim": 6, "quick_gelu": true,
+                 "text_cfg": {"context_length": 24, "vocab_size": 570, "width": 16, "heads": 2,
+                              "layers": 2, "mlp_ratio": 1.5},
+                 "vision_cfg": {"image_size": 12, "patch_size": 4, "layers": 2, "width": 16}}})");
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+    fs::copy_file(kClip / name, folder / name);
+}
+
 }  // namespace
 
 TEST_CASE("CLIP's tokenizer gives transformers' ids", "[tokenizer]") {
@@ -114,6 +153,21 @@ TEST_CASE("a head of texts gives transformers' scores", "[model][lm]") {
   write_tower(alone.path(), Json::object());
   CHECK(at::allclose(scores_by(spec(alone.path().string())),
                      rows_of(json.at("scores")) * (100 / std::exp(3.5)), 1e-4, 1e-3));
+}
+
+TEST_CASE("OpenCLIP's text towers are read under transformers' names", "[model][lm]") {
+  const TemporaryFolder folder;
+  write_open_clip(folder.path());
+  const std::string model = folder.path().string();
+  CHECK(at::allclose(features_of(open_text_tower(model, "a test", at::kCPU)),
+                     rows_of(expected().at("features")), 1e-4, 1e-5));
+  CHECK(at::allclose(ZeroShotHead(spec(model), "a test").logits(image_features()).to(at::kDouble),
+                     rows_of(expected().at("scores")), 1e-4, 1e-4));
+
+  write_file(folder.path() / "open_clip_config.json",
+             R"({"model_cfg": {"embed_dim": 6, "text_cfg": {"hf_model_name": "x", "width": 16,
+                               "heads": 2, "layers": 2}}})");
+  CHECK_THROWS_WITH(open_text_tower(model, "a test", at::kCPU), Contains("hf_model_name"));
 }
 
 TEST_CASE("a head's hash is of what it is made of", "[lm]") {
