@@ -10,9 +10,11 @@
 #include "harness/core/error.h"
 #include "harness/kernels/one_thread.h"
 #include "harness/method/method.h"
+#include "methods/inner_merge.h"
 #include "methods/learned/descent.h"
 #include "methods/moe/low_rank_store.h"
 #include "methods/moe/mixture_layers.h"
+#include "methods/moe/shared_matrices.h"
 #include "methods/moe/sparse_low_rank.h"
 
 namespace assay {
@@ -45,6 +47,7 @@ struct CompressExperts {
       {"mc_smoe", R"({"learning_rate": 1e-4, "distillation": 0.2})",
        "MC-SMoE with recovery: cross entropy and 0.2 of the divergence from the whole mixture. The "
        "paper takes 10000 steps, 400 of them 'warmup' and 1600 'final'"}};
+  MethodComponent of{"average"};  // of one model that is the model
   double rank_ratio = 5.0 / 96;
   double rest = 0.1;
   int64_t steps = 32;
@@ -58,6 +61,9 @@ struct CompressExperts {
   int64_t batch = 16;
 
   void parameters(auto&& p) {
+    p(of, {.name = "of",
+           .help = "the method whose result is compressed, as merge_experts (MC-SMoE); it has the "
+                   "tensors of the model"});
     p(rank_ratio, {.name = "rank_ratio",
                    .range = {0, 1},
                    .help = "the share of a matrix' values that its factors have; the default is "
@@ -95,6 +101,9 @@ struct CompressExperts {
   }
 
   std::optional<std::string> conflict() const {
+    const Output output = of->needs().output;
+    if (output != Output::kSameArchitecture && output != Output::kMixtureOfExperts)
+      return fmt::format("parameter 'of' is {}, which does not give one mixture", of->info().name);
     if (store == Store::kFactors && rank_ratio == 0)
       return "parameter 'store' is factors, for which 'rank_ratio' is to be above 0";
     return std::nullopt;
@@ -103,6 +112,7 @@ struct CompressExperts {
   StateDict merge_model(const ModelJob& job) const;
 
  private:
+  StateDict result_of_inner(const ModelJob& models) const;
   double rate(int64_t step) const;
   at::Tensor loss(const Network& network, const StateDict& student, const StateDict& teacher,
                   ExampleBatch examples) const;
@@ -114,6 +124,17 @@ OutputPlan CompressExperts::plan(const PlanInputs& models) const {
   for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
   const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
   need_layers(layers, info.name);
+  if (const std::optional<OutputPlan> inner = of->plan(models)) {
+    const bool same = inner->tensors.size() == names.size() &&
+                      std::all_of(inner->tensors.begin(), inner->tensors.end(), [&](const auto& t) {
+                        return model.find(t.name) && !t.shape && !t.open && !t.copied;
+                      });
+    if (!same)
+      throw SkipCell(fmt::format(
+          "{} works on results with the tensors of the model, as of 'store' copies, and that of {} "
+          "has others",
+          info.name, of->info().name));
+  }
   std::set<std::string> matrices;
   for (const MixtureLayer& layer : layers)
     for (const auto& tensors : layer.tensors) matrices.insert(tensors.begin(), tensors.end());
@@ -132,6 +153,23 @@ OutputPlan CompressExperts::plan(const PlanInputs& models) const {
       return config_of_factors(config, made);
     };
   return plan;
+}
+
+StateDict CompressExperts::result_of_inner(const ModelJob& models) const {
+  const c10::NoGradGuard no_gradients;
+  MethodComponent inner = of;
+  inner->prepare(models);
+  StateDict made;
+  if (inner->granularity() == Granularity::kModel) made = inner->merge_model(models);
+  for (const std::string& name : models.names()) {
+    at::Tensor& tensor = made[name];
+    if (!tensor.defined()) {
+      const TensorJob job = models.tensor(name);
+      tensor = merge_inner(*inner, job, {}, job.experts);
+    }
+    tensor = tensor.to(at::kFloat);
+  }
+  return made;
 }
 
 double CompressExperts::rate(int64_t step) const {
@@ -156,40 +194,17 @@ at::Tensor CompressExperts::loss(const Network& network, const StateDict& studen
          distillation * (log_p.exp() * (log_p - log_q)).sum() / static_cast<double>(examples.count);
 }
 
-/// A matrix of an expert and of those that are equal to it.
-struct SharedMatrix {
-  std::vector<std::string> tensors;
-  at::Tensor values;
-};
-
-std::vector<SharedMatrix> different_matrices(const std::vector<MixtureLayer>& layers,
-                                             const StateDict& model) {
-  std::vector<SharedMatrix> all;
-  for (const MixtureLayer& layer : layers) {
-    const size_t first = all.size();
-    for (const auto& tensors : layer.tensors)
-      for (const std::string& tensor : tensors) {
-        const at::Tensor& values = model.at(tensor);
-        const auto known = std::find_if(
-            all.begin() + static_cast<std::ptrdiff_t>(first), all.end(),
-            [&](const SharedMatrix& other) { return at::equal(other.values, values); });
-        if (known == all.end())
-          all.push_back({{tensor}, values});
-        else
-          known->tensors.push_back(tensor);
-      }
-  }
-  return all;
-}
-
 StateDict CompressExperts::merge_model(const ModelJob& job) const {
   const c10::AutoGradMode with_gradients(true);
   const OneThread one;  // on the CPU, sums over more threads would go in another order
-  const StateDict model = model_of_factors(job);
-  std::vector<std::string> names;
-  for (const auto& [name, unused] : model) names.push_back(name);
+  const WholeMatrices models(job);
+  const StateDict model = result_of_inner(models);
+  StateDict teacher;  // the model itself, whatever 'of' made of it
+  if (distillation > 0)
+    for (const std::string& name : models.names())
+      teacher[name] = models.tensor(name).experts.front().to(at::kFloat);
   const std::vector<SharedMatrix> shared =
-      different_matrices(mixture_layers(names, info.name), model);
+      different_matrices(mixture_layers(models.names(), info.name), model);
   std::vector<SparseLowRank> matrices;
   std::vector<at::Tensor> learned;
   for (const SharedMatrix& one_of : shared) {
@@ -213,7 +228,7 @@ StateDict CompressExperts::merge_model(const ModelJob& job) const {
   };
   for (int64_t step = 1; step <= steps; ++step) {
     fill(true);
-    const at::Tensor value = loss(network, weights, model, batch_of(network, 0, step - 1, batch));
+    const at::Tensor value = loss(network, weights, teacher, batch_of(network, 0, step - 1, batch));
     if (!std::isfinite(value.item<double>()))
       data_error("{}: the loss is {} at step {} of {}; a smaller learning_rate may help", info.name,
                  value.item<double>(), step, steps);

@@ -40,25 +40,30 @@ void plan_factors(const TensorInfo& matrix, int64_t rank, OutputPlan& plan) {
   add(kKept, {out}, true);
 }
 
-StateDict model_of_factors(const ModelJob& job) {
-  StateDict model;
+WholeMatrices::WholeMatrices(const ModelJob& job) : job_(job) {
   const std::vector<std::string>& names = job.names();
-  const auto read = [&](const std::string& name) {
-    return job.tensor(name).experts.front().to(at::kFloat);
-  };
-  const std::set<std::string> planned(names.begin(), names.end());
+  const std::set<std::string> all(names.begin(), names.end());
   for (const std::string& name : names) {
-    if (name.ends_with(kLeft)) {
-      model[with(without(name, kLeft), kWhole)] = read(name);
-      continue;
-    }
     const bool part =
         std::any_of(kOtherParts.begin(), kOtherParts.end(), [&](std::string_view end) {
-          return name.ends_with(end) && planned.contains(with(without(name, end), kLeft));
+          return name.ends_with(end) && all.contains(with(without(name, end), kLeft));
         });
-    if (!part) model[name] = read(name);
+    if (name.ends_with(kLeft))
+      planned_[with(without(name, kLeft), kWhole)] = name;
+    else if (!part)
+      planned_[name] = name;
   }
-  return model;
+  for (const auto& [name, unused] : planned_) names_.push_back(name);
+}
+
+void WholeMatrices::for_each(const std::function<void(size_t index)>& body) const {
+  for (size_t i = 0; i < names_.size(); ++i) body(i);
+}
+
+TensorJob WholeMatrices::tensor(const std::string& name) const {
+  TensorJob own = job_.tensor(planned(name));
+  own.name = name;
+  return own;
 }
 
 void put_factors(const std::string& name, const SparseLowRank& matrix, StateDict& result) {

@@ -187,6 +187,31 @@ TEST_CASE("factors and rows are the same function as their sums, and as large as
         Approx(static_cast<double>(others) + 2.0 * static_cast<double>(values) * 2 / 6).margin(2));
 }
 
+TEST_CASE("what another method made of the mixture is compressed", "[methods][moe]") {
+  const StateDict model = small_model(1, small_mixtral_config());
+  const FakeEvidence evidence = first_matrix();
+  const Json merging{{"method", "merge_experts"},     {"experts", 2},
+                     {"allocation", "uniform"},       {"grouping", "linkage"},
+                     {"similarity", "expert_weight"}, {"merge", "uniform"}};
+  Json own = merging;
+  own.erase("method");
+  MergeInputs merged =
+      mixture_of(merge("merge_experts", own, mixture_of(model, evidence)), evidence);
+  for (const char* store : {"sums", "factors"}) {
+    CAPTURE(store);
+    const Json parameters{{"rest", 0.05}, {"rank_ratio", 0.2}, {"store", store}};
+    Json both = parameters;
+    both["of"] = merging;
+    const StateDict at_once = merge("compress_experts", both, mixture_of(model, evidence));
+    CHECK(same_bytes(at_once, merge("compress_experts", parameters, merged)));
+  }
+  CHECK_THROWS_WITH(
+      merge("compress_experts", {{"of", "prune_experts"}}, mixture_of(model, evidence)),
+      Contains("of prune_experts has others"));
+  CHECK_THROWS_WITH(merge("compress_experts", {{"of", "tsv_c"}}, mixture_of(model, evidence)),
+                    Contains("does not give one mixture"));
+}
+
 TEST_CASE("what is stored as factors is not taken for a mixture's matrices", "[methods][moe]") {
   const StateDict model = small_model(1, small_mixtral_config());
   const FakeEvidence evidence = first_matrix();
