@@ -14,7 +14,9 @@ namespace {
 /// others of G_i - lambda G_own) T^T, with T the change and G the Gram matrices of the layer's
 /// inputs: where the change moves the others' outputs more than its own. The paper's masks for
 /// norms are left out: 'others' merges these. Directions of which that is not so stay, even where
-/// fewer than 'trimmed' go.
+/// fewer than 'trimmed' go. The authors' code was not to be had: the defaults of lambda, trimmed
+/// and scale are not confirmed by it. A public port of it also scales each change back to the norm
+/// that it had before the removal, which the text does not say; that is left out.
 struct CatMerging {
   static constexpr MethodInfo info{
       .name = "cat_merging",
@@ -36,10 +38,12 @@ struct CatMerging {
                .sweep = {1, 5},
                .help = "what an expert's own outputs weigh against the others': the more, the less "
                        "is removed"});
-    p(trimmed, {.name = "trimmed",
-                .range = {0, 1 << 16},
-                .sweep = {1, 3},
-                .help = "the most directions that a layer's change loses"});
+    p(trimmed,
+      {.name = "trimmed",
+       .range = {0, 1 << 16},
+       .sweep = {1, 3},
+       .help = "the most directions that a layer's change loses; this default, lambda's and "
+               "scale's are not confirmed by the authors' code"});
     p(scale, {.name = "scale",
               .range = {0, 5},
               .sweep = {0.3, 0.5, 1.0},

@@ -12,7 +12,8 @@ namespace {
 /// different directions. Each row of what it changed is scaled to the mean norm of the experts'
 /// rows; of most layers it may only grow, of sensitive ones only shrink. The calibration of
 /// features, which the paper also has, is left out: it changes the network's outputs and not its
-/// weights.
+/// weights. The authors' later code scales rows onto an ellipsoid that the experts' rows span, in
+/// place of their mean norm.
 struct Magic {
   static constexpr MethodInfo info{
       .name = "magic",

@@ -156,6 +156,19 @@ TEST_CASE("compressing experts counts its factors in every step", "[methods][moe
   CHECK((flops(11) - flops(1)) / 10 == Approx(kMatrices * (6 * rank + 8) * kMatrix).epsilon(.05));
 }
 
+TEST_CASE("FR-Merging counts its Fourier transforms", "[methods][cost]") {
+  const auto flops = [&](const std::string& ref) {
+    const int64_t before = counters::flops;
+    merge(ref, Json::object(),
+          one_tensor_inputs(noise({512, 256}, 1), {noise({512, 256}, 2), noise({512, 256}, 3)}));
+    return static_cast<double>(counters::flops - before);
+  };
+  constexpr double kD = 512 * 256, kLog = 17;
+  // Besides, a few operations on each value: differences, products with the filter, magnitudes.
+  const double own = flops("fr_merging") - flops("task_arithmetic");
+  CHECK(own == Approx(2 * 7.5 * kD * kLog).epsilon(.1));
+}
+
 TEST_CASE("a mixture counts what its shared method does", "[methods][moe][cost]") {
   const MergeInputs inputs = small_models(3);
   double shared = 0;
