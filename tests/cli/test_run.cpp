@@ -126,7 +126,7 @@ TEST_CASE("a dry run says how many workers there would be", "[cli]") {
   const TextSweep sweep;
   const auto workers = [&](const std::vector<std::string>& options) {
     std::vector<std::string> command = sweep.command();
-    command.insert(command.end(), {"--dry-run", "--json"});
+    command.insert(command.end(), {"--dry-run", "--json", "--quiet"});
     command.insert(command.end(), options.begin(), options.end());
     return Json::parse(run_process(command).output).at("workers");
   };
