@@ -125,7 +125,7 @@ TEST_CASE("methods that match activations count passes and products", "[methods]
         Approx((3 * n - 2) * pleas.network + kPlaces * 2 * (n - 1) * rows * kUnits * kUnits + fits)
             .epsilon(.05));
 
-  const Counted repair = counted_on(networks, "repair", {{"batch", kExamples}});
+  const Counted repair = counted_on(networks, "repair", {{"batch", 8}});
   CHECK(repair.merge == Approx((n + 1) * repair.network + n * kValues).epsilon(.05));
 }
 

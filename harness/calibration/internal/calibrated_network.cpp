@@ -158,6 +158,7 @@ StateDict CalibratedNetwork::running_moments(const StateDict& weights,
       for (const auto& [name, value] : by_batch.running_moments())
         if (const auto known = names.find(name); known != names.end())
           moments[known->second] = value;
+      if (moments.empty()) return {};  // no layer has any: no more passes
       sums.add(moments);
     }
   return sums.means(batches, at::kFloat);
