@@ -152,7 +152,7 @@ Json blocks_config(JsonReader& model, JsonReader& tower, int64_t width, int64_t 
           {"layer_norm_eps", 1e-5}};
 }
 
-Json image_config(JsonReader& model) {
+Json image_tower_config(JsonReader& model) {
   JsonReader vision = model.at("vision_cfg");
   const int64_t width = size_of(vision, "width");
   const int64_t head_width = vision.integer("head_width", 64);
@@ -168,7 +168,7 @@ Json image_config(JsonReader& model) {
   return config;
 }
 
-Json text_config(JsonReader& model) {
+Json text_tower_config(JsonReader& model) {
   JsonReader text = model.at("text_cfg");
   const int64_t width = size_of(text, "width"), heads = size_of(text, "heads");
   Json config = blocks_config(model, text, width, heads);
@@ -186,7 +186,7 @@ Json text_config(JsonReader& model) {
 Json open_clip_config(const JsonReader& open_clip, ClipTower tower) {
   JsonReader root = open_clip;
   JsonReader model = root.at("model_cfg");
-  return tower == ClipTower::kText ? text_config(model) : image_config(model);
+  return tower == ClipTower::kText ? text_tower_config(model) : image_tower_config(model);
 }
 
 std::shared_ptr<const TensorFile> open_clip_view(std::shared_ptr<const TensorFile> file,

@@ -17,7 +17,7 @@ constexpr std::string_view kPlace = "{}";
 constexpr const char* kLogitScale = "logit_scale";
 
 /// The text tower's config.json, which a whole CLIP model's has within its own.
-Json text_config(const Checkpoint& checkpoint, const std::string& where) {
+Json text_tower_config(const Checkpoint& checkpoint, const std::string& where) {
   const Json& config = checkpoint.config();
   if (config.is_null()) user_error("{}: {} has no config.json", where, checkpoint.label());
   const std::string type = config.value("model_type", "");
@@ -47,7 +47,7 @@ struct TextTower {
 
 TextTower find_text_tower(const std::string& model, const std::string& where) {
   const auto checkpoint = Checkpoint::open_text_tower(find_model(model));
-  const Json config = text_config(*checkpoint, where);
+  const Json config = text_tower_config(*checkpoint, where);
   std::shared_ptr<const Architecture> architecture =
       make_architecture(JsonReader(config, checkpoint->label() + ": the text tower"));
   return {checkpoint, std::dynamic_pointer_cast<const EncoderArchitecture>(architecture),
