@@ -22,6 +22,7 @@ AdjustedSource::AdjustedSource(std::shared_ptr<const TensorSource> source, Adjus
     TensorInfo info = *source_->find(view.of);
     info.name = name;
     info.shape.front() = view.rows;
+    if (view.columns != 0) info.shape.back() = view.columns;
     infos_.push_back(std::move(info));
   }
   for (const auto& [name, of] : adjustments_.renamed) {
@@ -42,6 +43,8 @@ AdjustedSource::Location AdjustedSource::locate(const std::string& name, int64_t
   const auto view = adjustments_.views.find(name);
   if (view == adjustments_.views.end()) return {*source_, name, 0, end};
   const TensorInfo& of = *source_->find(view->second.of);
+  if (view->second.columns != 0)  // rows that lie elsewhere: all that may hold a value of them
+    return {*source_, view->second.of, 0, std::min(end, of.numel())};
   const int64_t start =
       view->second.first == 0 ? 0 : view->second.first * (of.numel() / of.shape.front());
   return {*source_, view->second.of, start, std::min(end, of.numel() - start)};
@@ -66,6 +69,7 @@ std::string AdjustedSource::content_hash() const {
   for (const auto& [name, view] : adjustments_.views) {
     hasher.text("view").text(name).text(view.of).number(static_cast<uint64_t>(view.rows));
     if (view.first != 0) hasher.text("from").number(static_cast<uint64_t>(view.first));
+    if (view.columns != 0) hasher.text("columns").number(static_cast<uint64_t>(view.columns));
   }
   for (const auto& [name, of] : adjustments_.renamed) hasher.text("renamed").text(name).text(of);
   for (const auto& [name, why] : adjustments_.left_out) hasher.text("left out").text(name);
@@ -88,6 +92,9 @@ at::Tensor AdjustedSource::read(const std::string& name) const {
 at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int64_t count) const {
   const TensorInfo* info = find(name);
   if (!info) data_error("{} has no tensor '{}'", label(), name);
+  if (const auto view = adjustments_.views.find(name);
+      view != adjustments_.views.end() && view->second.columns != 0)
+    return padded_part(view->second, first, count);
   const int64_t end = first + count;
   const auto [source, of, start, known_end] = locate(name, end);
   if (known_end == end) return source.read_part(of, start + first, count);
@@ -104,6 +111,19 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
   return at::cat({source_->read_part(of, start + first, added_first - first), added});
 }
 
+// Whole rows around the elements, then those of them.
+at::Tensor AdjustedSource::padded_part(const Adjustments::View& view, int64_t first,
+                                       int64_t count) const {
+  const int64_t columns = source_->find(view.of)->shape.back();
+  const int64_t row = first / view.columns;
+  const int64_t rows = (first + count + view.columns - 1) / view.columns - row;
+  const at::Tensor values =
+      source_->read_part(view.of, (view.first + row) * columns, rows * columns);
+  return at::constant_pad_nd(values.reshape({rows, columns}), {0, view.columns - columns})
+      .flatten()
+      .narrow(0, first - row * view.columns, count);
+}
+
 std::string AdjustedSource::change(const std::string& name) const {
   const auto view = adjustments_.views.find(name);
   if (view == adjustments_.views.end()) {
@@ -114,8 +134,11 @@ std::string AdjustedSource::change(const std::string& name) const {
   const int64_t known = source_->find(view->second.of)->shape.front();
   std::string text;
   if (adjustments_.only_these)
-    return fmt::format("rows {} to {} of {}", view->second.first,
-                       view->second.first + view->second.rows - 1, view->second.of);
+    return fmt::format("rows {} to {} of {}{}", view->second.first,
+                       view->second.first + view->second.rows - 1, view->second.of,
+                       view->second.columns == 0
+                           ? std::string()
+                           : fmt::format(" with zeros up to {} columns", view->second.columns));
   if (view->second.of != name) text = fmt::format("tied to {}", view->second.of);
   if (view->second.rows == known) return text;
   if (!text.empty()) text += ", ";

@@ -22,6 +22,7 @@ struct MergeInputs {
   std::vector<std::shared_ptr<const TensorSource>> experts;
   /// config.json of the model that the result is like; for methods that change its shape.
   Json config;
+  std::vector<Json> expert_configs{};  ///< PlanInputs::expert_configs
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   /// What all inputs are converted to before anything else; absent: methods see storage dtypes.
@@ -95,6 +96,8 @@ std::vector<std::string> merged_names(const MergeInputs& inputs);
 /// DataError naming model and tensor where one is missing, extra or misshapen. Reads no tensor
 /// data.
 void check_compatible(const MergeInputs& inputs);
+/// What it says of names, shapes and dtypes, a line each.
+std::vector<std::string> tensor_mismatches(const MergeInputs& inputs);
 
 /// A method and the tensors that it makes.
 struct GroupRef {

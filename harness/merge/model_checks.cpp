@@ -15,6 +15,7 @@
 #include "harness/core/json.h"
 #include "harness/merge/request/reconcile.h"
 #include "harness/merge/request/roles.h"
+#include "harness/merge/request/unmergeable.h"
 
 namespace assay {
 namespace {
@@ -252,6 +253,26 @@ MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
   if (base) inputs.base = reconciled.sources.front();
   inputs.experts.assign(reconciled.sources.begin() + (base ? 1 : 0), reconciled.sources.end());
   return inputs;
+}
+
+MergeInputs unequal_inputs(const std::shared_ptr<const Checkpoint>& base,
+                           const std::vector<std::shared_ptr<const Checkpoint>>& experts) {
+  std::vector<MergeModel> models;
+  MergeInputs inputs;
+  for (const auto& expert : experts) {
+    models.push_back({expert, expert->config()});
+    inputs.experts.push_back(expert);
+    inputs.expert_configs.push_back(expert->config());
+  }
+  if (base) models.push_back({base, base->config()});
+  refuse_unmergeable(models);
+  inputs.base = base;
+  inputs.config = base ? base->config() : inputs.expert_configs.front();
+  return inputs;
+}
+
+std::string unmet_shapes_need(const std::string& mismatch) {
+  return fmt::format("needs models that have the same tensors: {}", mismatch);
 }
 
 bool needs_same_initialization(const std::vector<MethodGroup>& groups) {

@@ -32,6 +32,14 @@ MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
                               const std::vector<std::shared_ptr<const Checkpoint>>& experts,
                               std::vector<std::string>* notes = nullptr);
 
+/// The models of a merge whose tensors may differ (Needs::same_shapes), as they came. DataError as
+/// refuse_unmergeable(). `base` may be null.
+MergeInputs unequal_inputs(const std::shared_ptr<const Checkpoint>& base,
+                           const std::vector<std::shared_ptr<const Checkpoint>>& experts);
+
+/// Needs::same_shapes, of models between which there is this mismatch: why it is not met.
+std::string unmet_shapes_need(const std::string& mismatch);
+
 /// Whether the model stores floating tensors that no method sees: buffers, or copies of an
 /// embedding that its config ties. Reads no tensor.
 bool has_settled_tensors(const Checkpoint& model);

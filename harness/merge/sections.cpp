@@ -34,7 +34,10 @@ void add_view(const TensorSource& model, const OutputTensor& tensor, const Tenso
   if (!info)
     data_error("'{}' of the result is planned from '{}', which {} does not have", tensor.name,
                view.tensor, model.label());
-  if (view.first == 0 && view.rows == TensorView::kAll) {
+  if (view.columns != 0 && (info->shape.size() != 2 || info->shape.back() > view.columns))
+    data_error("'{}' of the result is planned from '{}' of shape {} with zeros up to {} columns",
+               tensor.name, view.tensor, shape_text(info->shape), view.columns);
+  if (view.first == 0 && view.rows == TensorView::kAll && view.columns == 0) {
     adjustments.renamed[tensor.name] = view.tensor;
   } else {
     const int64_t all = info->shape.empty() ? 0 : info->shape.front();
@@ -44,7 +47,7 @@ void add_view(const TensorSource& model, const OutputTensor& tensor, const Tenso
           "'{}' of the result is planned from {} rows of '{}' from row {} on, of which {} "
           "has {}",
           tensor.name, rows, view.tensor, view.first, model.label(), all);
-    adjustments.views[tensor.name] = {view.tensor, rows, view.first};
+    adjustments.views[tensor.name] = {view.tensor, rows, view.first, view.columns};
   }
   if (tensor.copied) adjustments.copied.insert(tensor.name);
 }
@@ -121,7 +124,7 @@ MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
 }  // namespace
 
 std::optional<OutputPlan> plan_of(const Method& method, const MergeInputs& inputs) {
-  PlanInputs models{inputs.base.get(), {}, inputs.config, inputs.evidence};
+  PlanInputs models{inputs.base.get(), {}, inputs.config, inputs.expert_configs, inputs.evidence};
   for (const auto& expert : inputs.experts) models.experts.push_back(expert.get());
   return method.plan(models);
 }

@@ -23,11 +23,13 @@ struct PlanInputs {
   const TensorSource* base;  ///< may be null
   std::vector<const TensorSource*> experts;
   const Json& config;  ///< config.json of the reference: the base, else the first expert
+  /// Of experts whose tensors differ (Needs::same_shapes), config.json of each; else empty.
+  std::vector<Json> expert_configs{};
   /// For methods that need the architecture or data; null: there is none.
   const Evidence* evidence = nullptr;
 };
 
-/// A tensor of one model, or some of its rows.
+/// A tensor of one model, or some of its rows, or one with zeros as further columns.
 struct TensorView {
   static constexpr size_t kBase = std::numeric_limits<size_t>::max();
 
@@ -35,6 +37,8 @@ struct TensorView {
   std::string tensor;   ///< its name in that model
   int64_t first = 0;    ///< the first row that is taken, an index of the first dimension
   int64_t rows = kAll;  ///< how many are taken
+  /// The last dimension of a matrix, where zeros follow its own columns; 0: it has its own alone.
+  int64_t columns = 0;
   static constexpr int64_t kAll = -1;  ///< all that follow
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "harness/model/internal/member_caches.h"
 
 namespace assay {
 namespace {
@@ -24,13 +25,6 @@ struct MemberSizes {
 at::Tensor member_states(const at::Tensor& states, int64_t first, int64_t width,
                          at::ScalarType dtype) {
   return states.narrow(-1, first, width).to(dtype);
-}
-
-std::vector<KvCache::Layer> layer_range(const std::vector<KvCache::Layer>& layers, size_t first,
-                                        size_t count) {
-  if (layers.empty()) return {};
-  const auto begin = layers.begin() + static_cast<std::ptrdiff_t>(first);
-  return {begin, begin + static_cast<std::ptrdiff_t>(count)};
 }
 
 void append(std::vector<KvCache::Layer>& all, const std::vector<KvCache::Layer>& part) {
@@ -124,19 +118,13 @@ class DecoderEnsemble final : public Ensemble<LanguageArchitecture> {
     });
   }
   at::Tensor hidden(const StateDict&, const TokenBatch& batch, KvCache* cache) const override {
+    std::vector<size_t> layers;
+    for (const MemberSizes& sizes : sizes_) layers.push_back(sizes.layers);
     std::vector<at::Tensor> states;
-    KvCache grown;  // the caller's cache stays unchanged when a member fails
-    size_t first = 0;
-    for (size_t i = 0; i < members_.size(); ++i) {
-      KvCache own;
-      if (cache) own = {layer_range(cache->layers, first, sizes_[i].layers), cache->positions};
-      states.push_back(
-          members_[i].architecture->hidden(members_[i].weights, batch, cache ? &own : nullptr));
-      append(grown.layers, own.layers);
-      grown.positions = own.positions;
-      first += sizes_[i].layers;
-    }
-    if (cache) *cache = std::move(grown);
+    const auto run = [&](size_t i, KvCache* own) {
+      states.push_back(members_[i].architecture->hidden(members_[i].weights, batch, own));
+    };
+    with_member_caches(cache, layers, run);
     return at::cat(states, -1);
   }
 };

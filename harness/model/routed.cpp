@@ -1,14 +1,13 @@
 #include "harness/model/routed.h"
 
-#include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "harness/core/error.h"
-#include "harness/model/ensemble.h"
+#include "harness/model/hidden_mixture.h"
 #include "harness/model/internal/decoder.h"
+#include "harness/model/internal/routed_names.h"
 
 namespace assay {
 
@@ -25,10 +24,10 @@ void RoutingOptions::parameters(auto&& p) {
   p(ascent, {.name = "ascent",
              .help = "task_vector_gradient compares with the direction in which the loss rises"});
   p(mix, {.name = "mix",
-          .choices = {"probabilities", "logits", "layers"},
+          .choices = {"probabilities", "logits", "layers", "hidden"},
           .help = "what of those that answer is summed by their shares: probabilities, log "
-                  "probabilities, which are then normalised, or what their layers add to one "
-                  "residual stream"});
+                  "probabilities, which are then normalised, what their layers add to one "
+                  "residual stream, or their last hidden states, projected to one width"});
   p(shared, {.name = "shared",
              .help = "tensors of this name replace those of every member that answers; the router "
                      "looks at the member's own"});
@@ -40,54 +39,37 @@ void RoutingOptions::parameters(auto&& p) {
 
 namespace {
 
-/// Decoders between one embedding and one head, whose layers read and write one residual stream.
-class LayerMixture final : public LanguageArchitecture {
- public:
-  LayerMixture(std::shared_ptr<const Decoder> decoder, std::vector<LanguageModel> models,
-               const std::vector<double>& shares)
-      : decoder_(std::move(decoder)), models_(std::move(models)) {
-    for (size_t i = 0; i < models_.size(); ++i) layers_.push_back({&models_[i].weights, shares[i]});
-  }
-  LayerMixture(const LayerMixture&) = delete;
-  LayerMixture& operator=(const LayerMixture&) = delete;
+using Mix = RoutingOptions::Mix;
 
-  Json config() const override {
-    return {{"model_type", "layer_mixture"}, {"member", decoder_->config()}};
-  }
-  std::vector<TensorInfo> tensors() const override { return {}; }
-  StateDict initial_weights(uint64_t) const override { return {}; }
-  int64_t vocabulary() const override { return decoder_->vocabulary(); }
-  int64_t max_positions() const override { return decoder_->max_positions(); }
-  bool can_extend(int64_t from, int64_t to) const override {
-    return decoder_->can_extend(from, to);
-  }
-  int64_t members() const override { return static_cast<int64_t>(models_.size()); }
-  at::Tensor hidden(const StateDict&, const TokenBatch& batch, KvCache* cache) const override {
-    return decoder_->mixed_hidden(layers_, batch, cache);
-  }
-  at::Tensor vocabulary_logits(const StateDict&, const at::Tensor& hidden) const override {
-    return decoder_->vocabulary_logits(models_.front().weights, hidden);
-  }
+bool have_same_tensors(const Architecture& one, const Architecture& other) {
+  const std::vector<TensorInfo> a = one.tensors(), b = other.tensors();
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const TensorInfo& x, const TensorInfo& y) {
+                      return x.name == y.name && x.shape == y.shape;
+                    });
+}
 
- private:
-  std::shared_ptr<const Decoder> decoder_;
-  std::vector<LanguageModel> models_;
-  std::vector<LayerShare> layers_;
-};
-
-std::string member_prefix(size_t member) { return fmt::format("members.{}.", member); }
-const std::string kRouter = "router.";
+std::shared_ptr<const LanguageArchitecture> read_member(const JsonReader& config) {
+  std::shared_ptr<const Architecture> any = make_architecture(config);
+  auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(any);
+  if (!decoder) config.fail("expected the config.json of a decoder-only language model");
+  return decoder;
+}
 
 std::unique_ptr<Architecture> make_routed(JsonReader fields) {
   const JsonReader member = fields.at("member");
-  std::shared_ptr<const Architecture> any = make_architecture(member);
-  auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(any);
-  if (!decoder) member.fail("expected the config.json of a decoder-only language model");
-  Json options = fields.json();
-  options.erase("member");
-  RoutingOptions read;
-  assign_parameters(read, JsonReader(options, fields.where()));
-  return std::make_unique<RoutedArchitecture>(std::move(decoder), read);
+  Json json = fields.json();
+  json.erase("member");
+  RoutingOptions options;
+  assign_parameters(options, JsonReader(json, fields.where()));
+  if (!member.json().is_array())
+    return std::make_unique<RoutedArchitecture>(read_member(member), options);
+  MemberArchitectures members;
+  for (const JsonReader& one : member.elements()) members.push_back(read_member(one));
+  if (std::ssize(members) != options.members)
+    member.fail(fmt::format("expected the config.json of each of the {} members, found {}",
+                            options.members, members.size()));
+  return std::make_unique<RoutedArchitecture>(std::move(members), options);
 }
 
 ASSAY_REGISTER([] {
@@ -103,21 +85,26 @@ ASSAY_REGISTER([] {
 
 }  // namespace
 
-RoutedArchitecture::RoutedArchitecture(std::shared_ptr<const LanguageArchitecture> member,
+RoutedArchitecture::RoutedArchitecture(const std::shared_ptr<const LanguageArchitecture>& member,
                                        RoutingOptions options)
-    : member_(std::move(member)),
+    : RoutedArchitecture(MemberArchitectures(static_cast<size_t>(options.members), member),
+                         options) {}
+
+RoutedArchitecture::RoutedArchitecture(MemberArchitectures members, RoutingOptions options)
+    : members_(std::move(members)),
       options_(std::move(options)),
       router_(make_sequence_router(options_.router, options_.ascent)) {
   if (options_.top_k > options_.members)
     user_error("assay_routed: 'top_k' is {}, and there are {} members", options_.top_k,
                options_.members);
+  check_members();
   std::set<std::string> names;
-  for (const TensorInfo& info : member_->tensors()) names.insert(info.name);
+  for (const TensorInfo& info : first().tensors()) names.insert(info.name);
   for (const std::string& name : options_.shared)
     if (!names.contains(name))
       user_error("assay_routed: 'shared' names '{}', which is no tensor of a member", name);
-  if (options_.mix != RoutingOptions::Mix::kLayers) return;
-  for (const auto& block : member_->blocks())
+  if (options_.mix != Mix::kLayers) return;
+  for (const auto& block : first().blocks())
     for (const std::string& name : block) names.erase(name);
   for (const std::string& name : options_.shared) names.erase(name);
   if (!names.empty())
@@ -125,18 +112,47 @@ RoutedArchitecture::RoutedArchitecture(std::shared_ptr<const LanguageArchitectur
         "assay_routed: 'mix' is layers, between one embedding and one head: expected '{}' among "
         "the tensors that are 'shared'",
         *names.begin());
-  layered_ = std::dynamic_pointer_cast<const Decoder>(member_);
+  layered_ = std::dynamic_pointer_cast<const Decoder>(members_.front());
   if (!layered_)
     user_error(
         "assay_routed: 'mix' is layers, and the layers of a '{}' are not to be had one by "
         "one",
-        member_->config().at("model_type").get<std::string>());
+        first().config().at("model_type").get<std::string>());
+}
+
+void RoutedArchitecture::check_members() const {
+  bool equal = true;
+  for (const auto& member : members_) {
+    if (member->vocabulary() != vocabulary())
+      user_error("assay_routed: the members' vocabularies have {} and {} tokens", vocabulary(),
+                 member->vocabulary());
+    equal = equal && have_same_tensors(*member, first());
+  }
+  if (options_.mix == Mix::kHidden && !options_.shared.empty())
+    user_error(
+        "assay_routed: 'mix' is hidden, whose embedding and head are no member's: expected "
+        "no tensor in 'shared'");
+  if (equal) return;
+  if (options_.mix == Mix::kLayers || !options_.shared.empty())
+    user_error(
+        "assay_routed: the members differ in their tensors, which 'mix' layers and 'shared' "
+        "take as one");
+  if (options_.router == SequenceRouterKind::kTaskVectorGradient)
+    user_error(
+        "assay_routed: the members differ in their tensors, and 'router' compares their "
+        "task vectors");
 }
 
 Json RoutedArchitecture::config() const {
   Json json = parameters_to_json(options_);
   json["model_type"] = "assay_routed";
-  json["member"] = member_->config();
+  Json configs = Json::array();
+  bool equal = true;
+  for (const auto& member : members_) {
+    configs.push_back(member->config());
+    equal = equal && configs.back() == configs.front();
+  }
+  json["member"] = equal ? configs.front() : configs;
   return json;
 }
 
@@ -148,14 +164,37 @@ std::vector<TensorInfo> RoutedArchitecture::tensors() const {
       all.push_back(std::move(info));
     }
   };
-  for (int64_t i = 0; i < options_.members; ++i)
-    add(member_->tensors(), member_prefix(static_cast<size_t>(i)));
-  add(router_->tensors(*member_, options_.members), kRouter);
+  for (size_t i = 0; i < members_.size(); ++i)
+    add(members_[i]->tensors(), routed_names::member_prefix(i));
+  add(router_->tensors(first(), options_.members), routed_names::kRouter);
   const std::set<std::string> shared(options_.shared.begin(), options_.shared.end());
-  for (TensorInfo& info : member_->tensors())
+  for (TensorInfo& info : first().tensors())
     if (shared.contains(info.name)) all.push_back(std::move(info));
+  if (options_.mix == Mix::kHidden) add(hidden_tensors(), "");
   std::sort(all.begin(), all.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+  return all;
+}
+
+std::vector<TensorInfo> RoutedArchitecture::hidden_tensors() const {
+  std::vector<TensorInfo> all;
+  TensorInfo widest = embedding_info(first());
+  for (const auto& member : members_)
+    widest.shape.back() = std::max(widest.shape.back(), embedding_info(*member).shape.back());
+  const int64_t width = widest.shape.back();
+  const auto add = [&](std::string name, std::vector<int64_t> shape) {
+    TensorInfo info = widest;
+    info.name = std::move(name);
+    info.shape = std::move(shape);
+    all.push_back(std::move(info));
+  };
+  add(routed_names::kEmbedding, widest.shape);
+  add(routed_names::kHead, widest.shape);
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const int64_t own = embedding_info(*members_[i]).shape.back();
+    add(routed_names::projector_in(i), {own, width});
+    add(routed_names::projector_out(i), {width, own});
+  }
   return all;
 }
 
@@ -165,13 +204,9 @@ StateDict RoutedArchitecture::initial_weights(uint64_t seed) const {
 }
 
 CheckpointNames RoutedArchitecture::checkpoint_names() const {
-  const CheckpointNames own = member_->checkpoint_names();
   CheckpointNames all;
-  all.renamed_ends = own.renamed_ends;
-  std::vector<std::string> prefixes{"", kRouter + "base."};
-  for (int64_t i = 0; i < options_.members; ++i)
-    prefixes.push_back(member_prefix(static_cast<size_t>(i)));
-  for (const std::string& prefix : prefixes) {
+  all.renamed_ends = first().checkpoint_names().renamed_ends;
+  const auto add_names = [&](const std::string& prefix, const CheckpointNames& own) {
     const auto add = [&](const auto& pairs, auto& to) {
       for (const auto& [name, other] : pairs) to.emplace_back(prefix + name, prefix + other);
     };
@@ -179,101 +214,56 @@ CheckpointNames RoutedArchitecture::checkpoint_names() const {
     add(own.tied, all.tied);
     add(own.substituted, all.substituted);
     for (const std::string& ignored : own.ignored) all.ignored.push_back(prefix + ignored);
-  }
+  };
+  add_names("", first().checkpoint_names());
+  add_names(routed_names::kRouter + "base.", first().checkpoint_names());
+  for (size_t i = 0; i < members_.size(); ++i)
+    add_names(routed_names::member_prefix(i), members_[i]->checkpoint_names());
   return all;
-}
-
-StateDict RoutedArchitecture::member_weights(const StateDict& weights, size_t member) const {
-  const std::string prefix = member_prefix(member);
-  StateDict own;
-  for (auto it = weights.lower_bound(prefix); it != weights.end() && it->first.starts_with(prefix);
-       ++it)
-    own.emplace(it->first.substr(prefix.size()), it->second);
-  return own;
-}
-
-StateDict RoutedArchitecture::answering_weights(const StateDict& weights, size_t member) const {
-  StateDict own = member_weights(weights, member);
-  for (const std::string& name : options_.shared) own[name] = weights.at(name);
-  return own;
 }
 
 int64_t RoutedArchitecture::members() const {
   return options_.router == SequenceRouterKind::kUniform ? options_.members : options_.top_k;
 }
 
+int64_t RoutedArchitecture::max_positions() const {
+  int64_t shortest = first().max_positions();
+  for (const auto& member : members_) shortest = std::min(shortest, member->max_positions());
+  return shortest;
+}
+
+std::vector<size_t> RoutedArchitecture::largest_members() const {
+  std::vector<size_t> order(members_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto values = [&](size_t i) {
+    int64_t sum = 0;
+    for (const TensorInfo& info : members_[i]->tensors()) sum += info.numel();
+    return sum;
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return values(a) > values(b); });
+  order.resize(static_cast<size_t>(members()));
+  return order;
+}
+
 std::vector<std::string> RoutedArchitecture::answering_tensors() const {
+  const bool hidden = options_.mix == Mix::kHidden;
   std::vector<std::string> names = options_.shared;
   const std::set<std::string> shared(names.begin(), names.end());
-  for (const TensorInfo& info : member_->tensors())
-    if (!shared.contains(info.name))
-      for (int64_t i = 0; i < members(); ++i)
-        names.push_back(member_prefix(static_cast<size_t>(i)) + info.name);
+  if (hidden) names = {routed_names::kEmbedding, routed_names::kHead};
+  for (const size_t i : largest_members()) {
+    std::set<std::string> unused = shared;
+    if (hidden) {
+      const VocabularyNames own = vocabulary_names(*members_[i]);
+      unused.insert(own.embedding);
+      if (own.head) unused.insert(*own.head);
+      names.push_back(routed_names::projector_in(i));
+      names.push_back(routed_names::projector_out(i));
+    }
+    for (const TensorInfo& info : members_[i]->tensors())
+      if (!unused.contains(info.name)) names.push_back(routed_names::member_prefix(i) + info.name);
+  }
   return names;
-}
-
-std::vector<double> RoutedArchitecture::equal_shares() const {
-  return {std::vector<double>(static_cast<size_t>(options_.members),
-                              1 / static_cast<double>(options_.members))};
-}
-
-std::vector<double> RoutedArchitecture::decide(const StateDict& weights,
-                                               const TokenIds& prompt) const {
-  if (options_.router == SequenceRouterKind::kUniform || prompt.size() < router_->least_tokens())
-    return equal_shares();
-  std::vector<StateDict> members;
-  for (int64_t i = 0; i < options_.members; ++i)
-    members.push_back(member_weights(weights, static_cast<size_t>(i)));
-  StateDict own;
-  for (auto it = weights.lower_bound(kRouter);
-       it != weights.end() && it->first.starts_with(kRouter); ++it)
-    own.emplace(it->first.substr(kRouter.size()), it->second);
-  return shares_of(router_->scores({*member_, members, own, prompt}), options_.top_k,
-                   options_.temperature);
-}
-
-LanguageModel RoutedArchitecture::mixed(const RoutedModel& model,
-                                        const std::vector<double>& shares) const {
-  std::vector<LanguageModel> chosen;
-  std::vector<double> own;
-  for (size_t i = 0; i < shares.size(); ++i) {
-    if (shares[i] == 0) continue;
-    chosen.push_back(
-        {member_, answering_weights(model.weights, i), model.device, model.tokenizer, ""});
-    own.push_back(shares[i]);
-  }
-  if (chosen.size() == 1) return chosen.front();
-  if (layered_)
-    return {std::make_shared<LayerMixture>(layered_, std::move(chosen), std::move(own)),
-            {},
-            model.device,
-            model.tokenizer,
-            ""};
-  const EnsembleRule rule = options_.mix == RoutingOptions::Mix::kLogits
-                                ? EnsembleRule::kLogits
-                                : EnsembleRule::kProbabilities;
-  return {weighted_ensemble(std::move(chosen), std::move(own), rule),
-          {},
-          model.device,
-          model.tokenizer,
-          ""};
-}
-
-at::Tensor RoutedArchitecture::logits(const StateDict& weights, const at::Tensor& ids) const {
-  if (ids.dim() != 2)
-    data_error("a language model takes ids of shape [rows, tokens], found {}",
-               shape_text(ids.sizes()));
-  const at::Tensor on_host = ids.to(at::kCPU, at::kLong).contiguous();
-  const RoutedModel model{nullptr, weights, ids.device(), nullptr, ""};
-  std::vector<at::Tensor> rows;
-  for (int64_t row = 0; row < ids.size(0); ++row) {
-    const int64_t* first = on_host.const_data_ptr<int64_t>() + row * ids.size(1);
-    const LanguageModel answering =
-        mixed(model, decide(weights, TokenIds(first, first + ids.size(1))));
-    rows.push_back(
-        answering.architecture->logits(answering.weights, ids.narrow(0, row, 1)).squeeze(0));
-  }
-  return at::stack(rows);
 }
 
 }  // namespace assay

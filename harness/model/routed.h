@@ -16,7 +16,7 @@ class Decoder;
 
 /// What config.json says besides the members' own one.
 struct RoutingOptions {
-  enum class Mix { kProbabilities, kLogits, kLayers };
+  enum class Mix { kProbabilities, kLogits, kLayers, kHidden };
 
   int64_t members = 2;
   SequenceRouterKind router = SequenceRouterKind::kPerplexity;
@@ -33,47 +33,59 @@ struct RoutingOptions {
 /// Not a LanguageArchitecture: it answers no token before a decision is made.
 class RoutedArchitecture final : public Architecture {
  public:
+  /// `members`: each one's. UserError when they, or the options, do not fit together: layers and
+  /// shared tensors take members of the same tensors, all take one vocabulary.
+  RoutedArchitecture(MemberArchitectures members, RoutingOptions options);
   /// `member`: every member's.
-  RoutedArchitecture(std::shared_ptr<const LanguageArchitecture> member, RoutingOptions options);
+  RoutedArchitecture(const std::shared_ptr<const LanguageArchitecture>& member,
+                     RoutingOptions options);
 
   Json config() const override;
   /// Every member's tensors as "members.I.NAME", those that they share when they answer as "NAME",
-  /// the router's as "router.NAME".
+  /// the router's as "router.NAME". Where hidden states are mixed, "embedding.weight" and
+  /// "head.weight" [vocabulary, widest] and each member's "projectors.I.in.weight" [own, widest]
+  /// and "projectors.I.out.weight" [widest, own].
   std::vector<TensorInfo> tensors() const override;
   StateDict initial_weights(uint64_t seed) const override;
   /// [rows, tokens, vocabulary] for ids [rows, tokens]: a row is the prompt that decides about it.
   at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
   CheckpointNames checkpoint_names() const override;
 
-  int64_t vocabulary() const { return member_->vocabulary(); }
-  int64_t max_positions() const { return member_->max_positions(); }
+  int64_t vocabulary() const { return first().vocabulary(); }
+  int64_t max_positions() const;
   /// The models that answer a token.
   int64_t members() const;
-  /// What a token is multiplied by where the first members answer: their own tensors, and those
-  /// that they share.
+  /// What a token is multiplied by where the largest members answer, of equal ones the first: their
+  /// own tensors, and those that they share.
   std::vector<std::string> answering_tensors() const;
   /// Of a text without a prompt, the tokens at its beginning, at least 1, that all members answer
   /// alike and that decide about the rest.
   int64_t opening() const { return options_.opening; }
 
   /// The share of each member in what follows the prompt; they sum to 1. Equal shares for a prompt
-  /// that tells the router nothing.
+  /// that tells the router nothing. A RouterObserver sees it.
   std::vector<double> decide(const StateDict& weights, const TokenIds& prompt) const;
   std::vector<double> equal_shares() const;
   /// The members with a share, as one model: the one where there is one, else the weighted sum of
   /// their probabilities, or their weighted geometric mean, token by token; or their layers on one
-  /// residual stream.
+  /// residual stream; or their last hidden states between one embedding and one head, also of one.
   LanguageModel mixed(const TextModel<RoutedArchitecture>& model,
                       const std::vector<double>& shares) const;
 
  private:
+  const LanguageArchitecture& first() const { return *members_.front(); }
+  void check_members() const;
+  /// Those that only a mixture of hidden states has.
+  std::vector<TensorInfo> hidden_tensors() const;
+  /// As many as answer.
+  std::vector<size_t> largest_members() const;
   StateDict member_weights(const StateDict& weights, size_t member) const;
   /// With the tensors that members share when they answer.
   StateDict answering_weights(const StateDict& weights, size_t member) const;
 
-  std::shared_ptr<const LanguageArchitecture> member_;
+  MemberArchitectures members_;
   RoutingOptions options_;
-  std::shared_ptr<const Decoder> layered_;  ///< the member; null unless layers are mixed
+  std::shared_ptr<const Decoder> layered_;  ///< every member's; null unless layers are mixed
   std::unique_ptr<const SequenceRouter> router_;
 };
 

@@ -45,6 +45,8 @@ class RouterObserver {
   /// Whether it reads RoutedTokens::outputs: experts that several rows of the router lead to then
   /// run once for each of these rows.
   virtual bool reads_outputs() const { return true; }
+  /// A routed ensemble decided about a prompt: each member's share in the answer; they sum to 1.
+  virtual void decided(const std::vector<double>& /*shares*/) {}
   /// In a pass that looks at shapes only (LayerObserver::shapes_only()), where no token is routed:
   /// the names of the tensors of each of a router's experts, of which a token is sent to
   /// `per_token`.

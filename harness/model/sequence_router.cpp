@@ -35,14 +35,6 @@ at::Tensor mean_loss(const LanguageArchitecture& architecture, const StateDict& 
   return -log_probabilities.gather(1, all.narrow(0, 1, predicted).unsqueeze(1)).mean(at::kDouble);
 }
 
-/// The width of an embedding, and so of a router's rows.
-TensorInfo embedding_info(const LanguageArchitecture& architecture) {
-  for (const TensorInfo& info : architecture.tensors())
-    if (info.shape.size() == 2 && info.shape.front() == architecture.vocabulary()) return info;
-  user_error("a routed ensemble reads a model's embedding, and '{}' has none",
-             architecture.config().at("model_type").get<std::string>());
-}
-
 TensorInfo rows_info(const LanguageArchitecture& architecture, int64_t members) {
   TensorInfo info = embedding_info(architecture);
   info.name = kRows;
@@ -62,9 +54,9 @@ struct ByPerplexity final : SequenceRouter {
   std::vector<double> scores(const RoutedPrompt& prompt) const override {
     const c10::NoGradGuard no_gradients;
     std::vector<double> scores;
-    for (const StateDict& member : prompt.members)
-      scores.push_back(
-          std::exp(-mean_loss(prompt.architecture, member, prompt.ids).item<double>()));
+    for (size_t i = 0; i < prompt.members.size(); ++i)
+      scores.push_back(std::exp(
+          -mean_loss(*prompt.architectures[i], prompt.members[i], prompt.ids).item<double>()));
     return scores;
   }
   size_t least_tokens() const override { return 2; }
@@ -75,10 +67,11 @@ class ByGradient final : public SequenceRouter {
   explicit ByGradient(bool ascent) : sign_(ascent ? 1 : -1) {}
   std::vector<double> scores(const RoutedPrompt& prompt) const override {
     const c10::AutoGradMode gradients(true);
+    const LanguageArchitecture& architecture = *prompt.architectures.front();  // all have its
     StateDict base;
     std::vector<at::Tensor> leaves;
     std::vector<std::string> names;
-    for (const TensorInfo& info : prompt.architecture.tensors()) {
+    for (const TensorInfo& info : architecture.tensors()) {
       at::Tensor leaf = prompt.own.at(kBase + info.name).detach();
       if (leaf.is_floating_point()) {
         leaf = leaf.to(at::kFloat).clone().requires_grad_(true);
@@ -87,7 +80,7 @@ class ByGradient final : public SequenceRouter {
       }
       base[info.name] = leaf;
     }
-    const at::Tensor loss = mean_loss(prompt.architecture, base, prompt.ids);
+    const at::Tensor loss = mean_loss(architecture, base, prompt.ids);
     const auto found = torch::autograd::grad({loss}, leaves, {}, std::nullopt, false, true);
 
     const c10::NoGradGuard no_gradients;
@@ -177,6 +170,13 @@ struct AllAlike final : SequenceRouter {
 };
 
 }  // namespace
+
+TensorInfo embedding_info(const LanguageArchitecture& architecture) {
+  for (const TensorInfo& info : architecture.tensors())
+    if (info.shape.size() == 2 && info.shape.front() == architecture.vocabulary()) return info;
+  user_error("a routed ensemble reads a model's embedding, and '{}' has none",
+             architecture.config().at("model_type").get<std::string>());
+}
 
 std::unique_ptr<SequenceRouter> make_sequence_router(SequenceRouterKind kind, bool ascent) {
   switch (kind) {

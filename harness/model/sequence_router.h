@@ -9,10 +9,12 @@
 
 namespace assay {
 
+using MemberArchitectures = std::vector<std::shared_ptr<const LanguageArchitecture>>;
+
 /// What a router decides from.
 struct RoutedPrompt {
-  const LanguageArchitecture& architecture;  ///< of every member
-  const std::vector<StateDict>& members;     ///< their weights
+  const MemberArchitectures& architectures;
+  const std::vector<StateDict>& members;  ///< their weights
   const StateDict& own;  ///< the router's tensors, by their names without "router."
   TokenIds ids;          ///< at least least_tokens() of the router
 };
@@ -22,7 +24,8 @@ class SequenceRouter {
   virtual ~SequenceRouter() = default;
   /// How well each member suits the prompt: the higher, the better.
   virtual std::vector<double> scores(const RoutedPrompt& prompt) const = 0;
-  /// The tensors that it reads besides the members', by their names without "router.".
+  /// The tensors that it reads besides the members', by their names without "router.";
+  /// `architecture`: the first member's.
   virtual std::vector<TensorInfo> tensors(const LanguageArchitecture& /*architecture*/,
                                           int64_t /*members*/) const {
     return {};
@@ -52,6 +55,10 @@ enum class SequenceRouterKind {
 /// kRandom: uniform random numbers, a function of the prompt and of "router.rows.weight".
 /// kUniform: no member is better than another.
 std::unique_ptr<SequenceRouter> make_sequence_router(SequenceRouterKind kind, bool ascent);
+
+/// Of the shape of the embedding, [vocabulary, width], and of its name where it is the only such
+/// tensor. UserError when there is none.
+TensorInfo embedding_info(const LanguageArchitecture& architecture);
 
 /// The share of each member: a softmax over the `top_k` highest scores divided by `temperature`,
 /// and 0 for the others. Of equal scores the first counts as higher.

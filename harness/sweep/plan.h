@@ -34,6 +34,9 @@ struct ResolvedSweep {
   std::map<std::string, ModelPath> paths;  ///< of the models, but for a recipe's
   std::vector<std::shared_ptr<const Task>> tasks;
   Devices devices;
+  /// By name, the sets whose models differ in their tensors: the first mismatch. Only methods that
+  /// take such models (Needs::same_shapes) are applied to them.
+  std::map<std::string, std::string> unequal{};
   SweepRecord record() const;
   /// The first expert of the set that was trained on the task; absent when it is held out.
   std::optional<size_t> owner(const ExpertSet& set, const Task& task) const;

@@ -152,6 +152,7 @@ void check_tuning(const ResolvedSweep& sweep) {
 void warn_of_differences(const ResolvedSweep& sweep) {
   std::set<std::string> reported;
   for (const ExpertSet& set : sweep.file.sets) {
+    if (sweep.unequal.contains(set.name)) continue;  // each computes as its own config says
     std::vector<MergeModel> models;
     const auto add = [&](const std::string& name) {
       if (const auto& checkpoint = sweep.models.at(name).checkpoint)
@@ -194,7 +195,16 @@ void check_tables(const SweepFile& file, const MergeInputs& inputs, const Checkp
   }
 }
 
-void check_models(const ResolvedSweep& sweep) {
+/// Whether a method of the sweep has needs of which this is so.
+bool any_needs(const SweepFile& file, bool (*is_so)(const Needs&)) {
+  return std::any_of(file.methods.begin(), file.methods.end(), [&](const MethodSpec& method) {
+    return is_so(
+        MethodConfiguration::read(method.method, JsonReader(method.parameters, method.where))
+            .needs());
+  });
+}
+
+void check_models(ResolvedSweep& sweep) {
   const Devices& devices = sweep.devices;
   for (const auto& [name, model] : sweep.models)
     if (devices.size() > 1 && model.checkpoint && !model.checkpoint->config().is_null())
@@ -208,20 +218,23 @@ void check_models(const ResolvedSweep& sweep) {
     const bool all_there = std::all_of(experts.begin(), experts.end(),
                                        [](const auto& expert) { return expert != nullptr; });
     if (!all_there || (set.base && !base)) continue;
+    std::vector<std::string> notes;
+    const MergeInputs inputs = reconciled_inputs(base, experts, &notes);
+    const std::vector<std::string> mismatches = tensor_mismatches(inputs);
+    if (!mismatches.empty() &&
+        any_needs(sweep.file, [](const Needs& needs) { return !needs.same_shapes; })) {
+      sweep.unequal[set.name] = mismatches.front();
+      log_info("note: set '{}': the models differ in their tensors: {}", set.name,
+               mismatches.front());
+      continue;
+    }
     if (base)
       if (const auto conflict = tying_conflict(*base, experts))
         data_error("{}: set '{}': {}", sweep.file.path.string(), set.name, *conflict);
-    std::vector<std::string> notes;
-    const MergeInputs inputs = reconciled_inputs(base, experts, &notes);
     check_compatible(inputs);
     check_tables(sweep.file, inputs, *experts.front());
-    const bool one_initialisation = std::any_of(
-        sweep.file.methods.begin(), sweep.file.methods.end(), [](const MethodSpec& method) {
-          return MethodConfiguration::read(method.method,
-                                           JsonReader(method.parameters, method.where))
-              .needs()
-              .same_initialization;
-        });
+    const bool one_initialisation =
+        any_needs(sweep.file, [](const Needs& needs) { return needs.same_initialization; });
     for (std::string& note : value_notes(inputs, one_initialisation))
       notes.push_back(std::move(note));
     for (const std::string& note : notes) log_info("note: set '{}': {}", set.name, note);
@@ -279,6 +292,8 @@ std::optional<std::string> ResolvedSweep::unmet_need(const ExpertSet& set, const
                   .gradients = true,
                   .architecture = is_known_architecture(*this, set.experts.front())}))
     return reason;
+  if (const auto mismatch = unequal.find(set.name); mismatch != unequal.end() && needs.same_shapes)
+    return unmet_shapes_need(mismatch->second);
   if (auto reason = unmet_calibration(*this, set, needs, row)) return reason;
   std::vector<std::shared_ptr<const Checkpoint>> checkpoints;
   if (set.base) checkpoints.push_back(models.at(*set.base).checkpoint);

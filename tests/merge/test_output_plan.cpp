@@ -1,6 +1,7 @@
 // Merges whose result has other tensors than the models.
 #include <fmt/format.h>
 
+#include "harness/checkpoint/adjusted_source.h"
 #include "harness/core/error.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
@@ -150,4 +151,43 @@ TEST_CASE("threads, order and shared caches leave a planned merge alone", "[merg
   inputs.cache = &cache;
   CHECK(same_bytes(planned(plan, inputs), expected));
   CHECK(same_bytes(planned(plan, inputs), expected));
+}
+
+TEST_CASE("zeros follow the columns of a matrix", "[merge]") {
+  MergeInputs inputs;
+  inputs.experts = {
+      source("narrow", {{"w", at::tensor({1.f, 2.f, 3.f}).view({3, 1})}}),
+      source("wide", {{"w", at::tensor({1.f, 1.f, 2.f, 2.f, 3.f, 3.f}).view({3, 2})}})};
+  const StateDict merged = planned(
+      [](const PlanInputs& models) {
+        OutputPlan plan;
+        plan.config = models.config;
+        plan.tensors = {
+            {"mean", {{0, "w", 0, TensorView::kAll, 2}, {1, "w", 0, TensorView::kAll, 2}}},
+            {"rows", {{0, "w", 1, 2, 3}}}};
+        return plan;
+      },
+      inputs);
+  CHECK(at::equal(merged.at("mean"), at::tensor({1.f, .5f, 2.f, 1.f, 3.f, 1.5f}).view({3, 2})));
+  CHECK(at::equal(merged.at("rows"), at::tensor({2.f, 0.f, 0.f, 3.f, 0.f, 0.f}).view({2, 3})));
+
+  Adjustments adjustments;
+  adjustments.views["v"] = {"w", 3, 0, 3};
+  const AdjustedSource padded(inputs.experts[1], adjustments);
+  const at::Tensor whole = at::tensor({1.f, 1.f, 0.f, 2.f, 2.f, 0.f, 3.f, 3.f, 0.f});
+  CHECK(at::equal(padded.read("v"), whole.view({3, 3})));
+  for (int64_t first = 0; first < 9; ++first)
+    for (int64_t count = 1; first + count <= 9; ++count)
+      CHECK(at::equal(padded.read_part("v", first, count), whole.narrow(0, first, count)));
+  CHECK(padded.content_hash() != AdjustedSource(inputs.experts[1], {}).content_hash());
+
+  CHECK_THROWS_WITH(planned(
+                        [](const PlanInputs& models) {
+                          OutputPlan plan;
+                          plan.config = models.config;
+                          plan.tensors = {{"cut", {{1, "w", 0, TensorView::kAll, 1}}}};
+                          return plan;
+                        },
+                        inputs),
+                    Contains("[3, 2]") && Contains("1 columns"));
 }

@@ -2,6 +2,7 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/model/architecture.h"
 #include "harness/task/task.h"
+#include "results/model_size.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
@@ -105,4 +106,35 @@ TEST_CASE("a routed ensemble of equal models scores as the model does", "[sweep]
   for (size_t i = 0; i < two.scores.size(); ++i)
     CHECK(routed.scores[i].value == two.scores[i].value);
   CHECK(*routed.costs.at("evaluation").flops > *two.costs.at("evaluation").flops);
+}
+
+TEST_CASE("models of different depths are scored side by side, each as it computes",
+          "[sweep][routed]") {
+  const Models models;
+  const RunRecord routed =
+      models.run("merge", "routed_ensemble", {"two", "one"}, {{"router", "uniform"}});
+  const RunRecord ensemble = models.run("ensemble", "", {"two", "one"});
+
+  REQUIRE(routed.scores.size() == ensemble.scores.size());
+  for (size_t i = 0; i < ensemble.scores.size(); ++i)
+    CHECK(routed.scores[i].value == Approx(ensemble.scores[i].value).epsilon(1e-6));
+  const auto bytes = [](const RunRecord& record) {
+    return record.diagnostics.at(kModelSize).at("bytes").get<int64_t>();
+  };
+  CHECK(bytes(routed) ==
+        bytes(models.run("model", "", {"two"})) + bytes(models.run("model", "", {"one"})));
+}
+
+TEST_CASE("bodies of different depths are scored between one embedding and one head",
+          "[sweep][routed]") {
+  const Models models;
+  // Both have one embedding and one head, and the width of all.
+  const Json parameters = {{"router", "perplexity"}, {"top_k", 1}, {"mix", "hidden"}};
+  const RunRecord hidden = models.run("merge", "routed_ensemble", {"one", "two"}, parameters);
+  const RunRecord whole = models.run("merge", "routed_ensemble", {"one", "two"},
+                                     {{"router", "perplexity"}, {"top_k", 1}});
+
+  REQUIRE(hidden.scores.size() == whole.scores.size());
+  for (size_t i = 0; i < whole.scores.size(); ++i)
+    CHECK(hidden.scores[i].value == Approx(whole.scores[i].value).epsilon(1e-5));
 }

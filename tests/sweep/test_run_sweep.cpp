@@ -420,6 +420,15 @@ TEST_CASE("what does not fit together is refused before anything runs", "[sweep]
     CHECK_THROWS_WITH(sweep.resolve(), Catch::Contains("expert-b") &&
                                            Catch::Contains(weights.begin()->first) &&
                                            Catch::Contains("[1, 2, 3]"));
+
+    // Where a method takes such models, the others are skipped for this set.
+    sweep.json()["methods"].push_back("routed_ensemble");
+    const ResolvedSweep resolved = sweep.resolve();
+    const std::vector<ExpertSet>& sets = resolved.file.sets;
+    CHECK_THAT(resolved.unmet_need(sets[0], {}).value_or(""),
+               Catch::Contains("the same tensors") && Catch::Contains("[1, 2, 3]"));
+    CHECK_FALSE(resolved.unmet_need(sets[0], {.same_shapes = false}));
+    CHECK_FALSE(resolved.unmet_need(sets[1], {}));
   }
 }
 

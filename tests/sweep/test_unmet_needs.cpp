@@ -1,5 +1,5 @@
-// What a method needs is asked of a set's models before anything runs. Equal shapes are asked of
-// every set: test_run_sweep.cpp has that refusal.
+// What a method needs is asked of a set's models before anything runs. Of shapes test_run_sweep.cpp
+// has the refusal.
 #include <ATen/ATen.h>
 
 #include "harness/checkpoint/writer.h"

@@ -74,13 +74,17 @@ void check_compatible(const MergeInputs& inputs) {
   if (inputs.dtype && !c10::isFloatingType(*inputs.dtype))
     user_error("a merge cannot be written as {}: allowed are floating dtypes",
                dtype_name(*inputs.dtype));
+  refuse(tensor_mismatches(inputs));
+}
+
+std::vector<std::string> tensor_mismatches(const MergeInputs& inputs) {
   const TensorSource& reference = reference_source(inputs);
   std::vector<std::string> problems = model_mismatches(reference, reference);
   for (const auto& expert : inputs.experts)
     if (expert.get() != &reference)
       for (std::string& problem : model_mismatches(reference, *expert))
         problems.push_back(std::move(problem));
-  refuse(problems);
+  return problems;
 }
 
 }  // namespace assay

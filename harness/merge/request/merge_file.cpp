@@ -166,7 +166,8 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
   std::vector<std::shared_ptr<const Checkpoint>> all = opened;
   if (!base.empty()) all.push_back(like);
   check_origins(request, method.needs(), all);
-  set_models(request, base.empty() ? nullptr : like, opened, like, options);
+  set_models(request, base.empty() ? nullptr : like, opened, like, options,
+             method.needs().same_shapes);
   if (request.inputs.task_expert)
     request.configuration["task_expert"] = experts[*request.inputs.task_expert];
   else if (method.info().needs.output == Output::kModelPerTask)

@@ -51,7 +51,8 @@ void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths) {
 
 void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
                 const std::vector<std::shared_ptr<const Checkpoint>>& experts,
-                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options) {
+                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options,
+                bool same_shapes) {
   std::vector<MergeModel> models;
   if (base) models.push_back({base, base->config()});
   for (const auto& expert : experts) models.push_back({expert, expert->config()});
@@ -79,6 +80,15 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   if (base) request.inputs.base = reconciled.sources.front();
   request.inputs.experts.assign(reconciled.sources.begin() + static_cast<int64_t>(first),
                                 reconciled.sources.end());
+  if (same_shapes || request.problems.empty()) return;
+  MergeInputs unequal = unequal_inputs(base, experts);
+  request.inputs.base = std::move(unequal.base);
+  request.inputs.experts = std::move(unequal.experts);
+  request.inputs.expert_configs = std::move(unequal.expert_configs);
+  request.notes.push_back(
+      fmt::format("the models differ in their tensors, and {} keeps each as it is: {}",
+                  request.title, request.problems.front()));
+  request.problems.clear();
 }
 
 void check_origins(const MergeRequest& request, const Needs& needs,

@@ -18,10 +18,12 @@ std::vector<std::shared_ptr<const Checkpoint>> open_models(const std::vector<Mod
 void note_paths(MergeRequest& request, const std::vector<ModelPath>& paths);
 
 /// Gives a request its models: reconciles them, and notes what differs or is wrong. `base` may be
-/// null; `like` gives config.json and the side files. DataError as reconcile().
+/// null; `like` gives config.json and the side files. Without `same_shapes`, models that cannot be
+/// reconciled are taken as they came (unequal_inputs()). DataError as reconcile().
 void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& base,
                 const std::vector<std::shared_ptr<const Checkpoint>>& experts,
-                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options);
+                const std::shared_ptr<const Checkpoint>& like, const ReconcileOptions& options,
+                bool same_shapes = true);
 
 /// DataError, beginning with the request's title, when models that are merged with each other do
 /// not have the one tokenizer or initialisation that the method needs.

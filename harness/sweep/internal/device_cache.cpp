@@ -29,8 +29,11 @@ MergeInputs DeviceCache::inputs(const std::shared_ptr<const Checkpoint>& base,
   std::vector<const Checkpoint*> models{base.get()};
   for (const auto& expert : experts) models.push_back(expert.get());
   auto known = reconciled_.find(models);
-  if (known == reconciled_.end())
-    known = reconciled_.emplace(models, reconciled_inputs(base, experts)).first;
+  if (known == reconciled_.end()) {
+    MergeInputs inputs = reconciled_inputs(base, experts);
+    if (!tensor_mismatches(inputs).empty()) inputs = unequal_inputs(base, experts);
+    known = reconciled_.emplace(models, std::move(inputs)).first;
+  }
   MergeInputs made = known->second;
   made.device = device_;
   made.cache = &*merges_;

@@ -19,8 +19,9 @@ class DeviceCache {
   /// `budget`: for the values and task vectors that merges share.
   DeviceCache(at::Device device, CacheBudget budget);
 
-  /// The models as a merge takes them, with merges(): reconciled, and on an accelerator copied
-  /// there where they fit. `base` may be null.
+  /// The models as a merge takes them, with merges(): reconciled, or as they came where their
+  /// tensors differ all the same; on an accelerator copied there where they fit. `base` may be
+  /// null.
   MergeInputs inputs(const std::shared_ptr<const Checkpoint>& base,
                      const std::vector<std::shared_ptr<const Checkpoint>>& experts);
   /// Where merged models go, each in the buffers of the last one.
