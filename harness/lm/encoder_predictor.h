@@ -1,4 +1,4 @@
-/// Predictors of encoders: classification of texts and similarity of pairs of texts.
+/// Predictors of encoders: classification of texts, similarity of pairs of texts, masked tokens.
 #pragma once
 
 #include <functional>
@@ -34,6 +34,11 @@ class EncoderPredictor : public Predictor {
   /// (EncoderArchitecture::embed). Float64 [texts] on the CPU, rounded to float32: equal texts
   /// have 1.
   virtual at::Tensor similarities(const std::vector<EncoderText>& pairs) const = 0;
+  /// Of each text the log-likelihood of every token of its own, in order, when a mask stands in
+  /// that token's place and all others are read (Salazar et al., arXiv:1910.14659). UserError
+  /// without a head for masked tokens; DataError as classify().
+  virtual std::vector<std::vector<double>> masked_log_likelihoods(
+      const std::vector<EncoderText>& texts) const;
   /// For the diagnostics of a run: counts of inputs and tokens, and the truncation of long inputs.
   virtual Json report() const = 0;
 
@@ -58,6 +63,8 @@ class EncoderModelPredictor : public EncoderPredictor {
   at::Tensor similarities(const std::vector<EncoderText>& pairs) const override;
   /// Each text's embedding, float64 [texts, width] on the CPU.
   at::Tensor embeddings(const std::vector<EncoderText>& texts) const;
+  std::vector<std::vector<double>> masked_log_likelihoods(
+      const std::vector<EncoderText>& texts) const override;
   Json report() const override;
   at::Device device() const override { return model_.device; }
   std::string what() const override;
@@ -107,6 +114,10 @@ class EncoderEnsemble : public EncoderPredictor {
   at::Tensor classify(const std::vector<EncoderText>& texts) const override;
   /// UserError where the rule is votes: similarities are no classes.
   at::Tensor similarities(const std::vector<EncoderText>& pairs) const override;
+  /// Of the mean of the members' probabilities, as of other language models. UserError for another
+  /// rule.
+  std::vector<std::vector<double>> masked_log_likelihoods(
+      const std::vector<EncoderText>& texts) const override;
   /// One per member.
   Json report() const override;
   at::Device device() const override { return members_.front()->device(); }

@@ -16,7 +16,9 @@ struct ModelBatch {
   at::Tensor decoder_ids{};
   at::Tensor decoder_mask{};  ///< bool [n, decoder tokens], false at padding; undefined: no padding
   /// Models that generate text: bool, of the shape of decoder_ids, or of `inputs` where there is no
-  /// decoder_ids: true at the tokens whose next token is scored.
+  /// decoder_ids: true at the tokens whose next token is scored. Encoders: of the shape of
+  /// `inputs`, true at the tokens that are predicted where they stand; undefined: a text has one
+  /// row.
   at::Tensor scored{};
 };
 

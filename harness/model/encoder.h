@@ -1,4 +1,5 @@
-/// Encoders: models with bidirectional attention, which classify or compare texts.
+/// Encoders: models with bidirectional attention, which classify or compare texts, or predict
+/// tokens that were masked.
 #pragma once
 
 #include <memory>
@@ -28,6 +29,11 @@ class EncoderArchitecture : public Architecture {
   virtual at::Tensor hidden(const StateDict& weights, const EncoderBatch& batch) const = 0;
   /// [rows, classes]. UserError without a head.
   virtual at::Tensor classify(const StateDict& weights, const EncoderBatch& batch) const = 0;
+  /// Whether it has a head for masked tokens.
+  virtual bool predicts_tokens() const { return false; }
+  /// Scores of the tokens [..., vocabulary] at hidden states [..., width]. UserError without a head
+  /// for masked tokens.
+  virtual at::Tensor token_logits(const StateDict& weights, const at::Tensor& hidden) const;
   /// classify() of ids [rows, tokens] without padding.
   at::Tensor logits(const StateDict& weights, const at::Tensor& ids) const override;
   /// One vector per text, [rows, width]. Mean pooling (sentence-transformers) unless the

@@ -48,8 +48,11 @@ at::Tensor encoder_decoder_logits(const SequenceToSequenceArchitecture& model,
 }
 
 at::Tensor encoder_logits(const EncoderArchitecture& model, const StateDict& weights,
-                          const EncoderBatch& batch) {
-  return model.classes() > 0 ? model.classify(weights, batch) : model.embed(weights, batch);
+                          const ModelBatch& batch) {
+  const EncoderBatch texts{batch.inputs, batch.types, batch.mask};
+  if (batch.scored.defined())
+    return model.token_logits(weights, scored_rows(model.hidden(weights, texts), batch.scored));
+  return model.classes() > 0 ? model.classify(weights, texts) : model.embed(weights, texts);
 }
 
 }  // namespace
@@ -61,7 +64,7 @@ at::Tensor row_logits(const Architecture& architecture, const StateDict& weights
   if (const auto* model = dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture))
     return encoder_decoder_logits(*model, weights, batch);
   if (const auto* model = dynamic_cast<const EncoderArchitecture*>(&architecture))
-    return encoder_logits(*model, weights, {batch.inputs, batch.types, batch.mask});
+    return encoder_logits(*model, weights, batch);
   if (dynamic_cast<const RoutedArchitecture*>(&architecture))
     user_error("a routed ensemble runs on sequences, of which its router has read the prompt");
   ASSAY_CHECK(!weights.empty(), "a model without weights");
@@ -72,7 +75,7 @@ at::Tensor row_logits(const Architecture& architecture, const StateDict& weights
 at::Tensor class_logits(const Architecture& architecture, const StateDict& weights,
                         const ModelBatch& batch) {
   const auto* encoder = dynamic_cast<const EncoderArchitecture*>(&architecture);
-  if (encoder && encoder->classes() == 0)
+  if (encoder && encoder->classes() == 0 && !batch.scored.defined())
     user_error(
         "probabilities of classes are asked for, but the model is an encoder without a head");
   const auto* images = dynamic_cast<const ImageEncoder*>(&architecture);

@@ -65,7 +65,8 @@ void check_image_settings(const CheckpointRecipe& recipe, const JsonReader& entr
 
 void check_text_settings(const CheckpointRecipe& recipe, const JsonReader& entry,
                          const Architecture& architecture) {
-  const bool is_encoder = dynamic_cast<const EncoderArchitecture*>(&architecture) != nullptr;
+  const auto* encoder = dynamic_cast<const EncoderArchitecture*>(&architecture);
+  const bool is_encoder = encoder != nullptr;
   const bool generates = vocabulary_of(architecture).has_value() && !is_encoder;
   const auto refuse = [&](bool given, const char* what, const char* whose) {
     if (given) user_error("{}: {} is for {}", entry.where(), what, whose);
@@ -76,6 +77,8 @@ void check_text_settings(const CheckpointRecipe& recipe, const JsonReader& entry
   refuse(recipe.loss == "spans" &&
              dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture) == nullptr,
          "the loss 'spans'", "encoder-decoders");
+  refuse(recipe.loss == "masked" && !(encoder && encoder->predicts_tokens()), "the loss 'masked'",
+         "encoders with a head for masked tokens, as of \"architectures\": [\"BertForMaskedLM\"]");
   refuse(recipe.max_tokens > 0 && !generates && !is_encoder, "'max_tokens'", "models of text");
   refuse(recipe.gradient_checkpointing &&
              dynamic_cast<const LanguageArchitecture*>(&architecture) == nullptr,

@@ -63,7 +63,7 @@ struct CheckpointRecipe {
   /// "joint": cross entropy over all classes; of models that generate text, over all tokens.
   /// "own_labels": over those that the example's task has, as with a head per task. "answers": over
   /// the tokens of the answers that follow a prompt. "spans": of encoder-decoders, what was removed
-  /// from texts (span_corruption.h).
+  /// from texts (span_corruption.h). "masked": of encoders, tokens that were masked (masking.h).
   std::string loss = "joint";
   std::string precision = "float32";    ///< or "bf16": autocast, weights stay float32
   bool gradient_checkpointing = false;  ///< blocks run again in the backward pass, to save memory

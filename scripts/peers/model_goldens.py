@@ -221,6 +221,23 @@ def write_encoder(name: str, model, seed: int) -> None:
         write_adapted_encoder(model, name, batch)
 
 
+def write_masked(name: str, model, seed: int) -> None:
+    """The tokens' scores, and the log-likelihood of each token but the first and last when the mask, token 4, stands in its place."""
+    randomize(model, seed)
+    texts = [[2, 7, 9, 5, 3, 11], [2, 5, 3]]
+    with torch.no_grad():
+        expected = {"prompts": texts, "token_logits": [[rounded(row) for row in model(torch.tensor([ids])).logits[0]] for ids in texts]}
+        expected["masked_log_likelihoods"] = []
+        for ids in texts:
+            found = []
+            for place in range(1, len(ids) - 1):
+                masked = torch.tensor([ids])
+                masked[0, place] = 4
+                found.append(model(masked).logits[0, place].log_softmax(-1)[ids[place]])
+            expected["masked_log_likelihoods"].append(rounded(torch.stack(found)))
+    save(model, name, expected)
+
+
 def write_adapted_encoder(model, name: str, batch: dict) -> None:
     lora = LoraConfig(r=2, task_type="SEQ_CLS", target_modules=["query", "output.dense"], lora_alpha=3)
     adapted = get_peft_model(model, lora).eval()
@@ -265,6 +282,8 @@ def main() -> None:
     write_encoder("bert-bare", transformers.BertModel._from_config(bert).eval(), 15)
     roberta = transformers.RobertaConfig(**BERT)
     write_encoder("roberta", transformers.RobertaForSequenceClassification._from_config(roberta).eval(), 16)
+    write_masked("bert-masked", transformers.BertForMaskedLM._from_config(bert).eval(), 20)
+    write_masked("roberta-masked", transformers.RobertaForMaskedLM._from_config(roberta).eval(), 21)
 
 
 if __name__ == "__main__":

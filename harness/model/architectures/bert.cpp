@@ -1,5 +1,5 @@
 /// BERT and RoBERTa: post-norm encoders with learned positions. RoBERTa differs in its first
-/// position and in its classification head.
+/// position and in its heads.
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "harness/model/internal/attention.h"
 #include "harness/model/internal/family.h"
 #include "harness/model/internal/layers.h"
+#include "harness/model/internal/masked_head.h"
 #include "harness/model/observer.h"
 
 namespace assay {
@@ -21,6 +22,7 @@ struct BertConfig {
   int64_t positions = 0, first_position = 0;
   double norm_epsilon = 0, initializer_range = 0;
   FeedForwardShape feed_forward;
+  std::optional<MaskedHead> masked;
 };
 
 BertConfig read_bert(ConfigFields& config, const std::string& model) {
@@ -46,6 +48,11 @@ BertConfig read_bert(ConfigFields& config, const std::string& model) {
   c.feed_forward.bias = true;
   c.feed_forward.activation =
       activation(config.text("hidden_act", "gelu"), config.where() + ".hidden_act");
+  if (config.is_for("ForMaskedLM")) {
+    config.only("tie_word_embeddings", true);
+    c.masked = model == "bert" ? MaskedHead::of_bert(c.feed_forward.activation, c.norm_epsilon)
+                               : MaskedHead::of_roberta(c.norm_epsilon);
+  }
   config.only("position_embedding_type", "absolute");
   config.only("is_decoder", false);
   config.ignore({"attention_probs_dropout_prob", "hidden_dropout_prob", "tie_word_embeddings"});
@@ -80,7 +87,11 @@ class Bert final : public EncoderArchitecture {
     // Names in the first published checkpoints, converted from TensorFlow.
     names.renamed_ends = {{"LayerNorm.gamma", "LayerNorm.weight"},
                           {"LayerNorm.beta", "LayerNorm.bias"}};
-    names.ignored = {"embeddings.position_ids", "cls.", "lm_head."};
+    names.ignored = {"embeddings.position_ids", "cls.seq_relationship."};
+    if (config_.masked)
+      names.tied = config_.masked->tied();
+    else
+      names.ignored.insert(names.ignored.end(), {"cls.", "lm_head."});
     if (config_.classes == 0) names.ignored.emplace_back("classifier.");
     if (config_.classes == 0 || roberta()) names.ignored.push_back(config_.prefix + "pooler.");
     return names;
@@ -100,6 +111,7 @@ class Bert final : public EncoderArchitecture {
       add_linear(all, head_dense(), width, width, true);
       add_linear(all, head_output(), width, config_.classes, true);
     }
+    if (config_.masked) config_.masked->add_tensors(all, width, config_.vocabulary);
     std::sort(all.begin(), all.end(),
               [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
     return all;
@@ -151,6 +163,12 @@ class Bert final : public EncoderArchitecture {
       first = first.select(1, 0);
     }
     return linear(weights, head_output(), at::tanh(linear(weights, head_dense(), first)));
+  }
+
+  bool predicts_tokens() const override { return config_.masked.has_value(); }
+  at::Tensor token_logits(const StateDict& weights, const at::Tensor& hidden) const override {
+    return config_.masked ? config_.masked->logits(weights, hidden)
+                          : EncoderArchitecture::token_logits(weights, hidden);
   }
 
  private:
@@ -222,19 +240,5 @@ ASSAY_FAMILY(BertFamily, Bert)
 ASSAY_FAMILY(RobertaFamily, Bert)
 
 }  // namespace
-
-at::Tensor EncoderArchitecture::logits(const StateDict& weights, const at::Tensor& ids) const {
-  if (ids.dim() != 2)
-    data_error("an encoder takes ids of shape [rows, tokens], found {}", shape_text(ids.sizes()));
-  return classify(weights, {ids});
-}
-
-at::Tensor EncoderArchitecture::embed(const StateDict& weights, const EncoderBatch& batch) const {
-  const at::Tensor states = hidden(weights, batch).to(at::kFloat);
-  if (!batch.mask.defined()) return states.mean(1);
-  const at::Tensor weights_of_tokens =
-      batch.mask.to(states.device(), states.scalar_type()).unsqueeze(2);
-  return (states * weights_of_tokens).sum(1) / weights_of_tokens.sum(1);
-}
 
 }  // namespace assay

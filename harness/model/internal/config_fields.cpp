@@ -94,10 +94,15 @@ std::string ConfigFields::text(const std::string& key, const std::string& fallba
   return found ? found->as_string() : fallback;
 }
 
-int64_t ConfigFields::classes(std::string_view model) {
-  bool classifies = false;
+bool ConfigFields::is_for(std::string_view model) {
+  bool found = false;
   if (const auto names = find("architectures"))
-    for (const std::string& name : names->as_strings()) classifies |= name.ends_with(model);
+    for (const std::string& name : names->as_strings()) found |= name.ends_with(model);
+  return found;
+}
+
+int64_t ConfigFields::classes(std::string_view model) {
+  const bool classifies = is_for(model);
   const int64_t count = size("num_labels", 2);
   const auto labels = find("id2label");
   if (!classifies) return 0;

@@ -44,6 +44,9 @@ class ConfigFields {
   /// ends in `model` ("ForSequenceClassification"), and so the checkpoint has no head.
   int64_t classes(std::string_view model);
 
+  /// Whether "architectures" names a model that ends in `model` ("ForMaskedLM").
+  bool is_for(std::string_view model);
+
   /// UserError when the field has any value but `allowed`; it may be absent.
   void only(const std::string& key, const Json& allowed);
   /// Ignores fields that do not change what the model computes.

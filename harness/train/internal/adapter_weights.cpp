@@ -28,7 +28,8 @@ bool is_target(const std::string& layer, const std::string& target) {
 }
 
 const char* task_type(const Architecture& architecture) {
-  if (dynamic_cast<const EncoderArchitecture*>(&architecture)) return "SEQ_CLS";
+  if (const auto* encoder = dynamic_cast<const EncoderArchitecture*>(&architecture))
+    return encoder->classes() > 0 ? "SEQ_CLS" : "FEATURE_EXTRACTION";
   return dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture) ? "SEQ_2_SEQ_LM"
                                                                             : "CAUSAL_LM";
 }

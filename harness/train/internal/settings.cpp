@@ -11,7 +11,7 @@ namespace assay {
 namespace {
 
 const std::vector<std::string> kSchedules = {"constant", "cosine", "linear"};
-const std::vector<std::string> kLosses = {"joint", "own_labels", "answers", "spans"};
+const std::vector<std::string> kLosses = {"joint", "own_labels", "answers", "spans", "masked"};
 const std::vector<std::string> kPrecisions = {"float32", "bf16"};
 constexpr int64_t kMaxThreads = 1024;
 

@@ -119,6 +119,21 @@ void add_encoder_item(EncoderTexts& texts, const EncoderArchitecture& model,
 
 }  // namespace
 
+std::vector<int64_t> for_each_item(
+    const CheckpointRecipe& recipe, Split split, int64_t items_per_task, const std::string& where,
+    const std::function<void(const ItemRequests& item, const std::string& task)>& add) {
+  std::vector<int64_t> counts;
+  for (const MixturePart& part : recipe.mixture) {
+    const auto task = load_task(part.task, where, part.changes);
+    const std::vector<ItemRequests> items = task->item_requests(split);
+    const auto drawn =
+        drawn_items(recipe, part, split, static_cast<int64_t>(items.size()), items_per_task, where);
+    for (const int64_t item : drawn) add(items[static_cast<size_t>(item)], part.task);
+    counts.push_back(static_cast<int64_t>(drawn.size()));
+  }
+  return counts;
+}
+
 std::unique_ptr<const TrainingData> text_data(const Recipe& file, const CheckpointRecipe& recipe,
                                               Split split, int64_t items_per_task,
                                               const std::string& where) {
@@ -128,19 +143,13 @@ std::unique_ptr<const TrainingData> text_data(const Recipe& file, const Checkpoi
   const auto both = std::dynamic_pointer_cast<const SequenceToSequenceArchitecture>(any);
   const auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(any);
 
-  std::vector<int64_t> counts;
-  // Calls `add` with every drawn item.
-  const auto for_each = [&](const auto& add) {
-    for (const MixturePart& part : recipe.mixture) {
-      const auto task = load_task(part.task, where, part.changes);
-      const std::vector<ItemRequests> items = task->item_requests(split);
-      const auto drawn = drawn_items(recipe, part, split, static_cast<int64_t>(items.size()),
-                                     items_per_task, where);
-      for (const int64_t item : drawn) add(items[static_cast<size_t>(item)], part.task);
-      counts.push_back(static_cast<int64_t>(drawn.size()));
-    }
-  };
+  if (encoder && recipe.loss == "masked")
+    return masked_data(file, recipe, *encoder, split, items_per_task, where);
 
+  std::vector<int64_t> counts;
+  const auto for_each = [&](const auto& add) {
+    counts = for_each_item(recipe, split, items_per_task, where, add);
+  };
   const auto tokens = std::make_shared<TokenCache>();
   std::unique_ptr<const EncodedTexts> texts;
   if (encoder) {

@@ -3,13 +3,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "harness/model/architecture.h"
+#include "harness/model/encoder.h"
 #include "harness/task/task.h"
 #include "harness/train/recipe.h"
 
@@ -61,5 +62,14 @@ std::unique_ptr<const TrainingData> plain_data(const CheckpointRecipe& recipe, S
 std::unique_ptr<const TrainingData> text_data(const Recipe& file, const CheckpointRecipe& recipe,
                                               Split split, int64_t items_per_task,
                                               const std::string& where);
+/// Of encoders whose masked tokens are predicted: other ones in every step.
+std::unique_ptr<const TrainingData> masked_data(const Recipe& file, const CheckpointRecipe& recipe,
+                                                const EncoderArchitecture& model, Split split,
+                                                int64_t items_per_task, const std::string& where);
+
+/// Calls `add` with every drawn item of the mixture and its task; gives the number of each part.
+std::vector<int64_t> for_each_item(
+    const CheckpointRecipe& recipe, Split split, int64_t items_per_task, const std::string& where,
+    const std::function<void(const ItemRequests& item, const std::string& task)>& add);
 
 }  // namespace assay
