@@ -8,6 +8,7 @@
 ///     Needs needs() const;                           // optional: where parameters decide them
 ///     std::vector<StatisticRef> statistics() const;  // optional: of every expert's data
 ///     std::optional<std::string> conflict() const;   // optional: exclusive parameters
+///     int64_t rows_per_expert() const;               // optional: where a gate has several, one here
 ///     std::vector<at::Tensor> gates(const RouterJob& job) const;
 ///   };
 ///   ASSAY_ROUTER(Random)
@@ -56,7 +57,7 @@ struct RouterJob {
   /// nothing. Where a router needs data, row i is of expert i of the evidence.
   const ModelJob& models;
   std::vector<std::string> gates;  ///< the name of each block's gate, in the blocks' order
-  size_t experts = 0;              ///< rows of a gate
+  size_t experts = 0;              ///< those that a gate has rows for
   int64_t width = 0;               ///< columns of a gate
 
   /// The Philox key of one row of one block's gate.
@@ -76,7 +77,10 @@ class Router {
   virtual std::optional<std::string> conflict() const = 0;
   /// Every parameter, defaults included.
   virtual Json parameters() const = 0;
-  /// The gate of each block, float32 [experts, width]: row i scores what is sent to expert i.
+  /// How many rows of a gate send tokens to one expert, k.
+  virtual int64_t rows_per_expert() const { return 1; }
+  /// The gate of each block, float32 [experts * k, width]: rows from i * k on score what is sent to
+  /// expert i.
   virtual std::vector<at::Tensor> gates(const RouterJob& job) const = 0;
 };
 
@@ -138,6 +142,12 @@ class RouterAdaptor final : public Router {
       return std::nullopt;
   }
   Json parameters() const override { return parameters_to_json(router_); }
+  int64_t rows_per_expert() const override {
+    if constexpr (requires { router_.rows_per_expert(); })
+      return router_.rows_per_expert();
+    else
+      return 1;
+  }
   std::vector<at::Tensor> gates(const RouterJob& job) const override { return router_.gates(job); }
 
  private:

@@ -121,13 +121,16 @@ ExpertGroups group_by_means(const at::Tensor& products, int64_t groups, uint64_t
   constexpr int kTurns = 100;
   const Entries product(products);
   const int64_t experts = product.size();
-  // The squared distance of a vector to the mean of a group's.
-  const auto distance = [&](int64_t expert, const std::vector<int64_t>& group) {
-    double cross = 0, own = 0;
-    for (const int64_t a : group) {
-      cross += product(expert, a);
+  const auto own_products = [&](const std::vector<int64_t>& group) {
+    double own = 0;
+    for (const int64_t a : group)
       for (const int64_t b : group) own += product(a, b);
-    }
+    return own;
+  };
+  // The squared distance of a vector to the mean of a group's; `own`: the group's own products.
+  const auto distance = [&](int64_t expert, const std::vector<int64_t>& group, double own) {
+    double cross = 0;
+    for (const int64_t a : group) cross += product(expert, a);
     const auto n = static_cast<double>(group.size());
     return std::max(0.0, product(expert, expert) - 2 * cross / n + own / (n * n));
   };
@@ -138,7 +141,8 @@ ExpertGroups group_by_means(const at::Tensor& products, int64_t groups, uint64_t
     for (int64_t i = 0; i < experts; ++i) {
       double least = std::numeric_limits<double>::infinity();
       for (const auto& group : made)
-        least = std::min(least, group.front() == i ? 0 : distance(i, group));
+        least = std::min(least,
+                         group.front() == i ? 0 : distance(i, group, own_products(group)));
       nearest.push_back(least);
     }
     double left = rng.uniform() * std::accumulate(nearest.begin(), nearest.end(), 0.0);
@@ -155,10 +159,13 @@ ExpertGroups group_by_means(const at::Tensor& products, int64_t groups, uint64_t
   }
   for (int turn = 0; turn < kTurns; ++turn) {
     ExpertGroups next(made.size());
+    std::vector<double> own;
+    own.reserve(made.size());
+    for (const auto& group : made) own.push_back(own_products(group));
     for (int64_t i = 0; i < experts; ++i) {
       size_t best = 0;
       for (size_t g = 1; g < made.size(); ++g)
-        if (distance(i, made[g]) < distance(i, made[best])) best = g;
+        if (distance(i, made[g], own[g]) < distance(i, made[best], own[best])) best = g;
       next[best].push_back(i);
     }
     // An empty group takes the first expert of the largest one.

@@ -97,6 +97,7 @@ MixtureTensor mixture_tensor(const std::string& name) {
     const bool down = own.ends_with(fmt::format(".{}{}", form.down, kWeight));
     constexpr std::string_view kExperts = "experts.";
     if (own == fmt::format("gate{}", kWeight)) return {.kind = Kind::kGate};
+    if (own == slots_name(fmt::format("gate{}", kWeight))) return {.kind = Kind::kSlots};
     if (own == fmt::format("{}{}", kSharedGate, kWeight)) return {.kind = Kind::kSharedGate};
     if (own.starts_with(kExperts)) {
       size_t expert = 0;
@@ -125,6 +126,10 @@ std::string gate_name(const MixtureForm& form, const std::string& block) {
 
 std::string shared_gate_name(const MixtureForm& form, const std::string& block) {
   return fmt::format("{}{}{}{}", block, form.layer, kSharedGate, kWeight);
+}
+
+std::string slots_name(const std::string& router) {
+  return fmt::format("{}.slots", router.substr(0, router.size() - kWeight.size()));
 }
 
 }  // namespace assay

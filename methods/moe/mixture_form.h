@@ -39,7 +39,7 @@ std::optional<FeedForwardPart> feed_forward_part(const std::string& tensor);
 
 /// What a tensor of a mixture is.
 struct MixtureTensor {
-  enum class Kind { kRest, kGate, kSharedGate, kExpert, kShared };
+  enum class Kind { kRest, kGate, kSlots, kSharedGate, kExpert, kShared };
   Kind kind = Kind::kRest;
   size_t expert = 0;  ///< of kExpert
   bool down = false;  ///< whether its products are added to the residual stream
@@ -52,6 +52,9 @@ std::string expert_name(const MixtureForm& form, const FeedForwardPart& part, si
 std::string shared_name(const MixtureForm& form, const FeedForwardPart& part);
 std::string gate_name(const MixtureForm& form, const std::string& block);
 std::string shared_gate_name(const MixtureForm& form, const std::string& block);
+/// The map from the rows of this router's weight to the experts that are stored, where several rows
+/// are one expert's (docs/merging-experts.md).
+std::string slots_name(const std::string& router);
 
 /// config.json of a mixture of models with this one. Every field that a mixture computes with is
 /// written, as the defaults of the families differ. `shared`: whether there is an expert of all

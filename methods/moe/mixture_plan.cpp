@@ -12,13 +12,22 @@ class Planner {
   Planner(const PlanInputs& models, const MixtureShape& shape)
       : shape_(shape),
         reference_(models.base ? *models.base : *models.experts.front()),
-        embedding_(embedding_of(reference_)) {
-    const auto experts = static_cast<int64_t>(shape.routed.size());
-    if (embedding_.shape.front() < experts)
+        embedding_(embedding_of(reference_)),
+        rows_(static_cast<int64_t>(shape.routed.size()) * shape.rows_per_expert) {
+    if (embedding_.shape.front() < rows_)
       throw SkipCell(fmt::format("moe takes no more experts than a model has tokens: {} of {}",
-                                 experts, embedding_.shape.front()));
-    plan_.config = mixture_config(shape.form, models.config, shape.routed.size(), shape.top_k,
-                                  shape.shared.has_value());
+                                 rows_, embedding_.shape.front()));
+    plan_.config = mixture_config(shape.form, models.config, static_cast<size_t>(rows_),
+                                  shape.top_k, shape.shared.has_value());
+    if (shape.rows_per_expert == 1) return;
+    if (shape.form.type == "deepseek")
+      throw SkipCell("a mixture of the form deepseek has one row of a router for each expert");
+    plan_.config["stored_experts"] = shape.routed.size();
+    for (const TensorInfo& tensor : reference_.tensors())
+      if (tensor.shape.size() == 1 && tensor.shape.front() >= rows_) norm_ = tensor.name;
+    if (norm_.empty())
+      throw SkipCell(fmt::format("moe finds no norm with an entry for each of the {} rows of a gate",
+                                 rows_));
   }
 
   OutputPlan plan() {
@@ -68,9 +77,10 @@ class Planner {
   }
 
   void add_gates(const std::string& block) {
-    const auto experts = static_cast<int64_t>(shape_.routed.size());
-    add(gate_name(shape_.form, block), shape_.rest, {.tensor = embedding_.name, .rows = experts},
-        shape_.rest_with_base);
+    const std::string router = gate_name(shape_.form, block);
+    add(router, shape_.rest, {.tensor = embedding_.name, .rows = rows_}, shape_.rest_with_base);
+    if (!norm_.empty())
+      add(slots_name(router), shape_.rest, {.tensor = norm_, .rows = rows_}, shape_.rest_with_base);
     if (!shape_.form.needs_shared) return;
     const std::string gate = shared_gate_name(shape_.form, block);
     if (shape_.shared_gate_is_zero)
@@ -94,6 +104,8 @@ class Planner {
   const MixtureShape& shape_;
   const TensorSource& reference_;
   const TensorInfo& embedding_;
+  const int64_t rows_;  ///< of a gate
+  std::string norm_;    ///< of whose entries maps are planned; empty: there are none
   OutputPlan plan_{};
 };
 

@@ -18,6 +18,7 @@ struct MixtureShape {
   std::vector<size_t> rest{};        ///< what all other tensors are made of
   bool rest_with_base = false;       ///< by a method that has the base, too
   int64_t top_k = 0;
+  int64_t rows_per_expert = 1;  ///< of a gate; with several there is a map from rows to experts
 };
 
 /// The embedding: its rows are as wide as a gate's. SkipCell when the model has none of that name.
@@ -25,8 +26,9 @@ const TensorInfo& embedding_of(const TensorSource& model);
 
 /// Expert parts are planned from one model each, all other tensors from `rest`. Gates are rows of
 /// the embedding, which have their width and dtype: their values are to be the router's. What the
-/// form has and the dense models do not (biases of query, key and value) is zero. SkipCell where
-/// the models do not fit the form.
+/// form has and the dense models do not (biases of query, key and value) is zero. The map of a gate
+/// that has several rows for an expert (slots_name()) is planned from as many entries of a norm, and
+/// its values are expert_of_row()'s. SkipCell where the models do not fit the form.
 OutputPlan mixture_plan(const PlanInputs& models, const MixtureShape& shape);
 
 }  // namespace assay

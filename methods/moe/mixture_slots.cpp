@@ -8,6 +8,7 @@
 #include <string>
 
 #include "harness/core/error.h"
+#include "methods/moe/mixture_form.h"
 
 namespace assay {
 
@@ -43,11 +44,6 @@ std::vector<OutputTensor> plan_slots(const TensorSource& model,
   return planned;
 }
 
-std::string slots_name(const MixtureLayer& layer) {
-  constexpr std::string_view kEnd = "weight";
-  return layer.router.substr(0, layer.router.size() - kEnd.size()).append("slots");
-}
-
 void add_slots(const PlanInputs& models, const std::vector<MixtureLayer>& layers,
                OutputPlan& plan) {
   constexpr int64_t kMost = 256;  // bfloat16 has all numbers up to this one
@@ -68,7 +64,7 @@ void add_slots(const PlanInputs& models, const std::vector<MixtureLayer>& layers
   const size_t views = plan.tensors.front().experts.size();
   for (const MixtureLayer& layer : layers) {
     OutputTensor& slots = plan.tensors.emplace_back();
-    slots.name = slots_name(layer);
+    slots.name = slots_name(layer.router);
     slots.experts.assign(views, {.tensor = layer.router});
     slots.shape = std::vector<int64_t>{models.experts.front()->find(layer.router)->shape.front()};
   }
@@ -108,14 +104,14 @@ void store_groups(const MixtureLayer& layer, const ExpertGroups& groups,
         model.erase(layer.tensors[e][p]);
   }
   if (compact)
-    model[slots_name(layer)] = at::tensor(slots, at::kFloat).to(model.at(layer.router).device());
+    model[slots_name(layer.router)] = at::tensor(slots, at::kFloat).to(model.at(layer.router).device());
 }
 
 StateDict model_of_slots(const ModelJob& job, std::string_view method) {
   StateDict model;
   for (const std::string& name : job.names()) model[name] = job.tensor(name).experts.front();
   for (const MixtureLayer& layer : mixture_layers(job.names(), method)) {
-    model.erase(slots_name(layer));
+    model.erase(slots_name(layer.router));
     const int64_t left = layer.experts(), all = model.at(layer.router).size(0);
     for (int64_t slot = 0; slot < left; ++slot)
       for (size_t p = 0; p < layer.parts.size(); ++p) {

@@ -25,8 +25,6 @@ std::vector<OutputTensor> plan_slots(const TensorSource& model,
 /// it, they are told apart by their blocks: models.evidence. SkipCell with more experts than the
 /// map's dtype, which is the router's, can count.
 void add_slots(const PlanInputs& models, const std::vector<MixtureLayer>& layers, OutputPlan& plan);
-/// The name of a layer's map.
-std::string slots_name(const MixtureLayer& layer);
 
 /// Puts what the groups of a layer became into the model; an expert of its own stays as it was.
 /// `compact`: once, as the first experts, with a map and without the other experts; else in the

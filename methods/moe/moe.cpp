@@ -18,6 +18,7 @@ namespace {
 /// other tensors are merged (Branch-Train-MiX) or the base's (as mergekit-moe has it).
 struct Moe {
   enum class Rest { kMerged, kBase };
+  enum class FeedForwards { kOwn, kBase };
   enum class Form { kAuto, kMixtral, kDeepseek, kQwen2Moe, kQwen3Moe };
   enum class SharedExpert { kNone, kBase, kLast };
   enum class SharedGate { kRouter, kZero };
@@ -44,12 +45,16 @@ struct Moe {
                       "reduce": "sum_agree", "scale": 0.3333333333333333}})",
        "MergeME's TIES: 0.8 of each task vector, a third of the sum of what agrees in sign"},
       {"upcycled_base", R"({"rest": "base"})",
-       "mergekit-moe's form: whatever is no expert is the base's"}};
+       "mergekit-moe's form: whatever is no expert is the base's"},
+      {"upcycled", R"({"feed_forwards": "base", "rest": "base"})",
+       "sparse upcycling (arXiv:2212.05055) before it is trained: as many copies of the base's "
+       "feed-forwards, which give the base whatever the gates are"}};
   MethodComponent shared{"average"};
   Rest rest = Rest::kMerged;
   RouterComponent router{"random"};
   int64_t top_k = 2;
   bool base_expert = false;
+  FeedForwards feed_forwards = FeedForwards::kOwn;
   Form form = Form::kAuto;
   SharedExpert shared_expert = SharedExpert::kNone;
   SharedGate shared_gate = SharedGate::kRouter;
@@ -69,6 +74,10 @@ struct Moe {
     p(base_expert, {.name = "base_expert",
                     .help = "whether the base is one more expert, the last, and takes part in what "
                             "is merged"});
+    p(feed_forwards, {.name = "feed_forwards",
+                      .choices = {"experts", "base"},
+                      .help = "what becomes the experts of every block: the models' feed-forwards, "
+                              "or the base's in the place of each"});
     p(form, {.name = "form",
              .choices = {"auto", "mixtral", "deepseek", "qwen2_moe", "qwen3_moe"},
              .help = "the family whose form the mixture has; auto: the models' own, and of Llama "
@@ -96,7 +105,8 @@ struct Moe {
     Needs needs = unite(info.needs, router->needs());
     if (rest == Rest::kMerged) needs = unite(needs, shared->needs());
     needs.output = Output::kMixtureOfExperts;
-    needs.base |= base_expert || rest == Rest::kBase || shared_expert == SharedExpert::kBase;
+    needs.base |= base_expert || rest == Rest::kBase || shared_expert == SharedExpert::kBase ||
+                  feed_forwards == FeedForwards::kBase;
     if (base_expert) {  // it is one of those that `shared` merges
       needs.min_experts = std::max(1, needs.min_experts - 1);
       if (needs.max_experts < Needs::kAnyNumber) --needs.max_experts;
@@ -127,7 +137,8 @@ struct Moe {
   }
   at::Tensor merge(const TensorJob& job, const std::any& measured) const {
     if (is_shared(job.name)) return shared->merge(job, measured);
-    return is_gate(job.name) ? gate_values(job) : own_tensor(job);
+    if (is_gate(job.name)) return gate_values(job);
+    return mixture_tensor(job.name).kind == Kind::kSlots ? slots(job) : own_tensor(job);
   }
   StateDict merge_model(const ModelJob& job) const;
 
@@ -144,6 +155,8 @@ struct Moe {
   }
   const MixtureForm& form_for(const Json& dense) const;
   at::Tensor gate_values(const TensorJob& job) const;
+  /// The expert of each row of a gate.
+  at::Tensor slots(const TensorJob& job) const;
   /// The tensor of one model, changed as the parameters say.
   at::Tensor own_tensor(const TensorJob& job) const;
 
@@ -152,6 +165,9 @@ struct Moe {
 
 std::optional<std::string> Moe::conflict() const {
   if (const auto inner = router->conflict()) return fmt::format("router: {}", *inner);
+  if (router->rows_per_expert() > 1 && shared_expert != SharedExpert::kNone)
+    return "the router has several rows for an expert, and 'shared_expert' is not none, which has "
+           "one";
   if (base_expert && router->needs().calibration_inputs)
     return base_has_no_data("router", router->info().name);
   const bool has_shared = shared_expert != SharedExpert::kNone;
@@ -202,9 +218,12 @@ OutputPlan Moe::plan(const PlanInputs& models) const {
     shape.routed.push_back(TensorView::kBase);
     shape.rest.push_back(TensorView::kBase);
   }
+  if (feed_forwards == FeedForwards::kBase)
+    std::fill(shape.routed.begin(), shape.routed.end(), TensorView::kBase);
   if (rest == Rest::kBase) shape.rest = {TensorView::kBase};
   shape.rest_with_base = models.base && rest == Rest::kMerged;
   shape.shared_gate_is_zero = shared_gate == SharedGate::kZero;
+  shape.rows_per_expert = router->rows_per_expert();
   if (top_k > static_cast<int64_t>(shape.routed.size()))
     throw SkipCell(fmt::format("moe sends a token to {} experts ('top_k'), and there are {}", top_k,
                                shape.routed.size()));
@@ -238,7 +257,7 @@ void Moe::prepare(const ModelJob& job) {
   RouterJob routed{seen, gates};
   const at::Tensor rows = job.tensor(gates.front()).experts.front();
   const int64_t experts = rows.size(0), extra = shared_gates.empty() ? 0 : 1;
-  routed.experts = static_cast<size_t>(experts + extra);
+  routed.experts = static_cast<size_t>(experts / router->rows_per_expert() + extra);
   routed.width = rows.size(1);
   const std::vector<at::Tensor> made = router->gates(routed);
   const std::vector<int64_t> wanted{experts + extra, routed.width};
@@ -256,6 +275,13 @@ at::Tensor Moe::gate_values(const TensorJob& job) const {
   const at::Tensor& gate = gates_.at(job.name);
   if (granularity() != Granularity::kParts) return gate;
   return gate.flatten().narrow(0, job.offset, job.experts.front().numel());
+}
+
+at::Tensor Moe::slots(const TensorJob& job) const {
+  const at::Tensor& like = job.experts.front();
+  const at::Tensor rows =
+      at::arange(job.offset, job.offset + like.numel(), like.options().dtype(at::kFloat));
+  return rows.div(router->rows_per_expert(), "floor");
 }
 
 at::Tensor Moe::own_tensor(const TensorJob& job) const {
@@ -282,7 +308,8 @@ StateDict Moe::merge_model(const ModelJob& job) const {
     if (is_gate(name))
       made[name] = gates_.at(name);
     else if (!is_shared(name))
-      made[name] = own_tensor(job.tensor(name));
+      made[name] = mixture_tensor(name).kind == Kind::kSlots ? slots(job.tensor(name))
+                                                             : own_tensor(job.tensor(name));
   return made;
 }
 

@@ -131,7 +131,8 @@ inline const StateDict& model_for(const std::string& ref, uint64_t key) {
   return model;
 }
 
-/// What there is to know of the data of the small mixture. Made once and shared.
+/// What there is to know of the data of the small mixtures, those that are given and those that are
+/// made. Made once and shared.
 inline const FakeEvidence& mixture_evidence() {
   static const FakeEvidence evidence = [] {
     constexpr int64_t kExamples = 40, kExpertsOfLayer = 6, kWidth = 8, kSubsetsOf4 = 15;
@@ -150,7 +151,7 @@ inline const FakeEvidence& mixture_evidence() {
       subsets[routers.back()] = noise({kSubsetsOf4}, 76 + i).abs().to(at::kDouble);
     }
     const auto network = std::make_shared<FakeNetwork>(
-        std::vector<int64_t>{kExamples},
+        std::vector<int64_t>(3, kExamples),
         [](const StateDict& weights, size_t, int64_t first, int64_t count) {
           const at::Tensor& w1 = weights.at("model.layers.0.block_sparse_moe.experts.0.w1.weight");
           const at::Tensor x = noise({kExamples, kWidth}, 81).narrow(0, first, count);
@@ -183,7 +184,7 @@ inline MergeInputs mixed_inputs(const std::string& ref) {
   inputs.config = config_for(ref);
   if (needs.base) inputs.base = source("base", model_for(ref, 1));
   if (needs_evidence(needs))
-    inputs.evidence = takes_mixture(ref) ? &mixture_evidence() : &mixed_evidence();
+    inputs.evidence = makes_mixture(ref) ? &mixture_evidence() : &mixed_evidence();
   const int count = std::clamp(3, needs.min_experts, needs.max_experts);
   for (int i = 0; i < count; ++i)
     inputs.experts.push_back(

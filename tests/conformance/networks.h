@@ -146,7 +146,8 @@ inline MergeInputs network_inputs(const std::string& ref, const Networks& networ
 /// Parameters under which methods that train take a few steps.
 inline Json quick_parameters(const std::string& ref) {
   for (const ParamDoc& parameter : entry_of(ref).parameters())
-    if (parameter.name == "steps") return {{"steps", 3}};
+    for (const char* budget : {"steps", "tokens"})
+      if (parameter.name == budget) return {{budget, 3}};
   return Json::object();
 }
 

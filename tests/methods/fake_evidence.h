@@ -3,19 +3,21 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "harness/method/evidence.h"
 #include "harness/method/layer_inputs.h"
+#include "harness/method/routed_network.h"
 #include "tests/catch.h"
 #include "tests/merge/models.h"
 
 namespace assay::testing {
 
 /// A network that is a function, with a number of examples for each expert.
-class FakeNetwork : public Network, public LayerInputs {
+class FakeNetwork : public Network, public LayerInputs, public RoutedNetwork {
  public:
   using Logits = std::function<at::Tensor(const StateDict& weights, size_t expert, int64_t first,
                                           int64_t count)>;
@@ -31,6 +33,11 @@ class FakeNetwork : public Network, public LayerInputs {
   at::Tensor targets(size_t expert, int64_t first, int64_t count) const override {
     if (!targets_) throw std::logic_error("no targets");
     return targets_(expert, first, count);
+  }
+  at::Tensor routed_logits(const StateDict& weights, size_t expert, int64_t first, int64_t count,
+                           std::vector<RouterScores>& routers) const override {
+    if (routed) routers.push_back(routed(weights));
+    return logits(weights, expert, first, count);
   }
   at::Tensor row_examples(size_t, int64_t, int64_t count) const override {
     return at::arange(count);
@@ -49,6 +56,8 @@ class FakeNetwork : public Network, public LayerInputs {
     return moments ? moments(weights, experts, batch) : StateDict();
   }
 
+  /// What a router scores.
+  std::function<RouterScores(const StateDict& weights)> routed;
   /// What layers read and give.
   std::function<void(const StateDict& weights, size_t expert, int64_t first, int64_t count,
                      const SeeLayer& see)>
@@ -84,6 +93,12 @@ class FakeEvidence : public Evidence {
                   statistics.at(wanted.name).at(expert));
   }
   const Network& network() const override { return *of_network; }
+  /// The same function, whatever the shape.
+  std::unique_ptr<const Network> network_of(const Json& config) const override {
+    const auto* same = dynamic_cast<const FakeNetwork*>(of_network.get());
+    if (!same) return Evidence::network_of(config);
+    return std::make_unique<FakeNetwork>(*same);
+  }
   const LayerInfo* layer(const std::string& weight) const override {
     const auto found = layers.find(weight);
     return found == layers.end() ? nullptr : &found->second;

@@ -203,3 +203,49 @@ TEST_CASE("a network without blocks shows no hidden states", "[methods][moe]") {
   const FakeNetwork other({1}, {});
   CHECK_THROWS_AS(hidden_states(other), UserError);
 }
+
+TEST_CASE("centroid may have several rows for an expert, which a map leads to it",
+          "[methods][moe]") {
+  struct Different final : FakeStates {  // the second expert's examples differ, too
+    at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const override {
+      at::Tensor all = FakeStates::embedding_sums(expert, 0, 2).clone();
+      if (expert == 1) all[1][3] = 5;
+      return all.narrow(0, first, count);
+    }
+  };
+  FakeEvidence different;
+  different.of_network = std::make_shared<Different>();
+  MergeInputs inputs = small_models(2);
+  inputs.evidence = &different;
+  const Json router{{"router", "centroid"}, {"centroids", 2}, {"shrinkage", 1},
+                    {"tap", "block_input"}};
+  MergeReport report;
+  const StateDict mixture = merge("moe", {{"router", router}}, inputs, &report);
+  const std::string name = "model.layers.0.block_sparse_moe.gate.";
+  CHECK(at::equal(mixture.at(name + "slots"), at::tensor({0.f, 0.f, 1.f, 1.f})));
+  CHECK(report.config->at("num_local_experts") == 4);
+  CHECK(report.config->at("stored_experts") == 2);
+  // Two examples and two centroids: the examples themselves, (4, 0), (2, 8), (0, 0, 3) and
+  // (0, 0, 3, 5), of which squared lengths are 16, 68, 9 and 34.
+  const at::Tensor rows = mixture.at(name + "weight") * std::sqrt(127 / 4.0);
+  CHECK(distance(rows[0], row({4})) <= 1e-4);
+  CHECK(distance(rows[1], row({2, 8})) <= 1e-4);
+  CHECK(distance(rows[2], row({0, 0, 3})) <= 1e-4);
+  CHECK(distance(rows[3], row({0, 0, 3, 5})) <= 1e-4);
+  // A token whose two rows are of one expert meets it alone; it runs.
+  const auto model = make_architecture(JsonReader(*report.config, "test"));
+  const at::Tensor ids = at::tensor({3, 1, 4, 1}, at::kLong).view({1, 4});
+  CHECK(model->logits(load_weights(*model, *source("mixture", mixture), at::kCPU), ids)
+            .isfinite()
+            .all()
+            .item<bool>());
+  // As many centroids as there are no examples for.
+  Json many = router;
+  many["centroids"] = 3;
+  CHECK_THROWS_WITH(merge("moe", {{"router", many}}, inputs), Contains("3 centroids"));
+  CHECK_THROWS_WITH(
+      merge("moe", {{"router", router}, {"form", "qwen2_moe"}, {"shared_expert", "base"},
+                    {"shared_gate", "zero"}},
+            inputs),
+      Contains("several rows"));
+}

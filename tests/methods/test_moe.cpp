@@ -62,6 +62,16 @@ TEST_CASE("a mixture has the feed-forwards of its experts and the mean of the re
   CHECK(logits_of(*report.config, mixture).isfinite().all().item<bool>());
 }
 
+TEST_CASE("an upcycled mixture is the base, whatever its gates are", "[methods][moe]") {
+  const MergeInputs inputs = small_models(3);
+  const at::Tensor wanted = logits_of(small_llama_config(), small_model(0));
+  MergeReport report;
+  const StateDict mixture = merge("moe@upcycled", Json::object(), inputs, &report);
+  CHECK(report.config->at("num_local_experts") == 3);
+  CHECK(distance(logits_of(*report.config, mixture), wanted) <=
+        1e-5 * (wanted.max() - wanted.min()).item<double>());
+}
+
 TEST_CASE("a mixture of equal experts is the expert", "[methods][moe]") {
   for (const char* type : {"llama", "mistral"}) {
     Json config = small_llama_config();

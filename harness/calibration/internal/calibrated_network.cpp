@@ -13,6 +13,7 @@
 #include "harness/model/batch_norm.h"
 #include "harness/model/forward.h"
 #include "harness/model/observer.h"
+#include "harness/model/router_observer.h"
 
 namespace assay {
 namespace {
@@ -42,6 +43,21 @@ class ShowLayers final : public LayerObserver {
  private:
   const std::map<std::string, std::string>& names_;
   const SeeLayer& see_;
+};
+
+/// Keeps what routers score of the tokens that count.
+class KeepScores final : public RouterObserver {
+ public:
+  explicit KeepScores(std::vector<RouterScores>& routers) : routers_(routers) {}
+  void routed(const RoutedTokens& tokens) override {
+    at::Tensor logits = tokens.logits;
+    if (const at::Tensor mask = CountedTokens::current(); mask.defined())
+      logits = logits.index_select(0, mask.flatten().nonzero().flatten().to(logits.device()));
+    routers_.push_back({logits, tokens.experts.size(1)});
+  }
+
+ private:
+  std::vector<RouterScores>& routers_;
 };
 
 }  // namespace
@@ -78,20 +94,24 @@ StateDict CalibratedNetwork::own_weights(const StateDict& weights) const {
       reference_weights_ = load_weights(*architecture_, *reference_, device_, at::kFloat);
     all = reference_weights_;
   }
+  const CheckpointNames names = architecture_->checkpoint_names();
+  if (!reference_) {
+    for (const auto& [name, weight] : weights)
+      all[canonical_name(names, name)] = weight.to(device_, at::kFloat);
+    for (const auto& [name, original] : names.substituted)
+      if (!all.contains(name)) all[name] = all.at(original);
+    return all;
+  }
   const StateDict reference = all;
   for (const auto& [name, weight] : weights) {
     const auto own = own_names_.find(name);
     if (own == own_names_.end()) user_error("the network has no weight '{}'", name);
-    if (!reference_) {
-      all[own->second] = weight.to(device_, at::kFloat);
-      continue;
-    }
     // Buffers, and copies of a tied head, are no weights of the architecture.
     if (const auto found = all.find(own->second); found != all.end())
       found->second = weight.to(device_, at::kFloat);
   }
   // A head that the checkpoint does not store is its embedding, whatever that is now.
-  for (const auto& [name, original] : architecture_->checkpoint_names().substituted)
+  for (const auto& [name, original] : names.substituted)
     if (const auto copy = reference.find(name);
         copy != reference.end() && copy->second.is_same(reference.at(original)))
       all[name] = all.at(original);
@@ -103,6 +123,13 @@ at::Tensor CalibratedNetwork::logits(const StateDict& weights, size_t expert, in
   const ModelBatch batch = moved(data(expert).batch(first, count), device_);
   counters::examples += count;
   return class_logits(*architecture_, own_weights(weights), batch);
+}
+
+at::Tensor CalibratedNetwork::routed_logits(const StateDict& weights, size_t expert, int64_t first,
+                                            int64_t count,
+                                            std::vector<RouterScores>& routers) const {
+  const KeepScores observer(routers);
+  return logits(weights, expert, first, count);
 }
 
 StateDict CalibratedNetwork::input_grams(const StateDict& weights, size_t expert,

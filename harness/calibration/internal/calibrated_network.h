@@ -6,22 +6,27 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "harness/calibration/data.h"
 #include "harness/method/evidence.h"
 #include "harness/method/hidden_states.h"
 #include "harness/method/layer_inputs.h"
+#include "harness/method/routed_network.h"
 #include "harness/model/architecture.h"
 
 namespace assay {
 
 /// Data and the reference's weights are loaded when they are first needed. Thread-safe.
-class CalibratedNetwork final : public Network, public HiddenStates, public LayerInputs {
+class CalibratedNetwork final : public Network,
+                                public HiddenStates,
+                                public LayerInputs,
+                                public RoutedNetwork {
  public:
   using DataOf = std::function<std::shared_ptr<const CalibrationData>(size_t expert)>;
 
   /// `own_names`: the architecture's, by those of the merge. Without a reference all weights are
-  /// given each time.
+  /// given each time, under names that a checkpoint of the architecture may have.
   CalibratedNetwork(std::shared_ptr<const Architecture> architecture,
                     std::shared_ptr<const TensorSource> reference, at::Device device,
                     std::map<std::string, std::string> own_names, DataOf data,
@@ -30,6 +35,8 @@ class CalibratedNetwork final : public Network, public HiddenStates, public Laye
   int64_t examples(size_t expert) const override { return data(expert).size(); }
   at::Tensor logits(const StateDict& weights, size_t expert, int64_t first,
                     int64_t count) const override;
+  at::Tensor routed_logits(const StateDict& weights, size_t expert, int64_t first, int64_t count,
+                           std::vector<RouterScores>& routers) const override;
   at::Tensor targets(size_t expert, int64_t first, int64_t count) const override;
   at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const override;
   StateDict input_grams(const StateDict& weights, size_t expert,

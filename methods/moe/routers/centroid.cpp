@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "harness/core/error.h"
 #include "harness/kernels/one_thread.h"
 #include "harness/method/hidden_states.h"
+#include "methods/moe/expert_groups.h"
 #include "methods/moe/routers/directions.h"
 
 namespace assay {
@@ -12,7 +14,8 @@ namespace {
 /// Gates of linear discriminant analysis: a token goes to the expert whose mean state is near, as
 /// measured by how states differ within the experts' examples. The constant that the analysis adds
 /// to each score is left out, as a gate has none; with it the equal norms that a norm gives to
-/// states would make little difference.
+/// states would make little difference. An expert whose examples lie in several places may have as
+/// many rows, each a class of its own.
 struct Centroid {
   static constexpr RouterInfo info{
       .name = "centroid",
@@ -23,6 +26,7 @@ struct Centroid {
   HiddenStates::Tap tap = HiddenStates::Tap::kFeedForwardInput;
   double temperature = 1;
   int64_t batch = 16;
+  int64_t centroids = 1;
 
   void parameters(auto&& p) {
     p(shrinkage, {.name = "shrinkage",
@@ -39,23 +43,33 @@ struct Centroid {
                     .sweep = {0.3, 1, 3},
                     .help = "divides the gates, whose rows have the mean square length 1"});
     p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a forward pass"});
+    p(centroids, {.name = "centroids",
+                  .range = {1, 64},
+                  .sweep = {1, 2, 4},
+                  .help = "of each expert, by k-means over its examples' states; with several the "
+                          "mixture has the compact form, which Assay alone reads"});
   }
+  int64_t rows_per_expert() const { return centroids; }
 
   std::vector<at::Tensor> gates(const RouterJob& job) const {
     const OneThread one;  // on the CPU, sums over more threads would go in another order
     const Network& network = job.models.evidence().network();
-    std::vector<Moments> moments(job.gates.size() * job.experts);
-    for (size_t i = 0; i < job.experts; ++i)
+    std::vector<std::vector<Moments>> classes(job.gates.size());
+    for (size_t i = 0; i < job.experts; ++i) {
+      std::vector<std::vector<at::Tensor>> states(job.gates.size());  // batch by batch
       for (int64_t first = 0; first < network.examples(i); first += batch) {
         const int64_t count = std::min(batch, network.examples(i) - first);
-        const std::vector<at::Tensor> states =
+        const std::vector<at::Tensor> found =
             hidden_states(network).states(i, first, count, tap, HiddenStates::Tokens::kAll);
-        for (size_t block = 0; block < job.gates.size(); ++block)
-          moments[block * job.experts + i].add(states.at(block));
+        for (size_t block = 0; block < states.size(); ++block)
+          states[block].push_back(found.at(block));
       }
+      for (size_t block = 0; block < states.size(); ++block)
+        for (Moments& own : moments(states[block])) classes[block].push_back(std::move(own));
+    }
     std::vector<at::Tensor> gates;
-    for (size_t block = 0; block < job.gates.size(); ++block)
-      gates.push_back(gate(&moments[block * job.experts], job.experts) / temperature);
+    for (const std::vector<Moments>& of_block : classes)
+      gates.push_back(gate(of_block) / temperature);
     check_gates(job, gates);
     return gates;
   }
@@ -76,14 +90,35 @@ struct Centroid {
     at::Tensor scatter() const { return squares - at::outer(sum, mean()); }
   };
 
-  at::Tensor gate(const Moments* of_experts, size_t experts) const {
-    at::Tensor scatter = of_experts[0].scatter();
-    std::vector<at::Tensor> means{of_experts[0].mean()};
-    int64_t count = of_experts[0].count;
-    for (size_t i = 1; i < experts; ++i) {
-      scatter = scatter + of_experts[i].scatter();
-      means.push_back(of_experts[i].mean());
-      count += of_experts[i].count;
+  /// Of the classes that one expert's examples are.
+  std::vector<Moments> moments(const std::vector<at::Tensor>& batches) const {
+    if (centroids == 1) {
+      Moments all;
+      for (const at::Tensor& states : batches) all.add(states);
+      return {all};
+    }
+    const at::Tensor states = at::cat(batches);
+    if (states.size(0) < centroids)
+      user_error("the router centroid finds {} centroids ('centroids') among {} examples of an "
+                 "expert: expected as many examples",
+                 centroids, states.size(0));
+    const at::Tensor centred = states - states.mean(0);
+    std::vector<Moments> made;
+    for (const std::vector<int64_t>& members :
+         group_by_means(at::mm(centred, centred.t()), centroids, kKey))
+      made.emplace_back().add(
+          states.index_select(0, at::tensor(members, at::kLong).to(states.device())));
+    return made;
+  }
+
+  at::Tensor gate(const std::vector<Moments>& classes) const {
+    at::Tensor scatter = classes[0].scatter();
+    std::vector<at::Tensor> means{classes[0].mean()};
+    int64_t count = classes[0].count;
+    for (size_t i = 1; i < classes.size(); ++i) {
+      scatter = scatter + classes[i].scatter();
+      means.push_back(classes[i].mean());
+      count += classes[i].count;
     }
     const at::Tensor within = scatter / static_cast<double>(count);
     const double spread =
@@ -96,6 +131,8 @@ struct Centroid {
     return (rows / length).to(at::kFloat).contiguous();
   }
 
+  /// k-means begins alike for every seed, so that the router is not a randomised one.
+  static constexpr uint64_t kKey = 1;
   static constexpr double kFloor = 1e-6;  ///< keeps a covariance of few examples regular
 };
 
