@@ -162,9 +162,8 @@ StateDict WholeResult::make(MethodComponent of, const ModelJob& job) const {
     if (zeros != zeros_.end())
       result[name] = at::zeros(zeros->second, tensor.experts.front().options().dtype(at::kFloat));
     else
-      result[name] = copied->second.with_base
-                         ? tensor.base
-                         : tensor.experts.at(copied->second.places.front());
+      result[name] =
+          copied->second.with_base ? tensor.base : tensor.experts.at(copied->second.places.front());
   }
   return result;
 }

@@ -73,8 +73,8 @@ class Trainer {
       const auto tenth = static_cast<int64_t>(std::max<size_t>(1, losses_.size() / 10));
       made_.loss_first = std::accumulate(losses_.begin(), losses_.begin() + tenth, 0.0) /
                          static_cast<double>(tenth);
-      made_.loss_last = std::accumulate(losses_.end() - tenth, losses_.end(), 0.0) /
-                        static_cast<double>(tenth);
+      made_.loss_last =
+          std::accumulate(losses_.end() - tenth, losses_.end(), 0.0) / static_cast<double>(tenth);
     }
     made_.weights = std::move(weights_);
     return std::move(made_);
@@ -111,8 +111,8 @@ class Trainer {
       if (how_.distillation > 0) {
         const ImitationLoss imitation{.kl = how_.distillation, .temperature = how_.temperature};
         // The gradient of the divergence, as that of a product.
-        own = own + (scores * imitation(scores, how_.teacher(i, batch, scores.device())).gradient)
-                        .sum();
+        own = own +
+              (scores * imitation(scores, how_.teacher(i, batch, scores.device())).gradient).sum();
       }
       total = total.defined() ? total + own / experts : own / experts;
     }

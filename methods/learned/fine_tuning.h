@@ -22,8 +22,8 @@ struct FineTuningStage {
 struct FineTuning {
   std::string method;  ///< for messages
   double learning_rate = 1e-4, weight_decay = 0.01, clip_norm = 1;
-  bool decay = true;  ///< the learning rate falls linearly to 0 over each stage
-  int64_t batch = 4;  ///< examples of every expert in a step
+  bool decay = true;   ///< the learning rate falls linearly to 0 over each stage
+  int64_t batch = 4;   ///< examples of every expert in a step
   double balance = 0;  ///< of the sum over routers of load_balance(), over the tokens of a step
   double distillation = 0;  ///< of the divergence from the teacher's scores (ImitationLoss::kl)
   double temperature = 2;

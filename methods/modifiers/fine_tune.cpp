@@ -50,23 +50,23 @@ struct FineTune {
   int64_t routing = 0;
 
   void parameters(auto&& p) {
-    p(of, {.name = "of", .help = "the method whose result is trained; it may give any model that "
-                                 "is not divided by tasks or routed by sequences"});
-    p(router_tokens, {.name = "router_tokens",
-                      .range = {0, 1e12},
-                      .help = "the budget of a first stage, in which the routers of a mixture alone "
-                              "are trained: rows of scores that the loss looks at, of language "
-                              "models tokens of answers"});
+    p(of, {.name = "of",
+           .help = "the method whose result is trained; it may give any model that "
+                   "is not divided by tasks or routed by sequences"});
+    p(router_tokens,
+      {.name = "router_tokens",
+       .range = {0, 1e12},
+       .help = "the budget of a first stage, in which the routers of a mixture alone "
+               "are trained: rows of scores that the loss looks at, of language "
+               "models tokens of answers"});
     p(tokens, {.name = "tokens",
                .range = {0, 1e12},
                .sweep = {0, 16384, 65536},
                .help = "the budget of the stage after it; with both 0 the result stays as it is"});
-    p(train, {.name = "train",
-              .help = "globs of the tensors of the result that the second stage trains"});
-    p(how.learning_rate, {.name = "learning_rate",
-                          .range = {0, 1},
-                          .sweep = {1e-4, 3e-4, 1e-3},
-                          .help = "AdamW's"});
+    p(train,
+      {.name = "train", .help = "globs of the tensors of the result that the second stage trains"});
+    p(how.learning_rate,
+      {.name = "learning_rate", .range = {0, 1}, .sweep = {1e-4, 3e-4, 1e-3}, .help = "AdamW's"});
     p(schedule, {.name = "schedule",
                  .choices = {"constant", "linear"},
                  .help = "whether the learning rate stays, or falls to 0 over each stage"});
@@ -134,7 +134,8 @@ struct FineTune {
   StateDict merge_model(const ModelJob& job) const;
 
  private:
-  std::unique_ptr<const Network> network_of_plan(const Evidence& evidence) const;
+  std::unique_ptr<const Network> network_of_result(const Evidence& evidence,
+                                                   const StateDict& model) const;
   std::set<std::string> routers_of(const StateDict& model) const;
 
   // Of the models that plan() was called with, before each merge: a job of planned tensors does not
@@ -143,16 +144,16 @@ struct FineTune {
   mutable size_t experts_ = 0;
 };
 
-std::unique_ptr<const Network> FineTune::network_of_plan(const Evidence& evidence) const {
+std::unique_ptr<const Network> FineTune::network_of_result(const Evidence& evidence,
+                                                           const StateDict& model) const {
   const std::optional<OutputPlan> plan = result_.plan();
   if (!plan) return nullptr;
-  Json config = plan->config;
+  Json config = plan->config_of ? plan->config_of(model) : plan->config;
   constexpr const char* kPerToken = "num_experts_per_tok";
   if (routing > 0) {
     if (!config.is_object() || !config.contains(kPerToken))
-      throw SkipCell(
-          fmt::format("the result of {} has no '{}' for the parameter 'routing'", of->info().name,
-                      kPerToken));
+      throw SkipCell(fmt::format("the result of {} has no '{}' for the parameter 'routing'",
+                                 of->info().name, kPerToken));
     config[kPerToken] = routing;
   }
   return evidence.network_of(config);
@@ -181,7 +182,7 @@ StateDict FineTune::merge_model(const ModelJob& job) const {
   const Network& dense = evidence.network();
   std::set<std::string> routers;
   if (router_tokens > 0 || how.balance > 0) routers = routers_of(model);
-  const std::unique_ptr<const Network> made = network_of_plan(evidence);
+  const std::unique_ptr<const Network> made = network_of_result(evidence, model);
 
   FineTuning training = how;
   training.decay = schedule == Schedule::kLinear;

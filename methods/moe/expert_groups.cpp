@@ -141,8 +141,7 @@ ExpertGroups group_by_means(const at::Tensor& products, int64_t groups, uint64_t
     for (int64_t i = 0; i < experts; ++i) {
       double least = std::numeric_limits<double>::infinity();
       for (const auto& group : made)
-        least = std::min(least,
-                         group.front() == i ? 0 : distance(i, group, own_products(group)));
+        least = std::min(least, group.front() == i ? 0 : distance(i, group, own_products(group)));
       nearest.push_back(least);
     }
     double left = rng.uniform() * std::accumulate(nearest.begin(), nearest.end(), 0.0);

@@ -26,8 +26,8 @@ class Planner {
     for (const TensorInfo& tensor : reference_.tensors())
       if (tensor.shape.size() == 1 && tensor.shape.front() >= rows_) norm_ = tensor.name;
     if (norm_.empty())
-      throw SkipCell(fmt::format("moe finds no norm with an entry for each of the {} rows of a gate",
-                                 rows_));
+      throw SkipCell(
+          fmt::format("moe finds no norm with an entry for each of the {} rows of a gate", rows_));
   }
 
   OutputPlan plan() {

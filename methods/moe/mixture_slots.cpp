@@ -104,7 +104,8 @@ void store_groups(const MixtureLayer& layer, const ExpertGroups& groups,
         model.erase(layer.tensors[e][p]);
   }
   if (compact)
-    model[slots_name(layer.router)] = at::tensor(slots, at::kFloat).to(model.at(layer.router).device());
+    model[slots_name(layer.router)] =
+        at::tensor(slots, at::kFloat).to(model.at(layer.router).device());
 }
 
 StateDict model_of_slots(const ModelJob& job, std::string_view method) {

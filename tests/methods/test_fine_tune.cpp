@@ -82,15 +82,16 @@ TEST_CASE("a stage ends with the step in which it has seen its tokens", "[method
   CHECK(tokens(2, {{"tokens", 5}, {"batch", 2}}) == 8);
 }
 
-TEST_CASE("without tokens a result is what the other method gives, bit for bit",
-          "[methods][moe]") {
-  const Json of = GENERATE(
-      as<Json>(), Json("moe"), Json("moe@btx"), Json("moe@mergeme_ties"), Json("moe@mergeme_dare"),
-      Json("moe@upcycled_base"), Json("moe@upcycled"),
-      Json{{"method", "moe"}, {"shared", "ram"}, {"noise_scales", {0.1, 0.2, 0}}},
-      Json{{"method", "moe"}, {"form", "qwen2_moe"}, {"shared_expert", "base"},
-           {"shared_gate", "zero"}},
-      Json("ties"), Json("average"));
+TEST_CASE("without tokens a result is what the other method gives, bit for bit", "[methods][moe]") {
+  const Json of =
+      GENERATE(as<Json>(), Json("moe"), Json("moe@btx"), Json("moe@mergeme_ties"),
+               Json("moe@mergeme_dare"), Json("moe@upcycled_base"), Json("moe@upcycled"),
+               Json{{"method", "moe"}, {"shared", "ram"}, {"noise_scales", {0.1, 0.2, 0}}},
+               Json{{"method", "moe"},
+                    {"form", "qwen2_moe"},
+                    {"shared_expert", "base"},
+                    {"shared_gate", "zero"}},
+               Json("ties"), Json("average"));
   CAPTURE(of.dump());
   MergeInputs inputs = small_models(3);
   inputs.evidence = &mixture_evidence();
@@ -114,8 +115,7 @@ TEST_CASE("the first stage trains the routers alone, the second what globs name"
     return names;
   };
   const std::vector<std::string> routers = changed({{"tokens", 0}, {"router_tokens", 9}});
-  CHECK(routers ==
-        std::vector<std::string>{"model.layers.0.block_sparse_moe.gate.weight", kGate});
+  CHECK(routers == std::vector<std::string>{"model.layers.0.block_sparse_moe.gate.weight", kGate});
   CHECK(changed({{"tokens", 9}, {"train", {"*.q_proj.*"}}}) ==
         std::vector<std::string>{"model.layers.0.self_attn.q_proj.weight",
                                  "model.layers.1.self_attn.q_proj.weight"});
@@ -125,8 +125,11 @@ TEST_CASE("the first stage trains the routers alone, the second what globs name"
 TEST_CASE("training lowers the loss of a mixture, the same on any number of threads",
           "[methods][moe]") {
   MergeReport report;
-  const Json parameters{{"of", "moe@btx"}, {"router_tokens", 30}, {"tokens", 300},
-                        {"learning_rate", 0.01}, {"balance", 0.01}};
+  const Json parameters{{"of", "moe@btx"},
+                        {"router_tokens", 30},
+                        {"tokens", 300},
+                        {"learning_rate", 0.01},
+                        {"balance", 0.01}};
   const StateDict one = tuned_mixture(parameters, &report);
   CHECK(report.diagnostics.at("loss_last").get<double>() <
         0.5 * report.diagnostics.at("loss_first").get<double>());
@@ -164,14 +167,16 @@ TEST_CASE("load balancing makes training even out the experts", "[methods][moe]"
   evidence.of_network = network;
   MergeInputs inputs;
   inputs.evidence = &evidence;
-  inputs.experts = {source("mixture", {{"model.layers.0.mlp.gate.weight", at::tensor({4.f, 0.f})},
-                                       {"model.layers.0.mlp.experts.0.down_proj.weight",
-                                        at::tensor({1.f, 1.f})},
-                                       {"model.layers.0.mlp.experts.1.down_proj.weight",
-                                        at::tensor({1.f, 1.f})}})};
+  inputs.experts = {source(
+      "mixture", {{"model.layers.0.mlp.gate.weight", at::tensor({4.f, 0.f})},
+                  {"model.layers.0.mlp.experts.0.down_proj.weight", at::tensor({1.f, 1.f})},
+                  {"model.layers.0.mlp.experts.1.down_proj.weight", at::tensor({1.f, 1.f})}})};
   const auto gate = [&](double balance) {
     return merge("fine_tune",
-                 {{"of", "average"}, {"tokens", 2}, {"learning_rate", 0.5}, {"weight_decay", 0},
+                 {{"of", "average"},
+                  {"tokens", 2},
+                  {"learning_rate", 0.5},
+                  {"weight_decay", 0},
                   {"balance", balance}},
                  inputs)
         .at("model.layers.0.mlp.gate.weight");
@@ -189,7 +194,9 @@ TEST_CASE("a teacher pulls scores to its own", "[methods][moe]") {
        {"first_rows", at::arange(3, at::kLong)}});
   const auto step = [&](double weight) {
     return tuned(evidence, 1,
-                 {{"tokens", 2}, {"learning_rate", 0.25}, {"weight_decay", 0},
+                 {{"tokens", 2},
+                  {"learning_rate", 0.25},
+                  {"weight_decay", 0},
                   {"distillation", weight}})
         .at("w");
   };
@@ -211,7 +218,10 @@ TEST_CASE("tensors that are equal before may be kept equal", "[methods][moe]") {
   inputs.experts = {source("one", {{"a", both}, {"b", both}})};
   const auto made = [&](bool keep_equal) {
     return merge("fine_tune",
-                 {{"of", "average"}, {"tokens", 1}, {"learning_rate", 0.5}, {"weight_decay", 0},
+                 {{"of", "average"},
+                  {"tokens", 1},
+                  {"learning_rate", 0.5},
+                  {"weight_decay", 0},
                   {"keep_equal", keep_equal}},
                  inputs);
   };

@@ -217,8 +217,8 @@ TEST_CASE("centroid may have several rows for an expert, which a map leads to it
   different.of_network = std::make_shared<Different>();
   MergeInputs inputs = small_models(2);
   inputs.evidence = &different;
-  const Json router{{"router", "centroid"}, {"centroids", 2}, {"shrinkage", 1},
-                    {"tap", "block_input"}};
+  const Json router{
+      {"router", "centroid"}, {"centroids", 2}, {"shrinkage", 1}, {"tap", "block_input"}};
   MergeReport report;
   const StateDict mixture = merge("moe", {{"router", router}}, inputs, &report);
   const std::string name = "model.layers.0.block_sparse_moe.gate.";
@@ -243,9 +243,11 @@ TEST_CASE("centroid may have several rows for an expert, which a map leads to it
   Json many = router;
   many["centroids"] = 3;
   CHECK_THROWS_WITH(merge("moe", {{"router", many}}, inputs), Contains("3 centroids"));
-  CHECK_THROWS_WITH(
-      merge("moe", {{"router", router}, {"form", "qwen2_moe"}, {"shared_expert", "base"},
-                    {"shared_gate", "zero"}},
-            inputs),
-      Contains("several rows"));
+  CHECK_THROWS_WITH(merge("moe",
+                          {{"router", router},
+                           {"form", "qwen2_moe"},
+                           {"shared_expert", "base"},
+                           {"shared_gate", "zero"}},
+                          inputs),
+                    Contains("several rows"));
 }

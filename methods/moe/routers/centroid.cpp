@@ -99,9 +99,10 @@ struct Centroid {
     }
     const at::Tensor states = at::cat(batches);
     if (states.size(0) < centroids)
-      user_error("the router centroid finds {} centroids ('centroids') among {} examples of an "
-                 "expert: expected as many examples",
-                 centroids, states.size(0));
+      user_error(
+          "the router centroid finds {} centroids ('centroids') among {} examples of an "
+          "expert: expected as many examples",
+          centroids, states.size(0));
     const at::Tensor centred = states - states.mean(0);
     std::vector<Moments> made;
     for (const std::vector<int64_t>& members :
