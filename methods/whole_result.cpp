@@ -132,7 +132,7 @@ WholeResult::WholeResult(const Method& of, const PlanInputs& models) {
     sections_.back().with_base &= of.needs().base;
   }
   for (OutputTensor& tensor : plan_->tensors) {
-    if (tensor.copied && tensor.shape)
+    if (tensor.is_zero())
       zeros_[tensor.name] = *tensor.shape;
     else if (tensor.copied)
       copied_[tensor.name] = made_of_models(models_of(tensor));
