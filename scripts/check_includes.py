@@ -24,7 +24,7 @@ ALLOWED = {
     "harness/model": "tokenizer method checkpoint core",
     "harness/lm": "model tokenizer checkpoint core",
     "harness/task": "lm model tokenizer jinja checkpoint core",
-    "harness/merge": "cost kernels method checkpoint core",
+    "harness/merge": "cost kernels method tokenizer checkpoint core",
     "harness/train": "task lm model tokenizer kernels cost method checkpoint core",
     "harness/calibration": "task lm model tokenizer kernels cost method checkpoint core",
     "harness/sweep": "plugin calibration merge train task lm cost model tokenizer method checkpoint core results",

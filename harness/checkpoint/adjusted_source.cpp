@@ -43,7 +43,7 @@ AdjustedSource::Location AdjustedSource::locate(const std::string& name, int64_t
   const auto view = adjustments_.views.find(name);
   if (view == adjustments_.views.end()) return {*source_, name, 0, end};
   const TensorInfo& of = *source_->find(view->second.of);
-  if (view->second.columns != 0)  // rows that lie elsewhere: all that may hold a value of them
+  if (view->second.rearranged())  // rows that lie elsewhere: all that may hold a value of them
     return {*source_, view->second.of, 0, std::min(end, of.numel())};
   const int64_t start =
       view->second.first == 0 ? 0 : view->second.first * (of.numel() / of.shape.front());
@@ -70,6 +70,8 @@ std::string AdjustedSource::content_hash() const {
     hasher.text("view").text(name).text(view.of).number(static_cast<uint64_t>(view.rows));
     if (view.first != 0) hasher.text("from").number(static_cast<uint64_t>(view.first));
     if (view.columns != 0) hasher.text("columns").number(static_cast<uint64_t>(view.columns));
+    if (view.row_of)
+      hasher.text("rows").bytes(view.row_of->data(), view.row_of->size() * sizeof(int64_t));
   }
   for (const auto& [name, of] : adjustments_.renamed) hasher.text("renamed").text(name).text(of);
   for (const auto& [name, why] : adjustments_.left_out) hasher.text("left out").text(name);
@@ -93,8 +95,8 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
   const TensorInfo* info = find(name);
   if (!info) data_error("{} has no tensor '{}'", label(), name);
   if (const auto view = adjustments_.views.find(name);
-      view != adjustments_.views.end() && view->second.columns != 0)
-    return padded_part(view->second, first, count);
+      view != adjustments_.views.end() && view->second.rearranged())
+    return rearranged_part(view->second, first, count);
   const int64_t end = first + count;
   const auto [source, of, start, known_end] = locate(name, end);
   if (known_end == end) return source.read_part(of, start + first, count);
@@ -112,16 +114,25 @@ at::Tensor AdjustedSource::read_part(const std::string& name, int64_t first, int
 }
 
 // Whole rows around the elements, then those of them.
-at::Tensor AdjustedSource::padded_part(const Adjustments::View& view, int64_t first,
-                                       int64_t count) const {
-  const int64_t columns = source_->find(view.of)->shape.back();
-  const int64_t row = first / view.columns;
-  const int64_t rows = (first + count + view.columns - 1) / view.columns - row;
-  const at::Tensor values =
-      source_->read_part(view.of, (view.first + row) * columns, rows * columns);
-  return at::constant_pad_nd(values.reshape({rows, columns}), {0, view.columns - columns})
+at::Tensor AdjustedSource::rearranged_part(const Adjustments::View& view, int64_t first,
+                                           int64_t count) const {
+  const TensorInfo& of = *source_->find(view.of);
+  const int64_t own = of.numel() / of.shape.front();
+  const int64_t columns = view.columns == 0 ? own : view.columns;
+  const int64_t row = first / columns, rows = (first + count + columns - 1) / columns - row;
+  at::Tensor values;
+  if (view.row_of) {
+    const auto begin = view.row_of->begin() + view.first + row;
+    const at::Tensor places = at::tensor(std::vector<int64_t>(begin, begin + rows), at::kLong);
+    const at::Tensor mean = mean_row(view.of);
+    const at::Tensor all = source_->read(view.of).reshape({-1, own});
+    values = at::where((places < 0).unsqueeze(1), mean, all.index_select(0, places.clamp_min(0)));
+  } else {
+    values = source_->read_part(view.of, (view.first + row) * own, rows * own).reshape({rows, own});
+  }
+  return at::constant_pad_nd(values, {0, columns - own})
       .flatten()
-      .narrow(0, first - row * view.columns, count);
+      .narrow(0, first - row * columns, count);
 }
 
 std::string AdjustedSource::change(const std::string& name) const {
@@ -139,6 +150,8 @@ std::string AdjustedSource::change(const std::string& name) const {
                        view->second.columns == 0
                            ? std::string()
                            : fmt::format(" with zeros up to {} columns", view->second.columns));
+  if (view->second.row_of)
+    return fmt::format("{} of the rows of {} in another order", view->second.rows, view->second.of);
   if (view->second.of != name) text = fmt::format("tied to {}", view->second.of);
   if (view->second.rows == known) return text;
   if (!text.empty()) text += ", ";

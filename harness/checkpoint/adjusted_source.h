@@ -1,5 +1,6 @@
 /// A view of a model with some tensors renamed, repeated, left out, borrowed from another model, or
-/// with more or fewer rows or more columns. Nothing is copied: tensors are read from the models
+/// with more or fewer rows more columns or rows
+/// in another order. Nothing is copied: tensors are read from the models
 /// when they are needed.
 #pragma once
 
@@ -22,6 +23,10 @@ struct Adjustments {
     int64_t first = 0;  ///< the first row of that one that is taken
     /// The last dimension of a matrix, at least that one's: zeros follow its values. 0: that one's.
     int64_t columns = 0;
+    /// Of each row, which of that one's it is; -1: the mean of all. Null: they follow each other.
+    std::shared_ptr<const std::vector<int64_t>> row_of{};
+
+    bool rearranged() const { return columns != 0 || row_of; }
   };
   std::map<std::string, View> views;
   /// The model's names, by those they get. A tensor may get several.
@@ -73,7 +78,7 @@ class AdjustedSource : public TensorSource {
     int64_t start, end;
   };
   Location locate(const std::string& name, int64_t end) const;
-  at::Tensor padded_part(const Adjustments::View& view, int64_t first, int64_t count) const;
+  at::Tensor rearranged_part(const Adjustments::View& view, int64_t first, int64_t count) const;
   /// The adjusted model, if that is a view itself.
   const AdjustedSource* inner() const { return dynamic_cast<const AdjustedSource*>(source_.get()); }
   at::Tensor mean_row(const std::string& name) const;

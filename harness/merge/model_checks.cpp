@@ -15,37 +15,12 @@
 #include "harness/core/json.h"
 #include "harness/merge/request/reconcile.h"
 #include "harness/merge/request/roles.h"
+#include "harness/merge/request/tokens.h"
 #include "harness/merge/request/unmergeable.h"
+#include "harness/merge/tokenizer_files.h"
 
 namespace assay {
 namespace {
-
-constexpr const char* kTokenizerFiles[] = {
-    "tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-    "vocab.json",     "merges.txt",      "vocab.txt",    "tekken.json",
-    "spm.model",      "source.spm",      "target.spm",   "added_tokens.json"};
-
-constexpr const char* kSettings = "tokenizer_config.json";
-// Its keys that say nothing about ids.
-constexpr const char* kNoSettings[] = {"chat_template", "name_or_path"};
-
-std::string settings_hash(const std::string& text, const std::string& where) {
-  Json settings = parse_json(text, where);
-  if (settings.is_object())
-    for (const char* key : kNoSettings) settings.erase(key);
-  return hash_text(canonical(settings));
-}
-
-/// Hashes of the tokenizer's files that a model has, by name.
-std::map<std::string, std::string> tokenizer_hashes(const Checkpoint& model) {
-  std::map<std::string, std::string> hashes;
-  const ModelTexts files(model.path());
-  for (const char* name : kTokenizerFiles)
-    if (const auto text = files.find(name)) hashes[name] = Hasher().text(*text).hex();
-  if (const auto text = files.find(kSettings))
-    hashes[kSettings] = settings_hash(*text, files.where(kSettings));
-  return hashes;
-}
 
 /// The seed of the random weights that a recipe's checkpoint starts from, directly or by way of
 /// other checkpoints next to it; absent where assay.json does not say.
@@ -268,7 +243,21 @@ MergeInputs unequal_inputs(const std::shared_ptr<const Checkpoint>& base,
   refuse_unmergeable(models);
   inputs.base = base;
   inputs.config = base ? base->config() : inputs.expert_configs.front();
+  const Checkpoint& reference = base ? *base : *experts.front();
+  for (size_t i = 0; i < experts.size(); ++i)
+    if (experts[i].get() != &reference)
+      inputs.experts[i] = with_tokens_of(reference, experts[i], inputs.expert_configs[i]);
   return inputs;
+}
+
+bool are_unequal(const std::vector<std::string>& mismatches,
+                 const std::shared_ptr<const Checkpoint>& base,
+                 const std::vector<std::shared_ptr<const Checkpoint>>& experts) {
+  const Checkpoint& reference = base ? *base : *experts.front();
+  return !mismatches.empty() ||
+         std::any_of(experts.begin(), experts.end(), [&](const auto& expert) {
+           return have_different_tokenizers(reference, *expert);
+         });
 }
 
 std::string unmet_shapes_need(const std::string& mismatch) {

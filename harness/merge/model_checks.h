@@ -32,10 +32,18 @@ MergeInputs reconciled_inputs(const std::shared_ptr<const Checkpoint>& base,
                               const std::vector<std::shared_ptr<const Checkpoint>>& experts,
                               std::vector<std::string>* notes = nullptr);
 
-/// The models of a merge whose tensors may differ (Needs::same_shapes), as they came. DataError as
-/// refuse_unmergeable(). `base` may be null.
+/// The models of a merge whose tensors may differ (Needs::same_shapes), as they came; but where
+/// tokenizers differ, embeddings and heads have a row for each token of the reference's, the base
+/// or else the first expert: the own row of the token of that text, or the mean of its rows where
+/// it has none, and config.json its number of tokens. DataError as refuse_unmergeable(). `base` may
+/// be null.
 MergeInputs unequal_inputs(const std::shared_ptr<const Checkpoint>& base,
                            const std::vector<std::shared_ptr<const Checkpoint>>& experts);
+/// Whether a method that does not need the same shapes takes these as unequal_inputs(): they have
+/// `mismatches` when they are reconciled, or tokenizers of their own.
+bool are_unequal(const std::vector<std::string>& mismatches,
+                 const std::shared_ptr<const Checkpoint>& base,
+                 const std::vector<std::shared_ptr<const Checkpoint>>& experts);
 
 /// Needs::same_shapes, of models between which there is this mismatch: why it is not met.
 std::string unmet_shapes_need(const std::string& mismatch);

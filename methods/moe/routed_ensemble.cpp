@@ -63,7 +63,10 @@ struct RoutedEnsemble : RoutedParameters {
                   (router == Router::kSequenceEmbedding && mix != Mix::kHidden);
     needs.calibration_inputs |= reads_data();
     needs.same_shapes = own != Own::kEverything || router == Router::kTaskVectorGradient;
-    if (mix == Mix::kHidden) needs.same_initialization = false;  // the bodies stay as they are
+    if (mix == Mix::kHidden) {  // bodies stay as they are, and have no vocabulary
+      needs.same_initialization = false;
+      needs.tokenizer = false;
+    }
     return needs;
   }
   bool randomized() const {

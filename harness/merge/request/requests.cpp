@@ -80,14 +80,15 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   if (base) request.inputs.base = reconciled.sources.front();
   request.inputs.experts.assign(reconciled.sources.begin() + static_cast<int64_t>(first),
                                 reconciled.sources.end());
-  if (same_shapes || request.problems.empty()) return;
+  if (same_shapes || !are_unequal(request.problems, base, experts)) return;
   MergeInputs unequal = unequal_inputs(base, experts);
   request.inputs.base = std::move(unequal.base);
   request.inputs.experts = std::move(unequal.experts);
   request.inputs.expert_configs = std::move(unequal.expert_configs);
-  request.notes.push_back(
-      fmt::format("the models differ in their tensors, and {} keeps each as it is: {}",
-                  request.title, request.problems.front()));
+  request.notes.push_back(fmt::format("the models differ in their {}, and {} keeps each as it is",
+                                      request.problems.empty() ? "tokenizers" : "tensors",
+                                      request.title));
+  for (const std::string& problem : request.problems) request.notes.push_back(problem);
   request.problems.clear();
 }
 

@@ -136,7 +136,7 @@ std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
   const auto base = cell_.base.path.empty() ? nullptr : context_.open(cell_.base);
   if (cell_.calibration) context_.keep_examples();
   DeviceCache& cache = context_.on(device);
-  MergeInputs inputs = cache.inputs(base, experts);
+  MergeInputs inputs = cache.inputs(base, experts, configuration_of(cell_).needs().same_shapes);
   inputs.seed = cell_.seed;
   const auto evidence = evidence_of(of_expert, inputs);
   inputs.evidence = evidence.get();

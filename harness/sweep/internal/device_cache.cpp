@@ -25,14 +25,16 @@ void DeviceCache::clear() {
 }
 
 MergeInputs DeviceCache::inputs(const std::shared_ptr<const Checkpoint>& base,
-                                const std::vector<std::shared_ptr<const Checkpoint>>& experts) {
+                                const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                                bool same_shapes) {
   std::vector<const Checkpoint*> models{base.get()};
   for (const auto& expert : experts) models.push_back(expert.get());
-  auto known = reconciled_.find(models);
+  auto known = reconciled_.find({models, same_shapes});
   if (known == reconciled_.end()) {
     MergeInputs inputs = reconciled_inputs(base, experts);
-    if (!tensor_mismatches(inputs).empty()) inputs = unequal_inputs(base, experts);
-    known = reconciled_.emplace(models, std::move(inputs)).first;
+    if (!same_shapes && are_unequal(tensor_mismatches(inputs), base, experts))
+      inputs = unequal_inputs(base, experts);
+    known = reconciled_.emplace(std::pair(models, same_shapes), std::move(inputs)).first;
   }
   MergeInputs made = known->second;
   made.device = device_;

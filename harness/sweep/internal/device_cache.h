@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "harness/checkpoint/checkpoint.h"
@@ -19,11 +20,12 @@ class DeviceCache {
   /// `budget`: for the values and task vectors that merges share.
   DeviceCache(at::Device device, CacheBudget budget);
 
-  /// The models as a merge takes them, with merges(): reconciled, or as they came where their
-  /// tensors differ all the same; on an accelerator copied there where they fit. `base` may be
-  /// null.
+  /// The models as a merge takes them, with merges(): reconciled, or unequal_inputs() where the
+  /// method does not need the same shapes; on an accelerator copied there where they fit. `base`
+  /// may be null.
   MergeInputs inputs(const std::shared_ptr<const Checkpoint>& base,
-                     const std::vector<std::shared_ptr<const Checkpoint>>& experts);
+                     const std::vector<std::shared_ptr<const Checkpoint>>& experts,
+                     bool same_shapes);
   /// Where merged models go, each in the buffers of the last one.
   MemorySink& merged() { return merged_; }
   /// Drops all that was read from checkpoints or computed from them. merged() stays.
@@ -35,8 +37,9 @@ class DeviceCache {
   MemorySink merged_;
   std::optional<MergeCache> merges_;  ///< always there
   std::optional<HeldModels> held_;    ///< absent on the CPU, where checkpoints are mapped
-  /// By base, which may be null, and experts; the values hold them.
-  std::map<std::vector<const Checkpoint*>, MergeInputs> reconciled_;
+  /// By base, which may be null, and experts, and whether the same shapes are needed; the values
+  /// hold the models.
+  std::map<std::pair<std::vector<const Checkpoint*>, bool>, MergeInputs> reconciled_;
 };
 
 }  // namespace assay
