@@ -39,6 +39,9 @@ endif()
 # Other libraries of a bundle lie beside this one.
 set_target_properties(assay_core PROPERTIES INSTALL_RPATH "$ORIGIN;${core_rpath}")
 set_target_properties(assay PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;${program_rpath}")
+if(ASSAY_HAS_PARQUET)
+  install(FILES ${arrow_libraries} DESTINATION lib)
+endif()
 install(TARGETS assay assay_core RUNTIME DESTINATION bin LIBRARY DESTINATION lib)
 
 foreach(folder tasks datasets sweeps recipes)

@@ -13,6 +13,7 @@
 #include "harness/core/text_encoding.h"
 #include "harness/jinja/python_text.h"
 #include "harness/task/gzip.h"
+#include "harness/task/internal/parquet_file.h"
 
 namespace assay {
 namespace {
@@ -204,9 +205,10 @@ std::string text_file_kind(const fs::path& path) {
 
 std::vector<TextItem> read_text_file(const fs::path& path, const TableFormat& format) {
   const std::string kind = text_file_kind(path);
-  const std::vector<std::string> known{".json", ".jsonl", ".csv", ".tsv", ".txt"};
+  const std::vector<std::string> known{".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet"};
   if (std::find(known.begin(), known.end(), kind) == known.end())
     user_error("{}: files end in {} (or these and .gz)", path.string(), fmt::join(known, ", "));
+  if (kind == ".parquet") return read_parquet(path);
   const std::string content = read_checked(path);
   const std::string file = path.string();
   if (kind == ".json") return read_array(content, file);

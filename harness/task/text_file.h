@@ -33,8 +33,8 @@ struct TableFormat {
 
 /// The items of a file, by its extension: .json (an array of objects), .jsonl, .csv and .tsv
 /// (the first line names the fields), .txt (one item with the field "text"), each with or without
-/// .gz. Integers outside 64 bits become strings of their digits. DataError naming file and line
-/// when it cannot be read, is not UTF-8 or has another format.
+/// .gz; and .parquet. Integers outside 64 bits become strings of their digits. DataError naming
+/// file and line when it cannot be read, is not UTF-8 or has another format.
 std::vector<TextItem> read_text_file(const fs::path& path, const TableFormat& format = {});
 /// The extension that determines the format, for example ".csv"; without .gz.
 std::string text_file_kind(const fs::path& path);
