@@ -79,7 +79,6 @@ struct FineTune {
                   .help = "examples of every expert in a step, which all count alike"});
     p(how.balance, {.name = "balance",
                     .range = {0, 100},
-                    .sweep = {0, 0.01, 0.1},
                     .help = "of a mixture: the factor of Branch-Train-MiX's load balancing, over "
                             "the tokens of a step, summed over blocks"});
     p(routing, {.name = "routing",
@@ -88,7 +87,6 @@ struct FineTune {
                         "all of them (soft routing); 0: as many as when it runs"});
     p(how.distillation, {.name = "distillation",
                          .range = {0, 1000},
-                         .sweep = {0, 0.2, 1},
                          .help = "weight of the KL divergence from a teacher, times the squared "
                                  "temperature; the mean over rows"});
     p(how.temperature, {.name = "temperature",

@@ -45,7 +45,6 @@ struct Centroid {
     p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a forward pass"});
     p(centroids, {.name = "centroids",
                   .range = {1, 64},
-                  .sweep = {1, 2, 4},
                   .help = "of each expert, by k-means over its examples' states; with several the "
                           "mixture has the compact form, which Assay alone reads"});
   }
