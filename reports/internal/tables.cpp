@@ -172,7 +172,8 @@ Table leaderboard_table(const Leaderboard& board, const std::string& metric) {
   });
   use_common_units(table);
   const bool less = lower_is_better(metric);
-  for (const size_t score : {1, 3, 5, 6}) mark_best(table, board, score, less);
+  for (const size_t score : {1, 3}) mark_best(table, board, score, less);
+  for (const size_t normalised : {5, 6}) mark_best(table, board, normalised, false);
   mark_best(table, board, 8, true);
   return table;
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "reports/internal/tables.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"
 
@@ -42,6 +43,13 @@ TEST_CASE("Where lower is better, a normalised value is the reference divided by
       row(make_leaderboard(results), "average (default)").scores.at("bits_per_byte");
   CHECK(*average.held_in_normalised.value == Approx((1 / 0.5 + 1 / 0.75) / 2));
   CHECK(*average.held_out_normalised.value == Approx(0.5 / 0.75));
+
+  auto& better = fake::add_average(results, "k-better", {"s", "better", "default"});
+  better.run.scores[0].value = 0.25;  // task a: 400 % of its expert
+  const auto rows = leaderboard_table(make_leaderboard(results), "bits_per_byte").groups.at(0).rows;
+  REQUIRE(rows.at(0).at(0).text == "better");
+  CHECK((rows[0][1].best && !rows[1][1].best));  // the least held-in mean
+  CHECK((rows[0][5].best && !rows[1][5].best));  // the most of the experts'
 }
 
 TEST_CASE("Merges come first, the best of them on top; then references, then experts",
