@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <map>
+
 #include "harness/core/error.h"
 #include "harness/model/encoder.h"
 #include "harness/model/image_encoder.h"
@@ -36,6 +39,44 @@ at::Tensor decoder_logits(const LanguageArchitecture& model, const StateDict& we
   return model.vocabulary_logits(weights, scored_rows(hidden, batch.scored));
 }
 
+/// The tokens of a row that decide about it: those before the first that is scored, or as many as a
+/// text without a prompt is opened with.
+TokenIds deciding_tokens(const RoutedArchitecture& model, const ModelBatch& batch, int64_t row) {
+  const at::Tensor ids = batch.inputs[row].cpu();
+  const at::Tensor own = batch.mask.defined() ? batch.mask[row].cpu().nonzero().squeeze(1)
+                                              : at::arange(ids.size(0), at::kLong);
+  const at::Tensor scored = batch.scored[row].cpu().index_select(0, own);
+  const int64_t before =
+      scored.any().item<bool>() ? scored.to(at::kInt).argmax().item<int64_t>() : 0;
+  const int64_t count = std::min(own.size(0), std::max(before + 1, model.opening()));
+  const at::Tensor tokens = ids.index_select(0, own.narrow(0, 0, count)).contiguous();
+  return {tokens.const_data_ptr<int64_t>(), tokens.const_data_ptr<int64_t>() + count};
+}
+
+/// Rows of one decision go together.
+at::Tensor routed_logits(const RoutedArchitecture& model, const StateDict& weights,
+                         const ModelBatch& batch) {
+  const RoutedModel routed{nullptr, weights, weights.begin()->second.device(), nullptr, ""};
+  std::map<std::vector<double>, std::vector<int64_t>> rows;
+  for (int64_t row = 0; row < batch.inputs.size(0); ++row)
+    rows[model.decide(weights, deciding_tokens(model, batch, row))].push_back(row);
+  std::vector<at::Tensor> parts, places;
+  const at::Tensor places_of_all =
+      (batch.scored.flatten().to(at::kLong).cumsum(0) - 1).view(batch.scored.sizes());
+  for (const auto& [shares, of] : rows) {
+    const at::Tensor index = at::tensor(of, at::kLong).to(batch.inputs.device());
+    ModelBatch own{batch.inputs.index_select(0, index)};
+    if (batch.mask.defined()) own.mask = batch.mask.index_select(0, index);
+    own.scored = batch.scored.index_select(0, index.to(batch.scored.device()));
+    const LanguageModel answering = model.mixed(routed, shares);
+    parts.push_back(decoder_logits(*answering.architecture, answering.weights, own));
+    places.push_back(
+        places_of_all.index_select(0, index.to(batch.scored.device())).masked_select(own.scored));
+  }
+  const at::Tensor order = at::cat(places).argsort();
+  return at::cat(parts).index_select(0, order.to(parts.front().device()));
+}
+
 at::Tensor encoder_decoder_logits(const SequenceToSequenceArchitecture& model,
                                   const StateDict& weights, const ModelBatch& batch) {
   const EncodedText text = model.encode(weights, batch.inputs, batch.mask);
@@ -65,8 +106,8 @@ at::Tensor row_logits(const Architecture& architecture, const StateDict& weights
     return encoder_decoder_logits(*model, weights, batch);
   if (const auto* model = dynamic_cast<const EncoderArchitecture*>(&architecture))
     return encoder_logits(*model, weights, batch);
-  if (dynamic_cast<const RoutedArchitecture*>(&architecture))
-    user_error("a routed ensemble runs on sequences, of which its router has read the prompt");
+  if (const auto* model = dynamic_cast<const RoutedArchitecture*>(&architecture))
+    return routed_logits(*model, weights, batch);
   ASSAY_CHECK(!weights.empty(), "a model without weights");
   const at::Tensor& any = weights.begin()->second;
   return architecture.logits(weights, batch.inputs.to(any.device(), any.scalar_type()));

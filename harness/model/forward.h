@@ -9,7 +9,8 @@ namespace assay {
 /// The scores [rows, classes] of a batch, on the weights' device and in their dtype: a row per
 /// example for classifiers, a row per true element of ModelBatch::scored, in their order, for
 /// models that generate text and for encoders whose tokens are predicted. An encoder without a head
-/// gives its embeddings. Gradients reach the
+/// gives its embeddings. The rows of a routed ensemble are answered as the tokens before the first
+/// that is scored decide, or as its opening does where it is longer. Gradients reach the
 /// weights that require them. Says which tokens count (CountedTokens). Errors as those of the
 /// architecture.
 at::Tensor row_logits(const Architecture& architecture, const StateDict& weights,

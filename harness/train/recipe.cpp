@@ -29,6 +29,8 @@ std::optional<int64_t> vocabulary_of(const Architecture& architecture) {
     return model->vocabulary();
   if (const auto* model = dynamic_cast<const EncoderArchitecture*>(&architecture))
     return model->vocabulary();
+  if (const auto* model = dynamic_cast<const RoutedArchitecture*>(&architecture))
+    return model->vocabulary();
   return std::nullopt;
 }
 

@@ -3,6 +3,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
+#include "harness/model/forward.h"
 #include "harness/model/router_observer.h"
 #include "tests/catch.h"
 #include "tests/model/routed_models.h"
@@ -154,4 +157,43 @@ TEST_CASE("an observer sees what is decided about each prompt", "[model][routed]
   const std::vector<double> first = model.architecture->decide(model.weights, {1, 2});
   const std::vector<double> second = model.architecture->decide(model.weights, {3, 4});
   CHECK(decisions.all == std::vector<std::vector<double>>{first, second});
+}
+
+TEST_CASE("rows of a batch are answered as each one's prompt decides, with gradients",
+          "[model][routed]") {
+  RoutedModel model = unequal_model(
+      {.router = SequenceRouterKind::kRandom, .top_k = 1, .mix = Mix::kHidden, .opening = 2});
+  for (auto& [name, weight] : model.weights) weight.set_requires_grad(true);
+  // Six rows of five tokens, the last of every second one is padding; the third and later tokens
+  // are predicted.
+  const at::Tensor ids = at::arange(30, at::kLong).view({6, 5});
+  ModelBatch batch{ids, at::ones({6, 5}, at::kBool)};
+  batch.scored = at::zeros({6, 5}, at::kBool);
+  batch.scored.narrow(1, 1, 3).fill_(true);
+  for (int64_t row = 1; row < 6; row += 2) {
+    batch.mask[row][4] = false;
+    batch.scored[row][3] = false;
+  }
+  const at::Tensor rows = row_logits(*model.architecture, model.weights, batch);
+  REQUIRE(rows.sizes() == at::IntArrayRef{15, 128});
+  int64_t place = 0;
+  std::vector<int64_t> chosen(2, 0);
+  for (int64_t row = 0; row < 6; ++row) {
+    const int64_t tokens = row % 2 == 0 ? 5 : 4;
+    const std::vector<double> shares = model.architecture->decide(
+        model.weights, {static_cast<TokenId>(5 * row), static_cast<TokenId>(5 * row + 1)});
+    ++chosen.at(shares[0] == 1 ? 0 : 1);
+    const LanguageModel alone = model.architecture->mixed(model, shares);
+    const at::Tensor wanted =
+        alone.architecture->logits(alone.weights, ids[row].narrow(0, 0, tokens).unsqueeze(0))[0];
+    for (int64_t token = 1; token + 1 < tokens; ++token, ++place)
+      CHECK(at::allclose(rows[place], wanted[token], 1e-4, 1e-5));
+  }
+  CHECK(place == 15);
+  REQUIRE(*std::min_element(chosen.begin(), chosen.end()) > 0);
+  rows.sum().backward();
+  for (const char* name : {"embedding.weight", "head.weight", "projectors.0.in.weight",
+                           "projectors.1.out.weight", "members.1.model.norm.weight"})
+    CHECK(model.weights.at(name).grad().defined());
+  CHECK_FALSE(model.weights.at("members.0.lm_head.weight").grad().defined());
 }

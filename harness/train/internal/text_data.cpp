@@ -142,6 +142,7 @@ std::unique_ptr<const TrainingData> text_data(const Recipe& file, const Checkpoi
   const auto encoder = std::dynamic_pointer_cast<const EncoderArchitecture>(any);
   const auto both = std::dynamic_pointer_cast<const SequenceToSequenceArchitecture>(any);
   const auto decoder = std::dynamic_pointer_cast<const LanguageArchitecture>(any);
+  const auto routed = std::dynamic_pointer_cast<const RoutedArchitecture>(any);
 
   if (encoder && recipe.loss == "masked")
     return masked_data(file, recipe, *encoder, split, items_per_task, where);
@@ -165,7 +166,8 @@ std::unique_ptr<const TrainingData> text_data(const Recipe& file, const Checkpoi
     const TextEncoder text_encoder =
         both
             ? TextEncoder(SequenceToSequenceModel{both, {}, at::kCPU, file.tokenizer(), {}}, tokens)
-            : TextEncoder(LanguageModel{decoder, {}, at::kCPU, file.tokenizer(), {}}, tokens);
+        : routed ? TextEncoder(RoutedModel{routed, {}, at::kCPU, file.tokenizer(), {}}, tokens)
+                 : TextEncoder(LanguageModel{decoder, {}, at::kCPU, file.tokenizer(), {}}, tokens);
     GeneratorItems items(recipe, text_encoder, *file.tokenizer(), both.get());
     for_each([&](const ItemRequests& item, const std::string& task) { items.add(item, task); });
     texts = items.take();
