@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/core/error.h"
 #include "harness/model/encoder.h"
 #include "harness/model/forward.h"
 #include "harness/model/language.h"
@@ -90,7 +91,8 @@ class ExpertTrace final : public RouterObserver {
 ModelBatch example_batch(const Architecture& architecture) {
   const at::Tensor id = at::zeros({1, 1}, at::kLong);
   const at::Tensor all = at::ones({1, 1}, at::kBool);
-  if (dynamic_cast<const LanguageArchitecture*>(&architecture))
+  if (dynamic_cast<const LanguageArchitecture*>(&architecture) ||
+      dynamic_cast<const RoutedArchitecture*>(&architecture))
     return {.inputs = id, .scored = all};
   if (const auto* model = dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture))
     return {
@@ -109,6 +111,8 @@ StateDict weights_without_memory(const Architecture& architecture) {
 }
 
 std::vector<LayerInfo> layers_of(const Architecture& architecture) {
+  if (dynamic_cast<const RoutedArchitecture*>(&architecture))
+    user_error("a routed ensemble has no layers of its own: its members have them");
   const c10::NoGradGuard no_gradients;
   const StateDict weights = weights_without_memory(architecture);
   Trace trace(weights);

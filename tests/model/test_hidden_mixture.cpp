@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "harness/model/batch_norm.h"
 #include "harness/model/forward.h"
+#include "harness/model/layers_of.h"
 #include "harness/model/router_observer.h"
 #include "tests/catch.h"
 #include "tests/model/routed_models.h"
@@ -196,4 +198,7 @@ TEST_CASE("rows of a batch are answered as each one's prompt decides, with gradi
                            "projectors.1.out.weight", "members.1.model.norm.weight"})
     CHECK(model.weights.at(name).grad().defined());
   CHECK_FALSE(model.weights.at("members.0.lm_head.weight").grad().defined());
+
+  CHECK(batch_norms_of(*model.architecture).empty());
+  CHECK_THROWS_WITH(layers_of(*model.architecture), Contains("its members have them"));
 }
