@@ -201,7 +201,7 @@ TEST_CASE("a teacher pulls scores to its own", "[methods][moe]") {
         .at("w");
   };
   CHECK(distance(step(0), at::tensor({1.25f, 1.75f, 2.75f})) <= 1e-5);
-  CHECK(distance(step(100), at::tensor({1.25f, 2.25f, 2.75f})) <= 1e-4);
+  CHECK(distance(step(100), at::tensor({0.75f, 2.25f, 2.75f})) <= 1e-4);
 }
 
 TEST_CASE("tensors that are equal before may be kept equal", "[methods][moe]") {
@@ -264,7 +264,7 @@ TEST_CASE("what is not trained is refused with the reason", "[methods][moe]") {
         return (weights.at("w") / 0).expand({count, 3});
       },
       [](size_t, int64_t, int64_t count) { return at::zeros({count}, at::kLong); });
-  CHECK_THROWS_WITH(tuned(infinite, 1, Json::object()), Contains("the loss is nan at step 1"));
+  CHECK_THROWS_WITH(tuned(infinite, 1, Json::object()), Contains("nan at step 1;"));
   for (const char* of : {"emr", "routed_ensemble"})
     CHECK_THROWS_WITH(make_method("fine_tune", JsonReader({{"of", of}}, "test")),
                       Contains("gives another form of model"));
