@@ -36,8 +36,9 @@ ZeroShotSpec spec(const std::string& model = kClip.string()) {
 }
 
 at::Tensor features_of(const EncoderModel& tower) {
+  const Json json = expected();
   std::vector<EncoderText> texts;
-  for (const Json& text : expected().at("texts")) texts.push_back({text, std::nullopt, "a test"});
+  for (const Json& text : json.at("texts")) texts.push_back({text, std::nullopt, "a test"});
   return EncoderModelPredictor(tower).embeddings(texts);
 }
 
