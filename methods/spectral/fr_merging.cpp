@@ -24,7 +24,7 @@ struct FrMerging {
       .summary = "task vectors without their low frequencies, then merged",
       .needs = {.base = true},
       .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}, "cutoff": 1000})",
-      .flops = "7.5 d log2(d) for each expert's matrix of d values, and what 'of' takes"};
+      .flops = "(10 log2(d) + 7) d for each expert's matrix of d values, and what 'of' takes"};
   static constexpr Preset presets[] = {
       {"vit", R"({"align": true, "of": {"method": "task_arithmetic", "scale": 0.7}})",
        "the authors' setting for CLIP's vision transformers"}};

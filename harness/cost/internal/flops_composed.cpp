@@ -98,13 +98,12 @@ int64_t least_squares(FlopsInputs inputs, int64_t) {
   return m.batch * qr_triangle(m) + 4 * m.shorter() * m.longer() * right_sides(inputs[1], m);
 }
 
-/// (x, dims, ..): `factor` halves of n log2 n per transform of n values; those of complex numbers
-/// take 5 n log2 n, of real ones half of it.
-int64_t fourier(FlopsInputs inputs, int64_t factor) {
+/// (x, dims, ..): 5 n log2 n per transform of n complex numbers.
+int64_t fourier(FlopsInputs inputs, int64_t) {
   const at::Tensor& x = inputs[0].toTensor();
   double length = 1;
   for (const int64_t dim : inputs[1].toIntVector()) length *= static_cast<double>(x.size(dim));
-  return static_cast<int64_t>(static_cast<double>(factor * x.numel()) * std::log2(length) / 2);
+  return static_cast<int64_t>(static_cast<double>(5 * x.numel()) * std::log2(length));
 }
 
 /// Products of queries [.., heads, L, e] and keys [.., S, e], from the given position on.
@@ -154,8 +153,7 @@ FlopsRules composed_rules() {
       {"triangular_solve", {substitute<1>, 1}},
       {"cholesky_solve", {substitute<1>, 2}},
       {"linalg_lstsq", {least_squares}},
-      {"_fft_r2c", {fourier, 5}},
-      {"_fft_c2c", {fourier, 10}},
+      {"_fft_c2c", {fourier}},
   };
   for (const char* name :
        {"_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
