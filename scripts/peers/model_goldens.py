@@ -224,7 +224,7 @@ def write_encoder(name: str, model, seed: int) -> None:
 def write_masked(name: str, model, seed: int) -> None:
     """The tokens' scores, and the log-likelihood of each token but the first and last when the mask, token 4, stands in its place."""
     randomize(model, seed)
-    texts = [[2, 7, 9, 5, 3, 11], [2, 5, 3]]
+    texts = [[2, 7, 9, 5, 11, 3], [2, 5, 3]]
     with torch.no_grad():
         expected = {"prompts": texts, "token_logits": [[rounded(row) for row in model(torch.tensor([ids])).logits[0]] for ids in texts]}
         expected["masked_log_likelihoods"] = []

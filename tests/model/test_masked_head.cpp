@@ -44,7 +44,7 @@ TEST_CASE("encoders predict tokens with the reference's scores", "[model][langua
     }
     // Two tokens of the batch alone.
     ModelBatch batch{.inputs = at::tensor({2, 5, 3, 7}, at::kLong).view({2, 2})};
-    batch.scored = at::tensor({false, true, true, false}).view({2, 2});
+    batch.scored = at::tensor({0, 1, 1, 0}, at::kLong).view({2, 2}).to(at::kBool);
     CHECK(row_logits(*model.architecture, model.weights, batch).size(0) == 2);
     CHECK(at::equal(row_examples(batch), at::tensor({0, 1}, at::kLong)));
   }

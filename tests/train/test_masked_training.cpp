@@ -1,5 +1,6 @@
 // Encoders learn to predict masked tokens.
 #include <algorithm>
+#include <numeric>
 
 #include "harness/core/error.h"
 #include "harness/lm/encoder_predictor.h"
@@ -87,10 +88,13 @@ TEST_CASE("masked tokens are others in every step, and depend on nothing else", 
     return std::vector<int64_t>(found.const_data_ptr<int64_t>(),
                                 found.const_data_ptr<int64_t>() + found.numel());
   };
-  // 20 to 27 bytes: 3 of each of the first four texts, and 4 of the last four.
-  CHECK(data->row_count(std::vector<int64_t>{0}) == 3);
-  CHECK(data->row_count(std::vector<int64_t>{0, 7}) == 7);
-  CHECK(targets({0, 7}, 3).size() == 7);
+  // 20 to 27 bytes: 3 of each of the four shorter texts, and 4 of the longer ones.
+  std::vector<int64_t> all(8);
+  std::iota(all.begin(), all.end(), 0);
+  CHECK(data->row_count(all) == 4 * 3 + 4 * 4);
+  for (const int64_t place : all)
+    CHECK(static_cast<int64_t>(targets({place}, 3).size()) ==
+          data->row_count(std::vector<int64_t>{place}));
   CHECK(targets({0}, 3) == targets({0}, 3));
   CHECK(targets({0}, std::nullopt) == targets({0}, std::nullopt));
   // A batch's parts have the tokens of the batch.
