@@ -85,10 +85,11 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   request.inputs.base = std::move(unequal.base);
   request.inputs.experts = std::move(unequal.experts);
   request.inputs.expert_configs = std::move(unequal.expert_configs);
-  request.notes.push_back(fmt::format("the models differ in their {}, and {} keeps each as it is",
-                                      request.problems.empty() ? "tokenizers" : "tensors",
-                                      request.title));
-  for (const std::string& problem : request.problems) request.notes.push_back(problem);
+  const std::string what = request.problems.empty()
+                               ? "tokenizers"
+                               : fmt::format("tensors: {}", request.problems.front());
+  request.notes.push_back(fmt::format("{} keeps the models as they are, which differ in their {}",
+                                      request.title, what));
   request.problems.clear();
 }
 
