@@ -10,7 +10,7 @@
 namespace assay {
 namespace {
 
-constexpr int64_t kSmall = 100'000'000;  // values; measured: docs/sweep-files.md
+constexpr int64_t kSmall = 100'000'000;  // values; beyond it each worker's models take gigabytes
 // A worker holds its program and libraries, and a few models in float32: of a merge, of an expert
 // and of what its cells share.
 constexpr int64_t kProcessBytes = int64_t{512} << 20;
