@@ -10,12 +10,12 @@
 #include "harness/core/error.h"
 #include "harness/kernels/one_thread.h"
 #include "harness/method/method.h"
-#include "methods/inner_merge.h"
 #include "methods/learned/descent.h"
 #include "methods/moe/low_rank_store.h"
 #include "methods/moe/mixture_layers.h"
 #include "methods/moe/shared_matrices.h"
 #include "methods/moe/sparse_low_rank.h"
+#include "methods/whole_result.h"
 
 namespace assay {
 namespace {
@@ -112,7 +112,6 @@ struct CompressExperts {
   StateDict merge_model(const ModelJob& job) const;
 
  private:
-  StateDict result_of_inner(const ModelJob& models) const;
   double rate(int64_t step) const;
   at::Tensor loss(const Network& network, const StateDict& student, const StateDict& teacher,
                   ExampleBatch examples) const;
@@ -155,23 +154,6 @@ OutputPlan CompressExperts::plan(const PlanInputs& models) const {
   return plan;
 }
 
-StateDict CompressExperts::result_of_inner(const ModelJob& models) const {
-  const c10::NoGradGuard no_gradients;
-  MethodComponent inner = of;
-  inner->prepare(models);
-  StateDict made;
-  if (inner->granularity() == Granularity::kModel) made = inner->merge_model(models);
-  for (const std::string& name : models.names()) {
-    at::Tensor& tensor = made[name];
-    if (!tensor.defined()) {
-      const TensorJob job = models.tensor(name);
-      tensor = merge_inner(*inner, job, {}, job.experts);
-    }
-    tensor = tensor.to(at::kFloat);
-  }
-  return made;
-}
-
 double CompressExperts::rate(int64_t step) const {
   const auto all = static_cast<double>(steps), up = static_cast<double>(warmup);
   const auto now = static_cast<double>(step);
@@ -198,7 +180,12 @@ StateDict CompressExperts::merge_model(const ModelJob& job) const {
   const c10::AutoGradMode with_gradients(true);
   const OneThread one;  // on the CPU, sums over more threads would go in another order
   const WholeMatrices models(job);
-  const StateDict model = result_of_inner(models);
+  StateDict model;
+  {
+    const c10::NoGradGuard no_gradients;
+    model = WholeResult().make(of, models);
+    for (auto& [unused, tensor] : model) tensor = tensor.to(at::kFloat);
+  }
   StateDict teacher;  // the model itself, whatever 'of' made of it
   if (distillation > 0)
     for (const std::string& name : models.names())
