@@ -89,7 +89,7 @@ TEST_CASE("a sweep refuses workers of another version", "[sweep]") {
     const std::string script = fmt::format("while read cell; do {}; done", answer(protocol));
     CHECK_THROWS_AS(run(2, script, 3), DataError);
     CHECK_THROWS_WITH(run(2, script, 3),
-                      Catch::Contains("this one speaks version 4") && Catch::Contains(said));
+                      Catch::Contains("this one speaks version 5") && Catch::Contains(said));
   }
   CHECK_THROWS_WITH(run(1, "echo hello", 1), Catch::Contains("no version"));
   CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":5}')", 1), Catch::Contains("no 'result'"));
@@ -104,7 +104,7 @@ TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep
   std::ostringstream out;
 
   CHECK_THROWS_WITH(serve_cells(context, in, out),
-                    Catch::Contains("version 4") && Catch::Contains("version 9"));
+                    Catch::Contains("version 5") && Catch::Contains("version 9"));
 
   std::istringstream lines(out.str());
   std::string first, second, third;
@@ -126,7 +126,7 @@ TEST_CASE("a sweep and its workers load the same plugins", "[sweep]") {
   std::ostringstream out;
 
   CHECK_THROWS_WITH(serve_cells(context, in, out), Catch::Contains("0f"));
-  CHECK(out.str() == "{\"protocol\":4}\n");
+  CHECK(out.str() == "{\"protocol\":5}\n");
 }
 
 TEST_CASE("workers compute statistics, and one that cannot says why", "[sweep]") {
