@@ -27,7 +27,7 @@ def make_model(folder, experts, per_token, options):
         return
     torch.manual_seed(0)
     config = transformers.MixtralConfig(
-        vocab_size=512, hidden_size=options.width, intermediate_size=options.inner, num_hidden_layers=options.layers,
+        vocab_size=256, hidden_size=options.width, intermediate_size=options.inner, num_hidden_layers=options.layers,
         num_attention_heads=8, num_key_value_heads=4, num_local_experts=experts, num_experts_per_tok=per_token,
         max_position_embeddings=options.tokens, sliding_window=None)
     transformers.MixtralForCausalLM(config).save_pretrained(folder)
