@@ -35,7 +35,8 @@ Table calibration_table(const SweepResults& results) {
       .title = "Calibration",
       .intro =
           "Which data methods looked at: examples of the tasks that each expert was trained "
-          "on, or of others that the row names. A method that looked at the test split is transductive.",
+          "on, or of others that the row names. A method that looked at the test split is "
+          "transductive.",
       .columns = {{"Model"},
                   {"Set"},
                   {"Split"},

@@ -17,8 +17,7 @@ std::vector<std::pair<std::string, std::string>> definitions() {
       {"perplexity, bits_per_byte, brier",
        "How unlikely a text is under a model, or how far its probabilities are from the labels. "
        "Shown unscaled; lower is better, also for ranking, tuning, Pareto fronts and the shades "
-       "of cells. Their intervals "
-       "are first-order approximations (the delta method), as they are not means of items."},
+       "of cells. Their intervals are first-order approximations (the delta method), as they are not means of items."},
       {"Held-in, held-out",
        "A task is held-in for an expert set when one of the set's experts was trained on it, and "
        "held-out otherwise. A value is the mean over the tasks of a kind, then over seeds, then "
@@ -50,8 +49,9 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "Default rows use the parameters in the sweep file and the method's defaults for the "
        "rest. Tuned rows use the configuration of the grid with the best mean primary score on "
        "the validation splits of the set's held-in tasks (the mean normalised score where primary "
-       "metrics are of different kinds); held-out tasks and test splits are not used. The best expert is chosen in the same way. Only the chosen configuration is scored "
-       "on the test split. A search chooses from the candidates that it came to, which stand in "
+       "metrics are of different kinds); held-out tasks and test splits are not used. The best "
+       "expert is chosen in the same way. Only the chosen configuration is scored on the test "
+       "split. A search chooses from the candidates that it came to, which stand in "
        "the place of the grid."},
       {"A model per task",
        "Some methods keep something for each task beside one shared model, and must be told which "
@@ -76,8 +76,8 @@ std::vector<std::pair<std::string, std::string>> definitions() {
        "earlier version did not store, as n/a."},
       {"Calibration",
        "What a method looked at besides weights: examples of the tasks that each expert was trained "
-       "on (or of others that its row names), from the validation split unless the table of calibration says otherwise. Statistics of "
-       "such examples are computed once, and every method that used them is charged their whole "
+       "on (or of others that its row names), from the validation split unless the table of "
+       "calibration says otherwise. Statistics of such examples are computed once, and every method that used them is charged their whole "
        "cost, as part of its merge. Shipped: the bytes of these statistics per expert, which stand "
        "for its data. Transductive: the method looked at the test split, by whose scores it is "
        "ranked; it is not comparable with rows that did not."},

@@ -1,7 +1,6 @@
 /// A view of a model with some tensors renamed, repeated, left out, borrowed from another model, or
-/// with more or fewer rows more columns or rows
-/// in another order. Nothing is copied: tensors are read from the models
-/// when they are needed.
+/// with more or fewer rows, more columns, or rows in another order. Nothing is copied: tensors are
+/// read from the models when they are needed.
 #pragma once
 
 #include <map>

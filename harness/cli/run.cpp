@@ -1,4 +1,3 @@
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -48,10 +47,6 @@ WorkerCount worker_count(const RunArguments& options, const ResolvedSweep& sweep
   return choose_workers(load_of(sweep));
 }
 
-int threads_of_process(const WorkerCount& count) {
-  return std::max(1, at::get_num_threads() / std::max(1, count.workers));
-}
-
 void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const RunArguments& options,
                    const WorkerCount& count) {
   const bool known = fs::exists(options.db);
@@ -60,13 +55,14 @@ void print_dry_run(const ResolvedSweep& sweep, const Plan& plan, const RunArgume
       estimate_sweep(sweep, plan, store ? &*store : nullptr, memory_of_process(options, count));
   if (options.json) {
     Json json = estimate_to_json(estimate);
-    json["workers"] = {
-        {"count", count.workers}, {"threads", threads_of_process(count)}, {"why", count.why}};
+    json["workers"] = {{"count", count.workers},
+                       {"threads", threads_of_worker(count.workers)},
+                       {"why", count.why}};
     fmt::print("{}\n", json.dump(2));
     return;
   }
   fmt::print("{}{} worker(s), threads of each: {} ({})\n", estimate_text(estimate), count.workers,
-             threads_of_process(count), count.why);
+             threads_of_worker(count.workers), count.why);
 }
 
 /// `merges`: how many with a base are to be run.
@@ -100,8 +96,8 @@ void run(const RunArguments& options, const Common& common) {
   Store store = Store::open(options.db);
   set_interrupt_note(kept_in(options));
   if (!options.workers)
-    log_info("{} worker(s), threads of each: {} ({})", count.workers, threads_of_process(count),
-             count.why);
+    log_info("{} worker(s), threads of each: {} ({})", count.workers,
+             threads_of_worker(count.workers), count.why);
   const auto executor = make_executor(options, count, common, merges_with_base(plan, store));
   const SweepSummary summary =
       run_sweep(sweep, plan, store, *executor,

@@ -91,9 +91,8 @@ ZeroShotHead::ZeroShotHead(ZeroShotSpec spec, std::string where)
     if (one.find(kPlace) == std::string::npos)
       user_error("{}.templates: '{}' has no '{}' where the class name goes", where_, one, kPlace);
   const TextTower tower = find_text_tower(spec_.model, where_ + ".model");
-  for (const TensorInfo& info : tower.checkpoint->tensors())
-    if (info.name == kLogitScale)
-      scale_ = std::exp(tower.checkpoint->read(kLogitScale).to(at::kDouble).item<double>());
+  if (tower.checkpoint->find(kLogitScale))
+    scale_ = std::exp(tower.checkpoint->read(kLogitScale).to(at::kDouble).item<double>());
   Hasher hasher;
   hasher.text("zero-shot head 1").text(tower.checkpoint->content_hash());
   hasher.text(computation_hash(*tower.architecture, tower.tokenizer.get()));

@@ -8,8 +8,8 @@
 ///     Needs needs() const;                           // optional: where parameters decide them
 ///     std::vector<StatisticRef> statistics() const;  // optional: of every expert's data
 ///     std::optional<std::string> conflict() const;   // optional: exclusive parameters
-///     int64_t rows_per_expert() const;               // optional: where a gate has several, one
-///     here std::vector<at::Tensor> gates(const RouterJob& job) const;
+///     int64_t rows_per_expert() const;               // optional: 1 without it
+///     std::vector<at::Tensor> gates(const RouterJob& job) const;
 ///   };
 ///   ASSAY_ROUTER(Random)
 ///

@@ -16,6 +16,7 @@
 #include "harness/sweep/internal/cell_protocol.h"
 #include "harness/sweep/run_cell.h"
 #include "harness/sweep/run_statistic.h"
+#include "harness/sweep/worker_count.h"
 
 namespace assay {
 namespace {
@@ -41,7 +42,7 @@ class LocalWorkers : public Executor {
  public:
   LocalWorkers(int workers, std::vector<std::string> command)
       : workers_(static_cast<size_t>(workers)), command_(std::move(command)) {
-    threads_ = std::max(1, at::get_num_threads() / workers);
+    threads_ = threads_of_worker(workers);
     environment_ = {fmt::format("OMP_NUM_THREADS={}", threads_)};
   }
 

@@ -34,6 +34,8 @@ struct ResolvedSweep {
   std::map<std::string, ModelPath> paths;  ///< of the models, but for a recipe's
   std::vector<std::shared_ptr<const Task>> tasks;
   Devices devices;
+  /// By RowCalibration::tasks, of the rows that name any.
+  std::map<std::vector<std::string>, std::vector<std::shared_ptr<const Task>>> named_tasks{};
   /// By name, the sets whose models differ in their tensors: the first mismatch. Only methods that
   /// take such models (Needs::same_shapes) are applied to them.
   std::map<std::string, std::string> unequal{};
@@ -45,7 +47,7 @@ struct ResolvedSweep {
   /// The tasks that the model was trained on, in task order.
   std::vector<std::shared_ptr<const Task>> own_tasks(const std::string& model) const;
   /// The tasks whose examples an expert is run on, by a row: those that the row names, else the
-  /// expert's own. UserError where it names one that there is not.
+  /// expert's own.
   std::vector<std::shared_ptr<const Task>> calibration_tasks(const std::string& expert,
                                                              const RowCalibration& row) const;
   /// What calibrates a method that looks at data.

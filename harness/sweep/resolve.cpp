@@ -116,12 +116,14 @@ void check_held_in(const ResolvedSweep& sweep) {
           sweep.file.path.string(), set.name);
 }
 
-void check_calibration(const ResolvedSweep& sweep) {
+// Loads the tasks that rows name to be calibrated on.
+void open_calibration(ResolvedSweep& sweep) {
   const bool texts = sweep.tasks.front()->is_about_text();
   for (const MethodSpec& method : sweep.file.methods) {
     const RowCalibration& row = method.calibration;
-    if (row.tasks.empty()) continue;
-    for (const auto& task : load_tasks(row.tasks, row.where))
+    if (row.tasks.empty() || sweep.named_tasks.contains(row.tasks)) continue;
+    auto& tasks = sweep.named_tasks[row.tasks] = load_tasks(row.tasks, row.where);
+    for (const auto& task : tasks)
       if (task->is_about_text() != texts)
         user_error("{}: '{}' is {}about texts, the tasks of the sweep are{}", row.where,
                    task->name(), texts ? "not " : "", texts ? "" : " not");
@@ -263,7 +265,7 @@ ResolvedSweep resolve_sweep(SweepFile file, const Devices& devices, Missing miss
   }
   check_trained_on(sweep);
   check_held_in(sweep);
-  check_calibration(sweep);
+  open_calibration(sweep);
   check_tuning(sweep);
   check_lists(sweep.file);
   if (missing == Missing::kTrain) opener.train_missing();
@@ -311,7 +313,7 @@ std::vector<std::shared_ptr<const Task>> ResolvedSweep::own_tasks(const std::str
 
 std::vector<std::shared_ptr<const Task>> ResolvedSweep::calibration_tasks(
     const std::string& expert, const RowCalibration& row) const {
-  return row.tasks.empty() ? own_tasks(expert) : load_tasks(row.tasks, row.where);
+  return row.tasks.empty() ? own_tasks(expert) : named_tasks.at(row.tasks);
 }
 
 CellCalibration ResolvedSweep::calibration(const ExpertSet& set, const RowCalibration& row) const {

@@ -38,6 +38,10 @@ WorkerCount choose_workers(const SweepLoad& load) {
   return {load.threads, size + ", too few for threads to share"};
 }
 
+int threads_of_worker(int workers) {
+  return std::max(1, at::get_num_threads() / std::max(1, workers));
+}
+
 SweepLoad load_of(const ResolvedSweep& sweep) {
   SweepLoad load{.threads = at::get_num_threads(), .free_memory = free_memory(at::kCPU)};
   for (const at::Device device : sweep.devices) load.on_cpu &= device.is_cpu();

@@ -26,6 +26,9 @@ struct WorkerCount {
 /// worker, which has all threads.
 WorkerCount choose_workers(const SweepLoad& load);
 
+/// The threads of each of so many workers, 0 as 1: this process's are divided among them.
+int threads_of_worker(int workers);
+
 /// Of the sweep on this machine, for this process's threads.
 SweepLoad load_of(const ResolvedSweep& sweep);
 

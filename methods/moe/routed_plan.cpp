@@ -65,14 +65,14 @@ void RoutedPlan::add_members() {
 
 std::vector<std::string> RoutedPlan::add_shared(
     const std::function<bool(const std::string&)>& keeps) {
-  const TensorSource& reference = models_.base ? *models_.base : *models_.experts.front();
+  const TensorSource& like = source(reference());
   std::vector<std::string> names;
-  for (const TensorInfo& tensor : reference.tensors())
+  for (const TensorInfo& tensor : like.tensors())
     if (!keeps(tensor.name)) names.push_back(tensor.name);
-  if (names.size() == reference.tensors().size())
+  if (names.size() == like.tensors().size())
     throw SkipCell(fmt::format(
         "routed_ensemble divides models of Llama's names ('self_attn.', 'mlp.'), and {} has none",
-        reference.label()));
+        like.label()));
   for (const std::string& name : names) {
     add(name, members_, {.tensor = name});
     if (models_.base) tensors_.back().base = TensorView{.model = TensorView::kBase, .tensor = name};

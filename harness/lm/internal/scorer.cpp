@@ -10,6 +10,7 @@
 
 #include "harness/core/log.h"
 #include "harness/model/observer.h"
+#include "harness/model/router_observer.h"
 
 namespace assay {
 namespace {
@@ -35,8 +36,9 @@ at::Tensor ids_of(const Batch& batch) {
   return ids;
 }
 
-// bool [rows, width], false at padding; undefined without padding.
+// bool [rows, width], false at padding; undefined without padding, or when nobody counts tokens.
 at::Tensor counted_tokens(const Batch& batch) {
+  if (!RouterObserver::active()) return {};
   if (batch.tree(batch.rows - 1).size() == batch.trees->size()) return {};  // longest first
   at::Tensor counted = at::zeros({batch.rows, batch.width()}, at::kBool);
   for (int64_t row = 0; row < batch.rows; ++row)

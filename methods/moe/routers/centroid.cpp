@@ -55,16 +55,24 @@ struct Centroid {
     const Network& network = job.models.evidence().network();
     std::vector<std::vector<Moments>> classes(job.gates.size());
     for (size_t i = 0; i < job.experts; ++i) {
-      std::vector<std::vector<at::Tensor>> states(job.gates.size());  // batch by batch
+      std::vector<Moments> sums(job.gates.size());
+      std::vector<std::vector<at::Tensor>> states(job.gates.size());  // kept for k-means alone
       for (int64_t first = 0; first < network.examples(i); first += batch) {
         const int64_t count = std::min(batch, network.examples(i) - first);
         const std::vector<at::Tensor> found =
             hidden_states(network).states(i, first, count, tap, HiddenStates::Tokens::kAll);
         for (size_t block = 0; block < states.size(); ++block)
-          states[block].push_back(found.at(block));
+          if (centroids == 1)
+            sums[block].add(found.at(block));
+          else
+            states[block].push_back(found.at(block));
       }
       for (size_t block = 0; block < states.size(); ++block)
-        for (Moments& own : moments(states[block])) classes[block].push_back(std::move(own));
+        if (centroids == 1)
+          classes[block].push_back(std::move(sums[block]));
+        else
+          for (Moments& own : clustered(at::cat(states[block])))
+            classes[block].push_back(std::move(own));
     }
     std::vector<at::Tensor> gates;
     for (const std::vector<Moments>& of_block : classes)
@@ -89,14 +97,8 @@ struct Centroid {
     at::Tensor scatter() const { return squares - at::outer(sum, mean()); }
   };
 
-  /// Of the classes that one expert's examples are.
-  std::vector<Moments> moments(const std::vector<at::Tensor>& batches) const {
-    if (centroids == 1) {
-      Moments all;
-      for (const at::Tensor& states : batches) all.add(states);
-      return {all};
-    }
-    const at::Tensor states = at::cat(batches);
+  /// Of the classes that one expert's states [tokens, width] are divided into.
+  std::vector<Moments> clustered(const at::Tensor& states) const {
     if (states.size(0) < centroids)
       user_error(
           "the router centroid finds {} centroids ('centroids') among {} examples of an "
