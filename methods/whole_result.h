@@ -18,28 +18,27 @@ namespace assay {
 class WholeResult {
  public:
   WholeResult() = default;
-  /// Plans the result of `of`. SkipCell when a tensor of it is made of models that lack it, or of
-  /// one model several times where others are not.
+  /// Plans the result of `of`.
   WholeResult(const Method& of, const PlanInputs& models);
 
-  /// What the engine is to be given: the method's own plan, in which every tensor that is made is
-  /// made of the same models. Absent when the method has none.
+  /// What the engine is to be given: the method's own plan, of which the engine makes one
+  /// section (OutputPlan::config_of). Absent when the method has none.
   std::optional<OutputPlan> plan() const { return plan_; }
 
   /// The result, by the names of the job's tensors, in the dtypes that the method gives.
   StateDict make(MethodComponent of, const ModelJob& job) const;
 
  private:
-  /// Tensors that the method makes of the same models.
+  /// Tensors that the method makes of the same models: the first of those that the engine gives.
   struct Section {
     std::set<std::string> names;
-    std::vector<size_t> places;  ///< of its experts among those of the engine's job
+    size_t experts = 0;
     bool with_base = false;
   };
 
   std::optional<OutputPlan> plan_;
-  std::vector<Section> sections_;  ///< none: all of the job is one
-  std::map<std::string, Section> copied_;
+  std::vector<Section> sections_;                      ///< none: all of the job is one
+  std::set<std::string> copied_;                       ///< the first expert's
   std::map<std::string, std::vector<int64_t>> zeros_;  ///< their shapes
 };
 

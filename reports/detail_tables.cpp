@@ -106,13 +106,22 @@ Table size_table(const Leaderboard& board) {
               .intro =
                   "Experts of a mixture that are equal count once. Active: the parameters that "
                   "one token is multiplied by. FLOPs: of the layers' products for one token (of an "
-                  "image model, one image), without those of attention. Means over runs.",
+                  "image model, one image), without those of attention; of a routed ensemble, "
+                  "of the members that answer, the largest ones. Means over runs.",
               .columns = {{"Model", false, ""},
                           {"Parameters", true, "", CostUnit::kCount},
                           {"Active", true, "", CostUnit::kCount},
                           {"Stored", true, "", CostUnit::kBytes},
                           {"FLOPs per token", true, "", CostUnit::kCount}},
               .groups = {}};
+  const bool with_routers =
+      std::any_of(board.rows.begin(), board.rows.end(),
+                  [](const LeaderboardRow& row) { return row.size && row.size->router_flops; });
+  if (with_routers)
+    table.columns.push_back({"Router's FLOPs", true,
+                             "for one token of a prompt: the passes over it by which a routed "
+                             "ensemble decides",
+                             CostUnit::kCount});
   for (const LeaderboardRow& row : board.rows) {
     if (!row.size) continue;
     if (table.groups.empty() || table.groups.back().title != group_of(row))
@@ -121,11 +130,14 @@ Table size_table(const Leaderboard& board) {
       return TableCell{.text = cost_text(static_cast<double>(value), unit),
                        .sort = static_cast<double>(value)};
     };
-    table.groups.back().rows.push_back(
-        {name_cell(row), cell(row.size->parameters, CostUnit::kCount),
-         cell(row.size->active, CostUnit::kCount), cell(row.size->bytes, CostUnit::kBytes),
-         row.size->flops ? cell(*row.size->flops, CostUnit::kCount)
-                         : TableCell{.text = std::string(kNotAvailable)}});
+    const auto flops = [&](const std::optional<int64_t>& value) {
+      return value ? cell(*value, CostUnit::kCount) : TableCell{.text = std::string(kNotAvailable)};
+    };
+    auto& cells = table.groups.back().rows.emplace_back(
+        std::vector<TableCell>{name_cell(row), cell(row.size->parameters, CostUnit::kCount),
+                               cell(row.size->active, CostUnit::kCount),
+                               cell(row.size->bytes, CostUnit::kBytes), flops(row.size->flops)});
+    if (with_routers) cells.push_back(flops(row.size->router_flops));
   }
   use_common_units(table);
   return table;

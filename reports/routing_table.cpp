@@ -10,9 +10,9 @@
 namespace assay {
 namespace {
 
-/// What the routers of a model did with one task's tokens: means over the routers that sent any.
+/// What the routers of a model did with one task: means over the routers that chose anything.
 struct Routed {
-  std::vector<double> shares;  ///< of each expert
+  std::vector<double> shares;  ///< of each expert or member
   double entropy = 0;          ///< over the largest that so many experts could have
   int64_t decisions = 0;
 };
@@ -48,30 +48,34 @@ Routed means_of(const RouterDecisions& decisions) {
 
 Table routing_table(const Leaderboard& board) {
   Table table{.id = "routing",
-              .title = "Where routers send tokens",
+              .title = "Where routers send tokens and prompts",
               .intro =
                   "Choices of experts for the tokens of each task, means over the routers of a "
-                  "mixture. Entropy: 1 where all experts are chosen alike. The table has the "
-                  "experts' shares in their order. They are added up over runs; an answer that "
-                  "was known already counts nowhere.",
+                  "mixture; of a routed ensemble, choices of members for the prompts of each task, "
+                  "each different prompt once. Entropy: 1 where all are chosen alike. Shares are "
+                  "those of all choices, whatever the weights: of experts in their order, of "
+                  "members with their names. They are added up over runs; an answer that was known "
+                  "already counts nowhere.",
               .columns = {{"Model", false, ""},
                           {"Task", false, ""},
                           {"Choices", true, "", CostUnit::kCount},
                           {"Entropy", true, ""},
-                          {"Shares of experts", false, "%"}},
+                          {"Shares", false, "%"}},
               .groups = {},
               .names = 2};
   for (const LeaderboardRow& row : board.rows)
     for (const std::string& task : board.tasks) {
-      const auto found = row.routing.find(task);
-      if (found == row.routing.end()) continue;
+      const auto found = row.routing.tasks.find(task);
+      if (found == row.routing.tasks.end()) continue;
       const Routed routed = means_of(found->second);
       if (routed.decisions == 0) continue;
       if (table.groups.empty() || table.groups.back().title != group_of(row))
         table.groups.push_back({group_of(row), {}});
       std::string shares;
-      for (const double share : routed.shares)
-        shares += fmt::format("{}{:.1f}", shares.empty() ? "" : " · ", 100 * share);
+      const std::vector<std::string>& members = row.routing.members;
+      for (size_t i = 0; i < routed.shares.size(); ++i)
+        shares += fmt::format("{}{}{:.1f}", shares.empty() ? "" : " · ",
+                              i < members.size() ? members[i] + " " : "", 100 * routed.shares[i]);
       const auto decisions = static_cast<double>(routed.decisions);
       table.groups.back().rows.push_back(
           {name_cell(row),

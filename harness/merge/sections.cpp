@@ -61,7 +61,8 @@ std::vector<size_t> models_of(const OutputTensor& tensor) {
   return models;
 }
 
-/// The tensors of equal models, in the order of the plan.
+/// The tensors of equal models, in the order of the plan. Of a plan whose config is of what was
+/// made (OutputPlan::config_of) all are one section, whatever models each is made of.
 std::vector<Tensors> by_models(const OutputPlan& plan) {
   if (plan.tensors.empty()) data_error("the result is planned without a tensor");
   std::map<std::vector<size_t>, size_t> places;
@@ -71,7 +72,8 @@ std::vector<Tensors> by_models(const OutputPlan& plan) {
     if (!names.insert(tensor.name).second)
       data_error("'{}' of the result is planned twice", tensor.name);
     ASSAY_CHECK(!tensor.experts.empty(), "'{}' is made of nothing", tensor.name);
-    const auto [place, is_new] = places.emplace(models_of(tensor), out.size());
+    const auto [place, is_new] =
+        places.emplace(plan.config_of ? std::vector<size_t>() : models_of(tensor), out.size());
     if (is_new) out.emplace_back();
     out[place->second].push_back(&tensor);
   }
@@ -103,14 +105,31 @@ MergeInputs section_inputs(const MergeInputs& all, const Tensors& tensors) {
     return inputs;
   }
   const auto viewed = [&](const auto& view_of) -> Source {
-    Adjustments adjustments;
-    adjustments.only_these = true;
-    const Source& model = model_of(all, *tensors.front(), view_of(*tensors.front()));
-    for (const OutputTensor* tensor : tensors)
-      add_view(*model, *tensor, view_of(*tensor), adjustments);
-    return std::make_shared<AdjustedSource>(model, std::move(adjustments));
+    std::map<size_t, std::pair<Source, Adjustments>> models;  // several of a plan of one section
+    for (const OutputTensor* tensor : tensors) {
+      const TensorView& view = view_of(*tensor);
+      auto& [model, adjustments] = models[view.model];
+      model = model_of(all, *tensor, view);
+      adjustments.only_these = true;
+      add_view(*model, *tensor, view, adjustments);
+    }
+    Source first;
+    Adjustments others;
+    for (auto& [unused, of_model] : models) {
+      const auto part =
+          std::make_shared<AdjustedSource>(of_model.first, std::move(of_model.second));
+      for (const TensorInfo& info : part->tensors())
+        if (first) others.borrowed[info.name] = part;
+      if (!first) first = part;
+    }
+    if (others.empty()) return first;
+    return std::make_shared<AdjustedSource>(first, std::move(others));
   };
   const bool with_base = tensors.front()->base.has_value();
+  for (const OutputTensor* tensor : tensors)
+    ASSAY_CHECK(tensor->base.has_value() == with_base &&
+                    tensor->experts.size() == tensors.front()->experts.size(),
+                "'{}' is made of other roles than the rest", tensor->name);
   inputs.base =
       with_base ? viewed([](const OutputTensor& tensor) { return *tensor.base; }) : nullptr;
   inputs.experts.clear();

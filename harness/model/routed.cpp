@@ -1,21 +1,17 @@
 #include "harness/model/routed.h"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "harness/core/error.h"
-#include "harness/model/hidden_mixture.h"
 #include "harness/model/internal/decoder.h"
-#include "harness/model/internal/routed_names.h"
 
 namespace assay {
 
 void RoutingOptions::parameters(auto&& p) {
   p(members, {.name = "members", .range = {1, 1024}, .help = "how many models it holds"});
   p(router, {.name = "router",
-             .choices = {"perplexity", "task_vector_gradient", "sequence_embedding", "tfidf",
-                         "random", "uniform"},
+             .choices = sequence_router_names(),
              .help = "what decides, by the prompt, which of them answer"});
   p(top_k, {.name = "top_k", .range = {1, 1024}, .help = "how many answer; all, of uniform"});
   p(temperature, {.name = "temperature",
@@ -24,7 +20,7 @@ void RoutingOptions::parameters(auto&& p) {
   p(ascent, {.name = "ascent",
              .help = "task_vector_gradient compares with the direction in which the loss rises"});
   p(mix, {.name = "mix",
-          .choices = {"probabilities", "logits", "layers", "hidden"},
+          .choices = member_mix_names(),
           .help = "what of those that answer is summed by their shares: probabilities, log "
                   "probabilities, which are then normalised, what their layers add to one "
                   "residual stream, or their last hidden states, projected to one width"});
@@ -156,72 +152,6 @@ Json RoutedArchitecture::config() const {
   return json;
 }
 
-std::vector<TensorInfo> RoutedArchitecture::tensors() const {
-  std::vector<TensorInfo> all;
-  const auto add = [&](std::vector<TensorInfo> infos, const std::string& prefix) {
-    for (TensorInfo& info : infos) {
-      info.name.insert(0, prefix);
-      all.push_back(std::move(info));
-    }
-  };
-  for (size_t i = 0; i < members_.size(); ++i)
-    add(members_[i]->tensors(), routed_names::member_prefix(i));
-  add(router_->tensors(first(), options_.members), routed_names::kRouter);
-  const std::set<std::string> shared(options_.shared.begin(), options_.shared.end());
-  for (TensorInfo& info : first().tensors())
-    if (shared.contains(info.name)) all.push_back(std::move(info));
-  if (options_.mix == Mix::kHidden) add(hidden_tensors(), "");
-  std::sort(all.begin(), all.end(),
-            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
-  return all;
-}
-
-std::vector<TensorInfo> RoutedArchitecture::hidden_tensors() const {
-  std::vector<TensorInfo> all;
-  TensorInfo widest = embedding_info(first());
-  for (const auto& member : members_)
-    widest.shape.back() = std::max(widest.shape.back(), embedding_info(*member).shape.back());
-  const int64_t width = widest.shape.back();
-  const auto add = [&](std::string name, std::vector<int64_t> shape) {
-    TensorInfo info = widest;
-    info.name = std::move(name);
-    info.shape = std::move(shape);
-    all.push_back(std::move(info));
-  };
-  add(routed_names::kEmbedding, widest.shape);
-  add(routed_names::kHead, widest.shape);
-  for (size_t i = 0; i < members_.size(); ++i) {
-    const int64_t own = embedding_info(*members_[i]).shape.back();
-    add(routed_names::projector_in(i), {own, width});
-    add(routed_names::projector_out(i), {width, own});
-  }
-  return all;
-}
-
-StateDict RoutedArchitecture::initial_weights(uint64_t seed) const {
-  constexpr double kDeviation = 0.02;
-  return normal_weights(tensors(), kDeviation, 1, seed);
-}
-
-CheckpointNames RoutedArchitecture::checkpoint_names() const {
-  CheckpointNames all;
-  all.renamed_ends = first().checkpoint_names().renamed_ends;
-  const auto add_names = [&](const std::string& prefix, const CheckpointNames& own) {
-    const auto add = [&](const auto& pairs, auto& to) {
-      for (const auto& [name, other] : pairs) to.emplace_back(prefix + name, prefix + other);
-    };
-    add(own.renamed, all.renamed);
-    add(own.tied, all.tied);
-    add(own.substituted, all.substituted);
-    for (const std::string& ignored : own.ignored) all.ignored.push_back(prefix + ignored);
-  };
-  add_names("", first().checkpoint_names());
-  add_names(routed_names::kRouter + "base.", first().checkpoint_names());
-  for (size_t i = 0; i < members_.size(); ++i)
-    add_names(routed_names::member_prefix(i), members_[i]->checkpoint_names());
-  return all;
-}
-
 int64_t RoutedArchitecture::members() const {
   return options_.router == SequenceRouterKind::kUniform ? options_.members : options_.top_k;
 }
@@ -230,40 +160,6 @@ int64_t RoutedArchitecture::max_positions() const {
   int64_t shortest = first().max_positions();
   for (const auto& member : members_) shortest = std::min(shortest, member->max_positions());
   return shortest;
-}
-
-std::vector<size_t> RoutedArchitecture::largest_members() const {
-  std::vector<size_t> order(members_.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto values = [&](size_t i) {
-    int64_t sum = 0;
-    for (const TensorInfo& info : members_[i]->tensors()) sum += info.numel();
-    return sum;
-  };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return values(a) > values(b); });
-  order.resize(static_cast<size_t>(members()));
-  return order;
-}
-
-std::vector<std::string> RoutedArchitecture::answering_tensors() const {
-  const bool hidden = options_.mix == Mix::kHidden;
-  std::vector<std::string> names = options_.shared;
-  const std::set<std::string> shared(names.begin(), names.end());
-  if (hidden) names = {routed_names::kEmbedding, routed_names::kHead};
-  for (const size_t i : largest_members()) {
-    std::set<std::string> unused = shared;
-    if (hidden) {
-      const VocabularyNames own = vocabulary_names(*members_[i]);
-      unused.insert(own.embedding);
-      if (own.head) unused.insert(*own.head);
-      names.push_back(routed_names::projector_in(i));
-      names.push_back(routed_names::projector_out(i));
-    }
-    for (const TensorInfo& info : members_[i]->tensors())
-      if (!unused.contains(info.name)) names.push_back(routed_names::member_prefix(i) + info.name);
-  }
-  return names;
 }
 
 }  // namespace assay

@@ -16,7 +16,7 @@ class Decoder;
 
 /// What config.json says besides the members' own one.
 struct RoutingOptions {
-  enum class Mix { kProbabilities, kLogits, kLayers, kHidden };
+  using Mix = MemberMix;
 
   int64_t members = 2;
   SequenceRouterKind router = SequenceRouterKind::kPerplexity;
@@ -55,8 +55,13 @@ class RoutedArchitecture final : public Architecture {
   int64_t max_positions() const;
   /// The models that answer a token.
   int64_t members() const;
-  /// What a token is multiplied by where the largest members answer, of equal ones the first: their
-  /// own tensors, and those that they share.
+  const RoutingOptions& options() const { return options_; }
+  /// Each member's.
+  const MemberArchitectures& architectures() const { return members_; }
+  /// As many as answer: the largest members, of equal ones the first.
+  std::vector<size_t> largest_members() const;
+  /// What a token is multiplied by where these answer: their own tensors, and those that they
+  /// share.
   std::vector<std::string> answering_tensors() const;
   /// Of a text without a prompt, the tokens at its beginning, at least 1, that all members answer
   /// alike and that decide about the rest.
@@ -77,8 +82,6 @@ class RoutedArchitecture final : public Architecture {
   void check_members() const;
   /// Those that only a mixture of hidden states has.
   std::vector<TensorInfo> hidden_tensors() const;
-  /// As many as answer.
-  std::vector<size_t> largest_members() const;
   StateDict member_weights(const StateDict& weights, size_t member) const;
   /// With the tensors that members share when they answer.
   StateDict answering_weights(const StateDict& weights, size_t member) const;

@@ -5,7 +5,6 @@
 #include "harness/model/ensemble.h"
 #include "harness/model/hidden_mixture.h"
 #include "harness/model/internal/layer_mixture.h"
-#include "harness/model/internal/routed_names.h"
 #include "harness/model/routed.h"
 #include "harness/model/router_observer.h"
 
@@ -38,7 +37,7 @@ std::vector<double> RoutedArchitecture::decide(const StateDict& weights,
     std::vector<StateDict> members;
     for (size_t i = 0; i < members_.size(); ++i) members.push_back(member_weights(weights, i));
     StateDict own;
-    for (auto it = weights.lower_bound(routed_names::kRouter);
+    for (auto it = weights.lower_bound(std::string(routed_names::kRouter));
          it != weights.end() && it->first.starts_with(routed_names::kRouter); ++it)
       own.emplace(it->first.substr(routed_names::kRouter.size()), it->second);
     shares = shares_of(router_->scores({members_, members, own, prompt}), options_.top_k,

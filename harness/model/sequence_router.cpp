@@ -14,10 +14,7 @@
 namespace assay {
 namespace {
 
-constexpr const char* kRows = "rows.weight";
-constexpr const char* kEmbedding = "embedding.weight";
-constexpr const char* kIdf = "idf.weight";
-const std::string kBase = "base.";
+using routed_names::kRouterEmbedding, routed_names::kRouterIdf, routed_names::kRouterRows;
 
 at::Tensor ids_on(const TokenIds& ids, at::Device device) {
   return at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong).to(device);
@@ -37,7 +34,7 @@ at::Tensor mean_loss(const LanguageArchitecture& architecture, const StateDict& 
 
 TensorInfo rows_info(const LanguageArchitecture& architecture, int64_t members) {
   TensorInfo info = embedding_info(architecture);
-  info.name = kRows;
+  info.name = kRouterRows;
   info.shape.front() = members;
   return info;
 }
@@ -72,7 +69,7 @@ class ByGradient final : public SequenceRouter {
     std::vector<at::Tensor> leaves;
     std::vector<std::string> names;
     for (const TensorInfo& info : architecture.tensors()) {
-      at::Tensor leaf = prompt.own.at(kBase + info.name).detach();
+      at::Tensor leaf = prompt.own.at(routed_names::kRouterBase + info.name).detach();
       if (leaf.is_floating_point()) {
         leaf = leaf.to(at::kFloat).clone().requires_grad_(true);
         leaves.push_back(leaf);
@@ -103,7 +100,7 @@ class ByGradient final : public SequenceRouter {
   std::vector<TensorInfo> tensors(const LanguageArchitecture& architecture,
                                   int64_t /*members*/) const override {
     std::vector<TensorInfo> all = architecture.tensors();
-    for (TensorInfo& info : all) info.name.insert(0, kBase);
+    for (TensorInfo& info : all) info.name.insert(0, routed_names::kRouterBase);
     return all;
   }
   size_t least_tokens() const override { return 2; }
@@ -115,15 +112,15 @@ class ByGradient final : public SequenceRouter {
 struct ByEmbedding final : SequenceRouter {
   std::vector<double> scores(const RoutedPrompt& prompt) const override {
     const c10::NoGradGuard no_gradients;
-    const at::Tensor& table = prompt.own.at(kEmbedding);
+    const at::Tensor& table = prompt.own.at(kRouterEmbedding);
     const at::Tensor mean =
         table.index_select(0, ids_on(prompt.ids, table.device())).to(at::kDouble).mean(0);
-    return cosines(prompt.own.at(kRows), mean);
+    return cosines(prompt.own.at(kRouterRows), mean);
   }
   std::vector<TensorInfo> tensors(const LanguageArchitecture& architecture,
                                   int64_t members) const override {
     TensorInfo embedding = embedding_info(architecture);
-    embedding.name = kEmbedding;
+    embedding.name = kRouterEmbedding;
     return {embedding, rows_info(architecture, members)};
   }
 };
@@ -131,16 +128,16 @@ struct ByEmbedding final : SequenceRouter {
 struct ByTfidf final : SequenceRouter {
   std::vector<double> scores(const RoutedPrompt& prompt) const override {
     const c10::NoGradGuard no_gradients;
-    const at::Tensor idf = prompt.own.at(kIdf).to(at::kDouble);
+    const at::Tensor idf = prompt.own.at(kRouterIdf).to(at::kDouble);
     const at::Tensor counts = at::bincount(ids_on(prompt.ids, idf.device()), {}, idf.numel());
-    return cosines(prompt.own.at(kRows), counts.to(at::kDouble) * idf);
+    return cosines(prompt.own.at(kRouterRows), counts.to(at::kDouble) * idf);
   }
   std::vector<TensorInfo> tensors(const LanguageArchitecture& architecture,
                                   int64_t members) const override {
     TensorInfo idf = embedding_info(architecture), rows = idf;
-    idf.name = kIdf;
+    idf.name = kRouterIdf;
     idf.shape = {architecture.vocabulary()};
-    rows.name = kRows;
+    rows.name = kRouterRows;
     rows.shape = {members, architecture.vocabulary()};
     return {idf, rows};
   }
@@ -148,7 +145,7 @@ struct ByTfidf final : SequenceRouter {
 
 struct AtRandom final : SequenceRouter {
   std::vector<double> scores(const RoutedPrompt& prompt) const override {
-    const at::Tensor rows = prompt.own.at(kRows).to(at::kCPU, at::kFloat).contiguous();
+    const at::Tensor rows = prompt.own.at(kRouterRows).to(at::kCPU, at::kFloat).contiguous();
     Hasher hasher;
     hasher.bytes(rows.const_data_ptr(), rows.nbytes());
     for (const TokenId id : prompt.ids) hasher.number(static_cast<uint64_t>(id));

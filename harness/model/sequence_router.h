@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/method/routed_ensemble.h"
 #include "harness/model/language.h"
 
 namespace assay {
@@ -32,15 +33,6 @@ class SequenceRouter {
   }
   /// Shorter prompts tell it nothing.
   virtual size_t least_tokens() const { return 1; }
-};
-
-enum class SequenceRouterKind {
-  kPerplexity,
-  kTaskVectorGradient,
-  kSequenceEmbedding,
-  kTfidf,
-  kRandom,
-  kUniform
 };
 
 /// kPerplexity (MergeME, arXiv:2502.00997): 1 / perplexity of the prompt's tokens after the first,

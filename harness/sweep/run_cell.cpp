@@ -72,13 +72,13 @@ Answers ask_together(LanguageEvaluator& evaluator, const Tasks& tasks, Split spl
   return answers;
 }
 
-// Task by task, where routers decide about tokens: of a pass over texts of several tasks nobody
-// knows whose tokens an expert gets.
+// Task by task, where routers decide about tokens or sequences: of a pass over texts of several
+// tasks nobody knows whose an expert or a member gets.
 Answers ask_apart(LanguageEvaluator& evaluator, const Tasks& tasks, Split split, bool keep_all,
                   RunRecord& record) {
   Answers answers;
   for (const auto& task : tasks) {
-    RoutingCounts counts;
+    RoutingCounts counts(evaluator.model());
     answers.merge(ask_together(evaluator, {task}, split, keep_all));
     if (answers.contains(task.get()) && !counts.decisions.empty())
       record.diagnostics[kRouting][task->name()] = counts.decisions;

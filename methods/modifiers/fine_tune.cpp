@@ -16,13 +16,16 @@ namespace {
 
 /// Trains what another method makes, on the experts' own examples, for a budget of tokens: first
 /// the routers of a mixture, then everything (MergeME, Branch-Train-MiX, sparse upcycling), or what
-/// a merge of experts left, to recover what it lost (M-SMoE).
+/// a merge of experts left, to recover what it lost (M-SMoE). Of a routed ensemble each example
+/// trains the members that its prompt decides for, and what lies around them; routers of sequences
+/// have no gradient.
 struct FineTune {
   enum class Schedule { kConstant, kLinear };
   enum class Teacher { kExperts, kReference };
 
   static constexpr MethodInfo info{
       .name = "fine_tune",
+      .version = 2,
       .paper = "arXiv:2502.00997 §3, arXiv:2403.07816 §2.2",
       .summary = "trains what another method makes, for a budget of tokens",
       .needs = {.calibration_inputs = true,
@@ -38,6 +41,10 @@ struct FineTune {
        "Branch-Train-MiX: the mean of what is no feed-forward, and load balancing"},
       {"mergeme", R"({"of": "moe@mergeme_dare", "learning_rate": 1e-5})",
        "MergeME with fine-tuning: DARE, everything is trained"},
+      {"mergeme_heterogeneous",
+       R"({"of": "routed_ensemble@mergeme_heterogeneous", "learning_rate": 1e-5})",
+       "its form for experts of any widths and depths, with fine-tuning: projectors, embedding, "
+       "head and bodies are trained; the router is by chance, unless 'of' names another"},
       {"upcycling", R"({"of": "moe@upcycled", "balance": 0.01})",
        "sparse upcycling (arXiv:2212.05055): copies of the base's feed-forwards"}};
   MethodComponent of{"moe"};
@@ -52,7 +59,7 @@ struct FineTune {
   void parameters(auto&& p) {
     p(of, {.name = "of",
            .help = "the method whose result is trained; it may give any model that "
-                   "is not divided by tasks or routed by sequences"});
+                   "is not divided by tasks"});
     p(router_tokens,
       {.name = "router_tokens",
        .range = {0, 1e12},
@@ -106,15 +113,25 @@ struct FineTune {
 
   std::optional<std::string> conflict() const {
     const Output output = of->needs().output;
-    if (output != Output::kModelPerTask && output != Output::kEnsemble) return std::nullopt;
-    return fmt::format(
-        "parameter 'of' is {}, which gives another form of model ({}): expected a method whose "
-        "result is one network",
-        of->info().name, output_name(output));
+    if (output == Output::kModelPerTask)
+      return fmt::format(
+          "parameter 'of' is {}, which gives {}: expected a method whose result is one model",
+          of->info().name, output_name(output));
+    if (output == Output::kEnsemble && (router_tokens > 0 || how.balance > 0 || routing > 0))
+      return fmt::format(
+          "parameters 'router_tokens', 'balance' and 'routing' are about the routers of a mixture, "
+          "and 'of' is {}, which gives a routed ensemble",
+          of->info().name);
+    return std::nullopt;
   }
   Needs needs() const {
     Needs needs = unite(info.needs, of->needs());
     needs.output = of->needs().output;
+    if (needs.output == Output::kEnsemble) {
+      needs.same_shapes = of->needs().same_shapes;
+      needs.same_initialization = of->needs().same_initialization;
+      needs.tokenizer = true;  // examples are in each expert's own tokens
+    }
     return needs;
   }
   bool randomized() const { return of->randomized(); }

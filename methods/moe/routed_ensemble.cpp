@@ -65,7 +65,7 @@ struct RoutedEnsemble : RoutedParameters {
     needs.same_shapes = own != Own::kEverything || router == Router::kTaskVectorGradient;
     if (mix == Mix::kHidden) {  // bodies stay as they are, and have no vocabulary
       needs.same_initialization = false;
-      needs.tokenizer = false;
+      needs.tokenizer = reads_data();  // examples are in each expert's own tokens
     }
     return needs;
   }
@@ -107,8 +107,11 @@ struct RoutedEnsemble : RoutedParameters {
   }
   /// Of a tensor of the result.
   static bool is_shared(const std::string& name) {
-    return !name.starts_with("members.") && !name.starts_with("router.") &&
-           !routed_tensors::is_projector(name);
+    return !name.starts_with(routed_names::kMembers) && !name.starts_with(routed_names::kRouter) &&
+           !is_projector(name);
+  }
+  static bool is_projector(const std::string& name) {
+    return name.starts_with(routed_names::kProjectors);
   }
   StateDict values_of(const ModelJob& job) const;
 
@@ -188,10 +191,11 @@ void RoutedEnsemble::prepare(const ModelJob& job) {
 }
 
 StateDict RoutedEnsemble::values_of(const ModelJob& job) const {
+  const std::string rows = routed_names::of_router(routed_names::kRouterRows);
   StateDict made;
   for (const std::string& name : job.names()) {
-    const bool is_rows = name == routed_tensors::kRows;
-    if (!is_rows && !routed_tensors::is_projector(name)) continue;
+    const bool is_rows = name == rows;
+    if (!is_rows && !is_projector(name)) continue;
     const at::Tensor like = job.tensor(name).experts.front();
     if (!is_rows)
       made[name] = projector(projectors, job.parts(name), like.sizes());
@@ -202,7 +206,8 @@ StateDict RoutedEnsemble::values_of(const ModelJob& job) const {
     if (is_rows && router == Router::kTfidf) {
       Tfidf all = tfidf_rows(job.evidence().network(), job.num_experts(), batch);
       made[name] = all.rows;
-      made[routed_tensors::kIdf] = all.idf.to(like.device(), at::kFloat);
+      made[routed_names::of_router(routed_names::kRouterIdf)] =
+          all.idf.to(like.device(), at::kFloat);
     }
     made[name] = made[name].to(like.device(), at::kFloat);
   }

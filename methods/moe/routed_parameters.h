@@ -4,20 +4,14 @@
 #include <cstdint>
 
 #include "harness/method/method.h"
+#include "harness/method/routed_ensemble.h"
 #include "methods/moe/projectors.h"
 
 namespace assay {
 
 struct RoutedParameters {
-  enum class Router {
-    kPerplexity,
-    kTaskVectorGradient,
-    kSequenceEmbedding,
-    kTfidf,
-    kRandom,
-    kUniform
-  };
-  enum class Mix { kProbabilities, kLogits, kLayers, kHidden };
+  using Router = SequenceRouterKind;
+  using Mix = MemberMix;
   enum class Own { kEverything, kLayers, kFeedForward };
 
   Router router = Router::kPerplexity;
@@ -35,8 +29,7 @@ struct RoutedParameters {
   void parameters(auto&& p) {
     p(router,
       {.name = "router",
-       .choices = {"perplexity", "task_vector_gradient", "sequence_embedding", "tfidf", "random",
-                   "uniform"},
+       .choices = sequence_router_names(),
        .help = "what decides by a prompt: 1 / its perplexity under each expert; the cosine of task "
                "vectors and the gradient of the base's loss on it; that of its mean embedding and "
                "those of the experts' examples; that of its counts of tokens, weighted by their "
@@ -51,7 +44,7 @@ struct RoutedParameters {
                     .help = "divides the router's scores before the softmax over those that "
                             "answer; they lie in [-1, 1], so that shares at 1 are much alike"});
     p(mix, {.name = "mix",
-            .choices = {"probabilities", "logits", "layers", "hidden"},
+            .choices = member_mix_names(),
             .help = "what of those that answer is summed by their shares: their probabilities, "
                     "their log probabilities, which are then normalised, what their layers add to "
                     "one residual stream, or their last hidden states, projected to the widest "

@@ -4,6 +4,7 @@
 
 #include "harness/checkpoint/heads.h"
 #include "harness/core/error.h"
+#include "harness/method/routed_ensemble.h"
 #include "methods/moe/mixture_plan.h"
 
 namespace assay {
@@ -60,7 +61,7 @@ void RoutedPlan::add(std::string name, const std::vector<size_t>& of, const Tens
 void RoutedPlan::add_members() {
   for (size_t i = 0; i < members_.size(); ++i)
     for (const TensorInfo& tensor : source(members_[i]).tensors())
-      add(fmt::format("members.{}.{}", i, tensor.name), {members_[i]}, {.tensor = tensor.name});
+      add(routed_names::member_prefix(i) + tensor.name, {members_[i]}, {.tensor = tensor.name});
 }
 
 std::vector<std::string> RoutedPlan::add_shared(
@@ -82,21 +83,23 @@ std::vector<std::string> RoutedPlan::add_shared(
 
 void RoutedPlan::add_base() {
   for (const TensorInfo& tensor : models_.base->tensors())
-    add(fmt::format("router.base.{}", tensor.name), {TensorView::kBase}, {.tensor = tensor.name});
+    add(routed_names::of_router(routed_names::kRouterBase + tensor.name), {TensorView::kBase},
+        {.tensor = tensor.name});
 }
 
 // Of the base, or of the first expert without one.
 size_t RoutedPlan::reference() const { return models_.base ? TensorView::kBase : 0; }
 
 void RoutedPlan::add_router_embedding() {
-  add(routed_tensors::kRouterEmbedding, {reference()},
+  add(routed_names::of_router(routed_names::kRouterEmbedding), {reference()},
       {.tensor = embedding_of(source(reference())).name});
 }
 
 // Planned as rows of an embedding, which have their shape; the values are the router's. Made of one
 // model as often as there are members, which may differ in their tensors.
 void RoutedPlan::add_rows() {
-  add(routed_tensors::kRows, std::vector<size_t>(members(), reference()),
+  add(routed_names::of_router(routed_names::kRouterRows),
+      std::vector<size_t>(members(), reference()),
       {.tensor = embedding_of(source(reference())).name, .rows = std::ssize(members_)});
 }
 
@@ -104,9 +107,9 @@ void RoutedPlan::add_token_rows() {
   const TensorInfo& embedding = embedding_of(source(reference()));
   const int64_t vocabulary = embedding.shape.front();
   const std::vector<size_t> of(members(), reference());
-  add(routed_tensors::kIdf, of, {.tensor = embedding.name});
+  add(routed_names::of_router(routed_names::kRouterIdf), of, {.tensor = embedding.name});
   tensors_.back().shape = {vocabulary};
-  add(routed_tensors::kRows, of, {.tensor = embedding.name});
+  add(routed_names::of_router(routed_names::kRouterRows), of, {.tensor = embedding.name});
   tensors_.back().shape = {std::ssize(members_), vocabulary};
 }
 
@@ -130,8 +133,8 @@ void RoutedPlan::add_hidden() {
       tensor.experts.push_back(
           {.model = members_[i], .tensor = (own[i].*of)->name, .columns = width});
   };
-  add_padded(routed_tensors::kEmbedding, &VocabularyTensors::embedding);
-  add_padded(routed_tensors::kHead, &VocabularyTensors::head);
+  add_padded(routed_names::kEmbedding, &VocabularyTensors::embedding);
+  add_padded(routed_names::kHead, &VocabularyTensors::head);
   // Projectors are planned as rows of a matrix, which have their shape, as a router's rows are.
   for (size_t i = 0; i < members_.size(); ++i) {
     const int64_t own_width = own[i].embedding->shape.back();
@@ -141,10 +144,9 @@ void RoutedPlan::add_hidden() {
           "routed_ensemble projects the {} values of {} to {}, which takes a matrix of as many "
           "rows, and its tallest, '{}', has {}",
           own_width, source(members_[i]).label(), width, matrix.name, matrix.shape.front()));
-    add(fmt::format("projectors.{}.in.weight", i), {members_[i]},
+    add(routed_names::projector_in(i), {members_[i]},
         {.tensor = matrix.name, .rows = own_width, .columns = width});
-    add(fmt::format("projectors.{}.out.weight", i), {members_[i]},
-        {.tensor = matrix.name, .rows = width});
+    add(routed_names::projector_out(i), {members_[i]}, {.tensor = matrix.name, .rows = width});
   }
 }
 

@@ -10,19 +10,6 @@
 
 namespace assay {
 
-/// Tensors whose values are made, not read.
-namespace routed_tensors {
-
-inline constexpr const char* kRouterEmbedding = "router.embedding.weight";
-inline constexpr const char* kIdf = "router.idf.weight";
-inline constexpr const char* kRows = "router.rows.weight";
-inline constexpr const char* kEmbedding = "embedding.weight";
-inline constexpr const char* kHead = "head.weight";
-
-inline bool is_projector(const std::string& name) { return name.starts_with("projectors."); }
-
-}  // namespace routed_tensors
-
 class RoutedPlan {
  public:
   /// `members`: indices of experts, and TensorView::kBase for the base.

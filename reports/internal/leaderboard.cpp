@@ -9,7 +9,6 @@
 #include "reports/internal/comparisons.h"
 #include "reports/internal/configurations.h"
 #include "reports/internal/model_sizes.h"
-#include "reports/internal/routing.h"
 #include "reports/internal/row_terms.h"
 
 namespace assay {
@@ -194,6 +193,9 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
 
   const TermSource source(results);
   const StatisticsByKey statistics = statistics_by_key(results);
+  std::map<std::string, std::string> names;  // of checkpoints, by hash
+  for (const CheckpointRecord& checkpoint : results.checkpoints)
+    names[checkpoint.hash] = checkpoint.name;
   std::map<std::string, UsableRuns> usable_runs;
   for (const auto& id : order) {
     const auto& of_row = placed.at(id);
@@ -206,7 +208,7 @@ Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& o
     row.needs_task_name = row.kind == RunKind::kOracle || makes_model_per_task(results, row.method);
     add_task_bytes(of_row, row);
     row.size = mean_size(of_row);
-    row.routing = sum_of_routing(of_row);
+    row.routing = sum_of_routing(of_row, names);
     add_plugins(of_row, row);
     const UsableRuns usable = source.usable(of_row);
     count_runs(results, of_row, usable, row);

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "reports/internal/costs.h"
+#include "reports/internal/routing.h"
 #include "reports/internal/statistics.h"
 #include "results/model_size.h"
 #include "results/plugin_uses.h"
-#include "results/routing.h"
 #include "results/store.h"
 
 namespace assay {
@@ -59,7 +59,7 @@ struct LeaderboardRow {
   bool needs_task_name = false;
   std::optional<int64_t> task_bytes;  ///< of such: what each task adds to the shared part, at most
   std::optional<ModelSize> size{};    ///< a mean over runs; absent of ensembles and old results
-  TaskRouting routing{};              ///< of mixtures: added up over runs
+  RoutingSums routing{};              ///< of mixtures and routed ensembles
 
   /// Sets with a successful run, of those the row belongs to. A single expert belongs to the sets
   /// that contain it, every other row to all.

@@ -1,5 +1,7 @@
 #include "reports/internal/model_sizes.h"
 
+#include <numeric>
+
 namespace assay {
 namespace {
 
@@ -8,24 +10,29 @@ std::optional<ModelSize> size_of(const RunRecord& run) {
   return size == run.diagnostics.end() ? std::nullopt : std::optional(size->get<ModelSize>());
 }
 
+std::optional<int64_t> integer_mean(const std::vector<int64_t>& values) {
+  if (values.empty()) return std::nullopt;
+  return std::accumulate(values.begin(), values.end(), int64_t{0}) / std::ssize(values);
+}
+
 }  // namespace
 
 std::optional<ModelSize> mean_size(const std::vector<const SweepResults::PlacedRun*>& placed) {
   ModelSize sum;
-  int64_t count = 0, with_flops = 0, flops = 0;
+  int64_t count = 0;
+  std::vector<int64_t> flops, router_flops;  // of the runs that say
   for (const SweepResults::PlacedRun* p : placed)
     if (const auto size = size_of(p->run)) {
       sum.parameters += size->parameters;
       sum.active += size->active;
       sum.bytes += size->bytes;
       ++count;
-      flops += size->flops.value_or(0);
-      with_flops += size->flops ? 1 : 0;
+      if (size->flops) flops.push_back(*size->flops);
+      if (size->router_flops) router_flops.push_back(*size->router_flops);
     }
   if (count == 0) return std::nullopt;
-  ModelSize mean{sum.parameters / count, sum.active / count, sum.bytes / count, std::nullopt};
-  if (with_flops > 0) mean.flops = flops / with_flops;
-  return mean;
+  return ModelSize{sum.parameters / count, sum.active / count, sum.bytes / count,
+                   integer_mean(flops), integer_mean(router_flops)};
 }
 
 std::map<std::string, int64_t> parameters_by_set(const SweepResults& results) {

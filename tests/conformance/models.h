@@ -153,7 +153,11 @@ inline const FakeEvidence& mixture_evidence() {
     const auto network = std::make_shared<FakeNetwork>(
         std::vector<int64_t>(3, kExamples),
         [](const StateDict& weights, size_t, int64_t first, int64_t count) {
-          const at::Tensor& w1 = weights.at("model.layers.0.block_sparse_moe.experts.0.w1.weight");
+          // Of a mixture's first expert, or of a routed ensemble's first member.
+          const auto expert = weights.find("model.layers.0.block_sparse_moe.experts.0.w1.weight");
+          const at::Tensor& w1 = expert != weights.end()
+                                     ? expert->second
+                                     : weights.at("members.0.model.layers.0.mlp.gate_proj.weight");
           const at::Tensor x = noise({kExamples, kWidth}, 81).narrow(0, first, count);
           return at::linear(x.to(w1.device()), w1);
         },

@@ -30,3 +30,27 @@ TEST_CASE("choices of experts are added up over runs, and shares are means over 
   CHECK(json_row(report, "average (default)")["routing"]["a"]["first"] == Json({4, 4}));
   CHECK(render_report(results, ReportFormat::kHtml).find("routers send") != std::string::npos);
 }
+
+TEST_CASE("choices of members are added up by their checkpoints, and have their names",
+          "[reports][routed]") {
+  SweepResults results = fake::results();
+  const auto decided = [](RunRecord& run, std::vector<std::string> members,
+                          const std::vector<int64_t>& counts) {
+    run.diagnostics[kMembers] = std::move(members);
+    run.diagnostics[kRouting] = TaskRouting{{"a", {{kSequenceRouter, counts}}}};
+  };
+  decided(results.runs[3].run, {"h1", "h2"}, {3, 1});
+  auto& second = fake::add_average(results, "k-again", results.runs[3].placement);
+  second.run.seed = 1;
+  decided(second.run, {"h2", "h0"}, {2, 4});  // in another order, with the base in place of e1
+
+  const Table routing = routing_table(make_leaderboard(results));
+  REQUIRE(routing.groups.size() == 1);
+  const auto& row = routing.groups[0].rows.at(0);
+  CHECK(row.at(2).sort == 10);
+  CHECK(row.at(4).text == "e1 30.0 · e2 30.0 · base 40.0");
+  const Json report = Json::parse(render_report(results, ReportFormat::kJson));
+  const Json average = json_row(report, "average (default)");
+  CHECK(average["routing"]["a"]["sequences"] == Json({3, 3, 4}));
+  CHECK(average["members"] == Json({"e1", "e2", "base"}));
+}

@@ -30,3 +30,17 @@ TEST_CASE("Sizes of models are means over runs, and nowhere where no run has one
   const Json report = Json::parse(render_report(results, ReportFormat::kJson));
   CHECK(json_row(report, "average (default)")["size"]["active"] == 1000);
 }
+
+TEST_CASE("what a router of sequences multiplies has a column where one does", "[reports]") {
+  SweepResults results = fake::results();
+  results.runs[0].run.diagnostics[kModelSize] = ModelSize{1000, 1000, 4000, 500};
+  results.runs[3].run.diagnostics[kModelSize] = ModelSize{2000, 1000, 8000, 500};
+  CHECK(size_table(make_leaderboard(results)).columns.size() == 5);
+  results.runs[3].run.diagnostics[kModelSize] = ModelSize{2000, 1000, 8000, 500, 1000};
+  const Table sizes = size_table(make_leaderboard(results));
+  REQUIRE(sizes.columns.size() == 6);
+  std::vector<double> found;  // -1: there is none
+  for (const RowGroup& group : sizes.groups)
+    for (const auto& row : group.rows) found.push_back(row.at(5).sort.value_or(-1));
+  CHECK(found == std::vector<double>{1000, -1});
+}

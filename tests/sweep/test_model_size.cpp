@@ -62,24 +62,6 @@ TEST_CASE("a tied head is not stored and multiplies all the same", "[sweep]") {
   CHECK(size_of(config, weights).flops == flops);
 }
 
-TEST_CASE("the members that answer are active in a routed ensemble", "[sweep][routed]") {
-  const std::string shared = "model.embed_tokens.weight";
-  const Json config{{"model_type", "assay_routed"}, {"members", 3},
-                    {"router", "perplexity"},       {"top_k", 2},
-                    {"shared", {shared}},           {"member", small_llama_config()}};
-  StateDict weights;
-  int64_t values = 0;
-  for (int i = 0; i < 3; ++i)
-    for (const auto& [name, tensor] : small_model(1)) {
-      weights[fmt::format("members.{}.{}", i, name)] = tensor;
-      values += tensor.numel();
-    }
-  weights[shared] = weights.at("members.0." + shared).clone();
-  const int64_t embedding = weights.at(shared).numel(), own = values / 3 - embedding;
-  values += embedding;
-  CHECK(size_of(config, weights) == ModelSize{values, 2 * own + embedding, 4 * values});
-}
-
 TEST_CASE("sizes of Switch Transformers are those of M-SMoE's tables", "[sweep]") {
   // arXiv:2310.01334, table 2: 32 experts in every second block of switch-base-32.
   const Json config{{"model_type", "switch_transformers"},

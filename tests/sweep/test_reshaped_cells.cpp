@@ -3,6 +3,7 @@
 #include "harness/model/architecture.h"
 #include "harness/task/task.h"
 #include "results/model_size.h"
+#include "results/routing.h"
 #include "tests/catch.h"
 #include "tests/core/environment_variable.h"
 #include "tests/core/temporary_folder.h"
@@ -118,6 +119,10 @@ TEST_CASE("models of different depths are scored side by side, each as it comput
   REQUIRE(routed.scores.size() == ensemble.scores.size());
   for (size_t i = 0; i < ensemble.scores.size(); ++i)
     CHECK(routed.scores[i].value == Approx(ensemble.scores[i].value).epsilon(1e-6));
+  // Two prompts, which both members answer.
+  CHECK(routed.diagnostics.at(kRouting)["texts/first"][kSequenceRouter] == Json({2, 2}));
+  CHECK(routed.diagnostics.at(kMembers) == Json(routed.experts));
+  CHECK_FALSE(ensemble.diagnostics.contains(kRouting));
   const auto bytes = [](const RunRecord& record) {
     return record.diagnostics.at(kModelSize).at("bytes").get<int64_t>();
   };

@@ -8,6 +8,7 @@
 #include "tests/catch.h"
 #include "tests/lm/fake_language_model.h"
 #include "tests/methods/mixtures.h"
+#include "tests/model/routed_models.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -26,7 +27,7 @@ LanguageModel mixture_of_text() {
 
 RouterDecisions counts_of(const std::vector<TextRequests>& requests) {
   const LanguageModel model = mixture_of_text();
-  RoutingCounts counts;
+  RoutingCounts counts(model);
   LanguageEvaluator(model).answer(requests);
   return counts.decisions;
 }
@@ -35,6 +36,36 @@ TextRequests request(const std::string& context, const std::string& continuation
   TextRequests requests;
   requests.likelihoods = {{context, continuation, "a test"}};
   return requests;
+}
+
+/// Two members: a prompt of which character 'a' is the most, or the only one of the two, suits the
+/// first, 'b' the second.
+RoutedModel letters(int64_t top_k) {
+  RoutedModel model = routed_model(
+      {.members = 2, .router = SequenceRouterKind::kTfidf, .top_k = top_k, .opening = 3},
+      std::make_shared<const CharacterTokenizer>());
+  at::Tensor& rows = model.weights["router.rows.weight"];
+  rows = at::zeros_like(rows);
+  rows[0]['a'] = 1;
+  rows[1]['b'] = 1;
+  model.weights["router.idf.weight"].fill_(1);
+  return model;
+}
+
+/// Three prompts for the first member, one of which has two continuations, and one for the second.
+TextRequests prompts() {
+  TextRequests requests;
+  requests.likelihoods = {{"aab", "x", "1"}, {"aab", "yz", "1"}, {"a", "x", "2"}, {"bb", "x", "3"}};
+  requests.generations = {{"aaa", {}, 2, "4"}};
+  return requests;
+}
+
+std::vector<int64_t> member_counts(const RoutedModel& model, const TextRequests& requests,
+                                   const BatchLimits& limits = BatchLimits::of(at::kCPU)) {
+  RoutingCounts counts(model);
+  LanguageEvaluator(model, limits).answer(requests);
+  REQUIRE(counts.decisions.size() == 1);
+  return counts.decisions.at(kSequenceRouter);
 }
 
 }  // namespace
@@ -76,4 +107,58 @@ TEST_CASE("a model has routers or it has none", "[sweep]") {
   LanguageModel dense = mixture_of_text();
   dense.architecture = std::dynamic_pointer_cast<const LanguageArchitecture>(any);
   CHECK_FALSE(has_routers(dense));
+}
+
+TEST_CASE("members are counted once for each prompt that they answer", "[sweep][lm][routed]") {
+  CHECK(has_routers(letters(1)));
+  CHECK(member_counts(letters(1), prompts()) == std::vector<int64_t>{3, 1});
+  CHECK(member_counts(letters(2), prompts()) == std::vector<int64_t>{4, 4});
+  // Of a text the first three tokens decide: of each window of 64 tokens.
+  TextRequests text;
+  text.rolling = {{"aab" + std::string(50, 'b'), 0, "a text"}};
+  CHECK(member_counts(letters(1), text) == std::vector<int64_t>{1, 0});
+}
+
+TEST_CASE("members are counted alike whatever is computed at a time", "[sweep][lm][routed]") {
+  for (const int64_t tokens : {1, 8, 4096})
+    CHECK(member_counts(letters(1), prompts(), {.tokens = tokens, .cached_tokens = tokens}) ==
+          std::vector<int64_t>{3, 1});
+}
+
+TEST_CASE("a prompt that tells a router nothing counts for all members", "[sweep][routed]") {
+  const RoutedModel model = routed_model({.members = 3, .top_k = 1});
+  RoutingCounts counts(model);
+  model.architecture->decide(model.weights, {3});  // its only token is not predicted
+  CHECK(counts.decisions.at(kSequenceRouter) == std::vector<int64_t>{1, 1, 1});
+}
+
+TEST_CASE("routers within a routed ensemble's members are not counted", "[sweep][lm][routed]") {
+  const LanguageModel mixture = mixture_of_text();
+  auto architecture = std::make_shared<const RoutedArchitecture>(
+      MemberArchitectures{mixture.architecture, mixture.architecture}, RoutingOptions{.top_k = 1});
+  StateDict weights;
+  for (const char* member : {"members.0.", "members.1."})
+    for (const auto& [name, weight] : mixture.weights) weights[member + name] = weight;
+  const RoutedModel model{std::move(architecture), std::move(weights), at::kCPU, mixture.tokenizer,
+                          ""};
+  // Equal members: the first is chosen.
+  CHECK(member_counts(model, request("ab", "cd")) == std::vector<int64_t>{1, 0});
+}
+
+TEST_CASE("a merge notes which checkpoints a routed ensemble's members are", "[sweep][routed]") {
+  Cell cell;
+  cell.experts = {{.path = "", .hash = "e0"}, {.path = "", .hash = "e1"}};
+  cell.base.hash = "b";
+  const auto noted = [&](int64_t members) {
+    RunRecord record;
+    note_members(cell, RoutedArchitecture(routed_member(), {.members = members, .top_k = 1}),
+                 record);
+    return record.diagnostics.value(kMembers, std::vector<std::string>());
+  };
+  CHECK(noted(2) == std::vector<std::string>{"e0", "e1"});
+  CHECK(noted(3) == std::vector<std::string>{"e0", "e1", "b"});
+  CHECK(noted(4).empty());
+  RunRecord record;
+  note_members(cell, *routed_member(), record);
+  CHECK(record.diagnostics.empty());
 }

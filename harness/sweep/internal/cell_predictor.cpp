@@ -15,6 +15,7 @@
 #include "harness/sweep/internal/device_cache.h"
 #include "harness/sweep/internal/merge_costs.h"
 #include "harness/sweep/internal/model_size.h"
+#include "harness/sweep/internal/routing_counts.h"
 #include "harness/sweep/internal/used_plugins.h"
 
 namespace assay {
@@ -154,6 +155,8 @@ std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
   const StateDict& tensors = cache.merged().tensors();
   const MemorySource merged("the merged model", tensors);
   record.diagnostics[kModelSize] = model_size(*computation.architecture, merged);
+  if (configuration.needs().output == Output::kEnsemble)
+    note_members(cell_, *computation.architecture, record);
   if (auto text = text_predictor(computation, merged, cell_.model_key(owner))) return text;
   return std::make_shared<ModelPredictor>(computation.architecture, tensors, device);
 }

@@ -11,6 +11,7 @@
 #include "harness/model/layers_of.h"
 #include "harness/model/observer.h"
 #include "harness/model/routed.h"
+#include "harness/sweep/internal/routed_size.h"
 
 namespace assay {
 namespace {
@@ -43,6 +44,9 @@ bool equal(const TensorSource& weights, const std::vector<std::string>& a,
 }  // namespace
 
 ModelSize model_size(const Architecture& architecture, const TensorSource& weights) {
+  // Which members answer is decided for a sequence, so it cannot be seen in a forward pass.
+  if (const auto* routed = dynamic_cast<const RoutedArchitecture*>(&architecture))
+    return routed_size(*routed, weights);
   const CheckpointNames names = architecture.checkpoint_names();
   std::map<std::string, const TensorInfo*> stored;  // by the architecture's names
   ModelSize size;
@@ -50,13 +54,6 @@ ModelSize model_size(const Architecture& architecture, const TensorSource& weigh
     stored[canonical_name(names, tensor.name)] = &tensor;
     size.parameters += tensor.numel();
     size.bytes += tensor.bytes();
-  }
-  // Which members answer is decided for a sequence, so it cannot be seen in a forward pass.
-  if (const auto* routed = dynamic_cast<const RoutedArchitecture*>(&architecture)) {
-    for (const std::string& tensor : routed->answering_tensors())
-      if (const auto found = stored.find(tensor); found != stored.end())
-        size.active += found->second->numel();
-    return size;
   }
   const StateDict no_weights = weights_without_memory(architecture);
   LayerFlops layers(no_weights);

@@ -11,7 +11,7 @@ namespace assay {
 /// are read, to find those that are equal; of other models nothing is. A tensor that a checkpoint
 /// does not store, as a tied head, does not count, but multiplies. Of a mixture's experts as many
 /// are active as a token is sent to; where they differ in size, that share of all. Of a routed
-/// ensemble as many members are active as answer a token; one that is a mixture counts whole.
+/// ensemble: routed_size().
 ModelSize model_size(const Architecture& architecture, const TensorSource& weights);
 
 }  // namespace assay

@@ -8,7 +8,7 @@
 namespace assay {
 
 bool has_routers(const AnyLanguageModel& model) {
-  if (std::holds_alternative<RoutedModel>(model)) return false;
+  if (std::holds_alternative<RoutedModel>(model)) return true;
   return std::visit(
       [](const auto& one) {
         return one.architecture->members() == 1 && !experts_of(*one.architecture).empty();
@@ -16,7 +16,17 @@ bool has_routers(const AnyLanguageModel& model) {
       model);
 }
 
+RoutingCounts::RoutingCounts(const AnyLanguageModel& model)
+    : of_sequences_(std::holds_alternative<RoutedModel>(model)) {}
+
+void RoutingCounts::decided(const std::vector<double>& shares) {
+  std::vector<int64_t>& sums = decisions[kSequenceRouter];
+  sums.resize(shares.size());
+  for (size_t i = 0; i < shares.size(); ++i) sums[i] += shares[i] > 0 ? 1 : 0;
+}
+
 void RoutingCounts::routed(const RoutedTokens& tokens) {
+  if (of_sequences_) return;
   at::Tensor chosen = tokens.weights > 0;  // bool [tokens, k]
   if (const at::Tensor counted = CountedTokens::current(); counted.defined())
     chosen = chosen.logical_and(counted.flatten().to(chosen.device()).unsqueeze(1));
@@ -26,6 +36,16 @@ void RoutingCounts::routed(const RoutedTokens& tokens) {
   std::vector<int64_t>& sums = decisions[tokens.router];
   sums.resize(static_cast<size_t>(experts));
   for (size_t i = 0; i < sums.size(); ++i) sums[i] += counts.const_data_ptr<int64_t>()[i];
+}
+
+void note_members(const Cell& cell, const Architecture& merged, RunRecord& record) {
+  const auto* routed = dynamic_cast<const RoutedArchitecture*>(&merged);
+  if (!routed) return;
+  std::vector<std::string> members;
+  for (const ModelRef& expert : cell.experts) members.push_back(expert.hash);
+  const size_t wanted = routed->architectures().size();
+  if (members.size() + 1 == wanted) members.push_back(cell.base.hash);
+  if (members.size() == wanted) record.diagnostics[kMembers] = members;
 }
 
 }  // namespace assay
