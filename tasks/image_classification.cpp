@@ -68,10 +68,15 @@ Definition read_definition(JsonReader reader) {
   return definition;
 }
 
-// A zero-shot head counts by what it is made of, wherever that lies.
+// A zero-shot head counts by what it is made of, wherever that lies. Version 2 of tasks with one
+// scores every member of an ensemble.
 std::string hash_of(Json json, const Definition& definition, const std::string& dataset_hash) {
   if (definition.head) json["zero_shot"] = definition.head->hash();
-  return Hasher().text("image_classification 1").text(canonical(json)).text(dataset_hash).hex();
+  return Hasher()
+      .text(definition.head ? "image_classification 2" : "image_classification 1")
+      .text(canonical(json))
+      .text(dataset_hash)
+      .hex();
 }
 
 class ImageClassification : public Task {
@@ -131,8 +136,11 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
 
 at::Tensor ImageClassification::checked_logits(const Predictor& predictor,
                                                const at::Tensor& inputs) const {
-  at::Tensor logits = predictor.logits(inputs.to(predictor.device()));
-  if (definition_.head) logits = definition_.head->logits(logits);
+  const at::Tensor there = inputs.to(predictor.device());
+  const ZeroShotHead* head = definition_.head.get();
+  at::Tensor logits =
+      head ? predictor.scores(there, [&](const at::Tensor& x) { return head->logits(x); })
+           : predictor.logits(there);
   logits = logits.to(at::TensorOptions().device(at::kCPU).dtype(at::kFloat)).contiguous();
   if (logits.dim() != 2 || logits.size(0) != inputs.size(0) ||
       logits.size(1) != definition_.classes)

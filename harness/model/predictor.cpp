@@ -32,10 +32,14 @@ EnsemblePredictor::EnsemblePredictor(std::vector<std::shared_ptr<const Predictor
 }
 
 at::Tensor EnsemblePredictor::logits(const at::Tensor& inputs) const {
-  std::vector<at::Tensor> logits;
-  logits.reserve(members_.size());
-  for (const auto& member : members_) logits.push_back(member->logits(inputs));
-  return combined_logits(rule_, logits);
+  return scores(inputs, [](const at::Tensor& outputs) { return outputs; });
+}
+
+at::Tensor EnsemblePredictor::scores(const at::Tensor& inputs, const Head& head) const {
+  std::vector<at::Tensor> scores;
+  scores.reserve(members_.size());
+  for (const auto& member : members_) scores.push_back(member->scores(inputs, head));
+  return combined_logits(rule_, scores);
 }
 
 }  // namespace assay

@@ -45,6 +45,19 @@ class TextFeatures : public Predictor {
   mutable int64_t seen_ = 0;
 };
 
+/// Gives every item these features.
+class SameFeatures : public Predictor {
+ public:
+  explicit SameFeatures(const at::Tensor& features) : features_(features.to(at::kFloat)) {}
+  at::Tensor logits(const at::Tensor& inputs) const override {
+    return features_.unsqueeze(0).expand({inputs.size(0), features_.size(0)});
+  }
+  at::Device device() const override { return at::kCPU; }
+
+ private:
+  at::Tensor features_;
+};
+
 }  // namespace
 
 TEST_CASE("a zero-shot task scores features by the closest text", "[task]") {
@@ -55,6 +68,40 @@ TEST_CASE("a zero-shot task scores features by the closest text", "[task]") {
   CHECK(task->evaluate(TextFeatures(targets), Split::kTest)[0].value == 1.0);
   const auto ones = task->evaluate(TextFeatures(at::ones_like(targets)), Split::kTest);
   CHECK(ones[0].value == Approx((targets == 1).to(at::kDouble).mean().item<double>()));
+}
+
+TEST_CASE("a zero-shot head scores every member of an ensemble", "[task]") {
+  const ZeroShotHead head({kClip.string(), kNames, kTemplates}, "the test");
+  const at::Tensor texts = zero_shot_head(open_text_tower(kClip.string(), "the test", at::kCPU),
+                                          {kClip.string(), kNames, kTemplates}, "the test");
+  // Two are at the text of class 1. The third, at that of class 0, has features so long that the
+  // mean of all features is there, too.
+  const std::vector<at::Tensor> features{texts[1], texts[1], 100 * texts[0]};
+  std::vector<std::shared_ptr<const Predictor>> members;
+  std::vector<at::Tensor> scores;
+  for (const at::Tensor& one : features) {
+    members.push_back(std::make_shared<SameFeatures>(one));
+    scores.push_back(head.logits(one.to(at::kFloat).unsqueeze(0)));
+  }
+  const auto best = [](const at::Tensor& of) { return of.argmax(-1).item<int64_t>(); };
+  CHECK(best(head.logits(at::stack(features).mean(0, /*keepdim=*/true))) == 0);
+  CHECK(best(combined_logits(EnsembleRule::kVotes, scores)) == 1);
+
+  const Json json = definition();
+  const auto task = zero_shot_task(json);
+  const at::Tensor targets = task->examples(Split::kTest).targets;
+  for (const EnsembleRule rule : {EnsembleRule::kUsual, EnsembleRule::kLogits,
+                                  EnsembleRule::kProbabilities, EnsembleRule::kVotes}) {
+    CAPTURE(ensemble_rule_name(rule));
+    const EnsemblePredictor ensemble(members, rule);
+    const at::Tensor found = ensemble.scores(
+        at::zeros({1, 1}), [&](const at::Tensor& outputs) { return head.logits(outputs); });
+    const at::Tensor expected = combined_logits(rule, scores);
+    CHECK(at::equal(found, expected));
+    const at::Tensor hits = targets == best(expected);
+    CHECK(task->evaluate(ensemble, Split::kTest)[0].value ==
+          Approx(hits.to(at::kDouble).mean().item<double>()));
+  }
 }
 
 TEST_CASE("a zero-shot head is part of the task", "[task]") {
