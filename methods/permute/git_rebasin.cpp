@@ -31,8 +31,8 @@ struct GitRebasin {
   static constexpr Preset presets[] = {
       {"activations", R"({"by": "activations"})", "activation matching, by correlation"},
       {"mudsc", R"({"by": "both", "places": "last"})",
-       "MuDSC: weights and activations count alike (arXiv:2403.01753; its permutation, not its "
-       "zip)"},
+       "MuDSC's permutation: weights and activations count alike (arXiv:2403.01753; zipit@mudsc "
+       "is its zip)"},
       {"straight_through", R"({"by": "gradients"})",
        "by the loss of the mean, through a straight-through estimator"},
       {"repair", R"({"of": {"method": "repair", "of": "average"}})",

@@ -212,8 +212,8 @@ std::vector<at::Tensor> activation_similarities(const UnitGroups& groups, const 
 std::vector<at::Tensor> joint_similarities(const UnitGroups& groups, const Evidence& evidence,
                                            const MatchingData& data,
                                            const std::vector<StateDict>& networks,
-                                           UnitSimilarity kind) {
-  return similarities_of(groups, evidence, data, networks, kind, UnitPlaces::kAll,
+                                           UnitSimilarity kind, UnitPlaces places) {
+  return similarities_of(groups, evidence, data, networks, kind, places,
                          static_cast<int64_t>(networks.size()),
                          [](const std::vector<at::Tensor>& values, PairMoments& sum) {
                            const at::Tensor all = at::cat(values, 1);

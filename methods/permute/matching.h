@@ -66,12 +66,12 @@ std::vector<at::Tensor> activation_similarities(const UnitGroups& groups, const 
                                                 const StateDict& other, UnitSimilarity kind,
                                                 UnitPlaces places);
 
-/// The same of the units of all networks together, at all places, a matrix [networks * units,
-/// networks * units] per group: those of the first network come first.
+/// The same of the units of all networks together, a matrix [networks * units, networks * units]
+/// per group: those of the first network come first.
 std::vector<at::Tensor> joint_similarities(const UnitGroups& groups, const Evidence& evidence,
                                            const MatchingData& data,
                                            const std::vector<StateDict>& networks,
-                                           UnitSimilarity kind);
+                                           UnitSimilarity kind, UnitPlaces places);
 
 /// Matching in both spaces, Xu et al., arXiv:2403.01753 §3.2: as match_weights(), by the sum of
 /// `balance` times the correlation of the units' weights, all those of a unit one vector, and the

@@ -29,8 +29,9 @@ class Zip {
     }
   }
 
-  std::vector<int64_t> run() {
+  ZippedUnits run() {
     for (int64_t i = 0; i < size_; ++i) find_best(i);
+    double sum = 0;
     for (int64_t left = size_; left > units_; --left) {
       int64_t first = 0;
       double highest = kNever;
@@ -46,9 +47,10 @@ class Zip {
         ++left;
         continue;
       }
+      sum += highest;
       merge(std::min(first, best(first)), std::max(first, best(first)));
     }
-    return numbered();
+    return {numbered(), sum / static_cast<double>(size_ - units_)};
   }
 
  private:
@@ -122,8 +124,8 @@ class Zip {
 
 }  // namespace
 
-std::vector<int64_t> zip_units(const at::Tensor& similarities, int64_t units, int64_t models,
-                               const ZipOptions& options) {
+ZippedUnits zip_units(const at::Tensor& similarities, int64_t units, int64_t models,
+                      const ZipOptions& options) {
   return Zip(similarities, units, models, options).run();
 }
 

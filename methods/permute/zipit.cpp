@@ -1,12 +1,13 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <numeric>
-
+#include "harness/core/rng.h"
 #include "harness/method/method.h"
 #include "methods/permute/matching.h"
+#include "methods/permute/unit_maps.h"
 #include "methods/permute/widths.h"
 #include "methods/permute/zip.h"
+#include "methods/permute/zip_by_weights.h"
 
 namespace assay {
 namespace {
@@ -15,10 +16,13 @@ namespace {
 /// many are left as one network has. A unit of the result is the mean of its members; whoever reads
 /// it reads what they read of any of them.
 struct Zipit {
+  enum class By { kActivations, kWeights, kBoth };
+
   static constexpr MethodInfo info{
       .name = "zipit",
+      .version = 2,
       .paper = "arXiv:2305.03053 §4",
-      .summary = "merges units that are alike on data, across networks and within them",
+      .summary = "merges units that are alike, across networks and within them",
       .needs = {.min_experts = 2,
                 .calibration_inputs = true,
                 .architecture = true,
@@ -30,7 +34,14 @@ struct Zipit {
       .flops =
           "all examples through N networks, 2 T (N u)^2 for each place where a layer reads or "
           "gives u units in T rows, and 2 N u d for each axis of a tensor of d values that has "
-          "u units"};
+          "u units; 'by' weights and both also N (2 N u + 6) d for each such axis in a sweep, and "
+          "2 N u' d for each other axis of the tensor that has u' units"};
+  static constexpr Preset presets[] = {
+      {"mudsc", R"({"by": "both", "places": "last", "alpha": 0.5, "beta": 1})",
+       "MuDSC's zip: weights and activations count alike (arXiv:2403.01753)"}};
+  By by = By::kActivations;
+  UnitPlaces places = UnitPlaces::kAll;
+  double balance = 0.5;
   double alpha = 0.3;
   double beta = 0.125;
   double zipped = 1;
@@ -39,6 +50,17 @@ struct Zipit {
   int64_t norm_batch = 64;
 
   void parameters(auto&& p) {
+    p(by, {.name = "by",
+           .choices = {"activations", "weights", "both"},
+           .help = "what units are compared by: the correlations of their activations on the "
+                   "experts' data, of their weights, or of both"});
+    p(places, {.name = "places",
+               .choices = {"all", "last"},
+               .help = "where activations are compared: wherever a layer reads or gives the units, "
+                       "or where the last layer that reads them does"});
+    p(balance, {.name = "balance",
+                .range = {0, 1},
+                .help = "of 'by' both: what weights count; activations count the rest"});
     p(alpha, {.name = "alpha",
               .range = {0, 1},
               .sweep = {0.1, 0.3, 0.5},
@@ -74,86 +96,47 @@ struct Zipit {
   StateDict merge_model(const ModelJob& job) const;
 };
 
-/// Of one group, for each network. Rows of `mean`, [units of the result, units], make a unit of the
-/// result, rows of `copy`, [units, units of the result], say in which one each unit went.
-struct UnitMap {
-  std::vector<at::Tensor> mean, copy;
-};
-
-/// All units side by side.
-UnitMap side_by_side(int64_t units, int64_t models) {
-  const at::Tensor places = at::eye(units * models, at::kDouble);
-  UnitMap made;
-  for (int64_t k = 0; k < models; ++k) {
-    made.copy.push_back(places.narrow(0, k * units, units));
-    made.mean.push_back(made.copy.back().t());
-  }
-  return made;
-}
-
-UnitMap zipped_units(const std::vector<int64_t>& group_of, int64_t units, int64_t models) {
-  at::Tensor members = at::zeros({units, units * models}, at::kDouble);
-  for (size_t i = 0; i < group_of.size(); ++i) members[group_of[i]][static_cast<int64_t>(i)] = 1;
-  const at::Tensor mean = members / members.sum(1, /*keepdim=*/true);
-  UnitMap made;
-  for (int64_t k = 0; k < models; ++k) {
-    made.mean.push_back(mean.narrow(1, k * units, units).contiguous());
-    made.copy.push_back(members.narrow(1, k * units, units).t().contiguous());
-  }
-  return made;
-}
-
-/// The product of a matrix [new units, units] with an axis of a tensor, which holds nothing else
-/// where their numbers differ.
-at::Tensor multiplied(const at::Tensor& matrix, const at::Tensor& tensor, const UnitAxis& axis,
-                      int64_t units) {
-  std::vector<int64_t> split = tensor.sizes().vec();
-  split[static_cast<size_t>(axis.axis)] = axis.inner;
-  split.insert(split.begin() + axis.axis, {axis.outer, units});
-  return at::tensordot(matrix.to(tensor.device()), tensor.reshape(split), {1}, {axis.axis + 1})
-      .movedim(0, axis.axis + 1)
-      .flatten(axis.axis, axis.axis + 2);
-}
-
 StateDict Zipit::merge_model(const ModelJob& job) const {
   const c10::NoGradGuard no_gradients;
-  const MatchingData data = matching_data(job, batch);
   const UnitGroups groups(job, streams, info.name);
   std::vector<StateDict> networks;
   for (size_t i = 0; i < job.num_experts(); ++i) networks.push_back(expert_weights(job, i));
   const auto models = static_cast<int64_t>(networks.size());
 
-  const std::vector<at::Tensor> similarities =
-      joint_similarities(groups, job.evidence(), data, networks, UnitSimilarity::kCorrelation);
+  std::vector<at::Tensor> similarities;
+  if (by != By::kWeights)
+    similarities = joint_similarities(groups, job.evidence(), matching_data(job, batch), networks,
+                                      UnitSimilarity::kCorrelation, places);
+  const ZipOptions options{alpha, beta};
   const std::vector<int64_t> counts = separate(groups);
-  std::vector<std::optional<UnitMap>> of_group(groups.size());
+  UnitMaps maps(groups, job.evidence());
+  std::vector<size_t> merging;
   for (size_t i = 0; i < groups.size(); ++i) {
     const int64_t units = groups.units(i);
-    if (counts[i] > 0)
-      of_group[i] = side_by_side(units, models);
-    else if (PartialMerge::can_widen(groups, i))  // of others a unit is no sum of its members'
-      of_group[i] =
-          zipped_units(zip_units(similarities[i], units, models, {alpha, beta}), units, models);
+    if (counts[i] > 0) {
+      maps.set(i, side_by_side(units, models));
+    } else if (PartialMerge::can_widen(groups, i)) {  // of others a unit is no sum of its members'
+      merging.push_back(i);
+      if (by != By::kWeights)
+        maps.set(i, zipped_together(zip_units(similarities[i], units, models, options).unit_of,
+                                    units, models));
+    }
+  }
+  if (by != By::kActivations) {
+    const int64_t sweeps =
+        zip_by_weights(groups, merging, networks, similarities, by == By::kBoth ? balance : 1,
+                       stream_key(0, info.name), options, maps);
+    job.parts(job.names().front()).report("sweeps", static_cast<double>(sweeps));
   }
 
   StateDict merged;
   for (const std::string& name : job.names()) {
-    const LayerInfo* layer = job.evidence().layer(name);
-    const int64_t in_axis = !layer ? -1 : layer->in_out ? 0 : 1;
     at::Tensor sum;
-    bool means = false;  // of units that the tensor makes
     for (size_t k = 0; k < networks.size(); ++k) {
-      at::Tensor own = networks[k].at(name).to(at::kDouble);
-      for (const auto& [group, axis] : groups.of(name)) {
-        if (!of_group[group]) continue;
-        const bool reads = axis->axis == in_axis;
-        means |= !reads;
-        own = multiplied(reads ? of_group[group]->copy[k].t() : of_group[group]->mean[k], own,
-                         *axis, groups.units(group));
-      }
+      const at::Tensor own = maps.mapped(k, name, networks[k].at(name));
       sum = sum.defined() ? sum + own : own;
     }
-    merged[name] = (means ? sum : sum / static_cast<double>(models)).to(at::kFloat);
+    merged[name] = (sum / static_cast<double>(models)).to(at::kFloat);
   }
   estimate_moments(job, groups, counts, norm_batch, merged);
   return merged;

@@ -115,6 +115,11 @@ TEST_CASE("methods that match activations count passes and products", "[methods]
                             2.0 * n * kUnits * kWithUnits)
                          .epsilon(.05));
 
+  const Counted both = counted_on(networks, "zipit", {{"batch", kExamples}, {"by", "both"}});
+  const double sweeps = both.diagnostics.at("sweeps").get<double>();
+  CHECK(both.merge - zip.merge ==
+        Approx(sweeps * n * (2.0 * n * kUnits + 6) * kWithUnits).epsilon(.08));
+
   const Counted pleas = counted_on(networks, "pleas", {{"batch", kExamples}});
   double fits = 0;
   for (const auto& [inputs, outputs] :

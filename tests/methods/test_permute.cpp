@@ -2,73 +2,11 @@
 #include <cmath>
 
 #include "harness/core/error.h"
-#include "harness/model/forward.h"
-#include "harness/model/observer.h"
-#include "harness/model/permutations.h"
-#include "methods/permute/zip.h"
 #include "tests/catch.h"
 #include "tests/methods/permuted_networks.h"
 
 using namespace assay;
 using namespace assay::testing;
-
-namespace {
-
-const Json kMlp{{"model_type", "mlp"}, {"inputs", 6}, {"hidden", 16}, {"classes", 3}};
-
-StateDict random_mlp(uint64_t seed) {
-  StateDict weights = make_architecture(JsonReader(kMlp, "test"))->initial_weights(seed);
-  weights["hidden.bias"] = .3 * noise({16}, 900 + seed);
-  weights["head.bias"] = .3 * noise({3}, 950 + seed);
-  return weights;
-}
-
-struct Merged {
-  StateDict weights;
-  MergeReport report;
-  std::shared_ptr<const Architecture> architecture;
-
-  at::Tensor scores(const Networks& networks, size_t expert) const {
-    return row_logits(*architecture, weights, networks.data[expert]->batch(0, kExamples));
-  }
-};
-
-Merged merged(const std::string& ref, const Json& parameters, const Networks& networks) {
-  const NetworkEvidence evidence(networks);
-  MergeInputs inputs;
-  inputs.config = networks.architecture->config();
-  inputs.experts = networks.experts;
-  inputs.evidence = &evidence.get();
-  Merged made;
-  made.weights = merge(ref, parameters, inputs, &made.report);
-  made.architecture = made.report.config
-                          ? make_architecture(JsonReader(*made.report.config, "test"))
-                          : networks.architecture;
-  return made;
-}
-
-at::Tensor own_scores(const Networks& networks, size_t model, size_t data) {
-  StateDict weights;
-  for (const TensorInfo& info : networks.experts[model]->tensors())
-    weights[info.name] = networks.experts[model]->read(info.name);
-  return row_logits(*networks.architecture, weights, networks.data[data]->batch(0, kExamples));
-}
-
-/// How far the scores are from the mean of the networks', as a share of its norm.
-double error_to_ensemble(const Merged& made, const Networks& networks) {
-  double error = 0, norm = 0;
-  for (size_t data = 0; data < networks.data.size(); ++data) {
-    at::Tensor mean = own_scores(networks, 0, data);
-    for (size_t i = 1; i < networks.experts.size(); ++i)
-      mean = mean + own_scores(networks, i, data);
-    mean = mean / static_cast<double>(networks.experts.size());
-    error += (made.scores(networks, data) - mean).square().sum().item<double>();
-    norm += mean.square().sum().item<double>();
-  }
-  return std::sqrt(error / norm);
-}
-
-}  // namespace
 
 TEST_CASE("matching finds a planted permutation", "[methods][permute]") {
   const StateDict first = random_mlp(1);
@@ -252,53 +190,6 @@ TEST_CASE("REPAIR gives units the moments that those of the networks have", "[me
   CHECK((plain.second - (a.second + b.second) / 2).abs().max().item<double>() > 0.05);
   CHECK(at::allclose(repaired.first, (a.first + b.first) / 2, 1e-4, 1e-4));
   CHECK(at::allclose(repaired.second, (a.second + b.second) / 2, 1e-4, 1e-4));
-}
-
-TEST_CASE("units are zipped with the most alike ones of the other network", "[methods][permute]") {
-  // Units 0, 1 of the first network, 2, 3 of the second: 0 goes with 3, 1 with 2.
-  const std::vector<double> values{1,  .6, .1,  .9,   //
-                                   .6, 1,  .8,  .2,   //
-                                   .1, .8, 1,   -.5,  //
-                                   .9, .2, -.5, 1};
-  const at::Tensor similarities = at::tensor(values, at::kDouble).view({4, 4});
-  CHECK(zip_units(similarities, 2, 2, {.alpha = 1, .beta = 0}) == std::vector<int64_t>{0, 1, 1, 0});
-
-  // Within the first network 0 and 1 are most alike: with a budget for it they become one.
-  at::Tensor alike = similarities.clone();
-  alike[0][1] = alike[1][0] = .95;
-  CHECK(zip_units(alike, 2, 2, {.alpha = 1, .beta = 0}) == std::vector<int64_t>{0, 1, 1, 0});
-  const std::vector<int64_t> within = zip_units(alike, 2, 2, {.alpha = 1, .beta = 1});
-  CHECK(within[0] == within[1]);
-}
-
-TEST_CASE("ZipIt keeps the function of a network merged with itself", "[methods][permute]") {
-  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(1)});
-  CHECK(error_to_ensemble(merged("zipit", {{"beta", 0}}, networks), networks) < 1e-6);
-}
-
-TEST_CASE("networks that are not zipped are their ensemble", "[methods][permute]") {
-  const Networks networks = networks_of(kMlp, {random_mlp(1), random_mlp(2), random_mlp(3)});
-  const Merged made = merged("zipit", {{"zipped", 0}}, networks);
-  CHECK(made.weights.at("hidden.weight").size(0) == 48);
-  CHECK(error_to_ensemble(made, networks) < 1e-6);
-}
-
-TEST_CASE("a partial zip of a network with itself computes what a full one does",
-          "[methods][permute]") {
-  const Json config{{"model_type", "cifar_resnet"},
-                    {"depth", 8},
-                    {"width", 4},
-                    {"channels", 1},
-                    {"image_size", 8},
-                    {"classes", 3}};
-  const StateDict weights = make_architecture(JsonReader(config, "test"))->initial_weights(1);
-  const Networks networks = networks_of(config, {weights, weights});
-  const Merged full = merged("zipit", {{"beta", 0}}, networks);
-  const Merged partial = merged("zipit", {{"beta", 0}, {"zipped", 0.5}}, networks);
-
-  CHECK(partial.weights.at("conv1.weight").size(0) == 4);
-  CHECK(partial.weights.at("fc.weight").size(1) == 32);
-  CHECK(at::allclose(partial.scores(networks, 0), full.scores(networks, 0), 1e-4, 1e-4));
 }
 
 TEST_CASE("what cannot be widened is skipped with the reason", "[methods][permute]") {
