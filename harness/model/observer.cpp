@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/core/error.h"
+#include "harness/model/route_override.h"
 #include "harness/model/router_observer.h"
 
 namespace assay {
@@ -11,6 +12,7 @@ namespace {
 thread_local LayerObserver* active_observer = nullptr;
 thread_local RouterObserver* active_router_observer = nullptr;
 thread_local CountedTokens* counted_tokens = nullptr;
+thread_local RouteOverride* active_route_override = nullptr;
 
 at::Tensor patches(const LayerInput& input) {
   const ConvolutionWindow& window = input.window;
@@ -41,6 +43,17 @@ RouterObserver::RouterObserver() : outer_(active_router_observer) { active_route
 RouterObserver::~RouterObserver() { active_router_observer = outer_; }
 
 RouterObserver* RouterObserver::active() { return active_router_observer; }
+
+RouteOverride::RouteOverride(RouteTokens route)
+    : route_(std::move(route)), outer_(active_route_override) {
+  active_route_override = this;
+}
+
+RouteOverride::~RouteOverride() { active_route_override = outer_; }
+
+const RouteTokens* RouteOverride::active() {
+  return active_route_override ? &active_route_override->route_ : nullptr;
+}
 
 CountedTokens::CountedTokens(at::Tensor mask) : mask_(std::move(mask)), outer_(counted_tokens) {
   counted_tokens = this;

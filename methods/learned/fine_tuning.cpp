@@ -12,7 +12,6 @@
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/kernels/one_thread.h"
-#include "harness/method/routed_network.h"
 #include "harness/method/running_moments.h"
 #include "methods/moe/load_balance.h"
 
@@ -55,12 +54,14 @@ class Trainer {
       const double left = 1 - static_cast<double>(seen) / static_cast<double>(stage.tokens);
       for (torch::optim::OptimizerParamGroup& group : adam.param_groups())
         group.options().set_lr(how_.learning_rate * (how_.decay ? left : 1));
-      seen += backward();
+      seen += backward(stage.routes);
       if (how_.clip_norm > 0) torch::nn::utils::clip_grad_norm_(trained, how_.clip_norm);
       adam.step();
       adam.zero_grad();
       counters::gradient_steps += 1;
       ++made_.steps;
+      if (stage.routes)
+        stage.routes->stepped(static_cast<double>(seen) / static_cast<double>(stage.tokens));
     }
     made_.tokens += seen;
     made_.parameters = std::max(made_.parameters, parameters);
@@ -95,7 +96,7 @@ class Trainer {
   }
 
   /// The gradients of one step. Returns how many tokens it saw.
-  int64_t backward() {
+  int64_t backward(TrainingRoutes* routes) {
     const auto experts = static_cast<double>(experts_);
     at::Tensor total;
     double loss = 0;
@@ -103,7 +104,7 @@ class Trainer {
     std::vector<std::vector<RouterScores>> routers(experts_);
     for (size_t i = 0; i < experts_; ++i) {
       const ExampleBatch batch = batch_of(network_, i, made_.steps, how_.batch);
-      const at::Tensor scores = scores_of(i, batch, routers[i]);
+      const at::Tensor scores = scores_of(i, batch, routes, routers[i]);
       const at::Tensor targets = network_.targets(i, batch.first, batch.count);
       at::Tensor own = at::cross_entropy_loss(scores, targets);
       loss += own.item<double>() / experts;
@@ -125,11 +126,13 @@ class Trainer {
     return rows;
   }
 
-  at::Tensor scores_of(size_t expert, ExampleBatch batch,
+  at::Tensor scores_of(size_t expert, ExampleBatch batch, TrainingRoutes* routes,
                        std::vector<RouterScores>& routers) const {
-    if (how_.balance == 0) return network_.logits(weights_, expert, batch.first, batch.count);
-    return routed_network(network_).routed_logits(weights_, expert, batch.first, batch.count,
-                                                  routers);
+    if (how_.balance == 0 && !routes)
+      return network_.logits(weights_, expert, batch.first, batch.count);
+    return routed_network(network_).routed_logits(
+        weights_, expert, batch.first, batch.count,
+        routes ? routes->route(expert, made_.steps) : RouteTokens(), routers);
   }
 
   /// The sum over routers, each over the tokens of all experts.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "methods/learned/imitation.h"
+#include "methods/moe/training_routes.h"
 
 namespace assay {
 
@@ -15,6 +16,7 @@ namespace assay {
 struct FineTuningStage {
   int64_t tokens = 0;
   std::function<bool(const std::string& tensor)> trains;
+  TrainingRoutes* routes = nullptr;  ///< null: as the model sends them
 };
 
 /// How a model is trained. The loss of a step is the mean over experts of the cross entropy on a

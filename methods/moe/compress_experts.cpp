@@ -11,6 +11,7 @@
 #include "harness/kernels/one_thread.h"
 #include "harness/method/method.h"
 #include "methods/learned/descent.h"
+#include "methods/moe/compress_experts_parameters.h"
 #include "methods/moe/low_rank_store.h"
 #include "methods/moe/mixture_layers.h"
 #include "methods/moe/shared_matrices.h"
@@ -26,9 +27,7 @@ namespace {
 ///
 /// Other than in published code the factors and rows alone learn, the rest of the model stays as it
 /// is; without a learning rate (zero-shot) nothing does.
-struct CompressExperts {
-  enum class Store { kSums, kFactors };
-
+struct CompressExperts : CompressExpertsParameters {
   static constexpr MethodInfo info{
       .name = "compress_experts",
       .paper = "arXiv:2310.01334 §3",
@@ -47,58 +46,6 @@ struct CompressExperts {
       {"mc_smoe", R"({"learning_rate": 1e-4, "distillation": 0.2})",
        "MC-SMoE with recovery: cross entropy and 0.2 of the divergence from the whole mixture. The "
        "paper takes 10000 steps, 400 of them 'warmup' and 1600 'final'"}};
-  MethodComponent of{"average"};  // of one model that is the model
-  double rank_ratio = 5.0 / 96;
-  double rest = 0.1;
-  int64_t steps = 32;
-  int64_t warmup = 4;
-  int64_t final = 16;
-  double decay = 0.85;
-  double learning_rate = 0;
-  double distillation = 0;
-  double temperature = 2;
-  Store store = Store::kSums;
-  int64_t batch = 16;
-
-  void parameters(auto&& p) {
-    p(of, {.name = "of",
-           .help = "the method whose result is compressed, as merge_experts (MC-SMoE); it has the "
-                   "tensors of the model"});
-    p(rank_ratio, {.name = "rank_ratio",
-                   .range = {0, 1},
-                   .help = "the share of a matrix' values that its factors have; the default is "
-                           "rank 32 of 768 x 3072"});
-    p(rest, {.name = "rest",
-             .range = {0, 1},
-             .sweep = {0.1, 0.3, 0.5},
-             .help = "the share of the rest's rows that are left in the end"});
-    p(steps, {.name = "steps", .range = {0, 1000000}, .help = "batches of gradients"});
-    p(warmup, {.name = "warmup",
-               .range = {0, 1000000},
-               .help = "steps before the first row is dropped; those of the learning rate's rise, "
-                       "too"});
-    p(final, {.name = "final",
-              .range = {0, 1000000},
-              .help = "steps at the end, in which the share of rows is the last one"});
-    p(decay, {.name = "decay",
-              .range = {0, 1},
-              .help = "what the running mean of importance keeps in a step"});
-    p(learning_rate, {.name = "learning_rate",
-                      .range = {0, 1},
-                      .help = "of AdamW, which falls linearly; 0: nothing is trained"});
-    p(distillation, {.name = "distillation",
-                     .range = {0, 1000},
-                     .help = "the weight of the divergence from the whole mixture's predictions"});
-    p(temperature, {.name = "temperature",
-                    .range = {0.01, 100},
-                    .help = "that scores are divided by in it; the divergence is summed over rows "
-                            "and divided by examples, and not multiplied by the square"});
-    p(store, {.name = "store",
-              .choices = {"sums", "factors"},
-              .help = "whether matrices are the sums, which any program can read, or their factors "
-                      "and rows, which take less space and time"});
-    p(batch, {.name = "batch", .range = {1, 4096}, .help = "examples in a step"});
-  }
 
   std::optional<std::string> conflict() const {
     const Output output = of->needs().output;

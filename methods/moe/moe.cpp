@@ -5,9 +5,10 @@
 
 #include "harness/core/error.h"
 #include "harness/method/method.h"
-#include "harness/method/router.h"
 #include "harness/method/some_tensors.h"
+#include "methods/moe/mixture_gates.h"
 #include "methods/moe/mixture_plan.h"
+#include "methods/moe/moe_parameters.h"
 #include "methods/moe/noise.h"
 #include "methods/moe/shared_method.h"
 
@@ -16,13 +17,7 @@ namespace {
 
 /// A mixture of experts: the feed-forwards of the models become the experts of every block, all
 /// other tensors are merged (Branch-Train-MiX) or the base's (as mergekit-moe has it).
-struct Moe {
-  enum class Rest { kMerged, kBase };
-  enum class FeedForwards { kOwn, kBase };
-  enum class Form { kAuto, kMixtral, kDeepseek, kQwen2Moe, kQwen3Moe };
-  enum class SharedExpert { kNone, kBase, kLast };
-  enum class SharedGate { kRouter, kZero };
-
+struct Moe : MoeParameters {
   static constexpr MethodInfo info{
       .name = "moe",
       .paper = "arXiv:2403.07816 §2",
@@ -49,57 +44,6 @@ struct Moe {
       {"upcycled", R"({"feed_forwards": "base", "rest": "base"})",
        "sparse upcycling (arXiv:2212.05055) before it is trained: as many copies of the base's "
        "feed-forwards, which give the base whatever the gates are"}};
-  MethodComponent shared{"average"};
-  Rest rest = Rest::kMerged;
-  RouterComponent router{"random"};
-  int64_t top_k = 2;
-  bool base_expert = false;
-  FeedForwards feed_forwards = FeedForwards::kOwn;
-  Form form = Form::kAuto;
-  SharedExpert shared_expert = SharedExpert::kNone;
-  SharedGate shared_gate = SharedGate::kRouter;
-  std::vector<double> noise_scales;
-  std::vector<double> residual_scales;
-
-  void parameters(auto&& p) {
-    p(shared, {.name = "shared", .help = "the method that merges all but the feed-forwards"});
-    p(rest, {.name = "rest",
-             .choices = {"merged", "base"},
-             .help = "what is no feed-forward: merged by 'shared', or the base's"});
-    p(router, {.name = "router", .help = "what makes the gates"});
-    p(top_k, {.name = "top_k",
-              .range = {1, 1024},
-              .sweep = {1, 2},
-              .help = "the experts that a token is sent to"});
-    p(base_expert, {.name = "base_expert",
-                    .help = "whether the base is one more expert, the last, and takes part in what "
-                            "is merged"});
-    p(feed_forwards, {.name = "feed_forwards",
-                      .choices = {"experts", "base"},
-                      .help = "what becomes the experts of every block: the models' feed-forwards, "
-                              "or the base's in the place of each"});
-    p(form, {.name = "form",
-             .choices = {"auto", "mixtral", "deepseek", "qwen2_moe", "qwen3_moe"},
-             .help = "the family whose form the mixture has; auto: the models' own, and of Llama "
-                     "and Mistral Mixtral's, or DeepSeek's with a shared expert"});
-    p(shared_expert, {.name = "shared_expert",
-                      .choices = {"none", "base", "last"},
-                      .help = "the model whose feed-forwards every token is sent to in addition: "
-                              "the base, or the last expert, which is then none of those that "
-                              "tokens are routed to. Qwen 2's form has one, DeepSeek's may"});
-    p(shared_gate, {.name = "shared_gate",
-                    .choices = {"router", "zero"},
-                    .help = "the gate that Qwen 2's shared expert has: made by the router as one "
-                            "more row, or zero, which halves the expert's output"});
-    p(noise_scales, {.name = "noise_scales",
-                     .range = {0, 1000},
-                     .help = "standard deviation of normal noise that is added to an expert's "
-                             "feed-forwards, as in mergekit-moe; a value per expert"});
-    p(residual_scales, {.name = "residual_scales",
-                        .range = {-1000, 1000},
-                        .help = "what an expert's down-projections are multiplied with, as in "
-                                "mergekit-moe; a value per expert"});
-  }
 
   Needs needs() const {
     Needs needs = unite(info.needs, router->needs());
@@ -233,42 +177,7 @@ OutputPlan Moe::plan(const PlanInputs& models) const {
 void Moe::prepare(const ModelJob& job) {
   const SomeTensors merged(job, [this](const std::string& name) { return is_shared(name); });
   if (!merged.names().empty()) shared->prepare(merged);
-  // Of each block: of the experts, and of the shared one where it has a gate that is made here.
-  std::vector<std::string> gates, shared_gates;
-  for (const std::string& name : job.names()) {
-    const Kind kind = mixture_tensor(name).kind;
-    if (kind == Kind::kGate) gates.push_back(name);
-    if (kind == Kind::kSharedGate) shared_gates.push_back(name);
-  }
-  if (gates.empty()) return;
-  // By blocks: "layers.2." before "layers.10.".
-  const auto by_block = [](const std::string& a, const std::string& b) {
-    return std::pair(a.size(), a) < std::pair(b.size(), b);
-  };
-  std::sort(gates.begin(), gates.end(), by_block);
-  std::sort(shared_gates.begin(), shared_gates.end(), by_block);
-  const SomeTensors seen(
-      job,
-      [](const std::string& name) {
-        const Kind kind = mixture_tensor(name).kind;
-        return kind == Kind::kRest || kind == Kind::kGate;
-      },
-      /*network=*/true);
-  RouterJob routed{seen, gates};
-  const at::Tensor rows = job.tensor(gates.front()).experts.front();
-  const int64_t experts = rows.size(0), extra = shared_gates.empty() ? 0 : 1;
-  routed.experts = static_cast<size_t>(experts / router->rows_per_expert() + extra);
-  routed.width = rows.size(1);
-  const std::vector<at::Tensor> made = router->gates(routed);
-  const std::vector<int64_t> wanted{experts + extra, routed.width};
-  for (size_t i = 0; i < gates.size(); ++i) {
-    if (i >= made.size() || !made[i].defined() || made[i].sizes() != at::IntArrayRef(wanted))
-      data_error("the router {} made no gate of shape {} for '{}'", router->info().name,
-                 shape_text(wanted), gates[i]);
-    const at::Tensor gate = made[i].to(rows.device(), at::kFloat);
-    gates_[gates[i]] = gate.narrow(0, 0, experts).contiguous();
-    if (extra > 0) gates_[shared_gates[i]] = gate.narrow(0, experts, 1).contiguous();
-  }
+  for (auto& [name, gate] : mixture_gates(job, *router)) gates_[name] = gate;
 }
 
 at::Tensor Moe::gate_values(const TensorJob& job) const {

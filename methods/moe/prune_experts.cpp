@@ -1,22 +1,20 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <array>
 #include <numeric>
+#include <set>
 
 #include "harness/core/error.h"
 #include "harness/core/rng.h"
 #include "harness/method/method.h"
 #include "harness/method/subsets.h"
+#include "methods/moe/fewer_experts.h"
 #include "methods/moe/mixture_layers.h"
 #include "methods/moe/mixture_slots.h"
 #include "methods/moe/routing.h"
 
 namespace assay {
 namespace {
-
-constexpr std::array<const char*, 3> kExpertCounts = {"num_local_experts", "num_experts",
-                                                      "n_routed_experts"};
 
 /// Leaves some experts of each layer of a mixture, and their rows of the router.
 struct PruneExperts {
@@ -67,47 +65,20 @@ struct PruneExperts {
   std::vector<int64_t> kept(const ModelJob& job, const MixtureLayer& layer, int64_t left) const;
 };
 
-Json pruned_config(const Json& config, int64_t left) {
-  Json made = config;
-  bool known = false;
-  for (const char* key : kExpertCounts)
-    if (made.is_object() && made.contains(key)) {
-      made[key] = left;
-      known = true;
-    }
-  if (!known)
-    throw SkipCell(
-        "prune_experts changes the number of experts in config.json, 'num_local_experts', "
-        "'num_experts' or 'n_routed_experts', and this one has none of them");
-  const char* per_token = "num_experts_per_tok";
-  if (made.contains(per_token) && made.at(per_token).is_number_integer() &&
-      made.at(per_token).get<int64_t>() > left)
-    throw SkipCell(
-        fmt::format("prune_experts is to leave {} experts of models that send a token "
-                    "to {}",
-                    left, made.at(per_token).get<int64_t>()));
-  return made;
-}
-
 OutputPlan PruneExperts::plan(const PlanInputs& models) const {
   const TensorSource& model = *models.experts.front();
   std::vector<std::string> names;
   for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
   const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
   const int64_t left = experts_left(layers, experts, info.name);
-  OutputPlan plan{pruned_config(models.config, left), plan_slots(model, layers, left)};
-  for (const MixtureLayer& layer : layers) {
-    const std::string module =
-        layer.router.substr(0, layer.router.size() - std::string_view("weight").size());
-    for (OutputTensor& tensor : plan.tensors) {
-      if (!tensor.name.starts_with(module)) continue;
-      if (tensor.name != layer.router)
-        throw SkipCell(
-            fmt::format("prune_experts knows routers that are one matrix, and this model has '{}'",
-                        tensor.name));
-      tensor.shape = model.find(layer.router)->shape;
-      tensor.shape->front() = left;
-    }
+  OutputPlan plan{config_of_fewer(models.config, left, info.name), plan_slots(model, layers, left)};
+  need_plain_routers(layers, plan.tensors, info.name);
+  std::set<std::string> routers;
+  for (const MixtureLayer& layer : layers) routers.insert(layer.router);
+  for (OutputTensor& tensor : plan.tensors) {
+    if (!routers.contains(tensor.name)) continue;
+    tensor.shape = model.find(tensor.name)->shape;
+    tensor.shape->front() = left;
   }
   return plan;
 }
@@ -139,15 +110,8 @@ StateDict PruneExperts::merge_model(const ModelJob& job) const {
   for (const std::string& name : job.names()) result[name] = model.at(name);
   const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
   const int64_t left = experts_left(layers, experts, info.name);
-  for (const MixtureLayer& layer : layers) {
-    const std::vector<int64_t> chosen = kept(job, layer, left);
-    for (size_t i = 0; i < chosen.size(); ++i)
-      for (size_t p = 0; p < layer.parts.size(); ++p)
-        result[layer.tensors[i][p]] = model.at(layer.tensor(chosen[i], p));
-    const at::Tensor& router = model.at(layer.router);
-    result[layer.router] =
-        router.index_select(0, at::tensor(chosen, at::kLong).to(router.device()));
-  }
+  for (const MixtureLayer& layer : layers)
+    keep_experts(layer, kept(job, layer, left), model, result);
   return result;
 }
 

@@ -35,9 +35,10 @@ class FakeNetwork : public Network, public LayerInputs, public RoutedNetwork {
     return targets_(expert, first, count);
   }
   at::Tensor routed_logits(const StateDict& weights, size_t expert, int64_t first, int64_t count,
+                           const RouteTokens& route,
                            std::vector<RouterScores>& routers) const override {
     if (routed) routers.push_back(routed(weights));
-    return logits(weights, expert, first, count);
+    return mixed && route ? mixed(weights, route) : logits(weights, expert, first, count);
   }
   at::Tensor row_examples(size_t, int64_t, int64_t count) const override {
     return at::arange(count);
@@ -58,6 +59,8 @@ class FakeNetwork : public Network, public LayerInputs, public RoutedNetwork {
 
   /// What a router scores.
   std::function<RouterScores(const StateDict& weights)> routed;
+  /// The scores where a method sends the tokens.
+  std::function<at::Tensor(const StateDict& weights, const RouteTokens& route)> mixed;
   /// What layers read and give.
   std::function<void(const StateDict& weights, size_t expert, int64_t first, int64_t count,
                      const SeeLayer& see)>

@@ -241,7 +241,7 @@ TEST_CASE("a network shows what its routers score in the pass that gives its sco
   for (const TensorInfo& info : networks.base->tensors())
     weights[info.name] = networks.base->read(info.name).to(at::kFloat);
   std::vector<RouterScores> routers;
-  const at::Tensor scores = routed_network(network).routed_logits(weights, 0, 0, 3, routers);
+  const at::Tensor scores = routed_network(network).routed_logits(weights, 0, 0, 3, {}, routers);
   CHECK(at::equal(scores, network.logits(weights, 0, 0, 3)));
   REQUIRE(routers.size() == 2);
   CHECK(routers.front().top_k == 2);

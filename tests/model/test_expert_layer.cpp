@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "harness/model/layers_of.h"
+#include "harness/model/route_override.h"
 #include "tests/cost/flops_of.h"
 #include "tests/model/observed.h"
 
@@ -75,6 +76,31 @@ TEST_CASE("experts are weighted by the softmax over the largest logits", "[model
 TEST_CASE("of equal logits the first experts' count as larger", "[model][experts]") {
   CHECK(output(true, {0, 0, 0}) == Approx(1.5));
   CHECK(output(true, {-1, 0, -1}) == Approx((2 * std::exp(1.0) + 1) / (std::exp(1.0) + 1)));
+}
+
+TEST_CASE("others may decide where tokens are sent, for as long as they live", "[model][experts]") {
+  const std::vector<double> logits{0, std::log(3.0), -5};
+  const auto to_all = [](const TokensToRoute& tokens) {
+    CHECK(tokens.router == "router.weight");
+    CHECK_FALSE(tokens.counted.defined());
+    return ExpertChoice{at::arange(3).view({1, 3}), at::tensor({.2f, .3f, .5f}).view({1, 3})};
+  };
+  const auto without_second = [](const TokensToRoute& tokens) {
+    const at::Tensor second = at::one_hot(at::tensor({1}, at::kLong), 3).to(at::kBool);
+    return tokens.own(tokens.logits.masked_fill(second, -INFINITY));
+  };
+  {
+    const RouteOverride outer(to_all);
+    CHECK(output(true, logits) == Approx(.2 + .3 * 2 + .5 * 3));
+    {
+      const RouteOverride inner(without_second);
+      // A softmax over 0 and -5.
+      const double first = 1 / (1 + std::exp(-5.0));
+      CHECK(output(true, logits) == Approx(first + (1 - first) * 3));
+    }
+    CHECK(output(true, logits) == Approx(2.3));
+  }
+  CHECK(output(true, logits) == Approx(1.75));
 }
 
 TEST_CASE("an expert layer gives what its definition gives token by token", "[model][experts]") {

@@ -13,6 +13,7 @@
 #include "harness/model/batch_norm.h"
 #include "harness/model/forward.h"
 #include "harness/model/observer.h"
+#include "harness/model/route_override.h"
 #include "harness/model/router_observer.h"
 
 namespace assay {
@@ -126,9 +127,14 @@ at::Tensor CalibratedNetwork::logits(const StateDict& weights, size_t expert, in
 }
 
 at::Tensor CalibratedNetwork::routed_logits(const StateDict& weights, size_t expert, int64_t first,
-                                            int64_t count,
+                                            int64_t count, const RouteTokens& route,
                                             std::vector<RouterScores>& routers) const {
   const KeepScores observer(routers);
+  if (!route) return logits(weights, expert, first, count);
+  const std::map<std::string, std::string> names = merge_names(weights);
+  const RouteOverride under_merge_names([&](const TokensToRoute& tokens) {
+    return route({names.at(tokens.router), tokens.logits, tokens.counted, tokens.own});
+  });
   return logits(weights, expert, first, count);
 }
 
@@ -194,6 +200,14 @@ StateDict CalibratedNetwork::running_moments(const StateDict& weights,
 std::map<std::string, std::string> CalibratedNetwork::merge_names() const {
   std::map<std::string, std::string> names;
   for (const auto& [merged, own] : own_names_) names.emplace(own, merged);
+  return names;
+}
+
+std::map<std::string, std::string> CalibratedNetwork::merge_names(const StateDict& weights) const {
+  if (reference_) return merge_names();
+  const CheckpointNames checkpoint = architecture_->checkpoint_names();
+  std::map<std::string, std::string> names;
+  for (const auto& [name, unused] : weights) names.emplace(canonical_name(checkpoint, name), name);
   return names;
 }
 

@@ -36,6 +36,7 @@ class CalibratedNetwork final : public Network,
   at::Tensor logits(const StateDict& weights, size_t expert, int64_t first,
                     int64_t count) const override;
   at::Tensor routed_logits(const StateDict& weights, size_t expert, int64_t first, int64_t count,
+                           const RouteTokens& route,
                            std::vector<RouterScores>& routers) const override;
   at::Tensor targets(size_t expert, int64_t first, int64_t count) const override;
   at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const override;
@@ -60,6 +61,8 @@ class CalibratedNetwork final : public Network,
   const at::Tensor& embedding(const StateDict& own) const;
   /// The merge's name of each of the architecture's.
   std::map<std::string, std::string> merge_names() const;
+  /// The same; without a reference of those that these weights have.
+  std::map<std::string, std::string> merge_names(const StateDict& weights) const;
 
   std::shared_ptr<const Architecture> architecture_;
   std::shared_ptr<const TensorSource> reference_;

@@ -4,6 +4,7 @@
 
 #include "harness/core/error.h"
 #include "harness/model/observer.h"
+#include "harness/model/route_override.h"
 #include "harness/model/router_observer.h"
 
 namespace assay {
@@ -24,7 +25,7 @@ class ExpertLayer final : public FeedForward {
     const RouterObserver* routers = RouterObserver::active();
     const bool read = routers && routers->reads_outputs();
     if (layers && layers->shapes_only()) return trace(weights, x);
-    auto [chosen, shares] = choose(logits);
+    auto [chosen, shares] = decide(logits);
     const at::Tensor tokens = x.flatten(0, -2);
     const at::Tensor stored = stored_experts(weights, chosen);
     at::Tensor kept;
@@ -39,7 +40,7 @@ class ExpertLayer final : public FeedForward {
     const at::Tensor outputs = run_experts(weights, tokens, routing);
     // Back in the order of the tokens: the sum over a token's experts has a fixed order.
     const at::Tensor by_token =
-        outputs.index_select(0, routing.place).view({-1, shape_.per_token, x.size(-1)});
+        outputs.index_select(0, routing.place).view({-1, chosen.size(1), x.size(-1)});
     if (read) show(weights, {tokens, logits, chosen, shares, by_token});
     const at::Tensor weighted = by_token * shares.to(x.scalar_type()).unsqueeze(-1);
     return weighted.sum(1).view(x.sizes());
@@ -118,12 +119,31 @@ class ExpertLayer final : public FeedForward {
     return {experts.narrow(1, 0, shape_.per_token), shares};
   }
 
+  /// choose(), unless somebody else decides (RouteOverride).
+  std::pair<at::Tensor, at::Tensor> decide(const at::Tensor& logits) const {
+    const RouteTokens* other = RouteOverride::active();
+    if (!other) return choose(logits);
+    const std::string name = router_ + ".weight";
+    at::Tensor counted = CountedTokens::current();
+    if (counted.defined()) counted = counted.flatten();
+    const std::function own = [this](const at::Tensor& of_logits) {
+      const auto [experts, weights] = choose(of_logits);
+      return ExpertChoice{experts, weights};
+    };
+    const ExpertChoice chosen = (*other)({name, logits, counted, own});
+    ASSAY_CHECK(chosen.experts.dim() == 2 && chosen.experts.size(0) == logits.size(0) &&
+                    chosen.weights.sizes() == chosen.experts.sizes(),
+                "experts {} and weights {} of {} tokens", shape_text(chosen.experts.sizes()),
+                shape_text(chosen.weights.sizes()), logits.size(0));
+    return {chosen.experts, chosen.weights};
+  }
+
   Routing route(const at::Tensor& experts, const at::Tensor& kept) const {
     Routing routing;
     routing.kept = kept;
     const at::Tensor chosen = experts.flatten();
     const at::Tensor order = std::get<1>(at::sort(chosen, /*stable=*/true, 0, false));
-    routing.token = at::floor_divide(order, shape_.per_token);
+    routing.token = at::floor_divide(order, experts.size(1));
     routing.place = std::get<1>(at::sort(order));
     const at::Tensor counts = at::bincount(chosen, {}, shape_.own()).cpu();
     routing.counts.assign(counts.data_ptr<int64_t>(), counts.data_ptr<int64_t>() + counts.numel());
