@@ -64,6 +64,8 @@ int64_t EncoderTexts::tokens(int64_t place) const {
   return static_cast<int64_t>(at(place).ids.size());
 }
 
+ExampleLength EncoderTexts::length(int64_t place) const { return {.inputs = tokens(place)}; }
+
 int64_t EncoderTexts::bytes() const {
   int64_t total = 0;
   for (const TokenizedInput& input : inputs_)
@@ -102,6 +104,12 @@ at::Tensor GeneratorTexts::targets(std::span<const int64_t> places) const {
 
 int64_t GeneratorTexts::tokens(int64_t place) const {
   return static_cast<int64_t>(at(place).tokens.size());
+}
+
+ExampleLength GeneratorTexts::length(int64_t place) const {
+  const auto context = static_cast<int64_t>(at(place).first);
+  if (start_) return {.inputs = context, .decoder = tokens(place) - context};
+  return {.inputs = tokens(place) - 1};
 }
 
 int64_t GeneratorTexts::bytes() const {

@@ -12,6 +12,12 @@
 
 namespace assay {
 
+/// Tokens of a ModelBatch that an example takes when it is not padded.
+struct ExampleLength {
+  int64_t inputs = 0;   ///< of ModelBatch::inputs
+  int64_t decoder = 0;  ///< of ModelBatch::decoder_ids
+};
+
 class EncodedTexts {
  public:
   virtual ~EncodedTexts() = default;
@@ -21,8 +27,9 @@ class EncodedTexts {
   /// The true class of every row of scores that row_logits() gives for that batch, int64 [rows].
   /// UserError where an example has none.
   virtual at::Tensor targets(std::span<const int64_t> places) const = 0;
-  /// Tokens that the example takes in a batch.
+  /// Tokens that the example has, those that are only scored included.
   virtual int64_t tokens(int64_t place) const = 0;
+  virtual ExampleLength length(int64_t place) const = 0;
   virtual int64_t bytes() const = 0;
 };
 
@@ -34,6 +41,7 @@ class EncoderTexts final : public EncodedTexts {
   ModelBatch batch(std::span<const int64_t> places) const override;
   at::Tensor targets(std::span<const int64_t> places) const override;
   int64_t tokens(int64_t place) const override;
+  ExampleLength length(int64_t place) const override;
   int64_t bytes() const override;
 
  private:
@@ -54,6 +62,7 @@ class GeneratorTexts final : public EncodedTexts {
   ModelBatch batch(std::span<const int64_t> places) const override;
   at::Tensor targets(std::span<const int64_t> places) const override;
   int64_t tokens(int64_t place) const override;
+  ExampleLength length(int64_t place) const override;
   int64_t bytes() const override;
 
  private:

@@ -10,8 +10,8 @@
 namespace assay {
 namespace {
 
-// Increment it when training itself changes: older checkpoints are then trained again.
-constexpr uint64_t kTrainingVersion = 1;
+// Increment what changes of training itself: older checkpoints are then trained again.
+constexpr uint64_t kTrainingVersion = 1, kTextTrainingVersion = 2;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ std::string Recipe::hash(const std::string& checkpoint) const {
     mixture.push_back({{"task", part.task},
                        {"data", load_task(part.task, "a recipe", part.changes)->hash()},
                        {"examples", part.examples ? Json(*part.examples) : Json(nullptr)}});
-  Json everything = {{"version", kTrainingVersion},
+  Json everything = {{"version", tokenizer_ ? kTextTrainingVersion : kTrainingVersion},
                      {"architecture", architecture_},
                      {"name", recipe.name},
                      {"role", recipe.role},

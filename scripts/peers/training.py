@@ -1,15 +1,17 @@
 """Compares training by recipe with PyTorch, transformers and PEFT: losses, weights and speed.
 
-usage: ENV/bin/python scripts/peers/training.py PROGRAM [--steps 50] [--speed | --rounding]
+usage: ENV/bin/python scripts/peers/training.py PROGRAM [--steps 50] [--speed | --rounding | --golden FILE]
 
 Both sides start from the same weights and see the same batches, every one of which holds all texts, so that their order is the same whatever
 the shuffle. Compared are the losses of every step (1e-4) and the tensors after the last one (1e-3 of the tensor's largest value, without the biases of keys:
-these have no gradient but rounding, which AdamW makes steps of), for decoders (all tokens; a LoRA adapter), an encoder-decoder (answers) and an encoder (classes). --speed instead trains one
+these have no gradient but rounding, which AdamW makes steps of), for decoders (all tokens; a LoRA adapter), an encoder-decoder (answers) and an encoder (classes; masked tokens, drawn again by
+masked_tokens.py). The texts are of 24, 34 and 44 tokens: more than a quarter of a batch would be padding, which Assay divides by length and PyTorch does not. --speed instead trains one
 small decoder on one thread on both sides and prints tokens per second. --rounding instead prints how far each side is from PyTorch in float64, where rounding
-grows: T5 at a high rate, and LoRA. ENV holds torch, transformers 5, peft and safetensors.
+grows: T5 at a high rate, and LoRA. --golden instead writes PyTorch's losses of ten steps on masked tokens, for tests/train/test_masked_training.cpp. ENV holds torch, transformers 5, peft, safetensors and xxhash.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -20,8 +22,10 @@ import time
 from pathlib import Path
 
 import torch
+import transformers
+from masked_tokens import Rng, masked
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
 TOLERANCE = 1e-4
 BOS = 256
@@ -87,6 +91,9 @@ BERT = {
     "id2label": {"0": "even", "1": "odd"},
     "label2id": {"even": 0, "odd": 1},
 }
+MASK = 257
+MASKED_BERT = {**BERT, "architectures": ["BertForMaskedLM"], "vocab_size": 258}
+del MASKED_BERT["id2label"], MASKED_BERT["label2id"]
 SETTINGS = {"batch": len(TEXTS), "learning_rate": 3e-3, "weight_decay": 0.1, "warmup": 5, "clip_norm": 1.0}
 
 
@@ -117,12 +124,13 @@ def write_tasks(folder: Path) -> None:
 
 def train(program: str, folder: Path, name: str, architecture: dict, task: str, steps: int, **more) -> Path:
     """Trains `initial`, the random weights (a step of no size), and `trained`; returns their folder."""
+    loss = {"loss": more["loss"]} if "loss" in more else {}
     recipe = {
         "name": name,
-        "tokenizer": str(Path(__file__).resolve().parents[2] / "recipes/tokenizers/bytes"),
+        "tokenizer": str(Path(__file__).resolve().parents[2] / "recipes/tokenizers" / ("masked-bytes" if loss else "bytes")),
         "architecture": architecture,
         "checkpoints": {
-            "initial": {"role": "base", "init": "random", "mixture": [task], "steps": 1, "batch": 1, "learning_rate": 1e-30},
+            "initial": {"role": "base", "init": "random", "mixture": [task], "steps": 1, "batch": 1, "learning_rate": 1e-30, **loss},
             "trained": {"role": "expert", "init": "initial", "mixture": [task], "steps": steps, **SETTINGS, **more},
         },
     }
@@ -188,6 +196,30 @@ def encoder_loss(model):
     return torch.nn.functional.cross_entropy(logits, torch.tensor([i % 2 for i in range(len(TEXTS))]))
 
 
+def masked_model(folder: Path):
+    model = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32)
+    # Token 0, a byte here, may be read in the place of a masked one: it is to be trained like the others.
+    model.bert.embeddings.word_embeddings.padding_idx = None
+    return model
+
+
+def masked_loss():
+    """Of the texts as a recipe of seed 0 draws them; every call is the next step."""
+    texts = [list(TEXTS[i].encode()) for i in Rng(0, "examples of texts/all").permutation(len(TEXTS))]
+    steps = itertools.count()
+
+    def loss(model):
+        step = next(steps)
+        drawn = [masked(text, MASK, 258, Rng(0, f"masked tokens of text {i} in step {step}")) for i, text in enumerate(texts)]
+        ids = padded([[BOS, *read, BOS] for read, _ in drawn], 0)
+        targets = padded([[-100, *own, -100] for _, own in drawn], -100)
+        mask = padded([[1] * (len(read) + 2) for read, _ in drawn], 0)
+        logits = model(input_ids=ids, attention_mask=mask).logits
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+    return loss
+
+
 def compare(name: str, folder: Path, losses: list[float], tensors: dict[str, torch.Tensor], file: str, tolerance: float) -> bool:
     own = json.loads((folder / "trained" / "assay.json").read_text())["losses"]
     of_losses = max(abs(a - b) / abs(b) for a, b in zip(own, losses, strict=True))
@@ -230,7 +262,26 @@ def compare_all(program: str, folder: Path, steps: int) -> bool:
     model = AutoModelForSequenceClassification.from_pretrained(made / "initial", dtype=torch.float32)
     losses = reference(model, encoder_loss, steps)
     fine &= compare("bert, classes", made, losses, dict(model.state_dict()), "model.safetensors", TOLERANCE)
+    fine &= compare_masked(program, folder, steps)[0]
     return fine & compare_adapters(program, folder, steps)
+
+
+def compare_masked(program: str, folder: Path, steps: int) -> tuple[bool, list[float]]:
+    made = train(program, folder, "masked", MASKED_BERT, "texts/all", steps, loss="masked")
+    model = masked_model(made / "initial")
+    losses = reference(model, masked_loss(), steps)
+    return compare("bert, masked tokens", made, losses, dict(model.state_dict()), "model.safetensors", TOLERANCE), losses
+
+
+def write_golden(program: str, folder: Path, file: Path) -> bool:
+    steps = 10
+    write_tasks(folder)
+    fine, losses = compare_masked(program, folder, steps)
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    settings = {**SETTINGS, "steps": steps, "loss": "masked"}
+    golden = {"made by": f"scripts/peers/training.py --golden, {versions}", "texts": TEXTS, "architecture": MASKED_BERT, "settings": settings, "losses": losses}
+    file.write_text(json.dumps(golden, indent=1) + "\n")
+    return fine
 
 
 def compare_adapters(program: str, folder: Path, steps: int) -> bool:
@@ -325,10 +376,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--rounding", action="store_true")
+    parser.add_argument("--golden", type=Path)
     given = parser.parse_args()
     program = str(Path(given.program).resolve())
     with tempfile.TemporaryDirectory() as folder:
-        if given.speed:
+        if given.golden:
+            fine = write_golden(program, Path(folder), given.golden)
+        elif given.speed:
             fine = compare_speed(program, Path(folder))
         else:
             fine = (compare_rounding if given.rounding else compare_all)(program, Path(folder), given.steps)

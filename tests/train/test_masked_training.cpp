@@ -1,5 +1,6 @@
 // Encoders learn to predict masked tokens.
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "harness/core/error.h"
@@ -17,26 +18,20 @@ using Catch::Matchers::Contains;
 
 namespace {
 
+std::string masked_tokenizer() {
+  return (home_folder() / "recipes/tokenizers/masked-bytes").string();
+}
+
 /// A BERT over bytes and the mask 257, and the task of texts "notes/a".
-Json masked_recipe(const TextHome& home) {
-  const fs::path folder = home.folder() / "tokenizer";
-  fs::create_directories(folder);
-  Json tokenizer = read_json(home_folder() / "recipes/tokenizers/bytes/tokenizer.json");
-  Json token = tokenizer["added_tokens"][0];
-  token["id"] = 257;
-  token["content"] = "[MASK]";
-  tokenizer["added_tokens"].push_back(token);
-  tokenizer["post_processor"] = {
-      {"type", "BertProcessing"}, {"cls", {"<|endoftext|>", 256}}, {"sep", {"<|endoftext|>", 256}}};
-  write_file(folder / "tokenizer.json", tokenizer.dump());
-  write_file(folder / "tokenizer_config.json",
-             "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}");
-  return Json::parse(R"({"name": "masked", "tokenizer": "../tokenizer",
+Json masked_recipe() {
+  Json recipe = Json::parse(R"({"name": "masked",
     "architecture": {"model_type": "bert", "vocab_size": 258, "hidden_size": 16,
       "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
       "max_position_embeddings": 32, "architectures": ["BertForMaskedLM"]},
     "checkpoints": {"base": {"role": "base", "init": "random", "mixture": ["notes/a"],
       "loss": "masked", "steps": 150, "batch": 8, "learning_rate": 0.01}}})");
+  recipe["tokenizer"] = masked_tokenizer();
+  return recipe;
 }
 
 double pseudo_perplexity(const TextHome& home, const Checkpoint& checkpoint) {
@@ -59,7 +54,7 @@ double pseudo_perplexity(const TextHome& home, const Checkpoint& checkpoint) {
 
 TEST_CASE("an encoder learns to predict masked tokens", "[train]") {
   const TextHome home;
-  Json json = masked_recipe(home);
+  Json json = masked_recipe();
   json["checkpoints"]["start"] = json["checkpoints"]["base"];
   json["checkpoints"]["start"]["steps"] = 1;
   const Recipe recipe = Recipe::read(home.write_recipe(json));
@@ -75,9 +70,61 @@ TEST_CASE("an encoder learns to predict masked tokens", "[train]") {
   CHECK(learned < pseudo_perplexity(home, *start) / 5);
 }
 
+TEST_CASE("the included recipe of masked tokens trains its base and experts", "[train]") {
+  const TextHome home;
+  Json json = read_json(home_folder() / "recipes/registers-masked.json");
+  json["tokenizer"] = masked_tokenizer();
+  for (auto& [name, entry] : json["checkpoints"].items())
+    entry.merge_patch(
+        {{"mixture", {name == "base" ? "notes/b" : "notes/a"}}, {"steps", 2}, {"warmup", 0}});
+  const Recipe recipe = Recipe::read(home.write_recipe(json));
+
+  const auto expert = ensure_checkpoint(recipe, "manpages-de", home.models());
+
+  CHECK(expert->origin().at("trained_on") == Json{"notes/a"});
+  CHECK(expert->origin().at("pretrained_on") == Json{"notes/b"});
+  const auto base = find_checkpoint(recipe, "base", home.models());
+  REQUIRE(base);
+  // A random start knows nothing of the 258 tokens.
+  CHECK(base->origin().at("losses")[0].get<double>() == Approx(std::log(258)).epsilon(0.05));
+  CHECK(expert->origin().at("losses")[0].get<double>() <
+        base->origin().at("losses")[0].get<double>());
+}
+
+// scripts/peers/training.py --golden wrote them.
+TEST_CASE("the first losses over masked tokens are PyTorch's", "[train]") {
+  const TextHome home;
+  const Json golden = read_json(fs::path(ASSAY_TESTS_FOLDER) / "golden/masked_training.json");
+  std::string lines;
+  for (const Json& text : golden.at("texts")) lines += Json{{"text", text}}.dump() + "\n";
+  const std::string path = (home.folder() / "texts.jsonl").string();
+  write_file(path, lines);
+  // What is masked depends on the task's name.
+  const Json suite = {
+      {"summary", "texts"},
+      {"kind", "perplexity"},
+      {"tasks", {{{"name", "all"}, {"dataset", {{"files", {{"train", path}, {"test", path}}}}}}}}};
+  write_file(home.folder() / "texts.json", suite.dump());
+  Json json = masked_recipe();
+  json["architecture"] = golden.at("architecture");
+  json["checkpoints"]["base"].merge_patch(golden.at("settings"));
+  json["checkpoints"]["base"]["mixture"] = {"texts/all"};
+  const Recipe recipe = Recipe::read(home.write_recipe(json));
+
+  const auto trained = ensure_checkpoint(recipe, "base", home.models());
+
+  const auto expected = golden.at("losses").get<std::vector<double>>();
+  const auto losses = trained->origin().at("losses").get<std::vector<double>>();
+  REQUIRE(losses.size() == expected.size());
+  for (size_t i = 0; i < losses.size(); ++i) {
+    INFO("step " << i);
+    CHECK(losses[i] == Approx(expected[i]).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("masked tokens are others in every step, and depend on nothing else", "[train]") {
   const TextHome home;
-  const Recipe recipe = Recipe::read(home.write_recipe(masked_recipe(home)));
+  const Recipe recipe = Recipe::read(home.write_recipe(masked_recipe()));
   const CheckpointRecipe& entry = recipe.at("base");
   const auto architecture = make_architecture(JsonReader(recipe.architecture(), "$"));
   const StateDict weights = architecture->initial_weights(0);
@@ -109,16 +156,16 @@ TEST_CASE("masked tokens are others in every step, and depend on nothing else", 
 
 TEST_CASE("the loss over masked tokens is refused where it has no meaning", "[train]") {
   const TextHome home;
-  Json json = masked_recipe(home);
+  Json json = masked_recipe();
   json["architecture"]["architectures"] = {"BertForSequenceClassification"};
   CHECK_THROWS_WITH(Recipe::read(home.write_recipe(json)),
                     Contains("the loss 'masked'") && Contains("BertForMaskedLM"));
-  json = masked_recipe(home);
+  json = masked_recipe();
   json["checkpoints"]["base"]["mixture"] = {"sums/of-two"};
   const Recipe questions = Recipe::read(home.write_recipe(json));
   CHECK_THROWS_WITH(ensure_checkpoint(questions, "base", home.models()),
                     Contains("'sums/of-two' has no texts"));
-  json = masked_recipe(home);
+  json = masked_recipe();
   json["checkpoints"]["base"]["max_tokens"] = 2;
   const Recipe narrow = Recipe::read(home.write_recipe(json));
   CHECK_THROWS_WITH(ensure_checkpoint(narrow, "base", home.models()), Contains("special"));

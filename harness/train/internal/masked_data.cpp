@@ -75,6 +75,7 @@ class MaskedTrainingData final : public TrainingData {
     for (const int64_t place : places) total += texts_.tokens(place);
     return total;
   }
+  ExampleLength length(int64_t place) const override { return texts_.length(place); }
 
  private:
   TokenId mask_;

@@ -48,6 +48,7 @@ class PlainData final : public TrainingData {
     return static_cast<int64_t>(places.size());
   }
   int64_t tokens(std::span<const int64_t>) const override { return 0; }
+  ExampleLength length(int64_t) const override { return {}; }
 
  private:
   /// Adds -infinity to the scores of the classes that an example's task does not have.

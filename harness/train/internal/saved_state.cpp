@@ -44,6 +44,7 @@ TrainingState state_from(const Json& json, const SafetensorsFile& file) {
   for (const Json& look : json.at("looks"))
     state.looks.push_back({look.at(0).get<int64_t>(), look.at(1).get<double>()});
   state.cost = json.at("cost").get<Cost>();
+  state.updates = json.at("updates").get<std::map<std::string, int64_t>>();
   for (size_t i = 0; i < file.tensors().size(); ++i)
     for (auto& [prefix, tensors] : parts_of(state))
       if (const std::string& name = file.tensors()[i].name; name.starts_with(prefix))
@@ -87,7 +88,8 @@ void StateFile::write(const TrainingState& state) const {
   for (const ValidationLook& look : state.looks) looks.push_back({look.step, look.loss});
   const Json numbers = {{"identity", identity_},     {"step", state.step},
                         {"tokens", state.tokens},    {"losses", state.losses},
-                        {"looks", std::move(looks)}, {"cost", state.cost}};
+                        {"looks", std::move(looks)}, {"cost", state.cost},
+                        {"updates", state.updates}};
   StateDict all{{kNumbers, bytes_of(numbers.dump())}};
   for (const auto& [prefix, tensors] : parts_of(state))
     for (const auto& [name, tensor] : *tensors) all[prefix + name] = tensor.detach();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,7 +27,10 @@ struct TrainingState {
   Cost cost;                 ///< of the steps that are done
   StateDict weights;         ///< of all tensors that training changes
   StateDict means, squares;  ///< AdamW's running means of gradients and of their squares
-  StateDict best;            ///< the weights of the best look; empty: none
+  /// AdamW's steps of each tensor: fewer where some steps gave it no gradient, as an expert of a
+  /// mixture that no token was sent to.
+  std::map<std::string, int64_t> updates;
+  StateDict best;  ///< the weights of the best look; empty: none
 
   /// The index of the look with the lowest loss, the first of equals.
   size_t best_look() const;

@@ -29,6 +29,7 @@ class TextTrainingData final : public TrainingData {
     for (const int64_t place : places) total += texts_->tokens(place);
     return total;
   }
+  ExampleLength length(int64_t place) const override { return texts_->length(place); }
 
  private:
   std::unique_ptr<const EncodedTexts> texts_;

@@ -1,7 +1,6 @@
 #include "harness/train/internal/trainer.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
 #include <torch/nn/utils/clip_grad.h>
 #include <torch/optim/adamw.h>
@@ -9,16 +8,13 @@
 #include <chrono>
 #include <cmath>
 #include <numbers>
-#include <numeric>
-#include <span>
 #include <utility>
 
 #include "harness/core/error.h"
 #include "harness/core/log.h"
 #include "harness/core/rng.h"
 #include "harness/cost/meter.h"
-#include "harness/model/batch_norm.h"
-#include "harness/model/recompute.h"
+#include "harness/train/internal/batch_loss.h"
 
 namespace assay {
 namespace {
@@ -67,24 +63,6 @@ double learning_rate_at(const CheckpointRecipe& recipe, int64_t step) {
   if (recipe.schedule == "linear") return recipe.learning_rate * (1.0 - fraction);
   return recipe.learning_rate * 0.5 * (1.0 + std::cos(std::numbers::pi * fraction));
 }
-
-/// Autocast of LibTorch's operators to bfloat16 on this thread.
-class Autocast {
- public:
-  explicit Autocast(bool enabled) : before_(at::autocast::is_autocast_enabled(at::kCPU)) {
-    at::autocast::set_autocast_enabled(at::kCPU, enabled);
-    if (enabled) at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-  }
-  ~Autocast() {
-    at::autocast::clear_cache();  // weights change after every step
-    at::autocast::set_autocast_enabled(at::kCPU, before_);
-  }
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
-
- private:
-  bool before_;
-};
 
 class Trainer {
  public:
@@ -145,54 +123,13 @@ class Trainer {
     is_resumed_ = true;
     assign(state_.weights);
     for (const auto& [name, parameter] : job_.weights.trained()) {
-      if (!state_.means.contains(name)) continue;  // it had no gradient yet
+      if (!state_.updates.contains(name)) continue;  // it had no gradient yet
       auto& own = moments(parameter);
-      own.step(state_.step);
+      own.step(state_.updates.at(name));
       own.exp_avg(state_.means.at(name));
       own.exp_avg_sq(state_.squares.at(name));
     }
     for (int64_t i = 0; i < state_.step; ++i) batches_.next();
-  }
-
-  /// The loss of one minibatch, whose gradients are added to the parameters'.
-  double backward(std::span<const int64_t> places) {
-    const auto parts = static_cast<size_t>(recipe_.accumulate);
-    const auto all_rows = static_cast<double>(job_.data.row_count(places));
-    const size_t per_part = (places.size() + parts - 1) / parts;
-    double value = 0;
-    for (size_t first = 0; first < places.size(); first += per_part) {
-      const auto part = places.subspan(first, std::min(per_part, places.size() - first));
-      const StateDict weights = job_.weights.model();
-      const RecomputeBlocks recompute(recipe_.gradient_checkpointing);
-      const BatchNormByBatch moments(job_.weights.fixed_norms());
-      at::Tensor loss = mean_loss(weights, part);
-      if (parts > 1) loss = loss * (static_cast<double>(job_.data.row_count(part)) / all_rows);
-      value += loss.item<double>();
-      if (!std::isfinite(value)) fail(value);
-      loss.backward();
-      update_running(moments);
-    }
-    return value;
-  }
-
-  /// As PyTorch does: running moments move by a tenth towards those of each batch.
-  void update_running(const BatchNormByBatch& batch) const {
-    constexpr double kMomentum = 0.1;
-    const c10::AutoGradMode no_gradients(false);
-    const StateDict& running = job_.weights.running();
-    for (const auto& [name, value] : batch.running_moments())
-      running.at(name).lerp_(value, kMomentum);
-  }
-
-  at::Tensor mean_loss(const StateDict& weights, std::span<const int64_t> places) const {
-    const Autocast autocast(recipe_.precision == "bf16");
-    const auto [scores, targets] = job_.data.rows(job_.architecture, weights, places, state_.step);
-    return at::cross_entropy_loss(scores.to(at::kFloat), targets);
-  }
-
-  [[noreturn]] void fail(double value) const {
-    data_error("{}: the loss is {} at step {} of {}; a smaller learning_rate than {} may help",
-               job_.where, value, state_.step + 1, recipe_.steps, recipe_.learning_rate);
   }
 
   double step() {
@@ -200,7 +137,8 @@ class Trainer {
     optimizer_.param_groups().front().options().set_lr(learning_rate_at(recipe_, state_.step));
     const std::vector<int64_t> places = batches_.next();
     optimizer_.zero_grad();
-    const double loss = backward(places);
+    const double loss =
+        add_gradients(job_, micro_batches_of(job_.data, places, recipe_.accumulate), state_.step);
     if (recipe_.clip_norm)
       torch::nn::utils::clip_grad_norm_(parameters(job_.weights), *recipe_.clip_norm);
     optimizer_.step();
@@ -212,23 +150,8 @@ class Trainer {
     return loss;
   }
 
-  /// The mean loss of the validation examples.
   void look() {
-    const c10::AutoGradMode no_gradients(false);
-    const StateDict weights = job_.weights.model();
-    double sum = 0, rows = 0;
-    for (int64_t first = 0; first < job_.validation->size(); first += recipe_.batch) {
-      std::vector<int64_t> places(
-          static_cast<size_t>(std::min(recipe_.batch, job_.validation->size() - first)));
-      std::iota(places.begin(), places.end(), first);
-      const Autocast autocast(recipe_.precision == "bf16");
-      const auto [scores, targets] =
-          job_.validation->rows(job_.architecture, weights, places, std::nullopt);
-      sum += at::cross_entropy_loss(scores.to(at::kDouble), targets, {}, at::Reduction::Sum)
-                 .item<double>();
-      rows += static_cast<double>(targets.size(0));
-    }
-    state_.looks.push_back({state_.step, sum / rows});
+    state_.looks.push_back({state_.step, validation_loss(job_)});
     if (state_.best_look() + 1 < state_.looks.size()) return;
     for (const auto& [name, tensor] : job_.weights.changing())
       state_.best[name] = tensor.detach().clone();
@@ -253,9 +176,11 @@ class Trainer {
     for (const auto& [unused, tensor] : state_.weights)
       if (!tensor.isfinite().all().item<bool>()) return;
     for (const auto& [name, parameter] : job_.weights.trained()) {
-      if (!parameter.grad().defined()) continue;
-      state_.means[name] = moments(parameter).exp_avg();
-      state_.squares[name] = moments(parameter).exp_avg_sq();
+      if (optimizer_.state().count(parameter.unsafeGetTensorImpl()) == 0) continue;
+      const auto& own = moments(parameter);
+      state_.updates[name] = own.step();
+      state_.means[name] = own.exp_avg();
+      state_.squares[name] = own.exp_avg_sq();
     }
     const Cost before = std::exchange(state_.cost, cost_so_far());
     job_.saved.write(state_);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/lm/encoded_texts.h"
 #include "harness/model/encoder.h"
 #include "harness/task/task.h"
 #include "harness/train/recipe.h"
@@ -36,6 +37,8 @@ class TrainingData {
   virtual int64_t row_count(std::span<const int64_t> places) const = 0;
   /// Tokens of their texts; 0 for other inputs.
   virtual int64_t tokens(std::span<const int64_t> places) const = 0;
+  /// What the model reads of the text at this place; zeros for other inputs.
+  virtual ExampleLength length(int64_t place) const = 0;
   /// Items of the tasks' data in each part of the mixture.
   const std::vector<int64_t>& items() const { return items_; }
 
