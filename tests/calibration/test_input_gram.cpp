@@ -3,11 +3,11 @@
 #include "harness/calibration/internal/gram.h"
 #include "harness/calibration/parallel.h"
 #include "harness/calibration/statistic.h"
-#include "harness/core/cost.h"
 #include "harness/kernels/one_thread.h"
 #include "tests/calibration/toy_task.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
+#include "tests/cost/flops_of.h"
 #include "tests/merge/models.h"
 
 using namespace assay;
@@ -68,14 +68,14 @@ TEST_CASE("Gram matrices count the network's pass and the upper blocks of their 
       toy_task("toy/a", noise({kExamples, kWide}, 1), at::zeros({kExamples}, at::kLong));
   const CalibrationData data({mlp, nullptr}, {task}, {.examples = kExamples});
   const StateDict weights = mlp->initial_weights(3);
-  const int64_t before = counters::flops;
 
-  run("input_gram", Json::object(), *mlp, weights, data, 1 << 20);
+  const int64_t flops =
+      flops_of([&] { run("input_gram", Json::object(), *mlp, weights, data, 1 << 20); });
 
   constexpr double kPass = 2. * kExamples * (kWide * kHidden + kHidden * kClasses);
   constexpr double kProducts =
       2. * kExamples * (512 * 512 + 512 * 256 + 256 * 256 + kHidden * kHidden);
-  CHECK(static_cast<double>(counters::flops - before) == Approx(kPass + kProducts).epsilon(.05));
+  CHECK(static_cast<double>(flops) == Approx(kPass + kProducts).epsilon(.05));
 }
 
 TEST_CASE("a convolution's vectors are the patches that its kernel multiplies", "[calibration]") {
