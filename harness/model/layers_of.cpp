@@ -72,10 +72,22 @@ class Trace final : public LayerObserver {
   std::set<std::string> embeddings_;
 };
 
-class ShapesOnly final : public LayerObserver {
+/// Counts what layers multiply, which then give zeros of the right shape.
+class LayerFlops final : public LayerObserver {
  public:
+  explicit LayerFlops(const StateDict& weights) : weights_(weights) {}
   void layer(const LayerInput& /*input*/) override {}
+  void output(const LayerInput& input, const at::Tensor& y) override {
+    const at::Tensor& weight = weights_.at(input.weight);
+    const int64_t inputs = input.in_out ? weight.size(0) : weight.numel() / weight.size(0);
+    by_weight[input.weight] += 2 * inputs * y.numel();
+  }
   bool shapes_only() const override { return true; }
+
+  std::map<std::string, int64_t> by_weight;
+
+ private:
+  const StateDict& weights_;
 };
 
 class ExpertTrace final : public RouterObserver {
@@ -145,12 +157,14 @@ std::vector<LayerInfo> layers_of(const Architecture& architecture,
   return layers;
 }
 
-std::vector<RoutedExperts> experts_of(const Architecture& architecture) {
+ForwardProfile forward_profile(const Architecture& architecture) {
+  if (dynamic_cast<const RoutedArchitecture*>(&architecture)) return {};
   const c10::NoGradGuard no_gradients;
-  const ShapesOnly no_products;
-  ExpertTrace trace;
-  row_logits(architecture, weights_without_memory(architecture), example_batch(architecture));
-  return std::move(trace.routers);
+  const StateDict weights = weights_without_memory(architecture);
+  LayerFlops layers(weights);
+  ExpertTrace experts;
+  row_logits(architecture, weights, example_batch(architecture));
+  return {std::move(layers.by_weight), std::move(experts.routers)};
 }
 
 std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture) {

@@ -37,8 +37,16 @@ struct RoutedExperts {
   std::vector<std::vector<std::string>> tensors;  ///< of each expert, the names of its tensors
   int64_t per_token = 0;                          ///< how many of them a token is sent to
 };
-/// Those of every router of the architecture, found in such a pass.
-std::vector<RoutedExperts> experts_of(const Architecture& architecture);
+/// What such a pass shows of the work of a forward pass.
+struct ForwardProfile {
+  /// Of every layer, by its weight: the FLOPs of its product for one token (of an encoder-decoder,
+  /// one of each side; of an image model, one image). Of a mixture all experts' count.
+  std::map<std::string, int64_t> flops;
+  std::vector<RoutedExperts> routers;  ///< the experts of every router
+};
+/// Empty for a routed ensemble: which of its members answer is decided for a sequence, so it cannot
+/// be seen in a pass.
+ForwardProfile forward_profile(const Architecture& architecture);
 
 /// The index of the transformer block of each tensor that is in one (Architecture::blocks()).
 std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture);

@@ -10,6 +10,7 @@
 #include "harness/calibration/statistic_file.h"
 #include "harness/checkpoint/checkpoint.h"
 #include "harness/lm/token_cache.h"
+#include "harness/model/layers_of.h"
 #include "harness/sweep/cache_memory.h"
 #include "harness/sweep/cell.h"
 #include "harness/sweep/internal/held_examples.h"
@@ -32,6 +33,8 @@ class ExecutionContext {
   /// The model's checkpoint, which stays mapped while its files stay as they are. DataError when
   /// its weights are not those that the cell was planned with.
   std::shared_ptr<const Checkpoint> open(const ModelRef& model);
+  /// The architecture's forward_profile(), found once for all cells whose models have its config.
+  const ForwardProfile& profile(const Architecture& architecture);
   /// What merges on the device share.
   DeviceCache& on(at::Device device);
   /// DataError when its definition or data are not those that the work was planned with.
@@ -54,6 +57,7 @@ class ExecutionContext {
   CacheBudget budget_;
   std::shared_ptr<TokenCache> tokens_ = std::make_shared<TokenCache>();
   std::map<std::string, OpenCheckpoint> checkpoints_;            ///< by ModelPath::text()
+  std::map<std::string, ForwardProfile> profiles_;               ///< by the config's text
   std::map<std::string, std::unique_ptr<DeviceCache>> devices_;  ///< by at::Device::str()
   std::map<std::string, std::shared_ptr<const StatisticFile>> statistics_;  ///< by key
   HeldExamples examples_{0};

@@ -114,11 +114,11 @@ void add_report(const Json& report, Json& sum) {
   }
 }
 
-/// The tasks one after the other, each with its scores in the record or an error here.
+/// The tasks one after the other, each with its scores in the record or an error here. `routed`:
+/// whether has_routers().
 std::map<std::string, TaskError> score_tasks(const std::vector<TaskRef>& refs, Split split,
-                                             const ExecutionContext& context,
-                                             const Predictor& predictor, RunRecord& record,
-                                             const AnswerObserver& observer) {
+                                             const Predictor& predictor, bool routed,
+                                             RunRecord& record, const AnswerObserver& observer) {
   std::map<std::string, TaskError> errors;
   const auto attempt = [&](const std::string& task, const auto& work) {
     if (auto error = task_error(work)) errors.emplace(task, std::move(*error));
@@ -126,16 +126,15 @@ std::map<std::string, TaskError> score_tasks(const std::vector<TaskRef>& refs, S
   Tasks tasks;
   for (const TaskRef& ref : refs)
     attempt(ref.name, [&] {
-      tasks.push_back(context.task(ref));
+      tasks.push_back(ExecutionContext::task(ref));
       note_plugins(*tasks.back(), record);
     });
   const LanguagePredictor* language = as_language_model(predictor);
   Answers answers;
   if (language) {
     LanguageEvaluator& evaluator = language->evaluator();
-    answers = has_routers(evaluator.model())
-                  ? ask_apart(evaluator, tasks, split, observer != nullptr, record)
-                  : ask_together(evaluator, tasks, split, observer != nullptr);
+    answers = routed ? ask_apart(evaluator, tasks, split, observer != nullptr, record)
+                     : ask_together(evaluator, tasks, split, observer != nullptr);
   }
   if (observer)
     for (const auto& [task, given] : answers) observer(*task, given);
@@ -202,8 +201,10 @@ RunRecord run_cell(ExecutionContext& context, const Cell& cell, std::exception_p
     std::optional<Cost> spent;
     for (const auto& [owner, tasks] : tasks_by_model(cell)) {
       const auto predictor = make_predictor(context, cell, owner, record);
+      const LanguagePredictor* language = as_language_model(*predictor);
+      const bool routed = language && has_routers(language->evaluator().model(), context);
       Meter meter(cell.devices.front());
-      errors.merge(score_tasks(tasks, cell.split, context, *predictor, record, observer));
+      errors.merge(score_tasks(tasks, cell.split, *predictor, routed, record, observer));
       const Cost cost = meter.stop();
       if (spent)
         *spent += cost;

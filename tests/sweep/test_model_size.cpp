@@ -15,7 +15,8 @@ using namespace assay::testing;
 namespace {
 
 ModelSize size_of(const Json& config, const StateDict& weights) {
-  return model_size(*make_architecture(JsonReader(config, "test")), *source("model", weights));
+  const auto architecture = make_architecture(JsonReader(config, "test"));
+  return model_size(*architecture, forward_profile(*architecture), *source("model", weights));
 }
 
 }  // namespace
@@ -84,7 +85,7 @@ TEST_CASE("sizes of Switch Transformers are those of M-SMoE's tables", "[sweep]"
   for (const TensorInfo& info : model->tensors())
     if (!copies.contains(info.name))
       weights[info.name] = at::scalar_tensor(0.0f).expand(info.shape);
-  const ModelSize size = model_size(*model, *source("switch", weights));
+  const ModelSize size = model_size(*model, forward_profile(*model), *source("switch", weights));
 
   // All experts of a layer are equal here, and count as one.
   const double dense = static_cast<double>(size.parameters) - kLayers * kExpert;

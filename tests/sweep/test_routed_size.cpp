@@ -28,7 +28,8 @@ Json routed_config(Json options, const Json& member = small_llama_config()) {
 /// Of all tensors that the config asks for.
 ModelSize size_of(const Json& config) {
   const auto architecture = make_architecture(JsonReader(config, "test"));
-  return model_size(*architecture, *source("model", architecture->initial_weights(1)));
+  return model_size(*architecture, forward_profile(*architecture),
+                    *source("model", architecture->initial_weights(1)));
 }
 
 int64_t values_of(const Json& config) {

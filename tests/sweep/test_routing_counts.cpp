@@ -101,12 +101,13 @@ TEST_CASE("padding is sent to no expert that counts", "[sweep][lm]") {
 }
 
 TEST_CASE("a model has routers or it has none", "[sweep]") {
-  CHECK(has_routers(mixture_of_text()));
+  ExecutionContext context;
+  CHECK(has_routers(mixture_of_text(), context));
   std::shared_ptr<const Architecture> any =
       make_architecture(JsonReader(small_llama_config(), "test"));
   LanguageModel dense = mixture_of_text();
   dense.architecture = std::dynamic_pointer_cast<const LanguageArchitecture>(any);
-  CHECK_FALSE(has_routers(dense));
+  CHECK_FALSE(has_routers(dense, context));
 }
 
 TEST_CASE("members are counted once for each prompt that they answer", "[sweep][lm][routed]") {

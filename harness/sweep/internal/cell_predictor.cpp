@@ -100,7 +100,8 @@ std::shared_ptr<const Predictor> ModelMaker::load(const ModelRef& model, RunReco
   note_plugins(*architecture, record);
   check_devices(*architecture, devices_);
   if (cell_.kind == CellKind::kModel)
-    record.diagnostics[kModelSize] = model_size(*architecture, *checkpoint);
+    record.diagnostics[kModelSize] =
+        model_size(*architecture, context_.profile(*architecture), *checkpoint);
   if (auto text = text_predictor(computation, *checkpoint, model.hash)) return text;
   if (cell_.dtype)
     user_error("{}: a dtype is for models of text; this one computes in what it is stored in",
@@ -154,7 +155,8 @@ std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
   const Computation computation = merged_computation(of_expert, report);
   const StateDict& tensors = cache.merged().tensors();
   const MemorySource merged("the merged model", tensors);
-  record.diagnostics[kModelSize] = model_size(*computation.architecture, merged);
+  record.diagnostics[kModelSize] =
+      model_size(*computation.architecture, context_.profile(*computation.architecture), merged);
   if (configuration.needs().output == Output::kEnsemble)
     note_members(cell_, *computation.architecture, record);
   if (auto text = text_predictor(computation, merged, cell_.model_key(owner))) return text;

@@ -7,32 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "harness/model/forward.h"
-#include "harness/model/layers_of.h"
-#include "harness/model/observer.h"
 #include "harness/model/routed.h"
 #include "harness/sweep/internal/routed_size.h"
 
 namespace assay {
 namespace {
-
-/// Counts what layers multiply, which then give zeros of the right shape.
-class LayerFlops final : public LayerObserver {
- public:
-  explicit LayerFlops(const StateDict& weights) : weights_(weights) {}
-  void layer(const LayerInput& /*input*/) override {}
-  void output(const LayerInput& input, const at::Tensor& y) override {
-    const at::Tensor& weight = weights_.at(input.weight);
-    const int64_t inputs = input.in_out ? weight.size(0) : weight.numel() / weight.size(0);
-    by_weight[input.weight] += 2 * inputs * y.numel();
-  }
-  bool shapes_only() const override { return true; }
-
-  std::map<std::string, int64_t> by_weight;
-
- private:
-  const StateDict& weights_;
-};
 
 bool equal(const TensorSource& weights, const std::vector<std::string>& a,
            const std::vector<std::string>& b) {
@@ -43,7 +22,8 @@ bool equal(const TensorSource& weights, const std::vector<std::string>& a,
 
 }  // namespace
 
-ModelSize model_size(const Architecture& architecture, const TensorSource& weights) {
+ModelSize model_size(const Architecture& architecture, const ForwardProfile& profile,
+                     const TensorSource& weights) {
   // Which members answer is decided for a sequence, so it cannot be seen in a forward pass.
   if (const auto* routed = dynamic_cast<const RoutedArchitecture*>(&architecture))
     return routed_size(*routed, weights);
@@ -55,13 +35,10 @@ ModelSize model_size(const Architecture& architecture, const TensorSource& weigh
     size.parameters += tensor.numel();
     size.bytes += tensor.bytes();
   }
-  const StateDict no_weights = weights_without_memory(architecture);
-  LayerFlops layers(no_weights);
-  row_logits(architecture, no_weights, example_batch(architecture));
   size.active = size.parameters;
   size.flops = 0;
-  for (const auto& [unused, flops] : layers.by_weight) *size.flops += flops;
-  for (const RoutedExperts& layer : experts_of(architecture)) {
+  for (const auto& [unused, flops] : profile.flops) *size.flops += flops;
+  for (const RoutedExperts& layer : profile.routers) {
     std::vector<std::vector<std::string>> different;
     int64_t of_layer = 0, layer_flops = 0;
     for (const auto& tensors : layer.tensors) {
@@ -73,7 +50,7 @@ ModelSize model_size(const Architecture& architecture, const TensorSource& weigh
           values += found->second->numel();
           bytes += found->second->bytes();
         }
-        if (const auto found = layers.by_weight.find(tensor); found != layers.by_weight.end())
+        if (const auto found = profile.flops.find(tensor); found != profile.flops.end())
           layer_flops += found->second;
       }
       of_layer += values;

@@ -70,7 +70,7 @@ ModelSize routed_size(const RoutedArchitecture& architecture, const TensorSource
   int64_t of_all = 0;
   for (size_t i = 0; i < members.size(); ++i) {
     const MemberWeights own(weights, i);
-    const ModelSize of_member = model_size(*members[i], own);
+    const ModelSize of_member = model_size(*members[i], forward_profile(*members[i]), own);
     flops.push_back(of_member.flops.value());
     idle.push_back(own.values() - of_member.active);
     of_all += flops.back();

@@ -2,16 +2,16 @@
 
 #include <ATen/ATen.h>
 
-#include "harness/model/layers_of.h"
 #include "harness/model/observer.h"
 
 namespace assay {
 
-bool has_routers(const AnyLanguageModel& model) {
+bool has_routers(const AnyLanguageModel& model, ExecutionContext& context) {
   if (std::holds_alternative<RoutedModel>(model)) return true;
   return std::visit(
-      [](const auto& one) {
-        return one.architecture->members() == 1 && !experts_of(*one.architecture).empty();
+      [&](const auto& one) {
+        return one.architecture->members() == 1 &&
+               !context.profile(*one.architecture).routers.empty();
       },
       model);
 }

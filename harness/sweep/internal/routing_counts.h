@@ -4,6 +4,7 @@
 #include "harness/model/router_observer.h"
 #include "harness/model/sequence_to_sequence.h"
 #include "harness/sweep/cell.h"
+#include "harness/sweep/execution_context.h"
 #include "results/records.h"
 #include "results/routing.h"
 
@@ -11,7 +12,7 @@ namespace assay {
 
 /// Whether tokens are sent to experts in it, or sequences to members. False for output ensembles,
 /// whose members are several models.
-bool has_routers(const AnyLanguageModel& model);
+bool has_routers(const AnyLanguageModel& model, ExecutionContext& context);
 
 /// Counts, on this thread for as long as it lives, every choice of an expert for a token that a
 /// forward pass of this model computes. Padding does not count, nor does a token that its expert
