@@ -1,6 +1,5 @@
 #include "harness/sweep/plan.h"
 
-#include <algorithm>
 #include <set>
 
 #include "harness/core/error.h"
@@ -12,14 +11,11 @@
 namespace assay {
 namespace {
 
-// Validation scores are for choosing, and only held-in tasks may choose; test scores cover all
-// tasks.
+// Validation scores are for choosing, and only held-in tasks may choose.
 std::vector<TaskRef> scored_tasks(const ResolvedSweep& sweep, const ExpertSet& set, Split split) {
-  const std::vector<std::string> held_in = sweep.held_in(set);
   std::vector<TaskRef> out;
   for (const auto& task : sweep.tasks)
-    if (split == Split::kTest ||
-        std::find(held_in.begin(), held_in.end(), task->name()) != held_in.end())
+    if (split == Split::kTest ? sweep.is_scored(set, *task) : sweep.owner(set, *task).has_value())
       out.push_back({task->name(), task->hash(), std::nullopt, task->changes()});
   return out;
 }

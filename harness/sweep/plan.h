@@ -44,6 +44,9 @@ struct ResolvedSweep {
   std::optional<size_t> owner(const ExpertSet& set, const Task& task) const;
   /// Tasks that an expert of the set was trained on, in task order; the other tasks are held out.
   std::vector<std::string> held_in(const ExpertSet& set) const;
+  /// Whether the set's rows are scored on the task on test: on every task, or, where the file says
+  /// so, on those held in.
+  bool is_scored(const ExpertSet& set, const Task& task) const;
   /// The tasks that the model was trained on, in task order.
   std::vector<std::shared_ptr<const Task>> own_tasks(const std::string& model) const;
   /// The tasks whose examples an expert is run on, by a row: those that the row names, else the

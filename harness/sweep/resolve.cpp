@@ -339,6 +339,10 @@ std::vector<std::string> ResolvedSweep::held_in(const ExpertSet& set) const {
   return out;
 }
 
+bool ResolvedSweep::is_scored(const ExpertSet& set, const Task& task) const {
+  return !file.held_in_only || owner(set, task);
+}
+
 SweepRecord ResolvedSweep::record() const {
   SweepRecord record{file.name, file.json, hash_text(file.name + canonical(file.json)), {}};
   for (const ExpertSet& set : file.sets) {
@@ -346,6 +350,7 @@ SweepRecord ResolvedSweep::record() const {
     for (const std::string& expert : set.experts)
       set_record.experts.push_back(models.at(expert).checkpoint->content_hash());
     for (const auto& task : tasks) {
+      if (!is_scored(set, *task)) continue;
       const auto of = owner(set, *task);
       set_record.tasks.push_back(
           {task->name(), of.has_value(), of ? set_record.experts.at(*of) : std::string()});

@@ -136,17 +136,22 @@ constexpr std::array<const char*, 5> kReferenceNames{"ensemble", "ensemble of lo
                                                      "ensemble of probabilities", "majority vote",
                                                      "oracle expert"};
 
+// The place of the text among the names that it may be.
+size_t place_among(const std::vector<std::string>& names, const std::string& what,
+                   const JsonReader& text) {
+  const std::string name = text.as_string();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) throw UserError(unknown_name(what, name, text.where(), names));
+  return static_cast<size_t>(found - names.begin());
+}
+
 std::vector<Reference> read_references(const JsonReader& list) {
   std::vector<Reference> references;
   for (const JsonReader& element : list.elements()) {
-    const std::string name = element.as_string();
-    const auto* found = std::find(kReferenceNames.begin(), kReferenceNames.end(), name);
-    if (found == kReferenceNames.end())
-      throw UserError(unknown_name("reference", name, element.where(),
-                                   {kReferenceNames.begin(), kReferenceNames.end()}));
-    const auto reference = static_cast<Reference>(found - kReferenceNames.begin());
+    const auto reference = static_cast<Reference>(
+        place_among({kReferenceNames.begin(), kReferenceNames.end()}, "reference", element));
     if (std::find(references.begin(), references.end(), reference) != references.end())
-      element.fail(fmt::format("the reference '{}' is named twice", name));
+      element.fail("the reference is named twice");
     references.push_back(reference);
   }
   return references;
@@ -230,6 +235,8 @@ SweepFile SweepFile::read(const std::filesystem::path& path, const std::string& 
       sweep.trained_on[model] = tasks.as_strings();
   sweep.tasks = read_task_patterns(root.at("tasks"));
   if (sweep.tasks.empty()) root.at("tasks").fail("a sweep needs at least one task");
+  if (const auto evaluate = root.find("evaluate"))
+    sweep.held_in_only = place_among({"all", "held-in"}, "choice of tasks", *evaluate) == 1;
 
   if (const auto calibration = root.find("calibration"))
     sweep.calibration = read_row_calibration(*calibration, {});

@@ -80,6 +80,7 @@ struct SweepFile {
   /// For checkpoints not made by Assay: which tasks a model was trained on, by model name.
   std::map<std::string, std::vector<std::string>> trained_on;
   std::vector<TaskPattern> tasks;  ///< TaskChanges::chat as the file names the model
+  bool held_in_only = false;       ///< rows of a set are scored on its held-in tasks alone
   RowCalibration calibration;      ///< of the rows that have none of their own
   std::vector<MethodSpec> methods;
   std::vector<MethodSpec> left_out{};  ///< rows of the file that keep_only() took away

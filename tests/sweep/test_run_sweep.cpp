@@ -281,6 +281,35 @@ TEST_CASE("grids are scored on validation of held-in tasks, and only the chosen 
   for (const auto& [scale, score] : validation) CHECK(validation[*on_test.begin()] >= score);
 }
 
+TEST_CASE("a sweep of held-in tasks scores no others, and leaves them out of its sets",
+          "[sweep][train]") {
+  BlobSweep sweep;
+  sweep.json()["methods"] = {"average"};
+  sweep.json()["evaluate"] = "held-in";
+  sweep.run();
+  const SweepResults results = sweep.results();
+
+  REQUIRE(results.sweep.sets.size() == 2);
+  CHECK(results.sweep.sets[0].tasks.size() == 2);
+  REQUIRE(results.sweep.sets[1].tasks.size() == 1);  // of expert-a
+  CHECK(results.sweep.sets[1].tasks[0].task == "blobs/a");
+  for (const auto& placed : results.runs) {
+    CAPTURE(placed.placement.set, placed.placement.row);
+    CHECK(placed.run.status == RunStatus::kOk);
+    CHECK_FALSE(placed.run.scores.empty());
+    for (const ScoreRecord& score : placed.run.scores)
+      CHECK((placed.placement.set == "both" || score.task == "blobs/a"));
+  }
+
+  sweep.json()["evaluate"] = "all";
+  sweep.run();
+  bool scored = false;
+  for (const auto& placed : sweep.results().runs)
+    for (const ScoreRecord& score : placed.run.scores)
+      scored |= placed.placement.set == "one" && score.task == "blobs/b";
+  CHECK(scored);
+}
+
 TEST_CASE("running the same sweep again runs nothing and changes nothing", "[sweep][train]") {
   const BlobSweep sweep;
   sweep.run();

@@ -268,6 +268,17 @@ TEST_CASE("a sweep names the references that it wants beside base and experts", 
   check_error(json, {"references[1]", "named twice"});
 }
 
+TEST_CASE("a sweep scores all tasks, or those held in", "[sweep]") {
+  Json json = valid_sweep();
+  CHECK_FALSE(read(json).held_in_only);
+  json["evaluate"] = "all";
+  CHECK_FALSE(read(json).held_in_only);
+  json["evaluate"] = "held-in";
+  CHECK(read(json).held_in_only);
+  json["evaluate"] = "held_in";
+  check_error(json, {"evaluate", "'held_in'", "held-in"});
+}
+
 TEST_CASE("rows left out are remembered", "[sweep]") {
   SweepFile sweep = read(valid_sweep());
 
