@@ -17,17 +17,6 @@ struct Shades {
   double of(double value) const { return high > low ? (value - low) / (high - low) : 0.5; }
 };
 
-// The length of the common "SUITE/" prefix when all tasks are of one suite.
-size_t common_prefix(const std::vector<std::string>& tasks) {
-  const size_t slash = tasks.empty() ? std::string::npos : tasks.front().find('/');
-  if (slash == std::string::npos) return 0;
-  const std::string prefix = tasks.front().substr(0, slash + 1);
-  const bool shared = std::all_of(tasks.begin(), tasks.end(), [&](const std::string& task) {
-    return task.starts_with(prefix);
-  });
-  return shared ? prefix.size() : 0;
-}
-
 Shades shades(const Leaderboard& board, const std::string& metric) {
   Shades range;
   for (const LeaderboardRow& row : board.rows)
@@ -81,9 +70,8 @@ HeatMap heat_map(const Leaderboard& board, const std::string& metric, const std:
 std::vector<ScoreGroup> by_task(const Leaderboard& board,
                                 const std::function<bool(const TaskScore&)>& wanted) {
   std::vector<ScoreGroup> groups;
-  const size_t prefix = common_prefix(board.tasks);
   for (const std::string& task : board.tasks)
-    groups.push_back({task.substr(prefix), [task, wanted](const TaskScore& score) {
+    groups.push_back({short_task_name(board, task), [task, wanted](const TaskScore& score) {
                         return score.task == task && wanted(score);
                       }});
   return groups;

@@ -133,6 +133,10 @@ std::string section_html(const Table& table) {
 
 std::string leaderboards_html(const Leaderboard& board) {
   std::string html;
+  if (board.has_mixed_kinds()) {  // whatever metric is chosen
+    const Table table = mixed_leaderboard_table(board);
+    return intro_html(table) + table_html(table);
+  }
   for (const std::string& metric : board.metrics) {
     const Table table = leaderboard_table(board, metric);
     html += fmt::format("<div class=\"view\" data-metric=\"{0}\"><h3>{0}</h3>\n{1}{2}</div>\n",

@@ -239,6 +239,7 @@ Json report_json(const SweepResults& results, const Leaderboard& board) {
                              {"lower_is_better", lower_is_better(metric)}};
   for (const std::string& metric : board.metrics)
     json["pareto"][metric] = pareto_json(board, metric);
+  if (board.has_mixed_kinds()) json["primary_metrics"] = board.task_metrics;
   json["searches"] = searches_json(results);
   json["scaling"] = scaling_json(board);
   for (const auto& placed : results.runs)

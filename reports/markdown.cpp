@@ -53,7 +53,7 @@ std::string report_markdown(const SweepResults& results, const Leaderboard& boar
   for (const std::string& sentence : summary(results, board))
     text += fmt::format("- {}\n", escape_markdown(sentence));
   text += "\n";
-  for (const std::string& metric : board.metrics) text += section(leaderboard_table(board, metric));
+  for (const Table& table : leaderboard_tables(board)) text += section(table);
   for (const std::string& metric : board.metrics)
     if (const Table table = per_set_table(board, metric); !table.empty()) text += section(table);
   text += section(comparison_table(board));

@@ -185,11 +185,11 @@
       `${kind} ${metricSelect.value}` +
       (isFraction() ? ', %' : data.units[metricSelect.value].lower_is_better ? ' (lower is better)' : '');
 
-  // The range of an axis around scores, with a margin; fractions stay within 0 and 1.
+  // The range of an axis around scores, with a margin; fractions stay within 0 and 1, relative scores may be above 1.
   function scoreRange(values) {
     const low = Math.min(...values), high = Math.max(...values);
     const margin = Math.max(0.1 * (high - low), 0.01);
-    return {min: Math.max(0, low - margin), max: isFraction() ? Math.min(1, high + margin) : high + margin};
+    return {min: Math.max(0, low - margin), max: isFraction() && high <= 1 ? Math.min(1, high + margin) : high + margin};
   }
 
   function options(xTitle, yTitle, xRange, yRange, guide) {

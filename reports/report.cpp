@@ -51,13 +51,13 @@ std::string leaderboard_text(const SweepResults& results, const ReportOptions& o
   text += folded(fmt::format("{}{}, test split; ± is a 95 % confidence interval over test "
                              "items, \"over sets\" the minimum and maximum over the "
                              "means of single sets and seeds",
-                             board.primary(), is_fraction(board.primary()) ? " in %" : ""),
+                             board.primary_text(), is_fraction(board.primary()) ? " in %" : ""),
                  width);
   const auto add = [&](const Table& table) {
     text += '\n';
     text += text_table(table, width);
   };
-  add(leaderboard_table(board, board.primary()));
+  add(leaderboard_tables(board).front());
   if (const Table table = per_set_table(board, board.primary()); !table.empty()) add(table);
   if (!options.baseline.empty()) add(comparison_table(board));
   return text;

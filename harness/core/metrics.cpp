@@ -13,6 +13,10 @@ bool is_fraction(std::string_view metric) {
 
 bool lower_is_better(std::string_view metric) { return !is_fraction(metric); }
 
+std::string_view metric_kind(std::string_view metric) {
+  return is_fraction(metric) ? "a fraction" : metric;
+}
+
 bool is_mean_of_items(std::string_view metric) {
   constexpr std::array<std::string_view, 5> kNoMeans{"bits_per_byte", "macro_f1", "matthews",
                                                      "pearson", "spearman"};

@@ -15,6 +15,10 @@ bool is_fraction(std::string_view metric);
 /// Lower is better for every metric that is not a fraction.
 bool lower_is_better(std::string_view metric);
 
+/// Scores of one kind have a mean that says something: fractions, or one perplexity. "a fraction",
+/// or the metric's own name.
+std::string_view metric_kind(std::string_view metric);
+
 /// Whether the value is the mean of the items' own values. The outcomes of others (perplexities,
 /// correlations, macro_f1) are an item's contribution to the value.
 bool is_mean_of_items(std::string_view metric);

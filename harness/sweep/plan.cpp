@@ -39,14 +39,10 @@ Cell model_cell(const ResolvedSweep& sweep, const ExpertSet& set, CellKind kind,
   return cell;
 }
 
-// Scores of one kind have a mean that says something: fractions, or one perplexity.
 bool has_mixed_metrics(const ResolvedSweep& sweep, const ExpertSet& set) {
   std::set<std::string> kinds;
   for (const auto& task : sweep.tasks)
-    if (sweep.owner(set, *task)) {
-      const std::string metric = task->primary_metric();
-      kinds.insert(is_fraction(metric) ? "a fraction" : metric);
-    }
+    if (sweep.owner(set, *task)) kinds.emplace(metric_kind(task->primary_metric()));
   return kinds.size() > 1;
 }
 

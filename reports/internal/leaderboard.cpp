@@ -18,25 +18,6 @@ constexpr const char* kBestExpertRow = "best expert";
 
 using Placed = SweepResults::PlacedRun;
 
-std::vector<std::string> metrics_in_order(const SweepResults& results) {
-  std::vector<std::string> primary, others;
-  // Complete runs first: a run whose first tasks failed must not decide the primary metric.
-  for (const bool complete : {true, false})
-    for (const Placed& placed : results.runs) {
-      if ((placed.run.status == RunStatus::kOk) != complete) continue;
-      for (const ScoreRecord& score : placed.run.scores) {
-        auto& list = score.primary ? primary : others;
-        if (std::find(list.begin(), list.end(), score.metric) == list.end())
-          list.push_back(score.metric);
-      }
-    }
-  for (const std::string& metric : others)
-    if (std::find(primary.begin(), primary.end(), metric) == primary.end())
-      primary.push_back(metric);
-  if (primary.empty()) primary.emplace_back("score");  // no run succeeded: tables without numbers
-  return primary;
-}
-
 int reference_rank(const LeaderboardRow& row) {
   if (row.needs_task_name) return 1;
   if (row.is_merge()) return 0;
@@ -160,6 +141,10 @@ std::string LeaderboardRow::label() const {
   return variant == "reference" ? name : fmt::format("{} ({})", name, variant);
 }
 
+std::string Leaderboard::primary_text() const {
+  return primary() + (has_mixed_kinds() ? " (multiples of the own expert's scores)" : "");
+}
+
 std::vector<const SweepResults::PlacedRun*> distinct_runs(const SweepResults& results) {
   std::vector<const Placed*> distinct;
   std::set<std::string> seen;
@@ -170,7 +155,8 @@ std::vector<const SweepResults::PlacedRun*> distinct_runs(const SweepResults& re
 
 Leaderboard make_leaderboard(const SweepResults& results, const ReportOptions& options) {
   Leaderboard board;
-  board.metrics = metrics_in_order(results);
+  board.task_metrics = primary_metrics(results);
+  board.metrics = metrics_in_order(results, board.task_metrics);
   for (const ExpertSetRecord& set : results.sweep.sets) {
     board.sets.push_back(set.name);
     board.set_experts[set.name] = set.experts.size();

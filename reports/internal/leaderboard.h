@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "reports/internal/costs.h"
+#include "reports/internal/primary_metrics.h"
 #include "reports/internal/routing.h"
 #include "reports/internal/statistics.h"
 #include "results/model_size.h"
@@ -16,7 +17,8 @@
 
 namespace assay {
 
-/// One metric of one row, averaged over tasks, seeds and sets.
+/// One metric of one row, averaged over tasks, seeds and sets. Of kRelativeScore the normalised
+/// means are the same as the others.
 struct RowScores {
   Estimate held_in, held_out;
   Estimate held_in_normalised;   ///< each task's relative_score() to its own expert, then the mean
@@ -93,12 +95,13 @@ struct LeaderboardRow {
 };
 
 struct Leaderboard {
-  std::vector<std::string> metrics;              ///< the primary one first
-  std::vector<std::string> sets;                 ///< expert sets, in the sweep's order
-  std::vector<std::string> tasks;                ///< in the sweep's order
-  std::map<std::string, std::string> families;   ///< of the tasks; empty: none
-  std::map<std::string, size_t> set_experts;     ///< how many a set has
-  std::map<std::string, std::string> set_bases;  ///< their names in the sweep file
+  std::vector<std::string> metrics;  ///< the primary one first: see metrics_in_order()
+  std::map<std::string, std::string> task_metrics;  ///< primary_metrics()
+  std::vector<std::string> sets;                    ///< expert sets, in the sweep's order
+  std::vector<std::string> tasks;                   ///< in the sweep's order
+  std::map<std::string, std::string> families;      ///< of the tasks; empty: none
+  std::map<std::string, size_t> set_experts;        ///< how many a set has
+  std::map<std::string, std::string> set_bases;     ///< their names in the sweep file
   /// Of a set's base, without one of its first expert; absent of old results.
   std::map<std::string, int64_t> set_parameters;
   /// Merges by descending held-in mean of the primary metric, those that need the task's name after
@@ -106,6 +109,11 @@ struct Leaderboard {
   std::vector<LeaderboardRow> rows;
   std::string best;  ///< label of the best single merge, for comparisons; empty without one
   const std::string& primary() const { return metrics.front(); }
+  /// Whether held-in tasks' primary metrics are of different kinds, so that rows are ranked by
+  /// kRelativeScore.
+  bool has_mixed_kinds() const { return primary() == kRelativeScore; }
+  /// The primary metric for sentences, with what it means where its name does not say it.
+  std::string primary_text() const;
 };
 
 /// Options of a report.

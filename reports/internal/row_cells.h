@@ -8,6 +8,8 @@
 
 namespace assay {
 
+/// One field of a cost, in the column's common unit.
+TableCell cost_cell(const CostValues& values, const CostField& field);
 /// "83.4 ±1.2", with the interval as note and mark.
 TableCell estimate_cell(const Estimate& estimate);
 /// The same without a mark.
@@ -16,5 +18,8 @@ TableCell plain_estimate_cell(const Estimate& estimate);
 TableCell name_cell(const LeaderboardRow& row);
 /// The title of the row's group in a table.
 std::string group_of(const LeaderboardRow& row);
+
+/// The task's name, without its suite where all tasks are of one.
+std::string short_task_name(const Leaderboard& board, const std::string& task);
 
 }  // namespace assay

@@ -9,10 +9,13 @@ namespace {
 
 using Placed = SweepResults::PlacedRun;
 
+// Of kRelativeScore: the primary score, which is then divided.
 const ScoreRecord* find_score(const RunRecord& run, const std::string& task,
                               const std::string& metric) {
   for (const ScoreRecord& score : run.scores)
-    if (score.split == "test" && score.task == task && score.metric == metric) return &score;
+    if (score.split == "test" && score.task == task &&
+        (metric == kRelativeScore ? score.primary : score.metric == metric))
+      return &score;
   return nullptr;
 }
 
@@ -48,6 +51,8 @@ UsableRuns TermSource::usable(const std::vector<const Placed*>& placed) const {
 }
 
 RowTerms TermSource::scores(const UsableRuns& runs, const std::string& metric, bool held_in) const {
+  std::set<std::string> left_out;
+  if (metric == kRelativeScore) return normalised(runs, metric, held_in, left_out);
   RowTerms row;
   for (const Placed* p : runs) {
     RunTerms terms;
@@ -83,9 +88,10 @@ RowTerms TermSource::normalised(const UsableRuns& runs, const std::string& metri
       const ScoreRecord* score = find_score(p->run, task.task, metric);
       if (!score) continue;
       const ScoreRecord* by = reference(set, task, metric);
-      if (by && relative_score(metric, score->value, by->value))
-        terms.push_back(lower_is_better(metric) ? ratio_term(raw_term(*by), raw_term(*score))
-                                                : ratio_term(raw_term(*score), raw_term(*by)));
+      if (by && relative_score(score->metric, score->value, by->value))
+        terms.push_back(lower_is_better(score->metric)
+                            ? ratio_term(raw_term(*by), raw_term(*score))
+                            : ratio_term(raw_term(*score), raw_term(*by)));
       else
         left_out.insert(set + ": " + task.task);
     }
@@ -123,7 +129,11 @@ std::vector<TaskScore> TermSource::task_scores(const std::vector<const Placed*>&
       if (count == 0) continue;
       TaskScore score{name, task.task, task.held_in, sum / count, {}};
       if (const ScoreRecord* by = reference(name, task, metric))
-        score.normalised = relative_score(metric, score.value, by->value);
+        score.normalised = relative_score(by->metric, score.value, by->value);
+      if (metric == kRelativeScore) {
+        if (!score.normalised) continue;
+        score.value = *score.normalised;
+      }
       all.push_back(std::move(score));
     }
   return all;

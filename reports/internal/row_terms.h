@@ -20,7 +20,8 @@ class TermSource {
   explicit TermSource(const SweepResults& results);
 
   UsableRuns usable(const std::vector<const SweepResults::PlacedRun*>& placed) const;
-  /// Raw scores on the held-in or on the held-out tasks of each run's set.
+  /// Scores on the held-in or on the held-out tasks of each run's set: raw ones, or of
+  /// kRelativeScore those of primary metrics, divided by their references.
   RowTerms scores(const UsableRuns& runs, const std::string& metric, bool held_in) const;
   RowScores row_scores(const UsableRuns& runs, const std::string& metric) const;
   /// Averages all runs with a score for the task, including those that failed on another task.

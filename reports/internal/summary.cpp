@@ -33,7 +33,7 @@ const LeaderboardRow* best_row(const Leaderboard& board) {
 std::string best_sentence(const Leaderboard& board, const LeaderboardRow& best) {
   const Estimate& e = best.scores.at(board.primary()).held_in;
   const char* unit = is_fraction(board.primary()) ? " %" : "";
-  std::string text = fmt::format("Best merging row by held-in {}: {}, {}{}", board.primary(),
+  std::string text = fmt::format("Best merging row by held-in {}: {}, {}{}", board.primary_text(),
                                  best.label(), estimate_text(e), unit);
   if (e.ci) text += " (± over test items, 95 %)";
   if (e.spread) text += fmt::format("; over sets and seeds {}{}", range_text(e), unit);

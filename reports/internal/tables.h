@@ -58,6 +58,10 @@ struct HeatMap {
 void use_common_units(Table& table);
 
 Table leaderboard_table(const Leaderboard& board, const std::string& metric);
+/// Every task's primary score and the mean of relative scores, of a board with mixed kinds.
+Table mixed_leaderboard_table(const Leaderboard& board);
+/// The one with mixed kinds, or one for each metric.
+std::vector<Table> leaderboard_tables(const Leaderboard& board);
 /// Scores in each expert set; empty unless requested.
 Table per_set_table(const Leaderboard& board, const std::string& metric);
 Table comparison_table(const Leaderboard& board);
