@@ -99,7 +99,8 @@ Matrices zip_mean(const MixtureLayer& layer, const std::vector<Matrices>& expert
                   double alpha) {
   const auto models = static_cast<int64_t>(experts.size());
   const int64_t units = correlations.size(0) / models;
-  const std::vector<int64_t> unit_of = zip_units(correlations, units, models, {alpha, /*beta=*/1});
+  const std::vector<int64_t> unit_of =
+      zip_units(correlations, units, models, {alpha, /*beta=*/1}).unit_of;
   at::Tensor members = at::zeros({units, units * models}, at::kDouble);
   for (size_t i = 0; i < unit_of.size(); ++i) members[unit_of[i]][static_cast<int64_t>(i)] = 1;
   const at::Tensor of_units =
