@@ -111,7 +111,8 @@ TEST_CASE("a model has routers or it has none", "[sweep]") {
 }
 
 TEST_CASE("members are counted once for each prompt that they answer", "[sweep][lm][routed]") {
-  CHECK(has_routers(letters(1)));
+  ExecutionContext context;
+  CHECK(has_routers(letters(1), context));
   CHECK(member_counts(letters(1), prompts()) == std::vector<int64_t>{3, 1});
   CHECK(member_counts(letters(2), prompts()) == std::vector<int64_t>{4, 4});
   // Of a text the first three tokens decide: of each window of 64 tokens.
