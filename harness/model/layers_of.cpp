@@ -72,22 +72,25 @@ class Trace final : public LayerObserver {
   std::set<std::string> embeddings_;
 };
 
-/// Counts what layers multiply, which then give zeros of the right shape.
+/// Counts what layers multiply, which then give zeros of the right shape. The layers of an ensemble
+/// have weights that it does not show.
 class LayerFlops final : public LayerObserver {
  public:
-  explicit LayerFlops(const StateDict& weights) : weights_(weights) {}
   void layer(const LayerInput& /*input*/) override {}
   void output(const LayerInput& input, const at::Tensor& y) override {
-    const at::Tensor& weight = weights_.at(input.weight);
-    const int64_t inputs = input.in_out ? weight.size(0) : weight.numel() / weight.size(0);
-    by_weight[input.weight] += 2 * inputs * y.numel();
+    by_weight[input.weight] += 2 * summed(input) * y.numel();
   }
   bool shapes_only() const override { return true; }
 
   std::map<std::string, int64_t> by_weight;
 
  private:
-  const StateDict& weights_;
+  /// How many products each value of the output is a sum of.
+  static int64_t summed(const LayerInput& input) {
+    if (input.kind == LayerKind::kLinear) return input.x.size(-1);
+    const auto& [height, width] = input.window.kernel;
+    return input.x.size(1) / input.window.groups * height * width;
+  }
 };
 
 class ExpertTrace final : public RouterObserver {
@@ -161,7 +164,7 @@ ForwardProfile forward_profile(const Architecture& architecture) {
   if (dynamic_cast<const RoutedArchitecture*>(&architecture)) return {};
   const c10::NoGradGuard no_gradients;
   const StateDict weights = weights_without_memory(architecture);
-  LayerFlops layers(weights);
+  LayerFlops layers;
   ExpertTrace experts;
   row_logits(architecture, weights, example_batch(architecture));
   return {std::move(layers.by_weight), std::move(experts.routers)};
