@@ -153,13 +153,14 @@ inline const FakeEvidence& mixture_evidence() {
     const auto network = std::make_shared<FakeNetwork>(
         std::vector<int64_t>(3, kExamples),
         [](const StateDict& weights, size_t, int64_t first, int64_t count) {
-          // Of a mixture's first expert, or of a routed ensemble's first member.
-          const auto expert = weights.find("model.layers.0.block_sparse_moe.experts.0.w1.weight");
-          const at::Tensor& w1 = expert != weights.end()
-                                     ? expert->second
-                                     : weights.at("members.0.model.layers.0.mlp.gate_proj.weight");
+          // Of a mixture's first expert, in either form, or of a routed ensemble's first member.
+          auto gate = weights.find("model.layers.0.block_sparse_moe.experts.0.w1.weight");
+          for (const char* other : {"model.layers.0.mlp.experts.0.gate_proj.weight",
+                                    "members.0.model.layers.0.mlp.gate_proj.weight"})
+            if (gate == weights.end()) gate = weights.find(other);
+          REQUIRE(gate != weights.end());
           const at::Tensor x = noise({kExamples, kWidth}, 81).narrow(0, first, count);
-          return at::linear(x.to(w1.device()), w1);
+          return at::linear(x.to(gate->second.device()), gate->second);
         },
         [](size_t, int64_t first, int64_t count) {
           return at::arange(first, first + count).remainder(7);
