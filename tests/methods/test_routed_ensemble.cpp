@@ -23,8 +23,8 @@ at::Tensor routed_logits(const MergeReport& report, const StateDict& merged) {
 at::Tensor member_logits(uint64_t key) {
   const auto model = make_architecture(JsonReader(small_llama_config(), "test"));
   const StateDict weights = small_model(key);
-  return at::cat({model->logits(weights, kIds.narrow(0, 0, 1)),
-                  model->logits(weights, kIds.narrow(0, 1, 1))});
+  return at::cat(
+      {model->logits(weights, kIds.narrow(0, 0, 1)), model->logits(weights, kIds.narrow(0, 1, 1))});
 }
 
 /// Each expert's examples sum to one value more of the embedding than the one's before.
