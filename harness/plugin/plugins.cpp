@@ -89,8 +89,11 @@ void load_plugin(const fs::path& file) {
       Plugin{name_of(path), path, Hasher().bytes(content.data(), content.size()).hex()});
   PluginRegistration registration(plugin);
   run_code_of(where, [&] {
+    // Initialisers of a library throw through dlopen(), which is declared noexcept: where the
+    // compiler sees that it is called, it leaves out the way to a catch.
+    void* (*volatile open)(const char*, int) = ::dlopen;
     // Never closed: what it registers lives as long as the process.
-    if (!::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL))
+    if (!open(path.c_str(), RTLD_NOW | RTLD_LOCAL))
       user_error("{} cannot be opened: {}", where, ::dlerror());
     registration.finish();
   });
