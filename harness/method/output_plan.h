@@ -66,8 +66,8 @@ struct OutputTensor {
 struct OutputPlan {
   Json config;  ///< config.json of the result, which names its architecture
   std::vector<OutputTensor> tensors;
-  /// config.json of what merge_model() made, its open tensors settled; `config` is that of the whole
-  /// plan. A plan that has it is merged as one section, in one call of the method.
+  /// config.json of what merge_model() made, its open tensors settled; `config` is that of the
+  /// whole plan. A plan that has it is merged as one section, in one call of the method.
   std::function<Json(const StateDict& made)> config_of{};
 };
 
