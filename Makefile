@@ -64,7 +64,7 @@ demo: build
 
 smol: build
 	build/assay data fetch smollm2 multiple_choice gsm8k piqa truthfulqa
-	build/assay run sweeps/smol.json --db out/smol.sqlite
+	build/assay run sweeps/smol.json --db out/smol.sqlite --workers $(JOBS)
 	build/assay report out/smol.sqlite -o out/smol.html
 
 test:
