@@ -10,8 +10,8 @@
 
 #include "bench/timing.h"
 #include "harness/calibration/internal/gram.h"
-#include "harness/calibration/parallel.h"
 #include "harness/core/huge_pages.h"
+#include "harness/kernels/parallel.h"
 
 namespace assay {
 namespace {

@@ -3,9 +3,9 @@
 # header or not. Names in unnamed namespaces are then a folder's, not a file's.
 option(ASSAY_UNITY "compile the sources of a folder together: a third of the time from scratch, more after a change" ON)
 
-# Files by themselves: those with flags or a header of their own, kernels (what is inlined into their loops is not to
-# depend on their neighbours), and entries of registries that follow one pattern down to the names.
-set(assay_unity_exceptions "^harness/(kernels|calibration/statistics|cost)/|^(tasks|datasets)/|/search/evolution[.]cpp$|/axis_rules[.]cpp$|/plugin/")
+# Files by themselves: those with flags or a header of their own, and those whose classes have members of types in
+# unnamed namespaces.
+set(assay_unity_exceptions "^harness/cost/|/search/evolution[.]cpp$|/axis_rules[.]cpp$|/plugin/")
 
 function(assay_unity target)
   if(NOT ASSAY_UNITY)
@@ -16,7 +16,7 @@ function(assay_unity target)
   foreach(source IN LISTS sources)
     file(RELATIVE_PATH path "${PROJECT_SOURCE_DIR}" "${source}")
     get_filename_component(folder "${path}" DIRECTORY)
-    if(path MATCHES "^(harness|methods|results|reports)/" AND NOT path MATCHES "${assay_unity_exceptions}")
+    if(path MATCHES "^(harness|methods|tasks|datasets|results|reports)/" AND NOT path MATCHES "${assay_unity_exceptions}")
       list(APPEND folders "${folder}")
       list(APPEND "sources_${folder}" "${source}")
     endif()

@@ -26,7 +26,7 @@ at::Tensor read_array(const DatasetManifest& manifest, const std::string& name,
   return out;
 }
 
-ImageDataset load(const DatasetManifest& manifest) {
+ImageDataset load_animal_mnist(const DatasetManifest& manifest) {
   const at::Tensor images =
       read_array(manifest, "animal_data_version_3.gz", "|u1", {kItems, 28, 28}, at::kByte);
   const at::Tensor labels =
@@ -41,7 +41,7 @@ ImageDataset load(const DatasetManifest& manifest) {
                         splits);
 }
 
-ASSAY_DATASET_LOADER("animal_mnist", load, "1")
+ASSAY_DATASET_LOADER("animal_mnist", load_animal_mnist, "1")
 
 }  // namespace
 }  // namespace assay

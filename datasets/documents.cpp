@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::array kSplits{Split::kTrain, Split::kValidation, Split::kTest};
 
-struct Options {
+struct DocumentOptions {
   uint64_t seed = 0;
   std::array<double, 3> shares{};     // of the documents, by split
   std::array<int64_t, 3> bytes{};     // the most of a cell's split
@@ -42,8 +42,8 @@ std::array<Json, 3> by_split(JsonReader json) {
   return values;
 }
 
-Options read_options(JsonReader& json) {
-  Options options;
+DocumentOptions document_options(JsonReader& json) {
+  DocumentOptions options;
   options.seed = static_cast<uint64_t>(json.at("seed").as_integer());
   const auto shares = by_split(json.at("shares"));
   const auto bytes = by_split(json.at("bytes"));
@@ -128,7 +128,7 @@ class Converter {
  public:
   explicit Converter(const DatasetManifest& manifest) : manifest_(manifest) {
     JsonReader json(manifest.options, fmt::format("dataset '{}': options", manifest.name));
-    options_ = read_options(json);
+    options_ = document_options(json);
     for (auto& [name, entry] : json.at("cells").entries()) {
       Source source{entry.string("package"), entry.string("path"), entry.string("format"),
                     entry.string("register")};
@@ -279,7 +279,7 @@ class Converter {
   }
 
   const DatasetManifest& manifest_;
-  Options options_;
+  DocumentOptions options_;
   std::map<std::string, Source> sources_;
   std::map<std::string, Cell> cells_;
   std::map<std::string, std::string> files_;

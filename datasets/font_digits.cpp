@@ -20,7 +20,7 @@ namespace {
 
 constexpr int64_t kSide = 28, kDigits = 10;
 
-struct Options {
+struct DrawingOptions {
   uint64_t seed;
   double rotation_deg, shift_px, min_height_px, max_height_px;
   struct Part {
@@ -30,9 +30,9 @@ struct Options {
   std::array<Part, 3> splits;  // by Split
 };
 
-Options read_options(const DatasetManifest& manifest) {
+DrawingOptions drawing_options(const DatasetManifest& manifest) {
   JsonReader reader(manifest.options, fmt::format("dataset '{}': options", manifest.name));
-  Options options{};
+  DrawingOptions options{};
   options.seed = static_cast<uint64_t>(reader.at("seed").as_integer());
   options.rotation_deg = reader.at("rotation_deg").as_number();
   options.shift_px = reader.at("shift_px").as_number();
@@ -87,7 +87,7 @@ class Face {
   Face& operator=(const Face&) = delete;
 
   /// Draws one digit into `pixels`, 28x28 bytes of zero.
-  void draw(int64_t digit, const Options& options, Rng& rng, uint8_t* pixels) const {
+  void draw(int64_t digit, const DrawingOptions& options, Rng& rng, uint8_t* pixels) const {
     const FT_UInt glyph = FT_Get_Char_Index(face_, static_cast<FT_ULong>('0' + digit));
     // Unscaled outlines are the font's own integers: no hinting, no dependence on a size.
     if (glyph == 0 || FT_Load_Glyph(face_, glyph, FT_LOAD_NO_SCALE) != 0 ||
@@ -110,7 +110,7 @@ class Face {
   // Font units to 26.6 pixels: scales the digit's bounding box to the drawn height (less when it
   // would be wider than the maximum height), rotates it about its centre and shifts it near the
   // image's centre.
-  static void place(FT_Outline& outline, const Options& options, Rng& rng) {
+  static void place(FT_Outline& outline, const DrawingOptions& options, Rng& rng) {
     constexpr double kRadians = 3.14159265358979323846 / 180, kUnitsPerPixel = 64;
     const double height = rng.uniform(options.min_height_px, options.max_height_px);
     const double angle = kRadians * rng.uniform(-options.rotation_deg, options.rotation_deg);
@@ -139,8 +139,8 @@ class Face {
   FT_Face face_ = nullptr;
 };
 
-ImageDataset load(const DatasetManifest& manifest) {
-  const Options options = read_options(manifest);
+ImageDataset load_font_digits(const DatasetManifest& manifest) {
+  const DrawingOptions options = drawing_options(manifest);
   int64_t n = 0;
   for (const auto& part : options.splits)
     n += static_cast<int64_t>(part.faces.size()) * kDigits * part.images;
@@ -150,7 +150,7 @@ ImageDataset load(const DatasetManifest& manifest) {
   ImageDataset out;
   const FreeType freetype;
   for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
-    const Options::Part& part = options.splits[static_cast<size_t>(split)];
+    const DrawingOptions::Part& part = options.splits[static_cast<size_t>(split)];
     for (const std::string& name : part.faces) {
       const Face face(freetype, manifest.path(manifest.file(name)));
       for (int64_t digit = 0; digit < kDigits; ++digit)
@@ -169,7 +169,7 @@ ImageDataset load(const DatasetManifest& manifest) {
 
 // Another FreeType may round a pixel's coverage differently, so its version is part of the
 // loader's.
-ASSAY_DATASET_LOADER("font_digits", load, "1, FreeType " + FreeType().version())
+ASSAY_DATASET_LOADER("font_digits", load_font_digits, "1, FreeType " + FreeType().version())
 
 }  // namespace
 }  // namespace assay

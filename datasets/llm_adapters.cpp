@@ -28,7 +28,7 @@ std::vector<std::string> split_choices(std::string_view text, const std::string&
 
 // Fields: "question"; "choices"; "label", the index of the correct one; for sentences with a blank
 // "_" also "before" and "after".
-Json read_record(const Json& record, const std::string& where) {
+Json read_llm_adapters(const Json& record, const std::string& where) {
   const std::string instruction = text_of(record, where, "instruction");
   const std::string answer = text_of(record, where, "answer");
   size_t begin = std::string::npos;
@@ -65,7 +65,7 @@ Json read_record(const Json& record, const std::string& where) {
   return fields;
 }
 
-ASSAY_TEXT_READER("llm_adapters", read_record, "1")
+ASSAY_TEXT_READER("llm_adapters", read_llm_adapters, "1")
 
 }  // namespace
 }  // namespace assay

@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-ImageDataset load(const DatasetManifest& manifest) {
+ImageDataset load_mnist5k(const DatasetManifest& manifest) {
   const fs::path path = manifest.path(manifest.file("mnist_5k.csv.gz"));
   constexpr int64_t kPixels = int64_t{28} * 28;
   const at::Tensor table =
@@ -23,7 +23,7 @@ ImageDataset load(const DatasetManifest& manifest) {
   return split_by_label(images.reshape({-1, 1, 28, 28}).contiguous(), labels, splits);
 }
 
-ASSAY_DATASET_LOADER("mnist5k", load, "1")
+ASSAY_DATASET_LOADER("mnist5k", load_mnist5k, "1")
 
 }  // namespace
 }  // namespace assay

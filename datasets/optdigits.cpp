@@ -11,7 +11,7 @@
 namespace assay {
 namespace {
 
-ImageDataset load(const DatasetManifest& manifest) {
+ImageDataset load_optdigits(const DatasetManifest& manifest) {
   const fs::path path = manifest.path(manifest.file("digits.csv.gz"));
   constexpr int64_t kPixels = int64_t{8} * 8, kDigitSide = 20;
   constexpr double kMaxCount = 16;
@@ -29,7 +29,7 @@ ImageDataset load(const DatasetManifest& manifest) {
   return split_by_label(centre_in_28(digits), labels, splits);
 }
 
-ASSAY_DATASET_LOADER("optdigits", load, "1")
+ASSAY_DATASET_LOADER("optdigits", load_optdigits, "1")
 
 }  // namespace
 }  // namespace assay

@@ -29,7 +29,7 @@ std::vector<std::string> split_answers(const std::string& text) {
 
 // Fields: "question"; "mc1": "choices", the best answer first and then the wrong ones, and "label"
 // 0; "mc2": "choices", all true answers and then the wrong ones, and "labels", 1 and 0.
-Json read_record(const Json& record, const std::string& where) {
+Json read_truthfulqa(const Json& record, const std::string& where) {
   const TextItem item{record, where};
   const auto right = split_answers(field_text(item, "Correct Answers"));
   const auto wrong = split_answers(field_text(item, "Incorrect Answers"));
@@ -46,7 +46,7 @@ Json read_record(const Json& record, const std::string& where) {
           {"mc2", {{"choices", all}, {"labels", labels}}}};
 }
 
-ASSAY_TEXT_READER("truthfulqa", read_record, "1")
+ASSAY_TEXT_READER("truthfulqa", read_truthfulqa, "1")
 
 }  // namespace
 }  // namespace assay

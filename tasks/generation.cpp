@@ -9,7 +9,7 @@
 namespace assay {
 namespace {
 
-const std::vector<std::string> kMetrics{
+const std::vector<std::string> kGenerationMetrics{
     "exact_match", "strict_match", "flexible_match", "squad_em", "squad_f1", "rouge_l", "chrf"};
 
 struct GenerationDefinition {
@@ -87,9 +87,9 @@ class GenerationTask : public TextTask {
   GenerationDefinition definition_;
 };
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared =
-      std::make_shared<TextDefinition>(reader, kMetrics, std::vector<std::string>{"exact_match"});
+std::shared_ptr<const Task> make_generation(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<TextDefinition>(reader, kGenerationMetrics,
+                                                 std::vector<std::string>{"exact_match"});
   const JsonReader prompt = reader.at("prompt");
   if (shared->prompt.size() != 1) prompt.fail("expected one prompt");
   GenerationDefinition definition;
@@ -111,7 +111,7 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
                                           std::move(definition));
 }
 
-ASSAY_TASK_KIND("generation", make)
+ASSAY_TASK_KIND("generation", make_generation)
 
 }  // namespace
 }  // namespace assay

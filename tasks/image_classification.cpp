@@ -101,7 +101,7 @@ class ImageClassification : public Task {
 };
 
 // Argmax; ties go to the first candidate, independent of an implementation.
-int64_t argmax(const float* logits, const std::vector<int64_t>& candidates) {
+int64_t most_likely(const float* logits, const std::vector<int64_t>& candidates) {
   int64_t best = candidates.front();
   for (const int64_t candidate : candidates)
     if (logits[candidate] > logits[best]) best = candidate;
@@ -124,8 +124,8 @@ std::vector<MetricResult> ImageClassification::evaluate(const Predictor& predict
     const at::Tensor logits = checked_logits(predictor, items.inputs.narrow(0, start, count));
     const float* row = logits.const_data_ptr<float>();
     for (int64_t i = start; i < start + count; ++i, row += definition_.classes) {
-      joint.push_back(argmax(row, all_labels) == target[i] ? 1 : 0);
-      own.push_back(argmax(row, definition_.labels) == target[i] ? 1 : 0);
+      joint.push_back(most_likely(row, all_labels) == target[i] ? 1 : 0);
+      own.push_back(most_likely(row, definition_.labels) == target[i] ? 1 : 0);
     }
   }
   std::vector<MetricResult> results{mean_of("acc", std::move(joint)),
@@ -175,14 +175,15 @@ Examples ImageClassification::examples(Split split) const {
   return {dataset->images.index_select(0, index), dataset->labels.index_select(0, index)};
 }
 
-std::shared_ptr<const Task> make(const std::string& name, const JsonReader& reader) {
+std::shared_ptr<const Task> make_image_classification(const std::string& name,
+                                                      const JsonReader& reader) {
   Definition definition = read_definition(reader);
   const std::string dataset_hash = read_manifest(definition.dataset, reader.where()).hash;
   return std::make_shared<ImageClassification>(name, reader.json(), std::move(definition),
                                                dataset_hash);
 }
 
-ASSAY_TASK_KIND("image_classification", make)
+ASSAY_TASK_KIND("image_classification", make_image_classification)
 
 }  // namespace
 }  // namespace assay

@@ -8,7 +8,7 @@ namespace {
 
 // acc: the target is the model's greedy continuation. perplexity: exp of the mean negative
 // log-likelihood of a target, as in lm-evaluation-harness; token_perplexity: of a token.
-const std::vector<std::string> kMetrics{"acc", "perplexity", "token_perplexity"};
+const std::vector<std::string> kLogLikelihoodMetrics{"acc", "perplexity", "token_perplexity"};
 
 class TargetLikelihood : public TextTask {
  public:
@@ -53,8 +53,8 @@ class TargetLikelihood : public TextTask {
   TextTemplate target_;
 };
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<TextDefinition>(reader, kMetrics,
+std::shared_ptr<const Task> make_log_likelihood(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<TextDefinition>(reader, kLogLikelihoodMetrics,
                                                  std::vector<std::string>{"acc", "perplexity"});
   const JsonReader prompt = reader.at("prompt");
   if (shared->prompt.size() != 1) prompt.fail("expected one prompt");
@@ -64,7 +64,7 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
                                             std::move(target));
 }
 
-ASSAY_TASK_KIND("log_likelihood", make)
+ASSAY_TASK_KIND("log_likelihood", make_log_likelihood)
 
 }  // namespace
 }  // namespace assay

@@ -13,9 +13,9 @@
 namespace assay {
 namespace {
 
-const std::vector<std::string> kMetrics{"acc", "acc_norm", "acc_bytes", "acc_mutual_info",
-                                        "mc2", "brier"};
-const std::vector<std::string> kDefaultMetrics{"acc", "acc_norm"};
+const std::vector<std::string> kMultipleChoiceMetrics{
+    "acc", "acc_norm", "acc_bytes", "acc_mutual_info", "mc2", "brier"};
+const std::vector<std::string> kMultipleChoiceDefaults{"acc", "acc_norm"};
 
 struct ChoiceDefinition {
   std::vector<TextTemplate> choices;       // one, whose value is a list, or one per choice
@@ -225,8 +225,9 @@ std::vector<MetricResult> MultipleChoice::score(const TextItems& items,
   return select_metrics(std::move(results));
 }
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<TextDefinition>(reader, kMetrics, kDefaultMetrics);
+std::shared_ptr<const Task> make_multiple_choice(const std::string& name, JsonReader reader) {
+  auto shared =
+      std::make_shared<TextDefinition>(reader, kMultipleChoiceMetrics, kMultipleChoiceDefaults);
   if (shared->prompt.empty()) reader.at("prompt");
   ChoiceDefinition definition;
   const JsonReader choices = reader.at("choices");
@@ -260,7 +261,7 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
                                           std::move(definition));
 }
 
-ASSAY_TASK_KIND("multiple_choice", make)
+ASSAY_TASK_KIND("multiple_choice", make_multiple_choice)
 
 }  // namespace
 }  // namespace assay

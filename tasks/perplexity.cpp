@@ -11,8 +11,8 @@
 namespace assay {
 namespace {
 
-const std::vector<std::string> kMetrics{"word_perplexity", "byte_perplexity", "bits_per_byte",
-                                        "token_perplexity"};
+const std::vector<std::string> kPerplexityMetrics{"word_perplexity", "byte_perplexity",
+                                                  "bits_per_byte", "token_perplexity"};
 
 struct PerplexityDefinition {
   TextTemplate document;  // what is scored
@@ -62,8 +62,8 @@ class Perplexity : public TextTask {
   PerplexityDefinition definition_;
 };
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<TextDefinition>(reader, kMetrics, kMetrics);
+std::shared_ptr<const Task> make_perplexity(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<TextDefinition>(reader, kPerplexityMetrics, kPerplexityMetrics);
   if (!shared->prompt.empty()) reader.at("prompt").fail("texts are scored without a prompt");
   if (shared->few_shot_split) reader.at("few_shot").fail("texts have no few-shot examples");
   static const Json whole_text = "{{text}}";
@@ -82,7 +82,7 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
                                       std::move(definition));
 }
 
-ASSAY_TASK_KIND("perplexity", make)
+ASSAY_TASK_KIND("perplexity", make_perplexity)
 
 }  // namespace
 }  // namespace assay

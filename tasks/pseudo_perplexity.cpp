@@ -10,7 +10,7 @@
 namespace assay {
 namespace {
 
-const std::vector<std::string> kMetrics{"pseudo_perplexity"};
+const std::vector<std::string> kPseudoPerplexityMetrics{"pseudo_perplexity"};
 
 class PseudoPerplexity : public EncoderTask {
  public:
@@ -31,18 +31,19 @@ class PseudoPerplexity : public EncoderTask {
         data_error("{}: the log-likelihood is {}", texts[i].where, log_likelihoods.back());
       tokens.push_back(static_cast<double>(scores[i].size()));
     }
-    return {perplexity_of(kMetrics.front(), log_likelihoods, tokens)};
+    return {perplexity_of(kPseudoPerplexityMetrics.front(), log_likelihoods, tokens)};
   }
 };
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<EncoderDefinition>(reader, kMetrics, kMetrics);
+std::shared_ptr<const Task> make_pseudo_perplexity(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<EncoderDefinition>(reader, kPseudoPerplexityMetrics,
+                                                    kPseudoPerplexityMetrics);
   if (shared->second) reader.at("text_pair").fail("texts are scored one by one");
   reader.finish();
   return std::make_shared<PseudoPerplexity>(name, reader.json(), std::move(shared));
 }
 
-ASSAY_TASK_KIND("pseudo_perplexity", make)
+ASSAY_TASK_KIND("pseudo_perplexity", make_pseudo_perplexity)
 
 }  // namespace
 }  // namespace assay

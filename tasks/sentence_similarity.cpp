@@ -12,7 +12,7 @@
 namespace assay {
 namespace {
 
-const std::vector<std::string> kMetrics{"spearman", "pearson"};
+const std::vector<std::string> kSentenceSimilarityMetrics{"spearman", "pearson"};
 
 double range(const std::vector<double>& values) {
   const auto [lowest, highest] = std::minmax_element(values.begin(), values.end());
@@ -69,8 +69,9 @@ class SentenceSimilarity : public EncoderTask {
   std::string gold_;
 };
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<EncoderDefinition>(reader, kMetrics, kMetrics);
+std::shared_ptr<const Task> make_sentence_similarity(const std::string& name, JsonReader reader) {
+  auto shared = std::make_shared<EncoderDefinition>(reader, kSentenceSimilarityMetrics,
+                                                    kSentenceSimilarityMetrics);
   reader.at("text_pair");
   std::string gold = reader.string("score", "score");
   reader.finish();
@@ -78,7 +79,7 @@ std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
                                               std::move(gold));
 }
 
-ASSAY_TASK_KIND("sentence_similarity", make)
+ASSAY_TASK_KIND("sentence_similarity", make_sentence_similarity)
 
 }  // namespace
 }  // namespace assay

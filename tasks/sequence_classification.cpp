@@ -14,8 +14,8 @@
 namespace assay {
 namespace {
 
-const std::vector<std::string> kMetrics{"acc", "macro_f1", "matthews"};
-const std::vector<std::string> kDefaultMetrics{"acc", "macro_f1"};
+const std::vector<std::string> kSequenceClassificationMetrics{"acc", "macro_f1", "matthews"};
+const std::vector<std::string> kSequenceClassificationDefaults{"acc", "macro_f1"};
 
 struct LabelDefinition {
   std::string field;
@@ -104,15 +104,17 @@ LabelDefinition read_labels(JsonReader& reader) {
   return labels;
 }
 
-std::shared_ptr<const Task> make(const std::string& name, JsonReader reader) {
-  auto shared = std::make_shared<EncoderDefinition>(reader, kMetrics, kDefaultMetrics);
+std::shared_ptr<const Task> make_sequence_classification(const std::string& name,
+                                                         JsonReader reader) {
+  auto shared = std::make_shared<EncoderDefinition>(reader, kSequenceClassificationMetrics,
+                                                    kSequenceClassificationDefaults);
   LabelDefinition labels = read_labels(reader);
   reader.finish();
   return std::make_shared<SequenceClassification>(name, reader.json(), std::move(shared),
                                                   std::move(labels));
 }
 
-ASSAY_TASK_KIND("sequence_classification", make)
+ASSAY_TASK_KIND("sequence_classification", make_sequence_classification)
 
 }  // namespace
 }  // namespace assay

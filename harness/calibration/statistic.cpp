@@ -8,10 +8,10 @@
 #include <memory>
 #include <set>
 
-#include "harness/calibration/parallel.h"
 #include "harness/core/cost.h"
 #include "harness/core/log.h"
 #include "harness/core/scratch_memory.h"
+#include "harness/kernels/parallel.h"
 #include "harness/model/layers_of.h"
 
 namespace assay {

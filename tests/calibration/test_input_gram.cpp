@@ -1,9 +1,9 @@
 #include <ATen/Parallel.h>
 
 #include "harness/calibration/internal/gram.h"
-#include "harness/calibration/parallel.h"
 #include "harness/calibration/statistic.h"
 #include "harness/kernels/one_thread.h"
+#include "harness/kernels/parallel.h"
 #include "tests/calibration/toy_task.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"

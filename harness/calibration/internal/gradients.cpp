@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <set>
 
-#include "harness/calibration/parallel.h"
 #include "harness/core/cost.h"
 #include "harness/core/error.h"
 #include "harness/core/rng.h"
+#include "harness/kernels/parallel.h"
 
 namespace assay {
 namespace {

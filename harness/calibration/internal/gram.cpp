@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "harness/calibration/parallel.h"
 #include "harness/core/error.h"
+#include "harness/kernels/parallel.h"
 
 namespace assay {
 

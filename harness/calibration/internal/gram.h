@@ -8,12 +8,6 @@
 
 namespace assay {
 
-/// Of the parameters "compute" and "storage", in the order of their choices.
-enum class Precision { kFloat32, kFloat64 };
-inline at::ScalarType dtype_of(Precision precision) {
-  return precision == Precision::kFloat64 ? at::kDouble : at::kFloat;
-}
-
 /// The sum of x xᵀ over vectors x, which arrive in pieces of any size. The sum is float64. Products
 /// are computed in the vectors' dtype, over chunks of kChunkRows vectors counted from the first, so
 /// that the pieces' sizes do not matter. Only the blocks on and above the diagonal are computed:

@@ -8,14 +8,13 @@
 #include <set>
 #include <utility>
 
+#include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/model/forward.h"
 #include "harness/model/observer.h"
 
 namespace assay {
 namespace {
-
-enum class Precision { kFloat32, kFloat64 };
 
 /// Sums over vectors, float64: rows as those of the statistic.
 struct Moments {
@@ -65,7 +64,7 @@ struct ActivationMoments {
                 .help = "of the network; sums and the stored values are float64"});
   }
 
-  at::ScalarType dtype() const { return compute == Precision::kFloat64 ? at::kDouble : at::kFloat; }
+  at::ScalarType dtype() const { return dtype_of(compute); }
 
   AllMoments observe(const StatisticBatch& batch) const {
     MomentObserver observer(batch.network.layers);

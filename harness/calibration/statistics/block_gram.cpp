@@ -8,14 +8,13 @@
 #include <set>
 #include <utility>
 
+#include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/model/forward.h"
 #include "harness/model/observer.h"
 
 namespace assay {
 namespace {
-
-enum class Precision { kFloat32, kFloat64 };
 
 /// The sums of one input's blocks, float64 [blocks, block, block].
 struct BlockSum {
@@ -72,7 +71,7 @@ struct BlockGram {
                 .help = "of the network; sums and the stored values are float64"});
   }
 
-  at::ScalarType dtype() const { return compute == Precision::kFloat64 ? at::kDouble : at::kFloat; }
+  at::ScalarType dtype() const { return dtype_of(compute); }
 
   BlockSums observe(const StatisticBatch& batch) const {
     BlockObserver observer(batch.network.layers, block);

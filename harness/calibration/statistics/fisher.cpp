@@ -7,6 +7,7 @@
 #include <c10/core/GradMode.h>
 
 #include "harness/calibration/internal/gradients.h"
+#include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/error.h"
 #include "harness/model/forward.h"
@@ -14,13 +15,12 @@
 namespace assay {
 namespace {
 
-enum class Estimator { kExact, kEmpirical, kSampled, kArgmax, kMergelm };
-enum class Precision { kFloat32, kFloat64 };
-
 /// `exact` takes a backward pass per class.
 constexpr int64_t kMostClasses = 1000;
 
 struct Fisher {
+  enum class Estimator { kExact, kEmpirical, kSampled, kArgmax, kMergelm };
+
   static constexpr StatisticInfo info{
       .name = "fisher",
       .paper = "arXiv:2111.09832 §3",
@@ -44,7 +44,7 @@ struct Fisher {
   }
 
   bool labels() const { return estimator == Estimator::kEmpirical; }
-  at::ScalarType dtype() const { return compute == Precision::kFloat64 ? at::kDouble : at::kFloat; }
+  at::ScalarType dtype() const { return dtype_of(compute); }
 
   StateDict observe(const StatisticBatch& batch) const {
     const GradientWeights weights(batch.network.architecture, batch.weights);

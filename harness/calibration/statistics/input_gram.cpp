@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "harness/calibration/internal/gram.h"
+#include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/error.h"
 #include "harness/model/forward.h"

@@ -10,6 +10,7 @@
 
 #include "harness/calibration/internal/gradients.h"
 #include "harness/calibration/internal/gram.h"
+#include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/cost.h"
 #include "harness/model/forward.h"
@@ -17,8 +18,6 @@
 
 namespace assay {
 namespace {
-
-enum class Estimator { kEmpirical, kSampled };
 
 /// The gradients of an example, by the layers' weights: [rows, outputs].
 using Gradients = std::map<std::string, std::vector<at::Tensor>>;
@@ -46,6 +45,8 @@ class OutputObserver final : public LayerObserver {
 };
 
 struct OutputGradientGram {
+  enum class Estimator { kEmpirical, kSampled };
+
   static constexpr StatisticInfo info{
       .name = "output_gradient_gram",
       .paper = "arXiv:2312.04339 §3",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/calibration/internal/precision.h"
 #include "harness/calibration/internal/router_sums.h"
 #include "harness/calibration/statistic.h"
 #include "harness/model/forward.h"
@@ -14,8 +15,6 @@
 
 namespace assay {
 namespace {
-
-enum class RoutingPrecision { kFloat32, kFloat64 };
 
 class RoutingObserver final : public RouterObserver {
  public:
@@ -68,7 +67,7 @@ struct RoutingStatistic {
           "reads and gives"};
 
   bool outputs = false;
-  RoutingPrecision compute = RoutingPrecision::kFloat32;
+  Precision compute = Precision::kFloat32;
 
   void parameters(auto&& p) {
     p(outputs, {.name = "outputs",
@@ -79,9 +78,7 @@ struct RoutingStatistic {
                 .help = "of the network; sums and the stored values are float64"});
   }
 
-  at::ScalarType dtype() const {
-    return compute == RoutingPrecision::kFloat64 ? at::kDouble : at::kFloat;
-  }
+  at::ScalarType dtype() const { return dtype_of(compute); }
 
   AllRouterSums observe(const StatisticBatch& batch) const {
     RoutingObserver observer(outputs);

@@ -8,16 +8,16 @@
 
 #include "harness/calibration/internal/gradients.h"
 #include "harness/calibration/internal/gram.h"
+#include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/model/forward.h"
 
 namespace assay {
 namespace {
 
-enum class Estimator { kEmpirical, kSampled };
-enum class Precision { kFloat32, kFloat64 };
-
 struct VectorFisher {
+  enum class Estimator { kEmpirical, kSampled };
+
   static constexpr StatisticInfo info{
       .name = "vector_fisher",
       .paper = "arXiv:2312.04339 §3",
@@ -43,7 +43,7 @@ struct VectorFisher {
   }
 
   bool labels() const { return estimator == Estimator::kEmpirical; }
-  at::ScalarType dtype() const { return compute == Precision::kFloat64 ? at::kDouble : at::kFloat; }
+  at::ScalarType dtype() const { return dtype_of(compute); }
 
   StateDict observe(const StatisticBatch& batch) const {
     StateDict vectors;

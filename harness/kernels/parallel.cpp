@@ -1,4 +1,4 @@
-#include "harness/calibration/parallel.h"
+#include "harness/kernels/parallel.h"
 
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -12,7 +12,9 @@ thread_local const OneThreadEach* active_guard = nullptr;
 
 }  // namespace
 
-OneThreadEach::OneThreadEach() : threads_(at::get_num_threads()), outer_(active_guard) {
+OneThreadEach::OneThreadEach()
+    : threads_(active_guard ? active_guard->threads_ : at::get_num_threads()),
+      outer_(active_guard) {
   active_guard = this;
 }
 
