@@ -26,8 +26,8 @@ struct GitRebasin {
       .own_moments = true,
       .identity = R"({"of": "average"})",
       .flops =
-          "by weights (N - 1) (2 u + 6) d per sweep, for each axis of a tensor of d values that "
-          "has u units, and what 'of' takes"};
+          "by weights (N - 1) 2 u d for each axis of a tensor of d values that has u units, once and "
+          "whenever the order of another of its axes changed, and what 'of' takes"};
   static constexpr Preset presets[] = {
       {"activations", R"({"by": "activations"})", "activation matching, by correlation"},
       {"mudsc", R"({"by": "both", "places": "last"})",

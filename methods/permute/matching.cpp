@@ -8,6 +8,8 @@
 #include "harness/core/rng.h"
 #include "harness/kernels/assignment.h"
 #include "harness/kernels/one_thread.h"
+#include "harness/kernels/parallel.h"
+#include "methods/permute/weight_products.h"
 
 namespace assay {
 namespace {
@@ -17,7 +19,7 @@ std::string describe(const PermutationGroup& group) {
 }
 
 /// Moments of what the first network's units and the other's are made of, a row per entry; the
-/// other groups of the latter are reordered. Their products are what weight matching adds up.
+/// other groups of the latter are reordered.
 PairMoments weight_moments(const UnitGroups& groups, size_t group, const StateDict& first,
                            const StateDict& other, const std::vector<UnitOrder>& orders) {
   const int64_t units = groups.units(group);
@@ -123,7 +125,6 @@ Matching ascend(const UnitGroups& groups, uint64_t key, int64_t max_sweeps,
                 std::vector<UnitOrder> start,
                 const std::function<at::Tensor(size_t group, const std::vector<UnitOrder>& orders)>&
                     similarity) {
-  const OneThread one;  // products over more threads would be added up in another order
   Matching matching;
   matching.orders = std::move(start);
   matching.similarities.resize(groups.size());
@@ -133,6 +134,7 @@ Matching ascend(const UnitGroups& groups, uint64_t key, int64_t max_sweeps,
     for (const int64_t next : rng.permutation(static_cast<int64_t>(groups.size()))) {
       const auto group = static_cast<size_t>(next);
       const at::Tensor similarities = similarity(group, matching.orders);
+      if (similarities.is_same(matching.similarities[group])) continue;  // its order fits them best
       UnitOrder order = assign(similarities, Assign::kMaximize, describe(groups.groups()[group]));
       UnitOrder& before = matching.orders[group];
       if (value_of(similarities, order) > value_of(similarities, before) + 1e-12) {
@@ -149,15 +151,18 @@ Matching ascend(const UnitGroups& groups, uint64_t key, int64_t max_sweeps,
 
 Matching match_weights(const UnitGroups& groups, const StateDict& first, const StateDict& other,
                        uint64_t key, int64_t max_sweeps, std::vector<UnitOrder> start) {
+  const OneThreadEach threads;
+  WeightProducts products(groups, first, other);
   return ascend(groups, key, max_sweeps, start.empty() ? groups.identity() : std::move(start),
                 [&](size_t group, const std::vector<UnitOrder>& orders) {
-                  return weight_moments(groups, group, first, other, orders).products.cpu();
+                  return products.of(group, orders);
                 });
 }
 
 Matching match_both(const UnitGroups& groups, const StateDict& first, const StateDict& other,
                     const std::vector<at::Tensor>& similarities, double balance, uint64_t key,
                     int64_t max_sweeps) {
+  const OneThread one;  // products over more threads would be added up in another order
   return ascend(groups, key, max_sweeps, match_activations(groups, similarities).orders,
                 [&](size_t group, const std::vector<UnitOrder>& orders) {
                   return balance * weight_moments(groups, group, first, other, orders)
