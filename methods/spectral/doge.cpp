@@ -8,6 +8,7 @@
 #include "harness/kernels/one_thread.h"
 #include "harness/method/some_tensors.h"
 #include "methods/dense/trim_elect.h"
+#include "methods/spectral/adam.h"
 #include "methods/spectral/matrices.h"
 #include "methods/spectral/svd.h"
 
@@ -96,15 +97,14 @@ at::Tensor Doge::shared_directions(const std::vector<at::Tensor>& deltas) const 
 
 at::Tensor Doge::learned(const std::vector<at::Tensor>& deltas, const std::vector<double>& weights,
                          const at::Tensor& sum) const {
-  constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;  // Adam's defaults
   double all = 0;
   for (const double weight : weights) all += weight;
   std::vector<at::Tensor> missing;  // of every row, what the merge lacks of its own response
   for (const at::Tensor& delta : deltas)
     missing.push_back((delta * (delta - sum)).sum(1, /*keepdim=*/true));
   const at::Tensor shared = shared_directions(deltas);
-  at::Tensor change = at::zeros_like(sum), mean = change.clone(), square = change.clone();
-  double left1 = 1, left2 = 1;
+  at::Tensor change = at::zeros_like(sum);
+  Adam adam(change);
   for (int64_t step = 0; step < steps; ++step) {
     at::Tensor gradient = at::zeros_like(sum);
     for (size_t j = 0; j < deltas.size(); ++j) {
@@ -112,11 +112,7 @@ at::Tensor Doge::learned(const std::vector<at::Tensor>& deltas, const std::vecto
       gradient.addcmul_(deltas[j], error, -2 * all);
     }
     gradient.sub_(shared.mm(shared.t().mm(gradient)));
-    mean.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-    square.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-    left1 *= kBeta1;
-    left2 *= kBeta2;
-    change.addcdiv_(mean, (square / (1 - left2)).sqrt_().add_(kEpsilon), -rate / (1 - left1));
+    adam.step(change, gradient, rate);
   }
   return change;
 }

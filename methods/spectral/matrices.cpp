@@ -39,6 +39,10 @@ at::Tensor merge_other(const TensorJob& job, Others others, double scale) {
                      {.scale = static_cast<float>(scale / static_cast<double>(n))});
 }
 
+at::Tensor TaskOthers::shared(const TensorJob& job) const {
+  return merge_other(job, rest == Rest::kMean ? Others::kMean : Others::kBase, 1);
+}
+
 void for_each_matrix(const TensorJob& job, size_t count, const std::function<void(size_t)>& body) {
   if (!job.experts.front().is_cpu()) {
     for (size_t i = 0; i < count; ++i) body(i);

@@ -42,6 +42,29 @@ void others_parameter(Others& others, auto&& p) {
                      "task vectors, or stay the base's"});
 }
 
+/// What becomes of the others where every task has a model of its own: an expert's, whole, as it is
+/// stored; the base plus the mean of the task vectors; or the base's.
+struct TaskOthers {
+  enum class Rest { kOwn, kMean, kBase };
+  Rest rest = Rest::kOwn;
+
+  /// Declares it.
+  void parameters(auto&& p) {
+    p(rest, {.name = "others",
+             .choices = {"own", "mean", "base"},
+             .help = "tensors that are no matrices are each expert's own, whole; or get the mean "
+                     "of the task vectors; or stay the base's"});
+  }
+  /// In the shared part.
+  at::Tensor shared(const TensorJob& job) const;
+  /// In the expert's task model.
+  at::Tensor own(const TensorJob& job, size_t expert) const {
+    return rest == Rest::kOwn ? job.experts[expert] : shared(job);
+  }
+  /// What a task model takes for such a tensor beyond the shared part.
+  int64_t bytes(const TensorInfo& tensor) const { return rest == Rest::kOwn ? tensor.bytes() : 0; }
+};
+
 /// An expert minus the base as a float64 matrix [rows, the rest]; an expert itself without a base.
 at::Tensor delta_matrix(const TensorJob& job, size_t expert);
 std::vector<at::Tensor> delta_matrices(const TensorJob& job);

@@ -1,11 +1,10 @@
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "harness/core/hash.h"
 #include "harness/kernels/one_thread.h"
+#include "methods/spectral/arrivals.h"
 #include "methods/spectral/matrices.h"
 #include "methods/spectral/svd.h"
 
@@ -18,8 +17,6 @@ namespace {
 /// The sum is scaled to the mean norm of the task vectors after every step. Directions and shares
 /// of singular values do not depend on that, so that scaling once, at the end, is the same.
 struct Opcm {
-  enum class Order { kShuffled, kGiven };
-
   static constexpr MethodInfo info{
       .name = "opcm",
       .paper = "arXiv:2501.09522 §3",
@@ -38,10 +35,7 @@ struct Opcm {
               .sweep = {0.3, 0.5, 0.7, 0.9},
               .help = "directions lead up to this share of the sum of the singular values; in "
                       "them, a new task vector adds nothing"});
-    p(order, {.name = "order",
-              .choices = {"shuffled", "given"},
-              .help = "experts arrive in an order drawn by the seed, or in that of the merge; the "
-                      "result depends on it"});
+    order_parameter(order, p);
     matrices.parameters(p);
   }
 
@@ -49,7 +43,7 @@ struct Opcm {
 
   StateDict merge_model(const ModelJob& job) const {
     const std::vector<std::string>& names = job.names();
-    const std::vector<size_t> arrivals = arrivals_of(job);
+    const std::vector<size_t> arrivals = arrivals_of(job, order);
     std::vector<at::Tensor> sums(names.size());
     std::vector<std::vector<double>> squares(names.size());
     job.for_each([&](size_t k) {
@@ -82,19 +76,6 @@ struct Opcm {
   }
 
  private:
-  std::vector<size_t> arrivals_of(const ModelJob& job) const {
-    std::vector<size_t> arrivals(job.num_experts());
-    std::iota(arrivals.begin(), arrivals.end(), size_t{0});
-    if (order == Order::kGiven || job.names().empty()) return arrivals;
-    const TensorParts first = job.parts(job.names().front());
-    std::vector<uint64_t> draws;
-    for (const size_t i : arrivals)
-      draws.push_back(Hasher().text("experts in order").number(first.expert_key(i)).low64());
-    std::sort(arrivals.begin(), arrivals.end(),
-              [&](size_t a, size_t b) { return draws[a] < draws[b]; });
-    return arrivals;
-  }
-
   /// The delta without what pairs two leading directions of the sum, or a direction with itself.
   at::Tensor projected(const at::Tensor& delta, const at::Tensor& sum) const {
     const at::Tensor matrix = delta.flatten(1);

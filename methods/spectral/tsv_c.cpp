@@ -11,8 +11,6 @@ namespace {
 /// TSV-C: each task model is the base plus its own task vector, of which matrices are compressed to
 /// their leading singular components.
 struct TsvC {
-  enum class Rest { kOwn, kMean, kBase };
-
   static constexpr MethodInfo info{
       .name = "tsv_c",
       .paper = "arXiv:2412.00081 §4.1",
@@ -22,25 +20,21 @@ struct TsvC {
       .flops = "4 m n^2 + 9 n^3 for a task model"};
   Truncation truncation;
   MatrixRule matrices;
-  Rest others = Rest::kOwn;
+  TaskOthers others;
 
   void parameters(auto&& p) {
     truncation.parameters(p);
     matrices.parameters(p);
-    p(others, {.name = "others",
-               .choices = {"own", "mean", "base"},
-               .help = "tensors that are no matrices are each expert's own, whole; or get the mean "
-                       "of the task vectors; or stay the base's"});
+    others.parameters(p);
   }
 
   void prepare(const ModelJob& job) { experts_ = job.num_experts(); }
 
   at::Tensor merge(const TensorJob& job) const {
-    if (others != Rest::kMean || matrices.applies(job)) return job.base;
-    return merge_other(job, Others::kMean, 1);
+    return matrices.applies(job) ? job.base : others.shared(job);
   }
   at::Tensor merge_for(const TensorJob& job, size_t expert) const {
-    if (!matrices.applies(job)) return others == Rest::kOwn ? job.experts[expert] : merge(job);
+    if (!matrices.applies(job)) return others.own(job, expert);
     const at::Tensor delta = delta_matrix(job, expert);
     const Svd factors = factorize(delta, {.most = truncation.kept(delta, job)});
     const OneThread one;
@@ -56,8 +50,8 @@ struct TsvC {
         const int64_t rows = tensor.shape[0], columns = tensor.numel() / rows;
         bytes += static_cast<int64_t>(sizeof(float)) * (rows + columns + 1) *
                  truncation.kept(std::min(rows, columns), experts_, tensor.name);
-      } else if (others == Rest::kOwn) {
-        bytes += tensor.bytes();
+      } else {
+        bytes += others.bytes(tensor);
       }
     }
     return bytes;

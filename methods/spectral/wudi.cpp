@@ -5,6 +5,7 @@
 #include "harness/kernels/one_thread.h"
 #include "methods/data/layer_fit.h"
 #include "methods/dense/weights.h"
+#include "methods/spectral/adam.h"
 #include "methods/spectral/matrices.h"
 #include "methods/spectral/svd.h"
 
@@ -15,14 +16,16 @@ namespace {
 /// can be: the minimum of sum_i c_i |(m - d_i) d_i^T|^2, c_i = 1 / |d_i|^2. The rows of a task
 /// vector span the inputs that its fine-tuning saw, so no data are needed.
 ///
-/// OptMerge takes each d_i for its leading singular components and begins at the mean.
+/// OptMerge, of which two forms are published, puts leading singular components of d_i in the place
+/// of its rows, p_i, and in the place of what m is to equal there, t_i: the same components, or the
+/// mean of the task vectors and the leading components of d_i's difference from it.
 ///
-/// With C = sum_i c_i d_i^T d_i and R = sum_i c_i d_i d_i^T d_i the gradient is 2 (m C - R),
-/// whatever the number of experts.
+/// With C = sum_i c_i p_i^T p_i and R = sum_i c_i t_i p_i^T p_i the gradient is 2 (m C - R),
+/// whatever the number of experts; WUDI's t_i and p_i are d_i.
 struct Wudi {
   enum class Solver { kAdam, kSgd, kClosed };
   enum class Start { kSum, kMean };
-  enum class Rank { kFull, kShare };
+  enum class Rank { kFull, kShare, kCentered };
 
   static constexpr MethodInfo info{
       .name = "wudi",
@@ -37,8 +40,10 @@ struct Wudi {
       {"actmat", R"({"solver": "closed", "normalize": false})",
        "ACTMat, arXiv:2604.01329: the minimum without division by squared norms"},
       {"optmerge", R"({"solver": "sgd", "rate": 1e-4, "start": "mean", "rank": "share"})",
-       "OptMerge (WUDI v2), arXiv:2505.19892, as its code for language models runs it; another of "
-       "its files takes Adam with a rate of 1e-5"}};
+       "OptMerge (WUDI v2), arXiv:2505.19892, as its code for Qwen2-VL runs it"},
+      {"optmerge_centered", R"({"rank": "centered"})",
+       "OptMerge (WUDI v2) as its code for InternVL and its fork of FusionBench run it: Adam from "
+       "the sum, towards task vectors of which differences from the mean are cut"}};
   Solver solver = Solver::kAdam;
   int64_t steps = 300;
   double rate = 1e-5;
@@ -68,9 +73,11 @@ struct Wudi {
               .choices = {"sum", "mean"},
               .help = "steps begin at the sum of the task vectors, or at their mean (OptMerge)"});
     p(rank, {.name = "rank",
-             .choices = {"full", "share"},
-             .help = "task vectors count as they are, or with as many leading singular components "
-                     "as a matrix has for each expert (OptMerge)"});
+             .choices = {"full", "share", "centered"},
+             .help = "task vectors count as they are; with as many leading singular components "
+                     "as a matrix has for each expert (OptMerge); or with these where the loss "
+                     "looks, while what is aimed at is the mean task vector and as many of the "
+                     "difference from it (OptMerge, centered)"});
     p(normalize,
       {.name = "normalize", .help = "divide each expert's part of the loss by its squared norm"});
     p(cutoff, {.name = "cutoff",
@@ -98,67 +105,67 @@ struct Wudi {
   };
   /// Undefined tensors where no expert differs from the base.
   Loss loss(const TensorJob& job) const;
-  /// How many singular components each expert has, at least one.
-  static int64_t share_of_rank(const TensorJob& job);
+  /// The leading singular components of which each expert has a share, at least one.
+  static at::Tensor leading(const at::Tensor& delta, size_t experts);
   at::Tensor descended(const Loss& loss) const;
   at::Tensor solved(const Loss& loss) const;
 };
 
 Wudi::Loss Wudi::loss(const TensorJob& job) const {
-  const std::vector<double> factors = expert_weights(weights, job.experts.size());
+  const size_t experts = job.experts.size();
+  const std::vector<double> factors = expert_weights(weights, experts);
+  at::Tensor mean;
+  if (rank == Rank::kCentered) {
+    mean = delta_matrix(job, 0);
+    for (size_t i = 1; i < experts; ++i) mean += delta_matrix(job, i);
+    mean /= static_cast<double>(experts);
+  }
   Loss loss;
-  for (size_t i = 0; i < job.experts.size(); ++i) {
-    at::Tensor delta = delta_matrix(job, i);
-    at::Tensor gram;
-    const at::Tensor whole = delta;
+  for (size_t i = 0; i < experts; ++i) {
+    const at::Tensor whole = delta_matrix(job, i);
+    at::Tensor target = whole, gram;
     {
       const OneThread one;
-      const double square = delta.square().sum().item<double>();
+      const double square = whole.square().sum().item<double>();
       if (square == 0) continue;  // it says nothing, and has no norm to divide by
-      if (rank == Rank::kShare) delta = factorize(delta, {.most = share_of_rank(job)}).product();
-      gram = delta.t().mm(delta) * (factors[i] / (normalize ? square : 1));
+      const at::Tensor rows = rank == Rank::kFull ? whole : leading(whole, experts);
+      if (rank == Rank::kShare) target = rows;
+      if (rank == Rank::kCentered) target = mean + leading(whole - mean, experts);
+      gram = rows.t().mm(rows) * (factors[i] / (normalize ? square : 1));
     }
     if (!loss.start.defined())
-      loss = {at::zeros_like(delta), at::zeros_like(gram), at::zeros_like(delta)};
-    const auto divisor = start == Start::kMean ? static_cast<double>(job.experts.size()) : 1.0;
+      loss = {at::zeros_like(whole), at::zeros_like(gram), at::zeros_like(whole)};
+    const auto divisor = start == Start::kMean ? static_cast<double>(experts) : 1.0;
     loss.start.add_(whole, 1 / divisor);
     loss.gram += gram;
-    for_row_chunks(delta, [&](int64_t first, int64_t count) {
-      loss.right.narrow(0, first, count).addmm_(delta.narrow(0, first, count), gram);
+    for_row_chunks(target, [&](int64_t first, int64_t count) {
+      loss.right.narrow(0, first, count).addmm_(target.narrow(0, first, count), gram);
     });
   }
   return loss;
 }
 
-int64_t Wudi::share_of_rank(const TensorJob& job) {
-  const at::Tensor matrix = job.experts.front().flatten(1);
-  const int64_t rank = std::min(matrix.size(0), matrix.size(1));
-  return std::max<int64_t>(1, rank / static_cast<int64_t>(job.experts.size()));
+at::Tensor Wudi::leading(const at::Tensor& delta, size_t experts) {
+  const int64_t rank = std::min(delta.size(0), delta.size(1));
+  const int64_t share = std::max<int64_t>(1, rank / static_cast<int64_t>(experts));
+  return factorize(delta, {.most = share}).product();
 }
 
 at::Tensor Wudi::descended(const Loss& loss) const {
-  constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;  // Adam's defaults
   at::Tensor merged = loss.start;
   // The rows of m are independent of each other.
   for_row_chunks(merged, [&](int64_t first, int64_t count) {
     at::Tensor rows = merged.narrow(0, first, count);
     const at::Tensor right = loss.right.narrow(0, first, count);
-    at::Tensor mean = at::zeros_like(rows), square = at::zeros_like(rows);
-    double left1 = 1, left2 = 1;
-    for (int64_t step = 0; step < steps; ++step) {
-      const at::Tensor gradient = rows.mm(loss.gram).sub_(right).mul_(2);
-      if (solver == Solver::kSgd) {
-        mean.mul_(momentum).add_(gradient);
-        rows.sub_(mean, rate);
-        continue;
-      }
-      mean.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-      square.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-      left1 *= kBeta1;
-      left2 *= kBeta2;
-      const at::Tensor divisor = (square / (1 - left2)).sqrt_().add_(kEpsilon);
-      rows.addcdiv_(mean, divisor, -rate / (1 - left1));
+    const auto gradient = [&] { return rows.mm(loss.gram).sub_(right).mul_(2); };
+    if (solver == Solver::kSgd) {
+      at::Tensor velocity = at::zeros_like(rows);
+      for (int64_t step = 0; step < steps; ++step)
+        rows.sub_(velocity.mul_(momentum).add_(gradient()), rate);
+      return;
     }
+    Adam adam(rows);
+    for (int64_t step = 0; step < steps; ++step) adam.step(rows, gradient(), rate);
   });
   return merged;
 }

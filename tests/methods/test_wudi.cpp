@@ -118,3 +118,51 @@ TEST_CASE("OptMerge goes by SGD from the mean to the leading components", "[meth
   }
   CHECK(distance(merged("wudi@optmerge", {{"steps", 7}, {"rate", kRate}}, deltas), m) < 1e-6);
 }
+
+TEST_CASE("OptMerge, centered, goes by Adam from the sum to cut differences from the mean",
+          "[methods]") {
+  // A share of one component for each of two experts. The target of each is the mean and the
+  // leading component of its difference from that; the loss sees its own leading component.
+  const std::vector<at::Tensor> deltas{noise({3, 2}, 1), noise({3, 2}, 2)};
+  const std::vector<at::Tensor> wide = in_double(deltas);
+  const at::Tensor average = (wide[0] + wide[1]) / 2;
+  const auto leading = [](const at::Tensor& matrix) {
+    const auto [u, s, v] = at::linalg_svd(matrix, /*full_matrices=*/false);
+    return u.narrow(1, 0, 1).mm(v.narrow(0, 0, 1)) * s[0];
+  };
+  constexpr double kRate = .05;
+  at::Tensor m = wide[0] + wide[1], mean = at::zeros_like(m), square = mean.clone();
+  CHECK(distance(merged("wudi@optmerge_centered", {{"steps", 0}}, deltas), m) < 1e-6);
+  for (int step = 1; step <= 7; ++step) {
+    at::Tensor gradient = at::zeros_like(m);
+    for (const at::Tensor& delta : wide) {
+      const at::Tensor rows = leading(delta), target = average + leading(delta - average);
+      gradient += 2 * (m - target).mm(rows.t()).mm(rows) / delta.square().sum();
+    }
+    mean = .9 * mean + .1 * gradient;
+    square = .999 * square + .001 * gradient.square();
+    m = m - kRate * (mean / (1 - std::pow(.9, step))) /
+                ((square / (1 - std::pow(.999, step))).sqrt() + 1e-8);
+  }
+  CHECK(distance(merged("wudi@optmerge_centered", {{"steps", 7}, {"rate", kRate}}, deltas), m) <
+        1e-6);
+}
+
+TEST_CASE("OptMerge aims at leading components, or at the mean and cut differences from it",
+          "[methods]") {
+  const auto closed = [](const char* rank, const std::vector<at::Tensor>& deltas) {
+    return merged("wudi@closed", {{"rank", rank}}, deltas);
+  };
+  // Two experts have one of two singular values each, and these no more: nothing is cut.
+  const at::Tensor first = at::tensor({2.0f, 0.0f, 0.0f, 0.0f}).reshape({2, 2});
+  const at::Tensor second = at::tensor({0.0f, 0.0f, 0.0f, 3.0f}).reshape({2, 2});
+  CHECK(distance(closed("share", {first, second}), first + second) < 1e-6);
+  // The difference of copies from their mean is 0, so that the target is the whole task vector, in
+  // the one direction that the loss sees.
+  const at::Tensor copy = at::diag(at::tensor({3.0f, 1.0f}));
+  CHECK(distance(closed("centered", {copy, copy}), at::diag(at::tensor({3.0f, 0.0f}))) < 1e-6);
+  // The differences from the mean are diag(1, -1.5) and its negative, of which the second entry is
+  // kept. The first expert's loss sees the first entry, where its target is the mean, 1, and the
+  // second one's the second, where its target is whole.
+  CHECK(distance(closed("centered", {first, second}), at::diag(at::tensor({1.0f, 3.0f}))) < 1e-6);
+}
