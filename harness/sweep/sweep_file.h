@@ -7,46 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "harness/calibration/data.h"
 #include "harness/core/json.h"
-#include "harness/method/info.h"
-#include "harness/sweep/search_spec.h"
+#include "harness/sweep/method_spec.h"
 #include "harness/task/task.h"
 
 namespace assay {
-
-/// The most cells that a sweep file may ask for.
-inline constexpr int64_t kMostCells = 100'000;
-
-/// Which data the methods of a row look at.
-struct RowCalibration {
-  CalibrationSpec spec{};
-  /// Names and globs of the tasks whose examples every expert is run on; empty: its own tasks.
-  std::vector<std::string> tasks{};
-  std::string where{};  ///< of `tasks` in the file, for messages
-};
-
-/// A leaderboard row: one method with fixed parameters, and perhaps a grid or a search that tunes
-/// others.
-struct MethodSpec {
-  std::string label;   ///< the row's name; "ties@tensor" unless the file gives another
-  std::string method;  ///< "NAME" or "NAME@PRESET"
-  Json parameters = Json::object();               ///< fixed ones
-  std::map<std::string, std::vector<Json>> grid;  ///< values to try; empty: not tuned
-  std::optional<SearchSpec> search{};             ///< instead of a grid
-  bool searched_by_default = false;               ///< `search` is the method's own
-  std::string where;                              ///< its place in the file, for messages
-  /// What a method that looks at data is calibrated on: the sweep's, unless the row has its own.
-  RowCalibration calibration{};
-  bool own_calibration = false;
-
-  /// Every combination of the grid on top of the fixed parameters, in a fixed order.
-  std::vector<Json> grid_points() const;
-  /// How many these are, at most 2^62.
-  int64_t grid_size() const;
-  /// How many candidates are scored to tune it for a set of so many experts; 0: it is not tuned.
-  int64_t evaluations(size_t num_experts) const;
-};
 
 /// Experts that are merged together: one replicate of the comparison.
 struct ExpertSet {
@@ -92,9 +57,6 @@ struct SweepFile {
   /// checkpoint or data is touched. `given_name`: what the user called the file; empty: its path.
   static SweepFile read(const std::filesystem::path& path, const std::string& given_name = "");
 };
-
-/// Whether a method with these needs is calibrated on data.
-bool looks_at_data(const Needs& needs);
 
 /// The file or folder that a name in a sweep file means: relative to the file, then as find_file()
 /// has it, with links followed. Says so when the current folder has another one of that name.
