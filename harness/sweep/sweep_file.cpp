@@ -1,7 +1,5 @@
 #include "harness/sweep/sweep_file.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <array>
 #include <set>
@@ -9,6 +7,7 @@
 
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/glob.h"
 #include "harness/core/log.h"
 #include "harness/core/regular_file.h"
 #include "harness/method/configuration.h"
@@ -176,9 +175,8 @@ void keep_only(SweepFile& sweep, const std::string& glob) {
   std::vector<std::string> labels;
   for (const MethodSpec& method : sweep.methods) labels.push_back(method.label);
   const auto left_out = std::stable_partition(
-      sweep.methods.begin(), sweep.methods.end(), [&](const MethodSpec& method) {
-        return ::fnmatch(glob.c_str(), method.label.c_str(), 0) == 0;
-      });
+      sweep.methods.begin(), sweep.methods.end(),
+      [&](const MethodSpec& method) { return matches_glob(glob, method.label); });
   sweep.left_out.assign(left_out, sweep.methods.end());
   sweep.methods.erase(left_out, sweep.methods.end());
   if (sweep.methods.empty()) throw UserError(unknown_name("row", glob, "--only", labels));

@@ -1,7 +1,6 @@
 #include "harness/task/task.h"
 
 #include <fmt/ranges.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -9,6 +8,7 @@
 #include <mutex>
 
 #include "harness/core/error.h"
+#include "harness/core/glob.h"
 #include "harness/core/mean.h"
 #include "harness/tokenizer/chat_template.h"
 
@@ -276,9 +276,7 @@ std::vector<std::shared_ptr<const Task>> load_tasks(const std::vector<TaskPatter
         wanted[i] = &named.changes;
       }
     };
-    want_if([&](const TaskEntry& entry) {
-      return ::fnmatch(named.pattern.c_str(), entry.name.c_str(), 0) == 0;
-    });
+    want_if([&](const TaskEntry& entry) { return matches_glob(named.pattern, entry.name); });
     // What is the name of no task may be that of a family.
     if (!matched)
       want_if([&](const TaskEntry& entry) {

@@ -3,9 +3,9 @@
 #include "harness/checkpoint/layer_stack.h"
 #include "harness/checkpoint/model_config.h"
 #include "harness/core/error.h"
+#include "harness/core/glob.h"
 #include "harness/kernels/sums/weighted_sum.h"
 #include "harness/method/method.h"
-#include "methods/globs.h"
 
 namespace assay {
 namespace {
@@ -16,10 +16,9 @@ namespace {
 /// expert's.
 ///
 /// A scale w of the residual stream is a factor of weights: as norms divide it out, w x + f(x) and
-/// x
-/// + f(x) / w lead to the same result. So what a layer adds to the stream is divided by all scales
-/// up to it. That is exact, up to the norms' epsilon, where every branch begins with a norm and
-/// ends with one of 'outputs', and the head is behind a norm.
+/// x + f(x) / w lead to the same result. So what a layer adds to the stream is divided by all
+/// scales up to it. That is exact, up to the norms' epsilon, where every branch begins with a norm
+/// and ends with one of 'outputs', and the head is behind a norm.
 struct LayerPath {
   static constexpr MethodInfo info{
       .name = "layer_path",

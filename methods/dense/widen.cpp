@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "harness/core/glob.h"
 #include "harness/kernels/one_thread.h"
 #include "methods/dense/whole_deltas.h"
-#include "methods/globs.h"
 
 namespace assay {
 namespace {

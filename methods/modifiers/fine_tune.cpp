@@ -5,7 +5,7 @@
 #include <set>
 
 #include "harness/core/error.h"
-#include "methods/globs.h"
+#include "harness/core/glob.h"
 #include "methods/modifiers/fine_tune_parameters.h"
 #include "methods/moe/fewer_experts.h"
 #include "methods/whole_result.h"

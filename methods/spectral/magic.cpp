@@ -1,7 +1,7 @@
 #include <ATen/ATen.h>
 
+#include "harness/core/glob.h"
 #include "harness/kernels/one_thread.h"
-#include "methods/globs.h"
 #include "methods/inner_merge.h"
 #include "methods/spectral/matrices.h"
 

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
+#include "harness/core/glob.h"
 #include "harness/core/thread_pool.h"
 #include "harness/kernels/one_thread.h"
 #include "methods/dense/task_vectors.h"
-#include "methods/globs.h"
 
 namespace assay {
 

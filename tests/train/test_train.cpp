@@ -199,8 +199,9 @@ TEST_CASE("frozen tensors are not trained", "[train]") {
           info.name.starts_with("head."));
   }
   const Recipe none =
-      changed_recipe(home, R"({"checkpoints": {"expert-a": {"freeze": ["tail.*"]}}})");
-  CHECK_THROWS_WITH(ensure_checkpoint(none, "expert-a", home.models()), Contains("'tail.*'"));
+      changed_recipe(home, R"({"checkpoints": {"expert-a": {"freeze": ["heads.weight"]}}})");
+  CHECK_THROWS_WITH(ensure_checkpoint(none, "expert-a", home.models()),
+                    Contains("'heads.weight'") && Contains("Did you mean 'head.weight'?"));
   const Recipe all = changed_recipe(home, R"({"checkpoints": {"expert-a": {"freeze": ["*"]}}})");
   CHECK_THROWS_WITH(ensure_checkpoint(all, "expert-a", home.models()),
                     Contains("no tensor to train"));

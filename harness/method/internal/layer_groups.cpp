@@ -1,11 +1,10 @@
 #include "harness/method/internal/layer_groups.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <array>
 
 #include "harness/core/error.h"
+#include "harness/core/glob.h"
 
 namespace assay {
 namespace {
@@ -17,10 +16,6 @@ bool is_third(const std::string& group) {
 }
 
 bool is_glob(const std::string& group) { return group != "*" && !is_third(group); }
-
-bool matches(const std::string& glob, const std::string& tensor) {
-  return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
-}
 
 }  // namespace
 
@@ -34,7 +29,7 @@ LayerGroups::LayerGroups(std::string where, const std::map<std::string, Json>& v
 const Json& LayerGroups::value(const std::string& tensor) const {
   const std::pair<const std::string, Json>* found = nullptr;
   for (const auto& entry : values_) {
-    if (!is_glob(entry.first) || !matches(entry.first, tensor)) continue;
+    if (!is_glob(entry.first) || !matches_glob(entry.first, tensor)) continue;
     if (found && found->second != entry.second)
       user_error(
           "{}: the tensor '{}' is in the groups '{}' ({}) and '{}' ({}); make one of the globs "
@@ -69,7 +64,7 @@ void LayerGroups::check_group(const std::string& group,
       user_error("{}: no tensor is in '{}': the models have {} transformer block(s)", where_, group,
                  num_blocks_);
   } else if (std::none_of(tensors.begin(), tensors.end(),
-                          [&](const std::string& tensor) { return matches(group, tensor); })) {
+                          [&](const std::string& tensor) { return matches_glob(group, tensor); })) {
     user_error("{}: no tensor's name matches the layer group '{}'.{}", where_, group,
                suggestion(group, tensors));
   }

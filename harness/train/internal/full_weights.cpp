@@ -1,5 +1,4 @@
 #include <ATen/ATen.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 
@@ -8,15 +7,12 @@
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
+#include "harness/core/glob.h"
 #include "harness/model/batch_norm.h"
 #include "harness/train/internal/trained_weights.h"
 
 namespace assay {
 namespace {
-
-bool matches(const std::string& glob, const std::string& tensor) {
-  return ::fnmatch(glob.c_str(), tensor.c_str(), 0) == 0;
-}
 
 /// What a checkpoint's folder holds next to its weights: the tokenizer's files, as they are or, of
 /// a GGUF file, made from it.
@@ -36,13 +32,15 @@ class FullWeights final : public TrainedWeights {
   FullWeights(const Recipe& file, const CheckpointRecipe& recipe, const Architecture& architecture,
               StateDict weights, const std::string& where)
       : extras_(extras_of(file)), weights_(std::move(weights)) {
+    std::vector<std::string> names;
+    for (const auto& [name, unused] : weights_) names.push_back(name);
     for (const std::string& glob : recipe.freeze)
-      if (std::none_of(weights_.begin(), weights_.end(),
-                       [&](const auto& entry) { return matches(glob, entry.first); }))
-        user_error("{}: 'freeze' names '{}', and the model has no such tensor", where, glob);
+      if (std::none_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return matches_glob(glob, name); }))
+        user_error("{}: 'freeze' names '{}', and the model has no such tensor.{}", where, glob,
+                   suggestion(glob, names));
     const auto is_frozen = [&](const std::string& name) {
-      return std::any_of(recipe.freeze.begin(), recipe.freeze.end(),
-                         [&](const std::string& glob) { return matches(glob, name); });
+      return matches_any(recipe.freeze, name);
     };
     const std::set<std::string> moments = running_moments_of(architecture);
     for (auto& [name, tensor] : weights_)
