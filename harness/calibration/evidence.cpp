@@ -5,7 +5,6 @@
 #include "harness/calibration/internal/calibrated_network.h"
 #include "harness/calibration/internal/named_source.h"
 #include "harness/core/error.h"
-#include "harness/model/layers_of.h"
 #include "harness/model/permutations.h"
 
 namespace assay {
@@ -54,8 +53,9 @@ const LayerInfo* CalibrationEvidence::layer(const std::string& weight) const {
   if (!layers_) {
     layers_.emplace();
     const std::vector<LayerInfo> all =
-        sources_.architecture ? layers_of(*sources_.architecture, sources_.reference->tensors())
-                              : sources_.layers;
+        sources_.architecture
+            ? layers_of(*sources_.architecture, sources_.reference->tensors(), *sources_.profiles)
+            : sources_.layers;
     for (LayerInfo layer : all) {
       layer.depth = static_cast<int64_t>(layers_->size());
       layers_->emplace(layer.weight, std::move(layer));

@@ -12,6 +12,7 @@
 #include "harness/calibration/data.h"
 #include "harness/calibration/statistic_file.h"
 #include "harness/method/evidence.h"
+#include "harness/model/layers_of.h"
 
 namespace assay {
 
@@ -34,6 +35,8 @@ struct EvidenceSources {
   /// Of experts that have them, the index of their negative examples for `data`, in place of an
   /// expert's.
   std::map<size_t, size_t> negatives{};
+  /// Shared, where merges of one architecture are to share its pass without weights.
+  std::shared_ptr<ForwardProfiles> profiles = std::make_shared<ForwardProfiles>();
 };
 
 /// Thread-safe. Keeps what it was given by its sources until it is destroyed.

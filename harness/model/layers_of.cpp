@@ -17,7 +17,14 @@
 namespace assay {
 namespace {
 
-/// Records the layers of a forward pass.
+/// How many products each value of a layer's output is a sum of.
+int64_t products_per_value(const LayerInput& input) {
+  if (input.kind == LayerKind::kLinear) return input.x.size(-1);
+  const auto& [height, width] = input.window.kernel;
+  return input.x.size(1) / input.window.groups * height * width;
+}
+
+/// Records the layers of a forward pass, and counts what they multiply.
 class Trace final : public LayerObserver {
  public:
   explicit Trace(const StateDict& weights) : weights_(weights) {}
@@ -29,8 +36,7 @@ class Trace final : public LayerObserver {
     info.weight = input.weight;
     info.kind = input.kind;
     info.in_out = input.in_out;
-    const at::Tensor& weight = weights_.at(input.weight);
-    info.inputs = input.in_out ? weight.size(0) : weight.numel() / weight.size(0);
+    info.inputs = products_per_value(input);
     constexpr std::string_view kWeight = "weight";
     const std::string bias =
         input.weight.substr(0, input.weight.size() - kWeight.size()).append("bias");
@@ -44,6 +50,7 @@ class Trace final : public LayerObserver {
     layers_.push_back(std::move(info));
   }
   void output(const LayerInput& input, const at::Tensor& y) override {
+    flops[input.weight] += 2 * products_per_value(input) * y.numel();
     if (layers_.empty() || layers_.back().weight != input.weight) return;
     layers_.back().positions = y.numel() / y.size(input.kind == LayerKind::kLinear ? -1 : 1);
   }
@@ -59,6 +66,8 @@ class Trace final : public LayerObserver {
     return plain;
   }
 
+  std::map<std::string, int64_t> flops;  ///< by weight
+
  private:
   struct Input {
     at::Tensor x;  ///< kept, so that no later tensor is at its place
@@ -72,27 +81,6 @@ class Trace final : public LayerObserver {
   std::set<std::string> embeddings_;
 };
 
-/// Counts what layers multiply, which then give zeros of the right shape. The layers of an ensemble
-/// have weights that it does not show.
-class LayerFlops final : public LayerObserver {
- public:
-  void layer(const LayerInput& /*input*/) override {}
-  void output(const LayerInput& input, const at::Tensor& y) override {
-    by_weight[input.weight] += 2 * summed(input) * y.numel();
-  }
-  bool shapes_only() const override { return true; }
-
-  std::map<std::string, int64_t> by_weight;
-
- private:
-  /// How many products each value of the output is a sum of.
-  static int64_t summed(const LayerInput& input) {
-    if (input.kind == LayerKind::kLinear) return input.x.size(-1);
-    const auto& [height, width] = input.window.kernel;
-    return input.x.size(1) / input.window.groups * height * width;
-  }
-};
-
 class ExpertTrace final : public RouterObserver {
  public:
   void experts(const std::vector<std::vector<std::string>>& tensors, int64_t per_token) override {
@@ -101,13 +89,21 @@ class ExpertTrace final : public RouterObserver {
   std::vector<RoutedExperts> routers;
 };
 
+bool is_routed(const Architecture& architecture) {
+  return dynamic_cast<const RoutedArchitecture*>(&architecture) != nullptr;
+}
+
+void check_has_layers(const Architecture& architecture) {
+  if (is_routed(architecture))
+    user_error("a routed ensemble has no layers of its own: its members have them");
+}
+
 }  // namespace
 
 ModelBatch example_batch(const Architecture& architecture) {
   const at::Tensor id = at::zeros({1, 1}, at::kLong);
   const at::Tensor all = at::ones({1, 1}, at::kBool);
-  if (dynamic_cast<const LanguageArchitecture*>(&architecture) ||
-      dynamic_cast<const RoutedArchitecture*>(&architecture))
+  if (dynamic_cast<const LanguageArchitecture*>(&architecture) || is_routed(architecture))
     return {.inputs = id, .scored = all};
   if (const auto* model = dynamic_cast<const SequenceToSequenceArchitecture*>(&architecture))
     return {
@@ -126,29 +122,44 @@ StateDict weights_without_memory(const Architecture& architecture) {
 }
 
 std::vector<LayerInfo> layers_of(const Architecture& architecture) {
-  if (dynamic_cast<const RoutedArchitecture*>(&architecture))
-    user_error("a routed ensemble has no layers of its own: its members have them");
+  check_has_layers(architecture);
+  return forward_profile(architecture).layers;
+}
+
+ForwardProfile forward_profile(const Architecture& architecture) {
+  if (is_routed(architecture)) return {};
   const c10::NoGradGuard no_gradients;
   const StateDict weights = weights_without_memory(architecture);
   Trace trace(weights);
+  ExpertTrace experts;
   row_logits(architecture, weights, example_batch(architecture));
-  std::vector<LayerInfo> layers = trace.plain_layers();
+  ForwardProfile profile{trace.plain_layers(), std::move(trace.flops), std::move(experts.routers)};
   const std::map<std::string, int64_t> blocks = block_of_tensors(architecture);
-  for (LayerInfo& layer : layers)
+  for (LayerInfo& layer : profile.layers)
     if (const auto block = blocks.find(layer.weight); block != blocks.end())
       layer.block = block->second;
-  return layers;
+  return profile;
+}
+
+const ForwardProfile& ForwardProfiles::of(const Architecture& architecture) {
+  const std::string config = canonical(architecture.config());
+  const std::lock_guard lock(mutex_);
+  auto known = profiles_.find(config);
+  if (known == profiles_.end())
+    known = profiles_.emplace(config, forward_profile(architecture)).first;
+  return known->second;
 }
 
 std::vector<LayerInfo> layers_of(const Architecture& architecture,
-                                 const std::vector<TensorInfo>& stored) {
+                                 const std::vector<TensorInfo>& stored, ForwardProfiles& profiles) {
+  check_has_layers(architecture);
   const CheckpointNames names = architecture.checkpoint_names();
   std::map<std::string, std::string> stored_names;
   for (const TensorInfo& info : stored)
     stored_names.emplace(canonical_name(names, info.name), info.name);
   std::vector<LayerInfo> layers;
   std::map<std::string, std::string> first_readers;  // of those that are stored, by input
-  for (LayerInfo layer : layers_of(architecture)) {
+  for (LayerInfo layer : profiles.of(architecture).layers) {
     const auto weight = stored_names.find(layer.weight);
     if (weight == stored_names.end()) continue;
     layer.weight = weight->second;
@@ -158,16 +169,6 @@ std::vector<LayerInfo> layers_of(const Architecture& architecture,
     layers.push_back(std::move(layer));
   }
   return layers;
-}
-
-ForwardProfile forward_profile(const Architecture& architecture) {
-  if (dynamic_cast<const RoutedArchitecture*>(&architecture)) return {};
-  const c10::NoGradGuard no_gradients;
-  const StateDict weights = weights_without_memory(architecture);
-  LayerFlops layers;
-  ExpertTrace experts;
-  row_logits(architecture, weights, example_batch(architecture));
-  return {std::move(layers.by_weight), std::move(experts.routers)};
 }
 
 std::map<std::string, int64_t> block_of_tensors(const Architecture& architecture) {

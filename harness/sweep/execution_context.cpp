@@ -46,14 +46,6 @@ std::shared_ptr<const Checkpoint> ExecutionContext::open(const ModelRef& model) 
   return checkpoint;
 }
 
-const ForwardProfile& ExecutionContext::profile(const Architecture& architecture) {
-  std::string config = canonical(architecture.config());
-  auto known = profiles_.find(config);
-  if (known == profiles_.end())
-    known = profiles_.emplace(std::move(config), forward_profile(architecture)).first;
-  return known->second;
-}
-
 std::shared_ptr<const Task> ExecutionContext::task(const TaskRef& ref) {
   std::shared_ptr<const Task> task = load_task(ref.name, "a cell", ref.changes);
   if (task->hash() != ref.hash)

@@ -33,8 +33,8 @@ class ExecutionContext {
   /// The model's checkpoint, which stays mapped while its files stay as they are. DataError when
   /// its weights are not those that the cell was planned with.
   std::shared_ptr<const Checkpoint> open(const ModelRef& model);
-  /// The architecture's forward_profile(), found once for all cells whose models have its config.
-  const ForwardProfile& profile(const Architecture& architecture);
+  /// What passes without weights show of architectures, for all cells.
+  const std::shared_ptr<ForwardProfiles>& profiles() const { return profiles_; }
   /// What merges on the device share.
   DeviceCache& on(at::Device device);
   /// DataError when its definition or data are not those that the work was planned with.
@@ -56,8 +56,8 @@ class ExecutionContext {
 
   CacheBudget budget_;
   std::shared_ptr<TokenCache> tokens_ = std::make_shared<TokenCache>();
+  std::shared_ptr<ForwardProfiles> profiles_ = std::make_shared<ForwardProfiles>();
   std::map<std::string, OpenCheckpoint> checkpoints_;            ///< by ModelPath::text()
-  std::map<std::string, ForwardProfile> profiles_;               ///< by the config's text
   std::map<std::string, std::unique_ptr<DeviceCache>> devices_;  ///< by at::Device::str()
   std::map<std::string, std::shared_ptr<const StatisticFile>> statistics_;  ///< by key
   HeldExamples examples_{0};

@@ -5,6 +5,7 @@
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/merge/models.h"
+#include "tests/model/counting_network.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -111,4 +112,20 @@ TEST_CASE("the network runs with some weights replaced, and gives gradients", "[
   CHECK(head.grad().abs().sum().item<double>() > 0);
   CHECK(at::equal(network.row_examples(1, 10, 4), at::arange(4)));
   CHECK_THROWS_WITH(network.logits({{"neck.weight", head}}, 0, 0, 1), Contains("neck.weight"));
+}
+
+TEST_CASE("merges that share profiles run one pass for their layers", "[calibration]") {
+  int passes = 0;
+  EvidenceSources sources;
+  sources.architecture = std::make_shared<CountingNetwork>(2, passes);
+  sources.reference = source("reference", sources.architecture->initial_weights(0));
+  const CalibrationEvidence first(sources), second(sources);
+  CHECK_FALSE(first.layer("weight"));
+  CHECK(passes == 1);
+  CHECK_FALSE(second.layer("weight"));
+  CHECK(passes == 1);
+  sources.profiles = std::make_shared<ForwardProfiles>();
+  const CalibrationEvidence alone(sources);
+  alone.layer("weight");
+  CHECK(passes == 2);
 }

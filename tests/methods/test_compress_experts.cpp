@@ -175,8 +175,8 @@ TEST_CASE("factors and rows are the same function as their sums, and as large as
   CHECK(static_cast<double>(values) <= 0.3 * 2 * 6 * 3 * 96);
 
   // What it takes to store and to run is what is counted.
-  const ModelSize size =
-      model_size(*architecture, forward_profile(*architecture), *source("model", stored));
+  ForwardProfiles profiles;
+  const ModelSize size = model_size(*architecture, *source("model", stored), profiles);
   int64_t bytes = 0, others = 0;
   for (const auto& [name, tensor] : stored) {
     bytes += 4 * tensor.numel();

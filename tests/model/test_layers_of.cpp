@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "tests/catch.h"
+#include "tests/model/counting_network.h"
 #include "tests/model/observed.h"
 
 using namespace assay;
+using namespace assay::testing;
 
 namespace {
 
@@ -141,7 +143,8 @@ TEST_CASE("layers have the names that a checkpoint stores", "[model][layers_of]"
     std::vector<TensorInfo> stored = model->tensors();
     for (TensorInfo& info : stored) info.name = stored_name(info.name);
     std::erase_if(stored, [](const TensorInfo& info) { return info.name.empty(); });
-    return layers_of(*model, stored);
+    ForwardProfiles profiles;
+    return layers_of(*model, stored, profiles);
   };
 
   const auto gpt2 = stored_layers("gpt2", [](const std::string& name) {
@@ -156,4 +159,26 @@ TEST_CASE("layers have the names that a checkpoint stores", "[model][layers_of]"
       "t5", [](const std::string& name) { return name == "lm_head.weight" ? "" : name; });
   CHECK_FALSE(has(t5, "lm_head.weight"));
   CHECK(has(layers(example_config("t5")), "lm_head.weight"));
+}
+
+TEST_CASE("models of one config share one pass without weights", "[model][layers_of]") {
+  int passes = 0;
+  ForwardProfiles profiles, others;
+  const ForwardProfile& profile = profiles.of(CountingNetwork(2, passes));
+  CHECK(&profiles.of(CountingNetwork(2, passes)) == &profile);
+  CHECK(passes == 1);
+  CHECK(&profiles.of(CountingNetwork(3, passes)) != &profile);
+  CHECK(passes == 2);
+  others.of(CountingNetwork(2, passes));
+  CHECK(passes == 3);
+}
+
+TEST_CASE("one pass shows layers and what they multiply", "[model][layers_of]") {
+  const auto model = example_architecture("gpt2");  // width 8, a tied head
+  const ForwardProfile profile = forward_profile(*model);
+  const std::vector<LayerInfo> found = layers_of(*model);
+  REQUIRE(profile.layers.size() == found.size());
+  for (size_t i = 0; i < found.size(); ++i) CHECK(profile.layers[i].weight == found[i].weight);
+  CHECK(profile.flops.at("transformer.h.0.attn.c_attn.weight") == 2 * 8 * 24);
+  CHECK(profile.flops.contains("transformer.wte.weight"));  // no layer, but it multiplies
 }

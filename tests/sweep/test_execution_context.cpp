@@ -38,24 +38,6 @@ Cell merge_of(const std::vector<ModelRef>& experts) {
   return cell;
 }
 
-/// A network that counts its forward passes.
-class CountingNetwork final : public Architecture {
- public:
-  CountingNetwork(int64_t classes, int& passes) : classes_(classes), passes_(&passes) {}
-  Json config() const override { return {{"model_type", "counting"}, {"classes", classes_}}; }
-  std::vector<TensorInfo> tensors() const override { return {{"weight", at::kFloat, {classes_}}}; }
-  StateDict initial_weights(uint64_t) const override { return {{"weight", at::zeros({classes_})}}; }
-  std::vector<int64_t> item_shape() const override { return {3}; }
-  at::Tensor logits(const StateDict&, const at::Tensor& inputs) const override {
-    ++*passes_;
-    return at::zeros({inputs.size(0), classes_});
-  }
-
- private:
-  int64_t classes_;
-  int* passes_;
-};
-
 std::vector<double> outcomes(ExecutionContext& context, const Cell& cell) {
   const RunRecord record = run_cell(context, cell);
   INFO(record.reason);
@@ -105,16 +87,4 @@ TEST_CASE("changes of tasks hold in the cells that have them", "[sweep]") {
 
   CHECK_THAT(run_cell(context, limited).reason, Contains("a limit and few-shot examples"));
   CHECK(run_cell(context, usual).status == RunStatus::kOk);
-}
-
-TEST_CASE("models of one config share one pass without weights", "[sweep]") {
-  int passes = 0;
-  ExecutionContext context, other;
-  const ForwardProfile& profile = context.profile(CountingNetwork(2, passes));
-  CHECK(&context.profile(CountingNetwork(2, passes)) == &profile);
-  CHECK(passes == 1);
-  CHECK(&context.profile(CountingNetwork(3, passes)) != &profile);
-  CHECK(passes == 2);
-  other.profile(CountingNetwork(2, passes));
-  CHECK(passes == 3);
 }

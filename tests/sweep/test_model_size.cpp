@@ -16,7 +16,8 @@ namespace {
 
 ModelSize size_of(const Json& config, const StateDict& weights) {
   const auto architecture = make_architecture(JsonReader(config, "test"));
-  return model_size(*architecture, forward_profile(*architecture), *source("model", weights));
+  ForwardProfiles profiles;
+  return model_size(*architecture, *source("model", weights), profiles);
 }
 
 }  // namespace
@@ -85,7 +86,8 @@ TEST_CASE("sizes of Switch Transformers are those of M-SMoE's tables", "[sweep]"
   for (const TensorInfo& info : model->tensors())
     if (!copies.contains(info.name))
       weights[info.name] = at::scalar_tensor(0.0f).expand(info.shape);
-  const ModelSize size = model_size(*model, forward_profile(*model), *source("switch", weights));
+  ForwardProfiles profiles;
+  const ModelSize size = model_size(*model, *source("switch", weights), profiles);
 
   // All experts of a layer are equal here, and count as one.
   const double dense = static_cast<double>(size.parameters) - kLayers * kExpert;

@@ -28,8 +28,8 @@ Json routed_config(Json options, const Json& member = small_llama_config()) {
 /// Of all tensors that the config asks for.
 ModelSize size_of(const Json& config) {
   const auto architecture = make_architecture(JsonReader(config, "test"));
-  return model_size(*architecture, forward_profile(*architecture),
-                    *source("model", architecture->initial_weights(1)));
+  ForwardProfiles profiles;
+  return model_size(*architecture, *source("model", architecture->initial_weights(1)), profiles);
 }
 
 int64_t values_of(const Json& config) {

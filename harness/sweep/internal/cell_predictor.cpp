@@ -100,8 +100,7 @@ std::shared_ptr<const Predictor> ModelMaker::load(const ModelRef& model, RunReco
   note_plugins(*architecture, record);
   check_devices(*architecture, devices_);
   if (cell_.kind == CellKind::kModel)
-    record.diagnostics[kModelSize] =
-        model_size(*architecture, context_.profile(*architecture), *checkpoint);
+    record.diagnostics[kModelSize] = model_size(*architecture, *checkpoint, *context_.profiles());
   if (auto text = text_predictor(computation, *checkpoint, model.hash)) return text;
   if (cell_.dtype)
     user_error("{}: a dtype is for models of text; this one computes in what it is stored in",
@@ -118,6 +117,7 @@ std::unique_ptr<const Evidence> ModelMaker::evidence_of(const Computation& compu
   sources.reference = inputs.base ? inputs.base : inputs.experts.front();
   sources.device = inputs.device;
   sources.experts = inputs.experts.size();
+  sources.profiles = context_.profiles();
   if (!cell_.calibration) return std::make_unique<CalibrationEvidence>(std::move(sources));
   sources.statistic = [this](const StatisticRef& statistic, size_t expert) {
     return context_.statistic(cell_.statistic_job(statistic, expert));
@@ -156,7 +156,7 @@ std::shared_ptr<const Predictor> ModelMaker::merge(std::optional<size_t> owner,
   const StateDict& tensors = cache.merged().tensors();
   const MemorySource merged("the merged model", tensors);
   record.diagnostics[kModelSize] =
-      model_size(*computation.architecture, context_.profile(*computation.architecture), merged);
+      model_size(*computation.architecture, merged, *context_.profiles());
   if (configuration.needs().output == Output::kEnsemble)
     note_members(cell_, *computation.architecture, record);
   if (auto text = text_predictor(computation, merged, cell_.model_key(owner))) return text;

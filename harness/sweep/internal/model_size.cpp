@@ -22,11 +22,12 @@ bool equal(const TensorSource& weights, const std::vector<std::string>& a,
 
 }  // namespace
 
-ModelSize model_size(const Architecture& architecture, const ForwardProfile& profile,
-                     const TensorSource& weights) {
+ModelSize model_size(const Architecture& architecture, const TensorSource& weights,
+                     ForwardProfiles& profiles) {
   // Which members answer is decided for a sequence, so it cannot be seen in a forward pass.
   if (const auto* routed = dynamic_cast<const RoutedArchitecture*>(&architecture))
-    return routed_size(*routed, weights);
+    return routed_size(*routed, weights, profiles);
+  const ForwardProfile& profile = profiles.of(architecture);
   const CheckpointNames names = architecture.checkpoint_names();
   std::map<std::string, const TensorInfo*> stored;  // by the architecture's names
   ModelSize size;

@@ -53,7 +53,8 @@ int64_t one_head_flops(const RoutedArchitecture& architecture) {
 
 }  // namespace
 
-ModelSize routed_size(const RoutedArchitecture& architecture, const TensorSource& weights) {
+ModelSize routed_size(const RoutedArchitecture& architecture, const TensorSource& weights,
+                      ForwardProfiles& profiles) {
   const CheckpointNames names = architecture.checkpoint_names();
   std::map<std::string, int64_t> values;  // by the architecture's names
   ModelSize size;
@@ -70,7 +71,7 @@ ModelSize routed_size(const RoutedArchitecture& architecture, const TensorSource
   int64_t of_all = 0;
   for (size_t i = 0; i < members.size(); ++i) {
     const MemberWeights own(weights, i);
-    const ModelSize of_member = model_size(*members[i], forward_profile(*members[i]), own);
+    const ModelSize of_member = model_size(*members[i], own, profiles);
     flops.push_back(of_member.flops.value());
     idle.push_back(own.values() - of_member.active);
     of_all += flops.back();

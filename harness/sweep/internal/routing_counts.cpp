@@ -11,7 +11,7 @@ bool has_routers(const AnyLanguageModel& model, ExecutionContext& context) {
   return std::visit(
       [&](const auto& one) {
         return one.architecture->members() == 1 &&
-               !context.profile(*one.architecture).routers.empty();
+               !context.profiles()->of(*one.architecture).routers.empty();
       },
       model);
 }
