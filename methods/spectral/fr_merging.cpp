@@ -4,7 +4,7 @@
 
 #include "harness/kernels/one_thread.h"
 #include "methods/inner_merge.h"
-#include "methods/spectral/matrices.h"
+#include "methods/spectral/spectral_wrapper.h"
 
 namespace assay {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 /// ring of frequencies that are counted twice is left out. The lightweight experts that make it
 /// FREE-Merging are left out, too: a trained router chooses them, of which neither training nor
 /// data are published.
-struct FrMerging {
+struct FrMerging : SpectralWrapper {
   static constexpr MethodInfo info{
       .name = "fr_merging",
       .paper = "arXiv:2411.16815 (FR-Merging)",
@@ -28,10 +28,10 @@ struct FrMerging {
   static constexpr Preset presets[] = {
       {"vit", R"({"align": true, "of": {"method": "task_arithmetic", "scale": 0.7}})",
        "the authors' setting for CLIP's vision transformers"}};
-  MethodComponent of{"task_arithmetic"};
   double cutoff = 0.7;
   bool align = false;
-  MatrixRule matrices{kEmbeddings};
+
+  FrMerging() : SpectralWrapper(MatrixRule{kEmbeddings}) {}
 
   void parameters(auto&& p) {
     p(of, {.name = "of", .help = "the method that merges the filtered experts"});
@@ -46,9 +46,6 @@ struct FrMerging {
                       "expert's in which that is largest"});
     matrices.parameters(p);
   }
-  std::optional<std::string> conflict() const { return inner_conflict(*of); }
-  /// The other method sees the experts as they are.
-  void prepare(const ModelJob& job) { of->prepare(InnerModel(job)); }
   at::Tensor merge(const TensorJob& job) const;
 };
 
@@ -62,7 +59,7 @@ at::Tensor high_frequencies(at::IntArrayRef shape, double cutoff,
 }
 
 at::Tensor FrMerging::merge(const TensorJob& job) const {
-  if (!matrices.applies(job)) return merge_inner(*of, job, job.base, job.experts);
+  if (!matrices.applies(job)) return inner(job);
   const OneThread one;
   std::vector<at::Tensor> filtered = delta_matrices(job);
   const at::Tensor kept =

@@ -1,9 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "harness/core/glob.h"
-#include "harness/kernels/one_thread.h"
-#include "methods/inner_merge.h"
-#include "methods/spectral/matrices.h"
+#include "methods/spectral/spectral_wrapper.h"
 
 namespace assay {
 namespace {
@@ -14,7 +12,7 @@ namespace {
 /// features, which the paper also has, is left out: it changes the network's outputs and not its
 /// weights. The authors' later code scales rows onto an ellipsoid that the experts' rows span, in
 /// place of their mean norm.
-struct Magic {
+struct Magic : SpectralWrapper {
   static constexpr MethodInfo info{
       .name = "magic",
       .paper = "arXiv:2512.19320 §4 (weight space)",
@@ -22,9 +20,9 @@ struct Magic {
       .needs = {.base = true},
       .identity = R"({"of": {"method": "task_arithmetic", "scale": 0.5}})",
       .flops = "(5 N + 5) d with Task Arithmetic"};
-  MethodComponent of{"task_arithmetic"};
   std::vector<std::string> sensitive;
-  MatrixRule matrices{kEmbeddings, /*unfold=*/true};
+
+  Magic() : SpectralWrapper(MatrixRule{kEmbeddings, /*unfold=*/true}) {}
 
   void parameters(auto&& p) {
     p(of, {.name = "of", .help = "the method whose result is calibrated"});
@@ -34,25 +32,20 @@ struct Magic {
                           "scaled up and never down"});
     matrices.parameters(p);
   }
-  std::optional<std::string> conflict() const { return inner_conflict(*of); }
-  void prepare(const ModelJob& job) { of->prepare(InnerModel(job)); }
 
   at::Tensor merge(const TensorJob& job) const {
-    at::Tensor merged = merge_inner(*of, job, job.base, job.experts);
-    if (!matrices.applies(job)) return merged;
-    const OneThread one;
-    const at::Tensor change =
-        merged.to(at::kDouble).flatten(1) - job.base.to(at::kDouble).flatten(1);
-    at::Tensor wanted = at::zeros({change.size(0)}, change.options());
-    for (size_t i = 0; i < job.experts.size(); ++i) wanted += delta_matrix(job, i).norm(2, 1);
-    wanted /= static_cast<double>(job.experts.size());
-    const at::Tensor norms = change.norm(2, 1);
-    // A row that the merge did not change has no direction to be scaled in.
-    const at::Tensor ratios = at::where(norms > 0, wanted / norms, 1.0);
-    const at::Tensor factors =
-        matches_any(sensitive, job.name) ? ratios.clamp_max(1) : ratios.clamp_min(1);
-    job.report("factor_mean", factors.mean().item<double>());
-    return add_matrix(job, change * factors.unsqueeze(1), 1);
+    return inner_changed(job, [&](const at::Tensor& change) {
+      at::Tensor wanted = at::zeros({change.size(0)}, change.options());
+      for (size_t i = 0; i < job.experts.size(); ++i) wanted += delta_matrix(job, i).norm(2, 1);
+      wanted /= static_cast<double>(job.experts.size());
+      const at::Tensor norms = change.norm(2, 1);
+      // A row that the merge did not change has no direction to be scaled in.
+      const at::Tensor ratios = at::where(norms > 0, wanted / norms, 1.0);
+      const at::Tensor factors =
+          matches_any(sensitive, job.name) ? ratios.clamp_max(1) : ratios.clamp_min(1);
+      job.report("factor_mean", factors.mean().item<double>());
+      return change * factors.unsqueeze(1);
+    });
   }
 };
 

@@ -4,7 +4,7 @@
 
 #include "harness/kernels/one_thread.h"
 #include "methods/inner_merge.h"
-#include "methods/spectral/matrices.h"
+#include "methods/spectral/spectral_wrapper.h"
 #include "methods/spectral/svd.h"
 
 namespace assay {
@@ -28,7 +28,7 @@ at::Tensor nearest_rotation(const at::Tensor& base, const at::Tensor& target) {
 
 /// OrthoMerge: each expert's weight is the base's, rotated, and a rest. Rotations are merged among
 /// rotations, as skew-symmetric matrices by Cayley's transform; the rests by another method.
-struct OrthoMerge {
+struct OrthoMerge : SpectralWrapper {
   enum class Rows { kAll, kConflicting };
 
   static constexpr MethodInfo info{
@@ -41,9 +41,9 @@ struct OrthoMerge {
   static constexpr Preset presets[] = {
       {"conflicts", R"({"rows": "conflicting"})",
        "the authors' variant C: rotations follow the rows in which experts are in conflict alone"}};
-  MethodComponent of{"task_arithmetic"};
   Rows rows = Rows::kAll;
-  MatrixRule matrices{kEmbeddings};
+
+  OrthoMerge() : SpectralWrapper(MatrixRule{kEmbeddings}) {}
 
   void parameters(auto&& p) {
     p(of, {.name = "of", .help = "the method that merges what rotations leave"});
@@ -53,12 +53,9 @@ struct OrthoMerge {
                      "with the experts' mean is below 0"});
     matrices.parameters(p);
   }
-  std::optional<std::string> conflict() const { return inner_conflict(*of); }
-  /// The other method sees the experts as they are.
-  void prepare(const ModelJob& job) { of->prepare(InnerModel(job)); }
 
   at::Tensor merge(const TensorJob& job) const {
-    if (!matrices.applies(job)) return merge_inner(*of, job, job.base, job.experts);
+    if (!matrices.applies(job)) return inner(job);
     const size_t n = job.experts.size();
     const at::Tensor base = job.base.to(at::kDouble).flatten(1);
     const std::vector<at::Tensor> targets = rotation_targets(job, base);

@@ -1,8 +1,6 @@
 #include <ATen/ATen.h>
 
-#include "harness/kernels/one_thread.h"
-#include "methods/inner_merge.h"
-#include "methods/spectral/matrices.h"
+#include "methods/spectral/spectral_wrapper.h"
 #include "methods/spectral/svd.h"
 
 namespace assay {
@@ -10,7 +8,7 @@ namespace {
 
 /// SVC: scales every singular value of a merged task vector by how much its direction has gained or
 /// lost against the experts' own responses along it.
-struct Svc {
+struct Svc : SpectralWrapper {
   static constexpr MethodInfo info{
       .name = "svc",
       .paper = "arXiv:2602.05536 §4",
@@ -23,9 +21,9 @@ struct Svc {
       {"iso_cts", R"({"of": {"method": "iso_cts", "scale": 1.5}, "alpha": 0.2})",
        "the paper's settings for Iso-CTS"},
       {"tsv_m", R"({"of": "tsv_m", "alpha": 1})", "the paper's settings for TSV-M"}};
-  MethodComponent of{"task_arithmetic"};
   double alpha = 0.1;
-  MatrixRule matrices{kEmbeddings};
+
+  Svc() : SpectralWrapper(MatrixRule{kEmbeddings}) {}
 
   void parameters(auto&& p) {
     p(of, {.name = "of", .help = "the method whose result is calibrated"});
@@ -36,20 +34,16 @@ struct Svc {
                       "the lower, the more weak directions are raised"});
     matrices.parameters(p);
   }
-  std::optional<std::string> conflict() const { return inner_conflict(*of); }
-  void prepare(const ModelJob& job) { of->prepare(InnerModel(job)); }
 
   at::Tensor merge(const TensorJob& job) const {
-    at::Tensor merged = merge_inner(*of, job, job.base, job.experts);
-    if (!matrices.applies(job)) return merged;
-    const OneThread one;
-    const at::Tensor base = job.base.to(at::kDouble).flatten(1);
-    const Svd factors = factorize(merged.to(at::kDouble).flatten(1) - base);
-    at::Tensor sum = at::zeros_like(factors.s);
-    for (size_t i = 0; i < job.experts.size(); ++i)
-      sum += kept(factors, delta_matrix(job, i)).clamp_min(alpha);
-    const at::Tensor values = factors.s * static_cast<double>(job.experts.size()) / sum;
-    return add_matrix(job, Svd{factors.u, values, factors.v}.product(), 1);
+    return inner_changed(job, [&](const at::Tensor& change) {
+      const Svd factors = factorize(change);
+      at::Tensor sum = at::zeros_like(factors.s);
+      for (size_t i = 0; i < job.experts.size(); ++i)
+        sum += kept(factors, delta_matrix(job, i)).clamp_min(alpha);
+      const at::Tensor values = factors.s * static_cast<double>(job.experts.size()) / sum;
+      return Svd{factors.u, values, factors.v}.product();
+    });
   }
 
  private:
