@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "harness/calibration/internal/examples.h"
 #include "harness/core/error.h"
 #include "harness/core/rng.h"
+#include "harness/lm/micro_batches.h"
 
 namespace assay {
 namespace {
@@ -40,6 +42,12 @@ std::vector<DrawnExample> draw(const std::vector<std::shared_ptr<const Task>>& t
     }
   }
   return drawn;
+}
+
+std::vector<int64_t> places_from(int64_t first, int64_t count) {
+  std::vector<int64_t> places(static_cast<size_t>(count));
+  std::iota(places.begin(), places.end(), first);
+  return places;
 }
 
 std::string names_of(const std::vector<std::shared_ptr<const Task>>& tasks) {
@@ -107,11 +115,22 @@ int64_t CalibrationData::size() const { return examples_->size(); }
 ModelBatch CalibrationData::batch(int64_t first, int64_t count) const {
   ASSAY_CHECK(first >= 0 && count > 0 && first + count <= size(), "examples {} + {} of {}", first,
               count, size());
-  return examples_->batch(first, count);
+  return examples_->batch(places_from(first, count));
+}
+
+ModelBatch CalibrationData::batch(std::span<const int64_t> places) const {
+  return examples_->batch(places);
+}
+
+std::vector<std::vector<int64_t>> CalibrationData::by_length(int64_t first, int64_t count) const {
+  const std::vector<int64_t> places = places_from(first, count);
+  std::vector<ExampleLength> lengths;
+  for (const int64_t place : places) lengths.push_back(examples_->length(place));
+  return micro_batches(places, lengths, places.size());
 }
 
 at::Tensor CalibrationData::targets(int64_t first, int64_t count) const {
-  return examples_->targets(first, count);
+  return examples_->targets(places_from(first, count));
 }
 
 int64_t CalibrationData::fitting(int64_t first, int64_t tokens) const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,11 @@ class CalibrationData {
   int64_t size() const;
   /// Examples [first, first + count), on the CPU, padded to the longest.
   ModelBatch batch(int64_t first, int64_t count) const;
+  /// The same of examples at these places.
+  ModelBatch batch(std::span<const int64_t> places) const;
+  /// The places of examples [first, first + count), divided so that little of the batches is
+  /// padding (micro_batches()).
+  std::vector<std::vector<int64_t>> by_length(int64_t first, int64_t count) const;
   /// The true class of every row of scores that row_logits() gives for that batch, int64 [rows].
   /// UserError where a task has no true answers.
   at::Tensor targets(int64_t first, int64_t count) const;

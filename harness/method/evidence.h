@@ -60,6 +60,12 @@ class Network {
   virtual at::Tensor targets(size_t expert, int64_t first, int64_t count) const = 0;
   /// The example, counted from `first`, of each of these rows: int64 [rows].
   virtual at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const = 0;
+  /// logits() but for rounding. Examples of similar length go through the network together, so that
+  /// little of what is computed is padding.
+  virtual at::Tensor logits_by_length(const StateDict& weights, size_t expert, int64_t first,
+                                      int64_t count) const {
+    return logits(weights, expert, first, count);
+  }
 };
 
 /// Handed to methods whose needs ask for calibration data or the architecture.

@@ -44,7 +44,8 @@ class RoutedNetwork {
   virtual ~RoutedNetwork() = default;
   /// Network::logits(), and what the routers score in that pass, in the order in which they run:
   /// appended to `routers`. `route`: sends the tokens, under the routers' names in `weights`;
-  /// empty: the model does.
+  /// empty: the model does, in Network::logits_by_length(), and each router has the tokens of all
+  /// examples, of which the shortest may come first.
   virtual at::Tensor routed_logits(const StateDict& weights, size_t expert, int64_t first,
                                    int64_t count, const RouteTokens& route,
                                    std::vector<RouterScores>& routers) const = 0;

@@ -129,7 +129,7 @@ class Trainer {
   at::Tensor scores_of(size_t expert, ExampleBatch batch, TrainingRoutes* routes,
                        std::vector<RouterScores>& routers) const {
     if (how_.balance == 0 && !routes)
-      return network_.logits(weights_, expert, batch.first, batch.count);
+      return network_.logits_by_length(weights_, expert, batch.first, batch.count);
     return routed_network(network_).routed_logits(
         weights_, expert, batch.first, batch.count,
         routes ? routes->route(expert, made_.steps) : RouteTokens(), routers);

@@ -21,7 +21,7 @@ namespace {
 struct FineTune : FineTuneParameters {
   static constexpr MethodInfo info{
       .name = "fine_tune",
-      .version = 3,  // 'routing' counts for mixtures that 'of' gives without a plan, too
+      .version = 4,  // texts go through the network by length
       .paper = "arXiv:2502.00997 §3, arXiv:2403.07816 §2.2",
       .summary = "trains what another method makes, for a budget of tokens",
       .needs = {.calibration_inputs = true,
@@ -168,7 +168,7 @@ StateDict FineTune::merge_model(const ModelJob& job) const {
   training.teacher = [&](size_t expert, ExampleBatch batch, at::Device device) {
     if (!cached.empty()) return cached[expert].read(batch, device);
     const c10::NoGradGuard no_gradients;
-    return highest(dense.logits({}, expert, batch.first, batch.count), top_k);
+    return highest(dense.logits_by_length({}, expert, batch.first, batch.count), top_k);
   };
   const TensorParts reports = job.parts(job.names().front());
   SampledRoutes sampled(annealing, reports.expert_key(0));

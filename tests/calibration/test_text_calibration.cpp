@@ -1,4 +1,5 @@
 // Statistics of models that read texts: a decoder, an encoder-decoder and an encoder with a head.
+#include "harness/calibration/evidence.h"
 #include "harness/calibration/statistic.h"
 #include "tests/calibration/toy_task.h"
 #include "tests/catch.h"
@@ -165,4 +166,46 @@ TEST_CASE("moments and output gradients of padded texts leave padding out", "[ca
     expected += gradient.ger(gradient) / 2;
   }
   CHECK(distance(outputs.tensors.at("classifier.weight"), expected) < 1e-12);
+}
+
+TEST_CASE("scores by length are those of the padded batch, in its order", "[calibration]") {
+  // The encoder reads 3 tokens and 1, the decoder 1 and 2: the second text goes first.
+  const CalibratedTexts model("t5");
+  CHECK(model.data->by_length(0, 2) == std::vector<std::vector<int64_t>>{{1}, {0}});
+  EvidenceSources sources;
+  sources.architecture = model.architecture;
+  StateDict reference;
+  for (const auto& [name, tensor] : model.weights) reference[name] = tensor.to(at::kFloat);
+  sources.reference = source("reference", reference);
+  sources.data = [&](size_t) {
+    return std::shared_ptr<const CalibrationData>(std::shared_ptr<void>(), model.data.get());
+  };
+  const CalibrationEvidence evidence(sources);
+  const Network& network = evidence.network();
+  const std::string query = "encoder.block.0.layer.0.SelfAttention.q.weight";
+  const at::Tensor leaf = reference.at(query).clone().requires_grad_(true);
+  const auto gradient = [&](const at::Tensor& scores) {
+    leaf.mutable_grad() = at::Tensor();
+    at::cross_entropy_loss(scores, network.targets(0, 0, 2)).backward();
+    return leaf.grad();
+  };
+  const at::Tensor whole = network.logits({{query, leaf}}, 0, 0, 2);
+  const at::Tensor divided = network.logits_by_length({{query, leaf}}, 0, 0, 2);
+  REQUIRE(whole.size(0) == 1 + 2);
+  const double scale = whole.abs().max().item<double>();
+  CHECK(distance(divided, whole) <= 1e-5 * scale);
+  CHECK(distance(whole[0], whole[1]) > 1e-3 * scale);  // another order would be seen
+  const at::Tensor expected = gradient(whole).clone();
+  const double largest = expected.abs().max().item<double>();
+  CHECK(largest > 0);
+  CHECK(distance(gradient(divided), expected) <= 1e-5 * largest);
+}
+
+TEST_CASE("what is not padded is not divided", "[calibration]") {
+  const CalibratedTexts model("llama");  // texts of 3 and 2 tokens
+  CHECK(model.data->by_length(0, 2) == std::vector<std::vector<int64_t>>{{0, 1}});
+  const CalibrationData inputs({toy_mlp(4, 5, 3), nullptr},
+                               {toy_task("toy/a", at::zeros({6, 4}), at::zeros({6}, at::kLong))},
+                               {.examples = 6});
+  CHECK(inputs.by_length(2, 3) == std::vector<std::vector<int64_t>>{{2, 3, 4}});
 }

@@ -5,6 +5,7 @@
 #include "tests/catch.h"
 #include "tests/conformance/networks.h"
 #include "tests/methods/mixtures.h"
+#include "tests/model/positions.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -242,14 +243,66 @@ TEST_CASE("a network shows what its routers score in the pass that gives its sco
     weights[info.name] = networks.base->read(info.name).to(at::kFloat);
   std::vector<RouterScores> routers;
   const at::Tensor scores = routed_network(network).routed_logits(weights, 0, 0, 3, {}, routers);
-  CHECK(at::equal(scores, network.logits(weights, 0, 0, 3)));
+  CHECK(at::equal(scores, network.logits_by_length(weights, 0, 0, 3)));
   REQUIRE(routers.size() == 2);
   CHECK(routers.front().top_k == 2);
-  CHECK(routers.front().logits.size(1) == 6);
-  // Texts of 3, 1 and 4 tokens and answers of one: padding is left out.
-  CHECK(routers.front().logits.size(0) == routers.back().logits.size(0));
+  // Texts of 3, 1 and 4 tokens and answers of one, in two passes: padding is left out.
+  for (const RouterScores& router : routers) {
+    CHECK(router.logits.size(0) == 3 + 1 + 4);
+    CHECK(router.logits.size(1) == 6);
+  }
   const auto other = evidence.get().network_of(networks.architecture->config());
-  CHECK(at::equal(other->logits(weights, 0, 0, 3), scores));
+  CHECK(at::equal(other->logits_by_length(weights, 0, 0, 3), scores));
+}
+
+TEST_CASE("texts that differ in length go through a network apart, and give the same scores",
+          "[calibration][moe]") {
+  const Networks networks = decoders("mixtral");
+  const NetworkEvidence evidence(networks);
+  const Network& network = evidence.get().network();
+  const auto positions = [&](const auto& pass) {
+    Positions seen("layers.0.self_attn.q_proj.weight");
+    pass();
+    return seen.count();
+  };
+  at::Tensor whole, divided;
+  // Texts of 3, 1 and 4 tokens: three rows of 4, or one of 1 and two of 4.
+  CHECK(positions([&] { whole = network.logits({}, 0, 0, 3); }) == 3 * 4);
+  CHECK(positions([&] { divided = network.logits_by_length({}, 0, 0, 3); }) == 1 + 2 * 4);
+  CHECK(distance(divided, whole) <= 1e-5);
+
+  // Routers score the same tokens, in another order.
+  const RouteTokens own = [](const TokensToRoute& tokens) { return tokens.own(tokens.logits); };
+  std::vector<RouterScores> of_whole, of_parts;
+  routed_network(network).routed_logits({}, 0, 0, 3, own, of_whole);
+  routed_network(network).routed_logits({}, 0, 0, 3, {}, of_parts);
+  REQUIRE(of_parts.size() == of_whole.size());
+  for (size_t i = 0; i < of_whole.size(); ++i)
+    CHECK(distance(std::get<0>(of_parts[i].logits.sort(0)),
+                   std::get<0>(of_whole[i].logits.sort(0))) <= 1e-5);
+}
+
+TEST_CASE("fine_tune asks for scores by length", "[methods][moe]") {
+  class ByLength final : public FakeNetwork {
+   public:
+    using FakeNetwork::FakeNetwork;
+    at::Tensor logits_by_length(const StateDict& weights, size_t expert, int64_t first,
+                                int64_t count) const override {
+      ++passes;
+      return logits(weights, expert, first, count);
+    }
+    mutable int passes = 0;
+  };
+  const auto network = std::make_shared<ByLength>(
+      std::vector<int64_t>{2},
+      [](const StateDict& weights, size_t, int64_t, int64_t count) {
+        return weights.at("w").expand({count, 3});
+      },
+      [](size_t, int64_t, int64_t count) { return at::zeros({count}, at::kLong); });
+  FakeEvidence evidence;
+  evidence.of_network = network;
+  tuned(evidence, 1, {{"tokens", 6}, {"batch", 2}});
+  CHECK(network->passes == 3);
 }
 
 TEST_CASE("what is not trained is refused with the reason", "[methods][moe]") {

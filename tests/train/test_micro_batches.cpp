@@ -1,6 +1,4 @@
 // Steps on texts of mixed lengths go through the model by length, and are the same steps.
-#include "harness/train/internal/micro_batches.h"
-
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
@@ -8,48 +6,21 @@
 #include <numeric>
 
 #include "harness/core/error.h"
-#include "harness/model/observer.h"
 #include "harness/train/internal/batch_loss.h"
 #include "harness/train/recipe.h"
 #include "tests/catch.h"
+#include "tests/model/positions.h"
 #include "tests/train/mixed_texts.h"
 
 using namespace assay;
 using assay::test::MixedHome;
 using assay::test::text_recipe;
 using assay::test::tiny_llama;
+using assay::testing::Positions;
 
 namespace {
 
 using Batches = std::vector<std::vector<int64_t>>;
-
-/// The division of examples 0, 1, ... of these lengths.
-Batches divided_by(const std::vector<ExampleLength>& lengths, size_t most) {
-  std::vector<int64_t> places(lengths.size());
-  std::iota(places.begin(), places.end(), 0);
-  return micro_batches(places, lengths, most);
-}
-
-/// The same of inputs alone.
-Batches divided(const std::vector<int64_t>& lengths, size_t most = 100) {
-  std::vector<ExampleLength> all;
-  for (const int64_t length : lengths) all.push_back({.inputs = length});
-  return divided_by(all, most);
-}
-
-/// Counts the tokens, padding included, that layers whose weights end so multiply.
-class Positions final : public LayerObserver {
- public:
-  explicit Positions(std::string suffix) : suffix_(std::move(suffix)) {}
-  void layer(const LayerInput& input) override {
-    if (input.weight.ends_with(suffix_)) count_ += input.x.numel() / input.x.size(-1);
-  }
-  int64_t count() const { return count_; }
-
- private:
-  std::string suffix_;
-  int64_t count_ = 0;
-};
 
 /// A training that has not begun, of a recipe with the checkpoint "base" alone.
 class Start {
@@ -190,38 +161,6 @@ constexpr double kDoubleTolerance = 1e-12, kFloatTolerance = 1e-6;
 constexpr double kBfloat16Tolerance = 0.03;  // of 8 bits, several times rounded
 
 }  // namespace
-
-TEST_CASE("a batch is divided by length where more than a quarter of it would be padding",
-          "[train]") {
-  CHECK(divided({8, 2, 8, 2}) == Batches{{1, 3}, {0, 2}});
-  CHECK(divided({2, 2, 2}) == Batches{{0, 1, 2}});
-  // 8 positions of which 1, 2 (exactly a quarter) and 3 are padding.
-  CHECK(divided({4, 3}) == Batches{{0, 1}});
-  CHECK(divided({4, 2}) == Batches{{0, 1}});
-  CHECK(divided({4, 1}) == Batches{{1}, {0}});
-  // A short text among long ones pads little.
-  CHECK(divided({8, 1, 8, 8}) == Batches{{0, 1, 2, 3}});
-  // 3, 4 and 5 together have 3 of 15; with 6, 6 of 24 are padding; with 12, 30 of 60.
-  CHECK(divided({12, 6, 5, 4, 3}) == Batches{{1, 2, 3, 4}, {0}});
-  // Nothing is read of images.
-  CHECK(divided({0, 0, 0}, 2) == Batches{{0, 1}, {2}});
-}
-
-TEST_CASE("encoder and decoder both count", "[train]") {
-  // Of two rows of 8 and 8 positions, 7, 14 and 14 would be padding.
-  CHECK(divided_by({{8, 8}, {8, 1}}, 100) == Batches{{0, 1}});
-  CHECK(divided_by({{8, 8}, {1, 1}}, 100) == Batches{{1}, {0}});
-  CHECK(divided_by({{1, 8}, {8, 1}}, 100) == Batches{{0}, {1}});
-}
-
-TEST_CASE("parts bound the micro-batches, and keep the order where nothing is padded", "[train]") {
-  CHECK(divided({5, 5, 5, 5, 5}, 2) == Batches{{0, 1}, {2, 3}, {4}});
-  CHECK(divided({8, 2, 8, 2, 8}, 2) == Batches{{1, 3}, {0, 2}, {4}});
-  // An example may occur twice, as where one epoch ends and the next begins.
-  const std::vector<int64_t> places = {6, 9, 6};
-  const std::vector<ExampleLength> lengths = {{2}, {8}, {2}};
-  CHECK(micro_batches(places, lengths, 3) == Batches{{6, 6}, {9}});
-}
 
 TEST_CASE("a step by length has the loss and the gradients of the whole batch", "[train]") {
   const MixedHome home;

@@ -54,11 +54,16 @@ class KeepScores final : public RouterObserver {
     at::Tensor logits = tokens.logits;
     if (const at::Tensor mask = CountedTokens::current(); mask.defined())
       logits = logits.index_select(0, mask.flatten().nonzero().flatten().to(logits.device()));
-    routers_.push_back({logits, tokens.experts.size(1)});
+    const auto [known, is_new] = places_.emplace(tokens.router, routers_.size());
+    if (is_new)
+      routers_.push_back({logits, tokens.experts.size(1)});
+    else  // a pass over other examples
+      routers_[known->second].logits = at::cat({routers_[known->second].logits, logits});
   }
 
  private:
   std::vector<RouterScores>& routers_;
+  std::map<std::string, size_t> places_;  ///< in `routers_`, by the router's weight
 };
 
 }  // namespace
@@ -126,11 +131,28 @@ at::Tensor CalibratedNetwork::logits(const StateDict& weights, size_t expert, in
   return class_logits(*architecture_, own_weights(weights), batch);
 }
 
+at::Tensor CalibratedNetwork::logits_by_length(const StateDict& weights, size_t expert,
+                                               int64_t first, int64_t count) const {
+  const CalibrationData& examples = data(expert);
+  const StateDict own = own_weights(weights);
+  counters::examples += count;
+  std::vector<at::Tensor> scores, of_rows;
+  for (const std::vector<int64_t>& places : examples.by_length(first, count)) {
+    const ModelBatch batch = examples.batch(places);
+    scores.push_back(class_logits(*architecture_, own, moved(batch, device_)));
+    of_rows.push_back(at::tensor(places, at::kLong).index_select(0, assay::row_examples(batch)));
+  }
+  if (scores.size() == 1) return scores.front();
+  // Back in the order of the examples; the rows of one stay in theirs.
+  const at::Tensor order = at::cat(of_rows).argsort(/*stable=*/true, /*dim=*/0);
+  return at::cat(scores).index_select(0, order.to(device_));
+}
+
 at::Tensor CalibratedNetwork::routed_logits(const StateDict& weights, size_t expert, int64_t first,
                                             int64_t count, const RouteTokens& route,
                                             std::vector<RouterScores>& routers) const {
   const KeepScores observer(routers);
-  if (!route) return logits(weights, expert, first, count);
+  if (!route) return logits_by_length(weights, expert, first, count);
   const std::map<std::string, std::string> names = merge_names(weights);
   const RouteOverride under_merge_names([&](const TokensToRoute& tokens) {
     return route({names.at(tokens.router), tokens.logits, tokens.counted, tokens.own});

@@ -35,6 +35,8 @@ class CalibratedNetwork final : public Network,
   int64_t examples(size_t expert) const override { return data(expert).size(); }
   at::Tensor logits(const StateDict& weights, size_t expert, int64_t first,
                     int64_t count) const override;
+  at::Tensor logits_by_length(const StateDict& weights, size_t expert, int64_t first,
+                              int64_t count) const override;
   at::Tensor routed_logits(const StateDict& weights, size_t expert, int64_t first, int64_t count,
                            const RouteTokens& route,
                            std::vector<RouterScores>& routers) const override;

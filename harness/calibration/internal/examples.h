@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "harness/calibration/data.h"
+#include "harness/lm/encoded_texts.h"
 
 namespace assay {
 
@@ -16,10 +18,12 @@ class CalibrationExamples {
  public:
   virtual ~CalibrationExamples() = default;
   virtual int64_t size() const = 0;
-  virtual ModelBatch batch(int64_t first, int64_t count) const = 0;
-  virtual at::Tensor targets(int64_t first, int64_t count) const = 0;
+  /// The examples at these places, in this order.
+  virtual ModelBatch batch(std::span<const int64_t> places) const = 0;
+  virtual at::Tensor targets(std::span<const int64_t> places) const = 0;
   /// Tokens that the example takes in a batch.
   virtual int64_t tokens(int64_t index) const = 0;
+  virtual ExampleLength length(int64_t index) const = 0;
   virtual int64_t bytes() const = 0;
 };
 

@@ -15,18 +15,23 @@ class PlainExamples final : public CalibrationExamples {
       : inputs_(std::move(inputs)), targets_(std::move(targets)) {}
 
   int64_t size() const override { return inputs_.size(0); }
-  ModelBatch batch(int64_t first, int64_t count) const override {
-    return {inputs_.narrow(0, first, count)};
+  ModelBatch batch(std::span<const int64_t> places) const override {
+    return {inputs_.index_select(0, indices(places))};
   }
-  at::Tensor targets(int64_t first, int64_t count) const override {
-    return targets_.narrow(0, first, count);
+  at::Tensor targets(std::span<const int64_t> places) const override {
+    return targets_.index_select(0, indices(places));
   }
   int64_t tokens(int64_t) const override { return kTokensPerImage; }
+  ExampleLength length(int64_t) const override { return {}; }  // nothing is padded
   int64_t bytes() const override {
     return static_cast<int64_t>(inputs_.nbytes() + targets_.nbytes());
   }
 
  private:
+  static at::Tensor indices(std::span<const int64_t> places) {
+    return at::tensor(at::ArrayRef<int64_t>(places.data(), places.size()), at::kLong);
+  }
+
   at::Tensor inputs_, targets_;
 };
 

@@ -14,28 +14,31 @@ class PromptExamples final : public CalibrationExamples {
   explicit PromptExamples(std::vector<TokenIds> prompts) : prompts_(std::move(prompts)) {}
 
   int64_t size() const override { return static_cast<int64_t>(prompts_.size()); }
-  ModelBatch batch(int64_t first, int64_t count) const override {
+  ModelBatch batch(std::span<const int64_t> places) const override {
+    const auto count = static_cast<int64_t>(places.size());
     int64_t longest = 0;
-    for (int64_t i = first; i < first + count; ++i) longest = std::max(longest, tokens(i));
+    for (const int64_t place : places) longest = std::max(longest, tokens(place));
     ModelBatch batch;
     batch.inputs = at::zeros({count, longest}, at::kLong);
     batch.mask = at::zeros({count, longest}, at::kBool);
     batch.scored = at::zeros({count, longest}, at::kBool);
     for (int64_t i = 0; i < count; ++i) {
-      const TokenIds& prompt = prompts_[static_cast<size_t>(first + i)];
+      const int64_t place = places[static_cast<size_t>(i)];
+      const TokenIds& prompt = prompts_[static_cast<size_t>(place)];
       int64_t* row = batch.inputs.data_ptr<int64_t>() + i * longest;
       std::copy(prompt.begin(), prompt.end(), row);
-      batch.mask[i].narrow(0, 0, tokens(first + i)).fill_(true);
-      batch.scored[i][tokens(first + i) - 1] = true;
+      batch.mask[i].narrow(0, 0, tokens(place)).fill_(true);
+      batch.scored[i][tokens(place) - 1] = true;
     }
     return batch;
   }
-  at::Tensor targets(int64_t /*first*/, int64_t /*count*/) const override {
+  at::Tensor targets(std::span<const int64_t> /*places*/) const override {
     user_error("true answers are asked for, and prompts have none: give tasks for calibration");
   }
   int64_t tokens(int64_t index) const override {
     return static_cast<int64_t>(prompts_[static_cast<size_t>(index)].size());
   }
+  ExampleLength length(int64_t index) const override { return {.inputs = tokens(index)}; }
   int64_t bytes() const override {
     int64_t total = 0;
     for (const TokenIds& prompt : prompts_)

@@ -1,37 +1,27 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "harness/calibration/internal/examples.h"
 #include "harness/core/error.h"
-#include "harness/lm/encoded_texts.h"
 
 namespace assay {
 namespace {
 
-/// Examples of texts, of which batches hold consecutive ones.
 class TextExamples final : public CalibrationExamples {
  public:
   explicit TextExamples(std::unique_ptr<const EncodedTexts> texts) : texts_(std::move(texts)) {}
   int64_t size() const override { return texts_->size(); }
-  ModelBatch batch(int64_t first, int64_t count) const override {
-    return texts_->batch(places(first, count));
-  }
-  at::Tensor targets(int64_t first, int64_t count) const override {
-    return texts_->targets(places(first, count));
+  ModelBatch batch(std::span<const int64_t> places) const override { return texts_->batch(places); }
+  at::Tensor targets(std::span<const int64_t> places) const override {
+    return texts_->targets(places);
   }
   int64_t tokens(int64_t index) const override { return texts_->tokens(index); }
+  ExampleLength length(int64_t index) const override { return texts_->length(index); }
   int64_t bytes() const override { return texts_->bytes(); }
 
  private:
-  static std::vector<int64_t> places(int64_t first, int64_t count) {
-    std::vector<int64_t> places(static_cast<size_t>(count));
-    std::iota(places.begin(), places.end(), first);
-    return places;
-  }
-
   std::unique_ptr<const EncodedTexts> texts_;
 };
 

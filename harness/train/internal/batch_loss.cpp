@@ -9,9 +9,9 @@
 #include <numeric>
 
 #include "harness/core/error.h"
+#include "harness/lm/micro_batches.h"
 #include "harness/model/batch_norm.h"
 #include "harness/model/recompute.h"
-#include "harness/train/internal/micro_batches.h"
 
 namespace assay {
 namespace {

@@ -1,4 +1,4 @@
-/// The parts of a step's batch that go through the model one after the other.
+/// The parts of a batch that go through a model one after the other.
 #pragma once
 
 #include <cstdint>

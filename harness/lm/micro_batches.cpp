@@ -1,4 +1,4 @@
-#include "harness/train/internal/micro_batches.h"
+#include "harness/lm/micro_batches.h"
 
 #include <algorithm>
 #include <numeric>
@@ -8,7 +8,7 @@
 namespace assay {
 namespace {
 
-int64_t tokens_of(const ExampleLength& length) { return length.inputs + length.decoder; }
+int64_t all_tokens(const ExampleLength& length) { return length.inputs + length.decoder; }
 
 /// What a batch of examples computes.
 struct Extent {
@@ -17,18 +17,18 @@ struct Extent {
 
   Extent with(const ExampleLength& length) const {
     return {examples + 1,
-            tokens + tokens_of(length),
+            tokens + all_tokens(length),
             {std::max(longest.inputs, length.inputs), std::max(longest.decoder, length.decoder)}};
   }
   /// Whether more than a quarter of the positions is padding.
   bool is_ragged() const {
-    const int64_t positions = examples * tokens_of(longest);
+    const int64_t positions = examples * all_tokens(longest);
     return 4 * (positions - tokens) > positions;
   }
 };
 
 /// Examples of similar length, by their indices, which ascend in every group.
-std::vector<std::vector<size_t>> groups_of(std::span<const ExampleLength> lengths) {
+std::vector<std::vector<size_t>> groups_by_length(std::span<const ExampleLength> lengths) {
   std::vector<size_t> order(lengths.size());
   std::iota(order.begin(), order.end(), 0);
   Extent all;
@@ -36,7 +36,7 @@ std::vector<std::vector<size_t>> groups_of(std::span<const ExampleLength> length
   if (!all.is_ragged()) return {order};
 
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return tokens_of(lengths[a]) < tokens_of(lengths[b]);
+    return all_tokens(lengths[a]) < all_tokens(lengths[b]);
   });
   std::vector<std::vector<size_t>> groups(1);
   Extent extent;
@@ -60,7 +60,7 @@ std::vector<std::vector<int64_t>> micro_batches(std::span<const int64_t> places,
   ASSAY_CHECK(places.size() == lengths.size() && most > 0, "{} examples, {} lengths, at most {}",
               places.size(), lengths.size(), most);
   std::vector<std::vector<int64_t>> batches;
-  for (const std::vector<size_t>& group : groups_of(lengths))
+  for (const std::vector<size_t>& group : groups_by_length(lengths))
     for (size_t i = 0; i < group.size(); ++i) {
       if (i % most == 0) batches.emplace_back();
       batches.back().push_back(places[group[i]]);
