@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "harness/calibration/internal/gram.h"
+#include "harness/calibration/internal/gram_sums.h"
 #include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/error.h"
@@ -16,9 +16,6 @@
 
 namespace assay {
 namespace {
-
-/// The vectors that went into the layers, by LayerInfo::input.
-using Inputs = std::map<std::string, std::vector<at::Tensor>>;
 
 class InputObserver final : public LayerObserver {
  public:
@@ -29,7 +26,7 @@ class InputObserver final : public LayerObserver {
     if (first_readers_.contains(input.weight)) inputs[input.weight].push_back(counted_rows(input));
   }
 
-  Inputs inputs;
+  GramSums::Pieces inputs;  ///< the vectors that went into layers, by LayerInfo::input
 
  private:
   std::set<std::string> first_readers_;
@@ -54,56 +51,39 @@ struct InputGram {
 
   at::ScalarType dtype() const { return dtype_of(compute); }
 
-  Inputs observe(const StatisticBatch& batch) const {
+  GramSums::Pieces observe(const StatisticBatch& batch) const {
     InputObserver observer(batch.network.layers);
     row_logits(batch.network.architecture, batch.weights, batch.inputs);
     return std::move(observer.inputs);
   }
 
-  void add(const Inputs& inputs) {
-    std::vector<GramSum*> changed;
-    for (const auto& [layer, pieces] : inputs) {
-      GramSum& sum = sums_.try_emplace(layer, pieces.front().size(1)).first->second;
-      for (const at::Tensor& piece : pieces) sum.append(piece);
-      changed.push_back(&sum);
-    }
-    GramSum::accumulate(changed);
-  }
+  void add(const GramSums::Pieces& inputs) { sums_.add(inputs); }
 
   StatisticTensors finish(const NetworkShape& network, int64_t /*examples*/) {
-    StatisticTensors result;
-    for (auto& [layer, sum] : std::exchange(sums_, {})) {
-      if (sum.rows() == 0) continue;  // an expert of a mixture that no token was sent to
-      result.rows[layer] = sum.rows();
-      result.tensors[layer] = sum.mean().to(dtype_of(storage));
-    }
+    StatisticTensors result = sums_.take_means(dtype_of(storage));
     for (const LayerInfo& layer : network.layers)
       if (result.tensors.contains(layer.input)) result.layers.push_back(layer);
     return result;
   }
 
   int64_t working_bytes(const NetworkShape& network) const {
-    int64_t total = 0;
-    for (const auto& [unused, size] : sizes_of(network))
-      total += GramSum::working_bytes(size, value_bytes());
-    return total;
+    return GramSums::working_bytes(sizes_of(network), dtype());
   }
 
   int64_t part_bytes(const NetworkShape& network, int64_t tokens) const {
     int64_t values = 0;
     for (const auto& [unused, size] : sizes_of(network)) values += size;
-    return tokens * values * value_bytes();
+    return tokens * values * static_cast<int64_t>(c10::elementSize(dtype()));
   }
 
  private:
-  int64_t value_bytes() const { return static_cast<int64_t>(c10::elementSize(dtype())); }
   static std::map<std::string, int64_t> sizes_of(const NetworkShape& network) {
     std::map<std::string, int64_t> sizes;
     for (const LayerInfo& layer : network.layers) sizes[layer.input] = layer.inputs;
     return sizes;
   }
 
-  std::map<std::string, GramSum> sums_;
+  GramSums sums_;
 };
 
 ASSAY_STATISTIC(InputGram)

@@ -6,10 +6,9 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <map>
-#include <utility>
 
 #include "harness/calibration/internal/gradients.h"
-#include "harness/calibration/internal/gram.h"
+#include "harness/calibration/internal/gram_sums.h"
 #include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/core/cost.h"
@@ -18,9 +17,6 @@
 
 namespace assay {
 namespace {
-
-/// The gradients of an example, by the layers' weights: [rows, outputs].
-using Gradients = std::map<std::string, std::vector<at::Tensor>>;
 
 class OutputObserver final : public LayerObserver {
  public:
@@ -77,7 +73,8 @@ struct OutputGradientGram {
   bool labels() const { return estimator == Estimator::kEmpirical; }
   at::ScalarType dtype() const { return dtype_of(compute); }
 
-  Gradients observe(const StatisticBatch& batch) const {
+  /// The gradients of an example, by the layers' weights: [rows, outputs].
+  GramSums::Pieces observe(const StatisticBatch& batch) const {
     const std::map<std::string, int64_t> sizes = sizes_of(batch.network);
     OutputObserver observer(sizes);
     const at::Tensor log_p =
@@ -90,7 +87,7 @@ struct OutputGradientGram {
         torch::autograd::grad({score}, observer.outputs, /*grad_outputs=*/{},
                               /*retain_graph=*/false, /*create_graph=*/false,
                               /*allow_unused=*/true);
-    Gradients gradients;
+    GramSums::Pieces gradients;
     for (size_t i = 0; i < found.size(); ++i) {
       const OutputObserver::Layer& layer = observer.made_by[i];
       const at::Tensor& y = observer.outputs[i];
@@ -100,43 +97,24 @@ struct OutputGradientGram {
     return gradients;
   }
 
-  void add(const Gradients& gradients) {
-    std::vector<GramSum*> changed;
-    for (const auto& [layer, pieces] : gradients) {
-      GramSum& sum = sums_.try_emplace(layer, pieces.front().size(1)).first->second;
-      for (const at::Tensor& piece : pieces) sum.append(piece);
-      changed.push_back(&sum);
-    }
-    GramSum::accumulate(changed);
-  }
+  void add(const GramSums::Pieces& gradients) { sums_.add(gradients); }
 
   StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) {
-    StatisticTensors result;
-    for (auto& [layer, sum] : std::exchange(sums_, {})) {
-      if (sum.rows() == 0) continue;  // an expert of a mixture that no token was sent to
-      result.rows[layer] = sum.rows();
-      result.tensors[layer] = sum.mean().to(dtype_of(storage));
-    }
-    return result;
+    return sums_.take_means(dtype_of(storage));
   }
 
   int64_t working_bytes(const NetworkShape& network) const {
-    int64_t total = 0;
-    for (const auto& [unused, size] : sizes_of(network))
-      total += GramSum::working_bytes(size, value_bytes());
-    return total;
+    return GramSums::working_bytes(sizes_of(network), dtype());
   }
 
   // Outputs and their gradients.
   int64_t part_bytes(const NetworkShape& network, int64_t tokens) const {
     int64_t values = 0;
     for (const auto& [unused, size] : sizes_of(network)) values += 2 * size;
-    return tokens * values * value_bytes();
+    return tokens * values * static_cast<int64_t>(c10::elementSize(dtype()));
   }
 
  private:
-  int64_t value_bytes() const { return static_cast<int64_t>(c10::elementSize(dtype())); }
-
   /// The outputs of the layers that are looked at.
   std::map<std::string, int64_t> sizes_of(const NetworkShape& network) const {
     std::map<std::string, const TensorInfo*> weights;
@@ -150,7 +128,7 @@ struct OutputGradientGram {
     return sizes;
   }
 
-  std::map<std::string, GramSum> sums_;
+  GramSums sums_;
 };
 
 ASSAY_STATISTIC(OutputGradientGram)

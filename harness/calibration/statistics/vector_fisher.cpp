@@ -4,10 +4,9 @@
 #include <ATen/ATen.h>
 
 #include <map>
-#include <utility>
 
 #include "harness/calibration/internal/gradients.h"
-#include "harness/calibration/internal/gram.h"
+#include "harness/calibration/internal/gram_sums.h"
 #include "harness/calibration/internal/precision.h"
 #include "harness/calibration/statistic.h"
 #include "harness/model/forward.h"
@@ -45,7 +44,7 @@ struct VectorFisher {
   bool labels() const { return estimator == Estimator::kEmpirical; }
   at::ScalarType dtype() const { return dtype_of(compute); }
 
-  StateDict observe(const StatisticBatch& batch) const {
+  GramSums::Pieces observe(const StatisticBatch& batch) const {
     StateDict vectors;
     for (const auto& [name, unused] : sizes_of(batch.network))
       if (const auto found = batch.weights.find(name); found != batch.weights.end())
@@ -56,37 +55,23 @@ struct VectorFisher {
     const Answer answer = estimator == Estimator::kSampled ? Answer::kSampled : Answer::kTrue;
     const std::vector<at::Tensor> gradients = weights.gradients(
         answer_log_probability(log_p, answer, batch.targets, batch.seed, batch.first));
-    StateDict result;
+    GramSums::Pieces result;
     for (size_t i = 0; i < gradients.size(); ++i)
-      result[weights.names()[i]] =
+      result[weights.names()[i]].push_back(
           (gradients[i].defined() ? gradients[i] : at::zeros_like(weights.weights()[i]))
               .detach()
-              .unsqueeze(0);
+              .unsqueeze(0));
     return result;
   }
 
-  void add(const StateDict& gradients) {
-    std::vector<GramSum*> changed;
-    for (const auto& [name, gradient] : gradients) {
-      GramSum& sum = sums_.try_emplace(name, gradient.size(1)).first->second;
-      sum.append(gradient);
-      changed.push_back(&sum);
-    }
-    GramSum::accumulate(changed);
-  }
+  void add(const GramSums::Pieces& gradients) { sums_.add(gradients); }
 
   StatisticTensors finish(const NetworkShape&, int64_t /*examples*/) {
-    StatisticTensors result;
-    for (auto& [name, sum] : std::exchange(sums_, {}))
-      result.tensors[name] = sum.mean().to(at::kFloat);
-    return result;
+    return {.tensors = sums_.take_means(at::kFloat).tensors};
   }
 
   int64_t working_bytes(const NetworkShape& network) const {
-    int64_t total = 0;
-    for (const auto& [unused, size] : sizes_of(network))
-      total += GramSum::working_bytes(size, static_cast<int64_t>(c10::elementSize(dtype())));
-    return total;
+    return GramSums::working_bytes(sizes_of(network), dtype());
   }
 
  private:
@@ -98,7 +83,7 @@ struct VectorFisher {
     return sizes;
   }
 
-  std::map<std::string, GramSum> sums_;
+  GramSums sums_;
 };
 
 ASSAY_STATISTIC(VectorFisher)
