@@ -61,4 +61,13 @@ std::optional<std::string> inner_conflict(const Method& of) {
   return std::nullopt;
 }
 
+std::optional<std::string> form_conflict(const std::string& parameter, const Method& method) {
+  const Output output = method.needs().output;
+  if (output == Output::kSameArchitecture) return std::nullopt;
+  return fmt::format(
+      "parameter '{}' is {}, which gives another form of model ({}): expected a method that gives "
+      "one model of the inputs' shape",
+      parameter, method.info().name, output_name(output));
+}
+
 }  // namespace assay

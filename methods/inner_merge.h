@@ -51,4 +51,8 @@ class InnerModel final : public ModelJob {
 /// absent when it is.
 std::optional<std::string> inner_conflict(const Method& of);
 
+/// Why the method in this parameter does not give one model of the inputs' shape; absent when it
+/// does.
+std::optional<std::string> form_conflict(const std::string& parameter, const Method& method);
+
 }  // namespace assay

@@ -7,6 +7,7 @@
 
 #include "harness/core/error.h"
 #include "harness/method/method.h"
+#include "methods/inner_merge.h"
 
 namespace assay {
 
@@ -21,12 +22,7 @@ inline std::string base_has_no_data(std::string_view parameter, std::string_view
 inline std::optional<std::string> shared_conflict(const MethodComponent& shared, bool base_expert) {
   if (base_expert && (shared->needs().calibration_inputs || !shared->statistics().empty()))
     return base_has_no_data("shared", shared->info().name);
-  if (const Output output = shared->needs().output; output != Output::kSameArchitecture)
-    return fmt::format(
-        "parameter 'shared' is {}, which gives another form of model ({}): expected a method that "
-        "gives one model of the inputs' shape",
-        shared->info().name, output_name(output));
-  return std::nullopt;
+  return form_conflict("shared", *shared);
 }
 
 }  // namespace assay

@@ -104,11 +104,7 @@ struct GitRebasin {
     return needs;
   }
   std::optional<std::string> conflict() const {
-    if (const Output output = of->needs().output; output != Output::kSameArchitecture)
-      return fmt::format(
-          "parameter 'of' is {}, which gives another form of model ({}): expected a method that "
-          "gives one model of the inputs' shape",
-          of->info().name, output_name(output));
+    if (auto conflict = form_conflict("of", *of)) return conflict;
     if (const auto unmatched = unmatched_statistic(of->statistics()))
       return fmt::format("parameter 'of' is {}, which {}", of->info().name, *unmatched);
     if (by == By::kBoth && similarity != UnitSimilarity::kCorrelation)

@@ -6,7 +6,6 @@
 #include <numeric>
 #include <set>
 
-#include "harness/core/error.h"
 #include "harness/kernels/one_thread.h"
 #include "harness/method/layer_inputs.h"
 #include "harness/method/method.h"
@@ -48,14 +47,7 @@ struct Repair {
                 .help = "whether layers of networks without BatchNorm are scaled and shifted"});
   }
 
-  std::optional<std::string> conflict() const {
-    if (const Output output = of->needs().output; output != Output::kSameArchitecture)
-      return fmt::format(
-          "parameter 'of' is {}, which gives another form of model ({}): expected a method that "
-          "gives one model of the inputs' shape",
-          of->info().name, output_name(output));
-    return std::nullopt;
-  }
+  std::optional<std::string> conflict() const { return form_conflict("of", *of); }
   void prepare(const ModelJob& job) { of->prepare(job); }
   StateDict merge_model(const ModelJob& job) const;
 

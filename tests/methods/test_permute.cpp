@@ -197,3 +197,10 @@ TEST_CASE("what cannot be widened is skipped with the reason", "[methods][permut
   CHECK_THROWS_AS(merged("pleas", {{"ratio", 0.5}}, networks), SkipCell);
   CHECK_THROWS_AS(merged("zipit", {{"zipped", 0.5}}, networks), SkipCell);
 }
+
+TEST_CASE("what goes on with a merge needs one of the inputs' shape", "[methods][permute]") {
+  const Json parameters{{"of", "moe"}};
+  for (const char* method : {"git_rebasin", "repair"})
+    CHECK_THROWS_WITH(make_method(method, JsonReader(parameters, "test")),
+                      Catch::Matchers::Contains("parameter 'of' is moe, which gives another form"));
+}
