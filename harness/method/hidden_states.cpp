@@ -10,4 +10,11 @@ const HiddenStates& hidden_states(const Network& network) {
   return *states;
 }
 
+at::Tensor logits_and_states(const Network& network, const StateDict& weights, size_t expert,
+                             int64_t first, int64_t count, std::vector<at::Tensor>& states) {
+  const auto* shown = dynamic_cast<const StatesNetwork*>(&network);
+  return shown ? shown->logits_and_states(weights, expert, first, count, states)
+               : network.logits(weights, expert, first, count);
+}
+
 }  // namespace assay

@@ -1,5 +1,5 @@
-/// Hidden states of a network on the experts' examples, for routers: what a block reads tells which
-/// expert a text is like.
+/// Hidden states of a network on the experts' examples. For routers: what a block reads tells which
+/// expert a text is like. For methods that learn: a merged model is to have an expert's states.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -38,5 +38,20 @@ class HiddenStates {
 
 /// Those of a network. UserError when it has none.
 const HiddenStates& hidden_states(const Network& network);
+
+/// A Network (Evidence::network()) may also be this.
+class StatesNetwork {
+ public:
+  virtual ~StatesNetwork() = default;
+  /// Network::logits(), and what each block reads in that pass: float32 [tokens, width], of the
+  /// tokens that count, appended to `states`. Gradients reach the `weights` that require them. Of
+  /// architectures that show no hidden states there are none.
+  virtual at::Tensor logits_and_states(const StateDict& weights, size_t expert, int64_t first,
+                                       int64_t count, std::vector<at::Tensor>& states) const = 0;
+};
+
+/// Those of a network. One that shows no states gives its logits alone.
+at::Tensor logits_and_states(const Network& network, const StateDict& weights, size_t expert,
+                             int64_t first, int64_t count, std::vector<at::Tensor>& states);
 
 }  // namespace assay

@@ -72,16 +72,6 @@ struct AdaMerging {
 
 at::Tensor clamped(const at::Tensor& raw) { return raw.clamp(0, 1); }
 
-/// Adds the gradient of the mean entropy of the predictions; returns that entropy, in nats.
-double add_entropy_gradient(const Network& network, const StateDict& weights, size_t expert,
-                            ExampleBatch batch) {
-  const at::Tensor logs =
-      at::log_softmax(network.logits(weights, expert, batch.first, batch.count), 1);
-  const at::Tensor entropy = -(logs.exp() * logs).sum(1).mean();
-  entropy.backward();
-  return entropy.item<double>();
-}
-
 std::vector<at::Tensor> AdaMerging::elected(const TensorParts& tensor,
                                             const std::vector<at::Tensor>& task_vectors) const {
   const TrimElect::Trimmed trimmed = ties_.measure(tensor);
@@ -113,10 +103,7 @@ StateDict AdaMerging::merge_model(const ModelJob& job) const {
   const Network& network = job.evidence().network();
   torch::optim::Adam adam(model.parameters(), torch::optim::AdamOptions(learning_rate));
   const auto entropy = [&](const StateDict& weights, int64_t step) {
-    double sum = 0;
-    for (size_t i = 0; i < experts; ++i)
-      sum += add_entropy_gradient(network, weights, i, batch_of(network, i, step, batch));
-    return sum / static_cast<double>(experts);
+    return add_entropy_gradients(network, weights, experts, step, batch);
   };
   const auto update = [&](int64_t) {
     adam.step();

@@ -10,9 +10,20 @@
 namespace assay {
 namespace {
 
+bool has_one(const LearnedTensor& tensor) { return tensor.shape.empty() && tensor.chunk == 0; }
+
+/// A term's coefficients [width] for multiplying its values.
+at::Tensor spread(const LearnedTensor& tensor, const at::Tensor& coefficients,
+                  const at::Tensor& values) {
+  if (tensor.chunk == 0) return coefficients.reshape(tensor.shape);
+  return coefficients.repeat_interleave(tensor.chunk)
+      .narrow(0, 0, values.numel())
+      .reshape(values.sizes());
+}
+
 /// The merged values of a tensor with the coefficients [terms, width].
 at::Tensor combine(const LearnedTensor& tensor, const at::Tensor& coefficients) {
-  if (tensor.shape.empty()) {
+  if (has_one(tensor)) {
     const auto values = coefficients.accessor<double, 2>();
     std::vector<at::Tensor> tensors;
     std::vector<double> factors;
@@ -28,10 +39,10 @@ at::Tensor combine(const LearnedTensor& tensor, const at::Tensor& coefficients) 
   }
   at::Tensor sum;
   for (size_t i = 0; i < tensor.terms.size(); ++i) {
+    const at::Tensor own =
+        coefficients[static_cast<int64_t>(i)].to(tensor.terms[i].device(), at::kFloat);
     const at::Tensor product =
-        tensor.terms[i].to(at::kFloat) * coefficients[static_cast<int64_t>(i)]
-                                             .to(tensor.terms[i].device(), at::kFloat)
-                                             .reshape(tensor.shape);
+        tensor.terms[i].to(at::kFloat) * spread(tensor, own, tensor.terms[i]);
     if (sum.defined())
       sum.add_(product);
     else
@@ -42,9 +53,15 @@ at::Tensor combine(const LearnedTensor& tensor, const at::Tensor& coefficients) 
 
 /// Of a term's coefficients, float64 [width], from the gradient of the merged values.
 at::Tensor gradient_of_term(const LearnedTensor& tensor, const at::Tensor& gradient, size_t term) {
-  if (tensor.shape.empty())
+  if (has_one(tensor))
     return at::full({1}, dot_products({gradient, tensor.terms[term]})(0, 1), at::kDouble);
   const at::Tensor products = gradient * tensor.terms[term];
+  if (tensor.chunk > 0) {
+    const int64_t width = (products.numel() + tensor.chunk - 1) / tensor.chunk;
+    const at::Tensor padded =
+        at::constant_pad_nd(products.flatten(), {0, width * tensor.chunk - products.numel()});
+    return padded.reshape({width, tensor.chunk}).sum(1, false, at::kDouble).cpu();
+  }
   std::vector<int64_t> summed;
   for (int64_t d = 0; d < products.dim(); ++d)
     if (tensor.shape[static_cast<size_t>(d)] == 1) summed.push_back(d);

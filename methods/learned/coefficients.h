@@ -14,6 +14,19 @@
 
 namespace assay {
 
+/// Weights that are made of what a method learns by gradients.
+class LearnedWeights {
+ public:
+  virtual ~LearnedWeights() = default;
+  /// The merged weights, float32. With `leaves` they require gradients.
+  virtual StateDict weights(bool leaves) const = 0;
+  /// Adds to the gradients of what is learned what follows from those of the weights. Parameters of
+  /// tensors that the network does not use get none.
+  virtual void add_gradients(const StateDict& weights) const = 0;
+  /// Reports what was learned.
+  virtual void report(const TensorParts& reports) const = 0;
+};
+
 /// Which tensors share their coefficients: all, those of a layer, or none.
 enum class Sharing { kTask, kLayer, kTensor };
 
@@ -32,10 +45,13 @@ struct LearnedTensor {
   std::vector<at::Tensor> terms{};
   /// The shape, for broadcasting, of a term's coefficients; empty: one for the whole tensor.
   std::vector<int64_t> shape{};
+  /// In place of a shape: a coefficient for so many entries of the flattened tensor after each
+  /// other, the last for those that are left; 0: none.
+  int64_t chunk = 0;
 };
 
 /// Coefficients in groups, and the tensors that they make.
-class LearnedModel {
+class LearnedModel : public LearnedWeights {
  public:
   /// What a coefficient is of the value that is learned; empty: the same.
   using Constraint = at::Tensor (*)(const at::Tensor& raw);
@@ -59,11 +75,11 @@ class LearnedModel {
   /// The mean of all trained coefficients.
   double mean_coefficient() const;
 
-  /// The merged weights, float32. With `leaves` they require gradients.
-  StateDict weights(bool leaves) const;
-  /// Adds to the parameters' gradients what follows from those of the weights. A group whose
-  /// tensors the network does not use gets none.
-  void add_gradients(const StateDict& weights) const;
+  StateDict weights(bool leaves) const override;
+  void add_gradients(const StateDict& weights) const override;
+  void report(const TensorParts& reports) const override {
+    reports.report("coefficient_mean", mean_coefficient());
+  }
 
  private:
   struct Group {

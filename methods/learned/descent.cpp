@@ -11,6 +11,20 @@
 #include "harness/kernels/one_thread.h"
 
 namespace assay {
+namespace {
+
+/// Adds the gradient of the mean entropy of the predictions; returns that entropy, in nats.
+double add_entropy_gradient(const Network& network, const StateDict& weights, size_t expert,
+                            ExampleBatch batch) {
+  const at::Tensor logs =
+      at::log_softmax(network.logits(weights, expert, batch.first, batch.count), 1);
+  const at::Tensor entropy = -(logs.exp() * logs).sum(1).mean();
+  entropy.backward();
+  return entropy.item<double>();
+}
+
+}  // namespace
+
 int64_t batches_of(const Network& network, size_t expert, int64_t batch) {
   return (network.examples(expert) + batch - 1) / batch;
 }
@@ -33,7 +47,15 @@ at::Tensor cross_entropy(const Network& network, const StateDict& weights, size_
                                 network.targets(expert, batch.first, batch.count));
 }
 
-StateDict descend(const LearnedModel& model, const Descent& descent, const ModelJob& job) {
+double add_entropy_gradients(const Network& network, const StateDict& weights, size_t experts,
+                             int64_t step, int64_t batch) {
+  double sum = 0;
+  for (size_t i = 0; i < experts; ++i)
+    sum += add_entropy_gradient(network, weights, i, batch_of(network, i, step, batch));
+  return sum / static_cast<double>(experts);
+}
+
+StateDict descend(const LearnedWeights& model, const Descent& descent, const ModelJob& job) {
   const c10::AutoGradMode with_gradients(true);
   const OneThread one;  // on the CPU, sums over more threads would go in another order
   const int64_t tenth = std::max<int64_t>(1, descent.steps / 10);
@@ -52,7 +74,7 @@ StateDict descend(const LearnedModel& model, const Descent& descent, const Model
   }
   if (!job.names().empty()) {
     const TensorParts reports = job.parts(job.names().front());
-    reports.report("coefficient_mean", model.mean_coefficient());
+    model.report(reports);
     if (descent.steps > 0) {
       reports.report(descent.loss_name + "_first", loss_first / static_cast<double>(tenth));
       reports.report(descent.loss_name + "_last", loss_last / static_cast<double>(tenth));

@@ -26,6 +26,11 @@ int64_t steps_of(const Network& network, size_t experts, int64_t epochs, int64_t
 at::Tensor cross_entropy(const Network& network, const StateDict& weights, size_t expert,
                          ExampleBatch batch, const at::Tensor& scale = {});
 
+/// Test-time adaptation: the mean entropy of the predictions on each expert's batch of a step. Adds
+/// the gradients of its sum over experts to the weights; returns the mean over experts, in nats.
+double add_entropy_gradients(const Network& network, const StateDict& weights, size_t experts,
+                             int64_t step, int64_t batch);
+
 /// What a method gives to the loop.
 struct Descent {
   std::string method;  ///< for messages
@@ -39,8 +44,8 @@ struct Descent {
 };
 
 /// Runs the steps and returns the merged weights. Reports the mean loss of the first and of the
-/// last tenth of the steps, and the mean coefficient. LibTorch's operators stay on one thread, so
+/// last tenth of the steps, and what was learned. LibTorch's operators stay on one thread, so
 /// that the bytes do not depend on how many there are. DataError when the loss is not finite.
-StateDict descend(const LearnedModel& model, const Descent& descent, const ModelJob& job);
+StateDict descend(const LearnedWeights& model, const Descent& descent, const ModelJob& job);
 
 }  // namespace assay

@@ -61,6 +61,27 @@ TEST_CASE("tensors are sums with a coefficient per column or per tensor", "[meth
   CHECK(at::equal(weights.at("whole"), at::tensor({4.f, 2.f, 5.f, 2.5f}).reshape({2, 2})));
 }
 
+TEST_CASE("chunks of a tensor have coefficients of their own", "[methods][unlabelled]") {
+  const c10::AutoGradMode with_gradients(true);
+  LearnedModel model;
+  // Chunks of two entries, the last of one.
+  const size_t group =
+      model.add_group(at::tensor({1., 2., 3., 10., 20., 30.}, at::kDouble).reshape({2, 3}));
+  model.add({.name = "w",
+             .group = group,
+             .base = at::ones({5, 1}),
+             .terms = {at::tensor({1.f, 2.f, 3.f, 4.f, 5.f}).reshape({5, 1}), at::ones({5, 1})},
+             .chunk = 2});
+  const StateDict weights = model.weights(true);
+  CHECK(at::equal(weights.at("w").detach().flatten(), at::tensor({12.f, 13.f, 27.f, 29.f, 46.f})));
+
+  const at::Tensor slopes = at::tensor({1.f, 1.f, 2.f, 1.f, 3.f}).reshape({5, 1});
+  (weights.at("w") * slopes).sum().backward();
+  model.add_gradients(weights);
+  CHECK(at::equal(model.raw(group).grad(),
+                  at::tensor({3., 10., 15., 2., 3., 3.}, at::kDouble).reshape({2, 3})));
+}
+
 TEST_CASE("coefficients have the gradients of finite differences", "[methods]") {
   const c10::AutoGradMode with_gradients(true);
   const bool constrained = GENERATE(false, true);

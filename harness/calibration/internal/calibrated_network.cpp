@@ -46,6 +46,22 @@ class ShowLayers final : public LayerObserver {
   const SeeLayer& see_;
 };
 
+/// Keeps what blocks read of the tokens that count, with gradients.
+class KeepStates final : public LayerObserver {
+ public:
+  explicit KeepStates(std::vector<at::Tensor>& states) : states_(states) {}
+  void layer(const LayerInput& /*input*/) override {}
+  void hidden(BlockPlace place, const at::Tensor& x) override {
+    if (place != BlockPlace::kInput) return;
+    const at::Tensor counted = CountedTokens::current();
+    states_.push_back(counted.defined() ? x.index({counted.to(x.device())})
+                                        : x.reshape({-1, x.size(-1)}));
+  }
+
+ private:
+  std::vector<at::Tensor>& states_;
+};
+
 /// Keeps what routers score of the tokens that count.
 class KeepScores final : public RouterObserver {
  public:
@@ -157,6 +173,13 @@ at::Tensor CalibratedNetwork::routed_logits(const StateDict& weights, size_t exp
   const RouteOverride under_merge_names([&](const TokensToRoute& tokens) {
     return route({names.at(tokens.router), tokens.logits, tokens.counted, tokens.own});
   });
+  return logits(weights, expert, first, count);
+}
+
+at::Tensor CalibratedNetwork::logits_and_states(const StateDict& weights, size_t expert,
+                                                int64_t first, int64_t count,
+                                                std::vector<at::Tensor>& states) const {
+  const KeepStates observer(states);
   return logits(weights, expert, first, count);
 }
 

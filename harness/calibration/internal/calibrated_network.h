@@ -20,6 +20,7 @@ namespace assay {
 /// Data and the reference's weights are loaded when they are first needed. Thread-safe.
 class CalibratedNetwork final : public Network,
                                 public HiddenStates,
+                                public StatesNetwork,
                                 public LayerInputs,
                                 public RoutedNetwork {
  public:
@@ -40,6 +41,8 @@ class CalibratedNetwork final : public Network,
   at::Tensor routed_logits(const StateDict& weights, size_t expert, int64_t first, int64_t count,
                            const RouteTokens& route,
                            std::vector<RouterScores>& routers) const override;
+  at::Tensor logits_and_states(const StateDict& weights, size_t expert, int64_t first,
+                               int64_t count, std::vector<at::Tensor>& states) const override;
   at::Tensor targets(size_t expert, int64_t first, int64_t count) const override;
   at::Tensor row_examples(size_t expert, int64_t first, int64_t count) const override;
   StateDict input_grams(const StateDict& weights, size_t expert,
