@@ -12,6 +12,7 @@ set_source_files_properties(harness/plugin/abi.cpp PROPERTIES
 function(assay_add_plugin name)
   add_library(${name} MODULE ${ARGN} "${PROJECT_SOURCE_DIR}/harness/plugin/abi.cpp")
   add_dependencies(${name} assay_headers_hash)
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/harness/plugin/abi.cpp" PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
   target_include_directories(${name} PRIVATE "${PROJECT_BINARY_DIR}/generated")
   target_link_libraries(${name} PRIVATE assay_core)
   set_target_properties(${name} PROPERTIES PREFIX "")

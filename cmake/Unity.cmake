@@ -3,9 +3,9 @@
 # header or not. Names in unnamed namespaces are then a folder's, not a file's.
 option(ASSAY_UNITY "compile the sources of a folder together: a third of the time from scratch, more after a change" ON)
 
-# Files by themselves: those with flags or a header of their own, and those whose classes have members of types in
-# unnamed namespaces.
-set(assay_unity_exceptions "^harness/cost/|/search/evolution[.]cpp$|/axis_rules[.]cpp$|/plugin/")
+# Files by themselves: those with flags or a header of their own, those whose classes have members of types in unnamed
+# namespaces, and Catch2's code.
+set(assay_unity_exceptions "^harness/cost/|/search/evolution[.]cpp$|/axis_rules[.]cpp$|/plugin/|^tests/main[.]cpp$")
 
 function(assay_unity target)
   if(NOT ASSAY_UNITY)
@@ -14,9 +14,10 @@ function(assay_unity target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
   get_target_property(sources ${target} SOURCES)
   foreach(source IN LISTS sources)
-    file(RELATIVE_PATH path "${PROJECT_SOURCE_DIR}" "${source}")
+    get_filename_component(path "${source}" ABSOLUTE)
+    file(RELATIVE_PATH path "${PROJECT_SOURCE_DIR}" "${path}")
     get_filename_component(folder "${path}" DIRECTORY)
-    if(path MATCHES "^(harness|methods|tasks|datasets|results|reports)/" AND NOT path MATCHES "${assay_unity_exceptions}")
+    if(path MATCHES "^(harness|methods|tasks|datasets|results|reports|tests)/" AND NOT path MATCHES "${assay_unity_exceptions}")
       list(APPEND folders "${folder}")
       list(APPEND "sources_${folder}" "${source}")
     endif()
