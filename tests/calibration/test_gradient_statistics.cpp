@@ -29,16 +29,16 @@ CalibrationData two_examples() {
           {}};
 }
 
-StatisticTensors run(const std::string& name, const Json& parameters, const StateDict& weights,
-                     const CalibrationData& data, uint64_t seed = 0) {
-  const auto statistic = make_statistic(name, JsonReader(parameters, "the test"));
-  return compute_statistic(*statistic, *kArchitecture, weights, data, seed);
+StatisticTensors toy_statistic(const std::string& name, const Json& parameters,
+                               const StateDict& weights, const CalibrationData& data,
+                               uint64_t seed = 0) {
+  return computed(name, parameters, *kArchitecture, weights, data, kBatchTokens, seed);
 }
 
 // Of the regression's weights: an input is in one of two columns, by its sign.
 at::Tensor fisher_of_regression(const std::string& estimator) {
-  const StatisticTensors found = run("fisher", {{"estimator", estimator}, {"compute", "float64"}},
-                                     regression(), two_examples());
+  const StatisticTensors found = toy_statistic(
+      "fisher", {{"estimator", estimator}, {"compute", "float64"}}, regression(), two_examples());
   const at::Tensor head = found.tensors.at("head.weight");
   CHECK(head.scalar_type() == at::kFloat);
   return head.narrow(1, 0, 2) + head.narrow(1, 2, 2);
@@ -82,8 +82,8 @@ TEST_CASE("sampled answers follow the model's probabilities", "[calibration]") {
       {toy_task("toy/a", at::tensor({1.f, 2.f}).expand({count, 2}), at::zeros({count}, at::kLong))},
       {.examples = count});
   const auto head = [&](const std::string& estimator, uint64_t seed) {
-    return run("fisher", {{"estimator", estimator}, {"compute", "float64"}}, regression(), data,
-               seed)
+    return toy_statistic("fisher", {{"estimator", estimator}, {"compute", "float64"}}, regression(),
+                         data, seed)
         .tensors.at("head.weight");
   };
   const at::Tensor sampled = head("sampled", 1);
@@ -110,13 +110,13 @@ TEST_CASE("a class that the model does not have is refused", "[calibration]") {
                              {toy_task("toy/a", at::ones({1, 2}), at::full({1}, 3, at::kLong))},
                              {});
   for (const auto* name : {"fisher", "layer_sensitivity"})
-    CHECK_THROWS_WITH(run(name, Json::object(), regression(), data),
+    CHECK_THROWS_WITH(toy_statistic(name, Json::object(), regression(), data),
                       Contains("class 3") && Contains("3 classes"));
 }
 
 TEST_CASE("a tensor's sensitivity is the sum of |weight x gradient|", "[calibration]") {
   const StateDict found =
-      run("layer_sensitivity", Json::object(), regression(), two_examples()).tensors;
+      toy_statistic("layer_sensitivity", Json::object(), regression(), two_examples()).tensors;
   const at::Tensor w = regression().at("head.weight").narrow(1, 0, 2);
   const std::vector<std::pair<at::Tensor, int64_t>> examples{
       {at::tensor({1., 2.}, at::kDouble), 0}, {at::tensor({-1., .5}, at::kDouble), 2}};
@@ -129,7 +129,7 @@ TEST_CASE("a tensor's sensitivity is the sum of |weight x gradient|", "[calibrat
   }
   CHECK(found.at("head.weight").item<double>() == Approx(expected));
   const StateDict l2 =
-      run("layer_sensitivity", {{"norm", "l2"}}, regression(), two_examples()).tensors;
+      toy_statistic("layer_sensitivity", {{"norm", "l2"}}, regression(), two_examples()).tensors;
   CHECK(l2.at("head.weight").item<double>() == Approx(root));
   CHECK(found.at("head.weight").scalar_type() == at::kDouble);
   CHECK(found.at("head.bias").item<double>() == 0);
@@ -146,7 +146,7 @@ TEST_CASE("the statistics of gradients have the same bytes on any number of thre
     StateDict first;
     for (const int threads : {1, 2, 4}) {
       const Threads used(threads);
-      const StateDict found = run(name, Json::object(), weights, data).tensors;
+      const StateDict found = toy_statistic(name, Json::object(), weights, data).tensors;
       if (threads == 1) first = found;
       for (const auto& [tensor, values] : found) CHECK(at::equal(values, first.at(tensor)));
     }

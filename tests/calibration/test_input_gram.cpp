@@ -15,18 +15,6 @@ using namespace assay::testing;
 
 namespace {
 
-StateDict in_double(StateDict weights) {
-  for (auto& [unused, weight] : weights) weight = weight.to(at::kDouble);
-  return weights;
-}
-
-StatisticTensors run(const std::string& name, const Json& parameters,
-                     const Architecture& architecture, const StateDict& weights,
-                     const CalibrationData& data, int64_t batch_tokens) {
-  const auto statistic = make_statistic(name, JsonReader(parameters, "the test"));
-  return compute_statistic(*statistic, architecture, weights, data, 0, batch_tokens);
-}
-
 double gap(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }
@@ -38,14 +26,14 @@ TEST_CASE("the Gram matrices of a perceptron are those of its layers' inputs", "
   const at::Tensor x = noise({40, 5}, 1);
   const auto task = toy_task("toy/a", x, at::zeros({40}, at::kLong));
   const CalibrationData data({mlp, nullptr}, {task}, {});
-  const StateDict weights = in_double(mlp->initial_weights(3));
+  const StateDict weights = doubled(mlp->initial_weights(3));
   const at::Tensor inputs = data.batch(0, 40).inputs.to(at::kDouble);
   const at::Tensor hidden =
       (inputs.mm(weights.at("hidden.weight").t()) + weights.at("hidden.bias")).relu();
 
   const Json exact{{"compute", "float64"}, {"storage", "float64"}};
   for (const int64_t batch_tokens : {1, 64 * 3, 100'000}) {
-    const StatisticTensors grams = run("input_gram", exact, *mlp, weights, data, batch_tokens);
+    const StatisticTensors grams = computed("input_gram", exact, *mlp, weights, data, batch_tokens);
     REQUIRE(grams.tensors.size() == 2);
     CHECK(gap(grams.tensors.at("hidden.weight"), inputs.t().mm(inputs) / 40) < 1e-12);
     CHECK(gap(grams.tensors.at("head.weight"), hidden.t().mm(hidden) / 40) < 1e-12);
@@ -54,7 +42,7 @@ TEST_CASE("the Gram matrices of a perceptron are those of its layers' inputs", "
     CHECK(grams.layers[0].inputs == 5);
   }
   const StatisticTensors fast =
-      run("input_gram", Json::object(), *mlp, mlp->initial_weights(3), data, 2048);
+      computed("input_gram", Json::object(), *mlp, mlp->initial_weights(3), data, 2048);
   CHECK(fast.tensors.at("head.weight").scalar_type() == at::kFloat);
   CHECK(gap(fast.tensors.at("head.weight"), hidden.t().mm(hidden) / 40) < 1e-5);
 }
@@ -70,7 +58,7 @@ TEST_CASE("Gram matrices count the network's pass and the upper blocks of their 
   const StateDict weights = mlp->initial_weights(3);
 
   const int64_t flops =
-      flops_of([&] { run("input_gram", Json::object(), *mlp, weights, data, 1 << 20); });
+      flops_of([&] { computed("input_gram", Json::object(), *mlp, weights, data, 1 << 20); });
 
   constexpr double kPass = 2. * kExamples * (kWide * kHidden + kHidden * kClasses);
   constexpr double kProducts =
@@ -83,8 +71,9 @@ TEST_CASE("a convolution's vectors are the patches that its kernel multiplies", 
   const std::shared_ptr<const Architecture> cnn = make_architecture(JsonReader(config, "a test"));
   const auto task = toy_task("toy/a", noise({3, 1, 28, 28}, 2), at::zeros({3}, at::kLong));
   const CalibrationData data({cnn, nullptr}, {task}, {});
-  const StatisticTensors grams = run("input_gram", {{"compute", "float64"}, {"storage", "float64"}},
-                                     *cnn, in_double(cnn->initial_weights(1)), data, 128);
+  const StatisticTensors grams =
+      computed("input_gram", {{"compute", "float64"}, {"storage", "float64"}}, *cnn,
+               doubled(cnn->initial_weights(1)), data, 128);
   CHECK(grams.rows.at("conv1.weight") == 3 * 28 * 28);
   CHECK(grams.tensors.at("conv2.weight").sizes() == at::IntArrayRef{18, 18});
   const at::Tensor images =
@@ -108,7 +97,8 @@ TEST_CASE("Gram matrices have the same bytes on any number of threads", "[calibr
   StateDict first;
   for (const int threads : {1, 2, 4}) {
     const Threads used(threads);
-    const StateDict grams = run("input_gram", Json::object(), *mlp, weights, data, 64 * 7).tensors;
+    const StateDict grams =
+        computed("input_gram", Json::object(), *mlp, weights, data, 64 * 7).tensors;
     CHECK(at::get_num_threads() == threads);
     if (threads == 1) first = grams;
     for (const auto& [name, gram] : grams) CHECK(at::equal(gram, first.at(name)));
@@ -147,7 +137,7 @@ TEST_CASE("Gram matrices have the same bytes in any number of passes", "[calibra
   CHECK(passes_within(first + second - 1).bytes == first);
   CHECK(passes_within(1).layers.size() == 2);
 
-  const StatisticTensors whole = run("input_gram", none, *mlp, weights, data, kBatchTokens);
+  const StatisticTensors whole = computed("input_gram", none, *mlp, weights, data, kBatchTokens);
   const TemporaryFolder folder;
   for (const std::string& scratch : {std::string(), folder.path().string()}) {
     StatisticPasses two = passes_within(1);

@@ -9,18 +9,6 @@ using namespace assay::testing;
 
 namespace {
 
-StateDict in_double(StateDict weights) {
-  for (auto& [unused, weight] : weights) weight = weight.to(at::kDouble);
-  return weights;
-}
-
-StatisticTensors run(const std::string& name, const Json& parameters,
-                     const Architecture& architecture, const StateDict& weights,
-                     const CalibrationData& data, int64_t batch_tokens = kBatchTokens) {
-  const auto statistic = make_statistic(name, JsonReader(parameters, "the test"));
-  return compute_statistic(*statistic, architecture, weights, data, 0, batch_tokens);
-}
-
 /// A perceptron of 5 inputs, 7 hidden values and 3 classes, with 40 examples.
 struct Perceptron {
   std::shared_ptr<const Architecture> architecture = toy_mlp(5, 7, 3);
@@ -28,7 +16,7 @@ struct Perceptron {
       {architecture, nullptr},
       {toy_task("toy/a", noise({40, 5}, 1), at::arange(40, at::kLong).remainder(3))},
       {}};
-  StateDict weights = in_double(architecture->initial_weights(3));
+  StateDict weights = doubled(architecture->initial_weights(3));
   at::Tensor x = data.batch(0, 40).inputs.to(at::kDouble);
   at::Tensor hidden = (x.mm(weights.at("hidden.weight").t()) + weights.at("hidden.bias")).relu();
   /// The gradients of the true class's log-probability with respect to the scores.
@@ -51,8 +39,8 @@ TEST_CASE("activation moments are those of the layers' inputs", "[calibration]")
     return at::stack({x.mean(0), x.square().mean(0), x.abs().mean(0), x.abs().amax(0)});
   };
   for (const int64_t batch_tokens : {1, 64 * 3, 100'000}) {
-    const StatisticTensors found =
-        run("activation_moments", kExact, *mlp.architecture, mlp.weights, mlp.data, batch_tokens);
+    const StatisticTensors found = computed("activation_moments", kExact, *mlp.architecture,
+                                            mlp.weights, mlp.data, batch_tokens);
     REQUIRE(found.tensors.size() == 2);
     CHECK(distance(found.tensors.at("hidden.weight"), moments(mlp.x)) < 1e-12);
     CHECK(distance(found.tensors.at("head.weight"), moments(mlp.hidden)) < 1e-12);
@@ -66,8 +54,9 @@ TEST_CASE("blocks of Gram matrices are those of the whole matrices", "[calibrati
   const at::Tensor whole = mlp.hidden.t().mm(mlp.hidden) / 40;  // [7, 7]
   for (const int64_t batch_tokens : {1, 64 * 3, 100'000}) {
     const auto blocks = [&](int64_t block) {
-      const StatisticTensors found = run("block_gram", {{"block", block}, {"compute", "float64"}},
-                                         *mlp.architecture, mlp.weights, mlp.data, batch_tokens);
+      const StatisticTensors found =
+          computed("block_gram", {{"block", block}, {"compute", "float64"}}, *mlp.architecture,
+                   mlp.weights, mlp.data, batch_tokens);
       CHECK(found.rows.at("head.weight") == 40);
       return found.tensors.at("head.weight");
     };
@@ -85,14 +74,15 @@ TEST_CASE("Gram matrices of output gradients are those of the backward pass", "[
   const Perceptron mlp;
   const Json exact{{"compute", "float64"}, {"storage", "float64"}};
   const StatisticTensors found =
-      run("output_gradient_gram", exact, *mlp.architecture, mlp.weights, mlp.data);
+      computed("output_gradient_gram", exact, *mlp.architecture, mlp.weights, mlp.data);
   const auto gram = [](const at::Tensor& g) { return g.t().mm(g) / g.size(0); };
   REQUIRE(found.tensors.size() == 2);
   CHECK(distance(found.tensors.at("head.weight"), gram(mlp.score_gradients())) < 1e-12);
   CHECK(distance(found.tensors.at("hidden.weight"), gram(mlp.hidden_gradients())) < 1e-12);
 
-  const StatisticTensors small = run("output_gradient_gram", {{"largest", 3}}, *mlp.architecture,
-                                     mlp.architecture->initial_weights(3), mlp.data);
+  const StatisticTensors small =
+      computed("output_gradient_gram", {{"largest", 3}}, *mlp.architecture,
+               mlp.architecture->initial_weights(3), mlp.data);
   REQUIRE(small.tensors.size() == 1);
   CHECK(small.tensors.at("head.weight").scalar_type() == at::kFloat);
 }
@@ -102,7 +92,7 @@ TEST_CASE("a convolution has an output gradient at every position", "[calibratio
   const std::shared_ptr<const Architecture> cnn = make_architecture(JsonReader(config, "a test"));
   const auto task = toy_task("toy/a", noise({2, 1, 28, 28}, 2), at::tensor({0, 2}, at::kLong));
   const CalibrationData data({cnn, nullptr}, {task}, {});
-  const StateDict weights = in_double(cnn->initial_weights(1));
+  const StateDict weights = doubled(cnn->initial_weights(1));
   const auto w = [&](const char* name) { return weights.at(name); };
 
   at::Tensor y =
@@ -120,8 +110,8 @@ TEST_CASE("a convolution has an output gradient at every position", "[calibratio
   const at::Tensor g = y.grad().permute({0, 2, 3, 1}).reshape({-1, 2});
 
   const StatisticTensors found =
-      run("output_gradient_gram", {{"compute", "float64"}, {"storage", "float64"}}, *cnn, weights,
-          data);
+      computed("output_gradient_gram", {{"compute", "float64"}, {"storage", "float64"}}, *cnn,
+               weights, data);
   CHECK(found.rows.at("conv1.weight") == 2 * 28 * 28);
   CHECK(distance(found.tensors.at("conv1.weight"), g.t().mm(g) / g.size(0)) < 1e-14);
 }
@@ -129,14 +119,15 @@ TEST_CASE("a convolution has an output gradient at every position", "[calibratio
 TEST_CASE("the Fisher information of vectors has their correlations", "[calibration]") {
   const Perceptron mlp;
   const StateDict found =
-      run("vector_fisher", kExact, *mlp.architecture, mlp.weights, mlp.data).tensors;
+      computed("vector_fisher", kExact, *mlp.architecture, mlp.weights, mlp.data).tensors;
   REQUIRE(found.size() == 2);
   const at::Tensor g = mlp.score_gradients(), h = mlp.hidden_gradients();
   CHECK(distance(found.at("head.bias"), g.t().mm(g) / 40) < 1e-7);
   CHECK(distance(found.at("hidden.bias"), h.t().mm(h) / 40) < 1e-7);
 
   const Json few{{"largest", 3}};
-  CHECK(run("vector_fisher", few, *mlp.architecture, mlp.architecture->initial_weights(3), mlp.data)
+  CHECK(computed("vector_fisher", few, *mlp.architecture, mlp.architecture->initial_weights(3),
+                 mlp.data)
             .tensors.size() == 1);
 }
 
@@ -150,7 +141,7 @@ TEST_CASE("the statistics of layers have the same bytes on any number of threads
     for (const int threads : {1, 2, 4}) {
       const Threads used(threads);
       const StateDict found =
-          run(name, Json::object(), *mlp.architecture, weights, mlp.data, 64 * 3).tensors;
+          computed(name, Json::object(), *mlp.architecture, weights, mlp.data, 64 * 3).tensors;
       if (threads == 1) first = found;
       for (const auto& [tensor, values] : found) CHECK(at::equal(values, first.at(tensor)));
     }

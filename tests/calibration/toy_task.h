@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "harness/calibration/data.h"
+#include "harness/calibration/statistic.h"
 #include "harness/core/error.h"
 #include "harness/core/hash.h"
 
@@ -40,6 +41,15 @@ inline std::shared_ptr<const Architecture> toy_mlp(int64_t inputs, int64_t hidde
   const Json config{
       {"model_type", "mlp"}, {"inputs", inputs}, {"hidden", hidden}, {"classes", classes}};
   return make_architecture(JsonReader(config, "the test"));
+}
+
+/// A statistic of the model with these weights on data.
+inline StatisticTensors computed(const std::string& statistic, const Json& parameters,
+                                 const Architecture& architecture, const StateDict& weights,
+                                 const CalibrationData& data, int64_t batch_tokens = kBatchTokens,
+                                 uint64_t seed = 0) {
+  const auto made = make_statistic(statistic, JsonReader(parameters, "the test"));
+  return compute_statistic(*made, architecture, weights, data, seed, batch_tokens);
 }
 
 }  // namespace assay::testing

@@ -12,7 +12,7 @@ using namespace assay;
 
 namespace {
 
-std::string open_error(const fs::path& path) {
+std::string checkpoint_error(const fs::path& path) {
   try {
     Checkpoint::open(path);
   } catch (const DataError& e) {
@@ -95,21 +95,21 @@ TEST_CASE("sharded checkpoints are read by their index", "[checkpoint]") {
   }
   SECTION("a missing shard") {
     write_sharded(folder.path(), "model-3.safetensors");
-    CHECK_THAT(open_error(folder.path()), Catch::Contains("model-3.safetensors"));
+    CHECK_THAT(checkpoint_error(folder.path()), Catch::Contains("model-3.safetensors"));
   }
   SECTION("a tensor that its shard lacks") {
     write_sharded(folder.path(), "model-1.safetensors");
-    CHECK_THAT(open_error(folder.path()), Catch::Contains("'b'"));
+    CHECK_THAT(checkpoint_error(folder.path()), Catch::Contains("'b'"));
   }
   SECTION("a shard outside the folder") {
     write_sharded(folder.path(), "../model-2.safetensors");
-    CHECK_THAT(open_error(folder.path()), Catch::Contains("file name"));
+    CHECK_THAT(checkpoint_error(folder.path()), Catch::Contains("file name"));
   }
 }
 
 TEST_CASE("a folder that is not a checkpoint is rejected by name", "[checkpoint]") {
   const TemporaryFolder folder;
-  CHECK_THAT(open_error(folder.path() / "none"), Catch::Contains("none"));
-  CHECK_THAT(open_error(folder.path()), Catch::Contains("model.safetensors"));
+  CHECK_THAT(checkpoint_error(folder.path() / "none"), Catch::Contains("none"));
+  CHECK_THAT(checkpoint_error(folder.path()), Catch::Contains("model.safetensors"));
   CHECK_THROWS_AS(MemorySource("m", {}).read("w"), DataError);
 }

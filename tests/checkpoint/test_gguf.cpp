@@ -16,7 +16,7 @@ namespace {
 
 fs::path golden(const std::string& name) { return fs::path(ASSAY_TESTS_FOLDER) / "golden" / name; }
 
-std::string open_error(const std::string& bytes) {
+std::string gguf_error(const std::string& bytes) {
   const TemporaryFolder folder;
   const fs::path path = folder.path() / "x.gguf";
   write_file(path, bytes);
@@ -113,18 +113,18 @@ TEST_CASE("the tokenizer is that of the metadata", "[checkpoint][gguf]") {
 TEST_CASE("a broken GGUF file is rejected with its place", "[checkpoint][gguf]") {
   using Catch::Matchers::Contains;
   const std::string whole = read_file(golden("gguf/qwen3.gguf"));
-  CHECK(open_error(whole).empty());
+  CHECK(gguf_error(whole).empty());
   for (size_t size = 0; size < whole.size(); size += 97)
-    CHECK(!open_error(whole.substr(0, size)).empty());
-  CHECK_THAT(open_error("GGML"), Contains("does not begin with 'GGUF'"));
-  CHECK_THAT(open_error(changed("GGUF\3", "GGUF\1")), Contains("version 1"));
-  CHECK_THAT(open_error(changed("blk.1.attn_q.weight", "blk.1.attn_x.weight")),
+    CHECK(!gguf_error(whole.substr(0, size)).empty());
+  CHECK_THAT(gguf_error("GGML"), Contains("does not begin with 'GGUF'"));
+  CHECK_THAT(gguf_error(changed("GGUF\3", "GGUF\1")), Contains("version 1"));
+  CHECK_THAT(gguf_error(changed("blk.1.attn_q.weight", "blk.1.attn_x.weight")),
              Contains("'blk.1.attn_x.weight' of architecture 'qwen3' is not read"));
-  CHECK_THAT(open_error(changed("blk.1.attn_q.weight", "blk.0.attn_q.weight")),
+  CHECK_THAT(gguf_error(changed("blk.1.attn_q.weight", "blk.0.attn_q.weight")),
              Contains("two tensors are called"));
-  CHECK_THAT(open_error(changed("qwen3", "qwenX")),
+  CHECK_THAT(gguf_error(changed("qwen3", "qwenX")),
              Contains("unknown architecture of GGUF 'qwenX'") && Contains("Did you mean 'qwen2'"));
-  CHECK_THAT(open_error(changed("qwen3.block_count", "qwen3.bloxx_count")),
+  CHECK_THAT(gguf_error(changed("qwen3.block_count", "qwen3.bloxx_count")),
              Contains("no 'qwen3.block_count'"));
 }
 

@@ -18,7 +18,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::vector<TensorInfo> kInfos{{"w", at::kFloat, {1}}};
+const std::vector<TensorInfo> kOneTensor{{"w", at::kFloat, {1}}};
 
 void write(const fs::path& folder, float value, bool replace = false) {
   write_checkpoint(folder, {{"w", at::full({1}, value)}},
@@ -117,7 +117,7 @@ TEST_CASE("a folder that may not be replaced is rejected before a file is create
   }
   const auto before = names_in(folder.path());
   CHECK_THROWS_WITH(
-      CheckpointWriter(target, kInfos, {.replace = true, .identity = "", .keep = keep}),
+      CheckpointWriter(target, kOneTensor, {.replace = true, .identity = "", .keep = keep}),
       Contains(why) && Contains("not replaced"));
   CHECK(names_in(folder.path()) == before);
 }
@@ -141,7 +141,7 @@ TEST_CASE("a folder that appears meanwhile stays, and the result gets another na
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m";
   const bool replace = GENERATE(false, true);
-  CheckpointWriter writer(target, kInfos, {.replace = replace, .identity = "x"});
+  CheckpointWriter writer(target, kOneTensor, {.replace = replace, .identity = "x"});
   write_file(target / "notes.txt", "mine");
   write_file(folder.path() / "m.1", "taken");
 
@@ -156,7 +156,7 @@ TEST_CASE("files put into a folder while its successor is written are kept", "[c
   const TemporaryFolder folder;
   const fs::path target = folder.path() / "m";
   write(target, 1);
-  CheckpointWriter writer(target, kInfos, {.replace = true, .identity = "x"});
+  CheckpointWriter writer(target, kOneTensor, {.replace = true, .identity = "x"});
   write_file(target / "notes.txt", "mine");
 
   CHECK_THROWS_WITH(finish(writer, 2), Contains("notes.txt"));

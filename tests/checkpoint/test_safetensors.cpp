@@ -22,7 +22,7 @@ fs::path write_raw(const fs::path& path, const std::string& header, size_t data_
   return path;
 }
 
-std::string open_error(const fs::path& path) {
+std::string safetensors_error(const fs::path& path) {
   try {
     SafetensorsFile::open(path);
   } catch (const DataError& e) {
@@ -71,45 +71,45 @@ TEST_CASE("damaged files are rejected with the file and the tensor named", "[che
 
   SECTION("truncated data") {
     write_raw(path, entry, 7);
-    CHECK_THAT(open_error(path), Catch::Contains("truncated") && Catch::Contains("'w'") &&
-                                     Catch::Contains("bad.safetensors"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("truncated") && Catch::Contains("'w'") &&
+                                            Catch::Contains("bad.safetensors"));
   }
   SECTION("trailing bytes") {
     write_raw(path, entry, 9);
-    CHECK_THAT(open_error(path), Catch::Contains("9 bytes of data"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("9 bytes of data"));
   }
   SECTION("shorter than the length field") {
     write_file(path, "abc");
-    CHECK_THAT(open_error(path), Catch::Contains("truncated"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("truncated"));
   }
   SECTION("a header longer than the file") {
     write_file(path, std::string("\xff\xff\x00\x00\x00\x00\x00\x00", 8));
-    CHECK_THAT(open_error(path), Catch::Contains("header"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("header"));
   }
   SECTION("a header that is not JSON") {
     write_raw(path, "{]", 0);
-    CHECK_THAT(open_error(path), Catch::Contains("JSON"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("JSON"));
   }
   SECTION("an unknown dtype") {
     write_raw(path, R"({"w":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}})", 8);
-    CHECK_THAT(open_error(path), Catch::Contains("F31"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("F31"));
   }
   SECTION("a shape whose size overflows") {
     write_raw(path, R"({"w":{"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[0,8]}})",
               8);
-    CHECK_THAT(open_error(path), Catch::Contains("too large"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("too large"));
   }
   SECTION("an empty tensor with sizes whose product overflows") {
     write_raw(path,
               R"({"w":{"dtype":"U8","shape":[9223372036854775807,2,0],"data_offsets":[0,0]}})", 0);
-    CHECK_THAT(open_error(path), Catch::Contains("too large"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("too large"));
   }
   SECTION("a tensor that is described twice") {
     write_raw(path,
               R"({"w":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
               R"("w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
               1);
-    CHECK_THAT(open_error(path), Catch::Contains("'w' appears twice"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("'w' appears twice"));
   }
   SECTION("lists nested so deep that following them would overflow the stack") {
     const size_t levels = 1'000'000;
@@ -117,21 +117,21 @@ TEST_CASE("damaged files are rejected with the file and the tensor named", "[che
               R"({"w":{"dtype":"U8","data_offsets":[0,1],"shape":)" + std::string(levels, '[') +
                   std::string(levels, ']') + "}}",
               1);
-    CHECK_THAT(open_error(path), Catch::Contains("levels deep"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("levels deep"));
   }
   SECTION("a negative size") {
     write_raw(path, R"({"w":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8);
-    CHECK_THAT(open_error(path), Catch::Contains("shape"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("shape"));
   }
   SECTION("offsets that disagree with the shape") {
     write_raw(path, R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4);
-    CHECK_THAT(open_error(path), Catch::Contains("8 bytes"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("8 bytes"));
   }
   SECTION("overlapping tensors") {
     write_raw(path,
               R"({"v":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
               R"("w":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
               12);
-    CHECK_THAT(open_error(path), Catch::Contains("'w'") && Catch::Contains("byte 4"));
+    CHECK_THAT(safetensors_error(path), Catch::Contains("'w'") && Catch::Contains("byte 4"));
   }
 }

@@ -21,14 +21,14 @@ namespace {
 const std::vector<TensorInfo> kInfos{
     {"a", at::kFloat, {4}}, {"b", at::kLong, {3}}, {"c", at::kFloat, {2}}};
 
-at::Tensor values(const TensorInfo& info) {
+at::Tensor values_for(const TensorInfo& info) {
   return at::arange(info.numel()).to(info.dtype) + static_cast<int64_t>(info.name.front());
 }
 
 void write_all(CheckpointWriter& writer, const std::vector<TensorInfo>& infos) {
   for (const TensorInfo& info : infos) {
     if (writer.resumed_notes().contains(info.name)) continue;
-    writer.write(info.name, 0, values(info));
+    writer.write(info.name, 0, values_for(info));
     writer.finish_tensor(info.name, "note of " + info.name);
   }
 }
@@ -71,23 +71,25 @@ TEST_CASE("shards hold as much as asked for, and an index says where tensors are
   CHECK(index["weight_map"]["b"] == "model-00002-of-00002.safetensors");
   CHECK(index["weight_map"]["c"] == "model-00002-of-00002.safetensors");
   const auto written = Checkpoint::open(folder.path() / "m");
-  for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
+  for (const TensorInfo& info : kInfos)
+    CHECK(at::equal(written->read(info.name), values_for(info)));
 }
 
 TEST_CASE("parts of tensors may come in any order", "[checkpoint]") {
   const TemporaryFolder folder;
   CheckpointWriter writer(folder.path() / "m", kInfos, {.identity = ""});
-  writer.write("c", 0, values(kInfos[2]));
-  writer.write("a", 3, values(kInfos[0]).narrow(0, 3, 1));
+  writer.write("c", 0, values_for(kInfos[2]));
+  writer.write("a", 3, values_for(kInfos[0]).narrow(0, 3, 1));
   writer.finish_tensor("c");
-  writer.write("b", 0, values(kInfos[1]));
-  writer.write("a", 0, values(kInfos[0]).narrow(0, 0, 3));
+  writer.write("b", 0, values_for(kInfos[1]));
+  writer.write("a", 0, values_for(kInfos[0]).narrow(0, 0, 3));
   writer.finish_tensor("b");
   writer.finish_tensor("a");
   writer.finish({});
 
   const auto written = Checkpoint::open(folder.path() / "m");
-  for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
+  for (const TensorInfo& info : kInfos)
+    CHECK(at::equal(written->read(info.name), values_for(info)));
 }
 
 TEST_CASE("large blocks are written correctly at any file offset and from any memory",
@@ -126,7 +128,7 @@ TEST_CASE("a writer that is destroyed leaves no files", "[checkpoint]") {
   const TemporaryFolder folder;
   {
     CheckpointWriter writer(folder.path() / "m", kInfos, {.shard_bytes = 32, .identity = "x"});
-    writer.write("a", 0, values(kInfos[0]));
+    writer.write("a", 0, values_for(kInfos[0]));
     writer.finish_tensor("a");
   }
   CHECK(names_in(folder.path()).empty());
@@ -148,7 +150,7 @@ TEST_CASE("finished shards are resumed, with their notes", "[checkpoint]") {
   const WriteOptions options{.shard_bytes = 32, .identity = "merge 1"};
   {
     CheckpointWriter writer(target, kInfos, options);
-    writer.write("a", 0, values(kInfos[0]));
+    writer.write("a", 0, values_for(kInfos[0]));
     writer.finish_tensor("a", "seen");
     // The journal appears when the shard is on the disk: the state after a kill.
     const fs::path unfinished = folder.path() / ".m.unfinished";
@@ -182,7 +184,8 @@ TEST_CASE("finished shards are resumed, with their notes", "[checkpoint]") {
   write_all(writer, kInfos);
   writer.finish({});
   const auto written = Checkpoint::open(target);
-  for (const TensorInfo& info : kInfos) CHECK(at::equal(written->read(info.name), values(info)));
+  for (const TensorInfo& info : kInfos)
+    CHECK(at::equal(written->read(info.name), values_for(info)));
   CHECK(names_in(folder.path()) == std::vector<std::string>{"m"});
 }
 
@@ -199,7 +202,7 @@ TEST_CASE("more shards can be written at once than files may be open", "[checkpo
     // The first half of every shard, then the second.
     for (int64_t half = 0; half < 2; ++half)
       for (const TensorInfo& info : infos)
-        writer.write(info.name, half, values(info).narrow(0, half, 1));
+        writer.write(info.name, half, values_for(info).narrow(0, half, 1));
     for (const TensorInfo& info : infos) writer.finish_tensor(info.name);
     writer.finish({});
   }
@@ -207,7 +210,7 @@ TEST_CASE("more shards can be written at once than files may be open", "[checkpo
 
   const auto written = Checkpoint::open(folder.path() / "m");
   REQUIRE(written->tensors().size() == 100);
-  for (const TensorInfo& info : infos) CHECK(at::equal(written->read(info.name), values(info)));
+  for (const TensorInfo& info : infos) CHECK(at::equal(written->read(info.name), values_for(info)));
 }
 
 TEST_CASE("two writers of one folder exclude each other", "[checkpoint]") {

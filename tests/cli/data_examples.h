@@ -11,6 +11,7 @@
 #include "harness/core/json.h"
 #include "harness/core/process.h"
 #include "tests/catch.h"
+#include "tests/cli/program.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/skip.h"
 
@@ -43,7 +44,6 @@ class DataExamples {
              quoted(folder_.path()), quoted(home_),
              fetches ? "\"$PWD/data\"" : quoted(data_folder()), example)});
     INFO(example << "\n" << result.output);
-    constexpr int kDataError = 3;
     if (!fetches && result.exit_code == kDataError &&
         result.output.find("assay data fetch") != std::string::npos)
       testing::skip(fmt::format("{}: {}", example, result.output));

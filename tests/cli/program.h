@@ -8,6 +8,9 @@
 
 namespace assay {
 
+/// Exit codes.
+inline constexpr int kUserError = 2, kDataError = 3;
+
 inline ProcessResult assay_program(const std::vector<std::string>& arguments) {
   std::vector<std::string> command{ASSAY_PROGRAM};
   command.insert(command.end(), arguments.begin(), arguments.end());

@@ -21,8 +21,6 @@ using Catch::Matchers::StartsWith;
 
 namespace {
 
-constexpr int kUserError = 2;
-
 /// Two models of one number, 1 and 3, and a configuration that averages them.
 class Average {
  public:

@@ -47,8 +47,6 @@ class SmallMerge {
   Json config_;
 };
 
-constexpr int kUserError = 2, kDataError = 3;
-
 }  // namespace
 
 TEST_CASE("a merged folder records how it was made", "[cli]") {

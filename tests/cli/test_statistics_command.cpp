@@ -12,8 +12,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr int kUserError = 2, kDataError = 3;
-
 /// Two tiny language models, "a" and "b", with a task each: "s/a" and "s/b".
 class Workspace {
  public:

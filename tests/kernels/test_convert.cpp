@@ -13,7 +13,7 @@ constexpr at::ScalarType kTypes[] = {at::kFloat,    at::kDouble,        at::kHal
                                      at::kBFloat16, at::kFloat8_e4m3fn, at::kFloat8_e5m2};
 
 /// How many values differ in any bit; all NaN are one.
-int64_t differing(const at::Tensor& a, const at::Tensor& b) {
+int64_t differing_values(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
   const at::Tensor same =
       x.eq(y).logical_and(x.signbit().eq(y.signbit())).logical_or(x.isnan().logical_and(y.isnan()));
@@ -60,7 +60,7 @@ TEST_CASE("every narrow value converts to every dtype as LibTorch converts it", 
       const at::Tensor got = convert(all_values(from), to);
       CHECK(got.scalar_type() == to);
       // By way of float32 here, as not all pairs of narrow dtypes are in LibTorch directly.
-      CHECK(differing(got, all_values(from).to(at::kFloat).to(to)) == 0);
+      CHECK(differing_values(got, all_values(from).to(at::kFloat).to(to)) == 0);
     }
 }
 
@@ -69,8 +69,8 @@ TEST_CASE("float32 and float64 round as in LibTorch, once, to nearest even", "[k
 
   for (const auto to : kTypes) {
     CAPTURE(to);
-    CHECK(differing(convert(floats, to), floats.to(to)) == 0);
-    CHECK(differing(convert(floats.to(at::kDouble), to), floats.to(to)) == 0);
+    CHECK(differing_values(convert(floats, to), floats.to(to)) == 0);
+    CHECK(differing_values(convert(floats.to(at::kDouble), to), floats.to(to)) == 0);
   }
 }
 

@@ -14,8 +14,8 @@ using namespace assay::testing;
 namespace {
 
 /// Merges columns of values given as deltas from a base of zeros.
-at::Tensor merge_deltas(const std::vector<std::vector<float>>& deltas, const DeltaRule& rule,
-                        std::vector<DeltaTerm> terms = {}) {
+at::Tensor merge_by_rule(const std::vector<std::vector<float>>& deltas, const DeltaRule& rule,
+                         std::vector<DeltaTerm> terms = {}) {
   std::vector<at::Tensor> experts;
   for (const auto& values : deltas) experts.push_back(at::tensor(values));
   terms.resize(deltas.size());
@@ -28,16 +28,16 @@ TEST_CASE("each reduction, by hand", "[kernels]") {
   // Sums: 2, -1, 0. Elected: +, -, tie.
   const std::vector<std::vector<float>> deltas{{3, 1, 1}, {1, -3, 0}, {-2, 1, -1}};
 
-  CHECK(at::equal(merge_deltas(deltas, {}), at::tensor({2.0f, -1.0f, 0.0f})));
-  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kMeanAgree, .tie_sign = 1}),
+  CHECK(at::equal(merge_by_rule(deltas, {}), at::tensor({2.0f, -1.0f, 0.0f})));
+  CHECK(at::equal(merge_by_rule(deltas, {.reduce = Reduce::kMeanAgree, .tie_sign = 1}),
                   at::tensor({2.0f, -3.0f, 1.0f})));
-  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kSumAgree, .tie_sign = -1}),
+  CHECK(at::equal(merge_by_rule(deltas, {.reduce = Reduce::kSumAgree, .tie_sign = -1}),
                   at::tensor({4.0f, -3.0f, -1.0f})));
-  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kMaxAgree, .tie_sign = 0}),
+  CHECK(at::equal(merge_by_rule(deltas, {.reduce = Reduce::kMaxAgree, .tie_sign = 0}),
                   at::tensor({3.0f, -3.0f, 0.0f})));
-  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kSumAgree, .elect = Elect::kCount}),
+  CHECK(at::equal(merge_by_rule(deltas, {.reduce = Reduce::kSumAgree, .elect = Elect::kCount}),
                   at::tensor({4.0f, 2.0f, 0.0f})));
-  CHECK(at::equal(merge_deltas(deltas, {.scale = 0.5f}), at::tensor({1.0f, -0.5f, 0.0f})));
+  CHECK(at::equal(merge_by_rule(deltas, {.scale = 0.5f}), at::tensor({1.0f, -0.5f, 0.0f})));
 }
 
 TEST_CASE("weights count before the election and in the weighted mean", "[kernels]") {
@@ -45,16 +45,16 @@ TEST_CASE("weights count before the election and in the weighted mean", "[kernel
   const std::vector<std::vector<float>> deltas{{3, 1}, {-2, 1}};
   const std::vector<DeltaTerm> terms{{}, {.weight = 2}};
 
-  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kMeanAgree}, terms),
+  CHECK(at::equal(merge_by_rule(deltas, {.reduce = Reduce::kMeanAgree}, terms),
                   at::tensor({-4.0f, 1.5f})));
-  CHECK(at::equal(merge_deltas(deltas, {.reduce = Reduce::kWeightedMeanAgree}, terms),
+  CHECK(at::equal(merge_by_rule(deltas, {.reduce = Reduce::kWeightedMeanAgree}, terms),
                   at::tensor({-2.0f, 1.0f})));
 }
 
 TEST_CASE("weights that cancel leave the sum as it is", "[kernels]") {
   // Weighted: 2 and 1, both positive, with weights +1 and -1.
   const at::Tensor merged =
-      merge_deltas({{2}, {-1}}, {.reduce = Reduce::kWeightedMeanAgree}, {{}, {.weight = -1}});
+      merge_by_rule({{2}, {-1}}, {.reduce = Reduce::kWeightedMeanAgree}, {{}, {.weight = -1}});
 
   CHECK(merged.item<float>() == 3);
 }
@@ -63,7 +63,7 @@ TEST_CASE("a sum of weights up to the least divisor leaves the sum as it is", "[
   // Weighted: 3 and 1, both positive, with weights 1.5 and -1, whose sum is 0.5.
   const auto merged = [](float min_divisor) {
     const DeltaRule rule{.reduce = Reduce::kWeightedMeanAgree, .min_divisor = min_divisor};
-    return merge_deltas({{2}, {-1}}, rule, {{.weight = 1.5f}, {.weight = -1}}).item<float>();
+    return merge_by_rule({{2}, {-1}}, rule, {{.weight = 1.5f}, {.weight = -1}}).item<float>();
   };
 
   CHECK(merged(0.5f) == 4);
@@ -82,9 +82,9 @@ TEST_CASE("trimming keeps what reaches the threshold, ties up to an index", "[ke
   const uint32_t two = magnitude_bits(2);
   const std::vector<std::vector<float>> deltas{{1, -2, 3, 2, -1}};
 
-  CHECK(at::equal(merge_deltas(deltas, {}, {{.threshold = two}}),
+  CHECK(at::equal(merge_by_rule(deltas, {}, {{.threshold = two}}),
                   at::tensor({0.0f, -2.0f, 3.0f, 2.0f, 0.0f})));
-  CHECK(at::equal(merge_deltas(deltas, {}, {{.threshold = two, .tie_end = 3}}),
+  CHECK(at::equal(merge_by_rule(deltas, {}, {{.threshold = two, .tie_end = 3}}),
                   at::tensor({0.0f, -2.0f, 3.0f, 0.0f, 0.0f})));
 }
 

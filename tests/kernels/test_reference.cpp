@@ -17,8 +17,8 @@ using namespace assay::testing;
 
 namespace {
 
-constexpr at::ScalarType kTypes[] = {at::kBFloat16, at::kFloat,         at::kHalf,
-                                     at::kDouble,   at::kFloat8_e4m3fn, at::kFloat8_e5m2};
+constexpr at::ScalarType kMixedTypes[] = {at::kBFloat16, at::kFloat,         at::kHalf,
+                                          at::kDouble,   at::kFloat8_e4m3fn, at::kFloat8_e5m2};
 
 /// Base and experts of several dtypes, with zeros, equal magnitudes, infinities and NaN among them.
 std::vector<at::Tensor> difficult_tensors(int64_t size, int count) {
@@ -30,7 +30,7 @@ std::vector<at::Tensor> difficult_tensors(int64_t size, int count) {
     if (i > 0) values = at::where(kind < -0.8, out[0].to(at::kFloat), values);
     values = at::where(kind.abs() < 1e-3,
                        at::full_like(values, kind[0].item<float>() > 0 ? NAN : INFINITY), values);
-    out.push_back(values.to(kTypes[i % 6]));
+    out.push_back(values.to(kMixedTypes[i % 6]));
   }
   return out;
 }
@@ -362,7 +362,7 @@ TEST_CASE("the parts of a tensor give what the whole gives", "[kernels]") {
 
 TEST_CASE("results are written in any dtype, rounded once, over an operand too", "[kernels]") {
   const std::vector<at::Tensor> all{noise({kRun + 3}, 1), noise({kRun + 3}, 2)};
-  for (const auto type : kTypes) {
+  for (const auto type : kMixedTypes) {
     at::Tensor out = at::empty({kRun + 3}, type), sum = at::empty({kRun + 3}, type);
     delta_merge_into(all[0], {all[1]}, {{.weight = 0.3f}}, {}, out);
     weighted_sum_into(all, {.5, .25}, sum);

@@ -4,14 +4,13 @@
 #include "harness/core/error.h"
 #include "tests/catch.h"
 #include "tests/lm/encoder_models.h"
+#include "tests/model/language_models.h"
 #include "tests/skip.h"
 
 using namespace assay;
 using Catch::Matchers::Contains;
 
 namespace {
-
-const fs::path kGoldens = fs::path(ASSAY_TESTS_FOLDER) / "golden/models";
 
 double difference(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().max().item<double>();

@@ -34,7 +34,7 @@ EncoderModelPredictor masked_predictor(const std::string& family,
 }
 
 // The goldens' texts without what encloses them.
-const std::vector<EncoderText> kTexts = {{"t7 t9 t5 t11", {}, "first"}, {"t5", {}, "second"}};
+const std::vector<EncoderText> kGoldenTexts = {{"t7 t9 t5 t11", {}, "first"}, {"t5", {}, "second"}};
 
 }  // namespace
 
@@ -76,7 +76,7 @@ TEST_CASE("masked tokens have the reference's likelihoods, whatever the batches"
                                     "expected.json")["masked_log_likelihoods"];
     for (const int64_t tokens : {1, 9, 1000}) {
       INFO(family << ", " << tokens << " tokens at once");
-      const auto found = masked_predictor(family, tokens).masked_log_likelihoods(kTexts);
+      const auto found = masked_predictor(family, tokens).masked_log_likelihoods(kGoldenTexts);
       REQUIRE(found.size() == 2);
       for (size_t i = 0; i < 2; ++i) {
         REQUIRE(found[i].size() == expected[i].size());
@@ -111,11 +111,12 @@ TEST_CASE("pseudo-perplexity is that of all tokens of the split", "[lm][task]") 
 TEST_CASE("an ensemble predicts masked tokens by the mean of probabilities", "[lm]") {
   const auto one = std::make_shared<EncoderModelPredictor>(masked_predictor("bert-masked"));
   const auto other = std::make_shared<EncoderModelPredictor>(masked_predictor("roberta-masked"));
-  const auto a = one->masked_log_likelihoods(kTexts), b = other->masked_log_likelihoods(kTexts);
-  const auto both = EncoderEnsemble({one, other}).masked_log_likelihoods(kTexts);
+  const auto a = one->masked_log_likelihoods(kGoldenTexts),
+             b = other->masked_log_likelihoods(kGoldenTexts);
+  const auto both = EncoderEnsemble({one, other}).masked_log_likelihoods(kGoldenTexts);
   CHECK(both[0][1] == Approx(std::log((std::exp(a[0][1]) + std::exp(b[0][1])) / 2)));
   CHECK_THROWS_AS(
-      EncoderEnsemble({one, other}, EnsembleRule::kVotes).masked_log_likelihoods(kTexts),
+      EncoderEnsemble({one, other}, EnsembleRule::kVotes).masked_log_likelihoods(kGoldenTexts),
       UserError);
 }
 

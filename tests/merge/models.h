@@ -25,8 +25,14 @@ inline at::Tensor noise(at::IntArrayRef shape, uint64_t key) {
   return out;
 }
 
+/// Of float32 results whose values are near 1.
+inline constexpr double kTolerance = 1e-6;
+
 inline at::Tensor matrix(const std::vector<float>& values) {  // [2, 4], as the golden vectors are
   return at::tensor(values).reshape({2, 4});
+}
+inline at::Tensor two_rows(const std::vector<float>& values) {  // [2, 2]
+  return at::tensor(values).reshape({2, 2});
 }
 
 /// Base and task vectors of the golden vectors: one tensor "w" of shape [2, 4].
@@ -64,6 +70,25 @@ inline StateDict merge(const std::string& ref, const Json& parameters, const Mer
   return merge_to_memory(*method, inputs, report);
 }
 
+/// The merge of models of one tensor.
+inline at::Tensor merge_one(const std::string& ref, const Json& parameters, const at::Tensor& base,
+                            const std::vector<at::Tensor>& experts) {
+  return merge(ref, parameters, one_tensor_inputs(base, experts)).at("w");
+}
+/// The merge of task vectors over a base of zeros.
+inline at::Tensor merge_deltas(const std::string& ref, const Json& parameters,
+                               const std::vector<at::Tensor>& deltas, uint64_t seed = 0) {
+  MergeInputs inputs = one_tensor_inputs(at::zeros_like(deltas.front()), deltas);
+  inputs.seed = seed;
+  return merge(ref, parameters, inputs).at("w");
+}
+
+/// Parameters of a modifier of this method.
+inline Json applied_to(const Json& method, Json parameters = Json::object()) {
+  parameters["of"] = method;
+  return parameters;
+}
+
 /// The same names, dtypes, shapes and bytes.
 inline bool same_bytes(const StateDict& a, const StateDict& b) {
   return content_hash(MemorySource("a", a)) == content_hash(MemorySource("b", b));
@@ -74,6 +99,19 @@ inline double distance(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes()) return std::numeric_limits<double>::infinity();
   if (a.numel() == 0) return 0;
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+}
+
+/// The largest distance of two tensors of the same name.
+inline double model_distance(const StateDict& a, const StateDict& b) {
+  double most = 0;
+  for (const auto& [name, tensor] : a) most = std::max(most, distance(tensor, b.at(name)));
+  return most;
+}
+
+/// In float64.
+inline StateDict doubled(StateDict tensors) {
+  for (auto& [unused, tensor] : tensors) tensor = tensor.to(at::kDouble);
+  return tensors;
 }
 
 /// at::set_num_threads for a scope.

@@ -20,9 +20,9 @@ namespace {
 constexpr const char* kWeight = "model.layers.0.mlp.weight";
 
 /// A base of one weight, and adapters x and y of ranks 1 and 2 for it.
-class Folder {
+class AdapterFolder {
  public:
-  Folder() {
+  AdapterFolder() {
     base("base", {{kWeight, at::zeros({2, 2})}, {"model.norm.weight", at::ones({2})}});
     adapter("x", at::tensor({1.f, 2.f}).view({1, 2}), at::tensor({1.f, 0.f}).view({2, 1}), 4);
     adapter("y", at::eye(2), at::eye(2), 6);
@@ -72,7 +72,7 @@ class Folder {
 
 // x adds 4 [[1, 2], [0, 0]], y adds 3 [[1, 0], [0, 1]].
 TEST_CASE("adapters are merged as their effective products", "[merge]") {
-  const Folder folder;
+  const AdapterFolder folder;
   const std::vector<float> mean{3.5, 4, 0, 1.5}, sum{7, 8, 0, 3};
 
   CHECK(folder.merge("merge_method: linear\nmodels: [{model: base+x}, {model: base+y}]\n"
@@ -87,7 +87,7 @@ TEST_CASE("adapters are merged as their effective products", "[merge]") {
 }
 
 TEST_CASE("an adapted model is not replaced by a merge of it", "[merge]") {
-  const Folder folder;
+  const AdapterFolder folder;
   folder.base("merged", {{kWeight, at::ones({2, 2})}, {"model.norm.weight", at::ones({2})}});
   folder.adapter("merged/lora", at::eye(2), at::eye(2), 2);
   const bool yaml = GENERATE(false, true);
@@ -110,7 +110,7 @@ TEST_CASE("an adapted model is not replaced by a merge of it", "[merge]") {
 }
 
 TEST_CASE("an adapter is not replaced by a merge of it", "[merge]") {
-  const Folder folder;
+  const AdapterFolder folder;
   folder.base("tuned", {{kWeight, at::ones({2, 2})}});  // as one of Assay's that holds an adapter
   folder.adapter("tuned", at::eye(2), at::eye(2), 2);
   fs::remove(folder.path() / "tuned/model.safetensors");
@@ -125,7 +125,7 @@ TEST_CASE("an adapter is not replaced by a merge of it", "[merge]") {
 }
 
 TEST_CASE("parts of an adapted tensor are those of the whole", "[merge]") {
-  const Folder folder;
+  const AdapterFolder folder;
   folder.base("large", {{kWeight, noise({1500, 1100}, 1).to(at::kBFloat16)}});
   folder.adapter("z", noise({3, 1100}, 2), noise({1500, 3}, 3), 3);
   const auto adapted = Checkpoint::open(ModelPath(folder.path() / "large", folder.path() / "z"));
@@ -143,7 +143,7 @@ TEST_CASE("parts of an adapted tensor are those of the whole", "[merge]") {
 }
 
 TEST_CASE("an adapter without a base is refused with what to write", "[merge]") {
-  const Folder folder;
+  const AdapterFolder folder;
   CHECK_THAT(folder.error("merge_method: linear\nmodels:\n- model: x\nparameters: {weight: 1}\n"),
              Contains("m.yaml:3: ") && Contains("LoRA adapter") && Contains("BASE+x"));
   CHECK_THAT(folder.error(R"({"method": "average", "experts": ["x", "y"]})"),
@@ -151,7 +151,7 @@ TEST_CASE("an adapter without a base is refused with what to write", "[merge]") 
 }
 
 TEST_CASE("an adapter of another base is merged and noted", "[merge]") {
-  const Folder folder;
+  const AdapterFolder folder;
   folder.base("copy", {{kWeight, at::zeros({2, 2})}});
   const MergeRequest request =
       folder.read(R"({"method": "task_arithmetic", "base": "copy", "experts": ["x", "y"]})");
@@ -160,7 +160,7 @@ TEST_CASE("an adapter of another base is merged and noted", "[merge]") {
 }
 
 TEST_CASE("what a name of the hub's cache was read from is noted and recorded", "[merge]") {
-  const Folder folder;
+  const AdapterFolder folder;
   const EnvironmentVariable cache("HF_HUB_CACHE", folder.path() / "hub");
   const std::string snapshot = (folder.path() / "hub/models--org--m/snapshots/abc").string();
   fs::create_directories(fs::path(snapshot).parent_path());

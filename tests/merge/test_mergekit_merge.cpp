@@ -7,7 +7,7 @@
 #include "harness/merge/merge_folder.h"
 #include "tests/catch.h"
 #include "tests/core/temporary_folder.h"
-#include "tests/merge/models.h"
+#include "tests/merge/embedding_model.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -16,11 +16,11 @@ using Catch::Matchers::Contains;
 namespace {
 
 /// Models of an embedding and three layers, every value of which is `value`, in a folder.
-class Folder {
+class MergekitFolder {
  public:
   void model(const std::string& name, float value, int64_t vocabulary = 4, Json config = {},
              at::ScalarType dtype = at::kFloat) const {
-    StateDict tensors{{"model.embed_tokens.weight", at::full({vocabulary, 2}, value)}};
+    StateDict tensors{{kEmbedding, at::full({vocabulary, 2}, value)}};
     for (int layer = 0; layer < 3; ++layer)
       tensors[fmt::format("model.layers.{}.mlp.weight", layer)] = at::full({2, 2}, value);
     for (auto& [unused, tensor] : tensors) tensor = tensor.to(dtype);
@@ -51,12 +51,10 @@ class Folder {
   TemporaryFolder folder_;
 };
 
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
-
 }  // namespace
 
 TEST_CASE("a gradient and a filter of mergekit's YAML reach the tensors", "[mergekit]") {
-  const Folder folder;
+  const MergekitFolder folder;
   folder.model("a", 0);
   folder.model("b", 1);
 
@@ -74,7 +72,7 @@ parameters: {t: [{filter: mlp, value: [0, 0.25, 1]}, {value: 0.75}]}
 }
 
 TEST_CASE("mergekit's task arithmetic, by hand", "[mergekit]") {
-  const Folder folder;
+  const MergekitFolder folder;
   folder.model("base", 1);
   folder.model("a", 2);
   folder.model("b", 4);
@@ -89,7 +87,7 @@ TEST_CASE("mergekit's task arithmetic, by hand", "[mergekit]") {
 }
 
 TEST_CASE("a tensor's weights that cannot be normalized are refused with the YAML", "[mergekit]") {
-  const Folder folder;
+  const MergekitFolder folder;
   folder.model("a", 0);
   folder.model("b", 1);
   const std::string yaml = R"(
@@ -107,7 +105,7 @@ models:
 }
 
 TEST_CASE("dtype and out_dtype are what mergekit makes of them", "[mergekit]") {
-  const Folder folder;
+  const MergekitFolder folder;
   folder.model("a", 1, 4, {{"torch_dtype", "float16"}}, at::kHalf);
   const auto dtype_of = [&](const std::string& more) {
     folder.merge("merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n" + more);
@@ -122,7 +120,7 @@ TEST_CASE("dtype and out_dtype are what mergekit makes of them", "[mergekit]") {
 }
 
 TEST_CASE("models that are not there are named with what would help", "[mergekit]") {
-  const Folder folder;
+  const MergekitFolder folder;
   const auto error = [&](const std::string& model) -> std::string {
     try {
       folder.read("merge_method: passthrough\nmodels:\n- model: " + model + "\n");
@@ -139,7 +137,7 @@ TEST_CASE("models that are not there are named with what would help", "[mergekit
 }
 
 TEST_CASE("the vocabulary's size follows the policy into the config", "[mergekit]") {
-  const Folder folder;
+  const MergekitFolder folder;
   folder.model("a", 1);
   folder.model("b", 3, 6);
   const std::string yaml =
@@ -157,7 +155,7 @@ TEST_CASE("the vocabulary's size follows the policy into the config", "[mergekit
 }
 
 TEST_CASE("an explanation tells what happens to every tensor", "[mergekit]") {
-  const Folder folder;
+  const MergekitFolder folder;
   folder.model("base", 1);
   folder.model("a", 2, 6);
 

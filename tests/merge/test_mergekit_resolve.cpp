@@ -35,7 +35,7 @@ struct Resolved {
   }
 };
 
-std::string error(const std::string& text) {
+std::string resolve_error(const std::string& text) {
   try {
     Resolved resolved(text);
   } catch (const UserError& e) {
@@ -211,9 +211,9 @@ TEST_CASE("nuslerp merges two models, of task vectors where there is a base", "[
   CHECK(based.experts() == Names{"a", "b"});
 
   const std::string nuslerp = "merge_method: nuslerp\nparameters: {weight: 1}\n";
-  CHECK_THAT(error(nuslerp + "base_model: a\nmodels: [{model: a}, {model: b}]"),
+  CHECK_THAT(resolve_error(nuslerp + "base_model: a\nmodels: [{model: a}, {model: b}]"),
              StartsWith("m.yaml:1: ") && Contains("two models besides the base_model"));
-  CHECK_THAT(error(nuslerp + "models: [{model: a}]"), Contains("1 are given"));
+  CHECK_THAT(resolve_error(nuslerp + "models: [{model: a}]"), Contains("1 are given"));
   const MergekitConfig sliced = parse_mergekit_yaml(
       nuslerp +
           "slices:\n- base_model: c\n  sources:\n  - {model: a, layer_range: [0, 1]}\n"
@@ -221,7 +221,7 @@ TEST_CASE("nuslerp merges two models, of task vectors where there is a base", "[
       "m.yaml");
   CHECK_THROWS_WITH(mergekit_models(sliced, &sliced.slices[0]),
                     StartsWith("m.yaml:4: ") && Contains("at the top level"));
-  CHECK_THAT(error("merge_method: nearswap\nbase_model: a\nmodels: [{model: b}]"),
+  CHECK_THAT(resolve_error("merge_method: nearswap\nbase_model: a\nmodels: [{model: b}]"),
              StartsWith("m.yaml:1: ") && Contains("'t'"));
 }
 
@@ -259,30 +259,30 @@ TEST_CASE("the base plays the part that mergekit gives it", "[mergekit]") {
 
 TEST_CASE("models that a method cannot use are refused with the line", "[mergekit]") {
   const std::string ab = "models: [{model: a}, {model: b}]\n";
-  CHECK_THAT(error(ab + "merge_method: ties\nparameters: {weight: 1}\n"),
+  CHECK_THAT(resolve_error(ab + "merge_method: ties\nparameters: {weight: 1}\n"),
              StartsWith("m.yaml:2: ") && Contains("needs a base_model"));
-  CHECK_THAT(error(ab + "merge_method: slerp\nbase_model: c\nparameters: {t: 1}\n"),
+  CHECK_THAT(resolve_error(ab + "merge_method: slerp\nbase_model: c\nparameters: {t: 1}\n"),
              StartsWith("m.yaml:2: ") && Contains("3 models"));
-  CHECK_THAT(error(ab + "merge_method: passthrough\n"),
+  CHECK_THAT(resolve_error(ab + "merge_method: passthrough\n"),
              StartsWith("m.yaml:2: ") && Contains("one model, and 2"));
-  CHECK_THAT(error("merge_method: ties\nbase_model: a\nmodels: [{model: a}]\n"
-                   "parameters: {weight: 1}\n"),
+  CHECK_THAT(resolve_error("merge_method: ties\nbase_model: a\nmodels: [{model: a}]\n"
+                           "parameters: {weight: 1}\n"),
              Contains("besides the base_model"));
 }
 
 TEST_CASE("a parameter that is missing for a tensor is named with it", "[mergekit]") {
-  CHECK_THAT(error("merge_method: linear\nmodels:\n- {model: a, parameters: {weight: 1}}\n"
-                   "- model: b\n  parameters: {weight: [{filter: mlp, value: 1}]}\n"),
+  CHECK_THAT(resolve_error("merge_method: linear\nmodels:\n- {model: a, parameters: {weight: 1}}\n"
+                           "- model: b\n  parameters: {weight: [{filter: mlp, value: 1}]}\n"),
              StartsWith("m.yaml:4: ") && Contains("'weight' of the model 'b'") &&
                  Contains("'lm_head.weight'"));
-  CHECK_THAT(error("merge_method: slerp\nmodels: [{model: a}]\nbase_model: b\n"),
+  CHECK_THAT(resolve_error("merge_method: slerp\nmodels: [{model: a}]\nbase_model: b\n"),
              StartsWith("m.yaml:1: ") && Contains("'t' is missing"));
   // mergekit merges an unlisted base as one more model, which then lacks a weight.
-  CHECK_THAT(error("merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
-                   "base_model: b\n"),
+  CHECK_THAT(resolve_error("merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
+                           "base_model: b\n"),
              StartsWith("m.yaml:3: ") && Contains("'weight' of the model 'b'"));
-  CHECK_THAT(error("merge_method: ties\nmodels: [{model: a}]\nbase_model: b\n"
-                   "parameters:\n  weight: 1\n  rescale: true\n"),
+  CHECK_THAT(resolve_error("merge_method: ties\nmodels: [{model: a}]\nbase_model: b\n"
+                           "parameters:\n  weight: 1\n  rescale: true\n"),
              StartsWith("m.yaml:6: ") && Contains("not supported yet"));
 }
 

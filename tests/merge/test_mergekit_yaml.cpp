@@ -10,7 +10,7 @@ using Catch::Matchers::StartsWith;
 namespace {
 
 /// The message of the UserError that the text gives.
-std::string error(const std::string& text) {
+std::string yaml_error(const std::string& text) {
   try {
     parse_mergekit_yaml(text, "m.yaml");
   } catch (const UserError& e) {
@@ -105,18 +105,18 @@ TEST_CASE("what stands in JSON is read too, and aliases are what they stand for"
 
 TEST_CASE("what mergekit has and Assay does not read yet is named, with its line", "[mergekit]") {
   for (const char* key : {"modules", "tokenizer_source", "tokenizer", "chat_template"})
-    CHECK_THAT(error(linear(std::string(key) + ": x\n")),
+    CHECK_THAT(yaml_error(linear(std::string(key) + ": x\n")),
                StartsWith("m.yaml:4: ") && Contains(key) && Contains("not supported yet"));
   for (const char* method : {"karcher", "multislerp"})
-    CHECK_THAT(error(std::string("models:\n- model: a\nmerge_method: ") + method),
+    CHECK_THAT(yaml_error(std::string("models:\n- model: a\nmerge_method: ") + method),
                StartsWith("m.yaml:3: ") && Contains(method) && Contains("not supported yet"));
-  CHECK_THAT(error("merge_method: linear\nmodels:\n- model: {model: {path: a}}\n"),
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels:\n- model: {model: {path: a}}\n"),
              StartsWith("m.yaml:3: ") && Contains("not supported yet"));
-  CHECK_THAT(error("merge_method: linear\nmodels:\n- model: a\n  layer_range: [0, 1]\n"),
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels:\n- model: a\n  layer_range: [0, 1]\n"),
              StartsWith("m.yaml:4: ") && Contains("slices"));
-  CHECK_THAT(error("base_model: a\nmodels:\n- {model: b}\n"),
+  CHECK_THAT(yaml_error("base_model: a\nmodels:\n- {model: b}\n"),
              Contains("merge_method") && Contains("'experts' of a mixture"));
-  CHECK_THAT(error(linear("dtype: float64")), StartsWith("m.yaml:4: ") && Contains("yet"));
+  CHECK_THAT(yaml_error(linear("dtype: float64")), StartsWith("m.yaml:4: ") && Contains("yet"));
 }
 
 TEST_CASE("keys that mergekit ignores are noted: names of merges, places of anchors",
@@ -132,77 +132,78 @@ TEST_CASE("keys that mergekit ignores are noted: names of merges, places of anch
 
   CHECK_THAT(parse_mergekit_yaml(linear("base_modle: &x a\n"), "m.yaml").notes.at(0),
              Contains("Did you mean 'base_model'?"));
-  CHECK_THAT(error(linear("modules: &x []\n")), Contains("not supported yet"));
+  CHECK_THAT(yaml_error(linear("modules: &x []\n")), Contains("not supported yet"));
 }
 
 TEST_CASE("unknown names come with the nearest known one", "[mergekit]") {
-  CHECK_THAT(error(linear("base_modle: a\n")),
+  CHECK_THAT(yaml_error(linear("base_modle: a\n")),
              StartsWith("m.yaml:4: ") && Contains("Did you mean 'base_model'?"));
-  CHECK_THAT(error("merge_method: tie\nmodels:\n- model: a\n"),
+  CHECK_THAT(yaml_error("merge_method: tie\nmodels:\n- model: a\n"),
              StartsWith("m.yaml:1: ") && Contains("Did you mean 'ties'?"));
-  CHECK_THAT(error("merge_method: linear\nmodels:\n- model: a\n  parameter: {}\n"),
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels:\n- model: a\n  parameter: {}\n"),
              StartsWith("m.yaml:4: ") && Contains("Did you mean 'parameters'?"));
-  CHECK_THAT(error(linear("parameters:\n  normalise: false\n")),
+  CHECK_THAT(yaml_error(linear("parameters:\n  normalise: false\n")),
              StartsWith("m.yaml:5: ") && Contains("Did you mean 'normalize'?"));
-  CHECK_THAT(error(linear("parameters:\n  weight: [{fliter: x, value: 1}]\n")),
+  CHECK_THAT(yaml_error(linear("parameters:\n  weight: [{fliter: x, value: 1}]\n")),
              StartsWith("m.yaml:5: ") && Contains("Did you mean 'filter'?"));
-  CHECK_THAT(error(linear("dtype: bfloat15\n")),
+  CHECK_THAT(yaml_error(linear("dtype: bfloat15\n")),
              StartsWith("m.yaml:4: ") && Contains("Did you mean 'bfloat16'?"));
 }
 
 TEST_CASE("a parameter that mergekit would ignore is an error", "[mergekit]") {
-  CHECK_THAT(error(linear("parameters: {density: 0.5}\n")),
+  CHECK_THAT(yaml_error(linear("parameters: {density: 0.5}\n")),
              StartsWith("m.yaml:4: ") && Contains("'density' is no parameter of 'linear'"));
-  CHECK_THAT(error(linear("parameters: {gamma: 0.5}\n")), Contains("no parameter of 'linear'"));
-  CHECK_THAT(error("merge_method: linear\nmodels:\n- model: a\n  parameters:\n    weight: 1\n"
-                   "    normalize: false\n"),
+  CHECK_THAT(yaml_error(linear("parameters: {gamma: 0.5}\n")),
+             Contains("no parameter of 'linear'"));
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels:\n- model: a\n  parameters:\n    weight: 1\n"
+                        "    normalize: false\n"),
              StartsWith("m.yaml:6: ") && Contains("top level"));
 }
 
 TEST_CASE("values of the wrong kind are named", "[mergekit]") {
   for (const char* value : {"heavy", "'1'", "true", ".inf", ".nan", "1e999", "0x10", "[]", "[[1]]",
                             "[1, x]", "[1, {value: 2}]", "{filter: x}", "{value: {}}", "1_000"})
-    CHECK_THAT(error(linear(std::string("parameters: {weight: ") + value + "}\n")),
+    CHECK_THAT(yaml_error(linear(std::string("parameters: {weight: ") + value + "}\n")),
                StartsWith("m.yaml:4: "));
-  CHECK_THAT(error(linear("parameters: {weight: heavy}\n")),
+  CHECK_THAT(yaml_error(linear("parameters: {weight: heavy}\n")),
              Contains("a finite number for 'weight'") && Contains("'heavy'"));
-  CHECK_THAT(error(linear("parameters: {normalize: 2}\n")),
+  CHECK_THAT(yaml_error(linear("parameters: {normalize: 2}\n")),
              Contains("true or false for 'normalize'"));
-  CHECK_THAT(error(linear("parameters: {weight: }\n")), Contains("'weight' has no value"));
-  CHECK_THAT(error(linear("parameters: [weight]\n")), Contains("a map of parameters"));
-  CHECK_THAT(error(linear("base_model: [a]\n")), Contains("a model, found a list of 1"));
+  CHECK_THAT(yaml_error(linear("parameters: {weight: }\n")), Contains("'weight' has no value"));
+  CHECK_THAT(yaml_error(linear("parameters: [weight]\n")), Contains("a map of parameters"));
+  CHECK_THAT(yaml_error(linear("base_model: [a]\n")), Contains("a model, found a list of 1"));
 }
 
 TEST_CASE("a configuration names its method and its models, each once", "[mergekit]") {
-  CHECK_THAT(error(""), StartsWith("m.yaml:1: ") && Contains("merge_method"));
-  CHECK_THAT(error("models:\n- model: a\n"), Contains("'merge_method' is missing"));
-  CHECK_THAT(error("merge_method: linear\n"), Contains("'models' is missing"));
-  CHECK_THAT(error("merge_method: linear\nmodels: []\n"), Contains("a list of models"));
-  CHECK_THAT(error("merge_method: linear\nmodels: [a]\n"), Contains("the key 'model'"));
-  CHECK_THAT(error("merge_method: linear\nmodels: [{parameters: {}}]\n"),
+  CHECK_THAT(yaml_error(""), StartsWith("m.yaml:1: ") && Contains("merge_method"));
+  CHECK_THAT(yaml_error("models:\n- model: a\n"), Contains("'merge_method' is missing"));
+  CHECK_THAT(yaml_error("merge_method: linear\n"), Contains("'models' is missing"));
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels: []\n"), Contains("a list of models"));
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels: [a]\n"), Contains("the key 'model'"));
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels: [{parameters: {}}]\n"),
              Contains("'model' is missing"));
-  CHECK_THAT(error("merge_method: linear\nmodels:\n- model: a\n- model: a\n"),
+  CHECK_THAT(yaml_error("merge_method: linear\nmodels:\n- model: a\n- model: a\n"),
              StartsWith("m.yaml:4: ") && Contains("line 3"));
 }
 
 TEST_CASE("text that is no YAML, or is malicious, is refused with its line", "[mergekit]") {
-  CHECK_THAT(error("merge_method: [\n"), StartsWith("m.yaml:") && Contains("not valid YAML"));
-  CHECK_THAT(error("merge_method: linear\nmerge_method: ties\n"),
+  CHECK_THAT(yaml_error("merge_method: [\n"), StartsWith("m.yaml:") && Contains("not valid YAML"));
+  CHECK_THAT(yaml_error("merge_method: linear\nmerge_method: ties\n"),
              StartsWith("m.yaml:2: ") && Contains("twice"));
-  CHECK_THAT(error("a: b\n---\nc: d\n"), Contains("second document"));
-  CHECK_THAT(error("[a]: b\n"), Contains("a key must be text"));
-  CHECK_THAT(error("a: &a {x: 1}\nb: {<<: *a}\n"),
+  CHECK_THAT(yaml_error("a: b\n---\nc: d\n"), Contains("second document"));
+  CHECK_THAT(yaml_error("[a]: b\n"), Contains("a key must be text"));
+  CHECK_THAT(yaml_error("a: &a {x: 1}\nb: {<<: *a}\n"),
              StartsWith("m.yaml:2: ") && Contains("merge keys"));
-  CHECK_THAT(error("a: &a [*a]\n"), Contains("alias"));
-  CHECK_THAT(error(repeated("[", 100)), Contains("m.yaml"));
-  CHECK_THAT(error(repeated("[", 50) + repeated("]", 50)), Contains("levels"));
-  CHECK_THAT(error(repeated("{a: ", 100'000)), Contains("m.yaml"));
-  CHECK_THAT(error("a: [" + repeated("x, ", 30'000) + "]"), Contains("20000 nodes"));
-  CHECK_THAT(error(std::string(2 << 20, ' ')), Contains("bytes"));
+  CHECK_THAT(yaml_error("a: &a [*a]\n"), Contains("alias"));
+  CHECK_THAT(yaml_error(repeated("[", 100)), Contains("m.yaml"));
+  CHECK_THAT(yaml_error(repeated("[", 50) + repeated("]", 50)), Contains("levels"));
+  CHECK_THAT(yaml_error(repeated("{a: ", 100'000)), Contains("m.yaml"));
+  CHECK_THAT(yaml_error("a: [" + repeated("x, ", 30'000) + "]"), Contains("20000 nodes"));
+  CHECK_THAT(yaml_error(std::string(2 << 20, ' ')), Contains("bytes"));
   std::string bomb = "a0: &a0 [" + repeated("x, ", 9) + "]\n";
   for (int i = 1; i < 9; ++i)
     bomb += fmt::format("a{}: &a{} [{}]\n", i, i, repeated(fmt::format("*a{}, ", i - 1), 9));
-  CHECK_THAT(error(bomb), Contains("20000 nodes"));
+  CHECK_THAT(yaml_error(bomb), Contains("20000 nodes"));
 }
 
 TEST_CASE("a YAML tree knows its lines and what was quoted", "[mergekit]") {

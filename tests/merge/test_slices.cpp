@@ -35,7 +35,7 @@ std::string mlp(int64_t layer) { return fmt::format("model.layers.{}.mlp.weight"
 
 /// Models of an embedding, layers, a norm and a head in a folder. Layer i of a model has the value
 /// `first` + i everywhere, and what is outside of layers `first` - 1.
-class Folder {
+class LayersFolder {
  public:
   void model(const std::string& name, float first, int64_t layers, Json config = {}) const {
     StateDict tensors;
@@ -103,7 +103,7 @@ slices:
 }  // namespace
 
 TEST_CASE("slices stack the layers of several models", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("a", 10, 3, {{"layer_types", {"x", "y", "z"}}});
   folder.model("b", 20, 3, {{"layer_types", {"u", "v", "w"}}});
 
@@ -122,7 +122,7 @@ TEST_CASE("slices stack the layers of several models", "[merge]") {
 }
 
 TEST_CASE("embeddings are of the first slice, norm and head of the last", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("a", 10, 2);
   folder.model("b", 20, 4);  // of another depth
 
@@ -137,7 +137,7 @@ TEST_CASE("embeddings are of the first slice, norm and head of the last", "[merg
 }
 
 TEST_CASE("slices are merged with parameters of their own", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("base", 0, 4);
   folder.model("a", 10, 4);
   folder.model("b", 20, 4);
@@ -177,7 +177,7 @@ slices:
 }
 
 TEST_CASE("a slice that is all of one model is the merge of the model", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("a", 1.5, 3);
   folder.model("b", 2.5, 3);
   const auto whole =
@@ -193,7 +193,7 @@ TEST_CASE("a slice that is all of one model is the merge of the model", "[merge]
 }
 
 TEST_CASE("wrong layer ranges are errors that say where", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("a", 10, 3);
   folder.model("b", 20, 4);
   const auto one = [&](const std::string& range) {
@@ -219,7 +219,7 @@ TEST_CASE("wrong layer ranges are errors that say where", "[merge]") {
 }
 
 TEST_CASE("what slices need is said", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("a", 10, 3);
   folder.model("b", 20, 3);
   const std::string both =
@@ -273,7 +273,7 @@ TEST_CASE("the layers of a model are one numbered stack", "[merge]") {
 }
 
 TEST_CASE("an explanation of slices names what each tensor is made of", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("a", 10, 3);
   folder.model("b", 20, 3);
   const MergeRequest request = folder.read(kStack);
@@ -293,7 +293,7 @@ TEST_CASE("an explanation of slices names what each tensor is made of", "[merge]
 }
 
 TEST_CASE("threads and memory leave stacked bytes alone", "[merge]") {
-  const Folder folder;
+  const LayersFolder folder;
   folder.model("a", 10, 3);
   folder.model("b", 20, 3);
   const std::string expected = folder.merge(kStack)->content_hash();

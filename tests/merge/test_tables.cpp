@@ -17,7 +17,7 @@ namespace {
 const std::vector<std::string> kNames{"embed", "h.0.w", "h.1.w", "h.2.w", "steps"};
 
 /// Every weight is `value`, besides integers, which are copied.
-StateDict model(float value) {
+StateDict uniform_model(float value) {
   StateDict tensors;
   for (const std::string& name : kNames) tensors[name] = at::full({2}, value);
   tensors["steps"] = at::arange(2);
@@ -30,8 +30,8 @@ const BlockOfTensor kBlocks{{"h.0.w", 0}, {"h.1.w", 1}, {"h.2.w", 2}};
 
 TEST_CASE("every tensor is merged with the parameters of its layer group", "[merge]") {
   MergeInputs inputs;
-  inputs.base = source("base", model(0));
-  inputs.experts = {source("a", model(1)), source("b", model(1))};
+  inputs.base = source("base", uniform_model(0));
+  inputs.experts = {source("a", uniform_model(1)), source("b", uniform_model(1))};
   inputs.blocks = kBlocks;
   const Json parameters = {{"scale", {{"first", 0.5}, {"last", 0.25}, {"*", 1}}}};
   const auto configuration =
@@ -57,7 +57,7 @@ TEST_CASE("every tensor is merged with the parameters of its layer group", "[mer
 TEST_CASE("a merge file may hold tables, and the explanation shows them", "[merge]") {
   const TemporaryFolder folder;
   for (const char* name : {"base", "a"})
-    write_checkpoint(folder.path() / name, model(*name == 'a' ? 1 : 0), {}, false);
+    write_checkpoint(folder.path() / name, uniform_model(*name == 'a' ? 1 : 0), {}, false);
   const auto request = [&](const Json& parameters) {
     write_file(folder.path() / "merge.json", Json{{"method", "task_arithmetic"},
                                                   {"parameters", parameters},

@@ -56,8 +56,7 @@ struct OuterSample {
   StateDict merge_model(const ModelJob& job) const { return of->merge_model(job); }
 };
 
-[[maybe_unused]] const bool registered =
-    assay::register_entry([] { assay::detail::register_method<OuterSample>(); });
+ASSAY_METHOD(OuterSample)
 
 std::unique_ptr<Method> make(const std::string& ref, const std::string& json) {
   const Json parsed = Json::parse(json);

@@ -51,8 +51,7 @@ struct TableHolder {
   void parameters(auto&& p) { p(of, {.name = "of", .help = "the method that it holds"}); }
   at::Tensor merge(const TensorJob& job) const { return job.experts.front(); }
 };
-[[maybe_unused]] const bool registered =
-    assay::register_entry([] { assay::detail::register_method<TableHolder>(); });
+ASSAY_METHOD(TableHolder)
 
 /// Merges whole models.
 struct WholeSample {
@@ -66,8 +65,7 @@ struct WholeSample {
     return made;
   }
 };
-[[maybe_unused]] const bool also_registered =
-    assay::register_entry([] { assay::detail::register_method<WholeSample>(); });
+ASSAY_METHOD(WholeSample)
 
 /// Reads a statistic unless it is exact. "whitened" decides which one only together with "wide".
 struct StatisticSample {
@@ -89,8 +87,7 @@ struct StatisticSample {
   }
   at::Tensor merge(const TensorJob& job) const { return job.experts.front(); }
 };
-[[maybe_unused]] const bool statistic_registered =
-    assay::register_entry([] { assay::detail::register_method<StatisticSample>(); });
+ASSAY_METHOD(StatisticSample)
 
 MethodConfiguration read(const std::string& json, const std::string& ref = "table_sample") {
   const Json parsed = Json::parse(json);

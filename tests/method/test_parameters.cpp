@@ -45,7 +45,7 @@ Sample assigned(const std::string& json) {
   return sample;
 }
 
-Json made(const std::string& ref, const std::string& json = "{}") {
+Json parameters_of(const std::string& ref, const std::string& json = "{}") {
   const Json parsed = Json::parse(json);
   return make_method(ref, JsonReader(parsed, "here"))->parameters();
 }
@@ -119,12 +119,13 @@ TEST_CASE("method references name a method and perhaps a preset", "[method]") {
 }
 
 TEST_CASE("a preset sets parameters, and the user's override it", "[method]") {
-  CHECK(made("sample_of_parameters")["density"] == 0.2);
-  CHECK(made("sample_of_parameters@peer")["density"] == 0.9);
-  CHECK(made("sample_of_parameters@peer")["scope"] == "tensor");
-  CHECK(made("sample_of_parameters@peer", R"({"density": 0.3})")["density"] == 0.3);
+  CHECK(parameters_of("sample_of_parameters")["density"] == 0.2);
+  CHECK(parameters_of("sample_of_parameters@peer")["density"] == 0.9);
+  CHECK(parameters_of("sample_of_parameters@peer")["scope"] == "tensor");
+  CHECK(parameters_of("sample_of_parameters@peer", R"({"density": 0.3})")["density"] == 0.3);
 
-  CHECK_THROWS_WITH(made("sample_of_parameters@per"), Contains("Did you mean 'peer'?"));
-  CHECK_THROWS_WITH(made("sample_of_parameter"), Contains("Did you mean 'sample_of_parameters'?"));
-  CHECK_THROWS_AS(made("sample_of_parameters@peer", R"({"density": 3})"), UserError);
+  CHECK_THROWS_WITH(parameters_of("sample_of_parameters@per"), Contains("Did you mean 'peer'?"));
+  CHECK_THROWS_WITH(parameters_of("sample_of_parameter"),
+                    Contains("Did you mean 'sample_of_parameters'?"));
+  CHECK_THROWS_AS(parameters_of("sample_of_parameters@peer", R"({"density": 3})"), UserError);
 }

@@ -117,4 +117,10 @@ class FakeEvidence : public Evidence {
   }
 };
 
+/// The Gram matrix of a layer's inputs.
+inline at::Tensor gram_of(const at::Tensor& inputs) {  // [examples, inputs]
+  const at::Tensor x = inputs.to(at::kDouble);
+  return x.t().mm(x) / x.size(0);
+}
+
 }  // namespace assay::testing

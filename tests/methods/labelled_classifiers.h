@@ -47,17 +47,7 @@ struct LabelledClassifiers {
   }
 };
 
-/// The largest distance of two tensors of the same name.
-inline double model_distance(const StateDict& a, const StateDict& b) {
-  double most = 0;
-  for (const auto& [name, tensor] : a) most = std::max(most, distance(tensor, b.at(name)));
-  return most;
-}
-
-/// In float64.
-inline StateDict doubled(StateDict tensors) {
-  for (auto& [unused, tensor] : tensors) tensor = tensor.to(at::kDouble);
-  return tensors;
-}
+/// How many examples an expert has.
+inline constexpr int64_t kAllExamples = LabelledClassifiers::kExamples;
 
 }  // namespace assay::testing

@@ -5,6 +5,13 @@
 
 namespace assay::testing {
 
+/// Of float32 values that went through a decomposition.
+inline constexpr double kSpectralTolerance = 2e-6;
+
+inline at::Tensor diagonal(const std::vector<float>& values) {
+  return at::diag(at::tensor(values));
+}
+
 /// Float64 [rows, count], of a random direction.
 inline at::Tensor orthonormal_columns(int64_t rows, int64_t count, uint64_t key) {
   return std::get<0>(at::linalg_qr(noise({rows, count}, key).to(at::kDouble)));

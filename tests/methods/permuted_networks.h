@@ -28,6 +28,13 @@ inline Networks networks_of(const Json& config, const std::vector<StateDict>& we
 
 inline const Json kMlp{{"model_type", "mlp"}, {"inputs", 6}, {"hidden", 16}, {"classes", 3}};
 
+inline const Json kResNet{{"model_type", "cifar_resnet"},
+                          {"depth", 8},
+                          {"width", 4},
+                          {"channels", 1},
+                          {"image_size", 8},
+                          {"classes", 3}};
+
 inline StateDict random_mlp(uint64_t seed) {
   StateDict weights = make_architecture(JsonReader(kMlp, "test"))->initial_weights(seed);
   weights["hidden.bias"] = .3 * noise({16}, 900 + seed);

@@ -10,9 +10,9 @@ using namespace assay::testing;
 
 namespace {
 
-constexpr int64_t kExamples = 20;
+constexpr int64_t kPerExpert = 20;
 
-at::Tensor examples_of(size_t expert) { return noise({kExamples, 4}, 50 + expert); }
+at::Tensor examples_of(size_t expert) { return noise({kPerExpert, 4}, 50 + expert); }
 
 at::Tensor linear_logits(const StateDict& weights, size_t expert, int64_t first, int64_t count) {
   return at::linear(examples_of(expert).narrow(0, first, count), weights.at("w"), weights.at("b"));
@@ -25,7 +25,7 @@ struct Classifier {
 
   explicit Classifier(const FakeNetwork::Logits& logits = linear_logits) {
     evidence.of_network =
-        std::make_shared<FakeNetwork>(std::vector<int64_t>{kExamples, kExamples}, logits);
+        std::make_shared<FakeNetwork>(std::vector<int64_t>{kPerExpert, kPerExpert}, logits);
     inputs.evidence = &evidence;
     inputs.base = source("base", model(1));
     inputs.experts = {source("one", model(2)), source("two", model(3))};
@@ -36,7 +36,8 @@ struct Classifier {
 };
 
 /// The same by autograd through the merged weights, in float64.
-StateDict reference(const Classifier& classifier, bool task_wise, int64_t steps, int64_t batch) {
+StateDict adamerging_reference(const Classifier& classifier, bool task_wise, int64_t steps,
+                               int64_t batch) {
   const c10::AutoGradMode with_gradients(true);
   StateDict base, merged;
   std::vector<StateDict> vectors(2);
@@ -60,9 +61,9 @@ StateDict reference(const Classifier& classifier, bool task_wise, int64_t steps,
     combine();
     at::Tensor loss = at::zeros({}, at::kDouble);
     for (size_t i = 0; i < 2; ++i) {
-      const int64_t batches = (kExamples + batch - 1) / batch, first = step % batches * batch;
+      const int64_t batches = (kPerExpert + batch - 1) / batch, first = step % batches * batch;
       const at::Tensor x =
-          examples_of(i).to(at::kDouble).narrow(0, first, std::min(batch, kExamples - first));
+          examples_of(i).to(at::kDouble).narrow(0, first, std::min(batch, kPerExpert - first));
       const at::Tensor p = at::softmax(at::linear(x, merged["w"], merged["b"]), 1);
       loss = loss - (p * p.log()).sum(1).mean();
     }
@@ -75,19 +76,13 @@ StateDict reference(const Classifier& classifier, bool task_wise, int64_t steps,
   return merged;
 }
 
-double distance(const StateDict& a, const StateDict& b) {
-  double most = 0;
-  for (const auto& [name, tensor] : a) most = std::max(most, testing::distance(tensor, b.at(name)));
-  return most;
-}
-
 }  // namespace
 
 TEST_CASE("AdaMerging without a step is task arithmetic", "[methods]") {
   const Classifier classifier;
 
-  CHECK(distance(merge("adamerging", {{"steps", 0}, {"init", .4}}, classifier.inputs),
-                 merge("task_arithmetic", {{"scale", .4}}, classifier.inputs)) < 1e-6);
+  CHECK(model_distance(merge("adamerging", {{"steps", 0}, {"init", .4}}, classifier.inputs),
+                       merge("task_arithmetic", {{"scale", .4}}, classifier.inputs)) < 1e-6);
 }
 
 TEST_CASE("AdaMerging descends as autograd does through the merged weights", "[methods]") {
@@ -99,8 +94,8 @@ TEST_CASE("AdaMerging descends as autograd does through the merged weights", "[m
                         {"learning_rate", .05}};
 
   // Thirty steps of 0.05: some coefficients come to 0 or 1, where they are clamped.
-  CHECK(distance(merge("adamerging", parameters, classifier.inputs),
-                 reference(classifier, task_wise, 30, 8)) < 1e-4);
+  CHECK(model_distance(merge("adamerging", parameters, classifier.inputs),
+                       adamerging_reference(classifier, task_wise, 30, 8)) < 1e-4);
 }
 
 TEST_CASE("AdaMerging makes the model surer of its predictions", "[methods]") {
@@ -146,12 +141,12 @@ TEST_CASE("AdaMerging++ takes the vectors that TIES sums", "[methods]") {
 
 TEST_CASE("AdaMerging gives the same bytes on any number of threads", "[methods]") {
   const auto logits = [](const StateDict& weights, size_t, int64_t first, int64_t count) {
-    static const at::Tensor x = noise({kExamples, 300}, 1);
+    static const at::Tensor x = noise({kPerExpert, 300}, 1);
     return at::linear(at::linear(x.narrow(0, first, count), weights.at("w")).relu(),
                       weights.at("v"));
   };
   FakeEvidence evidence;
-  evidence.of_network = std::make_shared<FakeNetwork>(std::vector<int64_t>(2, kExamples), logits);
+  evidence.of_network = std::make_shared<FakeNetwork>(std::vector<int64_t>(2, kPerExpert), logits);
   MergeInputs inputs;
   inputs.evidence = &evidence;
   const auto model = [](uint64_t key) {

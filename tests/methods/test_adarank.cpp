@@ -10,8 +10,6 @@ using namespace assay::testing;
 
 namespace {
 
-constexpr int64_t kExamples = LabelledClassifiers::kExamples;
-
 /// One tensor with its task vectors, float64; of a matrix in singular components.
 struct Parts {
   at::Tensor origin;
@@ -53,8 +51,8 @@ struct Parts {
 };
 
 /// The method by autograd, in float64.
-StateDict reference(const LabelledClassifiers& models, bool around_mean, int64_t kept,
-                    double coefficient, int64_t steps, double rate) {
+StateDict adarank_reference(const LabelledClassifiers& models, bool around_mean, int64_t kept,
+                            double coefficient, int64_t steps, double rate) {
   const c10::AutoGradMode with_gradients(true);
   std::map<std::string, Parts> parts;
   StateDict coefficients;
@@ -75,7 +73,7 @@ StateDict reference(const LabelledClassifiers& models, bool around_mean, int64_t
     const StateDict weights = merged();
     at::Tensor loss = at::zeros({}, at::kDouble);
     for (size_t i = 0; i < 2; ++i) {
-      const at::Tensor p = at::softmax(LabelledClassifiers::logits(weights, i, 0, kExamples), 1);
+      const at::Tensor p = at::softmax(LabelledClassifiers::logits(weights, i, 0, kAllExamples), 1);
       loss = loss - (p * p.log()).sum(1).mean();
     }
     adam.zero_grad();
@@ -106,7 +104,7 @@ TEST_CASE("AdaRank begins with the leading components", "[methods][unlabelled]")
       {{"steps", 0}, {"rank", .5}, {"coefficient", .7}, {"origin", around_mean ? "mean" : "base"}},
       models.inputs, &report);
 
-  CHECK(model_distance(merged, reference(models, around_mean, 1, .7, 0, 0)) < 1e-6);
+  CHECK(model_distance(merged, adarank_reference(models, around_mean, 1, .7, 0, 0)) < 1e-6);
   CHECK(report.diagnostics.at("kept").get<double>() == Approx(1. / 3));
   CHECK(report.diagnostics.at("coefficient_mean").get<double>() == Approx(.7));
 }
@@ -116,7 +114,7 @@ TEST_CASE("AdaRank descends as autograd does with straight-through masks",
   const LabelledClassifiers models;
   const bool around_mean = GENERATE(false, true);
   const Json parameters{{"steps", 20},
-                        {"batch", kExamples},
+                        {"batch", kAllExamples},
                         {"rank", .7},
                         {"learning_rate", .03},
                         {"origin", around_mean ? "mean" : "base"}};
@@ -124,7 +122,7 @@ TEST_CASE("AdaRank descends as autograd does with straight-through masks",
   const int64_t before = counters::gradient_steps;
   const StateDict merged = merge("adarank", parameters, models.inputs, &report);
 
-  CHECK(model_distance(merged, reference(models, around_mean, 2, .3, 20, .03)) < 1e-4);
+  CHECK(model_distance(merged, adarank_reference(models, around_mean, 2, .3, 20, .03)) < 1e-4);
   CHECK(counters::gradient_steps - before == 20);
   // Masks have changed, in 20 steps of 0.03 from 0.1.
   CHECK(std::abs(report.diagnostics.at("kept").get<double>() - 2. / 3) > .1);

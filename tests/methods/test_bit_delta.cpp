@@ -8,13 +8,13 @@ using namespace assay::testing;
 
 namespace {
 
-StateDict task_model(const Json& parameters, MergeInputs inputs, size_t expert) {
+StateDict bit_delta_model(const Json& parameters, MergeInputs inputs, size_t expert) {
   inputs.task_expert = expert;
   return merge("bit_delta", parameters, inputs);
 }
 
 /// A matrix, a vector, and embeddings, of a base of zeros and two experts.
-MergeInputs small_models() {
+MergeInputs three_models() {
   const auto model = [](float value) {
     return StateDict{{"w", value * at::tensor({1.0f, -3.0f, 2.0f, 0.0f}).reshape({2, 2})},
                      {"b", at::full({3}, value)},
@@ -26,23 +26,21 @@ MergeInputs small_models() {
   return inputs;
 }
 
-at::Tensor square(const std::vector<float>& values) { return at::tensor(values).reshape({2, 2}); }
-
 }  // namespace
 
 TEST_CASE("BitDelta keeps signs and the mean magnitude of each expert", "[methods]") {
-  const MergeInputs inputs = small_models();
+  const MergeInputs inputs = three_models();
   // Mean magnitudes 6/4 and 12/4; what did not change counts as plus.
-  CHECK(
-      at::equal(task_model(Json::object(), inputs, 0).at("w"), square({1.5f, -1.5f, 1.5f, 1.5f})));
-  CHECK(at::equal(task_model(Json::object(), inputs, 1).at("w"), square({-3, 3, -3, 3})));
+  CHECK(at::equal(bit_delta_model(Json::object(), inputs, 0).at("w"),
+                  two_rows({1.5f, -1.5f, 1.5f, 1.5f})));
+  CHECK(at::equal(bit_delta_model(Json::object(), inputs, 1).at("w"), two_rows({-3, 3, -3, 3})));
   CHECK(at::equal(merge("bit_delta", Json::object(), inputs).at("w"), at::zeros({2, 2})));
 }
 
 TEST_CASE("BitDelta's scale is the one with the least squared error", "[methods]") {
   const at::Tensor base = noise({5, 7}, 1), expert = noise({5, 7}, 2), delta = expert - base;
   const at::Tensor made =
-      task_model(Json::object(), one_tensor_inputs(base, {expert}), 0).at("w") - base;
+      bit_delta_model(Json::object(), one_tensor_inputs(base, {expert}), 0).at("w") - base;
   const double scale = delta.abs().mean().item<double>();
   CHECK(distance(made, scale * delta.sign()) < 1e-6);
   const auto error = [&](double factor) {
@@ -54,17 +52,19 @@ TEST_CASE("BitDelta's scale is the one with the least squared error", "[methods]
 
 TEST_CASE("BitDelta of a task vector with one magnitude is the expert", "[methods]") {
   const at::Tensor base = at::ones({3, 4}), delta = .25f * noise({3, 4}, 1).sign();
-  CHECK(at::equal(task_model(Json::object(), one_tensor_inputs(base, {base + delta}), 0).at("w"),
-                  base + delta));
-  CHECK(at::equal(task_model(Json::object(), one_tensor_inputs(base, {base}), 0).at("w"), base));
+  CHECK(
+      at::equal(bit_delta_model(Json::object(), one_tensor_inputs(base, {base + delta}), 0).at("w"),
+                base + delta));
+  CHECK(
+      at::equal(bit_delta_model(Json::object(), one_tensor_inputs(base, {base}), 0).at("w"), base));
 }
 
 TEST_CASE("what BitDelta does not cut is an expert's own, the mean or the base's", "[methods]") {
-  const MergeInputs inputs = small_models();
+  const MergeInputs inputs = three_models();
   for (const char* tensor : {"b", "embed.weight"}) {
     const at::Tensor one = inputs.experts[0]->read(tensor), two = inputs.experts[1]->read(tensor);
     const auto task = [&](const char* others) {
-      return task_model({{"others", others}}, inputs, 1).at(tensor);
+      return bit_delta_model({{"others", others}}, inputs, 1).at(tensor);
     };
     CHECK(at::equal(task("own"), two));
     CHECK(distance(task("mean"), (one + two) / 2) < 1e-6);
@@ -93,6 +93,6 @@ TEST_CASE("a task model of BitDelta counts what its formula says", "[methods][co
   const at::Tensor base = noise({40, 50}, 1);
   const MergeInputs inputs = one_tensor_inputs(base, {noise({40, 50}, 2)});
   const int64_t before = counters::flops;
-  task_model(Json::object(), inputs, 0);
+  bit_delta_model(Json::object(), inputs, 0);
   CHECK(counters::flops - before == 8 * 2000);
 }

@@ -35,7 +35,7 @@ at::Tensor masked_by_hand(const at::Tensor& base, const at::Tensor& change,
   return base.to(at::kDouble) + mask / mask.mean() * change.to(at::kDouble);
 }
 
-at::Tensor loss_of(const at::Tensor& weights) { return weights.to(at::kDouble).sin().sum(); }
+at::Tensor concrete_loss(const at::Tensor& weights) { return weights.to(at::kDouble).sin().sum(); }
 
 }  // namespace
 
@@ -91,12 +91,12 @@ TEST_CASE("logits of masks have the gradients of autograd", "[methods][unlabelle
   masks.add({.name = "unused", .base = base, .change = change, .key = 6});
   masks.draw(1, MaskType::kContinuous);
   const StateDict weights = masks.weights(true);
-  loss_of(weights.at("w")).backward();
+  concrete_loss(weights.at("w")).backward();
   masks.add_gradients(weights);
 
   const at::Tensor logits = at::full({2, 3}, .3, at::kDouble).requires_grad_(true);
   const at::Tensor noisy = logits + noise_by_hand(key_of(5, 1), 6).reshape({2, 3});
-  loss_of(masked_by_hand(base, change, (noisy / kTemperature).sigmoid())).backward();
+  concrete_loss(masked_by_hand(base, change, (noisy / kTemperature).sigmoid())).backward();
   REQUIRE(logits.grad().abs().max().item<double>() > .01);
   CHECK(distance(masks.parameters()[0].grad(), logits.grad()) < 1e-5);
   CHECK(!masks.parameters()[1].grad().defined());

@@ -13,18 +13,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr double kTolerance = 2e-6;
-
-at::Tensor diagonal(const std::vector<float>& values) { return at::diag(at::tensor(values)); }
-
-/// What a method makes of task vectors over a base of zeros.
-at::Tensor merged(const std::string& ref, const Json& parameters,
-                  const std::vector<at::Tensor>& deltas, uint64_t seed = 0) {
-  MergeInputs inputs = one_tensor_inputs(at::zeros_like(deltas.front()), deltas);
-  inputs.seed = seed;
-  return merge(ref, parameters, inputs).at("w");
-}
-
 /// Adapters' updates: 12 by 9 matrices of rank 2.
 std::vector<at::Tensor> updates() {
   std::vector<at::Tensor> deltas;
@@ -53,19 +41,20 @@ TEST_CASE("a linear merge in common coordinates is that of the dense updates",
           "[methods][spectral]") {
   const Json linear{{"method", "task_arithmetic"}, {"scale", 1}, {"weights", {0.5, 0.3, -0.2}}};
   const at::Tensor expected =
-      merged("task_arithmetic", {{"scale", 1}, {"weights", {0.5, 0.3, -0.2}}}, updates());
+      merge_deltas("task_arithmetic", {{"scale", 1}, {"weights", {0.5, 0.3, -0.2}}}, updates());
 
   for (const char* stack : {"inputs", "outputs"})
     for (const char* values : {"parts", "basis"})
-      CHECK(distance(merged("knots",
-                            {{"of", linear},
-                             {"scale", 1},
-                             {"above", 0},
-                             {"stack", stack},
-                             {"values", values}},
-                            updates()),
-                     expected) < kTolerance);
-  CHECK(distance(merged("core_space", {{"of", linear}}, updates()), expected) < kTolerance);
+      CHECK(distance(merge_deltas("knots",
+                                  {{"of", linear},
+                                   {"scale", 1},
+                                   {"above", 0},
+                                   {"stack", stack},
+                                   {"values", values}},
+                                  updates()),
+                     expected) < kSpectralTolerance);
+  CHECK(distance(merge_deltas("core_space", {{"of", linear}}, updates()), expected) <
+        kSpectralTolerance);
 }
 
 TEST_CASE("KnOTS elects signs along common directions of outputs", "[methods][spectral]") {
@@ -74,26 +63,27 @@ TEST_CASE("KnOTS elects signs along common directions of outputs", "[methods][sp
   const std::vector<at::Tensor> deltas{at::tensor({2 * root, 2 * root}).reshape({2, 1}),
                                        at::tensor({root, -root}).reshape({2, 1})};
 
-  CHECK(distance(merged("knots", {{"of", ties(1)}, {"scale", 1}}, deltas),
-                 at::tensor({3 * root, root}).reshape({2, 1})) < kTolerance);
-  CHECK(distance(merged("ties", {{"density", 1}}, deltas),
-                 at::tensor({1.5f * root, 2 * root}).reshape({2, 1})) < kTolerance);
+  CHECK(distance(merge_deltas("knots", {{"of", ties(1)}, {"scale", 1}}, deltas),
+                 at::tensor({3 * root, root}).reshape({2, 1})) < kSpectralTolerance);
+  CHECK(distance(merge_deltas("ties", {{"density", 1}}, deltas),
+                 at::tensor({1.5f * root, 2 * root}).reshape({2, 1})) < kSpectralTolerance);
 }
 
 TEST_CASE("merges in common coordinates turn with the outputs, and with the inputs",
           "[methods][spectral]") {
   const at::Tensor left = orthonormal_columns(12, 12, 70), right = orthonormal_columns(9, 9, 71);
   const at::Tensor both =
-      merged("core_space", {{"of", ties(0.5)}}, transformed(updates(), left, right));
+      merge_deltas("core_space", {{"of", ties(0.5)}}, transformed(updates(), left, right));
   const Json knots{{"of", ties(0.5)}, {"scale", 1}};
   const at::Tensor same = at::eye(9, at::kDouble);
 
   const auto turned = [&](const at::Tensor& result, const at::Tensor& inputs) {
     return transformed({result}, left, inputs).front();
   };
-  CHECK(distance(both, turned(merged("core_space", {{"of", ties(0.5)}}, updates()), right)) < 1e-5);
-  CHECK(distance(merged("knots", knots, transformed(updates(), left, same)),
-                 turned(merged("knots", knots, updates()), same)) < 1e-5);
+  CHECK(distance(both, turned(merge_deltas("core_space", {{"of", ties(0.5)}}, updates()), right)) <
+        1e-5);
+  CHECK(distance(merge_deltas("knots", knots, transformed(updates(), left, same)),
+                 turned(merge_deltas("knots", knots, updates()), same)) < 1e-5);
 }
 
 TEST_CASE("KnOTS in stacked inputs is KnOTS of transposed updates", "[methods][spectral]") {
@@ -101,23 +91,23 @@ TEST_CASE("KnOTS in stacked inputs is KnOTS of transposed updates", "[methods][s
   for (const at::Tensor& delta : updates()) transposed.push_back(delta.t().contiguous());
   const Json of = ties(0.4);
 
-  CHECK(distance(merged("knots", {{"of", of}, {"stack", "outputs"}}, transposed).t(),
-                 merged("knots", {{"of", of}}, updates())) < kTolerance);
+  CHECK(distance(merge_deltas("knots", {{"of", of}, {"stack", "outputs"}}, transposed).t(),
+                 merge_deltas("knots", {{"of", of}}, updates())) < kSpectralTolerance);
   // Trimming sees the singular values, or does not.
-  CHECK(distance(merged("knots", {{"of", of}, {"values", "basis"}}, updates()),
-                 merged("knots", {{"of", of}}, updates())) > 1e-3);
+  CHECK(distance(merge_deltas("knots", {{"of", of}, {"values", "basis"}}, updates()),
+                 merge_deltas("knots", {{"of", of}}, updates())) > 1e-3);
 }
 
 TEST_CASE("coordinates are the same before and in the merge", "[methods][spectral]") {
   for (const char* method : {"knots", "core_space"}) {
     // One tensor is the whole model, so that thresholds are the same; only one is found before.
     CHECK(at::equal(
-        merged(method, {{"of", {{"method", "ties"}}}}, updates()),
-        merged(method, {{"of", {{"method", "ties"}, {"trim.scope", "tensor"}}}}, updates())));
+        merge_deltas(method, {{"of", {{"method", "ties"}}}}, updates()),
+        merge_deltas(method, {{"of", {{"method", "ties"}, {"trim.scope", "tensor"}}}}, updates())));
     // What is dropped before the thresholds are found is dropped in the merge.
     const auto dropped = [&](const std::string& scope, uint64_t seed) {
       const Json of{{"method", "dare_ties"}, {"trim.scope", scope}, {"density", 0.5}};
-      return merged(method, {{"of", of}}, updates(), seed);
+      return merge_deltas(method, {{"of", of}}, updates(), seed);
     };
     CHECK(at::equal(dropped("model", 1), dropped("tensor", 1)));
     CHECK_FALSE(at::equal(dropped("model", 1), dropped("model", 2)));
@@ -133,24 +123,24 @@ TEST_CASE("a threshold over a model counts other tensors, too", "[methods][spect
   const Json of{{"method", "ties"}, {"density", 0.17}};
 
   const StateDict whole = merge("knots", {{"of", of}, {"scale", 1}}, inputs);
-  CHECK(distance(whole.at("bias"), at::tensor({9.0f, 0.0f})) < kTolerance);
-  CHECK(distance(whole.at("w"), diagonal({8, 0})) < kTolerance);
+  CHECK(distance(whole.at("bias"), at::tensor({9.0f, 0.0f})) < kSpectralTolerance);
+  CHECK(distance(whole.at("w"), diagonal({8, 0})) < kSpectralTolerance);
   const StateDict mean = merge("knots", {{"of", of}, {"scale", 1}, {"others", "mean"}}, inputs);
-  CHECK(distance(mean.at("bias"), at::tensor({4.5f, 0.5f})) < kTolerance);
+  CHECK(distance(mean.at("bias"), at::tensor({4.5f, 0.5f})) < kSpectralTolerance);
   const StateDict base = merge("knots", {{"of", of}, {"scale", 0.5}, {"others", "base"}}, inputs);
-  CHECK(distance(base.at("bias"), at::zeros({2})) < kTolerance);
-  CHECK(distance(base.at("w"), diagonal({4, 0})) < kTolerance);
+  CHECK(distance(base.at("bias"), at::zeros({2})) < kSpectralTolerance);
+  CHECK(distance(base.at("w"), diagonal({4, 0})) < kSpectralTolerance);
 }
 
 TEST_CASE("KnOTS leaves out directions of small singular values", "[methods][spectral]") {
   const std::vector<at::Tensor> deltas{diagonal({2, 0.5f, 0}), diagonal({2, 0, 0.25f})};
   const auto above = [&](double bound) {
-    return merged("knots", {{"of", kSum}, {"scale", 1}, {"above", bound}}, deltas);
+    return merge_deltas("knots", {{"of", kSum}, {"scale", 1}, {"above", bound}}, deltas);
   };
 
-  CHECK(distance(above(0), diagonal({4, 0.5f, 0.25f})) < kTolerance);
-  CHECK(distance(above(0.3), diagonal({4, 0.5f, 0})) < kTolerance);
-  CHECK(distance(above(1), diagonal({4, 0, 0})) < kTolerance);
+  CHECK(distance(above(0), diagonal({4, 0.5f, 0.25f})) < kSpectralTolerance);
+  CHECK(distance(above(0.3), diagonal({4, 0.5f, 0})) < kSpectralTolerance);
+  CHECK(distance(above(1), diagonal({4, 0, 0})) < kSpectralTolerance);
 }
 
 TEST_CASE("DC-Merge smooths the singular values that it keeps", "[methods][spectral]") {
@@ -158,50 +148,51 @@ TEST_CASE("DC-Merge smooths the singular values that it keeps", "[methods][spect
   const auto smoothed = [&](const Json& parameters) {
     Json all{{"of", kSum}};
     all.update(parameters);
-    return merged("dc_merge", all, deltas);
+    return merge_deltas("dc_merge", all, deltas);
   };
 
-  CHECK(distance(smoothed(Json::object()), diagonal({2, 2, 2, 0})) < kTolerance);
-  CHECK(distance(smoothed({{"smoothing", "none"}}), diagonal({3, 1, 2, 0})) < kTolerance);
+  CHECK(distance(smoothed(Json::object()), diagonal({2, 2, 2, 0})) < kSpectralTolerance);
+  CHECK(distance(smoothed({{"smoothing", "none"}}), diagonal({3, 1, 2, 0})) < kSpectralTolerance);
   CHECK(distance(smoothed({{"smoothing", "linear"}}), diagonal({8 / 3.f, 4 / 3.f, 2, 0})) <
-        kTolerance);
+        kSpectralTolerance);
   CHECK(distance(smoothed({{"smoothing", "linear"}, {"strength", 0.5}}),
-                 diagonal({17 / 6.f, 7 / 6.f, 2, 0})) < kTolerance);
-  CHECK(distance(smoothed({{"rank", 0.25}}), diagonal({3, 0, 2, 0})) < kTolerance);
+                 diagonal({17 / 6.f, 7 / 6.f, 2, 0})) < kSpectralTolerance);
+  CHECK(distance(smoothed({{"rank", 0.25}}), diagonal({3, 0, 2, 0})) < kSpectralTolerance);
 }
 
 TEST_CASE("DC-Merge's mask keeps what pairs a task's own directions", "[methods][spectral]") {
   const std::vector<at::Tensor> deltas{diagonal({4, 0}), diagonal({4, 0})};
   const Json half{{"method", "task_arithmetic"}, {"scale", 0.5}};
 
-  CHECK(distance(merged("dc_merge", {{"of", half}, {"mask", "none"}}, deltas), diagonal({4, 0})) <
-        kTolerance);
-  CHECK(distance(merged("dc_merge", {{"of", half}}, deltas), diagonal({2, 0})) < kTolerance);
+  CHECK(distance(merge_deltas("dc_merge", {{"of", half}, {"mask", "none"}}, deltas),
+                 diagonal({4, 0})) < kSpectralTolerance);
+  CHECK(distance(merge_deltas("dc_merge", {{"of", half}}, deltas), diagonal({2, 0})) <
+        kSpectralTolerance);
 }
 
 TEST_CASE("SVC scales a direction by what is left of the experts' responses",
           "[methods][spectral]") {
   const auto calibrated = [](const Json& of, const std::vector<at::Tensor>& deltas, double alpha) {
-    return merged("svc", {{"of", of}, {"alpha", alpha}}, deltas);
+    return merge_deltas("svc", {{"of", of}, {"alpha", alpha}}, deltas);
   };
   const at::Tensor delta = noise({6, 4}, 1);
 
   // Twice the same task vector has twice the response: half of it is right.
-  CHECK(distance(calibrated(kSum, {delta, delta}, 0.1), delta) < kTolerance);
-  CHECK(distance(calibrated(kSum, {delta}, 1), delta) < kTolerance);
+  CHECK(distance(calibrated(kSum, {delta, delta}, 0.1), delta) < kSpectralTolerance);
+  CHECK(distance(calibrated(kSum, {delta}, 1), delta) < kSpectralTolerance);
   // No response of the other expert counts as alpha: 2 / (1 + 0.1).
   CHECK(distance(calibrated(kSum, {diagonal({2, 0}), diagonal({0, 1})}, 0.1),
-                 diagonal({2, 1}) * (2 / 1.1)) < kTolerance);
+                 diagonal({2, 1}) * (2 / 1.1)) < kSpectralTolerance);
   // With directions that only one expert has, the method is told of all.
   CHECK(distance(calibrated({{"method", "ties"}, {"density", 1}},
                             {diagonal({2, 0}), diagonal({0, 1})}, 1),
-                 diagonal({2, 1})) < kTolerance);
+                 diagonal({2, 1})) < kSpectralTolerance);
 }
 
 TEST_CASE("methods on other methods name those that they cannot use", "[methods][spectral]") {
   const auto refusal = [](const std::string& method, const std::string& of) -> std::string {
     try {
-      merged(method, {{"of", of}}, updates());
+      merge_deltas(method, {{"of", of}}, updates());
     } catch (const UserError& error) {
       return error.what();
     }

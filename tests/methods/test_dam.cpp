@@ -11,17 +11,15 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr int64_t kAll = LabelledClassifiers::kExamples;
-
 /// Puts the experts' scores into the evidence, as the statistic has them: the highest `kept`.
-void add_scores(LabelledClassifiers& models, int64_t kept) {
+void add_expert_scores(LabelledClassifiers& models, int64_t kept) {
   for (size_t i = 0; i < models.experts.size(); ++i) {
     const auto [scores, classes] =
-        LabelledClassifiers::logits(models.experts[i], i, 0, kAll).topk(kept, 1);
+        LabelledClassifiers::logits(models.experts[i], i, 0, kAllExamples).topk(kept, 1);
     models.evidence.statistics["expert_logits"].push_back(
         {{"scores", scores},
          {"classes", classes.to(at::kInt)},
-         {"first_rows", at::arange(kAll + 1, at::kLong)}});
+         {"first_rows", at::arange(kAllExamples + 1, at::kLong)}});
   }
 }
 
@@ -106,14 +104,14 @@ TEST_CASE("DAM of one expert is that expert", "[methods]") {
 TEST_CASE("DAM descends as autograd does, with every term of its loss", "[methods]") {
   const c10::AutoGradMode with_gradients(true);
   LabelledClassifiers models;
-  add_scores(models, 3);
+  add_expert_scores(models, 3);
   Reference reference(models);
   torch::optim::AdamW adam(reference.raw, torch::optim::AdamWOptions(.02).weight_decay(.1));
   constexpr int64_t kSteps = 12;
   for (int64_t step = 0; step < kSteps; ++step) {  // 4 epochs of 8, 8 and 4 examples
     const int64_t first = step % 3 * 8;
     adam.zero_grad();
-    (reference.imitation(first, std::min<int64_t>(8, kAll - first)) + reference.penalty())
+    (reference.imitation(first, std::min<int64_t>(8, kAllExamples - first)) + reference.penalty())
         .backward();
     torch::nn::utils::clip_grad_norm_(reference.raw, .5);
     // 3 steps of warm-up, and a fall to 0.
@@ -152,7 +150,7 @@ TEST_CASE("DAM descends as autograd does, with every term of its loss", "[method
 
 TEST_CASE("DAM comes closer to the experts' predictions", "[methods]") {
   LabelledClassifiers models;
-  add_scores(models, 2);
+  add_expert_scores(models, 2);
   MergeReport report;
   merge("dam", {{"epochs", 20}, {"top_k", 2}, {"learning_rate", .01}}, models.inputs, &report);
 
@@ -161,7 +159,7 @@ TEST_CASE("DAM comes closer to the experts' predictions", "[methods]") {
 
 TEST_CASE("DAM compares with an expert's highest scores, cached or live", "[methods]") {
   LabelledClassifiers models;
-  add_scores(models, 2);
+  add_expert_scores(models, 2);
   const StateDict cached = merge("dam", {{"top_k", 2}}, models.inputs);
 
   CHECK(model_distance(cached, merge("dam", live({{"top_k", 2}}), models.inputs)) < 1e-5);
@@ -183,7 +181,7 @@ TEST_CASE("DAM's columns are the inputs, however a weight is stored", "[methods]
   LabelledClassifiers models, stored;
   stored.evidence.layers["w"].in_out = true;
   stored.evidence.of_network = std::make_shared<FakeNetwork>(
-      std::vector<int64_t>(2, kAll),
+      std::vector<int64_t>(2, kAllExamples),
       [](StateDict weights, size_t expert, int64_t first, int64_t count) {
         weights["w"] = weights["w"].t();
         return LabelledClassifiers::logits(weights, expert, first, count);
@@ -211,7 +209,7 @@ TEST_CASE("DAM takes the base as one more expert", "[methods]") {
 
 TEST_CASE("DAM refuses scores of other examples", "[methods]") {
   LabelledClassifiers models;
-  add_scores(models, 3);
+  add_expert_scores(models, 3);
   models.evidence.statistics["expert_logits"][1]["first_rows"] = at::arange(8, at::kLong);
 
   CHECK_THROWS_WITH(merge("dam", Json::object(), models.inputs),

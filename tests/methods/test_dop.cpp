@@ -2,24 +2,22 @@
 #include <cmath>
 
 #include "tests/catch.h"
-#include "tests/merge/models.h"
+#include "tests/methods/low_rank.h"
 
 using namespace assay;
 using namespace assay::testing;
 
 namespace {
 
-constexpr double kTolerance = 2e-6;
-
-at::Tensor in_order(Json parameters, const std::vector<at::Tensor>& deltas,
-                    const std::string& ref = "dop") {
+at::Tensor dop_in_order(Json parameters, const std::vector<at::Tensor>& deltas,
+                        const std::string& ref = "dop") {
   parameters["order"] = "given";
-  return merge(ref, parameters, one_tensor_inputs(at::zeros_like(deltas.front()), deltas)).at("w");
+  return merge_deltas(ref, parameters, deltas);
 }
 
 at::Tensor number(double value) { return at::full({1, 1}, value, at::kFloat); }
 double merged_numbers(const Json& parameters, double first, double second) {
-  return in_order(parameters, {number(first), number(second)}).item<double>();
+  return dop_in_order(parameters, {number(first), number(second)}).item<double>();
 }
 
 /// The losses and their gradients as they are written, by whole Gram matrices of the task vectors.
@@ -57,10 +55,10 @@ double searched_weight(const at::Tensor& first, const at::Tensor& second) {
 TEST_CASE("DOP begins at the mean of an expert and those before", "[methods][spectral]") {
   CHECK(merged_numbers({{"steps", 0}}, 8, 4) == 6);
   const std::vector<at::Tensor> four{number(8), number(4), number(2), number(1)};
-  CHECK(in_order({{"steps", 0}}, four).item<double>() == 2.5);  // 6, 4, 2.5
+  CHECK(dop_in_order({{"steps", 0}}, four).item<double>() == 2.5);  // 6, 4, 2.5
   std::vector<at::Tensor> vectors;
   for (const at::Tensor& value : four) vectors.push_back(value.flatten());
-  CHECK(in_order(Json::object(), vectors).item<double>() == 2.5);
+  CHECK(dop_in_order(Json::object(), vectors).item<double>() == 2.5);
 }
 
 TEST_CASE("DOP balances numbers as MGDA does", "[methods][spectral]") {
@@ -107,7 +105,7 @@ TEST_CASE("DOP's steps are Adam's on the losses as they are written", "[methods]
   }
   const Json parameters{
       {"steps", kSteps}, {"rate", kRate}, {"decay", kDecay}, {"alpha", kAlpha}, {"share", 1}};
-  CHECK(distance(in_order(parameters, deltas), merged) < kTolerance);
+  CHECK(distance(dop_in_order(parameters, deltas), merged) < kSpectralTolerance);
 }
 
 TEST_CASE("DOP looks at leading directions of outputs, of inputs, or of both",
@@ -119,24 +117,24 @@ TEST_CASE("DOP looks at leading directions of outputs, of inputs, or of both",
   const auto moved = [&](double share, const char* space) {
     const Json parameters{
         {"steps", 1}, {"rate", .25}, {"share", share}, {"space", space}, {"alpha", 1}};
-    return 4 * (first + 1 - in_order(parameters, {first, second}, "dop@fixed"));
+    return 4 * (first + 1 - dop_in_order(parameters, {first, second}, "dop@fixed"));
   };
   const auto entries = [](const std::vector<float>& values) {
     return at::tensor(values).reshape({2, 2});
   };
-  CHECK(distance(moved(.7, "u"), entries({1, 1, 0, 0})) < kTolerance);
-  CHECK(distance(moved(.7, "v"), entries({0, 1, 0, 1})) < kTolerance);
-  CHECK(distance(moved(.7, "uv"), entries({1, 1, 0, 1})) < kTolerance);
+  CHECK(distance(moved(.7, "u"), entries({1, 1, 0, 0})) < kSpectralTolerance);
+  CHECK(distance(moved(.7, "v"), entries({0, 1, 0, 1})) < kSpectralTolerance);
+  CHECK(distance(moved(.7, "uv"), entries({1, 1, 0, 1})) < kSpectralTolerance);
   for (const char* space : {"u", "v", "uv"})
-    CHECK(distance(moved(.8, space), at::ones({2, 2})) < kTolerance);
+    CHECK(distance(moved(.8, space), at::ones({2, 2})) < kSpectralTolerance);
 }
 
 TEST_CASE("DOP of copies is the copy, and an expert that is the base has no say",
           "[methods][spectral]") {
   const at::Tensor delta = noise({4, 6}, 1), zeros = at::zeros({4, 6});
-  CHECK(distance(in_order(Json::object(), {delta, delta, delta}), delta) < kTolerance);
-  CHECK(at::equal(in_order(Json::object(), {delta}), delta));
-  CHECK(at::equal(in_order(Json::object(), {zeros, zeros}), zeros));
+  CHECK(distance(dop_in_order(Json::object(), {delta, delta, delta}), delta) < kSpectralTolerance);
+  CHECK(at::equal(dop_in_order(Json::object(), {delta}), delta));
+  CHECK(at::equal(dop_in_order(Json::object(), {zeros, zeros}), zeros));
   // From the mean, .5, towards the one that changed something.
   CHECK(merged_numbers({{"steps", 1}, {"rate", .25}}, 1, 0) == Approx(.75));
   CHECK(merged_numbers({{"steps", 1}, {"rate", .25}}, 0, 1) == Approx(.75));

@@ -9,9 +9,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr double kTolerance = 1e-6;
-
-StateDict task_model(MergeInputs inputs, size_t expert) {
+StateDict emr_model(MergeInputs inputs, size_t expert) {
   inputs.task_expert = expert;
   return merge("emr", Json::object(), inputs);
 }
@@ -21,7 +19,7 @@ const at::Tensor& unified() {
   return values;
 }
 
-const at::Tensor& mask(size_t expert) {
+const at::Tensor& emr_mask(size_t expert) {
   static const std::vector<at::Tensor> masks{matrix({1, 1, 0, 0, 1, 1, 0, 0}),
                                              matrix({0, 1, 0, 0, 1, 1, 1, 1}),
                                              matrix({1, 0, 1, 1, 0, 0, 0, 1})};
@@ -35,8 +33,8 @@ TEST_CASE("G7: EMR's unified task vector, masks and rescalers", "[methods][golde
   CHECK(at::equal(merge("emr", Json::object(), golden_delta_inputs()).at("w"), unified()));
 
   for (size_t i = 0; i < 3; ++i)
-    CHECK(distance(task_model(golden_delta_inputs(), i).at("w"),
-                   kRescalers[i] * mask(i) * unified()) < kTolerance);
+    CHECK(distance(emr_model(golden_delta_inputs(), i).at("w"),
+                   kRescalers[i] * emr_mask(i) * unified()) < kTolerance);
 }
 
 TEST_CASE("G7: EMR's rescalers are ratios of sums of tensors' means", "[methods][golden]") {
@@ -47,9 +45,9 @@ TEST_CASE("G7: EMR's rescalers are ratios of sums of tensors' means", "[methods]
     inputs.experts.push_back(source("expert", {{"a", delta}, {"b", 2 * delta[0]}}));
 
   for (size_t i = 0; i < 3; ++i) {
-    const StateDict made = task_model(inputs, i);
-    CHECK(distance(made.at("a"), kRescalers[i] * mask(i) * unified()) < kTolerance);
-    CHECK(distance(made.at("b"), kRescalers[i] * (mask(i) * unified())[0] * 2) < kTolerance);
+    const StateDict made = emr_model(inputs, i);
+    CHECK(distance(made.at("a"), kRescalers[i] * emr_mask(i) * unified()) < kTolerance);
+    CHECK(distance(made.at("b"), kRescalers[i] * (emr_mask(i) * unified())[0] * 2) < kTolerance);
   }
 }
 
@@ -57,14 +55,14 @@ TEST_CASE("EMR of one expert is that expert", "[methods]") {
   const MergeInputs inputs = one_tensor_inputs(golden_base(), {golden_base() + golden_deltas()[0]});
   const at::Tensor expert = inputs.experts.front()->read("w");
 
-  CHECK(distance(task_model(inputs, 0).at("w"), expert) < kTolerance);
+  CHECK(distance(emr_model(inputs, 0).at("w"), expert) < kTolerance);
   CHECK(distance(merge("emr", Json::object(), inputs).at("w"), expert) < kTolerance);
 }
 
 TEST_CASE("EMR masks deltas whose products are too small for float32", "[methods]") {
   const at::Tensor tiny = at::full({3}, 1e-30f);
   const MergeInputs inputs = one_tensor_inputs(at::zeros({3}), {tiny, 2 * tiny});
-  CHECK(at::allclose(task_model(inputs, 0).at("w"), tiny, 1e-6, 0));
+  CHECK(at::allclose(emr_model(inputs, 0).at("w"), tiny, 1e-6, 0));
 }
 
 TEST_CASE("EMR gives the base where an expert agrees with nothing", "[methods]") {
@@ -74,7 +72,7 @@ TEST_CASE("EMR gives the base where an expert agrees with nothing", "[methods]")
   for (const at::Tensor& delta : {up, down})
     both.experts.push_back(source("expert", {{"w", inputs.base->read("w") + delta}}));
 
-  CHECK(at::equal(task_model(both, 1).at("w"), inputs.base->read("w")));
+  CHECK(at::equal(emr_model(both, 1).at("w"), inputs.base->read("w")));
 }
 
 TEST_CASE("EMR's task models are the same with what a cache holds, and cost less", "[methods]") {

@@ -51,7 +51,7 @@ double rate_at(const Settings& settings, int64_t step) {
 }
 
 /// By autograd, in float64, without the tensor "b".
-StateDict reference(const LabelledClassifiers& models, const Settings& settings) {
+StateDict expert_merging_reference(const LabelledClassifiers& models, const Settings& settings) {
   const c10::AutoGradMode with_gradients(true);
   StateDict raw;
   std::vector<at::Tensor> learned;
@@ -135,7 +135,7 @@ TEST_CASE("Expert Merging descends as autograd does", "[methods][unlabelled]") {
   MergeReport report;
   const StateDict merged = merge("expert_merging", parameters, models.inputs, &report);
 
-  CHECK(model_distance(merged, reference(models, settings)) < 1e-4);
+  CHECK(model_distance(merged, expert_merging_reference(models, settings)) < 1e-4);
   CHECK(report.diagnostics.at("loss_last").get<double>() <
         report.diagnostics.at("loss_first").get<double>());
 }

@@ -30,8 +30,8 @@ FakeEvidence scores_evidence() {
   return made;
 }
 
-StateDict tuned(const FakeEvidence& evidence, size_t experts, Json parameters,
-                MergeReport* report = nullptr) {
+StateDict tuned_scores(const FakeEvidence& evidence, size_t experts, Json parameters,
+                       MergeReport* report = nullptr) {
   MergeInputs inputs =
       one_tensor_inputs({}, std::vector<at::Tensor>(experts, at::tensor({1.f, 2.f, 3.f})));
   inputs.evidence = &evidence;
@@ -56,7 +56,7 @@ TEST_CASE("a first step of AdamW moves scores by the learning rate, towards the 
   MergeReport report;
   const FakeEvidence evidence = scores_evidence();
   const Json parameters{{"tokens", 2}, {"learning_rate", 0.25}, {"weight_decay", 0}};
-  const StateDict made = tuned(evidence, 1, parameters, &report);
+  const StateDict made = tuned_scores(evidence, 1, parameters, &report);
   CHECK(distance(made.at("w"), at::tensor({1.25f, 1.75f, 2.75f})) <= 1e-5);
   CHECK(report.diagnostics.at("trained_tokens") == 2);
   CHECK(report.diagnostics.at("trained_parameters") == 3);
@@ -65,7 +65,7 @@ TEST_CASE("a first step of AdamW moves scores by the learning rate, towards the 
   CHECK(report.diagnostics.at("loss_first").get<double>() == Approx(2.407606));
   // Of two experts the classes 0 and 1 are true equally often: both rise, by gradients of
   // -1/2 + 0.09 and -1/2 + 0.245.
-  const StateDict both = tuned(evidence, 2, {{"tokens", 1}, {"learning_rate", 0.25}});
+  const StateDict both = tuned_scores(evidence, 2, {{"tokens", 1}, {"learning_rate", 0.25}});
   CHECK(both.at("w")[0].item<float>() > 1.2f);
   CHECK(both.at("w")[1].item<float>() > 2.2f);
   CHECK(both.at("w")[2].item<float>() < 2.8f);
@@ -75,7 +75,7 @@ TEST_CASE("a stage ends with the step in which it has seen its tokens", "[method
   const FakeEvidence evidence = scores_evidence();
   const auto tokens = [&](size_t experts, Json parameters) {
     MergeReport report;
-    tuned(evidence, experts, std::move(parameters), &report);
+    tuned_scores(evidence, experts, std::move(parameters), &report);
     return report.diagnostics.at("trained_tokens").get<int64_t>();
   };
   CHECK(tokens(1, {{"tokens", 3}, {"batch", 2}}) == 4);
@@ -194,11 +194,11 @@ TEST_CASE("a teacher pulls scores to its own", "[methods][moe]") {
        {"classes", at::arange(3, at::kInt).expand({2, 3}).contiguous()},
        {"first_rows", at::arange(3, at::kLong)}});
   const auto step = [&](double weight) {
-    return tuned(evidence, 1,
-                 {{"tokens", 2},
-                  {"learning_rate", 0.25},
-                  {"weight_decay", 0},
-                  {"distillation", weight}})
+    return tuned_scores(evidence, 1,
+                        {{"tokens", 2},
+                         {"learning_rate", 0.25},
+                         {"weight_decay", 0},
+                         {"distillation", weight}})
         .at("w");
   };
   CHECK(distance(step(0), at::tensor({1.25f, 1.75f, 2.75f})) <= 1e-5);
@@ -301,15 +301,15 @@ TEST_CASE("fine_tune asks for scores by length", "[methods][moe]") {
       [](size_t, int64_t, int64_t count) { return at::zeros({count}, at::kLong); });
   FakeEvidence evidence;
   evidence.of_network = network;
-  tuned(evidence, 1, {{"tokens", 6}, {"batch", 2}});
+  tuned_scores(evidence, 1, {{"tokens", 6}, {"batch", 2}});
   CHECK(network->passes == 3);
 }
 
 TEST_CASE("what is not trained is refused with the reason", "[methods][moe]") {
   const FakeEvidence evidence = scores_evidence();
-  CHECK_THROWS_WITH(tuned(evidence, 1, {{"train", {"*.mlp.*"}}}),
+  CHECK_THROWS_WITH(tuned_scores(evidence, 1, {{"train", {"*.mlp.*"}}}),
                     Contains("no tensor of the result is one that is to be trained"));
-  CHECK_THROWS_WITH(tuned(evidence, 1, {{"router_tokens", 5}}), Contains("has no routers"));
+  CHECK_THROWS_WITH(tuned_scores(evidence, 1, {{"router_tokens", 5}}), Contains("has no routers"));
   FakeEvidence infinite;
   infinite.of_network = std::make_shared<FakeNetwork>(
       std::vector<int64_t>{2},
@@ -317,7 +317,7 @@ TEST_CASE("what is not trained is refused with the reason", "[methods][moe]") {
         return (weights.at("w") / 0).expand({count, 3});
       },
       [](size_t, int64_t, int64_t count) { return at::zeros({count}, at::kLong); });
-  CHECK_THROWS_WITH(tuned(infinite, 1, Json::object()), Contains("nan at step 1;"));
+  CHECK_THROWS_WITH(tuned_scores(infinite, 1, Json::object()), Contains("nan at step 1;"));
   CHECK_THROWS_WITH(make_method("fine_tune", JsonReader({{"of", "emr"}}, "test")),
                     Contains("gives a model per task"));
 }

@@ -14,7 +14,7 @@ using Catch::Matchers::Contains;
 namespace {
 
 /// Decoders of widths 8 and 4, with data; the base is the first of them.
-Networks two_widths() {
+Networks decoders_of_two_widths() {
   Networks made = decoders();
   Json narrow = made.architecture->config();
   const auto width = made.architecture->config().at("hidden_size").get<int64_t>();
@@ -39,12 +39,13 @@ MergeInputs inputs_of(const Networks& networks) {
 }
 
 const Networks& shared_networks() {
-  static const Networks networks = two_widths();
+  static const Networks networks = decoders_of_two_widths();
   return networks;
 }
 
 /// The heterogeneous form of two widths, trained on real calibration data.
-StateDict tuned(Json of, Json parameters, MergeReport* report = nullptr, uint64_t seed = 42) {
+StateDict tuned_ensemble(Json of, Json parameters, MergeReport* report = nullptr,
+                         uint64_t seed = 42) {
   static const NetworkEvidence evidence(shared_networks());
   MergeInputs inputs = inputs_of(shared_networks());
   inputs.seed = seed;
@@ -81,7 +82,7 @@ TEST_CASE("without tokens a routed ensemble stays as it is, bit for bit",
 
 TEST_CASE("without tokens the heterogeneous form stays as it is, bit for bit",
           "[methods][moe][routed]") {
-  MergeInputs inputs = inputs_of(two_widths());
+  MergeInputs inputs = inputs_of(decoders_of_two_widths());
   MergeReport plain, report;
   const StateDict wanted =
       merge("routed_ensemble@mergeme_heterogeneous", Json::object(), inputs, &plain);
@@ -119,25 +120,25 @@ TEST_CASE("training lowers the loss of experts of two widths, the same on any nu
   const Json of{{"router", "uniform"}};
   const Json parameters{{"tokens", 300}, {"learning_rate", 0.01}};
   MergeReport report;
-  const StateDict one = tuned(of, parameters, &report);
+  const StateDict one = tuned_ensemble(of, parameters, &report);
   CHECK(report.diagnostics.at("loss_last").get<double>() <
         0.5 * report.diagnostics.at("loss_first").get<double>());
   const Threads threads(2);
-  CHECK(same_bytes(tuned(of, parameters), one));
+  CHECK(same_bytes(tuned_ensemble(of, parameters), one));
 }
 
 TEST_CASE("what lies around hidden states is trained, and members' own embeddings are not",
           "[methods][moe][routed]") {
   const Json of{{"router", "uniform"}};
-  const StateDict before = tuned(of, {{"tokens", 0}});
-  const std::set<std::string> all = changed(before, tuned(of, {{"tokens", 9}}));
+  const StateDict before = tuned_ensemble(of, {{"tokens", 0}});
+  const std::set<std::string> all = changed(before, tuned_ensemble(of, {{"tokens", 9}}));
   for (const char* name :
        {"embedding.weight", "head.weight", "projectors.0.in.weight", "projectors.1.out.weight",
         "members.0.model.norm.weight", "members.1.model.layers.0.mlp.up_proj.weight"})
     CHECK(all.contains(name));
   for (const char* name : {"members.0.model.embed_tokens.weight", "members.1.lm_head.weight"})
     CHECK_FALSE(all.contains(name));
-  CHECK(changed(before, tuned(of, {{"tokens", 9}, {"train", {"projectors.*"}}})) ==
+  CHECK(changed(before, tuned_ensemble(of, {{"tokens", 9}, {"train", {"projectors.*"}}})) ==
         std::set<std::string>{"projectors.0.in.weight", "projectors.0.out.weight",
                               "projectors.1.in.weight", "projectors.1.out.weight"});
 }
@@ -147,8 +148,9 @@ TEST_CASE("an example trains the members that its prompt decides for", "[methods
   size_t with_one = 0;
   for (const uint64_t seed : {1, 2, 3, 4, 5, 6}) {
     MergeReport report;
-    const StateDict before = tuned(of, {{"tokens", 0}}, &report, seed);
-    const auto trained = changed(before, tuned(of, {{"tokens", 1}, {"batch", 1}}, nullptr, seed));
+    const StateDict before = tuned_ensemble(of, {{"tokens", 0}}, &report, seed);
+    const auto trained =
+        changed(before, tuned_ensemble(of, {{"tokens", 1}, {"batch", 1}}, nullptr, seed));
     const auto any = make_architecture(JsonReader(*report.config, "test"));
     const auto& routed = dynamic_cast<const RoutedArchitecture&>(*any);
     std::vector<double> chosen{0, 0};

@@ -14,14 +14,14 @@ FakeEvidence fishers(const std::vector<at::Tensor>& of_experts) {
   return evidence;
 }
 
-at::Tensor merge_with(const FakeEvidence& evidence, const Json& parameters,
-                      const std::vector<at::Tensor>& experts) {
+at::Tensor merge_fisher(const FakeEvidence& evidence, const Json& parameters,
+                        const std::vector<at::Tensor>& experts) {
   MergeInputs inputs = one_tensor_inputs({}, experts);
   inputs.evidence = &evidence;
   return merge("fisher", parameters, inputs).at("w");
 }
 
-const std::vector<at::Tensor>& golden_experts() {
+const std::vector<at::Tensor>& fisher_experts() {
   static const std::vector<at::Tensor> experts{at::tensor({1.0f, 2.0f, 3.0f, 4.0f}),
                                                at::tensor({3.0f, 6.0f, 7.0f, 0.0f})};
   return experts;
@@ -35,7 +35,7 @@ FakeEvidence golden_fishers() {
 TEST_CASE("G9: Fisher merging", "[methods][golden][pitfall-5]") {
   const FakeEvidence evidence = golden_fishers();
   const auto merged = [&](const Json& parameters) {
-    return merge_with(evidence, parameters, golden_experts());
+    return merge_fisher(evidence, parameters, fisher_experts());
   };
 
   CHECK(distance(merged({{"normalize", false}}), at::tensor({1.4, 4.0, 6.0, 3.996003996})) < 1e-6);
@@ -84,7 +84,7 @@ TEST_CASE("Fisher merging's floors", "[methods]") {
       fishers({at::tensor({4.0f, 0.0f, 3.0f}), at::tensor({1.0f, 0.0f, 0.0f})});
   const std::vector<at::Tensor> experts{at::full({3}, 1.0f), at::full({3}, 3.0f)};
   const auto merged = [&](const Json& parameters) {
-    return merge_with(evidence, parameters, experts);
+    return merge_fisher(evidence, parameters, experts);
   };
   const auto pair = [](double first, double second) {
     return (first + 3 * second) / (first + second);
@@ -107,10 +107,10 @@ TEST_CASE("Fisher merging takes the mean of what no gradient reaches", "[methods
   FakeEvidence evidence;
   evidence.statistics["fisher"] = {StateDict{}, StateDict{}};
 
-  CHECK(distance(merge_with(evidence, Json::object(), golden_experts()),
+  CHECK(distance(merge_fisher(evidence, Json::object(), fisher_experts()),
                  at::tensor({2.0f, 4.0f, 5.0f, 2.0f})) < 1e-6);
   CHECK_THROWS_WITH(
-      merge_with(fishers({at::ones({4}), at::ones({3})}), Json::object(), golden_experts()),
+      merge_fisher(fishers({at::ones({4}), at::ones({3})}), Json::object(), fisher_experts()),
       Contains("expert 1") && Contains("3 elements") && Contains("expected 4"));
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("Fisher merging reads statistics by parts", "[methods]") {
   const std::vector<at::Tensor> experts{noise({size}, 1), noise({size}, 2)};
   const std::vector<at::Tensor> of_experts{noise({size}, 3).abs() + 1, noise({size}, 4).abs() + 1};
 
-  CHECK(distance(merge_with(fishers(of_experts), {{"normalize", false}}, experts),
+  CHECK(distance(merge_fisher(fishers(of_experts), {{"normalize", false}}, experts),
                  (of_experts[0] * experts[0] + of_experts[1] * experts[1]) /
                      (of_experts[0] + of_experts[1])) < 1e-6);
 }

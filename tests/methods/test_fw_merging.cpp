@@ -8,9 +8,7 @@ using namespace assay::testing;
 
 namespace {
 
-constexpr int64_t kAll = LabelledClassifiers::kExamples;
-
-at::Tensor mean_loss(const StateDict& weights, int64_t count = kAll) {
+at::Tensor mean_loss(const StateDict& weights, int64_t count = kAllExamples) {
   at::Tensor sum = at::zeros({}, at::kDouble);
   for (size_t i = 0; i < 2; ++i)
     sum = sum + at::cross_entropy_loss(LabelledClassifiers::logits(weights, i, 0, count),
@@ -20,8 +18,8 @@ at::Tensor mean_loss(const StateDict& weights, int64_t count = kAll) {
 }
 
 /// By tensor, of each model: the cosine of the model's tensor and the loss' gradient at `weights`.
-std::map<std::string, std::vector<double>> cosines(const StateDict& weights,
-                                                   const std::vector<StateDict>& models) {
+std::map<std::string, std::vector<double>> gradient_cosines(const StateDict& weights,
+                                                            const std::vector<StateDict>& models) {
   const c10::AutoGradMode with_gradients(true);
   StateDict leaves;
   for (const auto& [name, tensor] : weights) leaves[name] = tensor.detach().requires_grad_(true);
@@ -60,7 +58,7 @@ TEST_CASE("FW-Merging steps towards the model that is least aligned with the gra
     merged[name] = .6 * tensor + .2 * vertices[0].at(name) + .2 * vertices[1].at(name);
   vertices.push_back(merged);
   for (int64_t step = 0; step < 5; ++step) {
-    const auto values = cosines(merged, vertices);
+    const auto values = gradient_cosines(merged, vertices);
     std::vector<double> sums(3);
     for (const auto& [unused, of_tensor] : values)
       for (size_t j = 0; j < 3; ++j) sums[j] += of_tensor[j];
@@ -71,9 +69,12 @@ TEST_CASE("FW-Merging steps towards the model that is least aligned with the gra
       tensor = (1 - share) * tensor + share * vertices[chosen].at(name);
     }
   }
-  const Json parameters{{"steps", 5},    {"step_size", .5},
-                        {"scale", .2},   {"examples", kAll},
-                        {"batch", kAll}, {"selection", by_tensor ? "tensor" : "task"}};
+  const Json parameters{{"steps", 5},
+                        {"step_size", .5},
+                        {"scale", .2},
+                        {"examples", kAllExamples},
+                        {"batch", kAllExamples},
+                        {"selection", by_tensor ? "tensor" : "task"}};
 
   CHECK(model_distance(merge("fw_merging", parameters, models.inputs), merged) < 1e-5);
 }

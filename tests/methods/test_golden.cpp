@@ -8,8 +8,6 @@ using namespace assay::testing;
 
 namespace {
 
-constexpr double kTolerance = 1e-6;
-
 /// What a method makes of the golden task vectors over a base of zeros.
 at::Tensor merged_delta(const std::string& ref, const Json& parameters) {
   return merge(ref, parameters, golden_delta_inputs()).at("w");

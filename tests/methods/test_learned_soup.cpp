@@ -25,7 +25,8 @@ StateDict sum_of(const std::vector<StateDict>& terms, const at::Tensor& coeffici
 }
 
 /// The sum over experts of the mean cross-entropy of a step, by autograd in float64.
-at::Tensor loss_of(const StateDict& weights, int64_t step, int64_t batch, const at::Tensor& scale) {
+at::Tensor step_loss(const StateDict& weights, int64_t step, int64_t batch,
+                     const at::Tensor& scale) {
   const int64_t all = LabelledClassifiers::kExamples, batches = (all + batch - 1) / batch;
   const int64_t first = step % batches * batch, count = std::min(batch, all - first);
   at::Tensor sum = at::zeros({}, at::kDouble);
@@ -54,7 +55,7 @@ TEST_CASE("a learned soup descends as autograd does", "[methods]") {
   const std::vector<StateDict> experts{doubled(models.experts[0]), doubled(models.experts[1])};
   for (int64_t step = 0; step < 15; ++step) {  // 5 epochs of 8, 8 and 4 examples
     adam.zero_grad();
-    (loss_of(sum_of(experts, raw.softmax(0)), step, 8, scale) / 2).backward();
+    (step_loss(sum_of(experts, raw.softmax(0)), step, 8, scale) / 2).backward();
     adam.step();
   }
   const c10::NoGradGuard no_gradients;
@@ -103,7 +104,7 @@ TEST_CASE("aTLAS descends as autograd does", "[methods]") {
   for (int64_t step = 0; step < 20; ++step) {
     adam.zero_grad();
     const at::Tensor sum =
-        loss_of(sum_of(terms, coefficients()), step, 20, at::ones({}, at::kDouble));
+        step_loss(sum_of(terms, coefficients()), step, 20, at::ones({}, at::kDouble));
     (sum / 2).backward();  // the mean over experts
     torch::nn::utils::clip_grad_norm_({raw}, 1);
     adam.step();

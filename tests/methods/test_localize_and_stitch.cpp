@@ -7,8 +7,6 @@ using namespace assay::testing;
 
 namespace {
 
-constexpr int64_t kAll = LabelledClassifiers::kExamples;
-
 /// The mask of an expert after three steps, by autograd through the masked weights in float64. All
 /// entries begin with `bias`.
 StateDict learned_mask(const LabelledClassifiers& models, size_t expert, double bias, double rate,
@@ -25,7 +23,7 @@ StateDict learned_mask(const LabelledClassifiers& models, size_t expert, double 
       weights[name] = base.at(name) + mask.sigmoid() * (own.at(name) - base.at(name));
       loss = loss + l1 / rate * mask.sigmoid().sum();
     }
-    (loss + at::cross_entropy_loss(LabelledClassifiers::logits(weights, expert, 0, kAll),
+    (loss + at::cross_entropy_loss(LabelledClassifiers::logits(weights, expert, 0, kAllExamples),
                                    LabelledClassifiers::classes(expert)))
         .backward();
     for (auto& [unused, mask] : masks) mask = mask.detach() - rate * mask.grad();

@@ -14,8 +14,8 @@ FakeEvidence evidence_of(const std::vector<at::Tensor>& grams, bool in_out = fal
   return evidence;
 }
 
-at::Tensor merged(const Json& parameters, const at::Tensor& base,
-                  const std::vector<at::Tensor>& deltas, const FakeEvidence& evidence) {
+at::Tensor merge_lot(const Json& parameters, const at::Tensor& base,
+                     const std::vector<at::Tensor>& deltas, const FakeEvidence& evidence) {
   std::vector<at::Tensor> experts;
   for (const at::Tensor& delta : deltas) experts.push_back(base + delta);
   MergeInputs inputs = one_tensor_inputs(base, experts);
@@ -32,11 +32,11 @@ TEST_CASE("LOT weighs task vectors by the inputs that they see", "[methods]") {
   const at::Tensor base = at::full({1, 3}, 2.0f);
   const std::vector<at::Tensor> deltas{at::ones({1, 3}), at::zeros({1, 3})};
 
-  CHECK(distance(merged(Json::object(), base, deltas, evidence),
+  CHECK(distance(merge_lot(Json::object(), base, deltas, evidence),
                  at::tensor({2.75f, 2.5f, 2.0f}).reshape({1, 3})) < 1e-6);
-  CHECK(distance(merged({{"scale", 2}}, base, deltas, evidence),
+  CHECK(distance(merge_lot({{"scale", 2}}, base, deltas, evidence),
                  at::tensor({3.5f, 3.0f, 2.0f}).reshape({1, 3})) < 1e-6);
-  CHECK(distance(merged({{"weights", {1, 3}}}, base, deltas, evidence),
+  CHECK(distance(merge_lot({{"weights", {1, 3}}}, base, deltas, evidence),
                  at::tensor({2.5f, 2.25f, 2.0f}).reshape({1, 3})) < 1e-6);
 }
 
@@ -54,25 +54,25 @@ TEST_CASE("LOT minimises the distance of outputs on the experts' inputs", "[meth
       at::cat(inputs), at::cat({inputs[0].mm(task_vector(0)), inputs[1].mm(task_vector(1))})));
   const at::Tensor expected = base.to(at::kDouble) + wanted.t();
 
-  CHECK(distance(merged(Json::object(), base, deltas, evidence_of(grams)), expected) < 1e-5);
+  CHECK(distance(merge_lot(Json::object(), base, deltas, evidence_of(grams)), expected) < 1e-5);
   // The same of a layer that is stored [in, out].
   const at::Tensor stored =
-      merged(Json::object(), base.t().contiguous(),
-             {deltas[0].t().contiguous(), deltas[1].t().contiguous()}, evidence_of(grams, true));
+      merge_lot(Json::object(), base.t().contiguous(),
+                {deltas[0].t().contiguous(), deltas[1].t().contiguous()}, evidence_of(grams, true));
   CHECK(distance(stored.t(), expected) < 1e-5);
 }
 
 TEST_CASE("LOT of copies is the expert where the inputs span all directions", "[methods]") {
   const at::Tensor x = noise({50, 5}, 1), base = noise({3, 5}, 2), delta = noise({3, 5}, 3);
   const at::Tensor gram = x.t().mm(x);
-  CHECK(distance(merged(Json::object(), base, {delta, delta}, evidence_of({gram, 2 * gram})),
+  CHECK(distance(merge_lot(Json::object(), base, {delta, delta}, evidence_of({gram, 2 * gram})),
                  base + delta) < 1e-5);
 }
 
 TEST_CASE("LOT leaves directions below the cut-off at the base", "[methods]") {
   const FakeEvidence evidence = evidence_of({at::diag(at::tensor({1.0f, 1e-3f}))});
   const at::Tensor base = at::zeros({1, 2}), delta = at::ones({1, 2});
-  CHECK(distance(merged({{"cutoff", 1e-4}}, base, {delta}, evidence), delta) < 1e-6);
-  CHECK(distance(merged({{"cutoff", 1e-2}}, base, {delta}, evidence),
+  CHECK(distance(merge_lot({{"cutoff", 1e-4}}, base, {delta}, evidence), delta) < 1e-6);
+  CHECK(distance(merge_lot({{"cutoff", 1e-2}}, base, {delta}, evidence),
                  at::tensor({1.0f, 0.0f}).reshape({1, 2})) < 1e-6);
 }

@@ -1,19 +1,12 @@
 // A merge cut to the rank of one adapter, and PEFT's ways of merging adapters that do so.
 #include "harness/core/cost.h"
 #include "tests/catch.h"
-#include "tests/merge/models.h"
+#include "tests/methods/low_rank.h"
 
 using namespace assay;
 using namespace assay::testing;
 
 namespace {
-
-at::Tensor cut(const std::string& ref, const Json& parameters,
-               const std::vector<at::Tensor>& deltas) {
-  return merge(ref, parameters, one_tensor_inputs(at::zeros_like(deltas.front()), deltas)).at("w");
-}
-
-at::Tensor diagonal(const std::vector<float>& values) { return at::diag(at::tensor(values)); }
 
 /// The nearest matrix of a rank, by LAPACK.
 at::Tensor nearest(const at::Tensor& matrix, int64_t rank) {
@@ -26,22 +19,22 @@ at::Tensor nearest(const at::Tensor& matrix, int64_t rank) {
 TEST_CASE("a merge is cut to its leading singular components", "[methods][spectral]") {
   const at::Tensor one = diagonal({4, 0, 1, 0}), two = diagonal({0, 3, 0, 2});
   const auto of_rank = [&](int64_t rank) {
-    return cut("low_rank@peft_svd", {{"rank", rank}}, {one, two});
+    return merge_deltas("low_rank@peft_svd", {{"rank", rank}}, {one, two});
   };
   CHECK(distance(of_rank(1), diagonal({4, 0, 0, 0})) < 1e-6);
   CHECK(distance(of_rank(3), diagonal({4, 3, 0, 2})) < 1e-6);
   CHECK(at::equal(of_rank(4), one + two));
   CHECK(at::equal(of_rank(99), one + two));
   const at::Tensor wide = noise({5, 9}, 1), other = noise({5, 9}, 2);
-  CHECK(distance(cut("low_rank@peft_svd", {{"rank", 2}}, {wide, other}), nearest(wide + other, 2)) <
-        2e-6);
+  CHECK(distance(merge_deltas("low_rank@peft_svd", {{"rank", 2}}, {wide, other}),
+                 nearest(wide + other, 2)) < 2e-6);
 }
 
 TEST_CASE("the sum of adapters stays whole at the sum of their ranks", "[methods][spectral]") {
   const at::Tensor one = noise({8, 2}, 1).mm(noise({2, 6}, 2));
   const at::Tensor two = noise({8, 1}, 3).mm(noise({1, 6}, 4));
-  CHECK(distance(cut("low_rank@peft_svd", {{"rank", 3}}, {one, two}), one + two) < 2e-6);
-  CHECK(distance(cut("low_rank@peft_svd", {{"rank", 2}}, {one, two}), one + two) > 1e-2);
+  CHECK(distance(merge_deltas("low_rank@peft_svd", {{"rank", 3}}, {one, two}), one + two) < 2e-6);
+  CHECK(distance(merge_deltas("low_rank@peft_svd", {{"rank", 2}}, {one, two}), one + two) > 1e-2);
 }
 
 TEST_CASE("PEFT's merges of products are other methods' of each tensor, then cut",
@@ -52,7 +45,7 @@ TEST_CASE("PEFT's merges of products are other methods' of each tensor, then cut
     return at::where(delta.abs() >= least, delta, 0.0F);
   };
   const Json parameters{{"of", {{"density", .5}}}, {"rank", 2}};
-  CHECK(distance(cut("low_rank@peft_magnitude_prune_svd", parameters, {one, two}),
+  CHECK(distance(merge_deltas("low_rank@peft_magnitude_prune_svd", parameters, {one, two}),
                  nearest(trimmed(one) + trimmed(two), 2)) < 2e-6);
 
   const at::Tensor a = trimmed(one), b = trimmed(two);
@@ -60,7 +53,8 @@ TEST_CASE("PEFT's merges of products are other methods' of each tensor, then cut
   const at::Tensor first = a.sign() == sign, second = b.sign() == sign;
   const at::Tensor count = first.to(at::kFloat) + second.to(at::kFloat);
   const at::Tensor mean = (a * first + b * second) / count.clamp_min(1);
-  CHECK(distance(cut("low_rank@peft_ties_svd", parameters, {one, two}), nearest(mean, 2)) < 2e-6);
+  CHECK(distance(merge_deltas("low_rank@peft_ties_svd", parameters, {one, two}), nearest(mean, 2)) <
+        2e-6);
 }
 
 TEST_CASE("a cut leaves vectors, excluded tensors and what did not change alone",

@@ -25,11 +25,6 @@ std::vector<at::Tensor> golden_experts() {
   return {two_by_two(1, 2, 0, 1).to(at::kFloat), two_by_two(0, 1, 1, 1).to(at::kFloat)};
 }
 
-at::Tensor gram_of(const at::Tensor& inputs) {  // [examples, inputs]
-  const at::Tensor x = inputs.to(at::kDouble);
-  return x.t().mm(x) / x.size(0);
-}
-
 /// Merges the experts' only tensor, "w".
 at::Tensor merge_with(const FakeEvidence& evidence, const std::string& ref, const Json& parameters,
                       const std::vector<at::Tensor>& experts, MergeReport* report = nullptr,

@@ -19,9 +19,9 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::string kBlock = "model.layers.1.block_sparse_moe.";
+const std::string kMixture = "model.layers.1.block_sparse_moe.";
 
-std::string expert_tensor(int64_t expert, const char* part, const std::string& block = kBlock) {
+std::string expert_tensor(int64_t expert, const char* part, const std::string& block = kMixture) {
   return fmt::format("{}experts.{}.{}.weight", block, expert, part);
 }
 
@@ -243,7 +243,7 @@ TEST_CASE("M-SMoE merges pairs whose logits are alike, by usage", "[methods][moe
       CHECK(distance(merged.at(expert_tensor(i, part)), wanted) <= 1e-6);
     for (const int64_t i : {2, 3}) CHECK(at::equal(merged.at(expert_tensor(i, part)), of(i)));
   }
-  CHECK(at::equal(merged.at(kBlock + "gate.weight"), model.at(kBlock + "gate.weight")));
+  CHECK(at::equal(merged.at(kMixture + "gate.weight"), model.at(kMixture + "gate.weight")));
   CHECK(report.config->at("num_local_experts") == 6);
   CHECK(report.diagnostics.at("experts_left") == 3);
 }
@@ -296,7 +296,7 @@ TEST_CASE("the compact form is the same function, with every expert stored once"
     const StateDict compact = merge("merge_experts", parameters, inputs, &report);
     CHECK(report.config->at("stored_experts") == left);
     CHECK(compact.count(expert_tensor(left, "w1")) == 0);
-    const at::Tensor slots = compact.at(kBlock + "gate.slots");
+    const at::Tensor slots = compact.at(kMixture + "gate.slots");
     REQUIRE(slots.numel() == 6);
     for (int64_t i = 0; i < 6; ++i)
       CHECK(at::equal(compact.at(expert_tensor(slots[i].item<int64_t>(), "w2")),
@@ -312,7 +312,7 @@ TEST_CASE("the compact form is the same function, with every expert stored once"
   MergeInputs again = mixture_inputs(compact, &evidence);
   again.config = *report.config;
   CHECK_THROWS_WITH(merge("merge_experts", parameters, again), Contains("not merged again"));
-  compact[kBlock + "gate.slots"][2] = 3;
+  compact[kMixture + "gate.slots"][2] = 3;
   CHECK_THROWS_WITH(scores(*report.config, compact), Contains("others than the 3"));
   Json config = *report.config;
   config["stored_experts"] = 7;
@@ -398,8 +398,8 @@ TEST_CASE("pruning leaves experts and their rows of the router", "[methods][moe]
   const StateDict pruned =
       merge("prune_experts", {{"experts", 4}}, mixture_inputs(model, &evidence), &report);
   const std::vector<int64_t> left{0, 1, 2, 3};
-  const at::Tensor router = model.at(kBlock + "gate.weight");
-  CHECK(at::equal(pruned.at(kBlock + "gate.weight"), router.narrow(0, 0, 4)));
+  const at::Tensor router = model.at(kMixture + "gate.weight");
+  CHECK(at::equal(pruned.at(kMixture + "gate.weight"), router.narrow(0, 0, 4)));
   CHECK(report.config->at("num_local_experts") == 4);
   CHECK(pruned.count(expert_tensor(4, "w1")) == 0);
   CHECK(scores(*report.config, pruned).isfinite().all().item<bool>());
@@ -411,7 +411,7 @@ TEST_CASE("pruning leaves experts and their rows of the router", "[methods][moe]
         -at::arange(15, at::kDouble);
   const StateDict by_errors =
       merge("prune_experts@naee", Json::object(), mixture_inputs(model, &evidence));
-  CHECK(at::equal(by_errors.at(kBlock + "gate.weight"), router.narrow(0, 2, 4)));
+  CHECK(at::equal(by_errors.at(kMixture + "gate.weight"), router.narrow(0, 2, 4)));
   for (int64_t i = 0; i < 4; ++i)
     for (const char* part : {"w1", "w2", "w3"})
       CHECK(at::equal(by_errors.at(expert_tensor(i, part)), model.at(expert_tensor(i + 2, part))));

@@ -11,11 +11,6 @@ namespace {
 
 const Json kTaskSum{{"method", "task_arithmetic"}, {"scale", 1}};
 
-Json of(const Json& method, Json parameters = Json::object()) {
-  parameters["of"] = method;
-  return parameters;
-}
-
 /// Three experts of two tensors.
 MergeInputs models() {
   const auto model = [](uint64_t key) {
@@ -26,13 +21,6 @@ MergeInputs models() {
   inputs.experts = {model(2), model(3), model(4)};
   inputs.seed = 5;
   return inputs;
-}
-
-double distance(const StateDict& one, const StateDict& other) {
-  double most = 0;
-  for (const auto& [name, tensor] : one)
-    most = std::max(most, testing::distance(tensor, other.at(name)));
-  return most;
 }
 
 }  // namespace
@@ -56,7 +44,8 @@ TEST_CASE("LiNeS scales by block what a merge changed", "[methods][golden]") {
   inputs.evidence = &evidence;
 
   // The sum changes each entry by 3. Factors: .5, .5 + 1/2, .5 + 1; .5 outside of blocks.
-  const StateDict merged = merge("lines", of(kTaskSum, {{"alpha", .5}, {"beta", 1}}), inputs);
+  const StateDict merged =
+      merge("lines", applied_to(kTaskSum, {{"alpha", .5}, {"beta", 1}}), inputs);
   CHECK(merged.at("e.w").item<float>() == 2.5f);
   CHECK(merged.at("h.0.w").item<float>() == 2.5f);
   CHECK(merged.at("h.1.w").item<float>() == 4.0f);
@@ -81,7 +70,8 @@ TEST_CASE("LiNeS goes by layers where there are no blocks", "[methods]") {
   inputs.experts = {model(1)};
   inputs.evidence = &evidence;
 
-  const StateDict merged = merge("lines", of(kTaskSum, {{"alpha", 1}, {"beta", 2}}), inputs);
+  const StateDict merged =
+      merge("lines", applied_to(kTaskSum, {{"alpha", 1}, {"beta", 2}}), inputs);
   for (const char* name : {"one.weight", "one.bias"}) CHECK(merged.at(name).item<float>() == 1.0f);
   for (const char* name : {"two.weight", "two.bias"}) CHECK(merged.at(name).item<float>() == 3.0f);
 }
@@ -90,33 +80,34 @@ TEST_CASE("LiNeS with alpha 1 and beta 0 changes nothing", "[methods]") {
   FakeEvidence evidence;
   MergeInputs inputs = models();
   inputs.evidence = &evidence;
-  CHECK(same_bytes(merge("lines", of("ties", {{"beta", 0}}), inputs),
+  CHECK(same_bytes(merge("lines", applied_to("ties", {{"beta", 0}}), inputs),
                    merge("ties", Json::object(), inputs)));
 }
 
 TEST_CASE("trim, elect and sum are TIES with the sum of those that agree", "[methods]") {
   const MergeInputs inputs = models();
   const Json ties{{"density", .3}, {"elect.tie", "zero"}, {"reduce", "sum_agree"}};
-  const Json steps = of(of(kTaskSum, {{"method", "elect_sign"}}), {{"density", .3}});
-  CHECK(distance(merge("trim", steps, inputs), merge("ties", ties, inputs)) < 1e-6);
+  const Json steps =
+      applied_to(applied_to(kTaskSum, {{"method", "elect_sign"}}), {{"density", .3}});
+  CHECK(model_distance(merge("trim", steps, inputs), merge("ties", ties, inputs)) < 1e-6);
 }
 
 TEST_CASE("drop and task arithmetic are DARE", "[methods]") {
   const MergeInputs inputs = models();
   const Json dare{{"drop", .5}, {"scale", 1}};
-  const StateDict merged = merge("drop", of(kTaskSum, {{"drop", .5}}), inputs);
+  const StateDict merged = merge("drop", applied_to(kTaskSum, {{"drop", .5}}), inputs);
   // The draws have the same keys, so that the same entries are dropped.
-  CHECK(distance(merged, merge("dare", dare, inputs)) < 1e-5);
-  CHECK(distance(merged, merge("task_arithmetic", {{"scale", 1}}, inputs)) > .1);
+  CHECK(model_distance(merged, merge("dare", dare, inputs)) < 1e-5);
+  CHECK(model_distance(merged, merge("task_arithmetic", {{"scale", 1}}, inputs)) > .1);
 }
 
 TEST_CASE("signs are elected by mass or by count", "[methods][golden]") {
   const MergeInputs inputs = one_tensor_inputs(
       at::zeros({3}), {at::tensor({3.0f, 1.0f, 1.0f}), at::tensor({-1.0f, 1.0f, -1.0f}),
                        at::tensor({-1.0f, 0.0f, 0.0f})});
-  CHECK(
-      at::equal(merge("elect_sign", of(kTaskSum), inputs).at("w"), at::tensor({3.0f, 2.0f, 0.0f})));
-  CHECK(at::equal(merge("elect_sign", of(kTaskSum, {{"by", "count"}}), inputs).at("w"),
+  CHECK(at::equal(merge("elect_sign", applied_to(kTaskSum), inputs).at("w"),
+                  at::tensor({3.0f, 2.0f, 0.0f})));
+  CHECK(at::equal(merge("elect_sign", applied_to(kTaskSum, {{"by", "count"}}), inputs).at("w"),
                   at::tensor({-2.0f, 2.0f, 0.0f})));
 }
 
@@ -151,18 +142,18 @@ TEST_CASE("modifiers work on methods of every granularity", "[methods]") {
   const auto method = GENERATE(as<std::string>(), "task_arithmetic", "ties", "iso_c", "opcm");
   CAPTURE(method);
   REQUIRE(methods().at(method, "test").info.needs.base);
-  CHECK(distance(merge("elect_sign", of(method), inputs), merge(method, Json::object(), inputs)) <
-        1e-5);
+  CHECK(model_distance(merge("elect_sign", applied_to(method), inputs),
+                       merge(method, Json::object(), inputs)) < 1e-5);
 }
 
 TEST_CASE("a modifier checks the parameters of what it modifies", "[methods]") {
-  CHECK_THROWS_WITH(make_method("trim", JsonReader(of("average"), "test")),
+  CHECK_THROWS_WITH(make_method("trim", JsonReader(applied_to("average"), "test")),
                     Contains("average") && Contains("needs a base"));
   CHECK_THROWS_WITH(
-      make_method("trim", JsonReader(of({{"method", "ties"}, {"densty", 1}}), "test")),
+      make_method("trim", JsonReader(applied_to({{"method", "ties"}, {"densty", 1}}), "test")),
       Contains("density"));
-  const auto method =
-      make_method("drop", JsonReader(of(of("ties", {{"method", "lines"}})), "test"));
+  const auto method = make_method(
+      "drop", JsonReader(applied_to(applied_to("ties", {{"method", "lines"}})), "test"));
   CHECK(method->randomized());
   CHECK(method->needs().architecture);
 }

@@ -22,13 +22,13 @@ at::Tensor logits_of(const Json& config, const StateDict& weights) {
   return model->logits(load_weights(*model, *source("model", weights), at::kCPU), ids);
 }
 
-at::Tensor of(const MergeInputs& inputs, size_t expert, const std::string& tensor) {
+at::Tensor tensor_of_expert(const MergeInputs& inputs, size_t expert, const std::string& tensor) {
   return inputs.experts.at(expert)->read(tensor);
 }
 
 /// The mean of the experts' tensors of this name.
 at::Tensor mean_of(const MergeInputs& inputs, const std::string& tensor) {
-  at::Tensor sum = at::zeros_like(of(inputs, 0, tensor));
+  at::Tensor sum = at::zeros_like(tensor_of_expert(inputs, 0, tensor));
   for (const auto& expert : inputs.experts) sum += expert->read(tensor);
   return sum / static_cast<double>(inputs.experts.size());
 }
@@ -49,9 +49,12 @@ TEST_CASE("a mixture has the feed-forwards of its experts and the mean of the re
 
   for (size_t i = 0; i < 3; ++i) {
     const std::string expert = fmt::format("{}experts.{}.", kSparse, i);
-    CHECK(at::equal(mixture.at(expert + "w1.weight"), of(inputs, i, kDense + "gate_proj.weight")));
-    CHECK(at::equal(mixture.at(expert + "w2.weight"), of(inputs, i, kDense + "down_proj.weight")));
-    CHECK(at::equal(mixture.at(expert + "w3.weight"), of(inputs, i, kDense + "up_proj.weight")));
+    CHECK(at::equal(mixture.at(expert + "w1.weight"),
+                    tensor_of_expert(inputs, i, kDense + "gate_proj.weight")));
+    CHECK(at::equal(mixture.at(expert + "w2.weight"),
+                    tensor_of_expert(inputs, i, kDense + "down_proj.weight")));
+    CHECK(at::equal(mixture.at(expert + "w3.weight"),
+                    tensor_of_expert(inputs, i, kDense + "up_proj.weight")));
   }
   CHECK(distance(mixture.at(kQuery), mean_of(inputs, kQuery)) <= 1e-6);
   CHECK(mixture.at(kSparse + "gate.weight").sizes() == at::IntArrayRef({3, 8}));
@@ -97,8 +100,9 @@ TEST_CASE("the base may be an expert, and counts in the mean", "[methods][moe]")
 
   CHECK(at::equal(mixture.at(kSparse + "experts.2.w1.weight"),
                   inputs.base->read(kDense + "gate_proj.weight")));
-  const at::Tensor mean =
-      (of(inputs, 0, kQuery) + of(inputs, 1, kQuery) + inputs.base->read(kQuery)) / 3;
+  const at::Tensor mean = (tensor_of_expert(inputs, 0, kQuery) +
+                           tensor_of_expert(inputs, 1, kQuery) + inputs.base->read(kQuery)) /
+                          3;
   CHECK(distance(mixture.at(kQuery), mean) <= 1e-6);
   CHECK(mixture.at(kSparse + "gate.weight").size(0) == 3);
 }
@@ -109,7 +113,7 @@ TEST_CASE("the rest may be the base's", "[methods][moe]") {
 
   CHECK(at::equal(mixture.at(kQuery), inputs.base->read(kQuery)));
   CHECK(at::equal(mixture.at(kSparse + "experts.1.w3.weight"),
-                  of(inputs, 1, kDense + "up_proj.weight")));
+                  tensor_of_expert(inputs, 1, kDense + "up_proj.weight")));
   MergeInputs without = inputs;
   without.base = nullptr;
   CHECK_THROWS_WITH(merge("moe@upcycled_base", Json::object(), without),
@@ -137,9 +141,9 @@ TEST_CASE("a method of whole models may merge the rest", "[methods][moe]") {
   const MergeInputs inputs = small_models(2);
   const StateDict mixture =
       merge("moe", {{"shared", "whole_slices"}}, inputs);  // the first expert, of test_slices.cpp
-  CHECK(at::equal(mixture.at(kQuery), of(inputs, 0, kQuery)));
+  CHECK(at::equal(mixture.at(kQuery), tensor_of_expert(inputs, 0, kQuery)));
   CHECK(at::equal(mixture.at(kSparse + "experts.1.w2.weight"),
-                  of(inputs, 1, kDense + "down_proj.weight")));
+                  tensor_of_expert(inputs, 1, kDense + "down_proj.weight")));
   const StateDict parts = merge("moe", Json::object(), inputs);
   CHECK(at::equal(mixture.at(kSparse + "gate.weight"), parts.at(kSparse + "gate.weight")));
 }
@@ -149,14 +153,14 @@ TEST_CASE("one expert and the base make a mixture of two", "[methods][moe]") {
   const Json parameters = {{"shared", {{"method", "task_arithmetic"}, {"scale", 0.5}}},
                            {"base_expert", true}};
   const StateDict mixture = merge("moe", parameters, inputs);
-  const at::Tensor half = (inputs.base->read(kQuery) + of(inputs, 0, kQuery)) / 2;
+  const at::Tensor half = (inputs.base->read(kQuery) + tensor_of_expert(inputs, 0, kQuery)) / 2;
   CHECK(distance(mixture.at(kQuery), half) <= 1e-6);
   CHECK(mixture.at(kSparse + "gate.weight").size(0) == 2);
 
   const StateDict alone = merge("moe", {{"shared", parameters.at("shared")}, {"top_k", 1}}, inputs);
   CHECK(distance(alone.at(kQuery), half) <= 1e-6);
   CHECK(at::equal(alone.at(kSparse + "experts.0.w1.weight"),
-                  of(inputs, 0, kDense + "gate_proj.weight")));
+                  tensor_of_expert(inputs, 0, kDense + "gate_proj.weight")));
 }
 
 TEST_CASE("MergeME's presets without a drop are the base and a third of the task vectors",

@@ -11,15 +11,6 @@
 using namespace assay;
 using namespace assay::testing;
 
-namespace {
-
-at::Tensor merged(const std::string& ref, const Json& parameters, const at::Tensor& base,
-                  const std::vector<at::Tensor>& experts) {
-  return merge(ref, parameters, one_tensor_inputs(base, experts)).at("w");
-}
-
-}  // namespace
-
 TEST_CASE("pitfall 1: at density 1 nothing is trimmed, and a density below one entry keeps one",
           "[methods][pitfall-1]") {
   const at::Tensor base = at::zeros({4}), delta = at::tensor({.1f, -.4f, .2f, .3f});
@@ -27,11 +18,11 @@ TEST_CASE("pitfall 1: at density 1 nothing is trimmed, and a density below one e
     CAPTURE(ref);
     Json all{{"density", 1}, {"scale", 1}};
     if (std::string(ref) == "dare_ties") all["drop"] = 0;
-    CHECK(distance(merged(ref, all, base, {delta}), delta) < 1e-7);
-    CHECK(at::equal(merged(ref, all, base, {base}), base));
+    CHECK(distance(merge_one(ref, all, base, {delta}), delta) < 1e-7);
+    CHECK(at::equal(merge_one(ref, all, base, {base}), base));
     Json few = all;
     few["density"] = .2;  // int(0.2 * 4) = 0
-    const at::Tensor kept = merged(ref, few, base, {delta});
+    const at::Tensor kept = merge_one(ref, few, base, {delta});
     CHECK((kept != 0).sum().item<int64_t>() >= 1);
     CHECK(kept[1].item<float>() == -.4f);
   }
@@ -44,7 +35,7 @@ TEST_CASE("pitfall 3: the sum of agreeing entries at scale 1 is as many times th
                                         at::tensor({3.0f, 2.0f, 4.0f}),
                                         at::tensor({2.0f, -9.0f, 2.0f})};
   const auto ties = [&](const char* reduce) {
-    return merged("ties", {{"density", 1}, {"reduce", reduce}, {"scale", 1}}, base, experts);
+    return merge_one("ties", {{"density", 1}, {"reduce", reduce}, {"scale", 1}}, base, experts);
   };
   CHECK(at::equal(ties("sum_agree"), at::tensor({6.0f, -9.0f, 6.0f})));
   CHECK(at::equal(ties("mean_agree"), at::tensor({2.0f, -9.0f, 3.0f})));
@@ -88,7 +79,7 @@ TEST_CASE("pitfall 7: arithmetic in float32 and in the storage dtype are both re
     for (const char* compute : {"float32", "storage"}) {
       const auto run = [&](int threads) {
         const Threads used(threads);
-        return merged(ref, {{"compute", compute}}, base, experts);
+        return merge_one(ref, {{"compute", compute}}, base, experts);
       };
       const at::Tensor one = run(1);
       CHECK(one.scalar_type() == at::kBFloat16);

@@ -11,21 +11,21 @@ using namespace assay::testing;
 
 namespace {
 
-constexpr int64_t kExamples = 20;
+constexpr int64_t kInputs = 20;
 
 /// A layer "w" with a bias after a norm "n", and a layer "v" of what it gives. "v" is stored
 /// [in, out].
-struct TwoLayers {
+struct LayerByLayer {
   FakeEvidence evidence;
   MergeInputs inputs;
   StateDict base = model(1);
   std::vector<StateDict> experts{model(2), model(3)};
 
-  TwoLayers() {
+  LayerByLayer() {
     evidence.layers["w"] = {.weight = "w", .bias = "b", .inputs = 4, .depth = 0, .input = "w"};
     evidence.layers["v"] = {.weight = "v", .in_out = true, .inputs = 3, .depth = 1, .input = "v"};
     const auto network =
-        std::make_shared<FakeNetwork>(std::vector<int64_t>{kExamples, kExamples},
+        std::make_shared<FakeNetwork>(std::vector<int64_t>{kInputs, kInputs},
                                       [](const StateDict&, size_t, int64_t, int64_t) -> at::Tensor {
                                         throw std::logic_error("no logits");
                                       });
@@ -40,8 +40,8 @@ struct TwoLayers {
     inputs.base = source("base", base);
     for (const StateDict& expert : experts) inputs.experts.push_back(source("expert", expert));
   }
-  TwoLayers(const TwoLayers&) = delete;
-  TwoLayers& operator=(const TwoLayers&) = delete;
+  LayerByLayer(const LayerByLayer&) = delete;
+  LayerByLayer& operator=(const LayerByLayer&) = delete;
 
   static StateDict model(uint64_t key) {
     return {{"w", noise({3, 4}, key)},
@@ -50,7 +50,7 @@ struct TwoLayers {
             {"n", 1 + noise({4}, 30 + key)}};
   }
   static at::Tensor normed(const StateDict& weights, size_t expert) {
-    return noise({kExamples, 4}, 50 + expert).to(weights.at("n").dtype()) * weights.at("n");
+    return noise({kInputs, 4}, 50 + expert).to(weights.at("n").dtype()) * weights.at("n");
   }
   static at::Tensor hidden(const StateDict& weights, const at::Tensor& x) {
     return at::linear(x, weights.at("w"), weights.at("b")).relu();
@@ -61,7 +61,7 @@ struct TwoLayers {
 };
 
 /// Learns these tensors, in float64, so that `given` is what the experts give.
-void learn(const TwoLayers& models, const std::vector<std::string>& names, int64_t steps,
+void learn(const LayerByLayer& models, const std::vector<std::string>& names, int64_t steps,
            double rate, const std::function<at::Tensor(const StateDict&, size_t expert)>& given,
            StateDict& merged) {
   const c10::AutoGradMode with_gradients(true);
@@ -123,7 +123,7 @@ at::Tensor one_weight(const Json& parameters, MergeReport* report = nullptr,
 }  // namespace
 
 TEST_CASE("ProDistill without a step is task arithmetic", "[methods][unlabelled]") {
-  const TwoLayers models;
+  const LayerByLayer models;
   CHECK(model_distance(merge("prodistill", {{"steps", 0}, {"init", .4}}, models.inputs),
                        merge("task_arithmetic", {{"scale", .4}}, models.inputs)) < 1e-6);
 }
@@ -143,7 +143,7 @@ TEST_CASE("ProDistill comes to the least squares of a single weight", "[methods]
 
 TEST_CASE("ProDistill learns layer by layer, on what the merged layers before give",
           "[methods][unlabelled]") {
-  const TwoLayers models;
+  const LayerByLayer models;
   constexpr int64_t kSteps = 40;
   constexpr double kRate = .02;
   StateDict expected;
@@ -151,10 +151,10 @@ TEST_CASE("ProDistill learns layer by layer, on what the merged layers before gi
     expected[name] = .4 * tensor + .3 * models.experts[0].at(name).to(at::kDouble) +
                      .3 * models.experts[1].at(name).to(at::kDouble);
   const auto pre_activation = [](const StateDict& weights, size_t expert) {
-    return at::linear(TwoLayers::normed(weights, expert), weights.at("w"), weights.at("b"));
+    return at::linear(LayerByLayer::normed(weights, expert), weights.at("w"), weights.at("b"));
   };
   const auto last = [&](const StateDict& weights, size_t expert) {
-    return TwoLayers::output(weights, pre_activation(weights, expert).relu());
+    return LayerByLayer::output(weights, pre_activation(weights, expert).relu());
   };
   learn(models, {"w", "b"}, kSteps, kRate, pre_activation, expected);
   learn(models, {"v"}, kSteps, kRate, last, expected);

@@ -8,14 +8,9 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-at::Tensor gram_of(const at::Tensor& inputs) {  // [examples, inputs]
-  const at::Tensor x = inputs.to(at::kDouble);
-  return x.t().mm(x) / x.size(0);
-}
-
 /// Merges the experts' only tensor, "w".
-at::Tensor merge_with(const FakeEvidence& evidence, const Json& parameters,
-                      const std::vector<at::Tensor>& experts, MergeReport* report = nullptr) {
+at::Tensor merge_regmean(const FakeEvidence& evidence, const Json& parameters,
+                         const std::vector<at::Tensor>& experts, MergeReport* report = nullptr) {
   MergeInputs inputs = one_tensor_inputs({}, experts);
   inputs.evidence = &evidence;
   return merge("regmean", parameters, inputs, report).at("w");
@@ -49,7 +44,7 @@ TEST_CASE("G10: RegMean", "[methods][golden]") {
   const std::vector<at::Tensor> experts{at::tensor({1.0f, 2.0f, 0.0f, 1.0f}).reshape({2, 2}),
                                         at::tensor({0.0f, 1.0f, 1.0f, 1.0f}).reshape({2, 2})};
   const auto merged = [&](double alpha) {
-    return merge_with(evidence, {{"alpha", alpha}}, experts).t();
+    return merge_regmean(evidence, {{"alpha", alpha}}, experts).t();
   };
   const auto expected = [](double a, double b, double c, double d) {
     return at::tensor({a, b, c, d}).reshape({2, 2});
@@ -67,18 +62,19 @@ TEST_CASE("RegMean is the least-squares fit to the experts' outputs", "[methods]
   const std::vector<at::Tensor> grams{gram_of(inputs[0]), gram_of(inputs[1])};
 
   MergeReport report;
-  CHECK(distance(merge_with(linear_evidence(grams), {{"alpha", 1}}, experts, &report), expected) <
-        1e-6);
+  CHECK(distance(merge_regmean(linear_evidence(grams), {{"alpha", 1}}, experts, &report),
+                 expected) < 1e-6);
   CHECK(report.diagnostics.at("ridge") == 0);
   // As GPT-2 stores it.
   const std::vector<at::Tensor> transposed{experts[0].t().contiguous(),
                                            experts[1].t().contiguous()};
-  CHECK(distance(merge_with(linear_evidence(grams, true), {{"alpha", 1}}, transposed),
+  CHECK(distance(merge_regmean(linear_evidence(grams, true), {{"alpha", 1}}, transposed),
                  expected.t()) < 1e-6);
   // A weight counts as often as an expert that comes twice.
-  CHECK(distance(merge_with(linear_evidence(grams), {{"alpha", 1}, {"weights", {2, 1}}}, experts),
-                 least_squares({inputs[0], inputs[0], inputs[1]},
-                               {experts[0], experts[0], experts[1]})) < 1e-6);
+  CHECK(
+      distance(merge_regmean(linear_evidence(grams), {{"alpha", 1}, {"weights", {2, 1}}}, experts),
+               least_squares({inputs[0], inputs[0], inputs[1]},
+                             {experts[0], experts[0], experts[1]})) < 1e-6);
 }
 
 TEST_CASE("RegMean counts inputs as correlated within blocks", "[methods]") {
@@ -101,15 +97,15 @@ TEST_CASE("RegMean counts inputs as correlated within blocks", "[methods]") {
     evidence.statistics["block_gram"].push_back({{"w", blocks}});
   }
   for (const double alpha : {1.0, .5})
-    CHECK(distance(merge_with(evidence, {{"alpha", alpha}, {"block", 2}}, experts),
-                   merge_with(evidence, {{"alpha", alpha}}, experts)) < 1e-6);
+    CHECK(distance(merge_regmean(evidence, {{"alpha", alpha}, {"block", 2}}, experts),
+                   merge_regmean(evidence, {{"alpha", alpha}}, experts)) < 1e-6);
 
   for (size_t i = 0; i < 2; ++i)
     evidence.statistics["block_gram"][i]["w"] =
         evidence.statistics["input_gram"][i]["w"].diagonal().reshape({5, 1, 1});
-  CHECK(distance(merge_with(evidence, {{"block", 1}}, experts),
-                 merge_with(evidence, {{"alpha", 0}}, experts)) < 1e-6);
-  CHECK_THROWS_WITH(merge_with(evidence, {{"block", 2}}, experts),
+  CHECK(distance(merge_regmean(evidence, {{"block", 1}}, experts),
+                 merge_regmean(evidence, {{"alpha", 0}}, experts)) < 1e-6);
+  CHECK_THROWS_WITH(merge_regmean(evidence, {{"block", 2}}, experts),
                     Contains("expert 0") && Contains("[5, 1, 1]") && Contains("[3, 2, 2]"));
 }
 
@@ -128,7 +124,7 @@ TEST_CASE("RegMean fits a convolution to its unfolded inputs", "[methods]") {
 
   const at::Tensor expected =
       least_squares(unfolded, {experts[0].flatten(1), experts[1].flatten(1)});
-  CHECK(distance(merge_with(evidence, {{"alpha", 1}}, experts), expected.reshape({7, 3, 2, 2})) <
+  CHECK(distance(merge_regmean(evidence, {{"alpha", 1}}, experts), expected.reshape({7, 3, 2, 2})) <
         1e-6);
 }
 
@@ -139,8 +135,8 @@ TEST_CASE("RegMean keeps the mean where the data say nothing", "[methods][pitfal
   second.select(1, 1).zero_();
   const std::vector<at::Tensor> experts{noise({4, 3}, 3), noise({4, 3}, 4)};
   MergeReport report;
-  const at::Tensor merged = merge_with(linear_evidence({gram_of(first), gram_of(second)}),
-                                       {{"alpha", 1}}, experts, &report);
+  const at::Tensor merged = merge_regmean(linear_evidence({gram_of(first), gram_of(second)}),
+                                          {{"alpha", 1}}, experts, &report);
 
   const at::Tensor live = at::tensor({0, 2}, at::kLong), mean = (experts[0] + experts[1]) / 2;
   const auto lived = [&](const at::Tensor& tensor) { return tensor.index_select(1, live); };
@@ -154,9 +150,9 @@ TEST_CASE("RegMean counts an expert whose layer no token reached not at all", "[
   const std::vector<at::Tensor> experts{noise({4, 3}, 3), noise({4, 3}, 4)};
   FakeEvidence evidence = linear_evidence({gram_of(noise({20, 3}, 1)), at::eye(3)});
   evidence.statistics["input_gram"][1].clear();
-  CHECK(distance(merge_with(evidence, Json::object(), experts), experts[0]) < 1e-6);
+  CHECK(distance(merge_regmean(evidence, Json::object(), experts), experts[0]) < 1e-6);
   evidence.statistics["input_gram"][0].clear();
-  CHECK(distance(merge_with(evidence, Json::object(), experts), (experts[0] + experts[1]) / 2) <
+  CHECK(distance(merge_regmean(evidence, Json::object(), experts), (experts[0] + experts[1]) / 2) <
         1e-7);
 }
 
@@ -165,8 +161,8 @@ TEST_CASE("RegMean with fewer examples than inputs", "[methods]") {
   const std::vector<at::Tensor> inputs{noise({1, 5}, 1), noise({1, 5}, 2)};
   const std::vector<at::Tensor> experts{noise({3, 5}, 3), noise({3, 5}, 4)};
   MergeReport report;
-  const at::Tensor merged = merge_with(linear_evidence({gram_of(inputs[0]), gram_of(inputs[1])}),
-                                       {{"alpha", 1}}, experts, &report);
+  const at::Tensor merged = merge_regmean(linear_evidence({gram_of(inputs[0]), gram_of(inputs[1])}),
+                                          {{"alpha", 1}}, experts, &report);
 
   CHECK(report.diagnostics.at("ridge").get<double>() >= 1e-6);
   for (size_t i = 0; i < 2; ++i)
@@ -184,7 +180,7 @@ TEST_CASE("RegMean gives copies of an expert that expert, whatever the data", "[
       linear_evidence({gram_of(noise({2, 5}, 1)), gram_of(noise({2, 5}, 2))});
 
   for (const double alpha : {0.0, 0.9, 1.0})
-    CHECK(at::equal(merge_with(evidence, {{"alpha", alpha}}, {expert, expert}), expert));
+    CHECK(at::equal(merge_regmean(evidence, {{"alpha", alpha}}, {expert, expert}), expert));
 }
 
 TEST_CASE("RegMean gives the same bytes on any number of threads", "[methods]") {
@@ -196,7 +192,7 @@ TEST_CASE("RegMean gives the same bytes on any number of threads", "[methods]") 
   at::Tensor expected;
   for (const int threads : {1, 2, 4}) {
     const Threads several(threads);
-    const at::Tensor merged = merge_with(evidence, Json::object(), experts);
+    const at::Tensor merged = merge_regmean(evidence, Json::object(), experts);
     if (!expected.defined()) expected = merged;
     CHECK(at::equal(merged, expected));
   }
@@ -206,9 +202,10 @@ TEST_CASE("RegMean leaves what is no layer to another method", "[methods]") {
   const FakeEvidence evidence;
   const std::vector<at::Tensor> experts{at::tensor({1.0f, 2.0f}), at::tensor({4.0f, 4.0f})};
 
-  CHECK(at::equal(merge_with(evidence, Json::object(), experts), at::tensor({2.5f, 3.0f})));
+  CHECK(at::equal(merge_regmean(evidence, Json::object(), experts), at::tensor({2.5f, 3.0f})));
   const Json linear{{"method", "linear"}, {"weights", {3, 1}}};
-  CHECK(at::equal(merge_with(evidence, {{"others", linear}}, experts), at::tensor({1.75f, 2.5f})));
+  CHECK(
+      at::equal(merge_regmean(evidence, {{"others", linear}}, experts), at::tensor({1.75f, 2.5f})));
 }
 
 TEST_CASE("RegMean's other method sees parts and the other tensors alone", "[methods]") {
@@ -265,10 +262,11 @@ TEST_CASE("RegMean refuses statistics of another shape and what is no Gram matri
   const std::vector<at::Tensor> experts{noise({4, 3}, 3), noise({4, 3}, 4)};
   const at::Tensor good = gram_of(noise({9, 3}, 1));
 
-  CHECK_THROWS_WITH(merge_with(linear_evidence({good, at::eye(2)}), Json::object(), experts),
+  CHECK_THROWS_WITH(merge_regmean(linear_evidence({good, at::eye(2)}), Json::object(), experts),
                     Contains("expert 1") && Contains("[2, 2]") && Contains("[3, 3]"));
   const at::Tensor no_gram = at::tensor({1.0, 9.0, 9.0, 9.0, 1.0, 9.0, 9.0, 9.0, 1.0});
-  CHECK_THROWS_WITH(merge_with(linear_evidence({no_gram.reshape({3, 3}), no_gram.reshape({3, 3})}),
-                               {{"alpha", 1}}, experts),
-                    Contains("'w'") && Contains("no Gram matrix"));
+  CHECK_THROWS_WITH(
+      merge_regmean(linear_evidence({no_gram.reshape({3, 3}), no_gram.reshape({3, 3})}),
+                    {{"alpha", 1}}, experts),
+      Contains("'w'") && Contains("no Gram matrix"));
 }

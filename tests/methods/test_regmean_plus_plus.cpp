@@ -7,11 +7,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-at::Tensor gram_of(const at::Tensor& inputs) {  // [examples, inputs]
-  const at::Tensor x = inputs.to(at::kDouble);
-  return x.t().mm(x) / x.size(0);
-}
-
 /// A network of two layers, "b" after "a" in the order in which they run, on 50 inputs per expert.
 struct TwoLayers {
   std::vector<at::Tensor> inputs{noise({50, 4}, 1), noise({50, 4}, 2)};

@@ -25,8 +25,6 @@ at::Tensor calibrated_rows(double scale, const Json& sensitive) {
   return merge("magic", parameters, one_tensor_inputs(at::zeros({2, 2}), {one, other})).at("w");
 }
 
-at::Tensor two_rows(const std::vector<float>& values) { return at::tensor(values).reshape({2, 2}); }
-
 }  // namespace
 
 TEST_CASE("Subspace Boosting raises what follows the leading singular values", "[methods]") {

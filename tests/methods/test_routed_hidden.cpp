@@ -33,7 +33,7 @@ MergeInputs two_widths() {
   return inputs;
 }
 
-at::Tensor logits_of(const MergeReport& report, const StateDict& merged) {
+at::Tensor ensemble_logits(const MergeReport& report, const StateDict& merged) {
   const auto model = make_architecture(JsonReader(*report.config, "test"));
   return model->logits(load_weights(*model, *source("model", merged), at::kCPU), kTokens);
 }
@@ -66,7 +66,7 @@ TEST_CASE("experts of two widths lie between the mean of their embeddings and of
     CHECK(at::equal(merged.at("members.1." + tensor.name), inputs.experts[1]->read(tensor.name)));
   REQUIRE(report.config->at("member").size() == 2);
   CHECK(report.config->at("member")[1].at("hidden_size") == 4);
-  CHECK(logits_of(report, merged).isfinite().all().item<bool>());
+  CHECK(ensemble_logits(report, merged).isfinite().all().item<bool>());
 }
 
 TEST_CASE("projectors between different widths depend on the seed", "[methods][moe][routed]") {
@@ -111,7 +111,7 @@ TEST_CASE("the heterogeneous form of one expert is the expert", "[methods][moe][
   const StateDict merged =
       merge("routed_ensemble@mergeme_heterogeneous", {{"top_k", 1}}, inputs, &report);
   const auto model = make_architecture(JsonReader(small_llama_config(), "test"));
-  CHECK(distance(logits_of(report, merged), model->logits(small_model(1), kTokens)) <= 1e-5);
+  CHECK(distance(ensemble_logits(report, merged), model->logits(small_model(1), kTokens)) <= 1e-5);
 }
 
 TEST_CASE("experts of two widths answer side by side as they are", "[methods][moe][routed]") {
@@ -124,7 +124,7 @@ TEST_CASE("experts of two widths answer side by side as they are", "[methods][mo
       (wide->logits(small_model(1), kTokens).log_softmax(-1) +
        narrow->logits(small_model(2, narrow_llama_config()), kTokens).log_softmax(-1)) /
       2;
-  CHECK(distance(logits_of(report, merged).log_softmax(-1), mean.log_softmax(-1)) <= 1e-5);
+  CHECK(distance(ensemble_logits(report, merged).log_softmax(-1), mean.log_softmax(-1)) <= 1e-5);
 }
 
 TEST_CASE("what takes experts of one form says so", "[methods][moe][routed]") {

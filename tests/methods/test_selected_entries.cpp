@@ -7,20 +7,6 @@
 using namespace assay;
 using namespace assay::testing;
 
-namespace {
-
-at::Tensor merge_one(const std::string& ref, const Json& parameters, const at::Tensor& base,
-                     const std::vector<at::Tensor>& experts) {
-  return merge(ref, parameters, one_tensor_inputs(base, experts)).at("w");
-}
-/// Over a base of zeros.
-at::Tensor merge_deltas(const std::string& ref, const Json& parameters,
-                        const std::vector<at::Tensor>& deltas) {
-  return merge_one(ref, parameters, at::zeros_like(deltas.front()), deltas);
-}
-
-}  // namespace
-
 TEST_CASE("G7: SCE with half of the entries selected", "[methods][golden][pitfall-2]") {
   const at::Tensor selected = matrix({.2240688086f, 0, -.5f, 0, -.4510687316f, 0, 0, .2771569388f});
   const at::Tensor all = matrix(

@@ -36,21 +36,16 @@ struct Merge {
   }
 };
 
-Json of(const Json& method, Json parameters = Json::object()) {
-  parameters["of"] = method;
-  return parameters;
-}
-
-at::Tensor number(double value) { return at::tensor({static_cast<float>(value)}); }
+at::Tensor one_number(double value) { return at::tensor({static_cast<float>(value)}); }
 
 }  // namespace
 
 TEST_CASE("Sens-Merging: three experts by hand", "[methods][golden]") {
   // Two layers, "a" and "b". The scores are 0, 1 and 4: distances 1, 4, and 3.
-  Merge merge({{"a.w", number(0)}, {"b.w", number(0)}},
-              {{{"a.w", number(-1)}, {"b.w", number(1)}},
-               {{"a.w", number(0)}, {"b.w", number(1)}},
-               {{"a.w", number(3)}, {"b.w", number(1)}}},
+  Merge merge({{"a.w", one_number(0)}, {"b.w", one_number(0)}},
+              {{{"a.w", one_number(-1)}, {"b.w", one_number(1)}},
+               {{"a.w", one_number(0)}, {"b.w", one_number(1)}},
+               {{"a.w", one_number(3)}, {"b.w", one_number(1)}}},
               {{{"a.w", at::tensor(3.0)}, {"b.w", at::tensor(4.0)}},
                {{"a.w", at::tensor(0.0)}, {"b.w", at::tensor(0.0)}},
                {{"a.w", at::tensor(1.0)}, {"b.w", at::tensor(0.0)}}});
@@ -69,24 +64,26 @@ TEST_CASE("Sens-Merging: three experts by hand", "[methods][golden]") {
 
   const std::vector<double> distance{5.0 / 16, 4.0 / 16, 7.0 / 16};
   const Json plain{{"method", "task_arithmetic"}, {"scale", 1}};
-  StateDict merged = merge(of(plain));
+  StateDict merged = merge(applied_to(plain));
   CHECK(merged.at("a.w").item<double>() == Approx(expected(distance, a, {-1, 0, 3}, 1)));
   CHECK(merged.at("b.w").item<double>() == Approx(expected(distance, b, {1, 1, 1}, 1)));
 
   const double sum = 1.0 / 5 + 1.0 / 4 + 1.0 / 7;
   const std::vector<double> inverse{1.0 / 5 / sum, 1.0 / 4 / sum, 1.0 / 7 / sum};
   MergeReport report;
-  merged = merge(of(plain, {{"tau", "inverse_distance"}, {"temperature", .1}}), &report);
+  merged = merge(applied_to(plain, {{"tau", "inverse_distance"}, {"temperature", .1}}), &report);
   CHECK(merged.at("a.w").item<double>() == Approx(expected(inverse, a, {-1, 0, 3}, .1)));
   CHECK(report.diagnostics.at("factor_min") < 1);
   CHECK(report.diagnostics.at("factor_max") > 1);
 }
 
 TEST_CASE("Sens-Merging groups tensors by block, and others by module", "[methods]") {
-  const StateDict base{
-      {"h.0.w", number(0)}, {"h.0.v", number(0)}, {"n.w", number(0)}, {"n.b", number(0)}};
+  const StateDict base{{"h.0.w", one_number(0)},
+                       {"h.0.v", one_number(0)},
+                       {"n.w", one_number(0)},
+                       {"n.b", one_number(0)}};
   StateDict one = base, two = base;
-  for (auto& [unused, tensor] : one) tensor = number(1);
+  for (auto& [unused, tensor] : one) tensor = one_number(1);
   const auto sensitivity = [](double w) {
     return StateDict{{"h.0.w", at::tensor(w)},
                      {"h.0.v", at::tensor(1.0)},
@@ -96,7 +93,7 @@ TEST_CASE("Sens-Merging groups tensors by block, and others by module", "[method
   Merge merge(base, {one, two}, {sensitivity(5), sensitivity(1)});
   merge.evidence.blocks = {{"h.0.w", 0}, {"h.0.v", 0}};
 
-  const StateDict merged = merge(of({{"method", "task_arithmetic"}, {"scale", 1}}));
+  const StateDict merged = merge(applied_to({{"method", "task_arithmetic"}, {"scale", 1}}));
   CHECK(at::equal(merged.at("h.0.w"), merged.at("h.0.v")));
   CHECK(at::equal(merged.at("n.w"), merged.at("n.b")));
   CHECK(merged.at("h.0.w").item<double>() > merged.at("n.w").item<double>());
@@ -114,7 +111,8 @@ TEST_CASE("Sens-Merging changes nothing where experts are equally sensitive", "[
     CAPTURE(inner.dump());
     Json parameters = inner;
     parameters.erase("method");
-    CHECK(same_bytes(merge(of(inner)), testing::merge(inner["method"], parameters, merge.inputs)));
+    CHECK(same_bytes(merge(applied_to(inner)),
+                     testing::merge(inner["method"], parameters, merge.inputs)));
   }
 }
 
@@ -131,7 +129,7 @@ TEST_CASE("Sens-Merging works on TIES, DARE and whole models", "[methods]") {
                               Json{{"method", "adamerging"}, {"steps", 0}, {"init", .5}});
   CAPTURE(inner.dump());
 
-  const StateDict merged = merge(of(inner), &report);
+  const StateDict merged = merge(applied_to(inner), &report);
   for (const auto& [name, tensor] : merged)
     CHECK(testing::distance(tensor, expert.at(name)) < 1e-6);
 }
@@ -142,7 +140,7 @@ TEST_CASE("DARE drops the same entries inside Sens-Merging as alone", "[methods]
   const Json dare{{"method", "dare"}, {"drop", .5}};
   Merge inside(base, {expert, expert}, {sensitivity, sensitivity});
 
-  const StateDict merged = inside(of(dare));
+  const StateDict merged = inside(applied_to(dare));
   const StateDict alone = testing::merge("dare", {{"drop", .5}}, inside.inputs);
   CHECK(testing::distance(merged.at("w"), alone.at("w")) < 1e-6);
 }

@@ -8,21 +8,11 @@ using namespace assay;
 using namespace assay::testing;
 using Catch::Matchers::Contains;
 
-namespace {
-
-at::Tensor merge_one(const std::string& ref, const Json& parameters,
-                     const std::vector<at::Tensor>& experts) {
-  return merge(ref, parameters, one_tensor_inputs(at::zeros_like(experts.front()), experts))
-      .at("w");
-}
-
-}  // namespace
-
 TEST_CASE("G7: Breadcrumbs of rows", "[methods][golden]") {
   const Json parameters{{"density", .5}, {"gamma", .25}, {"scale", 1}};
 
   // Each row loses its largest entry and keeps the two that follow.
-  CHECK(at::equal(merge_one("breadcrumbs", parameters, {golden_deltas()[0]}),
+  CHECK(at::equal(merge_deltas("breadcrumbs", parameters, {golden_deltas()[0]}),
                   matrix({0, -.1f, .03f, 0, -.2f, 0, 0, -.3f})));
 }
 
@@ -30,7 +20,7 @@ TEST_CASE("Breadcrumbs of whole tensors, by hand", "[methods]") {
   const at::Tensor delta = at::tensor({5.0f, -4.0f, 3.0f, -2.0f, 1.0f, 0.5f, 0.0f, 0.25f});
   const auto kept = [&](double density, double gamma, Json more = Json::object()) {
     more.update({{"density", density}, {"gamma", gamma}, {"scope", "tensor"}, {"scale", 1}});
-    return merge_one("breadcrumbs", more, {delta.reshape({4, 2})}).flatten();
+    return merge_deltas("breadcrumbs", more, {delta.reshape({4, 2})}).flatten();
   };
 
   // One outlier, then three.
@@ -48,14 +38,14 @@ TEST_CASE("Breadcrumbs does not wipe small tensors", "[methods][pitfall-6]") {
   const at::Tensor bias = at::tensor({.1f, -.4f, .2f, .3f});
 
   // No outlier among four, and less than one entry to keep.
-  CHECK(at::equal(merge_one("breadcrumbs", {{"scale", 1}}, {bias}),
+  CHECK(at::equal(merge_deltas("breadcrumbs", {{"scale", 1}}, {bias}),
                   at::tensor({0.0f, -.4f, 0.0f, 0.0f})));
-  CHECK(at::equal(merge_one("breadcrumbs", {{"density", 1}, {"gamma", 0}, {"scale", 1}}, {bias}),
+  CHECK(at::equal(merge_deltas("breadcrumbs", {{"density", 1}, {"gamma", 0}, {"scale", 1}}, {bias}),
                   bias));
   // One column is its own largest entry.
   const at::Tensor column = bias.reshape({4, 1});
-  CHECK(at::equal(merge_one("breadcrumbs", {{"gamma", 1}, {"scale", 1}}, {column}), column));
-  CHECK(at::equal(merge_one("breadcrumbs@mergekit", {{"density", .2}}, {bias}), at::zeros({4})));
+  CHECK(at::equal(merge_deltas("breadcrumbs", {{"gamma", 1}, {"scale", 1}}, {column}), column));
+  CHECK(at::equal(merge_deltas("breadcrumbs@mergekit", {{"density", .2}}, {bias}), at::zeros({4})));
 }
 
 TEST_CASE("Breadcrumbs keeps the first of equal entries", "[methods]") {
@@ -63,7 +53,7 @@ TEST_CASE("Breadcrumbs keeps the first of equal entries", "[methods]") {
   const Json parameters{{"density", .4}, {"gamma", .2}, {"scale", 1}};
 
   const at::Tensor row = at::tensor({0.0f, 1.0f, 1.0f, 0.0f, 0.0f});
-  CHECK(at::equal(merge_one("breadcrumbs", parameters, {equal}), at::stack({row, row})));
+  CHECK(at::equal(merge_deltas("breadcrumbs", parameters, {equal}), at::stack({row, row})));
 }
 
 TEST_CASE("Breadcrumbs adds task vectors up, or merges them as TIES does", "[methods]") {
@@ -71,7 +61,7 @@ TEST_CASE("Breadcrumbs adds task vectors up, or merges them as TIES does", "[met
   const Json whole{{"density", 1}, {"gamma", 0}};
   const auto merged = [&](const char* ref, Json more) {
     more.update(whole);
-    return merge_one(ref, more, deltas);
+    return merge_deltas(ref, more, deltas);
   };
 
   CHECK(at::equal(merged("breadcrumbs", {{"scale", .5}}), at::tensor({2.0f, .5f})));
@@ -130,8 +120,8 @@ TEST_CASE("DELLA without a window drops what DARE drops", "[methods]") {
 TEST_CASE("DELLA's rescale: by each probability, by the L1 norm, or not", "[methods]") {
   const at::Tensor delta = noise({1000}, 3);
   const auto merged = [&](const char* rescale) {
-    return merge_one("della", {{"drop", .5}, {"window", .4}, {"scale", 1}, {"rescale", rescale}},
-                     {delta});
+    return merge_deltas("della", {{"drop", .5}, {"window", .4}, {"scale", 1}, {"rescale", rescale}},
+                        {delta});
   };
   const at::Tensor plain = merged("none"), kept = plain.ne(0);
 
@@ -146,18 +136,18 @@ TEST_CASE("DELLA elects signs, and della_linear adds up", "[methods]") {
   const std::vector<at::Tensor> deltas{at::tensor({1.0f, 2.0f}), at::tensor({3.0f, -1.0f})};
   const Json none{{"drop", 0}};
 
-  CHECK(distance(merge_one("della", none, deltas), at::tensor({2.2f, 2.2f})) < 1e-6);
-  CHECK(at::equal(merge_one("della@mergekit", none, deltas), at::tensor({2.0f, 2.0f})));
-  CHECK(at::equal(merge_one("della_linear@mergekit", none, deltas), at::tensor({4.0f, 1.0f})));
-  CHECK(at::equal(merge_one("della", {{"drop", 1}}, deltas), at::zeros({2})));
+  CHECK(distance(merge_deltas("della", none, deltas), at::tensor({2.2f, 2.2f})) < 1e-6);
+  CHECK(at::equal(merge_deltas("della@mergekit", none, deltas), at::tensor({2.0f, 2.0f})));
+  CHECK(at::equal(merge_deltas("della_linear@mergekit", none, deltas), at::tensor({4.0f, 1.0f})));
+  CHECK(at::equal(merge_deltas("della", {{"drop", 1}}, deltas), at::zeros({2})));
 }
 
 TEST_CASE("DELLA refuses probabilities outside of 0 to 1", "[methods]") {
-  CHECK_THROWS_WITH(merge_one("della", {{"drop", .1}, {"window", .4}}, {at::ones({2})}),
+  CHECK_THROWS_WITH(merge_deltas("della", {{"drop", .1}, {"window", .4}}, {at::ones({2})}),
                     Contains("from -0.1 to 0.3") && Contains("expected"));
-  CHECK_THROWS_WITH(merge_one("della_linear", {{"windows", {.1, .9}}}, {at::ones({2})}),
+  CHECK_THROWS_WITH(merge_deltas("della_linear", {{"windows", {.1, .9}}}, {at::ones({2})}),
                     Contains("window of 0.9"));
-  CHECK_THROWS_WITH(merge_one("della", {{"windows", {.1, .2}}}, {at::ones({2})}),
+  CHECK_THROWS_WITH(merge_deltas("della", {{"windows", {.1, .2}}}, {at::ones({2})}),
                     Contains("'windows' has 2 entries for 1 experts"));
-  CHECK_NOTHROW(merge_one("della", {{"drop", 0}, {"window", .4}}, {at::ones({2})}));
+  CHECK_NOTHROW(merge_deltas("della", {{"drop", 0}, {"window", .4}}, {at::ones({2})}));
 }

@@ -11,8 +11,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr double kTolerance = 1e-6;
-
 at::Tensor square(const std::vector<double>& values) { return at::tensor(values).reshape({3, 3}); }
 
 /// Task vectors of G11, over a base of zeros; "bias" is the first row of each.

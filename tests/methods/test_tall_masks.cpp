@@ -9,14 +9,12 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-constexpr double kTolerance = 1e-6;
-
 const at::Tensor& delta_sum() {
   static const at::Tensor sum = matrix({.3f, -.2f, -.45f, 0, -.5f, .5f, -.39f, .25f});
   return sum;
 }
 
-const at::Tensor& mask(size_t expert) {
+const at::Tensor& tall_mask(size_t expert) {
   static const std::vector<at::Tensor> masks{matrix({1, 1, 0, 0, 1, 1, 0, 1}),
                                              matrix({0, 1, 0, 1, 1, 0, 1, 1}),
                                              matrix({1, 1, 1, 1, 0, 0, 0, 1})};
@@ -38,7 +36,7 @@ at::Tensor consensus(const Json& parameters) {
 TEST_CASE("G7: the masks of the experts' sum at lambda 0.4", "[methods][golden]") {
   for (size_t i = 0; i < 3; ++i)
     CHECK(distance(task_model("tall_masks", {{"lambda", .4}}, golden_delta_inputs(), i),
-                   mask(i) * delta_sum()) < kTolerance);
+                   tall_mask(i) * delta_sum()) < kTolerance);
 }
 
 TEST_CASE("G7: the consensus of two masks at scale 0.3", "[methods][golden]") {
@@ -49,7 +47,7 @@ TEST_CASE("G7: the consensus of two masks at scale 0.3", "[methods][golden]") {
 TEST_CASE("a consensus of no mask is the plain merge, of all their intersection", "[methods]") {
   CHECK(distance(consensus({{"min_tasks", 0}, {"scale", 1}}), delta_sum()) < kTolerance);
   CHECK(distance(consensus({{"min_tasks", 3}, {"scale", 1}}),
-                 mask(0) * mask(1) * mask(2) * delta_sum()) < kTolerance);
+                 tall_mask(0) * tall_mask(1) * tall_mask(2) * delta_sum()) < kTolerance);
   CHECK_THROWS_WITH(consensus({{"min_tasks", 4}}), Contains("'min_tasks'") && Contains("0 to 3"));
 }
 

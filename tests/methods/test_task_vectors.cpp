@@ -6,15 +6,6 @@
 using namespace assay;
 using namespace assay::testing;
 
-namespace {
-
-at::Tensor merge_one(const std::string& ref, const Json& parameters, const at::Tensor& base,
-                     const std::vector<at::Tensor>& experts) {
-  return merge(ref, parameters, one_tensor_inputs(base, experts)).at("w");
-}
-
-}  // namespace
-
 TEST_CASE("TIES at density 1 trims nothing", "[methods]") {
   for (const char* rule : {"kth_ge", "exact_count"})
     for (const char* scope : {"model", "tensor"}) {

@@ -26,7 +26,7 @@ const Evidence& mixtures_evidence() {
   return evidence.get();
 }
 
-StateDict tuned(Json parameters, uint64_t seed = 42, MergeReport* report = nullptr) {
+StateDict tuned_decoders(Json parameters, uint64_t seed = 42, MergeReport* report = nullptr) {
   static const Networks networks = decoders();
   static const NetworkEvidence evidence(networks);
   MergeInputs inputs = network_inputs("moe@btx", networks);
@@ -206,16 +206,16 @@ TEST_CASE("what one expert gives teaches a router when it is sampled, and not wh
 TEST_CASE("sampled training depends on the seed and on inputs alone", "[methods][moe][routes]") {
   const Json parameters{{"preset", "@btx_sampled"}, {"tokens", 9}, {"router_tokens", 9}};
   MergeReport report;
-  const StateDict one = tuned(parameters, 42, &report);
+  const StateDict one = tuned_decoders(parameters, 42, &report);
   CHECK(report.config->at("num_experts_per_tok") == 1);
   CHECK(report.config->at("model_type") == "mixtral");
   const Threads threads(2);
-  CHECK(same_bytes(tuned(parameters, 42), one));
+  CHECK(same_bytes(tuned_decoders(parameters, 42), one));
   // Of a mixture whose gates do not depend on the seed.
   Json fixed{{"of", {{"method", "moe@upcycled"}, {"router", "hidden_avg"}}}, {"tokens", 9}};
-  CHECK(same_bytes(tuned(fixed, 1), tuned(fixed, 2)));
+  CHECK(same_bytes(tuned_decoders(fixed, 1), tuned_decoders(fixed, 2)));
   fixed["sampling"] = "gumbel";
-  CHECK_FALSE(same_bytes(tuned(fixed, 1), tuned(fixed, 2)));
+  CHECK_FALSE(same_bytes(tuned_decoders(fixed, 1), tuned_decoders(fixed, 2)));
   const auto randomized = [](const Json& of) {
     return make_method("fine_tune", JsonReader(of, "test"))->randomized();
   };
@@ -226,7 +226,7 @@ TEST_CASE("sampled training depends on the seed and on inputs alone", "[methods]
 TEST_CASE("Switch routing is that of a form whose one expert counts by its probability",
           "[methods][moe][routes]") {
   MergeReport report;
-  const StateDict made = tuned({{"preset", "@btx_switch"}, {"tokens", 9}}, 42, &report);
+  const StateDict made = tuned_decoders({{"preset", "@btx_switch"}, {"tokens", 9}}, 42, &report);
   CHECK(report.config->at("model_type") == "deepseek");
   CHECK(report.config->at("num_experts_per_tok") == 1);
   CHECK(made.contains("model.layers.0.mlp.gate.weight"));
@@ -310,7 +310,7 @@ TEST_CASE("a mixture that lost experts while it was trained is an ordinary one",
   CHECK(same_bytes(from_mixture("fine_tune", parameters), made));
   // Of what another method makes.
   MergeReport merged;
-  tuned({{"of", "moe@btx"}, {"tokens", 9}, {"prune", 3}}, 42, &merged);
+  tuned_decoders({{"of", "moe@btx"}, {"tokens", 9}, {"prune", 3}}, 42, &merged);
   CHECK(merged.config->at("num_local_experts") == 3);
 }
 
@@ -324,9 +324,9 @@ TEST_CASE("what cannot be pruned while it is trained is refused with the reason"
                      {"store", "compact"}};
   CHECK_THROWS_WITH(from_mixture("fine_tune", {{"prune", 2}, {"of", compact}}),
                     Contains("routers that are one matrix"));
-  CHECK_THROWS_WITH(tuned({{"of", "average"}, {"prune", 2}}),
+  CHECK_THROWS_WITH(tuned_decoders({{"of", "average"}, {"prune", 2}}),
                     Contains("works on mixtures of experts"));
-  CHECK_THROWS_WITH(tuned({{"of", "average"}, {"sampling", "gumbel"}, {"tokens", 3}}),
+  CHECK_THROWS_WITH(tuned_decoders({{"of", "average"}, {"sampling", "gumbel"}, {"tokens", 3}}),
                     Contains("has no routers"));
   const auto refused = [](const Json& parameters) {
     make_method("fine_tune", JsonReader(parameters, "test"));

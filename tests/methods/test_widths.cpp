@@ -5,7 +5,7 @@
 #include "methods/permute/partial.h"
 #include "tests/calibration/toy_task.h"
 #include "tests/catch.h"
-#include "tests/conformance/networks.h"
+#include "tests/methods/permuted_networks.h"
 
 using namespace assay;
 using namespace assay::testing;
@@ -50,12 +50,6 @@ struct Widths {
 };
 
 const Json kTwoLayers{{"model_type", "mlp"}, {"inputs", 6}, {"hidden", 16}, {"classes", 3}};
-const Json kResNet{{"model_type", "cifar_resnet"},
-                   {"depth", 8},
-                   {"width", 4},
-                   {"channels", 1},
-                   {"image_size", 8},
-                   {"classes", 3}};
 
 }  // namespace
 

@@ -9,11 +9,6 @@ using namespace assay::testing;
 
 namespace {
 
-at::Tensor merged(const std::string& ref, const Json& parameters,
-                  const std::vector<at::Tensor>& deltas) {
-  return merge(ref, parameters, one_tensor_inputs(at::zeros_like(deltas.front()), deltas)).at("w");
-}
-
 /// The gradient of sum_i |(m - d_i) d_i^T|^2 / |d_i|^2, expert by expert.
 at::Tensor plain_gradient(const at::Tensor& m, const std::vector<at::Tensor>& deltas) {
   at::Tensor gradient = at::zeros_like(m);
@@ -40,10 +35,11 @@ std::vector<at::Tensor> in_double(const std::vector<at::Tensor>& tensors) {
 TEST_CASE("WUDI starts at the sum, and Adam's first step is the rate", "[methods]") {
   // Numbers: the loss is (m - 1)^2 + (m - 3)^2, which falls from the sum 4 to the mean 2.
   const std::vector<at::Tensor> deltas{at::full({1, 1}, 1.0f), at::full({1, 1}, 3.0f)};
-  CHECK(merged("wudi", {{"steps", 0}}, deltas).item<float>() == 4);
-  CHECK(merged("wudi", {{"steps", 1}, {"rate", .25}}, deltas).item<float>() == Approx(3.75));
-  CHECK(merged("wudi@closed", Json::object(), deltas).item<float>() == Approx(2));
-  CHECK(merged("wudi@actmat", Json::object(), deltas).item<float>() == Approx(2.8));  // 28 / 10
+  CHECK(merge_deltas("wudi", {{"steps", 0}}, deltas).item<float>() == 4);
+  CHECK(merge_deltas("wudi", {{"steps", 1}, {"rate", .25}}, deltas).item<float>() == Approx(3.75));
+  CHECK(merge_deltas("wudi@closed", Json::object(), deltas).item<float>() == Approx(2));
+  CHECK(merge_deltas("wudi@actmat", Json::object(), deltas).item<float>() ==
+        Approx(2.8));  // 28 / 10
 }
 
 TEST_CASE("WUDI's steps are Adam's on the loss as it is written", "[methods]") {
@@ -60,15 +56,15 @@ TEST_CASE("WUDI's steps are Adam's on the loss as it is written", "[methods]") {
     m = m - kRate * (mean / (1 - std::pow(.9, step))) /
                 ((square / (1 - std::pow(.999, step))).sqrt() + 1e-8);
   }
-  CHECK(distance(merged("wudi", {{"steps", kSteps}, {"rate", kRate}}, deltas), m) < 1e-6);
+  CHECK(distance(merge_deltas("wudi", {{"steps", kSteps}, {"rate", kRate}}, deltas), m) < 1e-6);
 }
 
 TEST_CASE("WUDI's closed form is where the gradient vanishes and steps lead", "[methods]") {
   const std::vector<at::Tensor> deltas{noise({6, 4}, 1), noise({6, 4}, 2)};
   const std::vector<at::Tensor> wide = in_double(deltas);
-  const at::Tensor closed = merged("wudi@closed", Json::object(), deltas).to(at::kDouble);
+  const at::Tensor closed = merge_deltas("wudi@closed", Json::object(), deltas).to(at::kDouble);
   const at::Tensor stepped =
-      merged("wudi", {{"steps", 3000}, {"rate", 2e-3}}, deltas).to(at::kDouble);
+      merge_deltas("wudi", {{"steps", 3000}, {"rate", 2e-3}}, deltas).to(at::kDouble);
 
   CHECK(plain_gradient(closed, wide).abs().max().item<double>() < 1e-5);
   CHECK(plain_loss(stepped, wide) < plain_loss(closed, wide) + 1e-4);
@@ -80,7 +76,7 @@ TEST_CASE("WUDI's closed form of copies, scaled and orthogonal task vectors", "[
   const at::Tensor right = at::cat({at::zeros({3, 4}), other.narrow(1, 4, 4)}, 1);
   for (const char* ref : {"wudi@closed", "wudi@actmat"}) {
     const auto closed = [&](const std::vector<at::Tensor>& deltas) {
-      return merged(ref, Json::object(), deltas);
+      return merge_deltas(ref, Json::object(), deltas);
     };
     CHECK(distance(closed({delta}), delta) < 1e-6);
     CHECK(distance(closed({delta, delta, delta}), delta) < 1e-6);
@@ -92,9 +88,10 @@ TEST_CASE("WUDI's closed form of copies, scaled and orthogonal task vectors", "[
 TEST_CASE("WUDI passes over experts that are the base, and averages what is no matrix",
           "[methods]") {
   const at::Tensor delta = noise({3, 8}, 1), vector = noise({8}, 2);
-  CHECK(distance(merged("wudi@closed", Json::object(), {delta, at::zeros({3, 8})}), delta) < 1e-6);
-  CHECK(at::equal(merged("wudi", Json::object(), {at::zeros({2, 2})}), at::zeros({2, 2})));
-  CHECK(distance(merged("wudi", Json::object(), {vector, 3 * vector}), 2 * vector) < 1e-6);
+  CHECK(distance(merge_deltas("wudi@closed", Json::object(), {delta, at::zeros({3, 8})}), delta) <
+        1e-6);
+  CHECK(at::equal(merge_deltas("wudi", Json::object(), {at::zeros({2, 2})}), at::zeros({2, 2})));
+  CHECK(distance(merge_deltas("wudi", Json::object(), {vector, 3 * vector}), 2 * vector) < 1e-6);
 }
 
 TEST_CASE("OptMerge goes by SGD from the mean to the leading components", "[methods]") {
@@ -108,7 +105,7 @@ TEST_CASE("OptMerge goes by SGD from the mean to the leading components", "[meth
   }
   constexpr double kRate = .05;
   at::Tensor m = (wide[0] + wide[1]) / 2, velocity = at::zeros_like(m);
-  CHECK(distance(merged("wudi@optmerge", {{"steps", 0}}, deltas), m) < 1e-6);
+  CHECK(distance(merge_deltas("wudi@optmerge", {{"steps", 0}}, deltas), m) < 1e-6);
   for (int step = 0; step < 7; ++step) {
     at::Tensor gradient = at::zeros_like(m);
     for (size_t i = 0; i < 2; ++i)
@@ -116,7 +113,7 @@ TEST_CASE("OptMerge goes by SGD from the mean to the leading components", "[meth
     velocity = .9 * velocity + gradient;
     m = m - kRate * velocity;
   }
-  CHECK(distance(merged("wudi@optmerge", {{"steps", 7}, {"rate", kRate}}, deltas), m) < 1e-6);
+  CHECK(distance(merge_deltas("wudi@optmerge", {{"steps", 7}, {"rate", kRate}}, deltas), m) < 1e-6);
 }
 
 TEST_CASE("OptMerge, centered, goes by Adam from the sum to cut differences from the mean",
@@ -132,7 +129,7 @@ TEST_CASE("OptMerge, centered, goes by Adam from the sum to cut differences from
   };
   constexpr double kRate = .05;
   at::Tensor m = wide[0] + wide[1], mean = at::zeros_like(m), square = mean.clone();
-  CHECK(distance(merged("wudi@optmerge_centered", {{"steps", 0}}, deltas), m) < 1e-6);
+  CHECK(distance(merge_deltas("wudi@optmerge_centered", {{"steps", 0}}, deltas), m) < 1e-6);
   for (int step = 1; step <= 7; ++step) {
     at::Tensor gradient = at::zeros_like(m);
     for (const at::Tensor& delta : wide) {
@@ -144,14 +141,14 @@ TEST_CASE("OptMerge, centered, goes by Adam from the sum to cut differences from
     m = m - kRate * (mean / (1 - std::pow(.9, step))) /
                 ((square / (1 - std::pow(.999, step))).sqrt() + 1e-8);
   }
-  CHECK(distance(merged("wudi@optmerge_centered", {{"steps", 7}, {"rate", kRate}}, deltas), m) <
-        1e-6);
+  CHECK(distance(merge_deltas("wudi@optmerge_centered", {{"steps", 7}, {"rate", kRate}}, deltas),
+                 m) < 1e-6);
 }
 
 TEST_CASE("OptMerge aims at leading components, or at the mean and cut differences from it",
           "[methods]") {
   const auto closed = [](const char* rank, const std::vector<at::Tensor>& deltas) {
-    return merged("wudi@closed", {{"rank", rank}}, deltas);
+    return merge_deltas("wudi@closed", {{"rank", rank}}, deltas);
   };
   // Two experts have one of two singular values each, and these no more: nothing is cut.
   const at::Tensor first = at::tensor({2.0f, 0.0f, 0.0f, 0.0f}).reshape({2, 2});

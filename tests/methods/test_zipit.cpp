@@ -11,12 +11,6 @@ using namespace assay::testing;
 namespace {
 
 const Json kTwoUnits{{"model_type", "mlp"}, {"inputs", 2}, {"hidden", 2}, {"classes", 3}};
-const Json kResNet{{"model_type", "cifar_resnet"},
-                   {"depth", 8},
-                   {"width", 4},
-                   {"channels", 1},
-                   {"image_size", 8},
-                   {"classes", 3}};
 
 StateDict random_resnet() {
   return make_architecture(JsonReader(kResNet, "test"))->initial_weights(1);

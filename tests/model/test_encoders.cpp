@@ -23,7 +23,7 @@ std::shared_ptr<const Kind> as(const OpenModel& model) {
 }
 
 /// The largest difference from the reference's numbers, over their range.
-double difference(const at::Tensor& found, const Json& wanted) {
+double difference_over_range(const at::Tensor& found, const Json& wanted) {
   const at::Tensor reference = at::tensor(wanted.get<std::vector<float>>(), at::kFloat);
   return ((found - reference).abs().max() / (reference.max() - reference.min())).item<double>();
 }
@@ -50,8 +50,8 @@ TEST_CASE("tiny encoder-decoders give the reference's logits and tokens", "[mode
           t5->encode(model.weights, encoder_batch({texts[i]}, Padding::kLeft).ids, {});
       const at::Tensor hidden =
           t5->decode(model.weights, at::tensor(ids, at::kLong).unsqueeze(0), text, nullptr);
-      CHECK(difference(t5->vocabulary_logits(model.weights, hidden[0][-1]),
-                       expected.at("last_logits")[i]) <= 1e-4);
+      CHECK(difference_over_range(t5->vocabulary_logits(model.weights, hidden[0][-1]),
+                                  expected.at("last_logits")[i]) <= 1e-4);
     }
     // With a cache, experts count the decoder's tokens one by one; the reference has none.
     if (family != "switch-full") check_greedy(*t5, model.weights, texts, expected);
@@ -70,16 +70,18 @@ TEST_CASE("tiny encoders give the reference's embeddings and classes", "[model][
       const EncoderBatch batch = encoder_batch(texts, padding);
       const at::Tensor means = bert->embed(model.weights, batch);
       for (size_t i = 0; i < texts.size(); ++i)
-        CHECK(difference(means[static_cast<int64_t>(i)], expected.at("embeddings")[i]) <= 1e-4);
+        CHECK(difference_over_range(means[static_cast<int64_t>(i)], expected.at("embeddings")[i]) <=
+              1e-4);
       if (!expected.contains("classes")) continue;
       EncoderBatch pair = encoder_batch({texts[0]}, padding);
       pair.types = at::tensor({0, 0, 0, 1, 1, 1}, at::kLong).unsqueeze(0);
-      CHECK(difference(bert->classify(model.weights, pair)[0], expected.at("pair_classes")) <=
-            1e-4);
+      CHECK(difference_over_range(bert->classify(model.weights, pair)[0],
+                                  expected.at("pair_classes")) <= 1e-4);
       CHECK(bert->classes() == 3);
       const at::Tensor scores = bert->classify(model.weights, batch);
       for (size_t i = 0; i < texts.size(); ++i)
-        CHECK(difference(scores[static_cast<int64_t>(i)], expected.at("classes")[i]) <= 1e-4);
+        CHECK(difference_over_range(scores[static_cast<int64_t>(i)], expected.at("classes")[i]) <=
+              1e-4);
     }
   }
 }
@@ -144,7 +146,8 @@ TEST_CASE("a LoRA adapter of a classifier brings its head", "[model][language]")
       model.weights, encoder_batch(texts, Padding::kRight));
 
   for (size_t i = 0; i < texts.size(); ++i)
-    CHECK(difference(scores[static_cast<int64_t>(i)], expected.at("classes")[i]) <= 1e-4);
+    CHECK(difference_over_range(scores[static_cast<int64_t>(i)], expected.at("classes")[i]) <=
+          1e-4);
 }
 
 TEST_CASE("an encoder refuses what it cannot do", "[model][language]") {

@@ -14,8 +14,8 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-std::unique_ptr<FeedForward> layer(const ExpertLayerShape& shape, int64_t inner,
-                                   const std::string& activation_name) {
+std::unique_ptr<FeedForward> layer_of_experts(const ExpertLayerShape& shape, int64_t inner,
+                                              const std::string& activation_name) {
   const FeedForwardShape expert{shape.width, inner, false, activation(activation_name, "test")};
   std::vector<std::unique_ptr<FeedForward>> experts;
   for (int64_t i = 0; i < shape.experts; ++i) {
@@ -25,7 +25,7 @@ std::unique_ptr<FeedForward> layer(const ExpertLayerShape& shape, int64_t inner,
   return expert_layer(shape, "router", std::move(experts));
 }
 
-StateDict random_weights(const FeedForward& of, uint64_t seed) {
+StateDict random_experts(const FeedForward& of, uint64_t seed) {
   return normal_weights(of.tensors(), 0.5, 1, seed);
 }
 
@@ -43,7 +43,7 @@ StateDict squares() {
 double output(bool normalized, const std::vector<double>& logits) {
   StateDict weights = squares();
   weights["router.weight"] = at::tensor(logits, at::kFloat).view({3, 1});
-  const auto made = layer({1, 3, 2, normalized}, 1, "relu");
+  const auto made = layer_of_experts({1, 3, 2, normalized}, 1, "relu");
   return made->forward(weights, at::ones({1, 1, 1})).item<double>();
 }
 
@@ -108,8 +108,8 @@ TEST_CASE("an expert layer gives what its definition gives token by token", "[mo
     for (const int64_t per_token : {1, 3, 5}) {
       CAPTURE(normalized, per_token);
       const ExpertLayerShape shape{6, 5, per_token, normalized};
-      const auto made = layer(shape, 7, "silu");
-      const StateDict weights = random_weights(*made, 3);
+      const auto made = layer_of_experts(shape, 7, "silu");
+      const StateDict weights = random_experts(*made, 3);
       const at::Tensor x = normal_weights({{"x", at::kFloat, {4, 9, 6}}}, 1, 1, 5).at("x");
 
       const at::Tensor wanted = by_token(shape, weights, x.flatten(0, 1)).view(x.sizes());
@@ -119,8 +119,8 @@ TEST_CASE("an expert layer gives what its definition gives token by token", "[mo
 
 TEST_CASE("equal experts are one feed-forward, whatever the router says", "[model][experts]") {
   const ExpertLayerShape shape{6, 4, 2, true};
-  const auto made = layer(shape, 7, "silu");
-  StateDict weights = random_weights(*made, 3);
+  const auto made = layer_of_experts(shape, 7, "silu");
+  StateDict weights = random_experts(*made, 3);
   for (const char* part : {"gate", "up", "down"})
     for (int64_t i = 1; i < shape.experts; ++i)
       weights[fmt::format("{}.{}.weight", i, part)] = weights.at(fmt::format("0.{}.weight", part));
@@ -132,16 +132,16 @@ TEST_CASE("equal experts are one feed-forward, whatever the router says", "[mode
 }
 
 TEST_CASE("an expert layer keeps the dtype", "[model][experts]") {
-  const auto made = layer({6, 4, 2, true}, 7, "silu");
-  StateDict weights = random_weights(*made, 3);
+  const auto made = layer_of_experts({6, 4, 2, true}, 7, "silu");
+  StateDict weights = random_experts(*made, 3);
   for (auto& [unused, tensor] : weights) tensor = tensor.to(at::kBFloat16);
   CHECK(made->forward(weights, at::ones({1, 2, 6}, at::kBFloat16)).scalar_type() == at::kBFloat16);
 }
 
 TEST_CASE("observers see each expert's own tokens", "[model][experts]") {
   const ExpertLayerShape shape{6, 4, 2, true};
-  const auto made = layer(shape, 7, "silu");
-  const StateDict weights = random_weights(*made, 3);
+  const auto made = layer_of_experts(shape, 7, "silu");
+  const StateDict weights = random_experts(*made, 3);
   const at::Tensor x = normal_weights({{"x", at::kFloat, {2, 5, 6}}}, 1, 1, 5).at("x");
   GramObserver observer;
   made->forward(weights, x);
@@ -178,8 +178,8 @@ TEST_CASE("every expert is a layer with an input of its own", "[model][experts]"
 
 TEST_CASE("the operations of an expert layer are those of the tokens' experts",
           "[model][experts]") {
-  const auto made = layer({6, 4, 2, true}, 7, "silu");
-  const StateDict weights = random_weights(*made, 3);
+  const auto made = layer_of_experts({6, 4, 2, true}, 7, "silu");
+  const StateDict weights = random_experts(*made, 3);
   const at::Tensor x = at::ones({1, 10, 6});
   const double products = 2.0 * 10 * (6 * 4 + 2 * 3 * 6 * 7);
   // Besides products: the softmax, activations, and weighing.
@@ -203,7 +203,7 @@ TEST_CASE("an expert takes the first tokens of a row, up to its capacity", "[mod
   weights["router.weight"] = at::tensor({1., 0., -1.}, at::kFloat).view({3, 1});
   ExpertLayerShape shape{1, 3, 1, true};
   shape.capacity = 2;
-  const auto made = layer(shape, 1, "relu");
+  const auto made = layer_of_experts(shape, 1, "relu");
   const at::Tensor x = at::tensor({1, 2, 3, 4, 5, 6}, at::kFloat).view({2, 3, 1});
   CHECK(
       at::equal(made->forward(weights, x).flatten(), at::tensor({1, 4, 0, 16, 25, 0}, at::kFloat)));
@@ -222,7 +222,7 @@ TEST_CASE("a shared expert without a gate counts in full", "[model][moe]") {
   weights["shared.gate.weight"] = weights["shared.up.weight"] = at::ones({1, 1});
   weights["shared.down.weight"] = at::full({1, 1}, 10.);
   const auto both =
-      with_shared_expert(layer({1, 3, 1, true}, 1, "relu"),
+      with_shared_expert(layer_of_experts({1, 3, 1, true}, 1, "relu"),
                          gated_feed_forward(shape, "shared.gate", "shared.up", "shared.down"));
   CHECK(both->forward(weights, at::full({1, 1, 1}, 2.)).item<double>() == 4 + 40);
   CHECK(both->tensors().size() == 13);

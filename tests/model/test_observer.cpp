@@ -14,7 +14,7 @@ at::Tensor doubles(const std::vector<double>& values, int64_t rows) {
 }
 
 /// The largest difference over the largest value.
-double difference(const at::Tensor& found, const at::Tensor& wanted) {
+double relative_difference(const at::Tensor& found, const at::Tensor& wanted) {
   return ((found - wanted).abs().max() / wanted.abs().max()).item<double>();
 }
 
@@ -102,7 +102,7 @@ TEST_CASE("padding does not change what observers see", "[model][observer]") {
       for (const auto& [weight, gram] : alone.grams) {
         INFO(weight);
         CHECK(together.grams.at(weight).rows == gram.rows);
-        CHECK(difference(together.grams.at(weight).sum, gram.sum) <= 1e-5);
+        CHECK(relative_difference(together.grams.at(weight).sum, gram.sum) <= 1e-5);
       }
     }
   }
@@ -147,7 +147,7 @@ TEST_CASE("observers see what PyTorch's hooks see", "[model][observer]") {
       const at::Tensor found =
           at::cat({at::stack({sum.trace(), sum.norm()}), sum[0]}).to(at::kDouble);
       CHECK(gram->second.rows == numbers[0].get<int64_t>());
-      CHECK(difference(found, wanted) <= 1e-5);
+      CHECK(relative_difference(found, wanted) <= 1e-5);
     }
     CHECK(compared == observer.grams.size());
   }

@@ -26,11 +26,11 @@ const Json& goldens() {
   return all;
 }
 
-std::unique_ptr<Architecture> architecture(const Json& config) {
+std::unique_ptr<Architecture> vision_architecture(const Json& config) {
   return make_architecture(JsonReader(config, "config.json: $"));
 }
 
-at::Tensor matrix(const Json& rows) {
+at::Tensor matrix_of(const Json& rows) {
   std::vector<at::Tensor> all;
   for (const Json& row : rows) all.push_back(at::tensor(row.get<std::vector<double>>()));
   return at::stack(all);
@@ -47,8 +47,8 @@ TEST_CASE("vision models give what torchvision, transformers and timm do", "[mod
   const c10::NoGradGuard no_gradients;
   for (const auto& [name, golden] : goldens().items()) {
     INFO(name);
-    const auto model = architecture(golden.at("config"));
-    const at::Tensor wanted = matrix(golden.at("scores"));
+    const auto model = vision_architecture(golden.at("config"));
+    const at::Tensor wanted = matrix_of(golden.at("scores"));
 
     const at::Tensor scores =
         model->logits(formula_weights(model->tensors()), formula_inputs(golden.at("shape")));
@@ -59,14 +59,14 @@ TEST_CASE("vision models give what torchvision, transformers and timm do", "[mod
 
 TEST_CASE("BatchNorm by the batch is PyTorch's training mode", "[model][vision]") {
   const Json& golden = goldens().at("cifar_resnet20").at("trained");
-  const auto model = architecture({{"model_type", "cifar_resnet"}});
+  const auto model = vision_architecture({{"model_type", "cifar_resnet"}});
   StateDict weights = formula_weights(model->tensors());
   const at::Tensor images = formula_inputs({4, 3, 32, 32});
 
   BatchNormByBatch batch;
   const at::Tensor scores = model->logits(weights, images);
 
-  CHECK(relative_error(scores, matrix(golden.at("scores"))) < 1e-4);
+  CHECK(relative_error(scores, matrix_of(golden.at("scores"))) < 1e-4);
   REQUIRE(batch.moments().size() == batch_norms_of(*model).size());
   const std::string last = "layer3.2.bn2";
   const BatchNormByBatch::Moments& moments = batch.moments().at(last);
@@ -74,14 +74,14 @@ TEST_CASE("BatchNorm by the batch is PyTorch's training mode", "[model][vision]"
     return (0.9 * weights.at(last + part) + 0.1 * own).narrow(0, 0, 8);
   };
   CHECK(relative_error(moved(".running_mean", moments.mean),
-                       matrix(Json::array({golden.at("running_mean")}))[0]) < 1e-4);
+                       matrix_of(Json::array({golden.at("running_mean")}))[0]) < 1e-4);
   CHECK(relative_error(moved(".running_var", moments.variance),
-                       matrix(Json::array({golden.at("running_var")}))[0]) < 1e-4);
+                       matrix_of(Json::array({golden.at("running_var")}))[0]) < 1e-4);
 }
 
 TEST_CASE("BatchNorm's modes agree where the batch has the running moments", "[model][vision]") {
-  const auto model =
-      architecture({{"model_type", "cifar_resnet"}, {"depth", 8}, {"width", 3}, {"image_size", 8}});
+  const auto model = vision_architecture(
+      {{"model_type", "cifar_resnet"}, {"depth", 8}, {"width", 3}, {"image_size", 8}});
   const c10::NoGradGuard no_gradients;
   StateDict weights = formula_weights(model->tensors());
   const at::Tensor images = sines({6, 3, 8, 8}, 0.5).to(at::kFloat);
@@ -118,7 +118,7 @@ TEST_CASE("OpenCLIP's checkpoints are read under transformers' names", "[model][
                       {"hidden_act", "gelu"},
                       {"architectures", {"CLIPVisionModelWithProjection"}},
                       {"model_type", "clip_vision_model"}};
-  const auto tower = architecture(sizes);
+  const auto tower = vision_architecture(sizes);
   const StateDict weights = formula_weights(tower->tensors());
   StateDict stored = {{"logit_scale", at::ones({1})}, {"transformer.x", at::ones({2})}};
   const auto put = [&](const std::string& name, const std::string& own) {
@@ -191,7 +191,7 @@ TEST_CASE("a batch of one value per channel has no variance", "[model][vision]")
 }
 
 TEST_CASE("a residual network shows its layers and its BatchNorms", "[model][vision]") {
-  const auto small = architecture({{"model_type", "cifar_resnet"}});
+  const auto small = vision_architecture({{"model_type", "cifar_resnet"}});
   // conv1, 18 in blocks, two projections and the head; a norm after each convolution.
   CHECK(layers_of(*small).size() == 1 + 18 + 2 + 1);
   CHECK(batch_norms_of(*small).size() == 1 + 18 + 2);
@@ -210,7 +210,7 @@ TEST_CASE("a residual network shows its layers and its BatchNorms", "[model][vis
   for (const auto& [depth, count] : published) {
     int64_t weights = 0;
     for (const TensorInfo& info :
-         architecture({{"model_type", "torchvision_resnet"}, {"depth", depth}})->tensors())
+         vision_architecture({{"model_type", "torchvision_resnet"}, {"depth", depth}})->tensors())
       if (info.name.find(".running_") == std::string::npos) weights += info.numel();
     CHECK(weights == count);
   }
@@ -222,29 +222,30 @@ TEST_CASE("a residual network may have widths of its own", "[model][vision]") {
                  {"stream_widths", {5, 6, 7}},
                  {"inner_widths", {2, 3, 4}},
                  {"image_size", 8}};
-  const auto model = architecture(config);
+  const auto model = vision_architecture(config);
   const StateDict weights = model->initial_weights(1);
   CHECK(weights.at("layer2.0.conv1.weight").sizes() == at::IntArrayRef({3, 5, 3, 3}));
   CHECK(weights.at("layer2.0.conv2.weight").sizes() == at::IntArrayRef({6, 3, 3, 3}));
   CHECK(weights.at("fc.weight").size(1) == 7);
   CHECK(model->logits(weights, at::ones({2, 3, 8, 8})).sizes() == at::IntArrayRef({2, 10}));
-  CHECK(architecture(model->config())->config() == model->config());
+  CHECK(vision_architecture(model->config())->config() == model->config());
 
   std::map<std::string, std::vector<int64_t>> shapes;
   for (const TensorInfo& info : model->tensors()) shapes[info.name] = info.shape;
   const auto usual =
-      architecture({{"model_type", "cifar_resnet"}, {"depth", 8}, {"image_size", 8}});
+      vision_architecture({{"model_type", "cifar_resnet"}, {"depth", 8}, {"image_size", 8}});
   CHECK(usual->config_of_shapes(shapes) == model->config());
 
   config["inner_widths"] = {2, 3};
-  CHECK_THROWS_WITH(architecture(config)->tensors(),
+  CHECK_THROWS_WITH(vision_architecture(config)->tensors(),
                     Contains("'inner_widths' has 2 numbers, expected 3"));
   config["inner_widths"] = {2, 3, 1.5};
-  CHECK_THROWS_WITH(architecture(config)->tensors(), Contains("1.5"));
-  CHECK_THROWS_WITH(architecture({{"model_type", "cifar_resnet"}, {"depth", 21}})->tensors(),
+  CHECK_THROWS_WITH(vision_architecture(config)->tensors(), Contains("1.5"));
+  CHECK_THROWS_WITH(vision_architecture({{"model_type", "cifar_resnet"}, {"depth", 21}})->tensors(),
                     Contains("'depth' is 21, expected 6n + 2"));
-  CHECK_THROWS_WITH(architecture({{"model_type", "torchvision_resnet"}, {"depth", 20}})->tensors(),
-                    Contains("'depth' is 20, expected 18"));
+  CHECK_THROWS_WITH(
+      vision_architecture({{"model_type", "torchvision_resnet"}, {"depth", 20}})->tensors(),
+      Contains("'depth' is 20, expected 18"));
 }
 
 TEST_CASE("a convolution of groups is one convolution per group", "[model][vision]") {

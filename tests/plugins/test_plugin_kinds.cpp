@@ -19,10 +19,10 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-std::string library() { return (fs::path(ASSAY_TEST_PLUGINS) / "everything.so").string(); }
+std::string everything() { return (fs::path(ASSAY_TEST_PLUGINS) / "everything.so").string(); }
 
 ProcessResult with_plugin(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"--plugin", library()});
+  arguments.insert(arguments.begin(), {"--plugin", everything()});
   ProcessResult result = assay_program(arguments);
   INFO(result.output);
   REQUIRE(result.exit_code == 0);
@@ -62,7 +62,7 @@ class SmallSweep {
   }
   /// Whether the row's run says that it used this entry.
   bool used(const std::string& row, const std::string& kind, const std::string& name) const {
-    const std::string bytes = read_file(library());
+    const std::string bytes = read_file(everything());
     const std::string hash = Hasher().bytes(bytes.data(), bytes.size()).hex();
     const SweepResults results = Store::open_read_only(path("r.sqlite")).load_sweep("");
     for (const auto& placed : results.runs) {
@@ -151,8 +151,9 @@ TEST_CASE("a plugin's loader of images reads the data of a manifest of the user'
 
   manifest["options"]["without_splits"] = true;
   write_file(sweep.path("datasets/dots.json"), manifest.dump());
-  const ProcessResult wrong = assay_program({"--plugin", library(), "run", sweep.path("sweep.json"),
-                                             "--db", sweep.path("wrong.sqlite"), "--workers", "0"});
+  const ProcessResult wrong =
+      assay_program({"--plugin", everything(), "run", sweep.path("sweep.json"), "--db",
+                     sweep.path("wrong.sqlite"), "--workers", "0"});
   CAPTURE(wrong.output);
   CHECK(wrong.exit_code == DataError::kExitCode);
   CHECK_THAT(wrong.output,

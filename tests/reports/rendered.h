@@ -1,12 +1,14 @@
 /// Reads reports of fake results back.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "reports/internal/leaderboard.h"
 #include "results/store.h"
 #include "tests/catch.h"
 
@@ -40,4 +42,18 @@ inline const assay::Json& json_row(const assay::Json& report, const std::string&
   for (const assay::Json& row : report["rows"])
     if (row["label"] == label) return row;
   throw std::runtime_error("no row " + label);
+}
+
+inline const assay::LeaderboardRow& board_row(const assay::Leaderboard& board,
+                                              const std::string& label) {
+  for (const assay::LeaderboardRow& row : board.rows)
+    if (row.label() == label) return row;
+  throw std::runtime_error("no row " + label);
+}
+
+/// Whether one of the sentences holds this part.
+inline bool says(const std::vector<std::string>& sentences, const std::string& part) {
+  return std::any_of(sentences.begin(), sentences.end(), [&](const std::string& sentence) {
+    return sentence.find(part) != std::string::npos;
+  });
 }

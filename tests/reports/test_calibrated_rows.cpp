@@ -36,27 +36,21 @@ SweepResults calibrated_results() {
   return results;
 }
 
-const LeaderboardRow& row_of(const Leaderboard& board, const std::string& label) {
-  for (const LeaderboardRow& row : board.rows)
-    if (row.label() == label) return row;
-  throw std::runtime_error("no row " + label);
-}
-
 }  // namespace
 
 TEST_CASE("A method is charged the whole cost of its statistics, and a grid once", "[reports]") {
   const Leaderboard board = make_leaderboard(calibrated_results());
 
-  const LeaderboardRow& plain = row_of(board, "regmean (default)");
+  const LeaderboardRow& plain = board_row(board, "regmean (default)");
   CHECK(*cost_value(plain.costs.calibration, "wall_s") == 12);
   CHECK(*cost_value(plain.costs.merge, "wall_s") == 14);  // and 0.5 s + 1.5 s of its own
   CHECK(*cost_value(plain.costs.statistics, "wall_s") == 0.5);
   CHECK(*plain.costs.shipped_bytes == 400);  // 800 bytes of two experts
-  const LeaderboardRow& tuned = row_of(board, "regmean (tuned)");
+  const LeaderboardRow& tuned = board_row(board, "regmean (tuned)");
   // The grid's own 5 s and the statistic that only it used.
   CHECK(*cost_value(tuned.costs.tuning, "wall_s") == 21);
   CHECK(*cost_value(tuned.costs.total, "wall_s") == 35);
-  const LeaderboardRow& average = row_of(board, "average (default)");
+  const LeaderboardRow& average = board_row(board, "average (default)");
   CHECK(*cost_value(average.costs.merge, "wall_s") == 2);
   CHECK_FALSE(average.costs.shipped_bytes);
   CHECK_FALSE(cost_value(average.costs.calibration, "wall_s"));

@@ -5,33 +5,24 @@
 #include "reports/internal/tables.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"
+#include "tests/reports/rendered.h"
 
 using namespace assay;
-
-namespace {
-
-const LeaderboardRow& row(const Leaderboard& board, const std::string& label) {
-  for (const LeaderboardRow& r : board.rows)
-    if (r.label() == label) return r;
-  throw std::runtime_error("no row " + label);
-}
-
-}  // namespace
 
 TEST_CASE("Raw and normalised means of the tiny sweep", "[reports]") {
   const Leaderboard board = make_leaderboard(fake::results());
 
   CHECK(board.primary() == "acc");
-  const RowScores& average = row(board, "average (default)").scores.at("acc");
+  const RowScores& average = board_row(board, "average (default)").scores.at("acc");
   CHECK(*average.held_in.value == Approx((0.5 + 0.75) / 2));
   CHECK(*average.held_out.value == Approx(0.75));
   CHECK(*average.held_in_normalised.value == Approx((0.5 / 1 + 0.75 / 1) / 2));
   CHECK(*average.held_out_normalised.value == Approx(0.75 / 0.5));
   CHECK(average.not_normalised.empty());
-  const RowScores& base = row(board, "base").scores.at("acc");
+  const RowScores& base = board_row(board, "base").scores.at("acc");
   CHECK(*base.held_in.value == Approx(0.25));
   CHECK(*base.held_out_normalised.value == Approx(1.0));
-  CHECK(*row(board, "expert e1").scores.at("acc").held_in.value == Approx(0.5));
+  CHECK(*board_row(board, "expert e1").scores.at("acc").held_in.value == Approx(0.5));
 }
 
 TEST_CASE("Where lower is better, a normalised value is the reference divided by the score",
@@ -40,7 +31,7 @@ TEST_CASE("Where lower is better, a normalised value is the reference divided by
   for (auto& placed : results.runs)
     for (ScoreRecord& score : placed.run.scores) score.metric = "bits_per_byte";
   const RowScores& average =
-      row(make_leaderboard(results), "average (default)").scores.at("bits_per_byte");
+      board_row(make_leaderboard(results), "average (default)").scores.at("bits_per_byte");
   CHECK(*average.held_in_normalised.value == Approx((1 / 0.5 + 1 / 0.75) / 2));
   CHECK(*average.held_out_normalised.value == Approx(0.5 / 0.75));
 
@@ -78,10 +69,10 @@ TEST_CASE("A denominator near zero gives no normalised value and is named", "[re
 
   const Leaderboard board = make_leaderboard(results);
 
-  const RowScores& average = row(board, "average (default)").scores.at("acc");
+  const RowScores& average = board_row(board, "average (default)").scores.at("acc");
   CHECK(*average.held_in_normalised.value == Approx(0.75));  // task b only
   CHECK(average.not_normalised == std::vector<std::string>{"s: a"});
-  for (const TaskScore& t : row(board, "average (default)").tasks.at("acc"))
+  for (const TaskScore& t : board_row(board, "average (default)").tasks.at("acc"))
     CHECK(t.normalised.has_value() == (t.task != "a"));
 }
 
@@ -95,7 +86,7 @@ TEST_CASE("A row with a failed set is an average over the others and is marked p
   failed.run.reason = "NaN in 'w'";
   failed.run.scores.clear();
 
-  const LeaderboardRow average = row(make_leaderboard(results), "average (default)");
+  const LeaderboardRow average = board_row(make_leaderboard(results), "average (default)");
 
   CHECK(average.partial());
   CHECK(average.sets_used == 1);
@@ -109,8 +100,8 @@ TEST_CASE("A single expert belongs to the sets that contain it", "[reports]") {
 
   const Leaderboard board = make_leaderboard(results);
 
-  CHECK_FALSE(row(board, "expert e1").partial());
-  CHECK(row(board, "expert e2").partial());  // its run in set t is missing
+  CHECK_FALSE(board_row(board, "expert e1").partial());
+  CHECK(board_row(board, "expert e2").partial());  // its run in set t is missing
 }
 
 TEST_CASE("A run that failed on one task shows the scores of the others, and no mean",
@@ -119,7 +110,7 @@ TEST_CASE("A run that failed on one task shows the scores of the others, and no 
   results.runs[3].run.scores.pop_back();
   results.runs[3].run.status = RunStatus::kFailed;
 
-  const LeaderboardRow average = row(make_leaderboard(results), "average (default)");
+  const LeaderboardRow average = board_row(make_leaderboard(results), "average (default)");
 
   CHECK(average.sets_used == 0);
   CHECK(average.partial());
@@ -136,7 +127,7 @@ TEST_CASE("A base that failed on one task is the others' reference", "[reports]"
 
   const Leaderboard board = make_leaderboard(results);
 
-  const RowScores& average = row(board, "average (default)").scores.at("acc");
+  const RowScores& average = board_row(board, "average (default)").scores.at("acc");
   CHECK(*average.held_out_normalised.value == Approx(1.5));  // task c: 3/4 divided by 2/4
 }
 
@@ -149,15 +140,15 @@ TEST_CASE("Merges have paired comparisons with the best and with the simple aver
 
   const Leaderboard board = make_leaderboard(results);
 
-  const auto& comparisons = row(board, "average (default)").comparisons;
+  const auto& comparisons = board_row(board, "average (default)").comparisons;
   REQUIRE(comparisons.size() == 1);
   CHECK(comparisons[0].against == "better (default)");
   CHECK(*comparisons[0].held_in.value == Approx(-0.25));
   CHECK(comparisons[0].held_in.ci->high - comparisons[0].held_in.ci->low ==
         Approx(2 * 1.959964 * std::sqrt(1.0 / 3 / 4) / 2));
   CHECK(*comparisons[0].held_out.value == Approx(0.0));
-  REQUIRE(row(board, "better (default)").comparisons.size() == 1);
-  CHECK(row(board, "better (default)").comparisons[0].against == "average (default)");
+  REQUIRE(board_row(board, "better (default)").comparisons.size() == 1);
+  CHECK(board_row(board, "better (default)").comparisons[0].against == "average (default)");
 }
 
 TEST_CASE("A baseline is a row's label, or its name where only one row has it", "[reports]") {
@@ -165,7 +156,7 @@ TEST_CASE("A baseline is a row's label, or its name where only one row has it", 
   fake::add_average(results, "k-tuned", {"s", "average", "tuned"});
 
   const Leaderboard board = make_leaderboard(results, {.baseline = "expert e1"});
-  const auto& comparisons = row(board, "average (tuned)").comparisons;
+  const auto& comparisons = board_row(board, "average (tuned)").comparisons;
   CHECK(comparisons.back().against == "expert e1");
   CHECK(*comparisons.back().held_in.value == Approx(0.625 - 0.5));
   CHECK_THROWS_WITH(make_leaderboard(results, {.baseline = "average"}),
@@ -187,7 +178,7 @@ TEST_CASE("A tuned number at an edge of its grid is marked, unless the method's 
 
   const Leaderboard board = make_leaderboard(results);
 
-  const Configuration& chosen = row(board, "average (tuned)").configurations.at(0);
+  const Configuration& chosen = board_row(board, "average (tuned)").configurations.at(0);
   CHECK(chosen.on_edge == std::vector<std::string>{"scale"});
 }
 
@@ -204,7 +195,7 @@ TEST_CASE("Merge cost is statistics and merge; tuning sums the grid; unknown sta
 
   const Leaderboard board = make_leaderboard(results);
 
-  const LeaderboardRow& tuned = row(board, "average (tuned)");
+  const LeaderboardRow& tuned = board_row(board, "average (tuned)");
   CHECK(*tuned.costs.merge[0] == Approx(2.0));
   CHECK(*tuned.costs.statistics[0] == Approx(0.5));
   CHECK(*tuned.costs.tuning[0] == Approx(2 * 5.0));
@@ -214,7 +205,7 @@ TEST_CASE("Merge cost is statistics and merge; tuning sums the grid; unknown sta
   CHECK(tuned.tuned_parameters == std::vector<std::string>{"scale"});
   CHECK(tuned.configurations.at(0).notable == Json{{"scale", 1.0}});
   CHECK_FALSE(tuned.costs.merge[2]);  // device time was not measured
-  const LeaderboardRow& plain = row(board, "average (default)");
+  const LeaderboardRow& plain = board_row(board, "average (default)");
   CHECK_FALSE(plain.costs.tuned);
   CHECK_FALSE(plain.costs.tuning[0]);
   CHECK(*plain.costs.total[0] == Approx(2.0));

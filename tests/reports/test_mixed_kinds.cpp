@@ -42,12 +42,6 @@ SweepResults mixed_results() {
   return results;
 }
 
-const LeaderboardRow& row(const Leaderboard& board, const std::string& label) {
-  for (const LeaderboardRow& r : board.rows)
-    if (r.label() == label) return r;
-  throw std::runtime_error("no row " + label);
-}
-
 std::vector<std::string> titles(const Table& table) {
   std::vector<std::string> all;
   for (const Column& column : table.columns) all.push_back(column.title);
@@ -61,12 +55,6 @@ const std::vector<TableCell>& cells_of(const Table& table, const std::string& na
   throw std::runtime_error("no row " + name);
 }
 
-bool says(const std::vector<std::string>& sentences, const std::string& part) {
-  return std::any_of(sentences.begin(), sentences.end(), [&](const std::string& sentence) {
-    return sentence.find(part) != std::string::npos;
-  });
-}
-
 }  // namespace
 
 TEST_CASE("Rows with scores of different kinds are ranked by the mean of relative scores",
@@ -75,7 +63,7 @@ TEST_CASE("Rows with scores of different kinds are ranked by the mean of relativ
 
   CHECK(board.metrics == std::vector<std::string>{"relative_score", "acc", "perplexity"});
   const auto relative = [&](const std::string& label) {
-    return row(board, label).scores.at(kRelativeScore);
+    return board_row(board, label).scores.at(kRelativeScore);
   };
   CHECK(*relative("average (default)").held_in.value == Approx(0.65));
   CHECK(*relative("accurate (default)").held_in.value == Approx(0.625));
@@ -84,8 +72,9 @@ TEST_CASE("Rows with scores of different kinds are ranked by the mean of relativ
   CHECK(*relative("average (default)").held_out.value == Approx(1.5));
   CHECK(board.rows.at(0).name == "average");  // by accuracy alone it is the second
   CHECK(board.best == "average (default)");
-  CHECK(*row(board, "accurate (default)").scores.at("acc").held_in.value == Approx(0.75));
-  CHECK(*row(board, "average (default)").scores.at("perplexity").held_in.value == Approx(2.5));
+  CHECK(*board_row(board, "accurate (default)").scores.at("acc").held_in.value == Approx(0.75));
+  CHECK(*board_row(board, "average (default)").scores.at("perplexity").held_in.value ==
+        Approx(2.5));
 }
 
 TEST_CASE("Scores of one kind, and kinds of held-out tasks, change no ranking", "[reports]") {
@@ -116,7 +105,8 @@ TEST_CASE("Kinds of several sets are mixed, too", "[reports]") {
 
   CHECK(board.has_mixed_kinds());
   // The mean over sets: 0.5 of e1 in s, 0.8 of e2 in t.
-  CHECK(*row(board, "average (default)").scores.at(kRelativeScore).held_in.value == Approx(0.65));
+  CHECK(*board_row(board, "average (default)").scores.at(kRelativeScore).held_in.value ==
+        Approx(0.65));
 }
 
 TEST_CASE("The leaderboard of mixed kinds has each task's primary score and its direction",
@@ -163,7 +153,7 @@ TEST_CASE("A task that is held-in in one set and held-out in another has two col
 TEST_CASE("Paired comparisons of mixed kinds are of relative scores", "[reports]") {
   const Leaderboard board = make_leaderboard(mixed_results());
 
-  const auto& comparisons = row(board, "accurate (default)").comparisons;
+  const auto& comparisons = board_row(board, "accurate (default)").comparisons;
   REQUIRE(comparisons.size() == 1);
   CHECK(comparisons[0].against == "average (default)");
   const Estimate& held_in = comparisons[0].held_in;
@@ -185,7 +175,7 @@ TEST_CASE("A task without its own expert's score is left out of the mean and nam
 
   const Leaderboard board = make_leaderboard(results);
 
-  const RowScores& average = row(board, "average (default)").scores.at(kRelativeScore);
+  const RowScores& average = board_row(board, "average (default)").scores.at(kRelativeScore);
   CHECK(*average.held_in.value == Approx(0.5));
   CHECK(average.not_normalised == std::vector<std::string>{"s: b"});
 }

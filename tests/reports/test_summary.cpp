@@ -7,6 +7,7 @@
 #include "reports/report.h"
 #include "tests/catch.h"
 #include "tests/reports/fake_results.h"
+#include "tests/reports/rendered.h"
 
 using namespace assay;
 
@@ -20,12 +21,6 @@ void add_row(SweepResults& results, const std::string& name, const std::vector<d
   for (const float outcome : outcomes) sum += outcome;
   run.scores[0].outcomes = outcomes;
   run.scores[0].value = sum / static_cast<double>(outcomes.size());
-}
-
-bool says(const std::vector<std::string>& sentences, const std::string& part) {
-  return std::any_of(sentences.begin(), sentences.end(), [&](const std::string& sentence) {
-    return sentence.find(part) != std::string::npos;
-  });
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ std::vector<const RunRecord*> runs_of(const SweepResults& results, const std::st
   return runs;
 }
 
-std::multiset<std::string> scores_of(const SweepResults& results) {
+std::multiset<std::string> scores_by_place(const SweepResults& results) {
   std::multiset<std::string> lines;
   for (const auto& placed : results.runs)
     for (const ScoreRecord& score : placed.run.scores)
@@ -223,13 +223,13 @@ TEST_CASE("an interrupted wave of statistics is resumed", "[sweep][train]") {
 
   CHECK(resumed.computed == 1);
   sweep.run(*in_process_executor(), "undisturbed.sqlite");
-  CHECK(scores_of(sweep.results()) == scores_of(sweep.results("undisturbed.sqlite")));
+  CHECK(scores_by_place(sweep.results()) == scores_by_place(sweep.results("undisturbed.sqlite")));
 }
 
 TEST_CASE("a file of a statistic that is broken is made again", "[sweep][train]") {
   const CalibratedSweep sweep;
   sweep.run();
-  const auto before = scores_of(sweep.results());
+  const auto before = scores_by_place(sweep.results());
   fs::path broken;
   for (const auto& entry : fs::directory_iterator(sweep.statistics()))
     if (entry.path().extension() == ".safetensors") broken = entry.path();
@@ -239,14 +239,14 @@ TEST_CASE("a file of a statistic that is broken is made again", "[sweep][train]"
   sweep.run(executor, "later.sqlite");
 
   CHECK(executor.computed == 1);
-  CHECK(scores_of(sweep.results("later.sqlite")) == before);
+  CHECK(scores_by_place(sweep.results("later.sqlite")) == before);
 }
 
 TEST_CASE("a file that holds another statistic than its name says is made again",
           "[sweep][train]") {
   const CalibratedSweep sweep;
   sweep.run();
-  const auto before = scores_of(sweep.results());
+  const auto before = scores_by_place(sweep.results());
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(sweep.statistics()))
     if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
@@ -257,7 +257,7 @@ TEST_CASE("a file that holds another statistic than its name says is made again"
   sweep.run(executor, "later.sqlite");
 
   CHECK(executor.computed == 1);
-  CHECK(scores_of(sweep.results("later.sqlite")) == before);
+  CHECK(scores_by_place(sweep.results("later.sqlite")) == before);
 }
 
 // Run by the next test in processes of its own, which know its tasks.
@@ -277,7 +277,7 @@ TEST_CASE("worker processes give the same statistics and scores", "[sweep][train
   CHECK(sweep.run(*workers, "workers.sqlite").failed == 0);
 
   const SweepResults shared = sweep.results("workers.sqlite");
-  CHECK(scores_of(shared) == scores_of(alone));
+  CHECK(scores_by_place(shared) == scores_by_place(alone));
   std::set<std::string> keys, expected;
   for (const StatisticRecord& statistic : shared.statistics) keys.insert(statistic.key);
   for (const StatisticRecord& statistic : alone.statistics) expected.insert(statistic.key);

@@ -83,7 +83,7 @@ class EncoderSweep {
   EnvironmentVariable tasks_{"ASSAY_TASKS_DIR", (folder_.path() / "tasks").string()};
 };
 
-const RunRecord& row(const SweepResults& results, const std::string& name) {
+const RunRecord& test_row(const SweepResults& results, const std::string& name) {
   for (const auto& placed : results.runs)
     if (placed.placement.row == name && placed.run.split == "test") return placed.run;
   throw std::runtime_error("no row " + name);
@@ -151,13 +151,14 @@ TEST_CASE("encoders are merged and scored in a sweep", "[sweep]") {
   for (auto& [name, tensor] : mean.weights) tensor = (tensor + b.weights.at(name)) / 2;
   const auto first = std::make_shared<EncoderModelPredictor>(a);
   const auto second = std::make_shared<EncoderModelPredictor>(b);
-  check_row(row(results, "average"), EncoderModelPredictor(mean));
-  check_row(row(results, "expert-a"), *first);
-  check_row(row(results, "ensemble"), EncoderEnsemble({first, second}));
-  const Json& diagnostics = row(results, "average").diagnostics.at("encoder");
+  check_row(test_row(results, "average"), EncoderModelPredictor(mean));
+  check_row(test_row(results, "expert-a"), *first);
+  check_row(test_row(results, "ensemble"), EncoderEnsemble({first, second}));
+  const Json& diagnostics = test_row(results, "average").diagnostics.at("encoder");
   CHECK(diagnostics["inputs"] == 24 + 24 + 24);  // as pairs, and each text alone
   CHECK(diagnostics["max_length"] == 16);
-  CHECK(row(results, "average").scores[0].outcomes != row(results, "expert-a").scores[0].outcomes);
+  CHECK(test_row(results, "average").scores[0].outcomes !=
+        test_row(results, "expert-a").scores[0].outcomes);
 }
 
 TEST_CASE("an encoder computes in the type that is asked for", "[sweep]") {
@@ -195,7 +196,7 @@ TEST_CASE("a sweep run again computes what another tokenizer would answer", "[sw
 
   CHECK(third.ran == 2);
   CHECK(third.reused == first.ran - 2);
-  CHECK(row(results, "base").diagnostics.at("encoder")["max_length"] == 4);
+  CHECK(test_row(results, "base").diagnostics.at("encoder")["max_length"] == 4);
 }
 
 TEST_CASE("an encoder's answers are kept by model, precision and text", "[sweep]") {

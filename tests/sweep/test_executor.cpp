@@ -20,7 +20,7 @@ Cell cell_with_seed(uint64_t seed) {
   return cell;
 }
 
-std::vector<RunRecord> run(int workers, const std::string& script, size_t cells) {
+std::vector<RunRecord> run_cells(int workers, const std::string& script, size_t cells) {
   std::vector<Cell> todo;
   for (size_t i = 0; i < cells; ++i) todo.push_back(cell_with_seed(i));
   std::vector<RunRecord> records(cells);
@@ -44,7 +44,7 @@ std::string answer() { return answer(R"("protocol":5,)"); }
 TEST_CASE("every cell gets its answer from some worker", "[sweep]") {
   const std::string script = fmt::format("while read cell; do {}; done", answer());
 
-  const auto records = run(3, script, 10);
+  const auto records = run_cells(3, script, 10);
 
   for (size_t i = 0; i < records.size(); ++i) {
     CHECK(records[i].status == RunStatus::kOk);
@@ -57,7 +57,7 @@ TEST_CASE("a worker that dies fails its cell only and is replaced", "[sweep]") {
       "while read cell; do case \"$cell\" in *'\"seed\":2'*) kill -SEGV $$;; esac; {}; done",
       answer());
 
-  const auto records = run(2, script, 6);
+  const auto records = run_cells(2, script, 6);
 
   for (size_t i = 0; i < records.size(); ++i) {
     INFO("cell " << i);
@@ -68,7 +68,7 @@ TEST_CASE("a worker that dies fails its cell only and is replaced", "[sweep]") {
 }
 
 TEST_CASE("a worker that cannot work at all fails every cell with the reason", "[sweep]") {
-  for (const RunRecord& record : run(1, "exit 3", 2)) {
+  for (const RunRecord& record : run_cells(1, "exit 3", 2)) {
     CHECK(record.status == RunStatus::kFailed);
     CHECK_THAT(record.reason, Catch::Contains("exit code 3"));
   }
@@ -87,12 +87,12 @@ TEST_CASE("a sweep refuses workers of another version", "[sweep]") {
   for (const auto& [protocol, said] :
        {std::pair(R"("protocol":9,)", "version 9"), {"", "no version"}}) {
     const std::string script = fmt::format("while read cell; do {}; done", answer(protocol));
-    CHECK_THROWS_AS(run(2, script, 3), DataError);
-    CHECK_THROWS_WITH(run(2, script, 3),
+    CHECK_THROWS_AS(run_cells(2, script, 3), DataError);
+    CHECK_THROWS_WITH(run_cells(2, script, 3),
                       Catch::Contains("this one speaks version 5") && Catch::Contains(said));
   }
-  CHECK_THROWS_WITH(run(1, "echo hello", 1), Catch::Contains("no version"));
-  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":5}')", 1), Catch::Contains("no 'result'"));
+  CHECK_THROWS_WITH(run_cells(1, "echo hello", 1), Catch::Contains("no version"));
+  CHECK_THROWS_WITH(run_cells(1, R"(echo '{"protocol":5}')", 1), Catch::Contains("no 'result'"));
 }
 
 TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep]") {
@@ -117,8 +117,8 @@ TEST_CASE("a worker answers cells and refuses lines of another version", "[sweep
 }
 
 TEST_CASE("a sweep and its workers load the same plugins", "[sweep]") {
-  CHECK_THROWS_AS(run(1, R"(echo '{"protocol":5,"plugins":["0f"]}')", 1), DataError);
-  CHECK_THROWS_WITH(run(1, R"(echo '{"protocol":5,"plugins":["0f"]}')", 1),
+  CHECK_THROWS_AS(run_cells(1, R"(echo '{"protocol":5,"plugins":["0f"]}')", 1), DataError);
+  CHECK_THROWS_WITH(run_cells(1, R"(echo '{"protocol":5,"plugins":["0f"]}')", 1),
                     Catch::Contains("must load the same plugins") && Catch::Contains("0f"));
   ExecutionContext context;
   std::istringstream in(

@@ -8,7 +8,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-MethodSpec row(const Json& parameters) {
+MethodSpec linear_row(const Json& parameters) {
   MethodSpec spec;
   spec.label = spec.method = "linear";
   spec.parameters = parameters;
@@ -23,11 +23,11 @@ ExpertSet set_of(const std::string& name, size_t experts) {
 }  // namespace
 
 TEST_CASE("lists of a row have a value per expert or none", "[sweep]") {
-  CHECK_FALSE(unfit_lists(row({{"weights", {1, 2}}, {"normalize", true}}), 2));
-  CHECK_FALSE(unfit_lists(row({{"weights", Json::array()}}), 2));
-  CHECK_THAT(*unfit_lists(row({{"weights", {1, 2}}}), 3),
+  CHECK_FALSE(unfit_lists(linear_row({{"weights", {1, 2}}, {"normalize", true}}), 2));
+  CHECK_FALSE(unfit_lists(linear_row({{"weights", Json::array()}}), 2));
+  CHECK_THAT(*unfit_lists(linear_row({{"weights", {1, 2}}}), 3),
              Contains("'weights' has 2 entries for 3 experts"));
-  MethodSpec searched = row(Json::object());
+  MethodSpec searched = linear_row(Json::object());
   searched.grid["weights"] = {Json{1, 2}, Json{1, 2, 3}};
   CHECK(unfit_lists(searched, 2));
 }
@@ -35,8 +35,8 @@ TEST_CASE("lists of a row have a value per expert or none", "[sweep]") {
 TEST_CASE("a row whose lists fit no set of the sweep is refused", "[sweep]") {
   SweepFile file;
   file.sets = {set_of("pair", 2), set_of("three", 3)};
-  file.methods = {row({{"weights", {1, 2, 3}}})};
+  file.methods = {linear_row({{"weights", {1, 2, 3}}})};
   CHECK_NOTHROW(check_lists(file));
-  file.methods.push_back(row({{"weights", {1, 2, 3, 4}}}));
+  file.methods.push_back(linear_row({{"weights", {1, 2, 3, 4}}}));
   CHECK_THROWS_WITH(check_lists(file), Contains("$.methods[1]") && Contains("'pair'"));
 }

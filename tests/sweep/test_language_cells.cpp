@@ -14,7 +14,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const fs::path kGoldens = fs::path(ASSAY_TESTS_FOLDER) / "golden";
+const fs::path kGoldenFiles = fs::path(ASSAY_TESTS_FOLDER) / "golden";
 
 /// A suite "texts" with three questions to choose answers to and two prompts.
 class TextHome {
@@ -44,7 +44,8 @@ class TextHome {
     const fs::path path = folder_.path() / fmt::format("model{}", seed);
     write_checkpoint(path, architecture->initial_weights(seed), {config, {}, {}, {}}, false);
     if (!tokenizer.empty())
-      fs::copy_file(kGoldens / "tokenizer" / tokenizer / "tokenizer.json", path / "tokenizer.json");
+      fs::copy_file(kGoldenFiles / "tokenizer" / tokenizer / "tokenizer.json",
+                    path / "tokenizer.json");
     return ref(path);
   }
   static ModelRef ref(const fs::path& path) { return model_ref(*Checkpoint::open(path)); }
@@ -115,7 +116,7 @@ TEST_CASE("language models whose tokenizers differ are no ensemble, with a reaso
 
 TEST_CASE("encoder-decoders answer text tasks, alone, together and merged", "[sweep]") {
   const TextHome home;
-  const ModelRef t5 = TextHome::ref(kGoldens / "seq2seq");
+  const ModelRef t5 = TextHome::ref(kGoldenFiles / "seq2seq");
   for (const std::string kind : {"model", "ensemble", "merge"}) {
     const RunRecord record = TextHome::run(kind, {t5});
     INFO(record.reason);

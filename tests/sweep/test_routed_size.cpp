@@ -26,13 +26,13 @@ Json routed_config(Json options, const Json& member = small_llama_config()) {
 }
 
 /// Of all tensors that the config asks for.
-ModelSize size_of(const Json& config) {
+ModelSize size_of_config(const Json& config) {
   const auto architecture = make_architecture(JsonReader(config, "test"));
   ForwardProfiles profiles;
   return model_size(*architecture, *source("model", architecture->initial_weights(1)), profiles);
 }
 
-int64_t values_of(const Json& config) {
+int64_t count_values(const Json& config) {
   int64_t values = 0;
   for (const TensorInfo& info : make_architecture(JsonReader(config, "test"))->tensors())
     values += info.numel();
@@ -44,8 +44,8 @@ int64_t values_of(const Json& config) {
 TEST_CASE("the members that answer are active in a routed ensemble", "[sweep][routed]") {
   const std::string shared = "model.embed_tokens.weight";
   const ModelSize size =
-      size_of(routed_config({{"members", 3}, {"top_k", 2}, {"shared", {shared}}}));
-  const int64_t member = values_of(small_llama_config()), embedding = 16 * 8;
+      size_of_config(routed_config({{"members", 3}, {"top_k", 2}, {"shared", {shared}}}));
+  const int64_t member = count_values(small_llama_config()), embedding = 16 * 8;
   // Two members answer, and each of the three reads the prompt.
   CHECK(size == ModelSize{3 * member + embedding, 2 * (member - embedding) + embedding,
                           4 * (3 * member + embedding), 2 * kDense, 3 * kDense});
@@ -53,7 +53,8 @@ TEST_CASE("the members that answer are active in a routed ensemble", "[sweep][ro
 
 TEST_CASE("a router costs what its passes over the prompt do", "[sweep][routed]") {
   const auto router_flops = [](const char* router) {
-    return size_of(routed_config({{"members", 2}, {"top_k", 1}, {"router", router}})).router_flops;
+    return size_of_config(routed_config({{"members", 2}, {"top_k", 1}, {"router", router}}))
+        .router_flops;
   };
   CHECK(router_flops("perplexity") == 2 * kDense);
   CHECK(router_flops("task_vector_gradient") == 3 * kDense);  // of the base, there and back
@@ -62,7 +63,7 @@ TEST_CASE("a router costs what its passes over the prompt do", "[sweep][routed]"
 }
 
 TEST_CASE("mixed layers have one head", "[sweep][routed]") {
-  const ModelSize size = size_of(routed_config(
+  const ModelSize size = size_of_config(routed_config(
       {{"members", 3},
        {"router", "random"},
        {"mix", "layers"},
@@ -79,19 +80,19 @@ TEST_CASE("bodies of two widths lie between projectors and one head", "[sweep][r
   constexpr int64_t kWideProjectors = 2 * 2 * 8 * 8, kNarrowProjectors = 2 * 2 * 4 * 8;
   Json options{{"members", 2}, {"top_k", 2}, {"router", "random"}, {"mix", "hidden"}};
   const Json members = {small_llama_config(), narrow};
-  const ModelSize both = size_of(routed_config(options, members));
+  const ModelSize both = size_of_config(routed_config(options, members));
   CHECK(both.flops == 2 * kBlock + kNarrowBlock + kWideProjectors + kNarrowProjectors + kHead);
   // All but the router's rows and the members' own embeddings and heads.
   CHECK(both.active == both.parameters - 2 * 8 - 2 * 16 * (8 + 4));
   options["top_k"] = 1;
-  const ModelSize one = size_of(routed_config(options, members));  // the larger of them
+  const ModelSize one = size_of_config(routed_config(options, members));  // the larger of them
   CHECK(one.flops == 2 * kBlock + kWideProjectors + kHead);
 }
 
 TEST_CASE("of a member that is a mixture the experts of a token are active", "[sweep][routed]") {
-  const ModelSize member = size_of(small_mixtral_config());
+  const ModelSize member = size_of_config(small_mixtral_config());
   const ModelSize routed =
-      size_of(routed_config({{"members", 2}, {"top_k", 1}}, small_mixtral_config()));
+      size_of_config(routed_config({{"members", 2}, {"top_k", 1}}, small_mixtral_config()));
   CHECK(routed.active == member.active);
   CHECK(routed.flops == member.flops);
   CHECK(member.active < member.parameters);

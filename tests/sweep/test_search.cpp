@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-using Score = std::function<std::vector<double>(const Json& candidate)>;
+using Merits = std::function<std::vector<double>(const Json& candidate)>;
 using Kind = SearchedParameter::Kind;
 
 std::vector<ParamDoc> parameters() {
@@ -24,7 +24,7 @@ std::vector<ParamDoc> parameters() {
           {"strict", "boolean", false, {}, {}, {}, "or not"}};
 }
 
-SearchSpec read(const Json& json, const Json& fixed = Json::object()) {
+SearchSpec read_spec(const Json& json, const Json& fixed = Json::object()) {
   return read_search(JsonReader(json, "row.search"), parameters(), fixed);
 }
 
@@ -35,11 +35,11 @@ Json defaults() {
 }
 
 std::unique_ptr<Search> make(const Json& json, SetSize set = {3, 2}) {
-  return make_search(read(json), Json::object(), defaults(), set);
+  return make_search(read_spec(json), Json::object(), defaults(), set);
 }
 
 /// Answers the search's questions until it has none.
-void run(Search& search, const Score& score) {
+void run_search(Search& search, const Merits& score) {
   for (auto asked = search.ask(); !asked.empty(); asked = search.ask()) {
     CHECK(search.ask() == asked);  // until it is told
     std::vector<std::vector<double>> merits;
@@ -48,9 +48,9 @@ void run(Search& search, const Score& score) {
   }
 }
 
-double best_merit(const Json& json, const Score& score) {
+double best_merit(const Json& json, const Merits& score) {
   const auto search = make(json);
-  run(*search, score);
+  run_search(*search, score);
   CHECK(static_cast<int64_t>(search->trials().size()) == json["budget"]);
   return *search->trials()[search->best().value()].merit();
 }
@@ -101,7 +101,7 @@ TEST_CASE("CMA-ES follows the valley of Rosenbrock's function", "[sweep][search]
 }
 
 TEST_CASE("CMA-ES searches one dimension and a summit on the edge", "[sweep][search]") {
-  const Score rising = [](const Json& candidate) {
+  const Merits rising = [](const Json& candidate) {
     return std::vector{candidate["scale"].get<double>()};
   };
   CHECK(best_merit(space("cma_es", 60, {{"scale", {0, 2}}}), rising) > 1.95);
@@ -126,7 +126,7 @@ TEST_CASE("searches begin with the row's own parameters, moved into the space", 
 
 TEST_CASE("the same seed and scores lead to the same candidates, another seed to others",
           "[sweep][search]") {
-  const Score two = [](const Json& candidate) {
+  const Merits two = [](const Json& candidate) {
     const double x = candidate["scale"].get<double>();
     return std::vector{x, -x * x};
   };
@@ -135,7 +135,7 @@ TEST_CASE("the same seed and scores lead to the same candidates, another seed to
     const Json of = {{"scale", {0, 2}}, {"shift", {-1, 1}}};
     const auto one = make(space(algorithm, 50, of)), same = make(space(algorithm, 50, of)),
                other = make(space(algorithm, 50, of, 1));
-    for (Search* search : {one.get(), same.get(), other.get()}) run(*search, two);
+    for (Search* search : {one.get(), same.get(), other.get()}) run_search(*search, two);
     CHECK(candidates_of(*one) == candidates_of(*same));
     CHECK(candidates_of(*one) != candidates_of(*other));
     CHECK(one->trials().size() == 50);
@@ -173,12 +173,12 @@ TEST_CASE("layer groups give every number a table", "[sweep][search]") {
 
 TEST_CASE("NSGA-II's front spreads along two objectives", "[sweep][search]") {
   // Schaffer's problem: all of 0 <= shift <= 2 is optimal, everything else is dominated.
-  const Score schaffer = [](const Json& candidate) {
+  const Merits schaffer = [](const Json& candidate) {
     const double x = candidate["shift"].get<double>();
     return std::vector{-x * x, -(x - 2) * (x - 2)};
   };
   const auto search = make(space("nsga2", 200, {{"shift", {-10, 10}}}));
-  run(*search, schaffer);
+  run_search(*search, schaffer);
   int optimal = 0;
   double low = 2, high = 0;
   for (size_t i = search->trials().size() - 48; i < search->trials().size(); ++i) {
@@ -196,22 +196,22 @@ TEST_CASE("NSGA-II's front spreads along two objectives", "[sweep][search]") {
 }
 
 TEST_CASE("candidates without scores count as worst and end no search", "[sweep][search]") {
-  const Score partly = [](const Json& candidate) {
+  const Merits partly = [](const Json& candidate) {
     const double x = candidate["scale"].get<double>();
     return x > 1 ? std::vector<double>{} : std::vector<double>{x, NAN};
   };
-  const Score half = [](const Json& candidate) {
+  const Merits half = [](const Json& candidate) {
     const double x = candidate["scale"].get<double>();
     return x > 1 ? std::vector<double>{} : std::vector{x, x};
   };
   for (const char* algorithm : {"random", "cma_es", "nsga2"}) {
     INFO(algorithm);
     const auto search = make(space(algorithm, 40, {{"scale", {0, 2}}}));
-    run(*search, half);
+    run_search(*search, half);
     CHECK(search->trials().size() == 40);
     CHECK(*search->trials()[search->best().value()].merit() <= 1);
     const auto without = make(space(algorithm, 40, {{"scale", {0, 2}}}));
-    run(*without, partly);
+    run_search(*without, partly);
     CHECK_FALSE(without->best());
   }
 }
@@ -219,7 +219,7 @@ TEST_CASE("candidates without scores count as worst and end no search", "[sweep]
 namespace {
 
 // Scores of soups of three experts, by members.
-Score soups(const std::map<std::string, double>& scores) {
+Merits soups(const std::map<std::string, double>& scores) {
   return [scores](const Json& candidate) {
     const auto found = scores.find(canonical(candidate["weights"]));
     return found == scores.end() ? std::vector<double>{} : std::vector{found->second};
@@ -238,11 +238,11 @@ TEST_CASE("greedy adds experts from the best on while the score grows", "[sweep]
   const Json json = {{"algorithm", "greedy"}, {"space", {{"weights", {0, 1}}}}};
   const auto search = make(json);
   // Ranking: second, third, first. With the third it gets worse, with the first better.
-  run(*search, soups({{"[1.0,0.0,0.0]", 0.5},
-                      {"[0.0,1.0,0.0]", 0.7},
-                      {"[0.0,0.0,1.0]", 0.6},
-                      {"[0.0,1.0,1.0]", 0.65},
-                      {"[1.0,1.0,0.0]", 0.75}}));
+  run_search(*search, soups({{"[1.0,0.0,0.0]", 0.5},
+                             {"[0.0,1.0,0.0]", 0.7},
+                             {"[0.0,0.0,1.0]", 0.6},
+                             {"[0.0,1.0,1.0]", 0.65},
+                             {"[1.0,1.0,0.0]", 0.75}}));
   CHECK(soups_of(*search) == std::vector<std::string>{"[1.0,0.0,0.0]", "[0.0,1.0,0.0]",
                                                       "[0.0,0.0,1.0]", "[0.0,1.0,1.0]",
                                                       "[1.0,1.0,0.0]"});
@@ -250,20 +250,20 @@ TEST_CASE("greedy adds experts from the best on while the score grows", "[sweep]
 }
 
 TEST_CASE("greedy accepts equal scores when it is told to", "[sweep][search]") {
-  const Score equal = soups({{"[1.0,0.0,0.0]", 0.5},
-                             {"[0.0,1.0,0.0]", 0.5},
-                             {"[0.0,0.0,1.0]", 0.4},
-                             {"[1.0,1.0,0.0]", 0.5},
-                             {"[1.0,1.0,1.0]", 0.45},
-                             {"[1.0,0.0,1.0]", 0.45}});
+  const Merits equal = soups({{"[1.0,0.0,0.0]", 0.5},
+                              {"[0.0,1.0,0.0]", 0.5},
+                              {"[0.0,0.0,1.0]", 0.4},
+                              {"[1.0,1.0,0.0]", 0.5},
+                              {"[1.0,1.0,1.0]", 0.45},
+                              {"[1.0,0.0,1.0]", 0.45}});
   Json json = {{"algorithm", "greedy"}, {"space", {{"weights", {0, 1}}}}};
   const auto strict = make(json);
-  run(*strict, equal);
+  run_search(*strict, equal);
   CHECK(strict->best() == 0);  // equal experts keep their order
   CHECK(soups_of(*strict).back() == "[1.0,0.0,1.0]");
   json["accept"] = "ge";
   const auto loose = make(json);
-  run(*loose, equal);
+  run_search(*loose, equal);
   CHECK(loose->best() == 3);
   CHECK(soups_of(*loose).back() == "[1.0,1.0,1.0]");
 }
@@ -271,13 +271,13 @@ TEST_CASE("greedy accepts equal scores when it is told to", "[sweep][search]") {
 TEST_CASE("greedy passes over what has no score", "[sweep][search]") {
   const Json json = {{"algorithm", "greedy"}, {"space", {{"weights", {0, 1}}}}};
   const auto search = make(json);
-  run(*search, soups({{"[0.0,0.0,1.0]", 0.1}, {"[0.0,1.0,1.0]", 0.2}}));
+  run_search(*search, soups({{"[0.0,0.0,1.0]", 0.1}, {"[0.0,1.0,1.0]", 0.2}}));
   CHECK(soups_of(*search).size() == 5);
   CHECK(search->best() == 4);
   const auto nothing = make(json);
-  run(*nothing, soups({}));
+  run_search(*nothing, soups({}));
   CHECK_FALSE(nothing->best());
-  CHECK(search_budget(read(json), 3) == 5);
+  CHECK(search_budget(read_spec(json), 3) == 5);
 }
 
 TEST_CASE("a list may have a number of entries of its own", "[sweep][search]") {
@@ -293,7 +293,7 @@ TEST_CASE("searches that make no sense are refused with their place", "[sweep][s
   const Json scale = {{"scale", {0, 1}}};
   const auto refused = [](const Json& json, const auto& matcher,
                           const Json& fixed = Json::object()) {
-    CHECK_THROWS_WITH(read(json, fixed), Contains("row.search") && matcher);
+    CHECK_THROWS_WITH(read_spec(json, fixed), Contains("row.search") && matcher);
   };
   refused(space("cmaes", 5, scale), Contains("'cmaes'") && Contains("Did you mean 'cma_es'?"));
   refused(space("grid", 5, scale), Contains("algorithm") && Contains("tune"));

@@ -10,14 +10,14 @@ namespace {
 constexpr int64_t kGiB = int64_t{1} << 30;
 
 // A sweep of small models on an idle machine.
-SweepLoad small_models() {
+SweepLoad small_load() {
   return {.on_cpu = true, .threads = 8, .largest = 1'000'000, .free_memory = 64 * kGiB};
 }
 
 }  // namespace
 
 TEST_CASE("small models have a worker per thread, large ones share all threads", "[sweep]") {
-  SweepLoad load = small_models();
+  SweepLoad load = small_load();
   CHECK(choose_workers(load).workers == 8);
   CHECK_THAT(choose_workers(load).why, Contains("1.0 M values"));
   load.largest = 1'000'000'000;
@@ -26,7 +26,7 @@ TEST_CASE("small models have a worker per thread, large ones share all threads",
 }
 
 TEST_CASE("no more workers are chosen than memory holds", "[sweep]") {
-  SweepLoad load = small_models();
+  SweepLoad load = small_load();
   load.free_memory = 4 * kGiB;  // half of it: three programs of 512 MiB with their models
   CHECK(choose_workers(load).workers == 3);
   CHECK_THAT(choose_workers(load).why, Contains("memory holds 3"));
@@ -35,14 +35,14 @@ TEST_CASE("no more workers are chosen than memory holds", "[sweep]") {
 }
 
 TEST_CASE("one worker where a number would be a guess or of no use", "[sweep]") {
-  SweepLoad load = small_models();
+  SweepLoad load = small_load();
   load.largest = 0;
   CHECK(choose_workers(load).workers == 1);
   CHECK_THAT(choose_workers(load).why, Contains("decided again"));
-  load = small_models();
+  load = small_load();
   load.on_cpu = false;
   CHECK(choose_workers(load).workers == 1);
-  load = small_models();
+  load = small_load();
   load.threads = 1;
   CHECK(choose_workers(load).workers == 1);
 }

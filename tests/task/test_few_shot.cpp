@@ -13,7 +13,7 @@ namespace {
 
 Json pair(const std::string& q, const std::string& t) { return {{"q", q}, {"t", t}}; }
 
-Json definition(const Json& files) {
+Json few_shot_definition(const Json& files) {
   return {{"dataset", {{"files", files}}},
           {"prompt", "{{q}}"},
           {"target", "{{t}}"},
@@ -36,13 +36,13 @@ TEST_CASE("an item is never its own few-shot example, whatever file repeats it",
       {pair("a", "1"), pair("b", "2"), pair("b", "2"), pair("c", "3"), pair("b", "4")});
   const std::string scored = folder.lines("scored.jsonl", {pair("b", "2"), pair("x", "9")});
   // Both copies of "b 2" are excluded; "b 4" is another item.
-  CHECK(
-      prompts(*make_text_task("log_likelihood", definition({{"train", pool}, {"test", scored}}))) ==
-      std::vector<std::string>{"a 1|c 3|b", "a 1|b 2|x"});
+  CHECK(prompts(*make_text_task("log_likelihood",
+                                few_shot_definition({{"train", pool}, {"test", scored}}))) ==
+        std::vector<std::string>{"a 1|c 3|b", "a 1|b 2|x"});
   // Another split of the same file.
   CHECK(prompts(*make_text_task(
             "log_likelihood",
-            definition({{"train", pool}, {"test", {{"path", pool}, {"items", 1}}}}))) ==
+            few_shot_definition({{"train", pool}, {"test", {{"path", pool}, {"items", 1}}}}))) ==
         std::vector<std::string>{"b 2|b 2|a"});
 }
 
@@ -51,7 +51,7 @@ TEST_CASE("a task's hash depends on the contents of its data, not on their folde
   const std::vector<Json> train{pair("a", "1"), pair("b", "2")}, test{pair("c", "3")};
   const auto hash = [](const std::string& train_path, const std::string& test_path) {
     return make_text_task("log_likelihood",
-                          definition({{"train", train_path}, {"test", test_path}}))
+                          few_shot_definition({{"train", train_path}, {"test", test_path}}))
         ->hash();
   };
   const std::string first = hash(here.lines("1", train), here.lines("2", test));
@@ -81,7 +81,7 @@ TEST_CASE("tasks whose files are named within the data folder keep their hash", 
   data.lines("train.jsonl", {pair("a", "1"), pair("b", "2")});
   data.lines("test.jsonl", {pair("c", "3")});
   const EnvironmentVariable folder("ASSAY_DATA_DIR", data.path());
-  const Json json = definition({{"train", "train.jsonl"}, {"test", "test.jsonl"}});
+  const Json json = few_shot_definition({{"train", "train.jsonl"}, {"test", "test.jsonl"}});
   // From the definition and the files' contents.
   const auto bytes = [&](const char* name) {
     return hash_text(read_file(data.path() + "/" + name));
@@ -95,7 +95,7 @@ TEST_CASE("suites name files in their folder; a limit and a number of examples c
           "[task]") {
   const TextFolder folder;
   folder.lines("pool.jsonl", {pair("a", "1"), pair("b", "2"), pair("c", "3")});
-  Json task = definition({{"train", "pool.jsonl"}, {"test", "pool.jsonl"}});
+  Json task = few_shot_definition({{"train", "pool.jsonl"}, {"test", "pool.jsonl"}});
   task["name"] = "near";
   write_file(folder.path() + "/own.json",
              Json{{"summary", "s"}, {"kind", "log_likelihood"}, {"tasks", {task}}}.dump());
@@ -122,7 +122,7 @@ TEST_CASE("a task's changes are its own, as data, and say which model's chats it
   folder.lines("pool.jsonl", {pair("a", "1"), pair("b", "2"), pair("c", "3")});
   Json tasks = Json::array();
   for (const char* name : {"near", "far"}) {
-    tasks.push_back(definition({{"train", "pool.jsonl"}, {"test", "pool.jsonl"}}));
+    tasks.push_back(few_shot_definition({{"train", "pool.jsonl"}, {"test", "pool.jsonl"}}));
     tasks.back()["name"] = name;
   }
   write_file(folder.path() + "/own.json",
@@ -152,7 +152,7 @@ TEST_CASE("a task's changes are its own, as data, and say which model's chats it
 TEST_CASE("all missing files are named in one message", "[task]") {
   const auto missing = [](const char* name) {
     return make_text_task("log_likelihood",
-                          definition({{"train", "no/train.jsonl"}, {"test", name}}));
+                          few_shot_definition({{"train", "no/train.jsonl"}, {"test", name}}));
   };
   CHECK_THROWS_WITH(check_splits({missing("one.jsonl"), missing("two.jsonl")}, Split::kTest),
                     Contains("one.jsonl") && Contains("two.jsonl") && Contains("train.jsonl"));

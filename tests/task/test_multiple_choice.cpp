@@ -12,7 +12,7 @@ Json question(const std::string& text, const std::vector<std::string>& choices, 
   return {{"question", text}, {"choices", choices}, {"label", label}};
 }
 
-Json definition(const std::string& file) {
+Json choice_definition(const std::string& file) {
   return {{"dataset", {{"files", {{"test", file}}}}},
           {"prompt", "Q: {{question}}\nA:"},
           {"choices", "{{choices}}"},
@@ -37,7 +37,8 @@ TEST_CASE("choices are compared by log-likelihood, unnormalised and by length", 
   const std::vector<std::string> choices{"by", "north", "a longer one", "zz"};
   std::vector<Json> items;
   for (int label = 0; label < 4; ++label) items.push_back(question("where", choices, label));
-  const auto task = make_text_task("multiple_choice", definition(folder.lines("a.jsonl", items)));
+  const auto task =
+      make_text_task("multiple_choice", choice_definition(folder.lines("a.jsonl", items)));
 
   const auto results = evaluate(*task);
 
@@ -83,8 +84,8 @@ TEST_CASE("several choices may be correct", "[task]") {
   const TextFolder folder;
   const std::vector<std::string> choices{"up", "down", "left"};
   const std::vector<Json> items{question("where", choices, Json::array({1, 0, 1}))};
-  const auto results =
-      evaluate(*make_text_task("multiple_choice", definition(folder.lines("a.jsonl", items))));
+  const auto results = evaluate(
+      *make_text_task("multiple_choice", choice_definition(folder.lines("a.jsonl", items))));
   std::vector<double> mass;
   for (const std::string& choice : choices)
     mass.push_back(std::exp(fake_log_likelihood("Q: where\nA:", " " + choice)));
@@ -96,7 +97,7 @@ TEST_CASE("few-shot examples precede the question, but never contain it", "[task
   const TextFolder folder;
   const std::vector<Json> items{question("one", {"1", "2"}, 0), question("two", {"1", "2"}, 1),
                                 question("three", {"1", "3"}, 1)};
-  Json with_examples = definition(folder.lines("a.jsonl", items));
+  Json with_examples = choice_definition(folder.lines("a.jsonl", items));
   with_examples["description"] = "Solve.\n";
   with_examples["few_shot"] = {{"split", "test"}, {"count", 2}};
   with_examples["metrics"] = {"acc"};
@@ -114,7 +115,8 @@ TEST_CASE("few-shot examples precede the question, but never contain it", "[task
 TEST_CASE("items that cannot be scored are errors that name them", "[task]") {
   const TextFolder folder;
   const auto message = [&](const Json& item, const Json& changes = Json::object()) {
-    Json changed = definition(folder.lines("a.jsonl", {question("ok", {"a", "b"}, 0), item}));
+    Json changed =
+        choice_definition(folder.lines("a.jsonl", {question("ok", {"a", "b"}, 0), item}));
     changed.update(changes);
     try {
       evaluate(*make_text_task("multiple_choice", changed));
@@ -144,7 +146,7 @@ TEST_CASE("definitions and data that are wrong are refused", "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {question("q", {"a", "b"}, 0)});
   const auto changed = [&](const Json& changes) {
-    Json json = definition(file);
+    Json json = choice_definition(file);
     json.update(changes);
     return json;
   };
@@ -153,11 +155,11 @@ TEST_CASE("definitions and data that are wrong are refused", "[task]") {
   CHECK_THROWS_WITH(make(changed({{"metrics", {"accuracy"}}})), Contains("unknown metric"));
   CHECK_THROWS_WITH(make(changed({{"choices", "a {{b}}"}})), Contains("the one field"));
   CHECK_THROWS_WITH(make(changed({{"dataset", {{"files", {{"tset", file}}}}}})), Contains("tset"));
-  Json no_prompt = definition(file);
+  Json no_prompt = choice_definition(file);
   no_prompt.erase("prompt");
   CHECK_THROWS_WITH(make(no_prompt), Contains("'prompt' is missing"));
 
-  const auto task = make(definition(file));
+  const auto task = make(choice_definition(file));
   CHECK(task->size(Split::kTest) == 1);
   CHECK(task->size(Split::kTrain) == 0);
   CHECK_THROWS_WITH(task->requests(Split::kTrain), Contains("no train split"));
@@ -170,16 +172,17 @@ TEST_CASE("definitions and data that are wrong are refused", "[task]") {
       make(changed({{"dataset", {{"files", {{"test", {{"path", file}, {"skip", 1}}}}}}}}));
   CHECK_THROWS_WITH(empty->requests(Split::kTest), Contains("test split has no items"));
   write_file(file, "{\"question\": 1}\n");
-  CHECK_THROWS_WITH(make(definition(file))->requests(Split::kTest), Contains("a.jsonl line 1"));
+  CHECK_THROWS_WITH(make(choice_definition(file))->requests(Split::kTest),
+                    Contains("a.jsonl line 1"));
 }
 
 TEST_CASE("other data give another hash; a model that is not a language model is refused",
           "[task]") {
   const TextFolder folder;
   const std::string file = folder.lines("a.jsonl", {question("q", {"a", "b"}, 0)});
-  const auto first = make_text_task("multiple_choice", definition(file));
+  const auto first = make_text_task("multiple_choice", choice_definition(file));
   folder.lines("a.jsonl", {question("q", {"a", "b"}, 1)});
-  const auto second = make_text_task("multiple_choice", definition(file));
+  const auto second = make_text_task("multiple_choice", choice_definition(file));
   CHECK(first->hash() != second->hash());
   CHECK_THROWS_WITH(first->requests(Split::kTest), Contains("has changed"));
 
@@ -218,7 +221,7 @@ TEST_CASE("labels are looked up in the item's own list, or are a choice's text",
                 {"label", key}};
   };
   const auto right = [&](const Json& only, const Json& values) {
-    Json json = definition(folder.lines("a.jsonl", {only}));
+    Json json = choice_definition(folder.lines("a.jsonl", {only}));
     json["choices"] = "{{choices.text}}";
     if (!values.is_null()) json["label_values"] = values;
     return make_text_task("multiple_choice", json)->item_requests(Split::kTest).at(0);

@@ -13,7 +13,7 @@ namespace {
 const fs::path kClip = fs::path(ASSAY_TESTS_FOLDER) / "golden/models/clip";
 const std::vector<std::string> kNames = {"zero", "one", "two"}, kTemplates = {"a photo of {}."};
 
-Json definition() {
+Json zero_shot_definition() {
   return {{"classes", 3},
           {"dataset", "optdigits"},
           {"labels", {0, 1, 2}},
@@ -61,7 +61,7 @@ class SameFeatures : public Predictor {
 }  // namespace
 
 TEST_CASE("a zero-shot task scores features by the closest text", "[task]") {
-  const Json json = definition();
+  const Json json = zero_shot_definition();
   const auto task = zero_shot_task(json);
   const at::Tensor targets = task->examples(Split::kTest).targets;
 
@@ -87,7 +87,7 @@ TEST_CASE("a zero-shot head scores every member of an ensemble", "[task]") {
   CHECK(best(head.logits(at::stack(features).mean(0, /*keepdim=*/true))) == 0);
   CHECK(best(combined_logits(EnsembleRule::kVotes, scores)) == 1);
 
-  const Json json = definition();
+  const Json json = zero_shot_definition();
   const auto task = zero_shot_task(json);
   const at::Tensor targets = task->examples(Split::kTest).targets;
   for (const EnsembleRule rule : {EnsembleRule::kUsual, EnsembleRule::kLogits,
@@ -105,7 +105,7 @@ TEST_CASE("a zero-shot head scores every member of an ensemble", "[task]") {
 }
 
 TEST_CASE("a zero-shot head is part of the task", "[task]") {
-  const Json json = definition();
+  const Json json = zero_shot_definition();
   const std::string hash = zero_shot_task(json)->hash();
   Json other = json;
   other["zero_shot"]["templates"] = {"{}"};

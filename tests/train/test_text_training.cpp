@@ -22,7 +22,7 @@ double perplexity(const Checkpoint& checkpoint, const std::string& task) {
   return load_task(task)->evaluate(LanguagePredictor(model), Split::kTest).front().value;
 }
 
-Recipe changed_recipe(const TextHome& home, const std::string& patch) {
+Recipe changed_text_recipe(const TextHome& home, const std::string& patch) {
   Json json = text_recipe();
   json.merge_patch(Json::parse(patch));
   return Recipe::read(home.write_recipe(json));
@@ -70,10 +70,10 @@ TEST_CASE("a language model learns its texts, and an expert is better at its own
 TEST_CASE("parts of a batch give the gradients of the whole", "[train]") {
   const TextHome home;
   const auto whole =
-      ensure_checkpoint(changed_recipe(home, R"({"defaults": {"base": {"batch": 8}}})"), "base",
-                        home.folder() / "whole");
+      ensure_checkpoint(changed_text_recipe(home, R"({"defaults": {"base": {"batch": 8}}})"),
+                        "base", home.folder() / "whole");
   const auto parts = ensure_checkpoint(
-      changed_recipe(home, R"({"defaults": {"base": {"batch": 8, "accumulate": 3}}})"), "base",
+      changed_text_recipe(home, R"({"defaults": {"base": {"batch": 8, "accumulate": 3}}})"), "base",
       home.folder() / "parts");
 
   for (size_t i = 0; i < losses_of(*whole).size(); ++i)
@@ -84,7 +84,7 @@ TEST_CASE("parts of a batch give the gradients of the whole", "[train]") {
 TEST_CASE("a training goes on from its saved state and gives the bytes of an undisturbed one",
           "[train]") {
   const TextHome home;
-  const Recipe recipe = changed_recipe(
+  const Recipe recipe = changed_text_recipe(
       home, R"({"checkpoints": {"base": {"save_every": 8, "clip_norm": 1, "warmup": 3}}})");
   const StateFile saved(home.folder() / "base", "this recipe");
 
@@ -136,7 +136,7 @@ TEST_CASE("an adapter is written as PEFT has it, and applied it is what was trai
 
 TEST_CASE("training stops early, at the best weights of the validation split", "[train]") {
   const TextHome home;
-  const Recipe recipe = changed_recipe(home, R"({"checkpoints": {"expert-a": {
+  const Recipe recipe = changed_text_recipe(home, R"({"checkpoints": {"expert-a": {
       "learning_rate": 1, "steps": 40, "early_stopping": {"every": 2, "patience": 2}}}})");
 
   const auto expert = ensure_checkpoint(recipe, "expert-a", home.models());
@@ -152,9 +152,10 @@ TEST_CASE("answers alone, or all tokens, are learned", "[train]") {
       R"({"checkpoints": {"expert-a": {"init": "random", "steps": 1, "warmup": 0,
       "mixture": ["sums/of-two"], "batch": 8)";
   const auto all =
-      ensure_checkpoint(changed_recipe(home, one + "}}}"), "expert-a", home.folder() / "all");
-  const auto answers = ensure_checkpoint(changed_recipe(home, one + R"(, "loss": "answers"}}})"),
-                                         "expert-a", home.folder() / "answers");
+      ensure_checkpoint(changed_text_recipe(home, one + "}}}"), "expert-a", home.folder() / "all");
+  const auto answers =
+      ensure_checkpoint(changed_text_recipe(home, one + R"(, "loss": "answers"}}})"), "expert-a",
+                        home.folder() / "answers");
   // Untrained, both are near the logarithm of the vocabulary; they are means over other tokens.
   CHECK(losses_of(*all)[0] == Approx(std::log(257)).epsilon(0.05));
   CHECK(losses_of(*answers)[0] == Approx(std::log(257)).epsilon(0.05));
@@ -163,10 +164,11 @@ TEST_CASE("answers alone, or all tokens, are learned", "[train]") {
 
 TEST_CASE("bf16 autocast keeps float32 weights and comes near float32's losses", "[train]") {
   const TextHome home;
-  const auto exact = ensure_checkpoint(changed_recipe(home, "{}"), "base", home.folder() / "f32");
-  const auto rounded =
-      ensure_checkpoint(changed_recipe(home, R"({"defaults": {"base": {"precision": "bf16"}}})"),
-                        "base", home.folder() / "bf16");
+  const auto exact =
+      ensure_checkpoint(changed_text_recipe(home, "{}"), "base", home.folder() / "f32");
+  const auto rounded = ensure_checkpoint(
+      changed_text_recipe(home, R"({"defaults": {"base": {"precision": "bf16"}}})"), "base",
+      home.folder() / "bf16");
 
   CHECK(rounded->tensors().front().dtype == at::kFloat);
   CHECK(rounded->content_hash() != exact->content_hash());
@@ -177,9 +179,9 @@ TEST_CASE("bf16 autocast keeps float32 weights and comes near float32's losses",
 TEST_CASE("gradient checkpointing gives the same losses and weights", "[train]") {
   const TextHome home;
   const auto kept =
-      ensure_checkpoint(changed_recipe(home, "{}"), "adapter-a", home.folder() / "kept");
+      ensure_checkpoint(changed_text_recipe(home, "{}"), "adapter-a", home.folder() / "kept");
   const auto again = ensure_checkpoint(
-      changed_recipe(home, R"({"defaults": {"base": {"gradient_checkpointing": true},
+      changed_text_recipe(home, R"({"defaults": {"base": {"gradient_checkpointing": true},
                                             "expert": {"gradient_checkpointing": true}}})"),
       "adapter-a", home.folder() / "again");
 
@@ -193,7 +195,7 @@ TEST_CASE("recipes of text models are refused with what is wrong", "[train]") {
   const TextHome home;
   const auto refusal = [&](const std::string& patch) {
     try {
-      const Recipe recipe = changed_recipe(home, patch);
+      const Recipe recipe = changed_text_recipe(home, patch);
       ensure_checkpoint(recipe, "expert-a", home.models());
     } catch (const std::exception& error) {
       return std::string(error.what());
