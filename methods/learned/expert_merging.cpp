@@ -63,7 +63,6 @@ struct ExpertMerging {
   void parameters(auto&& p) {
     p(init, {.name = "init",
              .range = {1e-6, 1 - 1e-6},
-             .sweep = {0.1, 0.3},
              .help = "what all coefficients begin with; they are sigmoids of what is learned"});
     p(chunks, {.name = "chunks",
                .range = {1, 1 << 20},
