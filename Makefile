@@ -19,8 +19,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 ASSAY_CUDA ?= auto
 CMAKE_ARGS ?=
-# A compiler takes up to 0.9 GB with LibTorch's headers, and the build is to stay below 6 GB.
-JOBS ?= $(shell n=$$(nproc); echo $$((n < 6 ? n : 6)))
+# A compiler takes up to 1.3 GB with LibTorch's headers, and the build is to stay below 6 GB.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
 # Of the configuration only what was chosen is shown, and what goes wrong.
 configure = cmake --preset $(1) $(2) $(CMAKE_ARGS) | grep -E '^-- (LibTorch|CUDA)'
