@@ -41,7 +41,7 @@ cp "$here/gpu_check_compare.py" "$here/gpu_check_transformers.py" "$root/share/a
 data=${ASSAY_DATA_DIR:-$here/../data}
 [ -d "$data/optdigits" ] || die "the data set optdigits is missing: run '$build/assay data fetch optdigits'"
 mkdir "$root/share/assay/data"
-cp -R "$data/optdigits" "$root/share/assay/data"
+cp -RL "$data/optdigits" "$root/share/assay/data"
 tar -C "$work" --sort=name --owner=0 --group=0 -c assay | zstd -q -19 -T0 -f -o "$work/bundle"
 bytes=$(stat -c %s "$work/bundle")
 [ "$bytes" -le $limit ] || die "$out has $bytes bytes, more than $limit"

@@ -58,8 +58,11 @@ TEST_CASE("products of units follow the orders of other groups", "[methods][perm
 
   // As on one thread, bit by bit.
   std::vector<at::Tensor> alone;
-  for (size_t i = 0; i < groups.size(); ++i)
-    alone.push_back(WeightProducts(groups, first, other).of(i, orders));
+  {
+    const Threads used(1);
+    for (size_t i = 0; i < groups.size(); ++i)
+      alone.push_back(WeightProducts(groups, first, other).of(i, orders));
+  }
   const Threads used(2);
   const OneThreadEach each;
   WeightProducts concurrent(groups, first, other);
