@@ -71,6 +71,11 @@ at::Tensor gradient_of_term(const LearnedTensor& tensor, const at::Tensor& gradi
 
 }  // namespace
 
+void add_to_gradient(const at::Tensor& parameter, const at::Tensor& gradient) {
+  at::Tensor& sum = parameter.mutable_grad();
+  sum = sum.defined() ? sum + gradient : gradient;
+}
+
 std::string sharing_key(Sharing sharing, const Evidence& evidence, const std::string& tensor) {
   if (sharing == Sharing::kTask) return "";
   return sharing == Sharing::kLayer ? layer_key(evidence, tensor) : tensor;

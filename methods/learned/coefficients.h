@@ -27,6 +27,9 @@ class LearnedWeights {
   virtual void report(const TensorParts& reports) const = 0;
 };
 
+/// Adds to the gradient of what is learned, which may have none yet.
+void add_to_gradient(const at::Tensor& parameter, const at::Tensor& gradient);
+
 /// Which tensors share their coefficients: all, those of a layer, or none.
 enum class Sharing { kTask, kLayer, kTensor };
 

@@ -12,12 +12,6 @@
 namespace assay {
 namespace {
 
-/// Adds to the gradient of what is learned.
-void add_to(const at::Tensor& parameter, const at::Tensor& gradient) {
-  at::Tensor& sum = parameter.mutable_grad();
-  sum = sum.defined() ? sum + gradient : gradient;
-}
-
 at::Tensor binary(const at::Tensor& logits) { return (logits > 0).to(at::kDouble); }
 
 }  // namespace
@@ -90,9 +84,9 @@ void RankedVectors::add_gradients(const StateDict& weights) const {
       sums[i] = (gains * binary(logits)).sum().item<double>();
       const at::Tensor soft = (logits / temperature_).sigmoid();
       const double factor = learned.coefficients.const_data_ptr<double>()[i];
-      add_to(logits, gains * factor * soft * (1 - soft) / temperature_);
+      add_to_gradient(logits, gains * factor * soft * (1 - soft) / temperature_);
     }
-    add_to(learned.coefficients, of_coefficients);
+    add_to_gradient(learned.coefficients, of_coefficients);
   }
 }
 

@@ -77,9 +77,7 @@ void RelaxedMasks::add_gradients(const StateDict& weights) const {
     const at::Tensor of_scaled = of_weights * tensors_[i].change;
     const double shared = mean_of(of_scaled * mask) / mean;
     const at::Tensor slope = mask * (1 - mask) / temperature_;
-    const at::Tensor gradient = (of_scaled - shared) / mean * slope;
-    at::Tensor& sum = logits_[i].mutable_grad();
-    sum = sum.defined() ? sum + gradient : gradient;
+    add_to_gradient(logits_[i], (of_scaled - shared) / mean * slope);
   }
 }
 
