@@ -30,6 +30,7 @@ namespace {
 struct RoutedEnsemble : RoutedParameters {
   static constexpr MethodInfo info{
       .name = "routed_ensemble",
+      .version = 2,
       .paper = "arXiv:2502.00997 §3.2",
       .summary =
           "the experts side by side; each sequence is answered by those that its prompt "
@@ -102,8 +103,8 @@ struct RoutedEnsemble : RoutedParameters {
   }
   /// Of a tensor of the experts.
   bool keeps(const std::string& name) const {
-    return own == Own::kEverything || name.find(".mlp.") != std::string::npos ||
-           (own == Own::kLayers && name.find(".self_attn.") != std::string::npos);
+    return own == Own::kEverything || in_feed_forward(name) ||
+           (own == Own::kLayers && in_attention(name));
   }
   /// Of a tensor of the result.
   static bool is_shared(const std::string& name) {

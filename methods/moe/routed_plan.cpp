@@ -1,14 +1,24 @@
 #include "methods/moe/routed_plan.h"
 
 #include <algorithm>
+#include <array>
 
 #include "harness/checkpoint/heads.h"
 #include "harness/core/error.h"
 #include "harness/method/routed_ensemble.h"
-#include "methods/moe/mixture_plan.h"
 
 namespace assay {
 namespace {
+
+constexpr std::array<std::string_view, 3> kAttentions = {"self_attn", "attn", "attention"};
+constexpr std::array<std::string_view, 2> kFeedForwards = {"mlp", "block_sparse_moe"};
+
+template <size_t N>
+bool in_module(const std::string& name, const std::array<std::string_view, N>& modules) {
+  return std::any_of(modules.begin(), modules.end(), [&](std::string_view module) {
+    return name.find(fmt::format(".{}.", module)) != std::string::npos;
+  });
+}
 
 /// A member's tensors that have a row per token: [vocabulary, width].
 struct VocabularyTensors {
@@ -23,8 +33,7 @@ VocabularyTensors vocabulary_tensors(const TensorSource& model) {
   const TensorInfo* embedding = Embeddings(model).of("lm_head.weight");
   if (!embedding)
     throw SkipCell(fmt::format(
-        "routed_ensemble mixes hidden states between embedding and head, and {} has no embedding "
-        "that is known by its name",
+        "routed_ensemble looks at the embedding, and {} has none that is known by its name",
         model.label()));
   return {embedding, head == infos.end() ? embedding : &*head};
 }
@@ -41,6 +50,9 @@ const TensorInfo& tallest(const TensorSource& model, int64_t columns) {
 }
 
 }  // namespace
+
+bool in_attention(const std::string& name) { return in_module(name, kAttentions); }
+bool in_feed_forward(const std::string& name) { return in_module(name, kFeedForwards); }
 
 RoutedPlan::RoutedPlan(const PlanInputs& models, std::vector<size_t> members)
     : models_(models), members_(std::move(members)) {}
@@ -72,8 +84,9 @@ std::vector<std::string> RoutedPlan::add_shared(
     if (!keeps(tensor.name)) names.push_back(tensor.name);
   if (names.size() == like.tensors().size())
     throw SkipCell(fmt::format(
-        "routed_ensemble divides models of Llama's names ('self_attn.', 'mlp.'), and {} has none",
-        like.label()));
+        "routed_ensemble divides models into attention ('{}'), feed-forwards ('{}') and the rest, "
+        "and {} has none of these names",
+        fmt::join(kAttentions, "', '"), fmt::join(kFeedForwards, "', '"), like.label()));
   for (const std::string& name : names) {
     add(name, members_, {.tensor = name});
     if (models_.base) tensors_.back().base = TensorView{.model = TensorView::kBase, .tensor = name};
@@ -91,22 +104,30 @@ void RoutedPlan::add_base() {
 size_t RoutedPlan::reference() const { return models_.base ? TensorView::kBase : 0; }
 
 void RoutedPlan::add_router_embedding() {
+  const TensorInfo& read = *vocabulary_tensors(source(reference())).embedding;
+  const TensorInfo& first = *vocabulary_tensors(source(members_.front())).embedding;
+  if (read.shape != first.shape)
+    throw SkipCell(fmt::format(
+        "routed_ensemble reads prompts by the embedding of {}, of shape {}, which is to have the "
+        "shape of the first expert's, {}",
+        source(reference()).label(), shape_text(read.shape), shape_text(first.shape)));
   add(routed_names::of_router(routed_names::kRouterEmbedding), {reference()},
-      {.tensor = embedding_of(source(reference())).name});
+      {.tensor = read.name});
 }
 
-// Planned as rows of an embedding, which have their shape; the values are the router's. Made of one
-// model as often as there are members, which may differ in their tensors.
+// Planned as rows of an embedding, which have their shape; the values are the router's. Made of the
+// first member, which gives their width, as often as there are members: these may differ.
 void RoutedPlan::add_rows() {
   add(routed_names::of_router(routed_names::kRouterRows),
-      std::vector<size_t>(members(), reference()),
-      {.tensor = embedding_of(source(reference())).name, .rows = std::ssize(members_)});
+      std::vector<size_t>(members(), members_.front()),
+      {.tensor = vocabulary_tensors(source(members_.front())).embedding->name,
+       .rows = std::ssize(members_)});
 }
 
 void RoutedPlan::add_token_rows() {
-  const TensorInfo& embedding = embedding_of(source(reference()));
+  const TensorInfo& embedding = *vocabulary_tensors(source(members_.front())).embedding;
   const int64_t vocabulary = embedding.shape.front();
-  const std::vector<size_t> of(members(), reference());
+  const std::vector<size_t> of(members(), members_.front());
   add(routed_names::of_router(routed_names::kRouterIdf), of, {.tensor = embedding.name});
   tensors_.back().shape = {vocabulary};
   add(routed_names::of_router(routed_names::kRouterRows), of, {.tensor = embedding.name});

@@ -10,6 +10,11 @@
 
 namespace assay {
 
+/// Whether a tensor of a decoder is of a block's attention, by the names of all families.
+bool in_attention(const std::string& name);
+/// Whether it is of a block's feed-forward, or of its mixture of experts.
+bool in_feed_forward(const std::string& name);
+
 class RoutedPlan {
  public:
   /// `members`: indices of experts, and TensorView::kBase for the base.
@@ -23,8 +28,9 @@ class RoutedPlan {
   /// The base, for a router that compares with it.
   void add_base();
   /// The embedding by which a router reads prompts: the base's, or the first expert's without one.
+  /// SkipCell when their shapes differ.
   void add_router_embedding();
-  /// A row of the width of the embedding for each member.
+  /// A row of the width of the first member's embedding for each member.
   void add_rows();
   /// A row of the length of the vocabulary for each member, and one more for all.
   void add_token_rows();

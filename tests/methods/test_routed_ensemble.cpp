@@ -211,6 +211,24 @@ TEST_CASE("what experts do not keep is merged", "[methods][moe][routed]") {
   CHECK_THROWS_WITH(merge("routed_ensemble", {{"mix", "layers"}}, inputs), Contains("'own'"));
 }
 
+TEST_CASE("experts of all families keep their layers", "[methods][moe][routed]") {
+  const Json gpt2 = {{"model_type", "gpt2"}, {"vocab_size", 16}, {"n_positions", 32},
+                     {"n_embd", 8},          {"n_layer", 2},     {"n_head", 2}};
+  for (const Json& config : {small_mixtral_config(), gpt2}) {
+    CAPTURE(config);
+    MergeReport report;
+    const StateDict merged = merge("routed_ensemble", {{"own", "layers"}, {"router", "random"}},
+                                   small_models(2, config), &report);
+    for (const std::string& name : report.config->at("shared").get<std::vector<std::string>>())
+      for (const char* kept : {"attn.", "mlp.", "block_sparse_moe."}) {
+        CAPTURE(name);
+        CHECK(name.find(kept) == std::string::npos);
+      }
+    CHECK_FALSE(report.config->at("shared").empty());
+    CHECK(routed_logits(report, merged).isfinite().all().item<bool>());
+  }
+}
+
 TEST_CASE("equal experts answer as one, however they are mixed", "[methods][moe][routed]") {
   MergeInputs inputs = small_models(3);
   inputs.experts.assign(3, inputs.experts.front());

@@ -5,6 +5,7 @@
 
 #include "harness/model/routed.h"
 #include "tests/catch.h"
+#include "tests/methods/fake_evidence.h"
 #include "tests/methods/mixtures.h"
 
 using namespace assay;
@@ -125,6 +126,26 @@ TEST_CASE("experts of two widths answer side by side as they are", "[methods][mo
        narrow->logits(small_model(2, narrow_llama_config()), kTokens).log_softmax(-1)) /
       2;
   CHECK(distance(ensemble_logits(report, merged).log_softmax(-1), mean.log_softmax(-1)) <= 1e-5);
+}
+
+TEST_CASE("a router's rows have the first member's width, whatever the base's",
+          "[methods][moe][routed]") {
+  MergeInputs inputs = two_widths();
+  inputs.base = source("base", small_model(0, narrow_llama_config()));
+  inputs.config = narrow_llama_config();
+  for (const char* mix : {"probabilities", "hidden"}) {
+    MergeReport report;
+    const StateDict merged =
+        merge("routed_ensemble", {{"router", "random"}, {"mix", mix}}, inputs, &report);
+    CHECK(merged.at("router.rows.weight").sizes() == at::IntArrayRef{2, 8});
+    CHECK(ensemble_logits(report, merged).isfinite().all().item<bool>());
+  }
+  FakeEvidence evidence;
+  evidence.of_network =
+      std::make_shared<FakeNetwork>(std::vector<int64_t>{1, 1}, FakeNetwork::Logits());
+  inputs.evidence = &evidence;
+  CHECK_THROWS_WITH(merge("routed_ensemble", {{"router", "sequence_embedding"}}, inputs),
+                    Contains("of shape [16, 4], which is to have the shape of the first expert's"));
 }
 
 TEST_CASE("what takes experts of one form says so", "[methods][moe][routed]") {
