@@ -68,8 +68,15 @@ std::vector<int64_t> allocate_groups(const std::vector<std::vector<double>>& usa
   return groups;
 }
 
+void need_room(int64_t experts, int64_t groups, int64_t capacity) {
+  if (capacity > 0 && groups * capacity < experts)
+    throw SkipCell(fmt::format("{} groups of {} experts at most ('capacity') do not hold {}",
+                               groups, capacity, experts));
+}
+
 ExpertGroups group_by_usage(const std::vector<double>& usage, const at::Tensor& similarity,
                             int64_t groups, int64_t capacity) {
+  need_room(std::ssize(usage), groups, capacity);
   const Entries alike(similarity);
   const std::vector<size_t> order = descending(usage);
   ExpertGroups made;
@@ -84,9 +91,7 @@ ExpertGroups group_by_usage(const std::vector<double>& usage, const at::Tensor& 
       if (capacity > 0 && static_cast<int64_t>(group.size()) >= capacity) continue;
       if (!best || alike(expert, group.front()) > alike(expert, best->front())) best = &group;
     }
-    if (!best)
-      throw SkipCell(fmt::format("{} groups of {} experts at most ('capacity') do not hold {}",
-                                 groups, capacity, usage.size()));
+    ASSAY_CHECK(best, "{} groups have room for {} experts", groups, usage.size());
     best->push_back(expert);
   }
   return made;

@@ -24,10 +24,13 @@ enum class UsageTies {
 std::vector<int64_t> allocate_groups(const std::vector<std::vector<double>>& usages,
                                      int64_t average, UsageTies ties);
 
+/// SkipCell when so many groups of `capacity` members do not hold all experts; 0: no limit.
+void need_room(int64_t experts, int64_t groups, int64_t capacity);
+
 /// M-SMoE's groups: the `groups` experts that are used most are each the first of one, and every
 /// other expert, from the most used on, joins the one whose first it is most alike; of equal ones
 /// the first. `similarity`: [experts, experts], larger is more alike. No group has more than
-/// `capacity` members; 0: no limit. SkipCell when these are too few for all experts.
+/// `capacity` members; 0: no limit. SkipCell as need_room().
 ExpertGroups group_by_usage(const std::vector<double>& usage, const at::Tensor& similarity,
                             int64_t groups, int64_t capacity);
 

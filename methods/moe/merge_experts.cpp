@@ -114,7 +114,9 @@ OutputPlan MergeExperts::plan(const PlanInputs& models) const {
   std::vector<std::string> names;
   for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
   const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
-  experts_left(layers, experts, info.name);
+  const int64_t left = experts_left(layers, experts, info.name);
+  if (allocation == Allocation::kUniform)
+    need_room(layers.front().experts(), left, choice.capacity);
   OutputPlan plan{models.config, plan_slots(model, layers, layers.front().experts())};
   if (store == Store::kCompact) add_slots(models, layers, plan);
   const std::string activation =

@@ -97,4 +97,28 @@ TEST_CASE("a mixture's router needs what it says, in a merge's file", "[merge][m
   const MixtureFolder folder;
   CHECK_THROWS_WITH(folder.request({{"router", "hidden_avg"}}), Contains("needs calibration"));
   CHECK_THROWS_AS(folder.request({{"top_k", 3}}), SkipCell);
+  CHECK_THROWS_WITH(folder.request({{"top_k", 3}}),
+                    "merge.json: moe sends a token to 3 experts ('top_k'), and there are 2");
+}
+
+TEST_CASE("what data cannot help is said before any is read", "[merge][moe]") {
+  const TemporaryFolder folder;
+  for (const uint64_t key : {1, 2})
+    write_checkpoint(folder.path() / fmt::format("mixture{}", key),
+                     small_model(key, small_mixtral_config()),
+                     {small_mixtral_config(), Json(), "", {}}, false);
+  const auto read = [&](const Json& request) {
+    write_file(folder.path() / "merge.json", request.dump());
+    return MergeRequest::read(folder.path() / "merge.json");
+  };
+  CHECK_THROWS_WITH(read({{"method", "merge_experts"}, {"experts", {"mixture1", "mixture2"}}}),
+                    "merge.json: needs exactly 1 expert, and 2 are given");
+  CHECK_THROWS_WITH(read({{"method", "merge_experts"}, {"experts", {"mixture1"}}}),
+                    Contains("give \"calibration\""));
+  CHECK_THROWS_WITH(
+      read({{"method", "merge_experts"},
+            {"parameters", {{"allocation", "uniform"}, {"experts", 2}, {"capacity", 2}}},
+            {"experts", {"mixture1"}},
+            {"calibration", Json::object()}}),
+      "merge.json: 2 groups of 2 experts at most ('capacity') do not hold 6");
 }

@@ -63,6 +63,11 @@ Offered offered(const MergeRequest& request, bool base, const std::vector<std::s
           .architecture = true};  // seen when the models are open
 }
 
+Offered with_data(Offered offered) {
+  offered.calibration_inputs = offered.calibration_labels = offered.gradients = true;
+  return offered;
+}
+
 // Where what is missing could come from; empty where it is no data.
 std::string evidence_hint(const MergeRequest& request) {
   if (!request.needs_data || !request.calibration.is_null()) return "";
@@ -148,8 +153,10 @@ MergeRequest json_request(const fs::path& path, const std::string& text,
                path.parent_path(), options);
     return request;
   }
-  if (const auto reason = unmet_need(method.needs(), offered(request, !base.empty(), experts)))
-    user_error("{}: {}{}", root.where(), *reason, evidence_hint(request));
+  const Offered given = offered(request, !base.empty(), experts);
+  if (const auto reason = unmet_need(method.needs(), given))
+    user_error("{}: {}{}", root.where(), *reason,
+               unmet_need(method.needs(), with_data(given)) ? "" : evidence_hint(request));
   if (const auto unfit = unfit_lists(method.parameters(), experts.size()))
     user_error("{}: {}", root.where(), *unfit);
 
@@ -205,10 +212,14 @@ std::vector<MergeSection> MergeRequest::sections() const {
 
 MergeRequest MergeRequest::read(const std::filesystem::path& path, const MergeChoices& choices) {
   const std::string text(without_byte_order_mark(read_configuration(path)));
-  if (!is_yaml(path, text)) return json_request(path, text, choices);
-  if (choices.task_expert)
-    user_error("--task-expert: the methods of mergekit's YAML make one model for all tasks");
-  return mergekit_request(path, text, choices);
+  try {
+    if (!is_yaml(path, text)) return json_request(path, text, choices);
+    if (choices.task_expert)
+      user_error("--task-expert: the methods of mergekit's YAML make one model for all tasks");
+    return mergekit_request(path, text, choices);
+  } catch (const SkipCell& reason) {  // of a method, which knows no file
+    throw SkipCell(fmt::format("{}: {}", path.filename().string(), reason.what()));
+  }
 }
 
 }  // namespace assay
