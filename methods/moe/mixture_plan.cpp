@@ -10,7 +10,8 @@ namespace {
 class Planner {
  public:
   Planner(const PlanInputs& models, const MixtureShape& shape)
-      : shape_(shape),
+      : models_(models),
+        shape_(shape),
         reference_(models.base ? *models.base : *models.experts.front()),
         embedding_(embedding_of(reference_)),
         rows_(static_cast<int64_t>(shape.routed.size()) * shape.rows_per_expert) {
@@ -34,7 +35,7 @@ class Planner {
     std::set<std::string> blocks;
     for (const TensorInfo& tensor : reference_.tensors()) {
       if (const auto part = feed_forward_part(tensor.name)) {
-        add_experts(*part, tensor.name);
+        add_experts(*part, tensor);
         if (blocks.insert(part->block).second) add_gates(part->block);
       } else {
         add(tensor.name, shape_.rest, {.tensor = tensor.name}, shape_.rest_with_base);
@@ -69,11 +70,27 @@ class Planner {
     plan_.tensors.back().shape = std::move(shape);
   }
 
-  void add_experts(const FeedForwardPart& part, const std::string& tensor) {
+  void add_experts(const FeedForwardPart& part, const TensorInfo& tensor) {
+    const auto add_own = [&](std::string name, size_t model) {
+      need_shape(model, tensor);
+      add(std::move(name), {model}, {.tensor = tensor.name}, false);
+    };
     for (size_t i = 0; i < shape_.routed.size(); ++i)
-      add(expert_name(shape_.form, part, i), {shape_.routed[i]}, {.tensor = tensor}, false);
-    if (shape_.shared)
-      add(shared_name(shape_.form, part), {*shape_.shared}, {.tensor = tensor}, false);
+      add_own(expert_name(shape_.form, part, i), shape_.routed[i]);
+    if (shape_.shared) add_own(shared_name(shape_.form, part), *shape_.shared);
+  }
+
+  /// Of models whose feed-forwards alone are used nothing else has compared them.
+  void need_shape(size_t model, const TensorInfo& wanted) const {
+    const TensorSource& source =
+        model == TensorView::kBase ? *models_.base : *models_.experts.at(model);
+    const TensorInfo* found = source.find(wanted.name);
+    if (!found)
+      data_error("{}: tensor '{}' is missing; {} has it", source.label(), wanted.name,
+                 reference_.label());
+    if (found->shape != wanted.shape)
+      data_error("{}: tensor '{}' has shape {}, but {} in {}", source.label(), wanted.name,
+                 shape_text(found->shape), shape_text(wanted.shape), reference_.label());
   }
 
   void add_gates(const std::string& block) {
@@ -101,6 +118,7 @@ class Planner {
     }
   }
 
+  const PlanInputs& models_;
   const MixtureShape& shape_;
   const TensorSource& reference_;
   const TensorInfo& embedding_;

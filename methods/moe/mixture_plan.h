@@ -28,7 +28,8 @@ const TensorInfo& embedding_of(const TensorSource& model);
 /// the embedding, which have their width and dtype: their values are to be the router's. What the
 /// form has and the dense models do not (biases of query, key and value) is zero. The map of a gate
 /// that has several rows for an expert (slots_name()) is planned from as many entries of a norm,
-/// and its values are expert_of_row()'s. SkipCell where the models do not fit the form.
+/// and its values are expert_of_row()'s. SkipCell where the models do not fit the form, DataError
+/// where their feed-forwards have other shapes than the reference's.
 OutputPlan mixture_plan(const PlanInputs& models, const MixtureShape& shape);
 
 }  // namespace assay

@@ -151,3 +151,24 @@ TEST_CASE("mergekit-moe's experts may differ from the base outside of their feed
   const std::string query = "model.layers.0.self_attn.q_proj.weight";
   CHECK(at::equal(made->read(query), base->read(query).to(at::kBFloat16)));
 }
+
+TEST_CASE("mergekit-moe's experts have the base's feed-forwards in shape", "[mergekit][moe]") {
+  const TemporaryFolder folder;
+  for (const auto& [name, inner, layers] :
+       {std::tuple{"base", 12, 2}, {"a", 12, 2}, {"wide", 10, 2}, {"shallow", 12, 1}}) {
+    Json config = small_llama_config();
+    config["intermediate_size"] = inner;
+    config["num_hidden_layers"] = layers;
+    write_checkpoint(folder.path() / name, small_model(1, config), {config, Json(), "", {}}, false);
+  }
+  const auto read = [&](const std::string& expert) {
+    write_file(folder.path() / "m.yaml",
+               "base_model: base\ngate_mode: random\nexperts: [{source_model: a}, {source_model: " +
+                   expert + "}]\n");
+    return MergeRequest::read(folder.path() / "m.yaml", {});
+  };
+  CHECK_THROWS_WITH(read("wide"), Contains("wide: tensor 'model.layers.0.mlp.") &&
+                                      Contains("has shape [") && Contains("10"));
+  CHECK_THROWS_WITH(read("shallow"),
+                    Contains("shallow: tensor 'model.layers.1.mlp.") && Contains("is missing"));
+}
