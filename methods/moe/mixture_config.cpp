@@ -101,6 +101,7 @@ void set_deepseek(Json& config, size_t experts, bool shared) {
   config["scoring_func"] = "softmax";
   config["norm_topk_prob"] = true;
   config["moe_intermediate_size"] = config["intermediate_size"];
+  config.erase("sliding_window");  // the form has none
   // The classes are no part of transformers: they come with the first model of this form.
   const std::string remote = "deepseek-ai/deepseek-moe-16b-base--";
   config["auto_map"] = {{"AutoConfig", remote + "configuration_deepseek.DeepseekConfig"},

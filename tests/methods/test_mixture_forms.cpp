@@ -160,6 +160,10 @@ TEST_CASE("models that do not fit a form are skipped, with the reason", "[method
   mistral.config["sliding_window"] = 2;
   CHECK_THAT(reason_of(mistral, {{"form", "deepseek"}}), Contains("'sliding_window'"));
   CHECK_THAT(reason_of(mistral, Json::object()), Contains("not skipped"));
+  mistral.config["sliding_window"] = nullptr;
+  MergeReport report;
+  merge("moe", {{"form", "deepseek"}}, mistral, &report);
+  CHECK_FALSE(report.config->contains("sliding_window"));  // its classes do not know the field
   MergeInputs biased = llama;
   biased.config["attention_bias"] = true;
   CHECK_THAT(reason_of(biased, {{"form", "qwen2_moe"}, {"shared_expert", "base"}}),
