@@ -53,6 +53,17 @@ TEST_CASE("equal experts of a mixture count once, and a token's experts are acti
     }
   const int64_t left = values - 2 * kExpert;
   CHECK(size_of(small_mixtral_config(), weights) == ModelSize{left, active, 4 * left, kFlops});
+
+  // Where all are one, a token is multiplied by one, twice.
+  for (int64_t block = 0; block < kBlocks; ++block)
+    for (const char* part : {"w1", "w2", "w3"})
+      for (int64_t i = 1; i < kExperts; ++i) {
+        const std::string experts = fmt::format("model.layers.{}.block_sparse_moe.experts.", block);
+        weights[fmt::format("{}{}.{}.weight", experts, i, part)] =
+            weights.at(fmt::format("{}0.{}.weight", experts, part)).clone();
+      }
+  const int64_t one = values - kBlocks * (kExperts - 1) * kExpert;
+  CHECK(size_of(small_mixtral_config(), weights) == ModelSize{one, one, 4 * one, kFlops});
 }
 
 TEST_CASE("a tied head is not stored and multiplies all the same", "[sweep]") {

@@ -66,9 +66,11 @@ ModelSize model_size(const Architecture& architecture, const TensorSource& weigh
       size.bytes -= bytes;
     }
     const auto all = static_cast<int64_t>(layer.tensors.size());
-    const int64_t idle = all - std::min(all, layer.per_token);
-    size.active -= of_layer * idle / all;
-    *size.flops -= layer_flops * idle / all;
+    // Copies of one expert are computed each by itself, with the same parameters.
+    const int64_t computed = std::min(all, layer.per_token),
+                  active = std::min(std::ssize(different), computed);
+    size.active -= of_layer * (all - active) / all;
+    *size.flops -= layer_flops * (all - computed) / all;
   }
   return size;
 }
