@@ -21,7 +21,7 @@ struct MergeExperts : MergeExpertsParameters {
       .name = "merge_experts",
       .paper = "arXiv:2310.01334 §3",
       .summary = "merges experts within one mixture, by how its router uses them",
-      .needs = {.max_experts = 1, .output = Output::kMixtureOfExperts},
+      .needs = {.max_experts = 1, .calibration_inputs = true, .output = Output::kMixtureOfExperts},
       .randomized = true,
       // With a group for each expert: the tests' mixture has so many.
       .identity = R"({"experts": 6, "allocation": "uniform"})",

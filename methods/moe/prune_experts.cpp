@@ -24,7 +24,7 @@ struct PruneExperts {
       .name = "prune_experts",
       .paper = "arXiv:2310.01334 §4",
       .summary = "leaves the experts of a mixture that matter most, and their rows of the router",
-      .needs = {.max_experts = 1, .output = Output::kMixtureOfExperts},
+      .needs = {.max_experts = 1, .calibration_inputs = true, .output = Output::kMixtureOfExperts},
       .identity = "",
       .flops = "none: tensors are copied"};  // the result has fewer experts
   static constexpr Preset presets[] = {
