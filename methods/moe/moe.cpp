@@ -49,6 +49,8 @@ struct Moe : MoeParameters {
     Needs needs = unite(info.needs, router->needs());
     if (rest == Rest::kMerged) needs = unite(needs, shared->needs());
     needs.output = Output::kMixtureOfExperts;
+    // Examples are in each expert's own tokens, and the base reads them.
+    needs.tokenizer |= router->needs().calibration_inputs;
     needs.base |= base_expert || rest == Rest::kBase || shared_expert == SharedExpert::kBase ||
                   feed_forwards == FeedForwards::kBase;
     if (base_expert) {  // it is one of those that `shared` merges

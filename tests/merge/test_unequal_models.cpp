@@ -1,4 +1,6 @@
 // Experts of other widths, and of other tokenizers, on disk.
+#include <algorithm>
+
 #include "harness/checkpoint/writer.h"
 #include "harness/core/error.h"
 #include "harness/core/files.h"
@@ -64,6 +66,20 @@ TEST_CASE("experts of two widths become one folder, which opens", "[merge][route
   const MergeRequest average = models.request("average", "narrow");
   REQUIRE_FALSE(average.problems.empty());
   CHECK_THAT(average.problems.front(), Contains("has shape"));
+}
+
+TEST_CASE("a merge of different tokenizers is noted", "[merge]") {
+  const UnequalModels models;
+  write_model(models.path("swapped"), 4, 8, {"b", "a", "c", "d"});
+  write_model(models.path("alike"), 5, 8, {"a", "b", "c", "d"});
+  const auto is_noted = [&](const std::string& expert) {
+    const std::vector<std::string> notes = models.request("average", expert).notes;
+    return std::any_of(notes.begin(), notes.end(), [](const std::string& note) {
+      return note.find("different tokenizers") != std::string::npos;
+    });
+  };
+  CHECK(is_noted("swapped"));
+  CHECK_FALSE(is_noted("alike"));
 }
 
 TEST_CASE("rows of another tokenizer follow the tokens' texts", "[merge][routed]") {

@@ -130,6 +130,22 @@ TEST_CASE("gates that cannot tell experts apart are refused", "[methods][moe]") 
                       Contains("experts 0 and 1 the same row") && Contains("gate"));
 }
 
+TEST_CASE("gates that are not finite are refused", "[methods][moe]") {
+  struct LostStates final : FakeStates {
+    at::Tensor embedding_sums(size_t expert, int64_t first, int64_t count) const override {
+      return FakeStates::embedding_sums(expert, first, count) * std::nan("");
+    }
+  };
+  FakeEvidence evidence;
+  evidence.of_network = std::make_shared<LostStates>();
+  MergeInputs inputs = small_models(2);
+  inputs.evidence = &evidence;
+  for (const char* router : {"hidden_avg", "cheap_embed"})
+    CHECK_THROWS_WITH(
+        merge("moe", {{"router", router}}, inputs),
+        Contains("layers.0.block_sparse_moe.gate.weight' values that are not finite"));
+}
+
 TEST_CASE("a router's temperature divides, and negatives are subtracted", "[methods][moe]") {
   const at::Tensor cool = gate({{"router", "hidden_avg"}, {"temperature", 2}});
   CHECK(distance(cool[0], row({.3f, .4f})) <= 1e-6);

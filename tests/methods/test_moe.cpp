@@ -225,6 +225,7 @@ TEST_CASE("a router's parameters have dotted names", "[methods][moe]") {
 
   const auto method = make_method("moe", JsonReader(parameters, "test"));
   CHECK(method->needs().calibration_inputs);
+  CHECK(method->needs().tokenizer);
   CHECK(method->needs().base);
   const Json flat = flat_parameters(method->parameters());
   CHECK(flat.at("router") == "hidden_avg");

@@ -14,6 +14,7 @@
 #include "harness/merge/preflight.h"
 #include "harness/merge/request/roles.h"
 #include "harness/merge/request/slices.h"
+#include "harness/merge/tokenizer_files.h"
 
 namespace assay {
 
@@ -69,6 +70,13 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   for (std::string& difference : config_differences(models))
     request.notes.push_back(std::move(difference));
   request.problems = std::move(reconciled.problems);
+  if (!options.partial && same_shapes)
+    for (const auto& expert : experts)
+      if (have_different_tokenizers(*like, *expert))
+        request.notes.push_back(fmt::format(
+            "{} and {} have different tokenizers: a row of the one's embedding need not "
+            "be for the token of the other's",
+            like->label(), expert->label()));
   if (!options.partial) {
     const TensorSource& reference = *reconciled.sources.front();
     for (const auto& source : reconciled.sources)

@@ -66,6 +66,11 @@ void check_gates(const RouterJob& job, const std::vector<at::Tensor>& gates) {
   double worst = 1;
   for (size_t block = 0; block < gates.size(); ++block) {
     const at::Tensor gate = gates[block].cpu().to(at::kDouble);
+    if (!gate.isfinite().all().item<bool>())
+      data_error(
+          "the router gives '{}' values that are not finite, as the hidden states of the experts' "
+          "examples in the base are not",
+          job.gates[block]);
     refuse_equal_rows(gate, job.gates[block]);
     worst = std::max(worst, condition_number(gate));
   }

@@ -27,7 +27,7 @@ at::Tensor unit(const at::Tensor& direction);
 at::Tensor embedding_sum(const Network& network, size_t expert, int64_t batch);
 
 /// Reports the largest condition number of a gate [experts, width], and warns where it is above 5:
-/// the experts' directions are alike. DataError where two rows are the same.
+/// the experts' directions are alike. DataError where two rows are the same, or not finite.
 void check_gates(const RouterJob& job, const std::vector<at::Tensor>& gates);
 
 /// Gates of the directions float64 [width] of each block, of direction_examples(); undefined where
