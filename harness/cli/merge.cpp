@@ -149,8 +149,8 @@ Examples: assay merge merge.json -o merged/
                               {"task_bytes", report.task_bytes ? Json(*report.task_bytes) : Json()},
                               {"diagnostics", report.diagnostics}}
                              .dump(2));
-    log_info("merged {} experts with {} into {}", request.inputs.experts.size(), request.title,
-             options->output);
+    log_info("merged {} with {} into {}", experts_text(std::ssize(request.inputs.experts)),
+             request.title, options->output);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "harness/core/component_json.h"
 #include "harness/core/json.h"
+#include "harness/merge/merge.h"
 #include "harness/method/method.h"
 
 namespace assay::cli {
@@ -27,7 +28,7 @@ std::string needs_of(const Needs& needs) {
   if (needs.base) parts.emplace_back("base");
   if (needs.max_experts != Needs::kAnyNumber || needs.min_experts > 1)
     parts.push_back(needs.min_experts == needs.max_experts
-                        ? fmt::format("{} experts", needs.min_experts)
+                        ? experts_text(needs.min_experts)
                         : fmt::format("{}+ experts", needs.min_experts));
   if (needs.calibration_labels)
     parts.emplace_back("labelled data");

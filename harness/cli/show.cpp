@@ -12,6 +12,7 @@
 #include "harness/core/error.h"
 #include "harness/core/json.h"
 #include "harness/core/paths.h"
+#include "harness/merge/merge.h"
 #include "harness/method/method.h"
 #include "harness/method/router.h"
 #include "harness/plugin/plugins.h"
@@ -25,9 +26,9 @@ std::string needs_text(const Needs& needs) {
   std::vector<std::string> parts;
   if (needs.base) parts.emplace_back("the base checkpoint");
   parts.push_back(needs.min_experts == needs.max_experts
-                      ? fmt::format("exactly {} experts", needs.min_experts)
+                      ? fmt::format("exactly {}", experts_text(needs.min_experts))
                   : needs.max_experts == Needs::kAnyNumber
-                      ? fmt::format("at least {} expert(s)", needs.min_experts)
+                      ? fmt::format("at least {}", experts_text(needs.min_experts))
                       : fmt::format("{} to {} experts", needs.min_experts, needs.max_experts));
   if (needs.same_shapes) parts.emplace_back("tensors of the same names and shapes");
   if (needs.same_initialization) parts.emplace_back("experts fine-tuned from one initialisation");

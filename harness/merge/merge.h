@@ -81,6 +81,9 @@ struct Offered {
   bool architecture = false;  ///< the models' architecture is known
 };
 
+/// "1 expert", "2 experts".
+std::string experts_text(int64_t count);
+
 /// What keeps a method with these needs from being applied, in words; absent when nothing does.
 std::optional<std::string> unmet_need(const Needs& needs, const Offered& offered);
 

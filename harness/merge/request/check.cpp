@@ -7,13 +7,10 @@
 #include "harness/merge/request/roles.h"
 
 namespace assay {
-namespace {
 
-std::string models_text(int count) {
+std::string experts_text(int64_t count) {
   return fmt::format("{} expert{}", count, count == 1 ? "" : "s");
 }
-
-}  // namespace
 
 TensorRole tensor_role(const TensorSource& source, const TensorInfo& info) {
   const auto* adjusted = dynamic_cast<const AdjustedSource*>(&source);
@@ -55,7 +52,7 @@ std::optional<std::string> unmet_need(const Needs& needs, const Offered& offered
         needs.min_experts == needs.max_experts ? "exactly"
         : count < needs.min_experts            ? "at least"
                                                : "at most",
-        models_text(count < needs.min_experts ? needs.min_experts : needs.max_experts),
+        experts_text(count < needs.min_experts ? needs.min_experts : needs.max_experts),
         count == 1 ? "1 is" : fmt::format("{} are", count));
   if (needs.calibration_inputs && !offered.calibration_inputs)
     return "needs calibration data, and none is given";
