@@ -131,15 +131,16 @@ void explain_section(const MergeSection& section, const MergeRequest& request,
     TensorExplanation tensor{info.name, info.shape, {}, info.dtype, {}, {}};
     if (merged) tensor.group = group->second;
     const bool averaged = merged && !method->info().own_moments && is_running_moment(info.name);
-    tensor.role = averaged ? "averaged" : merged ? "merged" : "copied";
-    tensor.role += changes(merged ? all_models(inputs) : read, info.name);
+    const bool made = request.plan && planned.at(info.name)->made;
+    tensor.role = made ? "made" : averaged ? "averaged" : merged ? "merged" : "copied";
+    if (!made) tensor.role += changes(merged ? all_models(inputs) : read, info.name);
     for (const TensorSource* model : read) {
       const TensorInfo& input = *model->find(info.name);
       out.bytes_read += input.bytes();
       if (std::find(tensor.from.begin(), tensor.from.end(), input.dtype) == tensor.from.end())
         tensor.from.push_back(input.dtype);
     }
-    if (request.plan) {
+    if (request.plan && !made) {
       tensor.parts =
           planned_parts(request, *planned.at(info.name), read.front() == inputs.base.get());
       if (!merged) tensor.parts.resize(1);

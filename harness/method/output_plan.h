@@ -59,6 +59,8 @@ struct OutputTensor {
   /// The result is the base's view, else the first expert's, whatever its dtype. Integers and
   /// buffers always are.
   bool copied = false;
+  /// The method gives it values that are none of the views', which have its shape and dtype.
+  bool made = false;
 
   bool is_zero() const { return copied && shape; }
 };

@@ -63,6 +63,12 @@ class Planner {
     tensor.base->model = TensorView::kBase;
   }
 
+  /// Values of the router's, for which the view gives shape and dtype.
+  void add_made(std::string name, const TensorView& view) {
+    add(std::move(name), shape_.rest, view, shape_.rest_with_base);
+    plan_.tensors.back().made = true;
+  }
+
   /// Zeros in the dtype of a tensor of the models.
   void add_zeros(std::string name, const std::string& like, std::vector<int64_t> shape) {
     add(std::move(name), {shape_.rest.front()}, {.tensor = like}, false);
@@ -95,15 +101,14 @@ class Planner {
 
   void add_gates(const std::string& block) {
     const std::string router = gate_name(shape_.form, block);
-    add(router, shape_.rest, {.tensor = embedding_.name, .rows = rows_}, shape_.rest_with_base);
-    if (!norm_.empty())
-      add(slots_name(router), shape_.rest, {.tensor = norm_, .rows = rows_}, shape_.rest_with_base);
+    add_made(router, {.tensor = embedding_.name, .rows = rows_});
+    if (!norm_.empty()) add_made(slots_name(router), {.tensor = norm_, .rows = rows_});
     if (!shape_.form.needs_shared) return;
     const std::string gate = shared_gate_name(shape_.form, block);
     if (shape_.shared_gate_is_zero)
       add_zeros(gate, embedding_.name, {1, embedding_.shape.back()});
     else
-      add(gate, shape_.rest, {.tensor = embedding_.name, .rows = 1}, shape_.rest_with_base);
+      add_made(gate, {.tensor = embedding_.name, .rows = 1});
   }
 
   /// The bias that Qwen 2 has next to a weight, where the models have none.

@@ -67,6 +67,7 @@ void add_slots(const PlanInputs& models, const std::vector<MixtureLayer>& layers
     slots.name = slots_name(layer.router);
     slots.experts.assign(views, {.tensor = layer.router});
     slots.shape = std::vector<int64_t>{models.experts.front()->find(layer.router)->shape.front()};
+    slots.made = true;
   }
   plan.config["stored_experts"] = all;
   plan.config_of = [config = plan.config, by_block](const StateDict& made) {

@@ -70,6 +70,11 @@ void RoutedPlan::add(std::string name, const std::vector<size_t>& of, const Tens
   }
 }
 
+void RoutedPlan::add_made(std::string name, const std::vector<size_t>& of, const TensorView& view) {
+  add(std::move(name), of, view);
+  tensors_.back().made = true;
+}
+
 void RoutedPlan::add_members() {
   for (size_t i = 0; i < members_.size(); ++i)
     for (const TensorInfo& tensor : source(members_[i]).tensors())
@@ -118,19 +123,19 @@ void RoutedPlan::add_router_embedding() {
 // Planned as rows of an embedding, which have their shape; the values are the router's. Made of the
 // first member, which gives their width, as often as there are members: these may differ.
 void RoutedPlan::add_rows() {
-  add(routed_names::of_router(routed_names::kRouterRows),
-      std::vector<size_t>(members(), members_.front()),
-      {.tensor = vocabulary_tensors(source(members_.front())).embedding->name,
-       .rows = std::ssize(members_)});
+  add_made(routed_names::of_router(routed_names::kRouterRows),
+           std::vector<size_t>(members(), members_.front()),
+           {.tensor = vocabulary_tensors(source(members_.front())).embedding->name,
+            .rows = std::ssize(members_)});
 }
 
 void RoutedPlan::add_token_rows() {
   const TensorInfo& embedding = *vocabulary_tensors(source(members_.front())).embedding;
   const int64_t vocabulary = embedding.shape.front();
   const std::vector<size_t> of(members(), members_.front());
-  add(routed_names::of_router(routed_names::kRouterIdf), of, {.tensor = embedding.name});
+  add_made(routed_names::of_router(routed_names::kRouterIdf), of, {.tensor = embedding.name});
   tensors_.back().shape = {vocabulary};
-  add(routed_names::of_router(routed_names::kRouterRows), of, {.tensor = embedding.name});
+  add_made(routed_names::of_router(routed_names::kRouterRows), of, {.tensor = embedding.name});
   tensors_.back().shape = {std::ssize(members_), vocabulary};
 }
 
@@ -165,9 +170,9 @@ void RoutedPlan::add_hidden() {
           "routed_ensemble projects the {} values of {} to {}, which takes a matrix of as many "
           "rows, and its tallest, '{}', has {}",
           own_width, source(members_[i]).label(), width, matrix.name, matrix.shape.front()));
-    add(routed_names::projector_in(i), {members_[i]},
-        {.tensor = matrix.name, .rows = own_width, .columns = width});
-    add(routed_names::projector_out(i), {members_[i]}, {.tensor = matrix.name, .rows = width});
+    add_made(routed_names::projector_in(i), {members_[i]},
+             {.tensor = matrix.name, .rows = own_width, .columns = width});
+    add_made(routed_names::projector_out(i), {members_[i]}, {.tensor = matrix.name, .rows = width});
   }
 }
 

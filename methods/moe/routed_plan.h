@@ -49,6 +49,8 @@ class RoutedPlan {
   const TensorSource& source(size_t model) const;
   size_t reference() const;
   void add(std::string name, const std::vector<size_t>& of, const TensorView& view);
+  /// The router's values or a projector's, for which the view gives shape and dtype.
+  void add_made(std::string name, const std::vector<size_t>& of, const TensorView& view);
 
   const PlanInputs& models_;
   std::vector<size_t> members_;

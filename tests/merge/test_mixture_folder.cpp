@@ -75,6 +75,7 @@ TEST_CASE("what no model has is explained as zeros", "[merge][moe]") {
   CHECK(role("model.layers.0.self_attn.q_proj.bias") == "zeros, from 0");
   CHECK(role("model.layers.1.mlp.shared_expert_gate.weight") == "zeros, from 0");
   CHECK(role("model.layers.0.self_attn.q_proj.weight") == "merged, from 1");
+  CHECK(role("model.layers.0.mlp.gate.weight") == "made, from 1");  // of the embedding's dtype
   CHECK_THAT(explanation_text(explanation), Contains("zeros"));
   for (const Json& tensor : explanation_json(explanation).at("tensors"))
     CHECK(tensor.contains("to"));
