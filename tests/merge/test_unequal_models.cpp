@@ -57,6 +57,9 @@ TEST_CASE("experts of two widths become one folder, which opens", "[merge][route
   const UnequalModels models;
   MergeRequest request = models.request("routed_ensemble", "narrow", {{"mix", "hidden"}});
   REQUIRE(request.problems.empty());
+  REQUIRE_FALSE(request.notes.empty());
+  CHECK_THAT(request.notes.back(),
+             Contains("differ in their tensors: ") && Contains("narrow: tensor '"));
   merge_to_folder(request, {}, models.path("out"));
   const OpenModel opened = open_model(models.path("out"), {});
   CHECK(opened.architecture->config().at("member")[1].at("hidden_size") == 4);

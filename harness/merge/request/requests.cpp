@@ -77,6 +77,7 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
             "{} and {} have different tokenizers: a row of the one's embedding need not "
             "be for the token of the other's",
             like->label(), expert->label()));
+  const size_t of_reconciling = request.problems.size();
   if (!options.partial) {
     const TensorSource& reference = *reconciled.sources.front();
     for (const auto& source : reconciled.sources)
@@ -93,8 +94,10 @@ void set_models(MergeRequest& request, const std::shared_ptr<const Checkpoint>& 
   request.inputs.base = std::move(unequal.base);
   request.inputs.experts = std::move(unequal.experts);
   request.inputs.expert_configs = std::move(unequal.expert_configs);
-  const std::string what = request.problems.empty()
-                               ? "tokenizers"
+  // What reconciling found ends in advice, which does not apply.
+  const std::string what = request.problems.empty() ? "tokenizers"
+                           : request.problems.size() > of_reconciling
+                               ? fmt::format("tensors: {}", request.problems[of_reconciling])
                                : fmt::format("tensors: {}", request.problems.front());
   request.notes.push_back(fmt::format("{} keeps the models as they are, which differ in their {}",
                                       request.title, what));
