@@ -111,7 +111,7 @@ std::string plain_number(std::string text) {
 double exact_match(const std::string& answer, const std::string& reference,
                    const ExactMatchOptions& options) {
   const auto normalized = [&](const std::string& text) {
-    std::string out(stripped(text));
+    std::string out(options.strip ? stripped(text) : std::string_view(text));
     if (options.ignore_case) out = lower_case(out);
     return options.ignore_punctuation ? without_punctuation(std::move(out)) : out;
   };

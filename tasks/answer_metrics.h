@@ -9,9 +9,10 @@ namespace assay {
 struct ExactMatchOptions {
   bool ignore_case = false;
   bool ignore_punctuation = false;  ///< of ASCII
+  bool strip = true;                ///< white space at both ends of both does not count
 };
 
-/// 1 when both are equal after stripping white space.
+/// 1 when both are equal, as the options say.
 double exact_match(const std::string& answer, const std::string& reference,
                    const ExactMatchOptions& options);
 

@@ -13,7 +13,7 @@ const std::vector<std::string> kGenerationMetrics{
     "exact_match", "strict_match", "flexible_match", "squad_em", "squad_f1", "rouge_l", "chrf"};
 
 struct GenerationDefinition {
-  TextTemplate target;
+  TextTemplate target;  // its value may be a list of targets
   std::string targets;  // alternative: a field with a list of targets
   std::vector<std::string> stop;
   int64_t max_tokens = 256;
@@ -58,7 +58,7 @@ class GenerationTask : public TextTask {
   std::vector<std::string> references(const TextItem& item) const {
     std::vector<std::string> all;
     if (definition_.targets.empty()) {
-      all.push_back(definition_.target.fill(item));
+      all = definition_.target.texts(item);
     } else {
       const Json& list = text_field(item, definition_.targets);
       if (!list.is_array())
@@ -106,6 +106,7 @@ std::shared_ptr<const Task> make_generation(const std::string& name, JsonReader 
   }
   definition.exact.ignore_case = reader.boolean("ignore_case", false);
   definition.exact.ignore_punctuation = reader.boolean("ignore_punctuation", false);
+  definition.exact.strip = reader.boolean("strip", true);
   reader.finish();
   return std::make_shared<GenerationTask>(name, reader.json(), std::move(shared),
                                           std::move(definition));

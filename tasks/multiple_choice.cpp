@@ -77,17 +77,14 @@ std::vector<double> probabilities(const std::vector<double>& log_likelihoods) {
 
 // The texts of the templates, or the list that is the value of a single template.
 std::vector<std::string> expand(const std::vector<TextTemplate>& templates, const TextItem& item) {
-  std::vector<std::string> texts;
   if (templates.size() == 1 && templates.front().has_value()) {
-    const TextItem list{Json{{"choices", templates.front().value(item)}}, item.where};
-    const Json& values = list.fields["choices"];
+    const Json values = templates.front().value(item);
     if (!values.is_array())
       data_error("{}: a list of choices is expected, found {}", item.where, values.type_name());
-    for (size_t i = 0; i < values.size(); ++i)
-      texts.push_back(printed_field(list, fmt::format("choices.{}", i)));
-  } else {
-    for (const TextTemplate& one : templates) texts.push_back(one.fill(item));
+    return printed_elements(values, item.where);
   }
+  std::vector<std::string> texts;
+  for (const TextTemplate& one : templates) texts.push_back(one.fill(item));
   return texts;
 }
 

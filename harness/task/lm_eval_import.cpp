@@ -29,12 +29,20 @@ std::vector<fs::path> yaml_files(const fs::path& path) {
   return files;
 }
 
-/// Names of the tasks of a group, which may hold groups.
-void add_members(const LmEvalConfig& group, std::vector<std::string>& names) {
-  for (const YamlNode& member : group.at("task").items) {
+/// Names of the tasks of a group, which may hold groups. UserError where the group changes a task,
+/// since a task has one definition.
+void add_members(const LmEvalConfig& group, const YamlNode& members,
+                 std::vector<std::string>& names) {
+  for (const YamlNode& member : members.items) {
     if (member.is_scalar()) names.push_back(member.text);
     const YamlNode* inner = member.find("task");
-    if (inner && inner->is_scalar()) names.push_back(inner->text);
+    if (inner && inner->is_list()) add_members(group, *inner, names);
+    if (!inner || !inner->is_scalar()) continue;
+    names.push_back(inner->text);
+    for (const YamlEntry& entry : member.entries)
+      if (entry.key != "task" && !entry.key.ends_with("_alias") && entry.key != "weight_by_size")
+        user_error("{}:{}: the group changes '{}' of the task '{}', which cannot be imported",
+                   group.where(), entry.line, entry.key, inner->text);
   }
 }
 
@@ -48,7 +56,7 @@ ImportedTasks import_lm_eval(const fs::path& path, const std::string& name) {
     const YamlNode* task = config.find("task");
     if (config.find("group") && task && task->is_list()) {
       std::vector<std::string> members;
-      add_members(config, members);
+      add_members(config, *task, members);
       for (const std::string& member : members) family_of[member] = config.at("group").text;
     } else if (task && task->is_scalar()) {
       tasks.push_back(std::move(config));

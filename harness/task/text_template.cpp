@@ -110,6 +110,20 @@ Json TextTemplate::value(const TextItem& item) const {
   return has_value() ? text_field(item, parts_.front().text) : Json(fill(item));
 }
 
+std::vector<std::string> TextTemplate::texts(const TextItem& item) const {
+  if (has_value())
+    if (const Json list = value(item); list.is_array()) return printed_elements(list, item.where);
+  return {fill(item)};
+}
+
+std::vector<std::string> printed_elements(const Json& list, const std::string& where) {
+  const TextItem item{Json{{"value", list}}, where};
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < list.size(); ++i)
+    texts.push_back(printed_field(item, fmt::format("value.{}", i)));
+  return texts;
+}
+
 std::string plain_text(const JsonReader& text) {
   std::string source = text.as_string();
   for (const char* mark : {"{{", "{%", "{#"})

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "harness/jinja/jinja.h"
 #include "harness/task/text_file.h"
@@ -24,6 +26,9 @@ class TextTemplate {
   bool has_value() const;
   /// That value. DataError as fill().
   Json value(const TextItem& item) const;
+  /// The elements of a value that is a list, as printed; of any other template its text alone.
+  /// DataError as fill().
+  std::vector<std::string> texts(const TextItem& item) const;
 
  private:
   struct Part {
@@ -33,6 +38,10 @@ class TextTemplate {
   std::vector<Part> parts_;
   std::shared_ptr<const JinjaTemplate> jinja_;  ///< null: parts_ are the template
 };
+
+/// A list's elements as printed_field() prints them; `where` is the item's. DataError on a list or
+/// object in the list.
+std::vector<std::string> printed_elements(const Json& list, const std::string& where);
 
 /// Text without fields. UserError when it contains template syntax.
 std::string plain_text(const JsonReader& text);

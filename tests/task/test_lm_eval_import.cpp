@@ -96,4 +96,60 @@ TEST_CASE("what cannot be imported is refused with its line", "[task][import]") 
   CHECK_THAT(import_error("doc_to_text: '{{q|nofilter}}'\ndoc_to_target: '{{a}}'\n"),
              Contains("unknown filter 'nofilter'"));
   CHECK_THAT(import_error(plain + "output_type: magic\n"), Contains("'magic' is not known"));
+  CHECK_THAT(import_error(
+                 plain + "metric_list:\n  - metric: exact_match\n    aggregation: !function u.f\n"),
+             Contains("line 8: the aggregation of 'exact_match' is 'mean' here; '!function u.f'"));
+  CHECK_THAT(import_error(plain + "metric_list: [{metric: exact_match, aggregation: median}]\n"),
+             Contains("'median' cannot be imported"));
+  CHECK_THAT(import_error(plain + "doc_to_choice: [a, b]\n"), Contains("only multiple_choice"));
+  CHECK_THAT(import_error(plain + "dataset_kwargs:\n  data_files: t.json\n  field: data\n"),
+             Contains("line 8: 'field' cannot be imported next to data_files"));
+  CHECK(import_error(plain + "dataset_kwargs: {trust_remote_code: true}\n").empty());
+}
+
+TEST_CASE("answers keep their white space unless a filter strips them", "[task][import]") {
+  const auto definition = [](const std::string& yaml) {
+    const TemporaryFolder place;
+    write_file(place.path() / "t.yaml",
+               "task: t\ndataset_path: x/y\ntest_split: test\ndoc_to_text: '{{q}}'\n"
+               "doc_to_target: answers\n" +
+                   yaml);
+    return Json(import_lm_eval(place.path() / "t.yaml", "t").suites.at("generation")["tasks"][0]);
+  };
+  CHECK(definition("")["strip"] == false);
+  const Json stripped = definition(
+      "filter_list: [{name: x, filter: [{function: remove_whitespace}, {function: take_first}]}]\n");
+  CHECK(!stripped.contains("strip"));
+  CHECK(stripped["metrics"] == Json{"exact_match"});
+  CHECK(definition("generation_kwargs: {until: []}\n")["stop"] == Json::array());
+  CHECK(definition("generation_kwargs: {max_gen_toks: 4}\n")["stop"] == Json{"\n\n"});
+}
+
+TEST_CASE("GSM8K's filters are imported with what it ignores, not without", "[task][import]") {
+  const std::string plain = "doc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n";
+  const std::string filters =
+      "filter_list: [{filter: [{function: regex, regex_pattern: '#### (\\-?[0-9\\.\\,]+)'}]}]\n";
+  const std::string ignored =
+      "metric_list:\n  - metric: exact_match\n"
+      "    regexes_to_ignore: [',', '\\$', '(?s).*#### ', '\\.$']\n";
+  CHECK(import_error(plain + filters + ignored).empty());
+  CHECK_THAT(import_error(plain + filters), Contains("only together"));
+  CHECK_THAT(import_error(plain + ignored), Contains("only with GSM8K's filters"));
+  CHECK_THAT(import_error(plain + "metric_list: [{metric: exact_match, regexes_to_ignore: [x]}]\n"),
+             Contains("only GSM8K's can be imported"));
+}
+
+TEST_CASE("groups may hold groups, but not change their tasks", "[task][import]") {
+  const TemporaryFolder place;
+  write_file(place.path() / "t.yaml",
+             "task: t\ndataset_path: x/y\ntest_split: test\ndoc_to_text: '{{q}}'\n"
+             "doc_to_target: '{{a}}'\n");
+  const auto imported = [&](const std::string& member) {
+    write_file(place.path() / "group.yaml", "group: all\ntask:\n" + member);
+    return import_lm_eval(place.path(), "t").suites.at("generation")["tasks"][0];
+  };
+  CHECK(imported("  - group: inner\n    task: [t]\n")["family"] == "all");
+  CHECK(imported("  - {task: t, task_alias: T}\n")["family"] == "all");
+  CHECK_THROWS_WITH(imported("  - task: t\n    num_fewshot: 5\n"),
+                    Contains("group.yaml:4: the group changes 'num_fewshot' of the task 't'"));
 }

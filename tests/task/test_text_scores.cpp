@@ -98,6 +98,11 @@ TEST_CASE("generated text is compared with the best of the references", "[task]"
                         {"max_tokens", 4}};
   CHECK(evaluate(*make_text_task("generation", definition)).at(0).outcomes ==
         std::vector<double>{1, 0});
+  Json one_template = definition;
+  one_template.erase("targets");
+  one_template["target"] = "{{t}}";
+  CHECK(evaluate(*make_text_task("generation", one_template)).at(0).outcomes ==
+        std::vector<double>{1, 0});
   Json stopped = definition;
   stopped["stop"] = {own.substr(1, 1)};
   CHECK(evaluate(*make_text_task("generation", stopped)).at(0).value == 0);
@@ -150,6 +155,8 @@ TEST_CASE("unusual answers are scored as by lm-evaluation-harness", "[task]") {
 TEST_CASE("answer metrics follow their publications", "[task]") {
   CHECK(exact_match(" Paris\n", "Paris", {}) == 1);
   CHECK(exact_match("paris", "Paris", {}) == 0);
+  CHECK(exact_match(" Paris", "Paris", {.strip = false}) == 0);
+  CHECK(exact_match(" Paris", " Paris", {.strip = false}) == 1);
   CHECK(exact_match("PÀRIS!", "pàris", {.ignore_case = true, .ignore_punctuation = true}) == 1);
   CHECK(squad_exact("The  Eiffel Tower.", "eiffel tower") == 1);
   CHECK(squad_exact("theatre", "atre") == 0);

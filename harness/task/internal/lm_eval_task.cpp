@@ -35,17 +35,6 @@ const std::map<std::string, std::string> kKinds{{"multiple_choice", "multiple_ch
                                                 {"loglikelihood", "log_likelihood"},
                                                 {"loglikelihood_rolling", "perplexity"},
                                                 {"generate_until", "generation"}};
-const std::map<std::string, std::string> kMetrics{{"acc", "acc"},
-                                                  {"acc_norm", "acc_norm"},
-                                                  {"acc_bytes", "acc_bytes"},
-                                                  {"acc_mutual_info", "acc_mutual_info"},
-                                                  {"brier_score", "brier"},
-                                                  {"exact_match", "exact_match"},
-                                                  {"perplexity", "perplexity"},
-                                                  {"word_perplexity", "word_perplexity"},
-                                                  {"byte_perplexity", "byte_perplexity"},
-                                                  {"bits_per_byte", "bits_per_byte"}};
-
 std::optional<int64_t> integer_of(const YamlNode& node) {
   int64_t value = 0;
   const char* end = node.text.data() + node.text.size();
@@ -54,8 +43,6 @@ std::optional<int64_t> integer_of(const YamlNode& node) {
     return std::nullopt;
   return value;
 }
-
-bool is_true(const YamlNode& node) { return node.text == "true" || node.text == "True"; }
 
 bool is_identifier(const std::string& text) {
   const auto is_letter = [](char c) {
@@ -79,7 +66,8 @@ Json json_of(const YamlNode& node) {
     return map;
   }
   if (const auto number = integer_of(node)) return *number;
-  if (!node.quoted && (node.text == "true" || node.text == "false")) return is_true(node);
+  const bool is_false = node.text == "false" || node.text == "False";
+  if (!node.quoted && (yaml_is_true(node) || is_false)) return !is_false;
   return node.text;
 }
 
@@ -108,8 +96,8 @@ class Converter {
       prompts();
       few_shot();
     }
-    metrics();
     if (task_.kind == "generation") generation();
+    import_lm_eval_metrics(config_, task_);
     return std::move(task_);
   }
 
@@ -157,6 +145,13 @@ class Converter {
     const YamlNode* local = nullptr;
     if (const YamlNode* options = config_.find("dataset_kwargs"))
       local = options->find("data_files");
+    // Of a hub's data set they say how it is fetched, of files how they are read.
+    for (const YamlEntry& entry :
+         local ? config_.at("dataset_kwargs").entries : std::vector<YamlEntry>())
+      if (entry.key != "data_files" && entry.key != "trust_remote_code")
+        config_.fail("dataset_kwargs",
+                     fmt::format("line {}: '{}' cannot be imported next to data_files", entry.line,
+                                 entry.key));
     const auto file_of = [&](const std::string& split) -> std::string {
       if (!local) return fmt::format("huggingface/{}/{}/{}.jsonl", path, name, split);
       const YamlNode* file = local->is_scalar() ? local : local->find(split);
@@ -210,6 +205,8 @@ class Converter {
     task_.definition["delimiter"] =
         task_.kind == "log_likelihood" ? "" : text("target_delimiter", " ");
     if (task_.kind != "multiple_choice") {
+      if (config_.find("doc_to_choice"))
+        config_.fail("doc_to_choice", "only multiple_choice has choices here");
       task_.definition["target"] = template_of("doc_to_target");
       return;
     }
@@ -268,83 +265,26 @@ class Converter {
     task_.definition["few_shot"] = few_shot;
   }
 
-  void metrics() {
-    const YamlNode* list = config_.find("metric_list");
-    if (!list) return;
-    Json metrics = Json::array();
-    for (const YamlNode& entry : list->items) {
-      const YamlNode* name = entry.find("metric");
-      if (!name || !name->is_scalar()) config_.fail("metric_list", "expected metrics by name");
-      const auto known = kMetrics.find(name->text);
-      if (!name->tag.empty() || known == kMetrics.end())
-        config_.fail("metric_list",
-                     fmt::format("line {}: the metric '{}' cannot be imported; these can: {}",
-                                 name->line, name->text, fmt::join(keys_of(kMetrics), ", ")));
-      metrics.push_back(known->second);
-      for (const YamlEntry& option : entry.entries) exact_match_option(option);
-    }
-    task_.definition["metrics"] = metrics;
-  }
-
-  void exact_match_option(const YamlEntry& option) {
-    if (option.key == "ignore_case" || option.key == "ignore_punctuation") {
-      if (is_true(option.value)) task_.definition[option.key] = true;
-    } else if (option.key != "metric" && option.key != "aggregation" &&
-               option.key != "weight_by_size" && option.key != "higher_is_better") {
-      config_.fail("metric_list", fmt::format("line {}: the option '{}' cannot be imported",
-                                              option.line, option.key));
-    }
-  }
-
   void generation() {
     Json stop = Json::array();
+    bool has_until = false;  // an empty list stops at EOS alone
     if (const YamlNode* options = config_.find("generation_kwargs"))
       for (const YamlEntry& entry : options->entries) {
         if (entry.key == "until") {
+          has_until = !entry.value.is_null();
           if (entry.value.is_scalar()) stop.push_back(entry.value.text);
           for (const YamlNode& text : entry.value.items) stop.push_back(text.text);
         } else if (entry.key == "max_gen_toks" || entry.key == "max_new_tokens") {
           task_.definition["max_tokens"] = json_of(entry.value);
-        } else if (entry.key == "do_sample" && is_true(entry.value)) {
+        } else if (entry.key == "do_sample" && yaml_is_true(entry.value)) {
           config_.fail("generation_kwargs", fmt::format("line {}: answers are greedy", entry.line));
         } else if (entry.key != "do_sample" && entry.key != "temperature") {
           config_.fail("generation_kwargs",
                        fmt::format("line {}: '{}' cannot be imported", entry.line, entry.key));
         }
       }
-    if (stop.empty()) stop.push_back(text("fewshot_delimiter", "\n\n"));
+    if (!has_until) stop.push_back(text("fewshot_delimiter", "\n\n"));
     task_.definition["stop"] = stop;
-    if (const YamlNode* filters = config_.find("filter_list")) filter_metrics(*filters);
-  }
-
-  /// Filters that take a number out of an answer are metrics of Assay.
-  void filter_metrics(const YamlNode& filters) {
-    Json metrics = Json::array();
-    for (const YamlNode& filter : filters.items) {
-      std::string pattern, group = "0";
-      const YamlNode* steps = filter.find("filter");
-      for (const YamlNode& step : steps ? steps->items : std::vector<YamlNode>()) {
-        const YamlNode *function = step.find("function"), *regex = step.find("regex_pattern"),
-                       *select = step.find("group_select");
-        if (function && function->text == "regex" && regex && pattern.empty())
-          pattern = regex->text;
-        else if (!function || function->text != "take_first")
-          pattern = "another filter";
-        if (select) group = select->text;
-      }
-      if (pattern.empty())
-        metrics.push_back("exact_match");
-      else if (pattern == R"(#### (\-?[0-9\.\,]+))" && group == "0")
-        metrics.push_back("strict_match");
-      else if (pattern == R"((-?[$0-9.,]{2,})|(-?[0-9]+))" && group == "-1")
-        metrics.push_back("flexible_match");
-      else
-        config_.fail("filter_list",
-                     fmt::format("line {}: this filter cannot be imported; take_first and GSM8K's "
-                                 "patterns can",
-                                 filter.line));
-    }
-    if (!metrics.empty()) task_.definition["metrics"] = metrics;
   }
 
   const LmEvalConfig& config_;
@@ -353,6 +293,8 @@ class Converter {
 };
 
 }  // namespace
+
+bool yaml_is_true(const YamlNode& node) { return node.text == "true" || node.text == "True"; }
 
 LmEvalTask convert_lm_eval(const LmEvalConfig& config) { return Converter(config).run(); }
 

@@ -40,6 +40,13 @@ struct LmEvalTask {
   std::vector<std::string> notes;
 };
 
+/// Whether a value is what YAML reads as true.
+bool yaml_is_true(const YamlNode& node);
+
+/// Adds a task's metrics and what they do with an answer before they compare it: `metric_list` and
+/// `filter_list`. UserError naming the line of what cannot be imported.
+void import_lm_eval_metrics(const LmEvalConfig& config, LmEvalTask& task);
+
 /// UserError naming the line of what cannot be imported.
 LmEvalTask convert_lm_eval(const LmEvalConfig& config);
 
