@@ -71,6 +71,7 @@ OutputPlan PruneExperts::plan(const PlanInputs& models) const {
   for (const TensorInfo& tensor : model.tensors()) names.push_back(tensor.name);
   const std::vector<MixtureLayer> layers = mixture_layers(names, info.name);
   const int64_t left = experts_left(layers, experts, info.name);
+  if (by == By::kSubsetErrors) subsets_of(layers.front().experts(), left);  // refuses too many
   OutputPlan plan{config_of_fewer(models.config, left, info.name), plan_slots(model, layers, left)};
   need_plain_routers(layers, plan.tensors, info.name);
   std::set<std::string> routers;

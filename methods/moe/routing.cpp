@@ -32,9 +32,12 @@ Routing read_routing(const TensorSource& statistic, const std::string& router, b
                router, shape_text(columns.sizes()));
   const int64_t width = (columns.size(1) - first) / (with_outputs ? 2 : 1);
   const at::Tensor counts = columns.select(1, kCount);
-  const at::Tensor once = at::where(counts > 0, counts, at::ones_like(counts));
+  const auto divisor = [](const at::Tensor& count) {  // of sums that are 0 where the count is
+    return at::where(count > 0, count, at::ones_like(count));
+  };
+  const at::Tensor once = divisor(counts);
   Routing routing;
-  routing.usage = as_list(counts / counts.sum());
+  routing.usage = as_list(counts / divisor(counts.sum()));
   routing.saliency = as_list(columns.select(1, kSaliency) / once);
   routing.logits = columns.narrow(1, kFirstLogit, experts);
   routing.inputs = columns.narrow(1, first, width) / once.unsqueeze(1);

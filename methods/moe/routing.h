@@ -12,7 +12,7 @@ namespace assay {
 
 /// What a router did with an expert model's tokens. Vectors have a value for each expert.
 struct Routing {
-  std::vector<double> usage;     ///< the share of all choices: they sum to 1
+  std::vector<double> usage;     ///< the share of all choices: they sum to 1; 0 without any
   std::vector<double> saliency;  ///< the mean of weight * |output| over the tokens it was sent
   at::Tensor logits;             ///< [experts, experts]: mean products of logits over all tokens
   at::Tensor inputs;   ///< [experts, width]: the mean input of the tokens it was sent; 0 of none

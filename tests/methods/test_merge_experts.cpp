@@ -391,6 +391,13 @@ TEST_CASE("the compact form of every family is the same function", "[methods][mo
   }
 }
 
+TEST_CASE("a router that saw no token used no expert", "[methods][moe]") {
+  const auto statistic = source("statistic", {{"router", at::zeros({2, 9}, at::kDouble)}});
+  const Routing routing = read_routing(*statistic, "router", false);
+  CHECK(routing.usage == std::vector<double>{0, 0});
+  CHECK(routing.saliency == std::vector<double>{0, 0});
+}
+
 TEST_CASE("pruning leaves experts and their rows of the router", "[methods][moe]") {
   const StateDict model = small_model(1, small_mixtral_config());
   FakeEvidence evidence = pairs(kUsages);
@@ -434,4 +441,10 @@ TEST_CASE("merging experts says what it cannot do", "[methods][moe]") {
                     Contains("is to be a number"));
   CHECK_THROWS_WITH(merge("merge_experts", {{"refit", true}, {"merge", "zip"}}, inputs),
                     Contains("'refit' goes with"));
+  Json many = small_mixtral_config();
+  many["num_local_experts"] = 40;
+  MergeInputs of_many = mixture_inputs(small_model(1, many), &evidence);
+  of_many.config = many;
+  CHECK_THROWS_WITH(merge("prune_experts", {{"by", "subset_errors"}, {"experts", 20}}, of_many),
+                    Contains("too many to try"));
 }
