@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
+#include "harness/checkpoint/heads.h"
 #include "harness/core/error.h"
 #include "harness/core/rng.h"
 
@@ -169,8 +171,13 @@ struct AllAlike final : SequenceRouter {
 }  // namespace
 
 TensorInfo embedding_info(const LanguageArchitecture& architecture) {
-  for (const TensorInfo& info : architecture.tensors())
-    if (info.shape.size() == 2 && info.shape.front() == architecture.vocabulary()) return info;
+  std::optional<TensorInfo> found;
+  for (const TensorInfo& info : architecture.tensors()) {
+    if (info.shape.size() != 2 || info.shape.front() != architecture.vocabulary()) continue;
+    if (is_embedding(info.name)) return info;
+    if (!found) found = info;
+  }
+  if (found) return *found;
   user_error("a routed ensemble reads a model's embedding, and '{}' has none",
              architecture.config().at("model_type").get<std::string>());
 }

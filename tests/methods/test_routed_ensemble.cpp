@@ -212,8 +212,9 @@ TEST_CASE("what experts do not keep is merged", "[methods][moe][routed]") {
 }
 
 TEST_CASE("experts of all families keep their layers", "[methods][moe][routed]") {
+  // As wide as the vocabulary, so that other matrices have as many rows as the embedding.
   const Json gpt2 = {{"model_type", "gpt2"}, {"vocab_size", 16}, {"n_positions", 32},
-                     {"n_embd", 8},          {"n_layer", 2},     {"n_head", 2}};
+                     {"n_embd", 16},         {"n_layer", 2},     {"n_head", 2}};
   for (const Json& config : {small_mixtral_config(), gpt2}) {
     CAPTURE(config);
     MergeReport report;
