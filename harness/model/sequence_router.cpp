@@ -7,11 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <optional>
 
-#include "harness/checkpoint/heads.h"
 #include "harness/core/error.h"
 #include "harness/core/rng.h"
+#include "harness/model/hidden_mixture.h"
 
 namespace assay {
 namespace {
@@ -171,15 +170,10 @@ struct AllAlike final : SequenceRouter {
 }  // namespace
 
 TensorInfo embedding_info(const LanguageArchitecture& architecture) {
-  std::optional<TensorInfo> found;
-  for (const TensorInfo& info : architecture.tensors()) {
-    if (info.shape.size() != 2 || info.shape.front() != architecture.vocabulary()) continue;
-    if (is_embedding(info.name)) return info;
-    if (!found) found = info;
-  }
-  if (found) return *found;
-  user_error("a routed ensemble reads a model's embedding, and '{}' has none",
-             architecture.config().at("model_type").get<std::string>());
+  const std::string name = vocabulary_names(architecture).embedding;
+  const std::vector<TensorInfo> all = architecture.tensors();
+  return *std::find_if(all.begin(), all.end(),
+                       [&](const TensorInfo& info) { return info.name == name; });
 }
 
 std::unique_ptr<SequenceRouter> make_sequence_router(SequenceRouterKind kind, bool ascent) {

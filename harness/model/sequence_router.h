@@ -48,8 +48,7 @@ class SequenceRouter {
 /// kUniform: no member is better than another.
 std::unique_ptr<SequenceRouter> make_sequence_router(SequenceRouterKind kind, bool ascent);
 
-/// The embedding, [vocabulary, width]: by its name, as other matrices may have as many rows; where
-/// none has a known name, the first matrix of so many. UserError when there is none.
+/// The embedding that vocabulary_names() finds, [vocabulary, width]. UserError as it.
 TensorInfo embedding_info(const LanguageArchitecture& architecture);
 
 /// The share of each member: a softmax over the `top_k` highest scores divided by `temperature`,
