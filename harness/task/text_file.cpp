@@ -87,8 +87,19 @@ TextItem make_item(Json fields, std::string where) {
 }
 
 std::vector<TextItem> read_array(const std::string& content, const std::string& file) {
-  Json array = parse_data(content, file);
-  if (!array.is_array()) data_error("{}: expected an array of objects", file);
+  constexpr const char* kLines = "a file with an object per line ends in .jsonl";
+  const size_t first = content.find_first_not_of(" \t\r\n");
+  const bool is_object = first != std::string::npos && content[first] == '{';
+  Json array;
+  try {
+    array = parse_data(content, file);
+  } catch (const DataError& error) {
+    if (!is_object) throw;
+    data_error("{}; {}", error.what(), kLines);
+  }
+  if (!array.is_array())
+    data_error("{}: expected an array of objects, found {}{}", file, array.type_name(),
+               is_object ? fmt::format("; {}", kLines) : "");
   std::vector<TextItem> items;
   for (Json& fields : array)
     items.push_back(

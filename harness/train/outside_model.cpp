@@ -19,8 +19,9 @@ ModelPath find_outside_model(const std::string& name, const std::filesystem::pat
     const std::string first = *fs::path(name).begin();
     const bool is_fetched = std::find(datasets.begin(), datasets.end(), first) != datasets.end();
     user_error("{}{}", error.what(),
-               is_fetched ? fmt::format(". 'assay data fetch {}' gets it", first)
-                          : fmt::format(", nor in the data folder '{}'", data_folder().string()));
+               is_fetched
+                   ? fmt::format(". 'assay data fetch {}' gets it", first)
+                   : fmt::format(". Nor is it in the data folder '{}'", data_folder().string()));
   }
 }
 

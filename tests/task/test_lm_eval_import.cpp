@@ -125,6 +125,17 @@ TEST_CASE("answers keep their white space unless a filter strips them", "[task][
   CHECK(definition("generation_kwargs: {max_gen_toks: 4}\n")["stop"] == Json{"\n\n"});
 }
 
+TEST_CASE("values of few-shot samples are those that PyYAML reads", "[task][import]") {
+  const TemporaryFolder place;
+  write_file(place.path() / "t.yaml",
+             "task: t\ndataset_path: x/y\ntest_split: test\ndoc_to_text: '{{q}}'\n"
+             "doc_to_target: '{{a}}'\nnum_fewshot: 1\nfewshot_config:\n  sampler: first_n\n"
+             "  samples:\n    - {q: 1.50, a: True, b: '2.0', c: 1e5, d: 7}\n");
+  const Json suite = import_lm_eval(place.path() / "t.yaml", "t").suites.at("generation");
+  CHECK(suite["tasks"][0]["few_shot"]["items"][0] ==
+        Json{{"q", 1.5}, {"a", true}, {"b", "2.0"}, {"c", "1e5"}, {"d", 7}});
+}
+
 TEST_CASE("GSM8K's filters are imported with what it ignores, not without", "[task][import]") {
   const std::string plain = "doc_to_text: '{{q}}'\ndoc_to_target: '{{a}}'\n";
   const std::string filters =

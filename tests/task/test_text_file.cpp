@@ -35,6 +35,10 @@ TEST_CASE("items are read from JSON, JSON lines, tables and texts", "[task]") {
   CHECK(array.at(1).fields["q"] == 2);
   CHECK_THAT(array[1].where, Contains("a.json item 2"));
 
+  CHECK_THROWS_WITH(read_written("a.json", "{\"q\":1}\n{\"q\":2}\n"), Contains("ends in .jsonl"));
+  CHECK_THROWS_WITH(read_written("a.json", "{\"q\":1}"),
+                    Contains("an array of objects, found object") && Contains("ends in .jsonl"));
+
   const auto table =
       read_written("a.csv", "\xef\xbb\xbfq,a\r\n\"one, \"\"two\"\"\nthree\",\n four ,\"\"\n");
   REQUIRE(table.size() == 2);

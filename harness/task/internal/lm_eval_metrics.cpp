@@ -4,6 +4,7 @@
 #include <map>
 
 #include "harness/task/internal/lm_eval_task.h"
+#include "harness/task/internal/yaml_values.h"
 
 namespace assay {
 namespace {

@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
-#include <optional>
 
 #include "harness/core/error.h"
+#include "harness/task/internal/yaml_values.h"
 
 namespace assay {
 namespace {
@@ -35,15 +34,6 @@ const std::map<std::string, std::string> kKinds{{"multiple_choice", "multiple_ch
                                                 {"loglikelihood", "log_likelihood"},
                                                 {"loglikelihood_rolling", "perplexity"},
                                                 {"generate_until", "generation"}};
-std::optional<int64_t> integer_of(const YamlNode& node) {
-  int64_t value = 0;
-  const char* end = node.text.data() + node.text.size();
-  const auto read = std::from_chars(node.text.data(), end, value);
-  if (!node.is_scalar() || node.quoted || read.ec != std::errc() || read.ptr != end)
-    return std::nullopt;
-  return value;
-}
-
 bool is_identifier(const std::string& text) {
   const auto is_letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -51,24 +41,6 @@ bool is_identifier(const std::string& text) {
   return !text.empty() && is_letter(text.front()) &&
          std::all_of(text.begin(), text.end(),
                      [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
-Json json_of(const YamlNode& node) {
-  if (node.is_null()) return {};
-  if (node.is_list()) {
-    Json list = Json::array();
-    for (const YamlNode& item : node.items) list.push_back(json_of(item));
-    return list;
-  }
-  if (node.is_map()) {
-    Json map = Json::object();
-    for (const YamlEntry& entry : node.entries) map[entry.key] = json_of(entry.value);
-    return map;
-  }
-  if (const auto number = integer_of(node)) return *number;
-  const bool is_false = node.text == "false" || node.text == "False";
-  if (!node.quoted && (yaml_is_true(node) || is_false)) return !is_false;
-  return node.text;
 }
 
 class Converter {
@@ -195,7 +167,7 @@ class Converter {
   }
 
   void prompts() {
-    if (integer_of(config_.at("doc_to_text")))
+    if (yaml_integer(config_.at("doc_to_text")))
       config_.fail("doc_to_text", "a number chooses among several inputs, which is not supported");
     task_.definition["prompt"] = template_of("doc_to_text");
     const std::string description = text("description", "");
@@ -219,7 +191,7 @@ class Converter {
     } else {
       task_.definition["choices"] = template_of("doc_to_choice");
     }
-    if (const auto constant = integer_of(config_.at("doc_to_target")))
+    if (const auto constant = yaml_integer(config_.at("doc_to_target")))
       task_.definition["label"] = *constant;
     else
       task_.definition["label"] = text("doc_to_target");
@@ -227,7 +199,7 @@ class Converter {
 
   void few_shot() {
     const YamlNode* number = config_.find("num_fewshot");
-    const int64_t count = number ? integer_of(*number).value_or(-1) : 0;
+    const int64_t count = number ? yaml_integer(*number).value_or(-1) : 0;
     if (count < 0) config_.fail("num_fewshot", "expected a number");
     const YamlNode* options = config_.find("fewshot_config");
     Json few_shot{{"count", count}};
@@ -241,7 +213,7 @@ class Converter {
         if (entry.key == "sampler")
           sampler = entry.value.text;
         else if (entry.key == "samples")
-          few_shot["items"] = json_of(entry.value);
+          few_shot["items"] = yaml_json(entry.value);
         else if (entry.key != "split")
           config_.fail("fewshot_config", fmt::format("'{}' cannot be imported", entry.key));
       }
@@ -275,7 +247,7 @@ class Converter {
           if (entry.value.is_scalar()) stop.push_back(entry.value.text);
           for (const YamlNode& text : entry.value.items) stop.push_back(text.text);
         } else if (entry.key == "max_gen_toks" || entry.key == "max_new_tokens") {
-          task_.definition["max_tokens"] = json_of(entry.value);
+          task_.definition["max_tokens"] = yaml_json(entry.value);
         } else if (entry.key == "do_sample" && yaml_is_true(entry.value)) {
           config_.fail("generation_kwargs", fmt::format("line {}: answers are greedy", entry.line));
         } else if (entry.key != "do_sample" && entry.key != "temperature") {
@@ -293,8 +265,6 @@ class Converter {
 };
 
 }  // namespace
-
-bool yaml_is_true(const YamlNode& node) { return node.text == "true" || node.text == "True"; }
 
 LmEvalTask convert_lm_eval(const LmEvalConfig& config) { return Converter(config).run(); }
 

@@ -40,9 +40,6 @@ struct LmEvalTask {
   std::vector<std::string> notes;
 };
 
-/// Whether a value is what YAML reads as true.
-bool yaml_is_true(const YamlNode& node);
-
 /// Adds a task's metrics and what they do with an answer before they compare it: `metric_list` and
 /// `filter_list`. UserError naming the line of what cannot be imported.
 void import_lm_eval_metrics(const LmEvalConfig& config, LmEvalTask& task);
