@@ -13,6 +13,7 @@
 #include "harness/core/error.h"
 #include "harness/core/file_lock.h"
 #include "harness/core/files.h"
+#include "harness/core/freed_memory.h"
 #include "harness/core/log.h"
 #include "harness/core/paths.h"
 #include "harness/core/provenance.h"
@@ -245,6 +246,8 @@ std::vector<std::shared_ptr<const Checkpoint>> ensure_checkpoints(
   work();
   counters::concurrent_threads = before;
   for (std::thread& thread : threads) thread.join();
+  // A sweep's workers need what the optimisers of large models had.
+  return_freed_memory();
   if (error) std::rethrow_exception(error);
   return made;
 }

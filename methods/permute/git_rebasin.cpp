@@ -8,15 +8,16 @@
 #include "methods/permute/matching.h"
 #include "methods/permute/permuted_job.h"
 #include "methods/permute/straight_through.h"
+#include "methods/permute/universe.h"
 
 namespace assay {
 namespace {
 
 /// Git Re-Basin: reorders the units of every expert like those of the first, or of the mean of the
-/// others, and lets another method merge what then lies in one basin.
+/// others, or into a space of their own, and lets another method merge what then lies in one basin.
 struct GitRebasin {
   enum class By { kWeights, kActivations, kBoth, kGradients, kNone };
-  enum class Target { kFirst, kMean };
+  enum class Target { kFirst, kMean, kUniverse };
 
   static constexpr MethodInfo info{
       .name = "git_rebasin",
@@ -27,7 +28,8 @@ struct GitRebasin {
       .identity = R"({"of": "average"})",
       .flops =
           "by weights (N - 1) 2 u d for each axis of a tensor of d values that has u units, once and "
-          "whenever the order of another of its axes changed, and what 'of' takes"};
+          "whenever the order of another of its axes changed, in a universe in each iteration 7 N "
+          "2 u d for tensors of two axes; and what 'of' takes"};
   static constexpr Preset presets[] = {
       {"activations", R"({"by": "activations"})", "activation matching, by correlation"},
       {"mudsc", R"({"by": "both", "places": "last"})",
@@ -38,12 +40,15 @@ struct GitRebasin {
       {"repair", R"({"of": {"method": "repair", "of": "average"}})",
        "with the moments of units restored (arXiv:2211.08403)"},
       {"merge_many", R"({"target": "mean"})",
-       "the paper's MergeMany: each model is matched to the mean of the others"}};
+       "the paper's MergeMany: each model is matched to the mean of the others"},
+      {"c2m3", R"({"target": "universe"})",
+       "C2M3: all models are matched at once, into a space of none (arXiv:2405.17897)"}};
   By by = By::kWeights;
   UnitSimilarity similarity = UnitSimilarity::kCorrelation;
   UnitPlaces places = UnitPlaces::kAll;
   double balance = 0.5;
   Target target = Target::kFirst;
+  UniverseStep step = UniverseStep::kTogether;
   bool streams = true;
   int64_t max_sweeps = 100;
   int64_t order = 0;
@@ -73,15 +78,20 @@ struct GitRebasin {
                 .range = {0, 1},
                 .help = "of 'by' both: what weights count; activations count the rest"});
     p(target, {.name = "target",
-               .choices = {"first", "mean"},
-               .help = "what each expert is matched to: the first one, or the mean of the others, "
-                       "in turns until no order changes"});
+               .choices = {"first", "mean", "universe"},
+               .help = "what each expert is matched to: the first one; the mean of the others, in "
+                       "turns until no order changes; or all others at once, in a space of none"});
+    p(step, {.name = "step",
+             .choices = {"together", "in_turns"},
+             .help = "of 'target' universe: whether the orders of all experts move at once, as "
+                     "published, or one expert's after the other's"});
     p(streams,
       {.name = "streams", .help = "whether the units of residual streams are matched, too"});
     p(max_sweeps,
       {.name = "max_sweeps",
        .range = {1, 10000},
-       .help = "of weight matching over all groups of units, and of turns over experts"});
+       .help = "of weight matching over all groups of units, of turns over experts, and of "
+               "iterations in a universe"});
     p(order, {.name = "order",
               .range = {0, 1000000},
               .help = "draws the order in which groups of units are visited, on which the optimum "
@@ -109,8 +119,9 @@ struct GitRebasin {
       return fmt::format("parameter 'of' is {}, which {}", of->info().name, *unmatched);
     if (by == By::kBoth && similarity != UnitSimilarity::kCorrelation)
       return "parameter 'by' is both, which adds up correlations: 'similarity' can only be that";
-    if (needs_data() && target == Target::kMean)
-      return "parameter 'target' is mean, which goes with 'by' weights alone";
+    if (needs_data() && target != Target::kFirst)
+      return fmt::format("parameter 'target' is {}, which goes with 'by' weights alone",
+                         target == Target::kMean ? "mean" : "universe");
     return std::nullopt;
   }
 
@@ -131,6 +142,7 @@ struct GitRebasin {
   Matching match(const ModelJob& job, const StateDict& first, const StateDict& other, size_t expert,
                  std::vector<UnitOrder> start) const;
   void match_to_mean(const ModelJob& job);
+  void match_together(const ModelJob& job, const TensorParts& reports);
   uint64_t order_key(size_t expert) const {
     return stream_key(static_cast<uint64_t>(order), fmt::format("git_rebasin {}", expert));
   }
@@ -183,13 +195,23 @@ void GitRebasin::match_to_mean(const ModelJob& job) {
   }
 }
 
+void GitRebasin::match_together(const ModelJob& job, const TensorParts& reports) {
+  std::vector<StateDict> experts;
+  for (size_t i = 0; i < job.num_experts(); ++i) experts.push_back(expert_weights(job, i));
+  UniverseMatching matching = match_in_universe(groups_, experts, step, max_sweeps);
+  reports.report("iterations", static_cast<double>(matching.iterations));
+  orders_ = std::move(matching.orders);
+}
+
 void GitRebasin::prepare(const ModelJob& job) {
   groups_ = UnitGroups(job, streams, info.name);
   orders_.assign(job.num_experts(), {});
   const TensorParts reports = job.parts(job.names().front());
   matched_ = std::make_shared<MatchedEvidence>(job.evidence(), groups_, orders_);
   if (by == By::kNone) return of->prepare(job);
-  if (target == Target::kMean && job.num_experts() > 2) {
+  if (target == Target::kUniverse) {
+    match_together(job, reports);
+  } else if (target == Target::kMean && job.num_experts() > 2) {
     match_to_mean(job);
   } else {
     const StateDict first = expert_weights(job, 0);

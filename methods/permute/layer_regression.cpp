@@ -9,6 +9,7 @@
 
 #include "harness/core/error.h"
 #include "harness/kernels/one_thread.h"
+#include "methods/adam.h"
 #include "methods/data/layer_fit.h"
 
 namespace assay {
@@ -148,25 +149,19 @@ at::Tensor closed_form(const FittedLayer& layer, std::pair<int64_t, int64_t> row
   return solve(equations, layer.info.weight, notes);
 }
 
-/// Adam on the mean squared error of all rows, Kingma & Ba, arXiv:1412.6980.
+/// Adam on the mean squared error of all rows, its rate falling to 0 along a cosine.
 at::Tensor by_adam(const FittedLayer& layer, const at::Tensor& allowed,
                    const RegressionOptions& options) {
-  constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
   at::Tensor weights = layer.start.clone();
-  at::Tensor mean = at::zeros_like(weights), square = at::zeros_like(weights);
+  Adam adam(weights);
   const double share =
       2.0 / (static_cast<double>(layer.rows) * static_cast<double>(weights.size(0)));
   for (int64_t step = 0; step < options.steps; ++step) {
     const at::Tensor gradient =
         (at::mm(weights, layer.gram) - layer.cross.t()).mul_(allowed).mul_(share);
-    mean.mul_(kBeta1).add_(gradient, 1 - kBeta1);
-    square.mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-    const auto done = static_cast<double>(step + 1);
-    const double rate = options.learning_rate * 0.5 *
-                        (1 + std::cos(std::numbers::pi * static_cast<double>(step) /
-                                      static_cast<double>(options.steps)));
-    const at::Tensor scale = (square / (1 - std::pow(kBeta2, done))).sqrt_().add_(kEpsilon);
-    weights.addcdiv_(mean, scale, -rate / (1 - std::pow(kBeta1, done)));
+    const double done = static_cast<double>(step) / static_cast<double>(options.steps);
+    adam.step(weights, gradient,
+              options.learning_rate * 0.5 * (1 + std::cos(std::numbers::pi * done)));
   }
   return weights;
 }

@@ -25,6 +25,7 @@ struct Pleas {
 
   static constexpr MethodInfo info{
       .name = "pleas",
+      .version = 2,
       .paper = "arXiv:2407.02447 §3",
       .summary = "merges the units that match, keeps the others side by side, and fits each layer",
       .needs = {.min_experts = 2,

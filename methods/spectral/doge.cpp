@@ -7,8 +7,8 @@
 
 #include "harness/kernels/one_thread.h"
 #include "harness/method/some_tensors.h"
+#include "methods/adam.h"
 #include "methods/dense/trim_elect.h"
-#include "methods/spectral/adam.h"
 #include "methods/spectral/matrices.h"
 #include "methods/spectral/svd.h"
 

@@ -6,7 +6,7 @@
 
 #include "harness/kernels/one_thread.h"
 #include "harness/kernels/sums/weighted_sum.h"
-#include "methods/spectral/adam.h"
+#include "methods/adam.h"
 #include "methods/spectral/arrivals.h"
 #include "methods/spectral/matrices.h"
 #include "methods/spectral/svd.h"

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "harness/kernels/one_thread.h"
+#include "methods/adam.h"
 #include "methods/data/layer_fit.h"
 #include "methods/dense/weights.h"
-#include "methods/spectral/adam.h"
 #include "methods/spectral/matrices.h"
 #include "methods/spectral/svd.h"
 

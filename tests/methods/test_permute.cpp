@@ -1,22 +1,34 @@
 // Methods that match units: on perceptrons and small CNNs with data.
+#include <algorithm>
 #include <cmath>
 
 #include "harness/core/error.h"
+#include "methods/permute/universe.h"
 #include "tests/catch.h"
 #include "tests/methods/permuted_networks.h"
 
 using namespace assay;
 using namespace assay::testing;
 
+namespace {
+
+/// The perceptron with its hidden units in another order.
+StateDict with_hidden_units(const StateDict& mlp, const std::vector<int64_t>& order) {
+  const at::Tensor index = at::tensor(order);
+  StateDict result;
+  for (const auto& [name, tensor] : mlp)
+    result[name] = name == "head.weight"    ? tensor.index_select(1, index)
+                   : name.find("head") == 0 ? tensor
+                                            : tensor.index_select(0, index);
+  return result;
+}
+
+}  // namespace
+
 TEST_CASE("matching finds a planted permutation", "[methods][permute]") {
   const StateDict first = random_mlp(1);
-  const at::Tensor order =
-      at::tensor(std::vector<int64_t>{3, 9, 0, 14, 7, 1, 12, 5, 15, 2, 8, 11, 4, 13, 6, 10});
-  StateDict other;
-  for (const auto& [name, tensor] : first)
-    other[name] = name == "head.weight"    ? tensor.index_select(1, order)
-                  : name.find("head") == 0 ? tensor
-                                           : tensor.index_select(0, order);
+  StateDict other =
+      with_hidden_units(first, {3, 9, 0, 14, 7, 1, 12, 5, 15, 2, 8, 11, 4, 13, 6, 10});
   uint64_t key = 40;
   for (auto& [unused, tensor] : other) tensor = tensor + .01 * noise(tensor.sizes(), ++key);
   const Networks networks = networks_of(kMlp, {first, other});
@@ -203,4 +215,67 @@ TEST_CASE("what goes on with a merge needs one of the inputs' shape", "[methods]
   for (const char* method : {"git_rebasin", "repair"})
     CHECK_THROWS_WITH(make_method(method, JsonReader(parameters, "test")),
                       Catch::Matchers::Contains("parameter 'of' is moe, which gives another form"));
+}
+
+TEST_CASE("networks are matched in a space of their own", "[methods][permute]") {
+  const StateDict first = random_mlp(1);
+  std::vector<StateDict> models{first};
+  for (const std::vector<int64_t>& order :
+       {std::vector<int64_t>{3, 9, 0, 14, 7, 1, 12, 5, 15, 2, 8, 11, 4, 13, 6, 10},
+        std::vector<int64_t>{15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}})
+    models.push_back(with_hidden_units(first, order));
+  const Networks networks = networks_of(kMlp, models);
+  const auto error = [&](const std::string& ref, const Json& parameters) {
+    const Merged made = merged(ref, parameters, networks);
+    return (made.scores(networks, 0) - own_scores(networks, 0, 0)).abs().max().item<double>();
+  };
+  CHECK(error("average", Json::object()) > 0.1);
+  CHECK(error("git_rebasin@c2m3", {{"step", "in_turns"}}) < 1e-5);
+  CHECK(error("git_rebasin@c2m3", Json::object()) < 1e-5);
+  // The first step of two networks together takes each to where the other was.
+  uint64_t key = 40;
+  for (auto& [unused, tensor] : models[2]) tensor = tensor + .01 * noise(tensor.sizes(), ++key);
+  const Networks two = networks_of(kMlp, {first, models[2]});
+  for (const char* step : {"together", "in_turns"}) {
+    const Merged made = merged("git_rebasin@c2m3", {{"step", step}}, two);
+    CHECK((made.scores(two, 0) - own_scores(two, 0, 0)).abs().max().item<double>() < 0.1);
+  }
+}
+
+TEST_CASE("matching all networks at once comes near the best of all orders", "[methods][permute]") {
+  const Json config{{"model_type", "mlp"}, {"inputs", 3}, {"hidden", 4}, {"classes", 2}};
+  std::vector<StateDict> models;
+  for (const uint64_t seed : {1, 2, 3})
+    models.push_back(make_architecture(JsonReader(config, "test"))->initial_weights(seed));
+  const Networks networks = networks_of(config, models);
+  const NetworkEvidence evidence(networks);
+  std::vector<std::string> names;
+  for (const auto& [name, unused] : models.front()) names.push_back(name);
+  const UnitGroups groups(names, evidence.get(), true, "test");
+  // The sum over pairs of the inner products of their weights.
+  const auto value = [&](const std::vector<std::vector<UnitOrder>>& orders) {
+    double sum = 0;
+    for (const std::string& name : names)
+      for (size_t a = 0; a < 3; ++a)
+        for (size_t b = 0; b < a; ++b)
+          sum += (groups.reordered(name, models[a].at(name), orders[a]) *
+                  groups.reordered(name, models[b].at(name), orders[b]))
+                     .sum()
+                     .item<double>();
+    return sum;
+  };
+  double best = -1e9;
+  UnitOrder second{0, 1, 2, 3};
+  do {
+    UnitOrder third{0, 1, 2, 3};
+    do best = std::max(best, value({{{0, 1, 2, 3}}, {second}, {third}}));
+    while (std::next_permutation(third.begin(), third.end()));
+  } while (std::next_permutation(second.begin(), second.end()));
+  const double start = value({groups.identity(), groups.identity(), groups.identity()});
+  for (const UniverseStep step : {UniverseStep::kTogether, UniverseStep::kInTurns}) {
+    const UniverseMatching matching = match_in_universe(groups, models, step, 100);
+    INFO(start << " " << value(matching.orders) << " " << best << " " << matching.iterations);
+    CHECK(value(matching.orders) > start + 0.9 * (best - start));
+    CHECK(value(matching.orders) < best + 1e-6);
+  }
 }
