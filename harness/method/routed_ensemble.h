@@ -18,11 +18,13 @@ enum class SequenceRouterKind {
   kTaskVectorGradient,
   kSequenceEmbedding,
   kTfidf,
+  kLogistic,
   kRandom,
   kUniform
 };
 inline std::vector<std::string_view> sequence_router_names() {
-  return {"perplexity", "task_vector_gradient", "sequence_embedding", "tfidf", "random", "uniform"};
+  return {"perplexity", "task_vector_gradient", "sequence_embedding", "tfidf", "logistic", "random",
+          "uniform"};
 }
 
 /// What of the members that answer is summed by their shares.

@@ -40,12 +40,16 @@ TensorInfo rows_info(const LanguageArchitecture& architecture, int64_t members) 
   return info;
 }
 
+std::vector<double> values_of(const at::Tensor& vector) {
+  const at::Tensor all = vector.cpu().contiguous();
+  return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
+}
+
 /// Of each row and the vector; 0 where one of them is 0.
 std::vector<double> cosines(const at::Tensor& matrix, const at::Tensor& vector) {
   const at::Tensor rows = matrix.to(at::kDouble);
   const at::Tensor lengths = (rows.norm(2, {1}) * vector.norm()).clamp_min(1e-30);
-  const at::Tensor all = (at::mv(rows, vector) / lengths).cpu().contiguous();
-  return {all.const_data_ptr<double>(), all.const_data_ptr<double>() + all.numel()};
+  return values_of(at::mv(rows, vector) / lengths);
 }
 
 struct ByPerplexity final : SequenceRouter {
@@ -126,12 +130,10 @@ struct ByEmbedding final : SequenceRouter {
   }
 };
 
-struct ByTfidf final : SequenceRouter {
+struct ByTfidf : SequenceRouter {
   std::vector<double> scores(const RoutedPrompt& prompt) const override {
     const c10::NoGradGuard no_gradients;
-    const at::Tensor idf = prompt.own.at(kRouterIdf).to(at::kDouble);
-    const at::Tensor counts = at::bincount(ids_on(prompt.ids, idf.device()), {}, idf.numel());
-    return cosines(prompt.own.at(kRouterRows), counts.to(at::kDouble) * idf);
+    return cosines(prompt.own.at(kRouterRows), weighted_counts(prompt));
   }
   std::vector<TensorInfo> tensors(const LanguageArchitecture& architecture,
                                   int64_t members) const override {
@@ -141,6 +143,22 @@ struct ByTfidf final : SequenceRouter {
     rows.name = kRouterRows;
     rows.shape = {members, architecture.vocabulary()};
     return {idf, rows};
+  }
+
+ protected:
+  static at::Tensor weighted_counts(const RoutedPrompt& prompt) {
+    const at::Tensor idf = prompt.own.at(kRouterIdf).to(at::kDouble);
+    const at::Tensor counts = at::bincount(ids_on(prompt.ids, idf.device()), {}, idf.numel());
+    return counts.to(at::kDouble) * idf;
+  }
+};
+
+struct ByRegression final : ByTfidf {
+  std::vector<double> scores(const RoutedPrompt& prompt) const override {
+    const c10::NoGradGuard no_gradients;
+    const at::Tensor counts = weighted_counts(prompt);
+    return values_of(at::mv(prompt.own.at(kRouterRows).to(at::kDouble),
+                            counts / counts.norm().clamp_min(1e-30)));
   }
 };
 
@@ -186,6 +204,8 @@ std::unique_ptr<SequenceRouter> make_sequence_router(SequenceRouterKind kind, bo
       return std::make_unique<ByEmbedding>();
     case SequenceRouterKind::kTfidf:
       return std::make_unique<ByTfidf>();
+    case SequenceRouterKind::kLogistic:
+      return std::make_unique<ByRegression>();
     case SequenceRouterKind::kRandom:
       return std::make_unique<AtRandom>();
     case SequenceRouterKind::kUniform:

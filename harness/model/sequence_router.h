@@ -44,6 +44,8 @@ class SequenceRouter {
 /// the member's row of "router.rows.weight".
 /// kTfidf (BTM, arXiv:2208.03306): the cosine of the prompt's counts of tokens times
 /// "router.idf.weight" and the member's row of "router.rows.weight", both [vocabulary].
+/// kLogistic: the product of those counts, of unit length, and the member's row: what a logistic
+/// regression that knew all members' texts would take the softmax of.
 /// kRandom: uniform random numbers, a function of the prompt and of "router.rows.weight".
 /// kUniform: no member is better than another.
 std::unique_ptr<SequenceRouter> make_sequence_router(SequenceRouterKind kind, bool ascent);

@@ -81,8 +81,7 @@ struct RoutedEnsemble : RoutedParameters {
   OutputPlan plan(const PlanInputs& models) const;
 
   Granularity granularity() const {
-    if (router == Router::kTfidf)
-      return Granularity::kTensors;  // its rows have a shape of their own
+    if (counts_tokens()) return Granularity::kTensors;  // its rows have a shape of their own
     return merges() ? shared->granularity() : Granularity::kParts;
   }
   int64_t working_bytes(const TensorInfo& tensor) const { return shared->working_bytes(tensor); }
@@ -98,9 +97,8 @@ struct RoutedEnsemble : RoutedParameters {
   /// Whether 'shared' merges some tensors.
   bool merges() const { return own != Own::kEverything || mix == Mix::kHidden; }
   /// Whether the router looks at the experts' examples.
-  bool reads_data() const {
-    return router == Router::kSequenceEmbedding || router == Router::kTfidf;
-  }
+  bool reads_data() const { return router == Router::kSequenceEmbedding || counts_tokens(); }
+  bool counts_tokens() const { return router == Router::kTfidf || router == Router::kLogistic; }
   /// Of a tensor of the experts.
   bool keeps(const std::string& name) const {
     return own == Own::kEverything || in_feed_forward(name) ||
@@ -123,9 +121,12 @@ std::optional<std::string> RoutedEnsemble::conflict() const {
   if (base_expert && reads_data())
     return "parameter 'router' looks at data of every expert, and with 'base_expert' the base is "
            "one that has none";
-  if (router == Router::kTfidf && own != Own::kEverything)
-    return "parameter 'router' is tfidf, which chooses among experts that keep everything, and "
-           "'own' is less";
+  const char* counting = router == Router::kTfidf ? "tfidf" : "logistic";
+  if (counts_tokens() && own != Own::kEverything)
+    return fmt::format(
+        "parameter 'router' is {}, which chooses among experts that keep everything, and 'own' is "
+        "less",
+        counting);
   if (ascent && router != Router::kTaskVectorGradient)
     return "parameter 'ascent' is about the router task_vector_gradient, and 'router' is another";
   if (mix == Mix::kLayers && own == Own::kEverything)
@@ -133,18 +134,19 @@ std::optional<std::string> RoutedEnsemble::conflict() const {
   if (mix == Mix::kHidden && own != Own::kEverything)
     return "parameter 'mix' is hidden, of whole models between one embedding and one head, and "
            "'own' is less than everything";
-  if (router == Router::kTfidf && merges() && shared->granularity() == Granularity::kModel)
+  if (counts_tokens() && merges() && shared->granularity() == Granularity::kModel)
     return fmt::format(
-        "parameter 'router' is tfidf, and 'shared' is {}, which takes whole models: expected a "
-        "method that merges tensor by tensor",
-        shared->info().name);
+        "parameter 'router' is {}, and 'shared' is {}, which takes whole models: expected a method "
+        "that merges tensor by tensor",
+        counting, shared->info().name);
   if (!merges()) return std::nullopt;
   return shared_conflict(shared, base_expert);
 }
 
 Json RoutedEnsemble::config(const RoutedPlan& plan, const std::vector<std::string>& names) const {
   Json config = parameters_to_json(*this);
-  for (const char* key : {"base_expert", "batch", "own", "projectors"}) config.erase(key);
+  for (const char* key : {"base_expert", "batch", "own", "projectors", "weight_decay"})
+    config.erase(key);
   config["model_type"] = "assay_routed";
   config["shared"] = names;
   config["members"] = plan.members();
@@ -174,7 +176,7 @@ OutputPlan RoutedEnsemble::plan(const PlanInputs& models) const {
   if (router == Router::kTaskVectorGradient) plan.add_base();
   if (router == Router::kSequenceEmbedding) plan.add_router_embedding();
   if (router == Router::kSequenceEmbedding || router == Router::kRandom) plan.add_rows();
-  if (router == Router::kTfidf) plan.add_token_rows();
+  if (counts_tokens()) plan.add_token_rows();
   Json json = config(plan, names);
   return {std::move(json), plan.take()};
 }
@@ -204,8 +206,11 @@ StateDict RoutedEnsemble::values_of(const ModelJob& job) const {
       made[name] = random_rows(job.parts(name), like.sizes());
     else if (router == Router::kSequenceEmbedding)
       made[name] = embedding_rows(job.evidence().network(), job.num_experts(), batch);
-    if (is_rows && router == Router::kTfidf) {
-      Tfidf all = tfidf_rows(job.evidence().network(), job.num_experts(), batch);
+    if (is_rows && counts_tokens()) {
+      const Network& network = job.evidence().network();
+      Tfidf all = router == Router::kTfidf
+                      ? tfidf_rows(network, job.num_experts(), batch)
+                      : logistic_rows(network, job.num_experts(), batch, weight_decay);
       made[name] = all.rows;
       made[routed_names::of_router(routed_names::kRouterIdf)] =
           all.idf.to(like.device(), at::kFloat);
@@ -221,7 +226,7 @@ at::Tensor RoutedEnsemble::merge(const TensorJob& job, const std::any& measured)
     return parts ? made->second.flatten().narrow(0, job.offset, job.experts.front().numel())
                  : made->second;
   if (!is_shared(job.name)) return job.experts.front();
-  if (router == Router::kTfidf) return merge_inner(*shared, job, job.base, job.experts);
+  if (counts_tokens()) return merge_inner(*shared, job, job.base, job.experts);
   return shared->merge(job, measured);
 }
 

@@ -24,6 +24,7 @@ struct RoutedParameters {
   bool ascent = false;
   int64_t opening = 32;
   bool base_expert = false;
+  double weight_decay = 1e-3;
   int64_t batch = 256;
 
   void parameters(auto&& p) {
@@ -33,7 +34,8 @@ struct RoutedParameters {
        .help = "what decides by a prompt: 1 / its perplexity under each expert; the cosine of task "
                "vectors and the gradient of the base's loss on it; that of its mean embedding and "
                "those of the experts' examples; that of its counts of tokens, weighted by their "
-               "inverse document frequency; chance; or all experts answer alike"});
+               "inverse document frequency; a logistic regression on these that has learned whose "
+               "example a text is; chance; or all experts answer alike"});
     p(top_k, {.name = "top_k",
               .range = {1, 1024},
               .sweep = {1, 2},
@@ -42,7 +44,8 @@ struct RoutedParameters {
                     .range = {1e-3, 1000},
                     .sweep = {0.01, 0.1, 1},
                     .help = "divides the router's scores before the softmax over those that "
-                            "answer; they lie in [-1, 1], so that shares at 1 are much alike"});
+                            "answer; but those of logistic they lie in [-1, 1], so that shares at "
+                            "1 are much alike"});
     p(mix, {.name = "mix",
             .choices = member_mix_names(),
             .help = "what of those that answer is summed by their shares: their probabilities, "
@@ -69,9 +72,14 @@ struct RoutedParameters {
                         "beginning that all experts answer alike, and that decide about the rest"});
     p(base_expert,
       {.name = "base_expert", .help = "whether the base is one more expert, the last"});
+    p(weight_decay, {.name = "weight_decay",
+                     .range = {1e-9, 10},
+                     .sweep = {1e-4, 1e-3, 1e-2},
+                     .help = "of logistic: half of it times its squared rows is added to the loss; "
+                             "the larger, the more alike are the shares"});
     p(batch, {.name = "batch",
               .range = {1, 4096},
-              .help = "examples that sequence_embedding reads at a time"});
+              .help = "examples that a router reads at a time as it is made"});
   }
 };
 

@@ -27,4 +27,10 @@ struct Tfidf {
 /// scikit-learn smoothes it.
 Tfidf tfidf_rows(const Network& network, size_t experts, int64_t batch);
 
+/// The same idf, and rows of a multinomial logistic regression without a constant that tells by
+/// such vectors whose example a text is: they minimise the mean cross entropy plus half of
+/// `weight_decay` times their squares, as scikit-learn's LogisticRegression with C = 1 / (examples
+/// * weight_decay). Tokens of no example have 0. DataError when the loss is not finite.
+Tfidf logistic_rows(const Network& network, size_t experts, int64_t batch, double weight_decay);
+
 }  // namespace assay

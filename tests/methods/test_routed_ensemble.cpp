@@ -57,6 +57,38 @@ class SummedEmbeddings : public FakeNetwork, public HiddenStates {
   }
 };
 
+/// Texts as tokens, of each expert its own.
+class CountedTexts : public FakeNetwork, public HiddenStates {
+ public:
+  using Texts = std::vector<std::vector<std::vector<int64_t>>>;
+  explicit CountedTexts(Texts texts)
+      : FakeNetwork(numbers(texts),
+                    [](const StateDict&, size_t, int64_t, int64_t) -> at::Tensor {
+                      throw std::logic_error("no logits");
+                    }),
+        texts_(std::move(texts)) {}
+  std::vector<at::Tensor> states(size_t, int64_t, int64_t, Tap, Tokens) const override {
+    throw std::logic_error("no states");
+  }
+  at::Tensor embedding_sums(size_t, int64_t, int64_t) const override {
+    throw std::logic_error("no embeddings");
+  }
+  at::Tensor token_counts(size_t expert, int64_t first, int64_t count) const override {
+    at::Tensor all = at::zeros({count, 16}, at::kDouble);
+    for (int64_t i = 0; i < count; ++i)
+      for (const int64_t token : texts_[expert][static_cast<size_t>(first + i)]) all[i][token] += 1;
+    return all;
+  }
+
+ private:
+  static std::vector<int64_t> numbers(const Texts& texts) {
+    std::vector<int64_t> all;
+    for (const auto& of_expert : texts) all.push_back(std::ssize(of_expert));
+    return all;
+  }
+  Texts texts_;
+};
+
 }  // namespace
 
 TEST_CASE("a routed ensemble holds its members", "[methods][moe][routed]") {
@@ -153,6 +185,44 @@ TEST_CASE("rows of tfidf are the mean of unit vectors", "[methods][moe][routed]"
     const auto& routed = dynamic_cast<const RoutedArchitecture&>(*any);
     CHECK(routed.decide(weights, {0, 2, 5}) == std::vector<double>{0, 1});
     CHECK(routed.decide(weights, {0, 0, 1}) == std::vector<double>{1, 0});
+  }
+}
+
+// scripts/peers/text_router.py: scikit-learn's TfidfTransformer and LogisticRegression.
+TEST_CASE("a learned router of texts is the logistic regression of their counts",
+          "[methods][moe][routed][golden]") {
+  const Json golden = read_json(fs::path(ASSAY_TESTS_FOLDER) / "golden/text_router.json");
+  FakeEvidence evidence;
+  evidence.of_network = std::make_shared<CountedTexts>(
+      golden["texts"].get<std::vector<std::vector<std::vector<int64_t>>>>());
+  MergeInputs inputs = small_models(3);
+  inputs.evidence = &evidence;
+  for (const int batch : {1, 8}) {
+    MergeReport report;
+    const StateDict merged = merge("routed_ensemble",
+                                   {{"router", "logistic"},
+                                    {"top_k", 3},
+                                    {"weight_decay", golden["weight_decay"]},
+                                    {"batch", batch}},
+                                   inputs, &report);
+    const at::Tensor& idf = merged.at("router.idf.weight");
+    const at::Tensor& rows = merged.at("router.rows.weight");
+    for (int64_t token = 0; token < 16; ++token) {
+      const auto at = static_cast<size_t>(token);
+      CHECK(idf[token].item<double>() == Approx(golden["idf"][at].get<double>()));
+      for (int64_t i = 0; i < 3; ++i)
+        CHECK(rows[i][token].item<double>() ==
+              Approx(golden["rows"][static_cast<size_t>(i)][at].get<double>()).margin(1e-5));
+    }
+    const auto any = make_architecture(JsonReader(*report.config, "test"));
+    const StateDict weights = load_weights(*any, *source("model", merged), at::kCPU);
+    const auto& routed = dynamic_cast<const RoutedArchitecture&>(*any);
+    for (size_t k = 0; k < golden["prompts"].size(); ++k) {
+      const std::vector<double> shares =
+          routed.decide(weights, golden["prompts"][k].get<TokenIds>());
+      for (size_t i = 0; i < 3; ++i)
+        CHECK(shares[i] == Approx(golden["shares"][k][i].get<double>()).margin(1e-5));
+    }
   }
 }
 
