@@ -53,6 +53,9 @@ struct CompressExperts : CompressExpertsParameters {
       return fmt::format("parameter 'of' is {}, which does not give one mixture", of->info().name);
     if (store == Store::kFactors && rank_ratio == 0)
       return "parameter 'store' is factors, for which 'rank_ratio' is to be above 0";
+    if (steps == 0 && rest < 1)
+      return "parameter 'steps' is 0, and gradients decide which rows are left: expected at least 1 "
+             "step, or all rows ('rest' 1)";
     return std::nullopt;
   }
   OutputPlan plan(const PlanInputs& models) const;

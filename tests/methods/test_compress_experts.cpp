@@ -228,6 +228,8 @@ TEST_CASE("what is stored as factors is not taken for a mixture's matrices", "[m
   CHECK_THROWS_WITH(merge("compress_experts", {{"store", "factors"}, {"rank_ratio", 0}},
                           mixture_of(model, evidence)),
                     Contains("'rank_ratio' is to be above 0"));
+  CHECK_THROWS_WITH(merge("compress_experts", {{"steps", 0}}, mixture_of(model, evidence)),
+                    Contains("'steps' is 0"));
 
   StateDict broken = stored;
   for (auto& [name, tensor] : broken)
