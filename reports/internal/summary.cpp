@@ -44,8 +44,8 @@ std::string best_sentence(const Leaderboard& board, const LeaderboardRow& best) 
 
 // The paired tests of the other rows against the best.
 void add_ties(const Leaderboard& board, Names& sentences) {
-  Names tied, above, untested;
-  size_t below = 0;
+  Names tied, better, untested;
+  size_t worse = 0;
   for (const LeaderboardRow& row : board.rows)
     for (const Comparison& c : row.comparisons) {
       if (c.against != board.best || row.needs_task_name) continue;
@@ -54,46 +54,46 @@ void add_ties(const Leaderboard& board, Names& sentences) {
       else if (const int v = verdict(board.primary(), *c.held_in.ci); v == 0)
         tied.push_back(row.label());
       else if (v > 0)
-        above.push_back(row.label());
+        better.push_back(row.label());
       else
-        ++below;
+        ++worse;
     }
   if (!tied.empty())
     sentences.push_back(fmt::format(
         "Tied with it: a 95 % paired test on the same items finds no difference: {}.", list(tied)));
-  if (below > 0)
-    sentences.push_back(fmt::format("Significantly below it by that test: {} other row{}.", below,
-                                    below == 1 ? "" : "s"));
-  if (!above.empty())
-    sentences.push_back(fmt::format("Above it on the common sets, but partial: {}.", list(above)));
+  if (worse > 0)
+    sentences.push_back(fmt::format("Significantly worse by that test: {} other row{}.", worse,
+                                    worse == 1 ? "" : "s"));
+  if (!better.empty())
+    sentences.push_back(fmt::format("Better on the common sets, but partial: {}.", list(better)));
   if (!untested.empty())
     sentences.push_back(
         fmt::format("Not tested, as outcomes or common sets are missing: {}.", list(untested)));
 }
 
-void add_below_base(const Leaderboard& board, Names& sentences) {
-  constexpr size_t kMaxNamed = 3;  // when all are below
+void add_worse_than_base(const Leaderboard& board, Names& sentences) {
+  constexpr size_t kMaxNamed = 3;  // when all are worse
   bool any_base = false;
   for (const bool held_in : {true, false}) {
-    Names below;
+    Names worse;
     size_t tested = 0;
     for (const LeaderboardRow& row : board.rows) {
       if (!row.with_base || row.needs_task_name) continue;
       const Estimate& e = held_in ? row.with_base->held_in : row.with_base->held_out;
       if (!e.ci) continue;
       ++tested;
-      if (verdict(board.primary(), *e.ci) < 0) below.push_back(row.label());
+      if (verdict(board.primary(), *e.ci) < 0) worse.push_back(row.label());
     }
     any_base |= tested > 0;
     const char* kind = held_in ? "held-in" : "held-out";
-    if (below.size() > kMaxNamed && below.size() == tested)
-      sentences.push_back(
-          fmt::format("Below the base on {} tasks: all {} merging rows tested.", kind, tested));
-    else if (!below.empty())
-      sentences.push_back(fmt::format("Below the base on {} tasks: {}.", kind, list(below)));
+    if (worse.size() > kMaxNamed && worse.size() == tested)
+      sentences.push_back(fmt::format(
+          "Worse than the base on {} tasks: all {} merging rows tested.", kind, tested));
+    else if (!worse.empty())
+      sentences.push_back(fmt::format("Worse than the base on {} tasks: {}.", kind, list(worse)));
     else if (tested > 0)
       sentences.push_back(
-          fmt::format("No merging row is significantly below the base on {} tasks.", kind));
+          fmt::format("No merging row is significantly worse than the base on {} tasks.", kind));
   }
   if (!any_base) sentences.push_back("No merging row could be tested against the base.");
 }
@@ -215,7 +215,7 @@ std::vector<std::string> summary(const SweepResults& results, const Leaderboard&
   if (best && best->scores.at(board.primary()).held_in.value) {
     sentences.push_back(best_sentence(board, *best));
     add_ties(board, sentences);
-    add_below_base(board, sentences);
+    add_worse_than_base(board, sentences);
   } else {
     sentences.push_back("No merging row has a held-in score.");
   }

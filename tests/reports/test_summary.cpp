@@ -25,7 +25,7 @@ void add_row(SweepResults& results, const std::string& name, const std::vector<d
 
 }  // namespace
 
-TEST_CASE("The summary names the best, what is tied with it, and what is below", "[reports]") {
+TEST_CASE("The summary names the best, what is tied with it, and what is worse", "[reports]") {
   SweepResults results = fake::results();
   add_row(results, "good", {1, 1, 1, 1});  // held-in 87.5
   add_row(results, "near", {1, 1, 1, 0});  // differs in one item
@@ -35,24 +35,25 @@ TEST_CASE("The summary names the best, what is tied with it, and what is below",
 
   CHECK(says(sentences, "Best merging row by held-in acc: good (default), 87.5"));
   CHECK(says(sentences, "finds no difference: near (default)"));
-  CHECK(says(sentences, "Significantly below it by that test: 1 other row."));
+  CHECK(says(sentences, "Significantly worse by that test: 1 other row."));
   CHECK(says(sentences, "All 7 runs have a result."));
   CHECK_FALSE(says(sentences, "Tuning"));
 }
 
-TEST_CASE("The summary names rows below the base; lower is better for perplexity", "[reports]") {
+TEST_CASE("The summary names rows worse than the base; lower is better for perplexity",
+          "[reports]") {
   SweepResults results = fake::results();
   results.runs[0].run.scores[2].outcomes = {1, 1, 1, 1};  // the base on the held-out task c
   results.runs[0].run.scores[2].value = 1;
   results.runs[3].run.scores[2].outcomes = {0, 0, 0, 0};
   results.runs[3].run.scores[2].value = 0;
   CHECK(says(summary(results, make_leaderboard(results)),
-             "Below the base on held-out tasks: average (default)"));
+             "Worse than the base on held-out tasks: average (default)"));
 
   for (auto& placed : results.runs)
     for (ScoreRecord& score : placed.run.scores) score.metric = "perplexity";
   CHECK(says(summary(results, make_leaderboard(results)),
-             "No merging row is significantly below the base on held-out tasks."));
+             "No merging row is significantly worse than the base on held-out tasks."));
 }
 
 TEST_CASE("The summary counts failures, skips and what tuning cost", "[reports]") {
@@ -107,7 +108,7 @@ TEST_CASE("Grid runs shared by two rows are counted once in the tuning time", "[
              "shared by several rows are counted once."));
 }
 
-TEST_CASE("Many rows below the base are counted when no other was tested", "[reports]") {
+TEST_CASE("Many rows worse than the base are counted when no other was tested", "[reports]") {
   SweepResults results = fake::results();
   for (const char* name : {"one", "two", "three"})
     fake::add_average(results, fmt::format("k-{}", name), {"s", name, "default"});
@@ -118,7 +119,7 @@ TEST_CASE("Many rows below the base are counted when no other was tested", "[rep
   }
 
   CHECK(says(summary(results, make_leaderboard(results)),
-             "Below the base on held-out tasks: all 4 merging rows tested."));
+             "Worse than the base on held-out tasks: all 4 merging rows tested."));
 }
 
 TEST_CASE("The summary of a sweep without a merge says so", "[reports]") {
