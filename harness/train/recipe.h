@@ -74,7 +74,7 @@ struct CheckpointRecipe {
   std::optional<EarlyStopping> early_stopping{};
   int64_t threads = 1;     ///< of LibTorch; sums depend on it, so it is part of the hash
   int64_t save_every = 0;  ///< steps between two saved states; 0: about a minute
-  uint64_t seed = 0;       ///< of the initial weights and of the order of the examples
+  uint64_t seed = 0;       ///< of the initial weights, and with the name of the examples' order
 };
 
 class Recipe {
