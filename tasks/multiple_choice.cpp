@@ -24,6 +24,7 @@ struct ChoiceDefinition {
   std::optional<int64_t> constant_label;   // that of every item
   std::vector<TextTemplate> label_values;  // as `choices`; may be empty
   int64_t first_label = 0;                 // the index of the first choice
+  bool list_of_indices = false;            // whether a list has the correct choices' indices
 };
 
 /// An item's choices, and which of them are correct.
@@ -107,7 +108,12 @@ Question MultipleChoice::read(const TextItem& item) const {
   // The label, by the name of its field.
   const TextItem labelled{Json{{definition_.label, label_of(item)}}, item.where};
   const Json& label = labelled.fields[definition_.label];
-  if (label.is_array()) {  // one 0 or 1 per choice
+  if (label.is_array() && definition_.list_of_indices) {
+    for (const Json& index : label) {
+      const TextItem one{Json{{definition_.label, index}}, item.where};
+      question.correct[index_of(one, item, question.choices)] = true;
+    }
+  } else if (label.is_array()) {  // one 0 or 1 per choice
     if (label.size() != question.choices.size())
       data_error("{}: {} labels for {} choices", item.where, label.size(), question.choices.size());
     for (size_t i = 0; i < label.size(); ++i) {
@@ -253,6 +259,12 @@ std::shared_ptr<const Task> make_multiple_choice(const std::string& name, JsonRe
       values->fail("expected a list, or the one field that holds it, as '{{choices.label}}'");
   }
   definition.first_label = reader.integer("first_label", 0);
+  if (const auto list = reader.find("label_list")) {
+    const std::string kind = list->as_string();
+    if (kind != "flags" && kind != "indices")
+      list->fail(fmt::format("expected \"flags\" or \"indices\", found \"{}\"", kind));
+    definition.list_of_indices = kind == "indices";
+  }
   reader.finish();
   return std::make_shared<MultipleChoice>(name, reader.json(), std::move(shared),
                                           std::move(definition));

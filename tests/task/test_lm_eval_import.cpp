@@ -63,6 +63,7 @@ TEST_CASE("groups and tags are families, splits are the hub's files", "[task][im
   CHECK(tasks["boolq_like"]["family"] == "school_like");
   CHECK(tasks["arc_like"]["family"] == "school");
   CHECK(tasks["sciq_like"]["label"] == 3);
+  CHECK(tasks["arc_like"]["label_list"] == "indices");
   CHECK(tasks["gsm8k_like"]["metrics"] == Json{"strict_match", "flexible_match"});
   CHECK(tasks["trivia_like"]["ignore_punctuation"] == true);
 

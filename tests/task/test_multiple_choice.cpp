@@ -89,8 +89,16 @@ TEST_CASE("several choices may be correct", "[task]") {
   std::vector<double> mass;
   for (const std::string& choice : choices)
     mass.push_back(std::exp(fake_log_likelihood("Q: where\nA:", " " + choice)));
-  CHECK(value_of(results, "mc2", 0) ==
-        Approx((mass[0] + mass[2]) / (mass[0] + mass[1] + mass[2])).epsilon(1e-4));
+  const double share = (mass[0] + mass[2]) / (mass[0] + mass[1] + mass[2]);
+  CHECK(value_of(results, "mc2", 0) == Approx(share).epsilon(1e-4));
+
+  const std::vector<Json> indexed{question("where", choices, Json::array({2, 0}))};
+  Json definition = choice_definition(folder.lines("b.jsonl", indexed));
+  definition["label_list"] = "indices";
+  CHECK(value_of(evaluate(*make_text_task("multiple_choice", definition)), "mc2", 0) ==
+        Approx(share).epsilon(1e-4));
+  definition["label_list"] = "index";
+  CHECK_THROWS_WITH(make_text_task("multiple_choice", definition), Contains("\"indices\""));
 }
 
 TEST_CASE("few-shot examples precede the question, but never contain it", "[task]") {

@@ -191,10 +191,12 @@ class Converter {
     } else {
       task_.definition["choices"] = template_of("doc_to_choice");
     }
-    if (const auto constant = yaml_integer(config_.at("doc_to_target")))
+    if (const auto constant = yaml_integer(config_.at("doc_to_target"))) {
       task_.definition["label"] = *constant;
-    else
-      task_.definition["label"] = text("doc_to_target");
+      return;
+    }
+    task_.definition["label"] = text("doc_to_target");
+    task_.definition["label_list"] = "indices";
   }
 
   void few_shot() {
