@@ -74,7 +74,6 @@ struct RoutedParameters {
       {.name = "base_expert", .help = "whether the base is one more expert, the last"});
     p(weight_decay, {.name = "weight_decay",
                      .range = {1e-9, 10},
-                     .sweep = {1e-4, 1e-3, 1e-2},
                      .help = "of logistic: half of it times its squared rows is added to the loss; "
                              "the larger, the more alike are the shares"});
     p(batch, {.name = "batch",
