@@ -21,8 +21,7 @@ struct TensorExplanation {
   std::vector<at::ScalarType> from;  ///< in the models that are read, each dtype once
   std::optional<at::ScalarType> to;  ///< absent when it is left out
   /// "merged", "made" (by the method, as a mixture's gates are), "averaged" (running moments),
-  /// "copied", "zeros" or "left out", and what is adjusted
-  /// before.
+  /// "copied", "zeros" or "left out", and what is adjusted before.
   std::string role;
   std::optional<size_t> group;  ///< of MergeRequest::groups; absent unless merged
   std::vector<Part> parts{};    ///< with an output plan: what is read

@@ -121,12 +121,12 @@ std::optional<std::string> RoutedEnsemble::conflict() const {
   if (base_expert && reads_data())
     return "parameter 'router' looks at data of every expert, and with 'base_expert' the base is "
            "one that has none";
-  const char* counting = router == Router::kTfidf ? "tfidf" : "logistic";
+  const std::string_view name = sequence_router_names()[static_cast<size_t>(router)];
   if (counts_tokens() && own != Own::kEverything)
     return fmt::format(
         "parameter 'router' is {}, which chooses among experts that keep everything, and 'own' is "
         "less",
-        counting);
+        name);
   if (ascent && router != Router::kTaskVectorGradient)
     return "parameter 'ascent' is about the router task_vector_gradient, and 'router' is another";
   if (mix == Mix::kLayers && own == Own::kEverything)
@@ -138,7 +138,7 @@ std::optional<std::string> RoutedEnsemble::conflict() const {
     return fmt::format(
         "parameter 'router' is {}, and 'shared' is {}, which takes whole models: expected a method "
         "that merges tensor by tensor",
-        counting, shared->info().name);
+        name, shared->info().name);
   if (!merges()) return std::nullopt;
   return shared_conflict(shared, base_expert);
 }

@@ -9,6 +9,17 @@
 #include "harness/core/error.h"
 
 namespace assay {
+namespace {
+
+/// The shape with the axis as [outer, units, inner].
+std::vector<int64_t> split_shape(at::IntArrayRef shape, const UnitAxis& axis, int64_t units) {
+  std::vector<int64_t> split = shape.vec();
+  split[static_cast<size_t>(axis.axis)] = axis.inner;
+  split.insert(split.begin() + axis.axis, {axis.outer, units});
+  return split;
+}
+
+}  // namespace
 
 UnitGroups::UnitGroups(const std::vector<std::string>& merged, const Evidence& evidence,
                        bool streams, std::string_view method) {
@@ -62,10 +73,7 @@ at::Tensor UnitGroups::reordered(const std::string& name, const at::Tensor& tens
   at::Tensor result = tensor;
   for (const auto& [group, axis] : of(name)) {
     if (axis == except) continue;
-    std::vector<int64_t> split = result.sizes().vec();
-    split[static_cast<size_t>(axis->axis)] = axis->inner;
-    split.insert(split.begin() + axis->axis, {axis->outer, units(group)});
-    result = result.reshape(split)
+    result = result.reshape(split_shape(result.sizes(), *axis, units(group)))
                  .index_select(axis->axis + 1, index_of(orders[group], result.device()))
                  .reshape(tensor.sizes());
   }
@@ -73,10 +81,18 @@ at::Tensor UnitGroups::reordered(const std::string& name, const at::Tensor& tens
 }
 
 at::Tensor unit_rows(const at::Tensor& tensor, const UnitAxis& axis, int64_t units) {
-  std::vector<int64_t> split = tensor.sizes().vec();
-  split[static_cast<size_t>(axis.axis)] = axis.inner;
-  split.insert(split.begin() + axis.axis, {axis.outer, units});
-  return tensor.to(at::kDouble).reshape(split).movedim(axis.axis + 1, 0).reshape({units, -1});
+  return tensor.to(at::kDouble)
+      .reshape(split_shape(tensor.sizes(), axis, units))
+      .movedim(axis.axis + 1, 0)
+      .reshape({units, -1});
+}
+
+at::Tensor from_unit_rows(const at::Tensor& rows, const UnitAxis& axis, at::IntArrayRef shape) {
+  const int64_t units = rows.size(0);
+  std::vector<int64_t> units_first = split_shape(shape, axis, units);
+  units_first.erase(units_first.begin() + axis.axis + 1);
+  units_first.insert(units_first.begin(), units);
+  return rows.reshape(units_first).movedim(0, axis.axis + 1).reshape(shape);
 }
 
 at::Tensor unit_columns(const at::Tensor& values, const UnitAxis& axis, int64_t units) {

@@ -56,6 +56,8 @@ class UnitGroups {
 
 /// The tensor along an axis of units: [units, all else], float64.
 at::Tensor unit_rows(const at::Tensor& tensor, const UnitAxis& axis, int64_t units);
+/// The tensor of this shape that has these rows: the way back from unit_rows().
+at::Tensor from_unit_rows(const at::Tensor& rows, const UnitAxis& axis, at::IntArrayRef shape);
 /// Values [rows, outer * units * inner] of an axis as [rows * outer * inner, units].
 at::Tensor unit_columns(const at::Tensor& values, const UnitAxis& axis, int64_t units);
 /// Order of units as an index.

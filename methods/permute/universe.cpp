@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "harness/kernels/assignment.h"
 #include "harness/kernels/parallel.h"
@@ -20,15 +21,8 @@ at::Tensor placed(const UnitGroups& groups, const std::string& name, const at::T
   at::Tensor result = tensor.to(at::kDouble);
   for (const auto& [group, axis] : groups.of(name)) {
     if (axis == except) continue;
-    std::vector<int64_t> split = tensor.sizes().vec();
-    split[static_cast<size_t>(axis->axis)] = axis->inner;
-    split.insert(split.begin() + axis->axis, axis->outer);
-    split.insert(split.begin(), groups.units(group));
-    result =
-        at::mm(orders[group].to(result.device()), unit_rows(result, *axis, groups.units(group)))
-            .reshape(split)
-            .movedim(0, axis->axis + 1)
-            .reshape(tensor.sizes());
+    const at::Tensor rows = unit_rows(result, *axis, groups.units(group));
+    result = from_unit_rows(at::mm(orders[group].to(result.device()), rows), *axis, tensor.sizes());
   }
   return result;
 }
@@ -45,30 +39,33 @@ class Universe {
     for (SoftOrders& orders : orders_)
       for (size_t i = 0; i < groups.size(); ++i)
         orders.push_back(at::eye(groups.units(i), at::kDouble));
-    place_all();
+    std::vector<size_t> all(networks.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    places_.assign(names_.size(), std::vector<at::Tensor>(networks.size()));
+    place(all);
   }
 
-  double value() const { return value_of(places_); }
+  double value() const { return value_; }
 
-  /// A step of these networks; whether there was one that raises the value.
-  bool step(const std::vector<size_t>& moving) {
+  /// A step of these networks, of length 0 where none raises the value.
+  void step(const std::vector<size_t>& moving) {
     const std::vector<SoftOrders> goals = goals_of(moving);
     // Along the way each tensor is a polynomial whose degree is the number of its axes.
     const auto points = static_cast<int64_t>(2 * most_axes_ + 1);
     const at::Tensor at_points = at::linspace(0, 1, points, at::kDouble);
-    std::vector<double> values{value()};
+    std::vector<double> values{value_};
     for (int64_t i = 1; i < points; ++i)
-      values.push_back(value_of(places_of(moved(moving, goals, at_points[i].item<double>()))));
+      values.push_back(
+          value_of(places_of(moving, moved(moving, goals, at_points[i].item<double>()))));
     const at::Tensor exponents = at::arange(points, at::kDouble);
     const at::Tensor coefficients = at::linalg_solve(at_points.unsqueeze(1).pow(exponents),
                                                      at::tensor(values, at::kDouble).unsqueeze(1));
     const at::Tensor along = at::linspace(0, 1, kSteps + 1, at::kDouble);
     const int64_t best =
         at::mm(along.unsqueeze(1).pow(exponents), coefficients).argmax().item<int64_t>();
-    if (best == 0) return false;
+    if (best == 0) return;
     orders_ = moved(moving, goals, along[best].item<double>());
-    place_all();
-    return true;
+    place(moving);
   }
 
   std::vector<UnitOrder> nearest(size_t network) const {
@@ -88,18 +85,21 @@ class Universe {
                   fmt::format("the units of '{}'", groups_.groups()[group].axes.front().tensor));
   }
 
-  Places places_of(const std::vector<SoftOrders>& orders) const {
-    Places places(names_.size());
+  /// With these networks in other orders.
+  Places places_of(const std::vector<size_t>& moving, const std::vector<SoftOrders>& orders) const {
+    Places places = places_;
     concurrently(static_cast<int64_t>(names_.size()), [&](int64_t i) {
       const auto at = static_cast<size_t>(i);
-      for (size_t k = 0; k < networks_.size(); ++k)
-        places[at].push_back(placed(groups_, names_[at], networks_[k].at(names_[at]), orders[k]));
+      for (const size_t k : moving)
+        places[at][k] = placed(groups_, names_[at], networks_[k].at(names_[at]), orders[k]);
     });
     return places;
   }
 
-  void place_all() {
-    places_ = places_of(orders_);
+  /// Puts these networks where their orders say.
+  void place(const std::vector<size_t>& moving) {
+    places_ = places_of(moving, orders_);
+    value_ = value_of(places_);
     sums_.clear();
     for (const std::vector<at::Tensor>& tensors : places_) sums_.push_back(sum_of(tensors));
   }
@@ -165,6 +165,7 @@ class Universe {
   size_t most_axes_ = 0;            ///< of units, of a tensor
   std::vector<SoftOrders> orders_;  ///< of each network
   Places places_;
+  double value_ = 0;              ///< value_of(places_)
   std::vector<at::Tensor> sums_;  ///< of places_, over networks
 };
 
